@@ -1,0 +1,240 @@
+//! A change: the one value that is planned, shown, executed, journaled and undone.
+
+use std::fmt;
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cluster::{Condition, ObjectKey};
+use crate::facts::packages::PackageManager;
+use crate::host::Command;
+
+/// One change of the node or the cluster. `before` is what was observed when it was planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Change {
+    /// Writes a file of text.
+    WriteFile {
+        /// Where.
+        path: Utf8PathBuf,
+        /// Permission bits.
+        mode: u32,
+        /// The content that is replaced; none when the file is new.
+        before: Option<String>,
+        /// The content to write.
+        after: String,
+        /// Whether the content holds keys or passwords: then it is never shown, and journaled only as a digest.
+        secret: bool,
+    },
+    /// Renames a file; nothing is at `to`.
+    MoveFile {
+        /// The file.
+        from: Utf8PathBuf,
+        /// Its new name.
+        to: Utf8PathBuf,
+    },
+    /// Removes a file that kvnet wrote.
+    RemoveFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Its content: the file is left alone when it is another by now.
+        before: Option<String>,
+    },
+    /// Runs a command that the diff found to be needed.
+    Run {
+        /// What the command achieves, for people: `add Open vSwitch bridge blue`.
+        purpose: String,
+        /// What was there, for people; none when nothing was.
+        before: Option<String>,
+        /// The command.
+        command: Command,
+        /// The command that takes it back; none when it cannot or must not be taken back.
+        undo: Option<Command>,
+    },
+    /// Installs a package of the distribution with what it needs.
+    InstallPackage {
+        /// The package manager.
+        manager: PackageManager,
+        /// The package.
+        package: String,
+        /// Seconds it may take.
+        timeout: u64,
+    },
+    /// Removes packages that kvnet installed.
+    RemovePackages {
+        /// The package manager.
+        manager: PackageManager,
+        /// The packages, all that came with the installation.
+        packages: Vec<String>,
+    },
+    /// Starts and enables a service, or stops and disables it.
+    Unit {
+        /// The service's name, with the candidates' first that exists.
+        unit: String,
+        /// Whether it should run now.
+        running: bool,
+        /// Whether it should run after a boot.
+        enabled: bool,
+        /// What it was.
+        before: UnitState,
+    },
+    /// Applies an object with server-side apply.
+    Apply {
+        /// The whole desired object.
+        object: Box<Value>,
+        /// The live fields that differ, in readable form; none when the object does not exist.
+        before: Option<Vec<FieldDiff>>,
+    },
+    /// Deletes an object that kvnet created and waits until it is gone.
+    Delete {
+        /// Which object.
+        object: ObjectKey,
+    },
+    /// Puts an object that kvnet had changed back to what it was.
+    Restore {
+        /// The object as it was.
+        object: Box<Value>,
+    },
+    /// Removes a taint from a node, or puts it back.
+    Taint {
+        /// The node.
+        node: String,
+        /// The taint: `key`, `value`, `effect`.
+        taint: TaintSpec,
+        /// Whether the taint is there afterwards.
+        present: bool,
+    },
+    /// Waits until a condition holds.
+    Wait {
+        /// What to wait for.
+        condition: Condition,
+        /// Seconds it may take.
+        timeout: u64,
+        /// What is the case now, for people.
+        now: String,
+    },
+    /// Starts pods that use the networks and checks them.
+    Verify {
+        /// One line for each check.
+        checks: Vec<String>,
+    },
+}
+
+/// A service as the node's service manager knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitState {
+    /// Whether it runs.
+    pub running: bool,
+    /// Whether it starts at boot.
+    pub enabled: bool,
+}
+
+/// A taint of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaintSpec {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Its effect.
+    pub effect: String,
+}
+
+/// One field that differs between the live and the desired object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldDiff {
+    /// Where: `spec.template.spec.containers[name=kube-multus].image`.
+    pub path: String,
+    /// The live value; none when absent.
+    pub before: Option<Value>,
+    /// The desired value; none when it is removed.
+    pub after: Option<Value>,
+    /// The field managers other than kvnet that own the field.
+    pub owners: Vec<String>,
+}
+
+/// What a change did, recorded when it was done; decides how it is taken back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Something new is there.
+    #[default]
+    Created,
+    /// Packages that were not there before.
+    Installed {
+        /// Their names.
+        packages: Vec<String>,
+    },
+    /// Something that was there before kvnet was changed; it is put back, never removed.
+    Replaced {
+        /// The object as it was, without secrets; none when the change itself holds it.
+        before: Option<Box<Value>>,
+    },
+    /// It was there already and stays.
+    Adopted,
+    /// Nothing to take back.
+    Transient,
+}
+
+impl Change {
+    /// Whether the change makes something that was not there.
+    pub fn creates(&self) -> bool {
+        match self {
+            Self::WriteFile { before, .. } => before.is_none(),
+            Self::Run { before, .. } => before.is_none(),
+            Self::Apply { before, .. } => before.is_none(),
+            Self::InstallPackage { .. } => true,
+            Self::Unit { .. } | Self::Wait { .. } | Self::Verify { .. } | Self::Taint { .. } => false,
+            Self::MoveFile { .. } | Self::RemoveFile { .. } => false,
+            Self::RemovePackages { .. } | Self::Delete { .. } | Self::Restore { .. } => false,
+        }
+    }
+
+    /// Whether it only waits or checks: the state of node and cluster is as desired already.
+    pub fn only_observes(&self) -> bool {
+        matches!(self, Self::Wait { .. } | Self::Verify { .. })
+    }
+
+    /// The object that it applies, if it does.
+    pub fn object(&self) -> Option<&Value> {
+        match self {
+            Self::Apply { object, .. } | Self::Restore { object } => Some(object),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    /// One line: a verb and what it is done to.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WriteFile { path, before: None, .. } => write!(f, "create file {path}"),
+            Self::WriteFile { path, .. } => write!(f, "change file {path}"),
+            Self::MoveFile { from, to } => write!(f, "move {from} to {to}"),
+            Self::RemoveFile { path, .. } => write!(f, "remove file {path}"),
+            Self::Run { purpose, .. } => f.write_str(purpose),
+            Self::InstallPackage { manager, package, .. } => {
+                write!(f, "install package {package} with {manager}")
+            }
+            Self::RemovePackages { manager, packages } => {
+                write!(f, "remove packages {} with {manager}", packages.join(", "))
+            }
+            Self::Unit { unit, running: true, .. } => write!(f, "start service {unit}"),
+            Self::Unit { unit, .. } => write!(f, "stop service {unit}"),
+            Self::Apply { object, before } => {
+                let verb = if before.is_none() { "create" } else { "change" };
+                write!(f, "{verb} {}", ObjectKey::of(object))
+            }
+            Self::Delete { object } => write!(f, "delete {object}"),
+            Self::Restore { object } => write!(f, "restore {}", ObjectKey::of(object)),
+            Self::Taint { node, taint, present } => {
+                let verb = if *present { "add taint" } else { "remove taint" };
+                write!(f, "{verb} {}:{} on node {node}", taint.key, taint.effect)
+            }
+            Self::Wait { condition, now, .. } => write!(f, "wait for {condition} (now: {now})"),
+            Self::Verify { checks } => write!(f, "verify with pods: {} checks", checks.len()),
+        }
+    }
+}

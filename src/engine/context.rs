@@ -1,0 +1,64 @@
+//! What every step gets to work with.
+
+use std::sync::Arc;
+
+use tokio::sync::RwLock;
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Result, code};
+use crate::facts::Facts;
+use crate::host::Host;
+use crate::profile::Profile;
+use crate::source::Sources;
+
+/// The node, the cluster, the profile and the facts. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The node.
+    pub host: Arc<dyn Host>,
+    /// What should be.
+    pub profile: Arc<Profile>,
+    /// What was found out about the node at the start.
+    pub facts: Arc<Facts>,
+    /// Where manifests come from.
+    pub sources: Arc<Sources>,
+    /// Whether conflicts with other field managers are forced.
+    pub force_conflicts: bool,
+    /// The cluster, once there is one.
+    cluster: Arc<RwLock<Option<Cluster>>>,
+}
+
+impl Context {
+    /// A context; `cluster` is none when a step is going to create it.
+    pub fn new(
+        host: Arc<dyn Host>,
+        profile: Arc<Profile>,
+        facts: Arc<Facts>,
+        sources: Arc<Sources>,
+        cluster: Option<Cluster>,
+    ) -> Self {
+        Self {
+            host,
+            profile,
+            facts,
+            sources,
+            force_conflicts: false,
+            cluster: Arc::new(RwLock::new(cluster)),
+        }
+    }
+
+    /// The cluster; none when a step is going to create it.
+    pub async fn cluster(&self) -> Option<Cluster> {
+        self.cluster.read().await.clone()
+    }
+
+    /// The cluster; an error when there is none.
+    pub async fn need_cluster(&self) -> Result<Cluster> {
+        self.cluster().await.ok_or_else(|| Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet"))
+    }
+
+    /// Makes a cluster known that a step has just created.
+    pub async fn connect(&self, cluster: Cluster) {
+        *self.cluster.write().await = Some(cluster);
+    }
+}

@@ -1,0 +1,123 @@
+//! A step: observe what is, say what should be, and yield the changes between the two.
+
+use async_trait::async_trait;
+
+use super::change::Change;
+use super::context::Context;
+use crate::error::Result;
+
+/// One part of the job. Each lives in its own file under `src/steps`.
+#[async_trait]
+pub trait Step: Send + Sync + 'static {
+    /// What is there, as far as the step cares.
+    type Observed: Send + Sync;
+    /// What should be there.
+    type Desired: Send + Sync;
+
+    /// A short name in kebab-case, used by `--only` and `--skip`.
+    const ID: &'static str;
+    /// A few words for people.
+    const TITLE: &'static str;
+    /// The steps that must be done before; those that are skipped or off count as done.
+    const REQUIRES: &'static [&'static str];
+
+    /// Whether the profile asks for this step.
+    fn enabled(&self, cx: &Context) -> bool;
+
+    /// Looks; changes nothing. Must cope with a missing cluster or tool when an earlier step will bring it.
+    async fn observe(&self, cx: &Context) -> Result<Self::Observed>;
+
+    /// What should be, from the profile and from what was observed.
+    async fn desired(&self, cx: &Context, observed: &Self::Observed) -> Result<Self::Desired>;
+
+    /// The changes between the two, in the order to apply them; empty when all is in place. Pure.
+    fn diff(&self, cx: &Context, observed: &Self::Observed, desired: &Self::Desired) -> Result<Findings>;
+
+    /// The post-condition after the changes were applied; cheap, because the waits are changes of their own.
+    async fn verify(&self, _cx: &Context) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a step found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Findings {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// Things to know that are not changes: who wins, what was adopted, warnings.
+    pub notes: Vec<Note>,
+    /// The version that is in place, when the step has one.
+    pub version: Option<String>,
+}
+
+/// A line that a step adds to the plan and to `status`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Note {
+    /// Whether it needs attention.
+    pub warning: bool,
+    /// One sentence, lower case, no period.
+    pub text: String,
+}
+
+impl Findings {
+    /// Findings with changes and nothing else.
+    pub fn of(changes: Vec<Change>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+
+    /// Adds something to know.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(Note { warning: false, text: text.into() });
+    }
+
+    /// Adds something that needs attention.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.notes.push(Note { warning: true, text: text.into() });
+    }
+}
+
+/// A [`Step`] without its own types, as the engine holds it.
+#[async_trait]
+pub trait AnyStep: Send + Sync {
+    /// [`Step::ID`].
+    fn id(&self) -> &'static str;
+    /// [`Step::TITLE`].
+    fn title(&self) -> &'static str;
+    /// [`Step::REQUIRES`].
+    fn requires(&self) -> &'static [&'static str];
+    /// [`Step::enabled`].
+    fn enabled(&self, cx: &Context) -> bool;
+    /// Observes, then diffs.
+    async fn find(&self, cx: &Context) -> Result<Findings>;
+    /// [`Step::verify`].
+    async fn verify(&self, cx: &Context) -> Result<()>;
+}
+
+#[async_trait]
+impl<S: Step> AnyStep for S {
+    fn id(&self) -> &'static str {
+        S::ID
+    }
+
+    fn title(&self) -> &'static str {
+        S::TITLE
+    }
+
+    fn requires(&self) -> &'static [&'static str] {
+        S::REQUIRES
+    }
+
+    fn enabled(&self, cx: &Context) -> bool {
+        Step::enabled(self, cx)
+    }
+
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let observed = self.observe(cx).await?;
+        let desired = self.desired(cx, &observed).await?;
+        self.diff(cx, &observed, &desired)
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<()> {
+        Step::verify(self, cx).await
+    }
+}

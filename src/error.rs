@@ -1,0 +1,234 @@
+//! One error type for the whole program: a stable code, what happened, where, why, and what to do next.
+//!
+//! The code decides the kind, and the kind decides the exit code and whether a retry can help. A new code is one row in
+//! [`CODES`]; `kvnet explain CODE` prints that row.
+
+use std::fmt;
+
+/// The result that every fallible function of kvnet returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Who has to act for the operation to work the next time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The command line or the profile is wrong: exit code 2.
+    User,
+    /// The node or the cluster is not in a state that allows it: exit code 1.
+    Environment,
+    /// The same request may work later: exit code 1 after the retries.
+    Transient,
+    /// The user stopped it: exit code 130.
+    Cancelled,
+    /// kvnet is wrong: exit code 1.
+    Bug,
+}
+
+/// A stable error code with its meaning.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// `KVN` and three digits; never reused.
+    pub id: &'static str,
+    /// Who has to act.
+    pub kind: Kind,
+    /// One line: what went wrong in general.
+    pub title: &'static str,
+    /// What to do about it in general.
+    pub fix: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $id:literal, $kind:ident, $title:literal, $fix:literal;)*) => {
+        $(#[doc = $title] pub static $name: Code = Code { id: $id, kind: Kind::$kind, title: $title, fix: $fix };)*
+        /// Every code, in the order of its number.
+        pub static CODES: &[&Code] = &[$(&$name),*];
+    };
+}
+
+/// The codes by name.
+pub mod code {
+    use super::{Code, Kind};
+    codes! {
+        USAGE = "KVN100", User, "the command line is not valid", "see `kvnet --help` and `kvnet COMMAND --help`";
+        PROFILE_NOT_FOUND = "KVN101", User, "the profile does not exist", "list the shipped ones with `kvnet profile list`, or give the path of a file";
+        PROFILE_SYNTAX = "KVN102", User, "the profile is not valid YAML", "mend the line that the message names";
+        PROFILE_FIELD = "KVN103", User, "the profile has an unknown, duplicate or wrongly typed field", "`kvnet profile schema` describes every field";
+        PROFILE_VALUE = "KVN104", User, "a value of the profile is not possible", "change the value that the message names";
+        PROFILE_EXTENDS = "KVN105", User, "the profile extends something that cannot be used", "check the name or path behind `extends`, and that no profile extends itself";
+        STEP_UNKNOWN = "KVN106", User, "a step of that name does not exist", "`kvnet status` lists the steps";
+        HOST_COMMAND = "KVN200", Environment, "a command on the node failed", "read its own message, mend the cause, and run `kvnet up` again";
+        HOST_TOOL_MISSING = "KVN201", Environment, "a tool that the step needs is not on the node", "install the tool that the message names";
+        HOST_TIMEOUT = "KVN202", Transient, "a command on the node did not end in time", "see what it waits for, or raise the time limit in the profile under `timeouts`";
+        HOST_PERMISSION = "KVN203", Environment, "no permission to do that on the node", "run kvnet as root";
+        HOST_FILE = "KVN204", Environment, "a file on the node cannot be read or written", "check the path, its directory and its file system";
+        HOST_FULL = "KVN205", Environment, "the file system is full", "free some space and run the command again";
+        HOST_READ_ONLY = "KVN206", Environment, "the file system is read-only", "remount it writable, or choose another directory";
+        HOST_UNSAFE = "KVN207", Environment, "a path is not safe to write as root", "remove the symbolic link or the write permission of others";
+        DISTRO_UNKNOWN = "KVN208", Environment, "no package manager that kvnet knows is on the node", "install Open vSwitch by hand and start it, then run kvnet again";
+        CLUSTER_CONFIG = "KVN300", Environment, "no usable kubeconfig", "give `--kubeconfig FILE`, set KUBECONFIG, or run as root on the control plane";
+        CLUSTER_UNREACHABLE = "KVN301", Transient, "the API server does not answer", "check that the node is up and that the address in the kubeconfig is right";
+        CLUSTER_DENIED = "KVN302", Environment, "the API server refuses the credentials or the request", "use a kubeconfig of a cluster administrator";
+        CLUSTER_CONFLICT = "KVN303", Environment, "another field manager owns fields that kvnet wants to set", "let the other manager give them up, or repeat with `--force-conflicts`";
+        CLUSTER_REJECTED = "KVN304", Environment, "the API server rejects an object", "read its message; the object is shown by `kvnet render`";
+        CLUSTER_TIMEOUT = "KVN305", Transient, "a condition did not become true in time", "look at what the message says it waited for, then run `kvnet up` again";
+        CLUSTER_KIND = "KVN306", Environment, "the API server does not serve that kind of object", "check that the profile fits the version of the cluster";
+        CLUSTER_ANSWER = "KVN307", Transient, "the API server gave an answer that cannot be understood", "check what answers at that address; a proxy may stand in between";
+        SOURCE_DIGEST = "KVN400", Environment, "a downloaded manifest is not the one that is pinned", "do not apply it; check the mirror, or pin the new digest in the profile after reading the file";
+        SOURCE_DOWNLOAD = "KVN401", Transient, "a manifest cannot be downloaded", "check the network and the proxy variables, or use `--mirror URL`";
+        SOURCE_TOO_BIG = "KVN402", Environment, "a download is bigger than a manifest can be", "check what the mirror answers";
+        SOURCE_YAML = "KVN403", Environment, "a manifest is not valid YAML", "check the file at the place that the message names";
+        SOURCE_REFUSED = "KVN404", Environment, "the server does not have the manifest", "check the version in the profile, or the mirror's contents";
+        TEMPLATE = "KVN405", Bug, "a template cannot be rendered", "report it with the profile that you used";
+        STATE_LOCKED = "KVN500", Environment, "another kvnet is working on this node", "wait until it has ended";
+        STATE_JOURNAL = "KVN501", Environment, "the journal cannot be read", "move it aside after reading it; kvnet looks at the node itself again";
+        STATE_NEWER = "KVN502", Environment, "the journal was written by a newer kvnet", "use the newer kvnet";
+        CANCELLED = "KVN503", Cancelled, "stopped on request", "run `kvnet up` again: it goes on from there";
+        GRAPH_CYCLE = "KVN504", Bug, "the steps require each other in a circle", "report it";
+        INTERNAL = "KVN505", Bug, "kvnet contradicts itself", "report it with the output of the command with `-v`";
+        DECLINED = "KVN506", Cancelled, "the plan was not confirmed", "nothing was changed; repeat with `--yes` to apply without the question";
+        KUBECONFIG_OTHER = "KVN600", Environment, "the kubeconfig belongs to another cluster", "move the file aside, or switch `cluster.kubeconfig.copy` off";
+        POD_CIDR = "KVN601", Environment, "the nodes have no usable pod address range", "create the cluster with `kubeadm init --pod-network-cidr`, or set `cluster.podSubnet` to the cluster's";
+        CNI_ORDER = "KVN602", Environment, "Multus is not the first CNI configuration", "run `kvnet up`; look at the files that `kvnet status` names";
+        CNI_PLUGIN_MISSING = "KVN603", Environment, "CNI plugin binaries are missing", "install the containernetworking plugins into the runtime's plugin directory";
+        OVS_UNAVAILABLE = "KVN604", Environment, "Open vSwitch does not answer", "start its service and look at its log";
+        OVS_BRIDGE = "KVN605", Environment, "an Open vSwitch bridge is not as the profile says and cannot be changed", "remove it by hand, or change the profile";
+        OVS_UPLINK = "KVN606", Environment, "the uplink carries the node's own traffic", "choose a network card without an address";
+        KUBEADM_HALF = "KVN607", Environment, "a half-made cluster is on the node", "finish it, or take it back with `kubeadm reset`, which deletes it";
+        KUBEADM_FAILED = "KVN608", Environment, "kubeadm could not create the cluster", "read kubeadm's message";
+        KERNEL = "KVN609", Environment, "the kernel lacks what the network needs", "load the module that the message names";
+        VERIFY_FAILED = "KVN610", Environment, "the cluster does not do what the profile says", "look at the checks that failed";
+        KUBEVIRT_VERSION = "KVN611", Environment, "KubeVirt does not support this version of Kubernetes", "choose a KubeVirt version that does";
+        MULTUS_CONFIG = "KVN612", Environment, "Multus wrote a configuration that cannot work", "look at the log of the Multus pod on the node";
+        DOWN_BLOCKED = "KVN613", Environment, "something cannot be taken back", "look at what the message names, then run `kvnet down` again";
+    }
+}
+pub use code::CODES;
+
+/// An error as users see it.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    code: &'static Code,
+    message: String,
+    place: Option<String>,
+    cause: Option<String>,
+    hints: Vec<String>,
+    kind: Option<Kind>,
+}
+
+impl Error {
+    /// An error of `code`; `message` starts in lower case, has no final period, and names the thing that failed.
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self(Box::new(Inner { code, message, place: None, cause: None, hints: Vec::new(), kind: None }))
+    }
+
+    /// Names where it happened: `file:line:column`, a path, or an object.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.0.place = Some(place.into());
+        self
+    }
+
+    /// Adds the reason that another layer gave.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Adds one thing to do; without any, the code's own fix is shown.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hints.push(hint.into());
+        self
+    }
+
+    /// Overrides the kind that the code stands for.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = Some(kind);
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static Code {
+        self.0.code
+    }
+
+    /// Who has to act.
+    pub fn kind(&self) -> Kind {
+        self.0.kind.unwrap_or(self.0.code.kind)
+    }
+
+    /// What happened, without place, cause and hints.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where it happened, when that is known.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// The reason that another layer gave.
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// What to do next; never empty.
+    pub fn hints(&self) -> Vec<&str> {
+        if self.0.hints.is_empty() {
+            return vec![self.0.code.fix];
+        }
+        self.0.hints.iter().map(String::as_str).collect()
+    }
+
+    /// The exit code of a command that ends with this error and had changed nothing.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind() {
+            Kind::User => 2,
+            Kind::Cancelled => 130,
+            Kind::Environment | Kind::Transient | Kind::Bug => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        if let Some(cause) = &self.0.cause {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_ordered_and_explain_themselves() {
+        for pair in CODES.windows(2) {
+            assert!(pair[0].id < pair[1].id, "{} comes before {}", pair[0].id, pair[1].id);
+        }
+        for code in CODES {
+            assert!(!code.title.is_empty() && !code.fix.ends_with('.'), "{}", code.id);
+        }
+    }
+
+    #[test]
+    fn the_kind_decides_the_exit_code() {
+        assert_eq!(Error::new(&code::PROFILE_FIELD, "x").exit_code(), 2);
+        assert_eq!(Error::new(&code::CANCELLED, "x").exit_code(), 130);
+        assert_eq!(Error::new(&code::HOST_COMMAND, "x").exit_code(), 1);
+        assert_eq!(Error::new(&code::HOST_COMMAND, "x").of_kind(Kind::User).exit_code(), 2);
+    }
+}

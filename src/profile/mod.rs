@@ -1,0 +1,5 @@
+//! Profiles: what a node should become.
+
+mod model;
+
+pub use model::*;
