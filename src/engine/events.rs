@@ -1,0 +1,105 @@
+//! What happens during a run, for whoever shows it. The JSON form is documented in `docs/events.md`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The run starts with these steps, in order.
+    Started {
+        /// Id and title of each step that has something to do.
+        steps: Vec<(String, String)>,
+    },
+    /// A step starts.
+    StepStarted {
+        /// Its id.
+        step: String,
+    },
+    /// A change of a step starts.
+    ChangeStarted {
+        /// The step's id.
+        step: String,
+        /// The change in one line.
+        change: String,
+    },
+    /// A step waits, and this is why.
+    Waiting {
+        /// The step's id.
+        step: String,
+        /// What it waits for, or what is in the way.
+        reason: String,
+    },
+    /// A change was done.
+    ChangeDone {
+        /// The step's id.
+        step: String,
+        /// The change in one line.
+        change: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A step ended well.
+    StepDone {
+        /// Its id.
+        step: String,
+        /// How many changes it made.
+        changes: usize,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Its id.
+        step: String,
+        /// The error's code.
+        code: String,
+        /// The error in one line.
+        message: String,
+    },
+    /// A check of the verification ended.
+    Check {
+        /// What was checked.
+        check: String,
+        /// Whether it holds.
+        passed: bool,
+        /// What was seen.
+        detail: String,
+    },
+    /// Something to know.
+    Note {
+        /// The step's id, if it comes from one.
+        step: Option<String>,
+        /// Whether it needs attention.
+        warning: bool,
+        /// What.
+        text: String,
+    },
+    /// The run ended.
+    Finished {
+        /// `done`, `nothing-to-do`, `failed`, `cancelled`.
+        result: String,
+        /// How many changes were made.
+        changes: usize,
+        /// How long it took.
+        seconds: f64,
+    },
+}
+
+/// Receives events; called from several tasks.
+pub trait Reporter: Send + Sync {
+    /// Shows or keeps an event.
+    fn report(&self, event: Event);
+}
+
+/// A shared reporter.
+pub type Events = Arc<dyn Reporter>;
+
+/// Drops every event.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: Event) {}
+}

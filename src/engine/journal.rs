@@ -1,0 +1,320 @@
+//! The journal: what was done, one JSON object a line, durable before and after each change.
+//!
+//! It only helps: what is on the node decides. `down` reads from it what to take back on the host.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, Outcome};
+use super::state::{StateDir, file_error};
+use crate::error::{Error, Result, code};
+
+/// The file's name in the state directory.
+pub const FILE: &str = "journal.jsonl";
+const SCHEMA: u32 = 1;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Record {
+    /// A run starts.
+    Header {
+        /// The journal's own version.
+        schema: u32,
+        /// kvnet's version.
+        kvnet: String,
+        /// `up` or `down`.
+        command: String,
+        /// The digest of the profile.
+        profile: String,
+        /// Seconds since 1970.
+        time: u64,
+    },
+    /// Files and links that were on the node before a step first acted, so that `down` leaves them.
+    Before {
+        /// The step's id.
+        step: String,
+        /// Paths, or `link:NAME` for network links.
+        present: Vec<String>,
+    },
+    /// A change is about to be made.
+    Intent {
+        /// Numbers the changes of the whole journal.
+        seq: u64,
+        /// The step's id.
+        step: String,
+        /// The change, secrets replaced by digests.
+        change: Box<Change>,
+    },
+    /// The change was made.
+    Done {
+        /// The intent's number.
+        seq: u64,
+        /// What it did.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// The change failed; what it did is not known.
+    Failed {
+        /// The intent's number.
+        seq: u64,
+        /// The error's code.
+        code: String,
+    },
+    /// The change was taken back.
+    Undone {
+        /// The intent's number.
+        seq: u64,
+    },
+}
+
+/// A change that was made and not taken back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its number.
+    pub seq: u64,
+    /// The step's id.
+    pub step: String,
+    /// The change.
+    pub change: Change,
+    /// What it did; none when the process ended in the middle.
+    pub outcome: Option<Outcome>,
+}
+
+/// What the journal says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Changes that were made and not taken back, oldest first.
+    pub entries: Vec<Entry>,
+    /// What was there before, by step.
+    pub before: Vec<(String, Vec<String>)>,
+    next: u64,
+    /// Bytes of a last line that was not finished; it is cut off before the next record.
+    torn: bool,
+}
+
+impl History {
+    /// Reads the journal; empty when there is none. A torn last line is ignored, any other damage is refused.
+    pub fn read(state: &StateDir) -> Result<Self> {
+        let text = state.read(FILE)?.unwrap_or_default();
+        Self::parse(&text).map_err(|error| error.at(state.path(FILE).as_str()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let mut history = Self { torn: !text.is_empty() && !text.ends_with('\n'), ..Self::default() };
+        let count = text.lines().count();
+        for (index, line) in text.lines().enumerate() {
+            match serde_json::from_str(line) {
+                Ok(record) => history.add(record)?,
+                Err(_) if history.torn && index + 1 == count => {}
+                Err(error) => {
+                    let message = format!("line {} of the journal is damaged", index + 1);
+                    return Err(Error::new(&code::STATE_JOURNAL, message).because(error));
+                }
+            }
+        }
+        Ok(history)
+    }
+
+    fn add(&mut self, record: Record) -> Result<()> {
+        match record {
+            Record::Header { schema, kvnet, .. } if schema > SCHEMA => {
+                let message = format!("the journal was written by kvnet {kvnet}");
+                return Err(Error::new(&code::STATE_NEWER, message));
+            }
+            Record::Header { .. } | Record::Failed { .. } => {}
+            Record::Before { step, present } => {
+                if self.present(&step).is_none() {
+                    self.before.push((step, present));
+                }
+            }
+            Record::Intent { seq, step, change } => {
+                self.next = self.next.max(seq + 1);
+                self.entries.push(Entry { seq, step, change: *change, outcome: None });
+            }
+            Record::Done { seq, outcome } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {
+                    entry.outcome = Some(outcome);
+                }
+            }
+            Record::Undone { seq } => self.entries.retain(|entry| entry.seq != seq),
+        }
+        Ok(())
+    }
+
+    /// What was there before a step first acted; none when it never acted.
+    pub fn present(&self, step: &str) -> Option<&[String]> {
+        self.before.iter().find(|(name, _)| name == step).map(|(_, present)| present.as_slice())
+    }
+}
+
+/// The journal of a run; cheap to clone, written by several tasks.
+#[derive(Clone)]
+pub struct Journal(Arc<Mutex<Writer>>);
+
+struct Writer {
+    state: StateDir,
+    header: Option<Record>,
+    file: Option<File>,
+    history: History,
+}
+
+impl Journal {
+    /// A journal that writes nothing before its first record.
+    pub fn open(state: &StateDir, command: &str, profile: &str) -> Result<Self> {
+        let history = History::read(state)?;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+        let header = Record::Header {
+            schema: SCHEMA,
+            kvnet: env!("CARGO_PKG_VERSION").into(),
+            command: command.into(),
+            profile: profile.into(),
+            time,
+        };
+        let writer = Writer { state: state.clone(), header: Some(header), file: None, history };
+        Ok(Self(Arc::new(Mutex::new(writer))))
+    }
+
+    /// Records that a change is about to be made; returns its number.
+    pub fn intent(&self, step: &str, change: &Change) -> Result<u64> {
+        let mut writer = self.writer();
+        let seq = writer.history.next;
+        let change = Box::new(change.redacted());
+        writer.write(Record::Intent { seq, step: step.into(), change })?;
+        Ok(seq)
+    }
+
+    /// Records that it was made.
+    pub fn done(&self, seq: u64, outcome: Outcome) -> Result<()> {
+        self.writer().write(Record::Done { seq, outcome })
+    }
+
+    /// Records that it failed.
+    pub fn failed(&self, seq: u64, error: &Error) -> Result<()> {
+        self.writer().write(Record::Failed { seq, code: error.code().id.into() })
+    }
+
+    /// Records that an earlier change was taken back.
+    pub fn undone(&self, seq: u64) -> Result<()> {
+        self.writer().write(Record::Undone { seq })
+    }
+
+    /// Records what was there before a step acts for the first time; later calls change nothing.
+    pub fn before(&self, step: &str, present: Vec<String>) -> Result<()> {
+        let mut writer = self.writer();
+        if writer.history.present(step).is_some() {
+            return Ok(());
+        }
+        writer.write(Record::Before { step: step.into(), present })
+    }
+
+    /// Whether a step acted before.
+    pub fn knows(&self, step: &str) -> bool {
+        self.writer().history.present(step).is_some()
+    }
+
+    fn writer(&self) -> std::sync::MutexGuard<'_, Writer> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    fn write(&mut self, record: Record) -> Result<()> {
+        if let Some(header) = self.header.take() {
+            let mut file = self.state.append(FILE)?;
+            if self.history.torn {
+                cut_torn_line(&self.state, &file)?;
+                self.history.torn = false;
+            }
+            append(&mut file, &self.state, &header)?;
+            self.file = Some(file);
+        }
+        if let Some(file) = &mut self.file {
+            append(file, &self.state, &record)?;
+        }
+        self.history.add(record)
+    }
+}
+
+fn append(file: &mut File, state: &StateDir, record: &Record) -> Result<()> {
+    let mut line = serde_json::to_string(record)
+        .map_err(|error| Error::new(&code::INTERNAL, "a record cannot be written").because(error))?;
+    line.push('\n');
+    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+    written.map_err(|error| file_error(&state.path(FILE), &error))
+}
+
+fn cut_torn_line(state: &StateDir, file: &File) -> Result<()> {
+    let text = state.read(FILE)?.unwrap_or_default();
+    let whole = text.rfind('\n').map_or(0, |position| position + 1);
+    file.set_len(whole as u64).map_err(|error| file_error(&state.path(FILE), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::*;
+
+    fn move_file(name: &str) -> Change {
+        Change::MoveFile { from: name.into(), to: format!("{name}.saved").into() }
+    }
+
+    fn state(directory: &tempfile::TempDir) -> StateDir {
+        StateDir::locate(Utf8Path::from_path(&directory.path().join("state")), true)
+    }
+
+    #[test]
+    fn what_was_done_and_not_undone_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = state(&directory);
+        let journal = Journal::open(&state, "up", "digest").unwrap();
+        let first = journal.intent("cni-order", &move_file("a")).unwrap();
+        journal.done(first, Outcome::Created).unwrap();
+        let second = journal.intent("cni-order", &move_file("b")).unwrap();
+        journal.done(second, Outcome::Created).unwrap();
+        Journal::open(&state, "down", "digest").unwrap().undone(first).unwrap();
+        let history = History::read(&state).unwrap();
+        assert_eq!(history.entries.len(), 1);
+        assert_eq!(history.entries[0].change, move_file("b"));
+        assert_eq!(history.entries[0].outcome, Some(Outcome::Created));
+    }
+
+    #[test]
+    fn nothing_is_written_before_the_first_record() {
+        let directory = tempfile::tempdir().unwrap();
+        Journal::open(&state(&directory), "up", "digest").unwrap();
+        assert!(!state(&directory).directory().exists());
+    }
+
+    #[test]
+    fn a_torn_last_line_is_dropped_and_the_next_record_starts_clean() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = state(&directory);
+        let journal = Journal::open(&state, "up", "digest").unwrap();
+        let seq = journal.intent("cni-order", &move_file("a")).unwrap();
+        let whole = state.read(FILE).unwrap().unwrap();
+        state.write(FILE, &format!("{whole}{{\"record\":\"do")).unwrap();
+        let history = History::read(&state).unwrap();
+        assert_eq!((history.entries.len(), history.entries[0].outcome.clone()), (1, None));
+        Journal::open(&state, "up", "digest").unwrap().done(seq, Outcome::Created).unwrap();
+        assert_eq!(History::read(&state).unwrap().entries[0].outcome, Some(Outcome::Created));
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_refused_with_its_line() {
+        let error = History::parse("{\"record\":\"undone\",\"seq\":1}\nnonsense\n").unwrap_err();
+        assert_eq!((error.code().id, error.message()), ("KVN501", "line 2 of the journal is damaged"));
+    }
+
+    #[test]
+    fn a_newer_journal_is_refused() {
+        let line = r#"{"record":"header","schema":99,"kvnet":"9.0.0","command":"up","profile":"x","time":1}"#;
+        assert_eq!(History::parse(&format!("{line}\n")).unwrap_err().code().id, "KVN502");
+    }
+}

@@ -1,0 +1,177 @@
+//! The state directory: the journal, the lock and the record of the last verification.
+//!
+//! It belongs to the machine that runs kvnet, so it does not go through the host boundary.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, Result, code};
+
+/// Where kvnet keeps its state.
+#[derive(Clone, Debug)]
+pub struct StateDir(Utf8PathBuf);
+
+impl StateDir {
+    /// The given directory, else `/var/lib/kvnet` for root and the XDG state directory for others. Makes nothing.
+    pub fn locate(explicit: Option<&Utf8Path>, root: bool) -> Self {
+        if let Some(path) = explicit {
+            return Self(path.to_owned());
+        }
+        if root {
+            return Self("/var/lib/kvnet".into());
+        }
+        let home =
+            || Utf8PathBuf::from(std::env::var("HOME").unwrap_or_else(|_| "/".into())).join(".local/state");
+        let base = std::env::var("XDG_STATE_HOME").ok().filter(|path| path.starts_with('/'));
+        Self(base.map_or_else(home, Utf8PathBuf::from).join("kvnet"))
+    }
+
+    /// The path of a file in it.
+    pub fn path(&self, name: &str) -> Utf8PathBuf {
+        self.0.join(name)
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Utf8Path {
+        &self.0
+    }
+
+    /// Makes the directory, mode 0700, and refuses one that others can write to.
+    pub fn create(&self) -> Result<()> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
+        made.map_err(|error| file_error(&self.0, &error))?;
+        let metadata = fs::symlink_metadata(&self.0).map_err(|error| file_error(&self.0, &error))?;
+        if metadata.file_type().is_symlink() || metadata.mode() & 0o022 != 0 {
+            let what = "the state directory is a symbolic link or others can write to it";
+            return Err(Error::new(&code::HOST_UNSAFE, what).at(self.0.as_str()));
+        }
+        Ok(())
+    }
+
+    /// A file's text; none when there is none.
+    pub fn read(&self, name: &str) -> Result<Option<String>> {
+        let path = self.path(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(file_error(&path, &error)),
+        }
+    }
+
+    /// Replaces a file, mode 0600, atomically and durably.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        self.create()?;
+        let (path, temporary) = (self.path(name), self.path(&format!(".{name}.{}", std::process::id())));
+        let write = || -> std::io::Result<()> {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.0)?.sync_all()
+        };
+        write().map_err(|error| file_error(&path, &error))
+    }
+
+    /// Removes a file; fine when there is none.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a file to append to it, mode 0600.
+    pub fn append(&self, name: &str) -> Result<File> {
+        self.create()?;
+        let path = self.path(name);
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        opened.map_err(|error| file_error(&path, &error))
+    }
+
+    /// Takes the lock; dies with the process. When another holds it, [`STATE_LOCKED`](code::STATE_LOCKED) says who.
+    pub fn lock(&self, purpose: &str) -> Result<Lock> {
+        self.create()?;
+        let path = self.path("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(|error| file_error(&path, &error))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
+            return Err(Error::new(&code::STATE_LOCKED, format!("kvnet is already running: {holder}"))
+                .at(path.as_str()));
+        }
+        let text = format!("`kvnet {purpose}`, process {}\n", std::process::id());
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| file_error(&path, &error))?;
+        Ok(Lock { _file: file })
+    }
+}
+
+/// The held lock; released when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Maps an error of the file system to its code.
+pub fn file_error(path: &Utf8Path, error: &std::io::Error) -> Error {
+    use std::io::ErrorKind;
+    let code = match error.kind() {
+        ErrorKind::PermissionDenied => &code::HOST_PERMISSION,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => &code::HOST_FULL,
+        ErrorKind::ReadOnlyFilesystem => &code::HOST_READ_ONLY,
+        _ => &code::HOST_FILE,
+    };
+    Error::new(code, "cannot use the file").at(path.as_str()).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn temporary() -> (tempfile::TempDir, StateDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(directory.path().join("state")).unwrap();
+        (directory, StateDir(path))
+    }
+
+    #[test]
+    fn a_second_lock_says_who_holds_the_first() {
+        let (_keep, state) = temporary();
+        let held = state.lock("up").unwrap();
+        let error = state.lock("down").unwrap_err();
+        assert_eq!(error.code().id, "KVN500");
+        assert!(error.to_string().contains(&format!("`kvnet up`, process {}", std::process::id())));
+        drop(held);
+        state.lock("down").unwrap();
+    }
+
+    #[test]
+    fn files_are_private_and_writes_replace_the_whole_file() {
+        let (_keep, state) = temporary();
+        state.write("verified.json", "a long first text").unwrap();
+        state.write("verified.json", "short").unwrap();
+        assert_eq!(state.read("verified.json").unwrap().as_deref(), Some("short"));
+        assert_eq!(fs::metadata(state.path("verified.json")).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(state.directory()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_keep, state) = temporary();
+        state.create().unwrap();
+        fs::set_permissions(state.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(state.lock("up").unwrap_err().code().id, "KVN207");
+    }
+}
