@@ -62,8 +62,10 @@ artefact() {
     local name=$2 key=$3 started=$SECONDS
     shift 3
     result=$RIG_CACHE/artefacts/$name@$key
-    used_artefacts+=("$result")
-    [[ ! -d $result ]] || return 0
+    if [[ -d $result ]]; then
+        touch "$result"
+        return
+    fi
     say "building $name"
     remove_tree "$result.part"
     mkdir -p "$result.part"
@@ -71,16 +73,13 @@ artefact() {
     mv "$result.part" "$result"
     say "built $name in $((SECONDS - started)) s"
 }
-used_artefacts=()
-
-# Artefacts whose inputs have changed since, unless a node may be using them.
-remove_superseded_artefacts() {
+# Artefacts that nothing has asked for in a week, unless a node may be using them.
+remove_old_artefacts() {
+    local old
     [[ -z $(node_names) ]] || return 0
-    local used old
-    for used in "${used_artefacts[@]}"; do
-        for old in "${used%@*}"@*; do
-            [[ " ${used_artefacts[*]} " == *" $old "* ]] || remove_tree "$old"
-        done
+    find "$RIG_CACHE/artefacts" -mindepth 1 -maxdepth 1 -mtime +7 | while read -r old; do
+        say "removing $(basename "$old"), unused for a week"
+        remove_tree "$old"
     done
 }
 

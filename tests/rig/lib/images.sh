@@ -53,8 +53,9 @@ kubernetes_images() { "$KUBERNETES/kubeadm" config images list --kubernetes-vers
 image_store() {
     artefact "$1" "image-store-$2" \
         "$(hash_of "$DEBIAN_NODE" "$NODE_FILES" "$IMAGE_BASE" "$BUSYBOX" "$PAUSE" "$FLANNEL_PLUGIN" "$MULTUS" \
-            "$OVS_CNI" "$FLANNEL" "$ETCD" "$COREDNS" "$(hash_of_tree "$RIG_DIR/lib")" \
-            "$(sha256sum <"$RIG_DIR/pack-images.py")")" \
+            "$OVS_CNI" "$FLANNEL" "$ETCD" "$COREDNS" "$(declare -f build_image_store image_list layer import_images)" \
+            "$(sha256sum <"$RIG_DIR/pack-images.py")" \
+            "$FLANNEL_IMAGE $FLANNEL_PLUGIN_IMAGE $MULTUS_IMAGE $OVS_CNI_IMAGE $BUSYBOX_IMAGE")" \
         build_image_store "$2"
 }
 

@@ -41,8 +41,7 @@ node_list() {
 node_start() {
     local name=$1 version=$2 address=$3 init=$4 started=$SECONDS
     [[ ! -e $NODES/$name ]] || die "there is a node '$name' already ('rig stop $name' removes it)"
-    with_lock build build_all "$version"
-    with_lock nodes node_create "$name" "$version" "$address"
+    with_lock build build_and_create "$name" "$version" "$address"
     # Half a node is of no use to anyone.
     trap "say 'the start of $name failed'; node_stop '$name'" EXIT
     node_network_up "$name"
@@ -53,6 +52,12 @@ node_start() {
         say "$name has a control plane ($((SECONDS - started)) s)"
     fi
     trap - EXIT
+}
+
+# Under one lock, so that nothing removes the parts before the node uses them.
+build_and_create() {
+    build_all "$2"
+    node_create "$@"
 }
 
 # node_create NAME VERSION ADDRESS: lays out the node's files.
