@@ -1,0 +1,57 @@
+# The Go components, each built alone from its own go.mod in modules/.
+
+# go_component VARIABLE NAME [SETTING=VALUE...] [-- GO-BUILD-FLAG...]: sets
+# VARIABLE to a directory with the component's binaries.
+go_component() {
+    local variable=$1 name=$2 environment=() key
+    shift 2
+    while [[ $# -gt 0 && $1 != -- ]]; do
+        environment+=("$1")
+        shift
+    done
+    [[ $# -eq 0 ]] || shift
+    key=$(hash_of "$(hash_of_tree "$RIG_DIR/modules/$name")" "$(go version)" "${environment[*]}" "$*")
+    artefact "$variable" "go-$name" "$key" go_build "$name" "${environment[*]}" "$@"
+}
+
+# go_build NAME ENVIRONMENT GO-BUILD-FLAG... DIRECTORY
+go_build() {
+    local name=$1 environment=$2 directory=${*: -1} packages=tool
+    local flags=("${@:3:$#-3}")
+    cd "$RIG_DIR/modules/$name"
+    [[ ! -e main.go ]] || packages=.
+    # shellcheck disable=SC2086
+    env CGO_ENABLED=0 $environment nice -n 5 \
+        go build -trimpath "${flags[@]}" -o "$directory/" "$packages"
+    cd "$OLDPWD"
+}
+
+# kubernetes_component VARIABLE VERSION: all of Kubernetes' own binaries.
+# kubeadm reads the version that is linked into each of them.
+kubernetes_component() {
+    local version=$2 minor package=k8s.io/component-base/version
+    minor=$(cut -d. -f2 <<<"$version")
+    go_component "$1" "kubernetes-1.$minor" -- -ldflags "-s -w \
+        -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor \
+        -X $package.gitTreeState=clean -X $package.gitCommit=0000000000000000000000000000000000000000 \
+        -X $package.buildDate=1970-01-01T00:00:00Z"
+}
+
+# flanneld needs cgo, and runs in an image whose C library is not this machine's.
+flannel_component() {
+    go_component "$1" flannel CGO_ENABLED=1 -- -tags osusergo,netgo \
+        -ldflags "-s -w -extldflags -static -X github.com/flannel-io/flannel/pkg/version.Version=v0.28.10"
+}
+
+plain_component() { go_component "$1" "$2" -- -ldflags '-s -w'; }
+
+# The program of the pause image, from Kubernetes' own source.
+pause_component() { artefact "$1" pause "$(hash_of "$(declare -f build_pause)")" build_pause; }
+
+build_pause() {
+    local source
+    cd "$RIG_DIR/modules/kubernetes-1.34"
+    source=$(go list -m -f '{{.Dir}}' k8s.io/kubernetes)/build/pause/linux/pause.c
+    cd "$OLDPWD"
+    gcc -Os -static -DVERSION=rig -o "$1/pause" "$source"
+}

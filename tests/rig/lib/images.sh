@@ -1,0 +1,147 @@
+# What a node of one Kubernetes version is made of, besides Debian: its own
+# files, and a containerd store in which all images are unpacked already.
+
+readonly FLANNEL_IMAGE=ghcr.io/flannel-io/flannel:v0.28.10
+readonly FLANNEL_PLUGIN_IMAGE=ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3
+readonly MULTUS_IMAGE=ghcr.io/k8snetworkplumbingwg/multus-cni
+readonly OVS_CNI_IMAGE=ghcr.io/k8snetworkplumbingwg/ovs-cni-plugin
+readonly BUSYBOX_IMAGE=docker.io/library/busybox:1.37.0
+
+# build_node_artefacts VERSION: sets the names of all artefacts that a node
+# needs, building those that are not there yet.
+build_node_artefacts() {
+    local version=$1
+    debian_node DEBIAN_NODE
+    debian_image_base IMAGE_BASE
+    busybox_tree BUSYBOX
+    pause_component PAUSE
+    plain_component CNI_PLUGINS cni-plugins
+    plain_component FLANNEL_PLUGIN flannel-cni-plugin
+    plain_component MULTUS multus
+    plain_component OVS_CNI ovs-cni
+    flannel_component FLANNEL
+    plain_component ETCD etcd
+    plain_component COREDNS coredns
+    kubernetes_component KUBERNETES "$version"
+    node_files NODE_FILES "$version"
+    image_store IMAGE_STORE "$version"
+}
+
+# node_files VARIABLE VERSION: the files that lie over Debian's.
+node_files() {
+    artefact "$1" "node-files-$2" \
+        "$(hash_of "$KUBERNETES" "$CNI_PLUGINS" "$(hash_of_tree "$RIG_DIR/node/root")" "$(declare -f build_node_files)")" \
+        build_node_files "$2"
+}
+
+build_node_files() {
+    local version=$1 directory=$2 pause
+    cp -a "$RIG_DIR/node/root/." "$directory"
+    chown -R root:root "$directory"
+    pause=$(kubernetes_images "$version" | grep /pause:)
+    sed -i "s,@PAUSE@,$pause," "$directory/etc/containerd/config.toml"
+    mkdir -p "$directory"/{usr/bin,opt/cni/bin,etc/cni/net.d,etc/kubernetes/manifests,root}
+    cp -l "$KUBERNETES"/{kubeadm,kubectl,kubelet} "$directory/usr/bin"
+    cp -l "$CNI_PLUGINS"/* "$directory/opt/cni/bin"
+    systemctl --quiet --root="$directory" enable kubelet.service kvnet-rig-boot.service
+}
+
+# kubernetes_images VERSION: the images that kubeadm will ask for.
+kubernetes_images() { "$KUBERNETES/kubeadm" config images list --kubernetes-version "$1" 2>/dev/null; }
+
+# image_store VARIABLE VERSION: a /var/lib/containerd with all images.
+image_store() {
+    artefact "$1" "image-store-$2" \
+        "$(hash_of "$DEBIAN_NODE" "$NODE_FILES" "$IMAGE_BASE" "$BUSYBOX" "$PAUSE" "$FLANNEL_PLUGIN" "$MULTUS" \
+            "$OVS_CNI" "$FLANNEL" "$ETCD" "$COREDNS" "$(declare -f build_image_store image_list layer import_images)" \
+            "$(sha256sum <"$RIG_DIR/pack-images.py")" \
+            "$FLANNEL_IMAGE $FLANNEL_PLUGIN_IMAGE $MULTUS_IMAGE $OVS_CNI_IMAGE $BUSYBOX_IMAGE")" \
+        build_image_store "$2"
+}
+
+build_image_store() {
+    local version=$1 store=$2
+    local work=$RIG_CACHE/image-work
+    remove_tree "$work"
+    mkdir -p "$work/layers"
+    image_list "$version" "$work/layers" >"$work/list"
+    "$RIG_DIR/pack-images.py" "$work/images.tar" <"$work/list"
+    import_images "$work/images.tar" "$store"
+    remove_tree "$work"
+}
+
+# image_list VERSION LAYERS: fills the directory LAYERS and prints a line for
+# each image, as pack-images.py takes them.
+image_list() {
+    local version=$1 layers=$2 image name
+    for image in $(kubernetes_images "$version"); do
+        name=$(basename "${image%:*}")
+        case $name in
+        kube-proxy)
+            layer "$layers/$name" usr/local/bin "$KUBERNETES/$name"
+            echo "$image $IMAGE_BASE,$layers/$name -"
+            ;;
+        kube-*)
+            layer "$layers/$name" usr/local/bin "$KUBERNETES/$name"
+            echo "$image $layers/$name -"
+            ;;
+        etcd)
+            layer "$layers/$name" usr/local/bin "$ETCD/etcd"
+            echo "$image $layers/$name -"
+            ;;
+        coredns)
+            layer "$layers/$name" . "$COREDNS/coredns"
+            echo "$image $layers/$name /coredns"
+            ;;
+        pause)
+            layer "$layers/$name" . "$PAUSE/pause"
+            echo "$image $layers/$name /pause"
+            ;;
+        *) die "kubeadm wants an image that the rig does not know: $image" ;;
+        esac
+    done
+
+    layer "$layers/flannel" opt/bin "$FLANNEL/flannel=flanneld" "$FLANNEL/install_conf=install-conf"
+    echo "$FLANNEL_IMAGE $IMAGE_BASE,$layers/flannel /opt/bin/flanneld"
+    layer "$layers/flannel-plugin" . "$FLANNEL_PLUGIN/flannel-cni-plugin=flannel"
+    echo "$FLANNEL_PLUGIN_IMAGE $BUSYBOX,$layers/flannel-plugin -"
+
+    layer "$layers/multus" . "$MULTUS/install_multus" "$MULTUS/thin_entrypoint"
+    layer "$layers/multus" usr/src/multus-cni/bin "$MULTUS"/{install_multus,multus,multus-daemon,multus-shim,thin_entrypoint} \
+        "$MULTUS/passthru-cni=passthru"
+    echo "$MULTUS_IMAGE:v4.3.0,$MULTUS_IMAGE:snapshot $BUSYBOX,$layers/multus /thin_entrypoint"
+    echo "$MULTUS_IMAGE:v4.3.0-thick,$MULTUS_IMAGE:snapshot-thick $IMAGE_BASE,$layers/multus /usr/src/multus-cni/bin/multus-daemon"
+
+    layer "$layers/ovs-cni" . "$OVS_CNI/plugin=ovs" "$OVS_CNI/marker" \
+        "$OVS_CNI/mirror-producer=ovs-mirror-producer" "$OVS_CNI/mirror-consumer=ovs-mirror-consumer"
+    echo "$OVS_CNI_IMAGE:v0.39.0,$OVS_CNI_IMAGE:latest $BUSYBOX,$layers/ovs-cni -"
+
+    echo "$BUSYBOX_IMAGE $BUSYBOX -"
+}
+
+# layer DIRECTORY FOLDER FILE[=NAME]...: puts the files into FOLDER of a layer.
+layer() {
+    local folder=$1/$2 file
+    mkdir -p "$folder"
+    for file in "${@:3}"; do
+        cp "${file%=*}" "$folder/$(basename "${file##*=}")"
+    done
+}
+
+# import_images ARCHIVE STORE: unpacks the images into STORE with the node's
+# own containerd, so that a fresh node only needs a copy of it.
+import_images() {
+    systemd-nspawn --quiet --register=no --keep-unit --private-network --volatile=overlay --console=pipe \
+        --directory="$DEBIAN_NODE" --machine=kvnet-rig-import \
+        --bind="$2:/var/lib/containerd" --bind-ro="$1:/images.tar" \
+        --bind-ro="$NODE_FILES/etc/containerd/config.toml:/etc/containerd/config.toml" \
+        /bin/bash -euc '
+            containerd >/tmp/log 2>&1 &
+            until ctr version >/dev/null 2>&1; do
+                kill -0 $! || { cat /tmp/log; exit 1; }
+                sleep 0.1
+            done
+            ctr --namespace k8s.io images import /images.tar >/dev/null
+            kill $!
+            wait || true' </dev/null >&2
+}
