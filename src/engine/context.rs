@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::RwLock;
 
+use super::events::{Events, Silent};
+use super::state::StateDir;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
@@ -22,6 +24,12 @@ pub struct Context {
     pub facts: Arc<Facts>,
     /// Where manifests come from.
     pub sources: Arc<Sources>,
+    /// The profile's digest, by which a verification is remembered.
+    pub digest: String,
+    /// Where kvnet keeps its state.
+    pub state: StateDir,
+    /// Who hears what happens.
+    pub events: Events,
     /// Whether conflicts with other field managers are forced.
     pub force_conflicts: bool,
     /// The cluster, once there is one.

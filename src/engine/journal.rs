@@ -213,9 +213,9 @@ impl Journal {
         writer.write(Record::Before { step: step.into(), present })
     }
 
-    /// Whether a step acted before.
-    pub fn knows(&self, step: &str) -> bool {
-        self.writer().history.present(step).is_some()
+    /// What was there before a step first acted; none when it never acted.
+    pub fn present(&self, step: &str) -> Option<Vec<String>> {
+        self.writer().history.present(step).map(<[String]>::to_vec)
     }
 
     fn writer(&self) -> std::sync::MutexGuard<'_, Writer> {

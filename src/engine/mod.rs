@@ -1,11 +1,16 @@
 //! Plans and applies steps.
 
+pub mod cancel;
 pub mod change;
 pub mod context;
 pub mod events;
+pub mod execute;
 pub mod graph;
 pub mod journal;
 pub mod plan;
 pub mod redact;
+pub mod runner;
 pub mod state;
 pub mod step;
+pub mod teardown;
+pub mod traces;

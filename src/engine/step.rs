@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::change::Change;
 use super::context::Context;
+use super::traces::Traces;
 use crate::error::Result;
 
 /// One part of the job. Each lives in its own file under `src/steps`.
@@ -36,6 +37,21 @@ pub trait Step: Send + Sync + 'static {
     /// The post-condition after the changes were applied; cheap, because the waits are changes of their own.
     async fn verify(&self, _cx: &Context) -> Result<()> {
         Ok(())
+    }
+
+    /// What the component leaves on the node by itself; `down` removes what was not there before.
+    fn traces(&self, _cx: &Context) -> Traces {
+        Traces::default()
+    }
+
+    /// What `down` does before it deletes the step's objects; `installed` tells whether kvnet's objects are there.
+    async fn before_removal(&self, _cx: &Context, _installed: bool) -> Result<Vec<Change>> {
+        Ok(Vec::new())
+    }
+
+    /// What `down` does once the step's objects and traces are gone.
+    async fn after_removal(&self, _cx: &Context) -> Result<Vec<Change>> {
+        Ok(Vec::new())
     }
 }
 
@@ -91,6 +107,12 @@ pub trait AnyStep: Send + Sync {
     async fn find(&self, cx: &Context) -> Result<Findings>;
     /// [`Step::verify`].
     async fn verify(&self, cx: &Context) -> Result<()>;
+    /// [`Step::traces`].
+    fn traces(&self, cx: &Context) -> Traces;
+    /// [`Step::before_removal`].
+    async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>>;
+    /// [`Step::after_removal`].
+    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>>;
 }
 
 #[async_trait]
@@ -119,5 +141,17 @@ impl<S: Step> AnyStep for S {
 
     async fn verify(&self, cx: &Context) -> Result<()> {
         Step::verify(self, cx).await
+    }
+
+    fn traces(&self, cx: &Context) -> Traces {
+        Step::traces(self, cx)
+    }
+
+    async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
+        Step::before_removal(self, cx, installed).await
+    }
+
+    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
+        Step::after_removal(self, cx).await
     }
 }

@@ -1,1 +1,87 @@
-//! To come.
+//! Proves with pods that the networks of a profile work: addresses, reach, isolation, and the ports in Open vSwitch.
+
+mod checks;
+mod pods;
+mod scenario;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Condition, ObjectKey};
+use crate::engine::context::Context;
+use crate::engine::events::Event;
+use crate::engine::execute::Progress;
+use crate::error::{Error, Result, code};
+pub use scenario::Scenario;
+
+/// The label that finds the pods of a verification.
+const SELECTOR: &str = "kvnet.dev/step=verification";
+
+/// What a check saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was checked, in words.
+    pub check: String,
+    /// Whether it holds.
+    pub passed: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Starts the pods, checks them and removes them. On a failure they stay for a look, until the next run or `down`.
+pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
+    let cluster = cx.need_cluster().await?;
+    let scenario = Scenario::of(&cx.profile);
+    let timeout = Duration::from_secs(cx.profile.timeouts.verification);
+    clean(cx, &cluster, progress).await?;
+    cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
+    let manifests = pods::manifests(&scenario, &cx.profile);
+    futures::future::try_join_all(manifests.iter().map(|pod| cluster.apply(pod, true))).await?;
+    let namespace = &cx.profile.verification.namespace;
+    let started = cluster.wait_pods(namespace, SELECTOR, manifests.len(), timeout, progress).await?;
+    let outcomes = checks::all(cx, &cluster, &scenario, &started).await?;
+    for outcome in &outcomes {
+        let Outcome { check, passed, detail } = outcome.clone();
+        cx.events.report(Event::Check { check, passed, detail });
+    }
+    conclude(cx, &outcomes)?;
+    remove(cx, &cluster).await
+}
+
+/// Ends an interrupted or failed verification: its pods are gone afterwards.
+pub async fn clean(cx: &Context, cluster: &Cluster, progress: Progress<'_>) -> Result<()> {
+    let key = ObjectKey::new("v1", "Namespace", None, &cx.profile.verification.namespace);
+    if cluster.get(&key).await?.is_none() {
+        return Ok(());
+    }
+    remove(cx, cluster).await?;
+    cluster.wait(&Condition::Gone { object: key }, Duration::from_secs(120), progress).await
+}
+
+/// Deletes the namespace with all that is in it, without waiting for its end.
+async fn remove(cx: &Context, cluster: &Cluster) -> Result<()> {
+    let key = ObjectKey::new("v1", "Namespace", None, &cx.profile.verification.namespace);
+    cluster.delete(&key, None).await.map(|_| ())
+}
+
+fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": pods::labels()},
+    })
+}
+
+fn conclude(cx: &Context, outcomes: &[Outcome]) -> Result<()> {
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.passed).collect();
+    let Some(first) = failed.first() else { return Ok(()) };
+    let message = match failed.len() {
+        1 => format!("a check failed: {}", first.check),
+        count => format!("{count} checks failed, the first: {}", first.check),
+    };
+    let namespace = &cx.profile.verification.namespace;
+    Err(Error::new(&code::VERIFY_FAILED, message).because(&first.detail).hint(format!(
+        "the pods stay for a look: `kubectl --namespace {namespace} get pods`; the next `kvnet up` replaces them"
+    )))
+}

@@ -1,0 +1,109 @@
+//! Makes a change. Everything that kvnet does to a node or a cluster goes through here.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::change::{Change, Outcome, TaintSpec};
+use super::context::Context;
+use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
+use crate::error::{Error, Result, code};
+use crate::host::apply_host_change;
+
+/// How long a deleted object may take to go.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Hears why a change is not done yet.
+pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// Makes one change and tells what it did. Repeating a change that was already made is harmless.
+pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> Result<Outcome> {
+    match change {
+        Change::Apply { object, .. } => apply(cx, object).await,
+        Change::Delete { object } => delete(&cx.need_cluster().await?, object, progress).await,
+        Change::Restore { object } => restore(&cx.need_cluster().await?, object).await,
+        Change::Taint { node, taint, present } => set_taint(&cx.need_cluster().await?, node, taint, *present).await,
+        Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
+        Change::Verify { .. } => Err(Error::new(&code::INTERNAL, "a verification is not a change to execute")),
+        host_change => apply_host_change(cx.host.as_ref(), host_change).await,
+    }
+}
+
+async fn apply(cx: &Context, object: &Value) -> Result<Outcome> {
+    let cluster = cx.need_cluster().await?;
+    let live = cluster.get(&ObjectKey::of(object)).await?;
+    cluster.apply(object, cx.force_conflicts).await?;
+    Ok(match live {
+        None => Outcome::Created,
+        Some(live) if is_ours(&live) => Outcome::Transient,
+        Some(live) => Outcome::Replaced { before: Some(Box::new(without_status(live))) },
+    })
+}
+
+/// Whether kvnet created the object.
+pub fn is_ours(object: &Value) -> bool {
+    object["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY
+}
+
+fn without_status(mut object: Value) -> Value {
+    super::redact::redact_object(&mut object);
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"] {
+            metadata.remove(field);
+        }
+    }
+    object
+}
+
+async fn delete(cluster: &Cluster, key: &ObjectKey, progress: Progress<'_>) -> Result<Outcome> {
+    cluster.delete(key, None).await?;
+    let gone = Condition::Gone { object: key.clone() };
+    cluster.wait(&gone, DELETE_TIMEOUT, progress).await?;
+    Ok(Outcome::Transient)
+}
+
+async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
+    let key = ObjectKey::of(object);
+    let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
+    let mut object = object.clone();
+    object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    cluster.replace(&object).await?;
+    Ok(Outcome::Transient)
+}
+
+/// Adds or removes one taint; the resource version in the patch makes a concurrent change a conflict instead of a loss.
+async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
+    let key = ObjectKey::new("v1", "Node", None, node);
+    let Some(live) = cluster.get(&key).await? else {
+        return Err(Error::new(&code::CLUSTER_REJECTED, format!("node {node} is gone")));
+    };
+    let same = |other: &Value| other["key"] == taint.key.as_str() && other["effect"] == taint.effect.as_str();
+    let mut taints = live["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    let was_present = taints.iter().any(same);
+    if was_present == present {
+        return Ok(Outcome::Adopted);
+    }
+    taints.retain(|other| !same(other));
+    if present {
+        taints.push(json!(taint));
+    }
+    let version = &live["metadata"]["resourceVersion"];
+    cluster.patch_merge(&key, &json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}})).await?;
+    Ok(Outcome::Created)
+}
+
+async fn wait(cx: &Context, condition: &Condition, timeout: u64, progress: Progress<'_>) -> Result<Outcome> {
+    let timeout = Duration::from_secs(timeout);
+    if let Condition::File { path } = condition {
+        if !cx.host.wait_for(path, timeout).await? {
+            let message = format!("waited {} s for {condition}", timeout.as_secs());
+            return Err(Error::new(&code::CLUSTER_TIMEOUT, message));
+        }
+        return Ok(Outcome::Transient);
+    }
+    cx.need_cluster().await?.wait(condition, timeout, progress).await?;
+    Ok(Outcome::Transient)
+}

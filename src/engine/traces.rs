@@ -1,0 +1,68 @@
+//! What a component leaves on the node by itself: files, directories and network links.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::change::Change;
+use crate::error::Result;
+use crate::host::{Command, Host};
+
+/// What a component makes on the node that no change of kvnet's names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Traces {
+    /// Files.
+    pub files: Vec<Utf8PathBuf>,
+    /// Directories, removed when they are empty; never the CNI configuration directory itself.
+    pub directories: Vec<Utf8PathBuf>,
+    /// Network links.
+    pub links: Vec<String>,
+}
+
+impl Traces {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.directories.is_empty() && self.links.is_empty()
+    }
+
+    /// Those that are on the node now: paths, and `link:NAME`.
+    pub async fn present(&self, host: &dyn Host) -> Result<Vec<String>> {
+        let mut present = Vec::new();
+        for path in self.files.iter().chain(&self.directories) {
+            if host.stat(path).await?.is_some() {
+                present.push(path.to_string());
+            }
+        }
+        for link in &self.links {
+            if host.stat(&link_path(link)).await?.is_some() {
+                present.push(format!("link:{link}"));
+            }
+        }
+        Ok(present)
+    }
+
+    /// The changes that remove what is there now and was not there before.
+    pub async fn removal(&self, host: &dyn Host, before: &[String]) -> Result<Vec<Change>> {
+        let present = self.present(host).await?;
+        let ours = |name: &str| present.iter().any(|p| p == name) && !before.iter().any(|b| b == name);
+        let mut changes = Vec::new();
+        for path in self.files.iter().filter(|path| ours(path.as_str())) {
+            changes.push(Change::RemoveFile { path: path.clone(), before: None });
+        }
+        for path in self.directories.iter().filter(|path| ours(path.as_str())) {
+            let command = Command::new(["rmdir", "--ignore-fail-on-non-empty", path.as_str()]);
+            changes.push(run(format!("remove directory {path} if it is empty"), command));
+        }
+        for link in self.links.iter().filter(|link| ours(&format!("link:{link}"))) {
+            let command = Command::new(["ip", "link", "delete", link]);
+            changes.push(run(format!("remove network link {link}"), command));
+        }
+        Ok(changes)
+    }
+}
+
+fn run(purpose: String, command: Command) -> Change {
+    Change::Run { before: Some("left by the component".into()), purpose, command, undo: None }
+}
+
+fn link_path(link: &str) -> Utf8PathBuf {
+    Utf8Path::new("/sys/class/net").join(link)
+}

@@ -1,0 +1,179 @@
+//! flannel: the pod network.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::objects::{self, Live};
+use crate::cluster::{Condition, ObjectKey};
+use crate::engine::change::{Change, TaintSpec};
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::engine::traces::Traces;
+use crate::error::{Error, Result, code};
+use crate::facts::network::Cidr;
+use crate::source::{Component, Manifest};
+
+/// Keeps new pods away from the nodes while their network is taken down.
+const LEAVING_TAINT: &str = "kvnet.dev/leaving";
+
+/// Installs flannel with the cluster's own pod subnet.
+pub struct Flannel;
+
+/// The live objects and the nodes.
+pub struct Observed {
+    manifest: Manifest,
+    live: Live,
+    nodes: Vec<Value>,
+}
+
+#[async_trait]
+impl Step for Flannel {
+    type Observed = Observed;
+    type Desired = Vec<Value>;
+
+    const ID: &'static str = "flannel";
+    const TITLE: &'static str = "pod network (flannel)";
+    const REQUIRES: &'static [&'static str] = &["kubeadm-init", "kernel", "cni-plugins"];
+
+    fn enabled(&self, cx: &Context) -> bool {
+        cx.profile.flannel.enabled
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let manifest = cx.sources.load(Component::Flannel, &cx.profile, &cx.facts).await?;
+        let nodes = async {
+            match cx.cluster().await {
+                Some(cluster) => cluster.list("v1", "Node", None, None).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes)?;
+        Ok(Observed { manifest, live, nodes })
+    }
+
+    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<Value>> {
+        refuse_wrong_pod_addresses(&cx.profile.cluster.pod_subnet, &observed.nodes)?;
+        Ok(observed.manifest.objects.clone())
+    }
+
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
+        let timeout = cx.profile.timeouts.ready;
+        let mut findings = objects::diff(Self::ID, desired, &observed.live, timeout);
+        let unready: Vec<&str> = observed.nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
+        if !unready.is_empty() || observed.nodes.is_empty() {
+            let now = if unready.is_empty() { "no nodes".into() } else { format!("not Ready: {}", unready.join(", ")) };
+            findings.changes.push(Change::Wait { condition: Condition::NodesReady, timeout, now });
+        }
+        findings.version = Some(cx.profile.flannel.version.clone());
+        Ok(findings)
+    }
+
+    fn traces(&self, cx: &Context) -> Traces {
+        let mut files = vec![cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file)];
+        files.extend(cx.facts.cni_bin_dirs.iter().map(|directory| directory.join("flannel")));
+        files.push("/run/flannel/subnet.env".into());
+        Traces { files, directories: vec!["/run/flannel".into()], links: vec!["flannel.1".into(), "cni0".into()] }
+    }
+
+    /// Pods that live on the network must end while it can still take them down; afterwards they could not be removed
+    /// at all. What controls them starts them again once there is a network.
+    async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
+        let Some(cluster) = cx.cluster().await.filter(|_| installed) else { return Ok(Vec::new()) };
+        let (nodes, pods) = futures::try_join!(
+            cluster.list("v1", "Node", None, None),
+            cluster.list("v1", "Pod", None, None)
+        )?;
+        let mut changes: Vec<Change> = nodes.iter().filter_map(name).map(|node| leaving(node, true)).collect();
+        changes.extend(pods.iter().filter(|pod| uses_pod_network(pod)).map(|pod| Change::Delete { object: ObjectKey::of(&typed(pod)) }));
+        Ok(changes)
+    }
+
+    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
+        let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        Ok(nodes.iter().filter(|node| is_leaving(node)).filter_map(name).map(|node| leaving(node, false)).collect())
+    }
+}
+
+fn leaving(node: &str, present: bool) -> Change {
+    let taint = TaintSpec { key: LEAVING_TAINT.into(), value: None, effect: "NoSchedule".into() };
+    Change::Taint { node: node.into(), taint, present }
+}
+
+fn is_leaving(node: &Value) -> bool {
+    let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    taints.iter().any(|taint| taint["key"] == LEAVING_TAINT)
+}
+
+/// List items carry no kind of their own.
+fn typed(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    pod["apiVersion"] = "v1".into();
+    pod["kind"] = "Pod".into();
+    pod
+}
+
+/// A pod that kvnet did not make, with its own network, on a node.
+fn uses_pod_network(pod: &Value) -> bool {
+    pod["spec"]["hostNetwork"] != true && pod["spec"]["nodeName"].is_string() && !crate::engine::execute::is_ours(pod)
+}
+
+fn name(object: &Value) -> Option<&str> {
+    object["metadata"]["name"].as_str()
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// flannel takes each node's addresses from its `podCIDR`: without one, or with one outside the subnet, it starts and
+/// routes nothing.
+fn refuse_wrong_pod_addresses(pod_subnet: &str, nodes: &[Value]) -> Result<()> {
+    for node in nodes {
+        let node_name = name(node).unwrap_or_default();
+        let Some(pod_cidr) = node["spec"]["podCIDR"].as_str().filter(|cidr| !cidr.is_empty()) else {
+            return Err(Error::new(&code::POD_CIDR, format!("node {node_name} has no pod addresses (podCIDR)"))
+                .hint(format!("create the cluster with `kubeadm init --pod-network-cidr={pod_subnet}`")));
+        };
+        if !Cidr::parse(pod_subnet).zip(Cidr::parse(pod_cidr)).is_some_and(|(all, one)| all.contains(&one)) {
+            let message = format!("the pod addresses {pod_cidr} of node {node_name} are not in {pod_subnet}");
+            return Err(Error::new(&code::POD_CIDR, message)
+                .hint("repeat with `--set cluster.podSubnet=` and the cluster's own pod subnet"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(pod_cidr: Value) -> Value {
+        json!({"metadata": {"name": "node0"}, "spec": {"podCIDR": pod_cidr}})
+    }
+
+    #[test]
+    fn a_node_without_pod_addresses_is_refused() {
+        let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(Value::Null)]).unwrap_err();
+        assert_eq!(error.to_string(), "node node0 has no pod addresses (podCIDR)");
+        assert!(error.hints()[0].contains("--pod-network-cidr=10.244.0.0/16"));
+    }
+
+    #[test]
+    fn pod_addresses_outside_the_subnet_are_refused() {
+        let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(json!("10.10.0.0/24"))]).unwrap_err();
+        assert_eq!(error.code().id, "KVN601");
+        refuse_wrong_pod_addresses("10.244.0.0/16", &[node(json!("10.244.3.0/24"))]).unwrap();
+    }
+
+    #[test]
+    fn only_scheduled_pods_with_their_own_network_have_to_end() {
+        let pod = |spec: Value| json!({"metadata": {"name": "p"}, "spec": spec});
+        assert!(uses_pod_network(&pod(json!({"nodeName": "n"}))));
+        assert!(!uses_pod_network(&pod(json!({"nodeName": "n", "hostNetwork": true}))));
+        assert!(!uses_pod_network(&pod(json!({}))));
+    }
+}

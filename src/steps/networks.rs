@@ -1,0 +1,78 @@
+//! Network attachments: what a pod or VM names to get another NIC.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::objects::{self, Live};
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::engine::traces::Traces;
+use crate::error::Result;
+use crate::profile::{NetworkKind, Profile};
+use crate::source::network_attachment;
+
+/// Creates the profile's NetworkAttachmentDefinitions.
+pub struct Networks;
+
+#[async_trait]
+impl Step for Networks {
+    type Observed = Live;
+    type Desired = Vec<Value>;
+
+    const ID: &'static str = "networks";
+    const TITLE: &'static str = "network attachments";
+    const REQUIRES: &'static [&'static str] = &["multus"];
+
+    fn enabled(&self, cx: &Context) -> bool {
+        !cx.profile.networks.is_empty()
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Live> {
+        objects::observe(cx, &attachments(&cx.profile)).await
+    }
+
+    async fn desired(&self, cx: &Context, _: &Live) -> Result<Vec<Value>> {
+        Ok(attachments(&cx.profile))
+    }
+
+    fn diff(&self, cx: &Context, live: &Live, desired: &Vec<Value>) -> Result<Findings> {
+        Ok(objects::diff(Self::ID, desired, live, cx.profile.timeouts.ready))
+    }
+
+    /// The plugin `bridge` makes its bridge with the first pod and never removes it.
+    fn traces(&self, cx: &Context) -> Traces {
+        let links = cx.profile.networks.iter().filter_map(|network| match &network.kind {
+            NetworkKind::Bridge { bridge, .. } => Some(bridge.clone()),
+            _ => None,
+        });
+        Traces { links: links.collect(), ..Traces::default() }
+    }
+}
+
+/// The attachments, after the namespaces that they live in.
+fn attachments(profile: &Profile) -> Vec<Value> {
+    let namespaces: BTreeSet<&str> = profile.networks.iter().map(|network| network.namespace.as_str()).collect();
+    let built_in = ["default", "kube-system", "kube-public"];
+    let namespaces = namespaces.into_iter().filter(|name| !built_in.contains(name));
+    let namespaces =
+        namespaces.map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+    namespaces.chain(profile.networks.iter().map(network_attachment)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ObjectKey;
+    use crate::profile::Network;
+
+    #[test]
+    fn a_namespace_of_its_own_comes_before_the_attachment() {
+        let kind = NetworkKind::Raw { config: serde_json::Map::from_iter([("type".into(), json!("macvlan"))]) };
+        let network = Network { name: "lan".into(), namespace: "vms".into(), kind };
+        let profile = Profile { networks: vec![network], ..Profile::default() };
+        let names: Vec<String> = attachments(&profile).iter().map(|o| ObjectKey::of(o).to_string()).collect();
+        assert_eq!(names, ["Namespace vms", "NetworkAttachmentDefinition vms/lan"]);
+    }
+}

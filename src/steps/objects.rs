@@ -1,0 +1,145 @@
+//! What the steps that apply objects have in common: look at each object once, compare, apply in order, wait.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, differences, rolled_out};
+use crate::engine::change::Change;
+use crate::engine::context::Context;
+use crate::engine::execute::is_ours;
+use crate::engine::step::Findings;
+use crate::engine::teardown::STEP_LABEL;
+use crate::error::Result;
+
+/// The live objects of a step by their keys; absent ones are missing.
+pub type Live = HashMap<ObjectKey, Value>;
+
+/// Reads the live state of `desired`; empty when there is no cluster yet.
+pub async fn observe(cx: &Context, desired: &[Value]) -> Result<Live> {
+    let Some(cluster) = cx.cluster().await else { return Ok(Live::new()) };
+    let keys: Vec<ObjectKey> = desired.iter().map(ObjectKey::of).collect();
+    let live = cluster.get_many(&keys).await?;
+    Ok(keys.into_iter().zip(live).filter_map(|(key, object)| Some((key, object?))).collect())
+}
+
+/// The changes that make the live objects like `desired`, in its order, and the waits for what they start.
+pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Findings {
+    let mut findings = Findings::default();
+    let mut waits = Vec::new();
+    for object in desired {
+        let key = ObjectKey::of(object);
+        let found = live.get(&key);
+        let object = marked(object, step, found);
+        let change = apply(&object, found);
+        waits.extend(wait(&object, &key, found, change.is_some(), timeout));
+        if let Some(change) = change {
+            findings.changes.push(change);
+            // Objects of a new kind can only be applied once the API server serves it.
+            if key.kind == "CustomResourceDefinition" {
+                findings.changes.append(&mut waits);
+            }
+        }
+        if found.is_some_and(|live| !is_ours(live)) {
+            findings.note(format!("{key} was there before kvnet; `down` will leave it"));
+        }
+    }
+    findings.changes.extend(waits);
+    findings
+}
+
+/// The object with kvnet's labels, unless somebody else created it.
+fn marked(object: &Value, step: &str, live: Option<&Value>) -> Value {
+    let mut object = object.clone();
+    if live.is_none_or(is_ours) {
+        object["metadata"]["labels"][MANAGED_BY_LABEL] = json!(MANAGED_BY);
+        object["metadata"]["labels"][STEP_LABEL] = json!(step);
+    }
+    object
+}
+
+fn apply(object: &Value, live: Option<&Value>) -> Option<Change> {
+    let before = match live {
+        None => None,
+        Some(live) => {
+            let differences = differences(object, live);
+            if differences.is_empty() {
+                return None;
+            }
+            Some(differences)
+        }
+    };
+    Some(Change::Apply { object: Box::new(object.clone()), before })
+}
+
+fn wait(object: &Value, key: &ObjectKey, live: Option<&Value>, changes: bool, timeout: u64) -> Option<Change> {
+    let (condition, (holds, now)) = match key.kind.as_str() {
+        "CustomResourceDefinition" => {
+            let condition = Condition::Established { crd: key.name.clone() };
+            (condition, live.map_or((false, absent()), established))
+        }
+        "DaemonSet" | "Deployment" => {
+            let condition = Condition::RolledOut { object: ObjectKey::of(object) };
+            (condition, live.map_or((false, absent()), rolled_out))
+        }
+        _ => return None,
+    };
+    (changes || !holds).then_some(Change::Wait { condition, timeout, now })
+}
+
+fn absent() -> String {
+    "absent".into()
+}
+
+fn established(crd: &Value) -> (bool, String) {
+    let conditions = crd["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let holds = conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True");
+    (holds, if holds { "established" } else { "not established" }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_map(data: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": {"k": data}})
+    }
+
+    fn lines(findings: &Findings) -> Vec<String> {
+        findings.changes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_absent_object_is_created_with_labels_that_say_who_made_it() {
+        let findings = diff("flannel", &[config_map("v")], &Live::new(), 60);
+        assert_eq!(lines(&findings), ["create ConfigMap n/c"]);
+        let object = findings.changes[0].object().unwrap();
+        assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kvnet");
+        assert_eq!(object["metadata"]["labels"]["kvnet.dev/step"], "flannel");
+    }
+
+    #[test]
+    fn somebody_elses_object_is_left_without_a_label() {
+        let live = Live::from([(ObjectKey::of(&config_map("v")), config_map("old"))]);
+        let findings = diff("flannel", &[config_map("v")], &live, 60);
+        assert_eq!(lines(&findings), ["change ConfigMap n/c"]);
+        assert!(findings.changes[0].object().unwrap()["metadata"].get("labels").is_none());
+        assert!(findings.notes[0].text.contains("was there before kvnet"));
+    }
+
+    #[test]
+    fn a_custom_resource_comes_after_its_definition_is_established() {
+        let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "things.example.org"}});
+        let thing = json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "t"}});
+        let findings = diff("x", &[crd, thing], &Live::new(), 60);
+        assert_eq!(
+            lines(&findings),
+            [
+                "create CustomResourceDefinition things.example.org",
+                "wait for CustomResourceDefinition things.example.org to be established (now: absent)",
+                "create Thing t",
+            ]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! ovs-cni: the CNI plugin that connects pods to Open vSwitch bridges, and the marker that publishes the bridges.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::objects::{self, Live};
+use crate::cluster::Condition;
+use crate::engine::change::Change;
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::engine::traces::Traces;
+use crate::error::Result;
+use crate::source::{Component, Manifest};
+
+/// The marker looks for bridges every 60 s with jitter; two rounds and some air.
+const MARKER_TIMEOUT: u64 = 180;
+
+/// Installs ovs-cni on every node.
+pub struct OvsCni;
+
+/// The live objects and the nodes' capacities.
+pub struct Observed {
+    live: Live,
+    nodes: Vec<Value>,
+}
+
+#[async_trait]
+impl Step for OvsCni {
+    type Observed = Observed;
+    type Desired = Manifest;
+
+    const ID: &'static str = "ovs-cni";
+    const TITLE: &'static str = "Open vSwitch CNI plugin";
+    // The marker ends when it cannot reach Open vSwitch, and publishes at once the bridges that it finds at its start.
+    const REQUIRES: &'static [&'static str] = &["kubeadm-init", "ovs-bridges"];
+
+    fn enabled(&self, cx: &Context) -> bool {
+        cx.profile.ovs_cni.enabled
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let manifest = cx.sources.load(Component::OvsCni, &cx.profile, &cx.facts).await?;
+        let live = objects::observe(cx, &manifest.objects).await?;
+        let nodes = match cx.cluster().await {
+            Some(cluster) => cluster.list("v1", "Node", None, None).await?,
+            None => Vec::new(),
+        };
+        Ok(Observed { live, nodes })
+    }
+
+    async fn desired(&self, cx: &Context, _: &Observed) -> Result<Manifest> {
+        cx.sources.load(Component::OvsCni, &cx.profile, &cx.facts).await
+    }
+
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
+        let mut findings = objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
+        findings.version = Some(cx.profile.ovs_cni.version.clone());
+        if !publishes_bridges(&cx.profile.ovs_cni.version) {
+            return Ok(findings);
+        }
+        for bridge in &cx.profile.ovs.bridges {
+            let resource = format!("ovs-cni.network.kubevirt.io/{}", bridge.name);
+            if !observed.nodes.iter().any(|node| node["status"]["capacity"].get(&resource).is_some()) {
+                let condition = Condition::NodeResource { resource };
+                let now = "no node offers it".into();
+                findings.changes.push(Change::Wait { condition, timeout: MARKER_TIMEOUT, now });
+            }
+        }
+        Ok(findings)
+    }
+
+    fn traces(&self, cx: &Context) -> Traces {
+        let names = ["ovs", "ovs-mirror-producer", "ovs-mirror-consumer"];
+        let directories = &cx.facts.cni_bin_dirs;
+        let files = directories.iter().flat_map(|directory| names.map(|name| directory.join(name))).collect();
+        Traces { files, ..Traces::default() }
+    }
+}
+
+/// The marker came with v0.3.0; a commit of 2018 has none.
+fn publishes_bridges(version: &str) -> bool {
+    let Some((major, rest)) = version.strip_prefix('v').and_then(|version| version.split_once('.')) else {
+        return false;
+    };
+    let minor = rest.split('.').next().and_then(|minor| minor.parse::<u32>().ok());
+    matches!((major.parse::<u32>(), minor), (Ok(major), Some(minor)) if (major, minor) >= (0, 3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_releases_with_a_marker_publish_bridges() {
+        for (version, publishes) in
+            [("v0.39.0", true), ("v0.3.0", true), ("v0.1.0", false), ("393d3ffa91a3", false), ("v1.0.0", true)]
+        {
+            assert_eq!(publishes_bridges(version), publishes, "{version}");
+        }
+    }
+}

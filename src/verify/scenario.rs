@@ -1,0 +1,159 @@
+//! Which pods to start for a profile, and what must and must not reach what.
+
+use crate::profile::{Network, NetworkKind, Profile};
+
+/// The pods of a verification and the checks between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// The pods.
+    pub pods: Vec<Probe>,
+    /// Pairs of pods, by name, that must reach each other over their second NIC.
+    pub reach: Vec<(String, String)>,
+    /// Pairs of pods, by name, that must not.
+    pub isolated: Vec<(String, String)>,
+}
+
+/// A pod with one extra NIC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// The pod's name.
+    pub name: String,
+    /// The network that it asks for.
+    pub network: Network,
+    /// The subnet that its address must be in; none when it must have no address, or when it is not known.
+    pub subnet: Option<String>,
+    /// Whether the NIC gets an address; none when the profile does not say.
+    pub address: Option<bool>,
+    /// The Open vSwitch bridge and VLAN that its port must have.
+    pub port: Option<(String, Option<u16>)>,
+}
+
+impl Scenario {
+    /// The scenario of a profile: two pods for each Open vSwitch network with addresses, one for each other network.
+    pub fn of(profile: &Profile) -> Self {
+        let pods: Vec<Probe> = profile.networks.iter().flat_map(|network| probes(network, profile)).collect();
+        let (mut reach, mut isolated) = (Vec::new(), Vec::new());
+        for (index, one) in pods.iter().enumerate() {
+            for other in &pods[index + 1..] {
+                let pair = (one.name.clone(), other.name.clone());
+                match relation(one, other) {
+                    Some(true) => reach.push(pair),
+                    Some(false) => isolated.push(pair),
+                    None => {}
+                }
+            }
+        }
+        // One pair tells whether two VLANs are apart; all pairs would only take longer.
+        isolated.dedup_by_key(|pair| (first_word(&pair.0), first_word(&pair.1)));
+        Self { pods, reach, isolated }
+    }
+
+    /// One line for each check.
+    pub fn checks(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.pods.iter().map(|probe| format!("{}: {}", probe.name, nic(probe))).collect();
+        lines.extend(self.reach.iter().map(|(one, other)| format!("{one} reaches {other}")));
+        lines.extend(self.isolated.iter().map(|(one, other)| format!("{one} does not reach {other}")));
+        lines
+    }
+}
+
+fn first_word(pod: &str) -> String {
+    pod.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
+}
+
+fn nic(probe: &Probe) -> String {
+    let address = match (probe.address, &probe.subnet) {
+        (_, Some(subnet)) => format!("an address in {subnet}"),
+        (Some(false), None) => "no address".into(),
+        (_, None) => "a link".into(),
+    };
+    let port = match &probe.port {
+        Some((bridge, Some(vlan))) => format!(", a port of {bridge} with VLAN {vlan}"),
+        Some((bridge, None)) => format!(", an untagged port of {bridge}"),
+        None => String::new(),
+    };
+    format!("net1 has {address}{port}")
+}
+
+fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
+    let subnet = match &network.kind {
+        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.as_ref().map(|i| i.subnet.clone()),
+        NetworkKind::Flannel { .. } => Some(profile.cluster.pod_subnet.clone()),
+        NetworkKind::Raw { .. } => None,
+    };
+    let address = (!matches!(network.kind, NetworkKind::Raw { .. })).then_some(subnet.is_some());
+    let port = match &network.kind {
+        NetworkKind::Ovs { bridge, vlan, .. } => Some(port_of(bridge, *vlan, profile)),
+        _ => None,
+    };
+    let count = if port.is_some() && subnet.is_some() { 2 } else { 1 };
+    let prefix = if network.namespace == "default" { network.name.clone() } else { format!("{}-{}", network.namespace, network.name) };
+    let probe = |number: usize| Probe {
+        name: format!("{prefix}-{number}"),
+        network: network.clone(),
+        subnet: subnet.clone(),
+        address,
+        port: port.clone(),
+    };
+    (1..=count).map(probe).collect()
+}
+
+/// A port of a VLAN bridge is a tagged port of its parent.
+fn port_of(bridge: &str, vlan: Option<u16>, profile: &Profile) -> (String, Option<u16>) {
+    for parent in &profile.ovs.bridges {
+        if let Some(child) = parent.vlans.iter().find(|child| child.name == bridge) {
+            return (parent.name.clone(), Some(child.vlan));
+        }
+    }
+    (bridge.to_owned(), vlan)
+}
+
+/// Whether two pods must reach each other, must not, or it is not said.
+fn relation(one: &Probe, other: &Probe) -> Option<bool> {
+    let ((bridge, vlan), (other_bridge, other_vlan)) = (one.port.as_ref()?, other.port.as_ref()?);
+    if one.subnet.is_none() || other.subnet.is_none() {
+        return None;
+    }
+    if bridge != other_bridge || vlan != other_vlan {
+        return Some(false);
+    }
+    (one.network.name == other.network.name).then_some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Bridge, Ipam};
+
+    fn ovs(name: &str, vlan: Option<u16>, subnet: Option<&str>) -> Network {
+        let ipam = subnet.map(|subnet| Ipam { subnet: subnet.into(), ..Ipam::default() });
+        let kind =
+            NetworkKind::Ovs { bridge: "blue".into(), vlan, mtu: None, ipam, cni_version: "0.3.1".into() };
+        Network { name: name.into(), namespace: "default".into(), kind }
+    }
+
+    #[test]
+    fn same_vlan_reaches_another_does_not_and_a_bare_link_is_only_looked_at() {
+        let mut profile = Profile::default();
+        profile.ovs.bridges = vec![Bridge { name: "blue".into(), ..Bridge::default() }];
+        profile.networks = vec![
+            ovs("blue", None, Some("10.20.0.0/24")),
+            ovs("blue100", Some(100), Some("10.20.100.0/24")),
+            ovs("l2", None, None),
+        ];
+        assert_eq!(
+            Scenario::of(&profile).checks(),
+            [
+                "blue-1: net1 has an address in 10.20.0.0/24, an untagged port of blue",
+                "blue-2: net1 has an address in 10.20.0.0/24, an untagged port of blue",
+                "blue100-1: net1 has an address in 10.20.100.0/24, a port of blue with VLAN 100",
+                "blue100-2: net1 has an address in 10.20.100.0/24, a port of blue with VLAN 100",
+                "l2-1: net1 has no address, an untagged port of blue",
+                "blue-1 reaches blue-2",
+                "blue100-1 reaches blue100-2",
+                "blue-1 does not reach blue100-1",
+                "blue-2 does not reach blue100-1",
+            ]
+        );
+    }
+}
