@@ -1,1 +1,87 @@
-//! To come.
+//! The command line, from arguments to an exit code.
+
+pub mod args;
+mod commands;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::error::{Error, Kind};
+use crate::ui;
+use args::{Cli, Command};
+
+/// Exit code of `plan` and `status` when something is to be done.
+pub const PENDING: u8 = 3;
+/// Exit code of `up` and `down` when they stopped after some changes.
+pub const PARTLY: u8 = 4;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    ui::colours(cli.global.no_color);
+    log(cli.global.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(&cli)),
+        Err(error) => Err(Error::new(&crate::error::code::INTERNAL, "no async runtime").because(error)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            ui::error(&error, cli.global.output);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<u8, Error> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Up(options) => commands::up::run(global, options).await,
+        Command::Plan => commands::plan::run(global).await,
+        Command::Status => commands::status::run(global).await,
+        Command::Down(options) => commands::down::run(global, options).await,
+        Command::Profile(action) => commands::profile::run(global, action),
+        Command::Render => commands::render::run(global).await,
+        Command::Explain { code } => commands::explain::run(code.as_deref()),
+        Command::Completions { shell } => commands::completions::run(*shell),
+        Command::Version => commands::version::run(global),
+    }
+}
+
+/// Help and version go to standard output and end well; everything else is the user's error.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done when the terminal is gone.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "kvnet=info",
+        2 => "kvnet=debug",
+        _ => "kvnet=trace,kube=debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(level);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}
+
+/// The exit code of a run that made `changes` changes and ended with `error`.
+pub fn exit_code(error: Option<&Error>, changes: usize) -> u8 {
+    match error {
+        None => 0,
+        Some(error) if error.kind() == Kind::Cancelled => 130,
+        Some(_) if changes > 0 => PARTLY,
+        Some(error) => error.exit_code(),
+    }
+}

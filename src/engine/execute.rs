@@ -24,7 +24,7 @@ pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> R
         Change::Restore { object } => restore(&cx.need_cluster().await?, object).await,
         Change::Taint { node, taint, present } => set_taint(&cx.need_cluster().await?, node, taint, *present).await,
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
-        Change::Verify { .. } => Err(Error::new(&code::INTERNAL, "a verification is not a change to execute")),
+        Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
         host_change => apply_host_change(cx.host.as_ref(), host_change).await,
     }
 }

@@ -103,7 +103,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn select<'a>(
+/// The steps that are selected and that the profile asks for; a name that is no step's is refused.
+pub fn select<'a>(
     steps: &'a [Box<dyn AnyStep>],
     selection: &Selection,
     cx: &Context,

@@ -87,6 +87,14 @@ impl StateDir {
         }
     }
 
+    /// Renames a file, replacing what is at the new name; fine when there is none.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        match fs::rename(self.path(from), self.path(to)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(&self.path(from), &error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens a file to append to it, mode 0600.
     pub fn append(&self, name: &str) -> Result<File> {
         self.create()?;

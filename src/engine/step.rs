@@ -39,6 +39,11 @@ pub trait Step: Send + Sync + 'static {
         Ok(())
     }
 
+    /// The objects that the step applies, for `render`.
+    async fn objects(&self, _cx: &Context) -> Result<Vec<serde_json::Value>> {
+        Ok(Vec::new())
+    }
+
     /// What the component leaves on the node by itself; `down` removes what was not there before.
     fn traces(&self, _cx: &Context) -> Traces {
         Traces::default()
@@ -107,6 +112,8 @@ pub trait AnyStep: Send + Sync {
     async fn find(&self, cx: &Context) -> Result<Findings>;
     /// [`Step::verify`].
     async fn verify(&self, cx: &Context) -> Result<()>;
+    /// [`Step::objects`].
+    async fn objects(&self, cx: &Context) -> Result<Vec<serde_json::Value>>;
     /// [`Step::traces`].
     fn traces(&self, cx: &Context) -> Traces;
     /// [`Step::before_removal`].
@@ -141,6 +148,10 @@ impl<S: Step> AnyStep for S {
 
     async fn verify(&self, cx: &Context) -> Result<()> {
         Step::verify(self, cx).await
+    }
+
+    async fn objects(&self, cx: &Context) -> Result<Vec<serde_json::Value>> {
+        Step::objects(self, cx).await
     }
 
     fn traces(&self, cx: &Context) -> Traces {

@@ -600,6 +600,16 @@ pub struct Images {
     pub rewrite: BTreeMap<String, String>,
 }
 
+impl Timeouts {
+    /// The same time for every wait.
+    pub fn all(&mut self, seconds: u64) {
+        let Self { ready, kubevirt, vm, verification, package, kubeadm, download } = self;
+        for timeout in [ready, kubevirt, vm, verification, package, kubeadm, download] {
+            *timeout = seconds;
+        }
+    }
+}
+
 /// How long to wait, in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

@@ -68,6 +68,10 @@ impl Step for Flannel {
         Ok(findings)
     }
 
+    async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
+        Ok(cx.sources.load(Component::Flannel, &cx.profile, &cx.facts).await?.objects)
+    }
+
     fn traces(&self, cx: &Context) -> Traces {
         let mut files = vec![cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file)];
         files.extend(cx.facts.cni_bin_dirs.iter().map(|directory| directory.join("flannel")));

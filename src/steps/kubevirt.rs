@@ -84,6 +84,11 @@ impl Step for KubeVirt {
         findings.version = Some(kubevirt.version.clone());
         Ok(findings)
     }
+
+    async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
+        let desired = manifests(cx).await?;
+        Ok(desired.operator.objects.into_iter().chain(desired.resource).collect())
+    }
 }
 
 async fn manifests(cx: &Context) -> Result<Desired> {

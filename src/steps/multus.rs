@@ -1,6 +1,7 @@
 //! Multus: the meta plugin that gives pods more than one network.
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::objects::{self, Live};
 use crate::engine::context::Context;
@@ -39,6 +40,10 @@ impl Step for Multus {
         let mut findings = objects::diff(Self::ID, &desired.objects, live, cx.profile.timeouts.ready);
         findings.version = Some(cx.profile.multus.version.clone());
         Ok(findings)
+    }
+
+    async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
+        Ok(cx.sources.load(Component::Multus, &cx.profile, &cx.facts).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {

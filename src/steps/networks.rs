@@ -41,6 +41,10 @@ impl Step for Networks {
         Ok(objects::diff(Self::ID, desired, live, cx.profile.timeouts.ready))
     }
 
+    async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
+        Ok(attachments(&cx.profile))
+    }
+
     /// The plugin `bridge` makes its bridge with the first pod and never removes it.
     fn traces(&self, cx: &Context) -> Traces {
         let links = cx.profile.networks.iter().filter_map(|network| match &network.kind {

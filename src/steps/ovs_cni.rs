@@ -69,6 +69,10 @@ impl Step for OvsCni {
         Ok(findings)
     }
 
+    async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
+        Ok(cx.sources.load(Component::OvsCni, &cx.profile, &cx.facts).await?.objects)
+    }
+
     fn traces(&self, cx: &Context) -> Traces {
         let names = ["ovs", "ovs-mirror-producer", "ovs-mirror-consumer"];
         let directories = &cx.facts.cni_bin_dirs;

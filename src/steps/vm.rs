@@ -54,6 +54,10 @@ impl Step for SampleVm {
         }
         Ok(findings)
     }
+
+    async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
+        Ok(cx.sources.load(Component::Vm, &cx.profile, &cx.facts).await?.objects)
+    }
 }
 
 fn blocks_migration(vm: &Vm) -> bool {

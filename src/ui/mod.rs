@@ -1,1 +1,164 @@
-//! To come.
+//! What people and scripts see: data on standard output, everything else on standard error.
+
+mod diff;
+mod lines;
+pub mod plan;
+pub mod status;
+mod text;
+mod tree;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use owo_colors::OwoColorize;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cli::args::Format;
+use crate::engine::events::{Event, Events, Reporter};
+use crate::engine::plan::Plan;
+use crate::error::{Error, Result, code};
+pub use text::clean;
+
+/// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
+pub fn colours(off: bool) {
+    if off {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
+
+/// Prints data. A reader that went away is not an error.
+pub fn print(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Says something to the user.
+pub fn say(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Prints JSON for people and programs.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
+    print(&format!("{text}\n"));
+    Ok(())
+}
+
+/// Prints JSON or YAML.
+pub fn structured(value: &impl Serialize, format: Format) -> Result<()> {
+    if format == Format::Yaml {
+        print(&yaml(value)?);
+        return Ok(());
+    }
+    json(value)
+}
+
+/// Prints objects as YAML documents.
+pub fn yaml_documents(objects: &[Value]) -> Result<()> {
+    for object in objects {
+        print(&format!("---\n{}", yaml(object)?));
+    }
+    Ok(())
+}
+
+fn yaml(value: &impl Serialize) -> Result<String> {
+    serde_yaml::to_string(value)
+        .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))
+}
+
+/// Shows an error: what, where, why, and what to do.
+pub fn error(error: &Error, format: Format) {
+    if format == Format::Json {
+        let line = json!({
+            "event": "error",
+            "code": error.code().id,
+            "message": error.message(),
+            "place": error.place(),
+            "cause": error.cause(),
+            "hints": error.hints(),
+        });
+        print(&format!("{line}\n"));
+        return;
+    }
+    let mut text = format!("{}{} {}", "error".red().bold(), format_args!("[{}]:", error.code().id).bold(), clean(error.message()));
+    if let Some(place) = error.place() {
+        text.push_str(&format!("\n  at: {}", clean(place)));
+    }
+    if let Some(cause) = error.cause() {
+        text.push_str(&format!("\n  cause: {}", clean(cause).replace('\n', "\n         ")));
+    }
+    for hint in error.hints() {
+        text.push_str(&format!("\n  {} {}", "hint:".cyan(), clean(hint)));
+    }
+    say(&text);
+}
+
+/// Who shows the events of a run: a live tree on a terminal, a line each in a pipe, JSON on request.
+pub fn events(format: Format, no_color: bool, verbose: u8) -> Events {
+    match format {
+        Format::Json => Arc::new(JsonLines),
+        _ if std::io::stderr().is_terminal() && verbose == 0 => Arc::new(tree::Tree::new(!no_color)),
+        _ => Arc::new(lines::Lines),
+    }
+}
+
+/// Shows what the steps noticed although nothing is to be done.
+pub fn notes(plan: &Plan<'_>, events: &Events) {
+    for planned in &plan.steps {
+        let notes = planned.findings.iter().flat_map(|findings| &findings.notes);
+        for note in notes.filter(|note| note.warning) {
+            let step = Some(planned.step.id().to_owned());
+            events.report(Event::Note { step, warning: true, text: note.text.clone() });
+        }
+    }
+}
+
+/// One JSON object per event and line, on standard output.
+struct JsonLines;
+
+impl Reporter for JsonLines {
+    fn report(&self, event: Event) {
+        if let Ok(line) = serde_json::to_string(&event) {
+            print(&format!("{line}\n"));
+        }
+    }
+}
+
+/// Seconds as people read them: `0.4 s`, `1 min 05 s`.
+fn duration(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    // Whole seconds are positive and small: the cast loses only the fraction.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let whole = seconds as u64;
+    format!("{} min {:02} s", whole / 60, whole % 60)
+}
+
+/// The line that a run ends with.
+fn summary(result: &str, changes: usize, seconds: f64) -> String {
+    let took = duration(seconds);
+    let changes = match changes {
+        1 => "1 change".into(),
+        count => format!("{count} changes"),
+    };
+    match result {
+        "nothing-to-do" => format!("nothing to do ({took})"),
+        "done" => format!("done: {changes} in {took}"),
+        _ => format!("stopped after {changes} in {took}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_read_like_sentences() {
+        assert_eq!(summary("nothing-to-do", 0, 0.06), "nothing to do (0.1 s)");
+        assert_eq!(summary("done", 1, 3.0), "done: 1 change in 3.0 s");
+        assert_eq!(summary("failed", 12, 65.2), "stopped after 12 changes in 1 min 05 s");
+    }
+}

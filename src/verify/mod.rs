@@ -1,6 +1,7 @@
 //! Proves with pods that the networks of a profile work: addresses, reach, isolation, and the ports in Open vSwitch.
 
 mod checks;
+mod plain;
 mod pods;
 mod scenario;
 
@@ -13,6 +14,7 @@ use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
+pub use plain::plain_pod;
 pub use scenario::Scenario;
 
 /// The label that finds the pods of a verification.

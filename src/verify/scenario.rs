@@ -152,7 +152,6 @@ mod tests {
                 "blue-1 reaches blue-2",
                 "blue100-1 reaches blue100-2",
                 "blue-1 does not reach blue100-1",
-                "blue-2 does not reach blue100-1",
             ]
         );
     }

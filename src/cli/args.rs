@@ -1,0 +1,146 @@
+//! The command line: types for clap and nothing else.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns a fresh kubeadm node into a KubeVirt cluster with several networks, and proves that it worked.
+#[derive(Debug, Parser)]
+#[command(name = "kvnet", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed, 2 usage or profile, 3 changes pending, 4 partly \
+                        applied, 130 stopped.\nStart with `kvnet plan`: it changes nothing.")]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Global {
+    /// A shipped profile or the path of a file
+    #[arg(long, short, global = true, default_value = "default", env = "KVNET_PROFILE", value_name = "NAME|FILE")]
+    pub profile: String,
+    /// Changes one value of the profile, for example `flannel.enabled=false`; may be repeated
+    #[arg(long, global = true, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Looks only at these steps
+    #[arg(long, global = true, value_delimiter = ',', value_name = "STEP")]
+    pub only: Vec<String>,
+    /// Leaves these steps out
+    #[arg(long, global = true, value_delimiter = ',', value_name = "STEP")]
+    pub skip: Vec<String>,
+    /// The kubeconfig; by default KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<Utf8PathBuf>,
+    /// The context of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// How to print
+    #[arg(long, short, global = true, default_value = "text", value_name = "FORMAT")]
+    pub output: Format,
+    /// Seconds for each wait, instead of the profile's `timeouts`
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: Option<u64>,
+    /// Downloads manifests from `URL/HOST/PATH` instead of `https://HOST/PATH`
+    #[arg(long, global = true, env = "KVNET_MIRROR", value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Where the journal is; by default /var/lib/kvnet for root, else the XDG state directory
+    #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<Utf8PathBuf>,
+    /// Prints no colours
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Says more; twice says everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// JSON; one event per line while `up` and `down` run.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes the node and the cluster what the profile says
+    #[command(after_help = "Examples:\n  kvnet up\n  kvnet up --yes --skip kubevirt,vm\n  kvnet up --profile my.yaml --set ovs.datapath=netdev")]
+    Up(Up),
+    /// Shows what `up` would do, and changes nothing; exits with 3 when there are changes
+    #[command(visible_alias = "diff", after_help = "Examples:\n  kvnet plan\n  kvnet plan -o json\n  kvnet plan --only networks")]
+    Plan,
+    /// Shows which steps are in place, drifted or missing
+    #[command(after_help = "Examples:\n  kvnet status\n  kvnet status -o json")]
+    Status,
+    /// Takes back what `up` made
+    #[command(after_help = "Examples:\n  kvnet down --dry-run\n  kvnet down --yes")]
+    Down(Down),
+    /// Lists, shows and checks profiles
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Prints all manifests that `up` applies
+    #[command(after_help = "Examples:\n  kvnet render\n  kvnet render --only multus -o json")]
+    Render,
+    /// Explains an error code
+    #[command(after_help = "Examples:\n  kvnet explain KVN604\n  kvnet explain")]
+    Explain {
+        /// The code; without one all are listed
+        code: Option<String>,
+    },
+    /// Prints a shell's completion script
+    #[command(after_help = "Examples:\n  kvnet completions bash > /etc/bash_completion.d/kvnet")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the version, and the versions that the profile installs
+    Version,
+}
+
+/// Options of `up`.
+#[derive(Clone, Debug, Args)]
+pub struct Up {
+    /// Applies without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Takes fields over from other field managers
+    #[arg(long)]
+    pub force_conflicts: bool,
+}
+
+/// Options of `down`.
+#[derive(Clone, Debug, Args)]
+pub struct Down {
+    /// Takes back without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Shows what would be taken back, and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Does not start a pod at the end
+    #[arg(long)]
+    pub no_check: bool,
+}
+
+/// What to do with profiles.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Profile {
+    /// Lists the shipped profiles
+    List,
+    /// Prints the profile with `extends` and `--set` resolved
+    Show,
+    /// Checks the profile and touches nothing
+    Validate,
+    /// Prints the JSON schema of profiles
+    Schema,
+}

@@ -1,0 +1,39 @@
+//! One file for each command.
+
+pub mod completions;
+pub mod down;
+pub mod explain;
+pub mod plan;
+pub mod profile;
+pub mod render;
+pub mod status;
+pub mod up;
+pub mod version;
+
+use crate::engine::cancel::Cancel;
+
+/// The first Ctrl-C (or SIGTERM) lets the change in hand finish; the second ends the program at once.
+pub fn stop_on_signal() -> Cancel {
+    let cancel = Cancel::default();
+    let asked = cancel.clone();
+    tokio::spawn(async move {
+        signal().await;
+        asked.cancel();
+        crate::ui::say("stopping after the change in hand; press Ctrl-C again to stop at once");
+        signal().await;
+        std::process::exit(130);
+    });
+    cancel
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,18 @@
+//! `kvnet status`: which steps are in place.
+
+use crate::cli::PENDING;
+use crate::cli::args::Global;
+use crate::cli::session::Session;
+use crate::engine::plan::{Plan, State};
+use crate::error::Result;
+use crate::ui;
+
+/// Runs the command.
+pub async fn run(global: &Global) -> Result<u8> {
+    let session = Session::start(global).await?;
+    session.connect().await?;
+    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?;
+    ui::status::show(&plan, session.format)?;
+    let in_place = plan.steps.iter().all(|planned| planned.state() == State::InPlace);
+    Ok(if in_place { 0 } else { PENDING })
+}

@@ -1,0 +1,74 @@
+//! `kvnet up`: plan, ask, apply, wait, verify.
+
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use crate::cli::args::{Format, Global, Up};
+use crate::cli::exit_code;
+use crate::cli::session::Session;
+use crate::engine::events::Event;
+use crate::engine::journal::Journal;
+use crate::engine::plan::Plan;
+use crate::engine::runner::{Report, Run};
+use crate::error::{Error, Result, code};
+use crate::steps::verification::RECORD;
+use crate::ui;
+
+/// Runs the command.
+pub async fn run(global: &Global, options: &Up) -> Result<u8> {
+    let started = Instant::now();
+    let mut session = Session::start(global).await?;
+    session.cx.force_conflicts = options.force_conflicts;
+    session.connect().await?;
+    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
+    if plan.is_empty() {
+        ui::notes(&plan, &session.cx.events);
+        finish(&session, "nothing-to-do", 0, started);
+        return Ok(0);
+    }
+    confirm(&session, &plan, options)?;
+    let report = apply(&session, &plan).await?;
+    let result = if report.error.is_none() { "done" } else { "failed" };
+    finish(&session, result, report.changes, started);
+    if let Some(error) = &report.error {
+        ui::error(error, session.format);
+    }
+    Ok(exit_code(report.error.as_ref(), report.changes))
+}
+
+async fn apply(session: &Session, plan: &Plan<'_>) -> Result<Report> {
+    let cx = &session.cx;
+    let _lock = cx.state.lock("up")?;
+    let cancel = super::stop_on_signal();
+    let journal = Journal::open(&cx.state, "up", &cx.digest)?;
+    if plan.change_count() > 0 {
+        // What was verified before is about to change.
+        cx.state.remove(RECORD)?;
+    }
+    let with_changes = |planned: &&crate::engine::plan::Planned<'_>| {
+        planned.findings.as_ref().is_ok_and(|findings| !findings.changes.is_empty())
+    };
+    let steps = plan.steps.iter().filter(with_changes);
+    let steps = steps.map(|planned| (planned.step.id().to_owned(), planned.step.title().to_owned())).collect();
+    cx.events.report(Event::Started { steps });
+    Ok(Run { cx, journal: &journal, events: &cx.events, cancel: &cancel }.apply(plan).await)
+}
+
+/// Shows the plan and asks, when somebody can answer.
+fn confirm(session: &Session, plan: &Plan<'_>, options: &Up) -> Result<()> {
+    let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if options.yes || !interactive || session.format != Format::Text || plan.change_count() == 0 {
+        return Ok(());
+    }
+    ui::plan::show(plan, session.format)?;
+    let question = dialoguer::Confirm::new().with_prompt("Apply these changes?").default(false);
+    match question.interact_opt() {
+        Ok(Some(true)) => Ok(()),
+        _ => Err(Error::new(&code::DECLINED, "the plan was not confirmed; nothing was changed")),
+    }
+}
+
+fn finish(session: &Session, result: &str, changes: usize, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    session.cx.events.report(Event::Finished { result: result.into(), changes, seconds });
+}

@@ -1,0 +1,52 @@
+//! A change in detail: what stands there and what will.
+
+use owo_colors::OwoColorize;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::clean;
+use crate::engine::change::{Change, FieldDiff};
+
+/// The lines under a change, indented; none when its own line says all.
+pub fn lines(change: &Change) -> Vec<String> {
+    match change {
+        Change::WriteFile { secret: true, .. } => vec!["(content not shown: it holds keys)".into()],
+        Change::WriteFile { before, after, .. } => file(before.as_deref().unwrap_or_default(), after),
+        Change::Apply { before: Some(fields), .. } => fields.iter().flat_map(field).collect(),
+        Change::Run { before, command, .. } => {
+            let mut lines = vec![format!("$ {}", clean(&command.display()))];
+            lines.extend(before.as_ref().map(|before| format!("now: {}", clean(before))));
+            lines
+        }
+        Change::Verify { checks } => checks.iter().map(|check| clean(check)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn file(before: &str, after: &str) -> Vec<String> {
+    let diff = TextDiff::from_lines(before, after);
+    let changed = diff.iter_all_changes().filter(|line| line.tag() != ChangeTag::Equal);
+    changed.map(|line| {
+        let text = clean(line.to_string().trim_end());
+        if line.tag() == ChangeTag::Delete { format!("- {text}").red().to_string() } else { format!("+ {text}").green().to_string() }
+    }).collect()
+}
+
+fn field(field: &FieldDiff) -> Vec<String> {
+    let owners = match field.owners.as_slice() {
+        [] => String::new(),
+        owners => format!("  (owned by {})", owners.join(", ")),
+    };
+    let mut lines = vec![format!("{}{owners}", clean(&field.path))];
+    lines.extend(field.before.as_ref().map(|value| format!("- {}", short(value)).red().to_string()));
+    lines.extend(field.after.as_ref().map(|value| format!("+ {}", short(value)).green().to_string()));
+    lines
+}
+
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    super::text::cut(&clean(&text).replace('\n', "⏎"), 400)
+}

@@ -1,0 +1,46 @@
+//! Events in a pipe: one line each.
+
+use super::{clean, duration, say, summary};
+use crate::engine::events::{Event, Reporter};
+
+/// Writes a line for each event to standard error.
+pub struct Lines;
+
+impl Reporter for Lines {
+    fn report(&self, event: Event) {
+        if let Some(line) = line(&event) {
+            say(&clean(&line));
+        }
+    }
+}
+
+fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Started { steps } => format!("{} steps have something to do", steps.len()),
+        Event::StepStarted { .. } | Event::ChangeDone { .. } => return None,
+        Event::ChangeStarted { step, change } => format!("{step}: {change}"),
+        Event::Waiting { step, reason } => format!("{step}: waiting: {reason}"),
+        Event::StepDone { step, seconds, .. } => format!("{step}: done in {}", duration(*seconds)),
+        Event::StepFailed { step, code, message } => format!("{step}: failed [{code}]: {message}"),
+        Event::Check { check, passed, detail } => {
+            format!("check {}: {check} ({detail})", if *passed { "passed" } else { "FAILED" })
+        }
+        Event::Note { step, warning, text } => {
+            let step = step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+            format!("{step}{}{text}", if *warning { "warning: " } else { "" })
+        }
+        Event::Finished { result, changes, seconds } => summary(result, *changes, *seconds),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_check_stands_out() {
+        let (check, detail) = ("a reaches b".into(), "no answer".into());
+        let event = Event::Check { check, passed: false, detail };
+        assert_eq!(line(&event).unwrap(), "check FAILED: a reaches b (no answer)");
+    }
+}

@@ -1,0 +1,122 @@
+//! The plan on the screen and as data.
+
+use owo_colors::OwoColorize;
+use serde_json::{Value, json};
+
+use super::{clean, diff, print, structured};
+use crate::cli::args::Format;
+use crate::engine::change::Change;
+use crate::engine::plan::{Plan, Planned};
+use crate::engine::step::Note;
+use crate::engine::teardown::Teardown;
+use crate::error::Result;
+
+/// Shows a plan.
+pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
+    if format != Format::Text {
+        return structured(&data(plan), format);
+    }
+    let mut text = String::new();
+    for planned in &plan.steps {
+        let Ok(findings) = &planned.findings else { continue };
+        section(&mut text, planned.step.id(), planned.step.title(), findings.changes.iter(), &findings.notes);
+    }
+    text.push_str(&last_line(plan));
+    print(&text);
+    Ok(())
+}
+
+/// Shows what `down` would do.
+pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
+    if format != Format::Text {
+        let steps = teardown.0.iter().map(|removal| {
+            let changes: Vec<Value> = removal.changes.iter().map(|(change, _)| change_data(change)).collect();
+            json!({"step": removal.step.id(), "changes": changes, "notes": removal.notes})
+        });
+        return structured(&json!({"steps": steps.collect::<Vec<_>>(), "changes": teardown.change_count()}), format);
+    }
+    let mut text = String::new();
+    for removal in &teardown.0 {
+        let changes = removal.changes.iter().map(|(change, _)| change);
+        section(&mut text, removal.step.id(), removal.step.title(), changes, &removal.notes);
+    }
+    text.push_str(&match teardown.change_count() {
+        0 => "nothing to take back\n".into(),
+        count => format!("{} to take back, then a pod shows that the node still starts pods\n", counted(count)),
+    });
+    print(&text);
+    Ok(())
+}
+
+fn section<'a>(
+    text: &mut String,
+    id: &str,
+    title: &str,
+    changes: impl Iterator<Item = &'a Change>,
+    notes: &[Note],
+) {
+    let changes: Vec<_> = changes.collect();
+    if changes.is_empty() && !notes.iter().any(|note| note.warning) {
+        return;
+    }
+    text.push_str(&format!("{} {}\n", title.bold(), format_args!("[{id}]").dimmed()));
+    for change in changes {
+        text.push_str(&format!("  {} {}\n", sign(change), clean(&change.to_string())));
+        for line in diff::lines(change) {
+            text.push_str(&format!("      {line}\n"));
+        }
+    }
+    for note in notes {
+        text.push_str(&format!("  {} {}\n", if note.warning { "!" } else { "·" }, clean(&note.text)));
+    }
+    text.push('\n');
+}
+
+fn sign(change: &Change) -> String {
+    match change {
+        Change::Delete { .. } | Change::RemoveFile { .. } | Change::RemovePackages { .. } => "-".red().to_string(),
+        change if change.creates() => "+".green().to_string(),
+        change if change.only_observes() => "?".cyan().to_string(),
+        _ => "~".yellow().to_string(),
+    }
+}
+
+fn last_line(plan: &Plan<'_>) -> String {
+    if plan.is_empty() {
+        return "nothing to do\n".into();
+    }
+    let verifies = plan.steps.iter().any(|planned| planned.step.id() == "verification");
+    let then = if verifies { ", then pods verify that the networks work" } else { "" };
+    match plan.change_count() {
+        0 => "no changes, but not all is ready or verified yet\n".into(),
+        count => format!("{} to make{then}\n", counted(count)),
+    }
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 change".into() } else { format!("{count} changes") }
+}
+
+fn data(plan: &Plan<'_>) -> Value {
+    let steps: Vec<Value> = plan.steps.iter().map(step_data).collect();
+    json!({"steps": steps, "changes": plan.change_count()})
+}
+
+fn step_data(planned: &Planned<'_>) -> Value {
+    let findings = planned.findings.as_ref().ok().cloned().unwrap_or_default();
+    let changes: Vec<Value> = findings.changes.iter().map(change_data).collect();
+    json!({
+        "step": planned.step.id(),
+        "title": planned.step.title(),
+        "state": planned.state(),
+        "changes": changes,
+        "notes": findings.notes,
+    })
+}
+
+/// The change without secrets, with the line that people see.
+fn change_data(change: &Change) -> Value {
+    let mut data = serde_json::to_value(change.redacted()).unwrap_or_default();
+    data["summary"] = change.to_string().into();
+    data
+}

@@ -1,0 +1,113 @@
+//! Events on a terminal: a live tree of steps with their times.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use owo_colors::OwoColorize;
+
+use super::{clean, duration, summary, text};
+use crate::engine::events::{Event, Reporter};
+
+/// A line for each step: what it does now, or how long it took.
+pub struct Tree {
+    progress: MultiProgress,
+    coloured: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    titles: HashMap<String, String>,
+    bars: HashMap<String, ProgressBar>,
+    checks: usize,
+}
+
+impl Tree {
+    /// A tree on standard error.
+    pub fn new(coloured: bool) -> Self {
+        let coloured = coloured && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { progress: MultiProgress::new(), coloured, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, id: &str) {
+        let mut state = self.state();
+        let title = state.titles.get(id).cloned().unwrap_or_else(|| id.to_owned());
+        let bar = self.progress.add(ProgressBar::new_spinner());
+        bar.set_style(style(self.coloured));
+        bar.set_prefix(title);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        state.bars.insert(id.to_owned(), bar);
+    }
+
+    fn update(&self, id: &str, message: &str) {
+        if let Some(bar) = self.state().bars.get(id) {
+            bar.set_message(text::cut(&clean(message).replace('\n', " "), 200));
+        }
+    }
+
+    /// Replaces a step's live line by a lasting one.
+    fn end(&self, id: &str, mark: &str, tail: &str) {
+        let mut state = self.state();
+        let title = state.titles.get(id).cloned().unwrap_or_else(|| id.to_owned());
+        if let Some(bar) = state.bars.remove(id) {
+            bar.finish_and_clear();
+        }
+        self.line(&format!("{mark} {title:30} {tail}"));
+    }
+
+    fn line(&self, line: &str) {
+        // The terminal may be gone; the work goes on.
+        let _ = self.progress.println(line.trim_end());
+    }
+
+    fn mark(&self, good: bool) -> String {
+        match (good, self.coloured) {
+            (true, true) => "✓".green().to_string(),
+            (true, false) => "✓".into(),
+            (false, true) => "✗".red().to_string(),
+            (false, false) => "✗".into(),
+        }
+    }
+}
+
+impl Reporter for Tree {
+    fn report(&self, event: Event) {
+        match event {
+            Event::Started { steps } => self.state().titles.extend(steps),
+            Event::StepStarted { step } => self.start(&step),
+            Event::ChangeStarted { step, change } => self.update(&step, &change),
+            Event::Waiting { step, reason } => self.update(&step, &reason),
+            Event::ChangeDone { .. } => {}
+            Event::StepDone { step, seconds, .. } => {
+                let checks = std::mem::take(&mut self.state().checks);
+                let tail = match (step.as_str(), checks) {
+                    ("verification", 1..) => format!("{} ({checks} checks hold)", duration(seconds)),
+                    _ => duration(seconds),
+                };
+                self.end(&step, &self.mark(true), &tail);
+            }
+            Event::StepFailed { step, code, .. } => self.end(&step, &self.mark(false), &format!("failed [{code}]")),
+            Event::Check { passed: true, .. } => self.state().checks += 1,
+            Event::Check { check, detail, .. } => {
+                self.line(&format!("  {} {} ({})", self.mark(false), clean(&check), clean(&detail)));
+            }
+            Event::Note { step, warning, text } => {
+                let step = step.map(|step| format!("{step}: ")).unwrap_or_default();
+                self.line(&format!("{} {step}{}", if warning { "!" } else { "·" }, clean(&text)));
+            }
+            Event::Finished { result, changes, seconds } => self.line(&summary(&result, changes, seconds)),
+        }
+    }
+}
+
+fn style(coloured: bool) -> ProgressStyle {
+    let template =
+        if coloured { "{spinner:.cyan} {prefix:30} {elapsed:>4} {wide_msg:.dim}" } else { "{spinner} {prefix:30} {elapsed:>4} {wide_msg}" };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,58 @@
+//! After `down`: a plain pod shows that the node can still start pods.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::pods::labels;
+use super::{SELECTOR, clean, namespace, remove};
+use crate::engine::context::Context;
+use crate::engine::events::Event;
+use crate::error::{Result, code};
+use crate::facts::cni::is_configuration;
+use crate::source::rewrite_image;
+
+/// Starts a pod on the pod network, or on the node's own network when the node has no pod network left, and removes it.
+pub async fn plain_pod(cx: &Context) -> Result<()> {
+    let cluster = cx.need_cluster().await?;
+    let names = cx.host.list(&cx.facts.cni_conf_dir).await?.unwrap_or_default();
+    let has_network = names.iter().any(|name| is_configuration(name));
+    let timeout = Duration::from_secs(cx.profile.timeouts.verification);
+    clean(cx, &cluster, &|_| ()).await?;
+    cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
+    cluster.apply(&pod(cx, has_network), true).await?;
+    let namespace = cx.profile.verification.namespace.as_str();
+    let started = cluster.wait_pods(namespace, SELECTOR, 1, timeout, &|_| ()).await;
+    let check = match has_network {
+        true => "a plain pod starts on the pod network",
+        false => "a pod starts on the node's network; there is no pod network, as before `up`",
+    };
+    let detail = started.as_ref().map_or_else(ToString::to_string, |_| "it runs".into());
+    cx.events.report(Event::Check { check: check.into(), passed: started.is_ok(), detail });
+    remove(cx, &cluster).await?;
+    clean(cx, &cluster, &|_| ()).await?;
+    started.map(|_| ()).map_err(|error| {
+        crate::error::Error::new(&code::VERIFY_FAILED, "the node does not start a pod any more").because(error)
+    })
+}
+
+fn pod(cx: &Context, has_network: bool) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "plain", "namespace": cx.profile.verification.namespace, "labels": labels()},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": false,
+            "hostNetwork": !has_network,
+            // The taints that `up` removed are back, and without a pod network the node is not ready.
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{
+                "name": "plain",
+                "image": rewrite_image(&cx.profile.verification.image, &cx.profile.images),
+                "imagePullPolicy": format!("{:?}", cx.profile.images.pull_policy),
+                "command": ["sleep", "3600"],
+            }],
+        },
+    })
+}
