@@ -44,6 +44,8 @@ node_start() {
     with_lock build build_and_create "$name" "$version" "$address"
     # Half a node is of no use to anyone.
     trap "say 'the start of $name failed'; node_stop '$name'" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     node_network_up "$name"
     node_boot "$name"
     say "$name has booted ($((SECONDS - started)) s)"
@@ -51,7 +53,7 @@ node_start() {
         node_init "$name"
         say "$name has a control plane ($((SECONDS - started)) s)"
     fi
-    trap - EXIT
+    trap - EXIT INT TERM
 }
 
 # Under one lock, so that nothing removes the parts before the node uses them.
