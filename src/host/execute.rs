@@ -1,0 +1,1 @@
+//! Executes the changes of the node.
