@@ -201,10 +201,12 @@ impl Host for FakeHost {
         let mut state = self.state();
         state.commands.push(command.clone());
         let program = command.program();
-        match state.fault(
-            |fault| matches!(fault, Fault::Exit(name, ..) | Fault::Timeout(name) if name == program),
-        ) {
-            Some(Fault::Exit(_, status, stderr)) => return Ok(Output { status, stdout: String::new(), stderr }),
+        match state
+            .fault(|fault| matches!(fault, Fault::Exit(name, ..) | Fault::Timeout(name) if name == program))
+        {
+            Some(Fault::Exit(_, status, stderr)) => {
+                return Ok(Output { status, stdout: String::new(), stderr });
+            }
             Some(_) => return Err(Error::new(&code::HOST_TIMEOUT, format!("`{program}` did not end"))),
             None => {}
         }
