@@ -1,11 +1,15 @@
 //! The Kubernetes API: typed by JSON values, so that one path serves every kind and every version.
 
+mod api;
+mod client;
 mod key;
+mod kinds;
+mod refusal;
+mod request;
 
-use serde_json::Value;
+use std::sync::Arc;
 
-use crate::engine::change::FieldDiff;
-use crate::error::Result;
+pub use client::{ConnectOptions, ServerVersion};
 pub use key::{Condition, ObjectKey};
 
 /// The field manager of everything that kvnet applies.
@@ -19,4 +23,7 @@ pub const MANAGED_BY: &str = "kvnet";
 #[derive(Clone)]
 pub struct Cluster {
     client: kube::Client,
+    server: Arc<str>,
+    origin: Arc<str>,
+    kinds: Arc<kinds::Kinds>,
 }

@@ -1,8 +1,13 @@
-//! Package managers of the distributions.
+//! Package managers of the distributions: how each installs, removes and lists.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::OsRelease;
+use crate::host::Command;
 
 /// A package manager that kvnet can drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,9 +17,9 @@ pub enum PackageManager {
     Apt,
     /// Fedora, RHEL.
     Dnf,
-    /// CentOS 7.
+    /// Older distributions of the Fedora family.
     Yum,
-    /// openSUSE, SLE.
+    /// SUSE.
     Zypper,
     /// Arch.
     Pacman,
@@ -22,15 +27,230 @@ pub enum PackageManager {
     Apk,
 }
 
-impl fmt::Display for PackageManager {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Apt => "apt",
+/// Services of Open vSwitch as distributions call them, in the order to try.
+pub const OVS_SERVICES: [&str; 3] = ["openvswitch-switch", "openvswitch", "ovs-vswitchd"];
+
+impl PackageManager {
+    /// All of them, in the order to look for them; dnf before yum, which is a link to it where both exist.
+    pub const ALL: [Self; 6] = [Self::Apt, Self::Dnf, Self::Yum, Self::Zypper, Self::Pacman, Self::Apk];
+
+    /// The one that a distribution uses, as far as its os-release tells.
+    #[must_use]
+    pub fn of(os: &OsRelease) -> Option<Self> {
+        let names = std::iter::once(&os.id).chain(&os.like);
+        names.into_iter().find_map(|name| match name.as_str() {
+            "debian" | "ubuntu" => Some(Self::Apt),
+            "fedora" | "rhel" | "centos" => Some(Self::Dnf),
+            "suse" | "opensuse" | "sles" => Some(Self::Zypper),
+            "arch" => Some(Self::Pacman),
+            "alpine" => Some(Self::Apk),
+            _ => None,
+        })
+    }
+
+    /// The program to look for.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Apt => "apt-get",
             Self::Dnf => "dnf",
             Self::Yum => "yum",
             Self::Zypper => "zypper",
             Self::Pacman => "pacman",
             Self::Apk => "apk",
+        }
+    }
+
+    /// The package that brings Open vSwitch's daemons and `ovs-vsctl`.
+    #[must_use]
+    pub fn ovs_package(self) -> &'static str {
+        if self == Self::Apt { "openvswitch-switch" } else { "openvswitch" }
+    }
+
+    /// The service that runs Open vSwitch.
+    #[must_use]
+    pub fn ovs_service(self) -> &'static str {
+        match self {
+            Self::Apt => OVS_SERVICES[0],
+            Self::Dnf | Self::Yum | Self::Zypper => OVS_SERVICES[1],
+            Self::Pacman | Self::Apk => OVS_SERVICES[2],
+        }
+    }
+
+    /// The package of the reference CNI plugins and the directory that it puts them in; none when there is no package.
+    #[must_use]
+    pub fn cni_plugins(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Apt => ("containernetworking-plugins", "/usr/lib/cni"),
+            Self::Dnf | Self::Yum => ("containernetworking-plugins", "/usr/libexec/cni"),
+            Self::Zypper => ("cni-plugins", "/usr/lib/cni"),
+            Self::Pacman => ("cni-plugins", "/usr/lib/cni"),
+            Self::Apk => ("cni-plugins", "/usr/libexec/cni"),
         })
+    }
+
+    /// Installs a package with what it needs, without a question; waits for another package manager to end.
+    #[must_use]
+    pub fn install(self, package: &str, seconds: u64) -> Command {
+        self.command(self.install_words(), &[package.to_owned()], seconds)
+    }
+
+    /// Removes packages without a question.
+    #[must_use]
+    pub fn remove(self, packages: &[String], seconds: u64) -> Command {
+        let words: &[&str] = match self {
+            Self::Apt => &["apt-get", "remove", "--yes"],
+            Self::Dnf => &["dnf", "remove", "--assumeyes"],
+            Self::Yum => &["yum", "remove", "--assumeyes"],
+            Self::Zypper => &["zypper", "--non-interactive", "remove"],
+            Self::Pacman => &["pacman", "--remove", "--noconfirm"],
+            Self::Apk => &["apk", "del"],
+        };
+        self.command(words, packages, seconds)
+    }
+
+    /// Fetches the lists of packages; none where the installation does so by itself.
+    #[must_use]
+    pub fn refresh(self, seconds: u64) -> Option<Command> {
+        let words: &[&str] = match self {
+            Self::Apt => &["apt-get", "update"],
+            Self::Zypper => &["zypper", "--non-interactive", "refresh"],
+            Self::Pacman => &["pacman", "--sync", "--refresh"],
+            Self::Apk => &["apk", "update"],
+            Self::Dnf | Self::Yum => return None,
+        };
+        Some(self.command(words, &[], seconds))
+    }
+
+    /// Whether an installation failed because the lists of packages are old or were never fetched.
+    #[must_use]
+    pub fn wants_refresh(self, printed: &str) -> bool {
+        let signs: &[&str] = match self {
+            Self::Apt => {
+                &["Unable to locate package", "has no installation candidate", "Unable to fetch some"]
+            }
+            Self::Zypper => &["not found in package names", "No provider of", "Download (curl) error"],
+            Self::Pacman => &["target not found", "failed retrieving file", "database file for"],
+            Self::Apk => &["no such package", "unable to select packages", "package mentioned in index"],
+            Self::Dnf | Self::Yum => &[],
+        };
+        signs.iter().any(|sign| printed.contains(sign))
+    }
+
+    /// Lists the installed packages; [`installed`](Self::installed) reads what it prints.
+    #[must_use]
+    pub fn list(self) -> Command {
+        match self {
+            Self::Apt => Command::new(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${binary:Package}\n"]),
+            Self::Dnf | Self::Yum | Self::Zypper => Command::new(["rpm", "-qa", "--qf", "%{NAME}\n"]),
+            Self::Pacman => Command::new(["pacman", "--query", "--quiet"]),
+            Self::Apk => Command::new(["apk", "info", "--quiet"]),
+        }
+    }
+
+    /// The names of the installed packages in what [`list`](Self::list) printed.
+    #[must_use]
+    pub fn installed(self, printed: &str) -> BTreeSet<String> {
+        let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+        match self {
+            // `ii ` is installed; `rc ` is removed with its configuration left.
+            Self::Apt => {
+                lines.filter_map(|line| line.strip_prefix("ii ")).map(|name| name.trim().into()).collect()
+            }
+            _ => lines.map(str::to_owned).collect(),
+        }
+    }
+
+    fn install_words(self) -> &'static [&'static str] {
+        match self {
+            Self::Apt => &[
+                "apt-get",
+                "install",
+                "--yes",
+                "--no-install-recommends",
+                "-o",
+                "Dpkg::Options::=--force-confdef",
+                "-o",
+                "Dpkg::Options::=--force-confold",
+            ],
+            Self::Dnf => &["dnf", "install", "--assumeyes"],
+            Self::Yum => &["yum", "install", "--assumeyes"],
+            Self::Zypper => &["zypper", "--non-interactive", "install", "--no-recommends"],
+            Self::Pacman => &["pacman", "--sync", "--noconfirm", "--needed"],
+            Self::Apk => &["apk", "add"],
+        }
+    }
+
+    /// A command that waits for the lock half of its time, so that the other half is left for the work.
+    fn command(self, words: &[&str], packages: &[String], seconds: u64) -> Command {
+        let lock = seconds / 2;
+        let mut argv: Vec<String> = words.iter().map(ToString::to_string).collect();
+        match self {
+            Self::Apt => argv.extend(["-o".into(), format!("DPkg::Lock::Timeout={lock}")]),
+            Self::Apk => argv.extend(["--wait".into(), lock.to_string()]),
+            _ => {}
+        }
+        argv.extend_from_slice(packages);
+        let command = Command::new(argv).timeout(Duration::from_secs(seconds));
+        match self {
+            Self::Apt => command.env("DEBIAN_FRONTEND", "noninteractive").env("NEEDRESTART_MODE", "l"),
+            Self::Zypper => command.env("ZYPP_LOCK_TIMEOUT", lock.to_string()),
+            _ => command,
+        }
+    }
+}
+
+impl fmt::Display for PackageManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apt => "apt",
+            other => other.program(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_manager_installs_without_a_question() {
+        let lines = PackageManager::ALL.map(|manager| manager.install("ovs", 60).display());
+        assert_eq!(
+            lines,
+            [
+                "apt-get install --yes --no-install-recommends -o Dpkg::Options::=--force-confdef -o \
+                 Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=30 ovs",
+                "dnf install --assumeyes ovs",
+                "yum install --assumeyes ovs",
+                "zypper --non-interactive install --no-recommends ovs",
+                "pacman --sync --noconfirm --needed ovs",
+                "apk add --wait 30 ovs",
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_of_packages_are_read() {
+        let apt = "ii  libc6:amd64\nrc  gone\nii  openvswitch-switch\n";
+        let names: Vec<_> = PackageManager::Apt.installed(apt).into_iter().collect();
+        assert_eq!(names, ["libc6:amd64", "openvswitch-switch"]);
+        let names: Vec<_> = PackageManager::Dnf.installed("bash\nzlib\n\n").into_iter().collect();
+        assert_eq!(names, ["bash", "zlib"]);
+    }
+
+    #[test]
+    fn the_distribution_decides_the_manager() {
+        for (id, like, expected) in [
+            ("ubuntu", "debian", Some(PackageManager::Apt)),
+            ("linuxmint", "ubuntu", Some(PackageManager::Apt)),
+            ("rocky", "rhel", Some(PackageManager::Dnf)),
+            ("opensuse-leap", "suse", Some(PackageManager::Zypper)),
+            ("alpine", "", Some(PackageManager::Apk)),
+            ("nixos", "", None),
+        ] {
+            let os = OsRelease { id: id.into(), like: vec![like.into()], ..OsRelease::default() };
+            assert_eq!(PackageManager::of(&os), expected, "{id}");
+        }
     }
 }

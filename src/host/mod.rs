@@ -4,8 +4,11 @@
 //! this module starts a process or opens a file of the node; `clippy.toml` enforces it.
 
 mod command;
+pub mod execute;
 pub mod fake;
+mod files;
 pub mod local;
+mod process;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};

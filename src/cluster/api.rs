@@ -1,0 +1,256 @@
+//! Reading and writing objects.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::refusal::absent;
+use super::request::{Call, Outcome};
+use super::{Cluster, FIELD_MANAGER, ObjectKey};
+use crate::error::{Error, Result, code};
+
+/// How many requests of [`Cluster::get_many`] are on their way at the same time.
+const CONCURRENT_READS: usize = 16;
+/// How many objects a page of a list has; more than any list that kvnet reads on a small cluster.
+const PAGE: usize = 500;
+/// How often a write is repeated when somebody else wrote in between.
+const STALE_WRITES: usize = 5;
+
+impl Cluster {
+    /// The object; none when it does not exist, or when its kind is not served yet.
+    ///
+    /// # Errors
+    /// `KVN301`, `KVN302`, `KVN307`.
+    pub async fn get(&self, key: &ObjectKey) -> Result<Option<Value>> {
+        let path = match self.object_path(key).await {
+            Err(error) if error.code() == &code::CLUSTER_KIND => return Ok(None),
+            path => path?,
+        };
+        match self.call(&Call::get(path)).await? {
+            Outcome::Done(object) => Ok(Some(object)),
+            Outcome::Refused(refusal) => absent(refusal, &key.to_string()).map(|()| None),
+        }
+    }
+
+    /// The objects in the order of the keys, read at the same time.
+    ///
+    /// # Errors
+    /// The first error of [`Cluster::get`].
+    pub async fn get_many(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Value>>> {
+        stream::iter(keys).map(|key| self.get(key)).buffered(CONCURRENT_READS).try_collect().await
+    }
+
+    /// The objects of a kind; none of a kind that is not served. Without a namespace, those of all namespaces.
+    ///
+    /// # Errors
+    /// `KVN301`, `KVN302`, `KVN307`.
+    pub async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        label_selector: Option<&str>,
+    ) -> Result<Vec<Value>> {
+        let path = match self.list_path(api_version, kind, namespace).await {
+            Err(error) if error.code() == &code::CLUSTER_KIND => return Ok(Vec::new()),
+            path => path?,
+        };
+        let query = query(&[("labelSelector", label_selector)]);
+        Ok(self.list_all(&path, &query, api_version, kind).await?.0)
+    }
+
+    /// All pages of a list with the version that they show; the items carry apiVersion and kind.
+    pub(super) async fn list_all(
+        &self,
+        path: &str,
+        query: &str,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<(Vec<Value>, String)> {
+        let mut objects = Vec::new();
+        let mut token = String::new();
+        loop {
+            let page = format!("{path}?limit={PAGE}{query}{token}");
+            let mut list = match self.call(&Call::get(page)).await? {
+                Outcome::Done(list) => list,
+                Outcome::Refused(refusal) => {
+                    absent(refusal, &format!("list of {kind}"))?;
+                    return Ok((objects, String::new()));
+                }
+            };
+            objects.extend(take_items(&mut list, api_version, kind));
+            match text(&list, "/metadata/continue") {
+                "" => return Ok((objects, text(&list, "/metadata/resourceVersion").to_owned())),
+                next => token = format!("&continue={}", encode(next)),
+            }
+        }
+    }
+
+    /// Applies an object with server-side apply and returns it as it is now. `force` takes fields from other managers.
+    ///
+    /// # Errors
+    /// `KVN303` with every field that another manager owns, `KVN304` with the server's causes, `KVN306`, and those of
+    /// [`Cluster::get`].
+    pub async fn apply(&self, object: &Value, force: bool) -> Result<Value> {
+        let key = ObjectKey::of(object);
+        let path = self.object_path(&key).await?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}&force={force}");
+        let call = Call::send(Method::PATCH, path, "application/apply-patch+yaml", &appliable(object));
+        self.write(&call, &key).await
+    }
+
+    /// Changes an object by a JSON merge patch.
+    ///
+    /// # Errors
+    /// `KVN304` when the object does not exist, and those of [`Cluster::apply`].
+    pub async fn patch_merge(&self, key: &ObjectKey, patch: &Value) -> Result<Value> {
+        self.patch(key, "application/merge-patch+json", patch).await
+    }
+
+    /// Changes an object by a JSON patch, whose `test` operations make it safe against changes in between.
+    ///
+    /// # Errors
+    /// As [`Cluster::patch_merge`].
+    pub async fn patch_json(&self, key: &ObjectKey, operations: &Value) -> Result<Value> {
+        self.patch(key, "application/json-patch+json", operations).await
+    }
+
+    async fn patch(&self, key: &ObjectKey, content_type: &'static str, patch: &Value) -> Result<Value> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
+        self.write(&Call::send(Method::PATCH, path, content_type, patch), key).await
+    }
+
+    /// Puts a whole object in the place of the live one, or creates it when there is none.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply`].
+    pub async fn replace(&self, object: &Value) -> Result<Value> {
+        let key = ObjectKey::of(object);
+        let path = self.object_path(&key).await?;
+        for _ in 0..STALE_WRITES {
+            let live = self.get(&key).await?;
+            let call = replacement(&path, object, live.as_ref());
+            match self.call(&call).await? {
+                Outcome::Done(object) => return Ok(object),
+                // It was changed, deleted or made in between: look again.
+                Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
+                Outcome::Refused(refusal) => return Err(refusal.into_error(&key.to_string())),
+            }
+        }
+        Err(busy(&key))
+    }
+
+    async fn write(&self, call: &Call, key: &ObjectKey) -> Result<Value> {
+        for _ in 0..STALE_WRITES {
+            match self.call(call).await? {
+                Outcome::Refused(refusal) if refusal.stale() => {}
+                outcome => return outcome.done(&key.to_string()),
+            }
+        }
+        Err(busy(key))
+    }
+
+    /// Asks for an object's deletion: exactly of the one that is there now, not of one that takes its name later.
+    /// Returns whether there was one. `grace` is in seconds.
+    ///
+    /// # Errors
+    /// `KVN303` when the object was replaced meanwhile, and those of [`Cluster::get`].
+    pub async fn delete(&self, key: &ObjectKey, grace: Option<u32>) -> Result<bool> {
+        let Some(live) = self.get(key).await? else { return Ok(false) };
+        let mut options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation(&key.kind),
+            "preconditions": {"uid": text(&live, "/metadata/uid")},
+        });
+        if let Some(grace) = grace {
+            options["gracePeriodSeconds"] = grace.into();
+        }
+        let path = self.object_path(key).await?;
+        let call = Call::send(Method::DELETE, path, "application/json", &options);
+        match self.call(&call).await? {
+            Outcome::Done(_) => Ok(true),
+            Outcome::Refused(refusal) if refusal.code == 409 => Err(Error::new(
+                &code::CLUSTER_CONFLICT,
+                format!("{key} was replaced while it was being deleted"),
+            )
+            .because(refusal.message)),
+            // Gone between the read and the delete: somebody else was faster, or a retry of ours had worked.
+            Outcome::Refused(refusal) => absent(refusal, &key.to_string()).map(|()| true),
+        }
+    }
+}
+
+/// Workloads stay until their pods are gone, so that "gone" means that nothing runs any more; other objects own nothing,
+/// or are taken care of by their own finalizers.
+fn propagation(kind: &str) -> &'static str {
+    match kind {
+        "DaemonSet" | "Deployment" | "StatefulSet" | "ReplicaSet" | "Job" | "CronJob" => "Foreground",
+        _ => "Background",
+    }
+}
+
+/// The object without what an apply must not hold.
+fn appliable(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("managedFields");
+    }
+    object
+}
+
+/// A PUT over the live object, or a POST when there is none.
+fn replacement(path: &str, object: &Value, live: Option<&Value>) -> Call {
+    let mut object = appliable(object);
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "selfLink"] {
+            metadata.shift_remove(field);
+        }
+        if let Some(live) = live {
+            metadata.insert("resourceVersion".into(), text(live, "/metadata/resourceVersion").into());
+        }
+    }
+    let manager = format!("?fieldManager={FIELD_MANAGER}");
+    if live.is_some() {
+        return Call::send(Method::PUT, format!("{path}{manager}"), "application/json", &object);
+    }
+    let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
+    Call::send(Method::POST, format!("{collection}{manager}"), "application/json", &object)
+}
+
+fn busy(key: &ObjectKey) -> Error {
+    Error::new(&code::CLUSTER_CONFLICT, format!("{key} is being changed by somebody else again and again"))
+}
+
+/// The items of a list; lists leave out what all items share.
+fn take_items(list: &mut Value, api_version: &str, kind: &str) -> Vec<Value> {
+    let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Vec::new() };
+    let mut items = items;
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.insert("apiVersion".into(), api_version.into());
+        item.insert("kind".into(), kind.into());
+    }
+    items
+}
+
+/// Further parameters of a query, each with its `&`.
+pub(super) fn query(parameters: &[(&str, Option<&str>)]) -> String {
+    let present = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    present.map(|(name, value)| format!("&{name}={}", encode(value))).collect()
+}
+
+/// Percent-encodes everything that is not unreserved.
+pub(super) fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
+
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

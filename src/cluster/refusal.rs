@@ -1,0 +1,179 @@
+//! What the API server says when it does not do what it is asked, as errors for people.
+
+use std::error::Error as _;
+
+use serde_json::Value;
+
+use super::request::excerpt;
+use crate::error::{Error, Result, code};
+
+/// A `Status` with a code of the 400s.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    pub code: u16,
+    pub reason: String,
+    pub message: String,
+    pub causes: Vec<Cause>,
+    /// Whether the answer is no `Status`.
+    pub foreign: bool,
+}
+
+/// One field that the refusal is about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Cause {
+    pub reason: String,
+    pub field: String,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn parse(code: u16, value: Option<&Value>, body: &[u8]) -> Self {
+        let Some(status) = value.filter(|value| text(value, "kind") == "Status") else {
+            return Self { code, message: excerpt(body), foreign: true, ..Self::default() };
+        };
+        let causes = status.pointer("/details/causes").and_then(Value::as_array);
+        Self {
+            code,
+            reason: text(status, "reason"),
+            message: text(status, "message"),
+            causes: causes.map(|causes| causes.iter().map(Cause::parse).collect()).unwrap_or_default(),
+            foreign: false,
+        }
+    }
+
+    /// Whether another field manager is in the way of an apply.
+    pub fn field_conflict(&self) -> bool {
+        self.code == 409 && self.causes.iter().any(|cause| cause.reason == "FieldManagerConflict")
+    }
+
+    /// Whether somebody changed the object between reading and writing.
+    pub fn stale(&self) -> bool {
+        self.code == 409 && self.reason == "Conflict" && !self.field_conflict()
+    }
+
+    /// The error for `subject`, an object or a path.
+    pub fn into_error(self, subject: &str) -> Error {
+        match self.code {
+            401 => Error::new(
+                &code::CLUSTER_DENIED,
+                format!("{subject}: the API server does not accept the credentials"),
+            )
+            .because(self.message)
+            .hint(
+                "the client certificate or token may have expired: `kubeadm certs check-expiration` shows it",
+            ),
+            403 => Error::new(&code::CLUSTER_DENIED, format!("{subject}: not allowed")).because(self.message),
+            404 if self.foreign || self.reason.is_empty() => Error::new(
+                &code::CLUSTER_KIND,
+                format!("{subject}: the API server does not serve that kind of object"),
+            ),
+            409 if self.field_conflict() => self.conflict(subject),
+            _ => self.rejected(subject),
+        }
+    }
+
+    fn conflict(self, subject: &str) -> Error {
+        let fields: Vec<String> = self.causes.iter().map(Cause::owned_field).collect();
+        Error::new(&code::CLUSTER_CONFLICT, format!("{subject}: {}", fields.join(", ")))
+    }
+
+    fn rejected(self, subject: &str) -> Error {
+        let causes: Vec<String> = self.causes.iter().map(ToString::to_string).collect();
+        let cause = if causes.is_empty() { self.message } else { causes.join("; ") };
+        Error::new(&code::CLUSTER_REJECTED, format!("{subject}: rejected by the API server")).because(cause)
+    }
+}
+
+impl Cause {
+    fn parse(cause: &Value) -> Self {
+        Self { reason: text(cause, "reason"), field: text(cause, "field"), message: text(cause, "message") }
+    }
+
+    /// `spec.replicas is owned by kubectl`, from `conflict with "kubectl" using apps/v1`.
+    fn owned_field(&self) -> String {
+        let manager = self.message.split('"').nth(1).unwrap_or(&self.message);
+        format!("{} is owned by {manager}", self.field.trim_start_matches('.'))
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.field.is_empty() || self.field == "<nil>" {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What went wrong below HTTP, and whether another attempt can help.
+pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, bool) {
+    let chain = chain_of(error);
+    let unreachable = |message: String| Error::new(&code::CLUSTER_UNREACHABLE, message);
+    let has = |words: &[&str]| words.iter().any(|word| chain.contains(word));
+    if has(&[
+        "UnknownIssuer",
+        "BadSignature",
+        "invalid peer certificate: Other",
+        "certificate signed by unknown",
+    ]) {
+        let error = unreachable(format!(
+            "the certificate of {server} is not signed by the kubeconfig's authority"
+        ))
+        .because(chain)
+        .hint(
+            "the kubeconfig may belong to an earlier cluster: compare it with `/etc/kubernetes/admin.conf`",
+        );
+        return (error, false);
+    }
+    if has(&["NotValidForName", "not valid for name", "Expired", "NotValidYet"]) {
+        return (unreachable(format!("the certificate of {server} is not valid")).because(chain), false);
+    }
+    if has(&[
+        "InvalidContentType",
+        "InvalidMessage",
+        "corrupt message",
+        "invalid HTTP",
+        "HttpTooLarge",
+        "Parse(",
+    ]) {
+        let message = format!("{server} does not speak the protocol of a Kubernetes API server");
+        return (Error::new(&code::CLUSTER_ANSWER, message).because(chain), false);
+    }
+    if has(&["received fatal alert", "AlertReceived"]) {
+        let message = format!("{server} does not accept the client certificate");
+        return (Error::new(&code::CLUSTER_DENIED, message).because(chain), false);
+    }
+    if has(&["dns error", "failed to lookup address"]) {
+        return (unreachable(format!("the name in {server} cannot be resolved")).because(chain), false);
+    }
+    if matches!(error, kube::Error::Auth(_)) {
+        return (
+            Error::new(&code::CLUSTER_DENIED, "no credentials for the API server").because(chain),
+            false,
+        );
+    }
+    (unreachable(format!("the API server {server} cannot be reached")).because(chain), true)
+}
+
+/// Every reason of an error from the outside to the inside, without repetitions.
+fn chain_of(error: &kube::Error) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        source = inner.source();
+    }
+    parts.join(": ")
+}
+
+/// A refusal as `Err`, unless it only says that the thing is not there.
+pub(super) fn absent(refusal: Refusal, subject: &str) -> Result<()> {
+    if refusal.code == 404 { Ok(()) } else { Err(refusal.into_error(subject)) }
+}

@@ -1,0 +1,208 @@
+//! One request and its retries: everything that speaks HTTP goes through [`Cluster::call`].
+
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, header};
+use kube::client::Body;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Cluster;
+use super::refusal::Refusal;
+use crate::error::{Error, Result, code};
+
+/// How often a request is sent before the API server counts as unreachable.
+const ATTEMPTS: u32 = 6;
+/// How long all attempts of a request may take together.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the API server may think about one attempt; its own limit for webhooks is 30 s.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// The pause after the first failure; doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A request that can be sent again.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub method: Method,
+    pub path: String,
+    pub content_type: &'static str,
+    pub body: Vec<u8>,
+    /// How often it may be sent.
+    pub attempts: u32,
+}
+
+/// An answer of the API server.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It did what it was asked.
+    Done(Value),
+    /// It understood and said no.
+    Refused(Refusal),
+}
+
+/// Why an attempt did not bring an outcome.
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    /// Whether the same request may work later.
+    retry: bool,
+    /// How long the server asks to wait.
+    pause: Option<Duration>,
+}
+
+impl Call {
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            content_type: "application/json",
+            body: Vec::new(),
+            attempts: ATTEMPTS,
+        }
+    }
+
+    pub fn send(method: Method, path: String, content_type: &'static str, body: &Value) -> Self {
+        let body = body.to_string().into_bytes();
+        Self { method, path, content_type, body, attempts: ATTEMPTS }
+    }
+
+    /// The same call, sent only once.
+    pub fn once(mut self) -> Self {
+        self.attempts = 1;
+        self
+    }
+
+    fn request(&self) -> Result<Request<Body>> {
+        Request::builder()
+            .method(&self.method)
+            .uri(&self.path)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, self.content_type)
+            .body(Body::from(self.body.clone()))
+            .map_err(|error| {
+                Error::new(&code::INTERNAL, format!("the request for {} is not valid", self.path))
+                    .because(error)
+            })
+    }
+}
+
+impl Outcome {
+    /// The value, or the refusal as an error about `subject`.
+    pub fn done(self, subject: &str) -> Result<Value> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Refused(refusal) => Err(refusal.into_error(subject)),
+        }
+    }
+}
+
+impl Cluster {
+    /// Sends a call until the API server has decided on it. Every call of kvnet can be sent twice: it reads, applies,
+    /// or deletes by uid.
+    pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut attempt = 1;
+        loop {
+            let failure = match self.attempt(call).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(failure) => failure,
+            };
+            let pause = failure.pause.unwrap_or_else(|| back_off(attempt));
+            if !failure.retry || attempt >= call.attempts || Instant::now() + pause > deadline {
+                return Err(failure.error);
+            }
+            tracing::debug!(path = call.path, attempt, error = %failure.error, "retrying");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Outcome, Failure> {
+        let request = call.request().map_err(Failure::last)?;
+        let exchange = async {
+            let response = self.client.send(request).await?;
+            let (parts, body) = response.into_parts();
+            Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
+        };
+        let answer = tokio::time::timeout(ANSWER_TIME, exchange).await;
+        let answer = answer.map_err(|_| Failure::again(self.silent(), None))?;
+        let (parts, body) = answer.map_err(|error| self.broken(&error))?;
+        for warning in parts.headers.get_all(header::WARNING) {
+            tracing::debug!(path = call.path, warning = ?warning, "the API server warns");
+        }
+        self.outcome(parts.status.as_u16(), &parts.headers, &body)
+    }
+
+    fn outcome(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Outcome, Failure> {
+        let value = serde_json::from_slice::<Value>(body).ok();
+        if (200..300).contains(&status) {
+            return value.map(Outcome::Done).ok_or_else(|| Failure::last(self.garbage(status, body)));
+        }
+        let refusal = Refusal::parse(status, value.as_ref(), body);
+        if status == 429 || status >= 500 {
+            let error = self.unavailable(&refusal);
+            return Err(Failure::again(error, retry_after(headers)));
+        }
+        // A path that is not served is answered with plain text; everything else that is no Status is not Kubernetes.
+        if refusal.foreign && status != 404 {
+            return Err(Failure::last(self.garbage(status, body)));
+        }
+        Ok(Outcome::Refused(refusal))
+    }
+
+    fn broken(&self, error: &kube::Error) -> Failure {
+        let (error, retry) = super::refusal::connection_error(&self.server, error);
+        Failure { error, retry, pause: None }
+    }
+
+    fn silent(&self) -> Error {
+        let seconds = ANSWER_TIME.as_secs();
+        Error::new(
+            &code::CLUSTER_UNREACHABLE,
+            format!("the API server {} gave no answer in {seconds} s", self.server),
+        )
+    }
+
+    fn unavailable(&self, refusal: &Refusal) -> Error {
+        let message =
+            format!("the API server {} cannot serve the request (HTTP {})", self.server, refusal.code);
+        Error::new(&code::CLUSTER_UNREACHABLE, message).because(&refusal.message)
+    }
+
+    fn garbage(&self, status: u16, body: &[u8]) -> Error {
+        let message = format!("{} does not answer like a Kubernetes API server (HTTP {status})", self.server);
+        Error::new(&code::CLUSTER_ANSWER, message).because(excerpt(body))
+    }
+}
+
+impl Failure {
+    fn last(error: Error) -> Self {
+        Self { error, retry: false, pause: None }
+    }
+
+    fn again(error: Error, pause: Option<Duration>) -> Self {
+        Self { error, retry: true, pause }
+    }
+}
+
+/// The pause after `attempt` failures, between half and the whole of its step, so that clients do not come back together.
+pub(super) fn back_off(attempt: u32) -> Duration {
+    let step = FIRST_PAUSE.saturating_mul(1 << attempt.min(6).saturating_sub(1));
+    let random = std::hash::RandomState::new().build_hasher().finish() % 512;
+    step.mul_f64(0.5 + random as f64 / 1024.0)
+}
+
+/// The header's seconds; its other form, a date, is not used by API servers.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The begin of a body in one line, enough to recognise what answered.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(400)]);
+    let line: Vec<&str> = text.split_whitespace().collect();
+    let line: String = line.join(" ").chars().filter(|c| !c.is_control()).take(120).collect();
+    if line.is_empty() { "the answer is empty".to_owned() } else { format!("`{line}`") }
+}

@@ -1,0 +1,117 @@
+//! `/etc/os-release`, `/proc/mounts` with propagation, loaded modules and processor flags.
+
+use super::OsRelease;
+
+/// Reads os-release; a missing field is empty.
+#[must_use]
+pub fn os_release(text: &str) -> OsRelease {
+    let field = |name: &str| {
+        let assigned = text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+        unquoted(assigned.unwrap_or_default())
+    };
+    OsRelease {
+        id: field("ID").to_lowercase(),
+        like: field("ID_LIKE").split_whitespace().map(str::to_lowercase).collect(),
+        version: field("VERSION_ID"),
+        pretty: field("PRETTY_NAME"),
+    }
+}
+
+fn unquoted(value: &str) -> String {
+    let value = value.trim();
+    let inner = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    inner.unwrap_or(value).replace('\\', "")
+}
+
+/// A mount, as far as CNI and KubeVirt care.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where.
+    pub point: String,
+    /// Whether mounts made below it are seen elsewhere; `HostToContainer` and `Bidirectional` need it.
+    pub shared: bool,
+    /// Whether it is read-only.
+    pub read_only: bool,
+}
+
+/// Reads `/proc/self/mountinfo`; lines that are not understood are left out.
+#[must_use]
+pub fn mounts(text: &str) -> Vec<Mount> {
+    text.lines().filter_map(mount).collect()
+}
+
+fn mount(line: &str) -> Option<Mount> {
+    let (own, _) = line.split_once(" - ")?;
+    let mut fields = own.split(' ').skip(4);
+    let point = fields.next()?.replace("\\040", " ");
+    let read_only = fields.next()?.split(',').any(|option| option == "ro");
+    Some(Mount { point, shared: fields.any(|field| field.starts_with("shared:")), read_only })
+}
+
+/// The mount that holds a path: the last of the longest that is a whole-component prefix of it.
+#[must_use]
+pub fn mount_of<'a>(mounts: &'a [Mount], path: &camino::Utf8Path) -> Option<&'a Mount> {
+    mounts.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
+}
+
+/// Whether a module is in the text of `/proc/modules`.
+#[must_use]
+pub fn module_loaded(text: &str, module: &str) -> bool {
+    text.lines().any(|line| line.split(' ').next() == Some(module))
+}
+
+/// Whether the processor of `/proc/cpuinfo` can run virtual machines; architectures without such a flag always can.
+#[must_use]
+pub fn can_virtualise(cpuinfo: &str, architecture: &str) -> bool {
+    if architecture != "x86_64" {
+        return true;
+    }
+    let flags = cpuinfo.lines().find_map(|line| line.strip_prefix("flags")?.split_once(':'));
+    flags.is_some_and(|(_, flags)| flags.split(' ').any(|flag| flag == "vmx" || flag == "svm"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn os_release_of_distributions() {
+        for (text, id, like, version) in [
+            ("ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n", "debian", "", "12"),
+            (
+                "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID='9.4'",
+                "rocky",
+                "rhel centos fedora",
+                "9.4",
+            ),
+            ("# nothing\nVARIANT_ID=x\n", "", "", ""),
+        ] {
+            let os = os_release(text);
+            assert_eq!(
+                (os.id.as_str(), os.like.join(" ").as_str(), os.version.as_str()),
+                (id, like, version)
+            );
+        }
+        assert_eq!(os_release("PRETTY_NAME=\"Debian GNU/Linux 12\"").pretty, "Debian GNU/Linux 12");
+    }
+
+    #[test]
+    fn the_longest_mount_holds_a_path() {
+        let text = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+                    30 22 0:26 / /opt ro,nosuid master:2 - ext4 /dev/sdb rw\n\
+                    31 22 0:27 / /optional rw shared:9 - tmpfs tmpfs rw\nnonsense\n";
+        let mounts = mounts(text);
+        let opt = mount_of(&mounts, "/opt/cni/bin".into()).unwrap();
+        assert_eq!(*opt, Mount { point: "/opt".into(), shared: false, read_only: true });
+        assert!(mount_of(&mounts, "/etc".into()).unwrap().shared);
+    }
+
+    #[test]
+    fn modules_and_flags() {
+        let modules = "br_netfilter 32768 0 - Live 0x0\nbridge 262144 1 br_netfilter, Live 0x0\n";
+        assert!(module_loaded(modules, "bridge") && !module_loaded(modules, "br"));
+        assert!(can_virtualise("processor: 0\nflags\t\t: fpu vmx sse\n", "x86_64"));
+        assert!(!can_virtualise("flags\t\t: fpu sse\n", "x86_64"));
+        assert!(can_virtualise("Features\t: fp\n", "aarch64"));
+    }
+}
