@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod diff;
 mod key;
 mod kinds;
 mod refusal;
@@ -10,6 +11,7 @@ mod request;
 use std::sync::Arc;
 
 pub use client::{ConnectOptions, ServerVersion};
+pub use diff::differences;
 pub use key::{Condition, ObjectKey};
 
 /// The field manager of everything that kvnet applies.
