@@ -1,0 +1,109 @@
+//! Network attachments: the objects, and the CNI configuration inside them.
+
+use serde_json::{Map, Value, json};
+
+use crate::profile::{Ipam, Network, NetworkKind};
+
+/// The `NetworkAttachmentDefinition` of a network; its CNI configuration is compact JSON with the keys in a fixed order.
+///
+/// Multus gives a configuration without `name` the name of the object, so kvnet leaves it out where it is not needed:
+/// only the bridge plugin, whose addresses host-local files under that name, gets it.
+pub fn network_attachment(network: &Network) -> Value {
+    json!({
+        "apiVersion": "k8s.cni.cncf.io/v1",
+        "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": network.name, "namespace": network.namespace},
+        "spec": {"config": Value::Object(cni_config(network)).to_string()},
+    })
+}
+
+/// The CNI configuration of a network.
+pub fn cni_config(network: &Network) -> Map<String, Value> {
+    match &network.kind {
+        NetworkKind::Ovs { bridge, vlan, mtu, ipam, cni_version } => object([
+            ("cniVersion", Some(json!(cni_version))),
+            ("type", Some(json!("ovs"))),
+            ("bridge", Some(json!(bridge))),
+            ("vlan", vlan.map(Value::from)),
+            ("mtu", mtu.map(Value::from)),
+            ("ipam", ipam.as_ref().map(host_local)),
+        ]),
+        NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => object([
+            ("cniVersion", Some(json!(cni_version))),
+            ("name", Some(json!(network.name))),
+            ("type", Some(json!("bridge"))),
+            ("bridge", Some(json!(bridge))),
+            ("isGateway", is_gateway.then_some(json!(true))),
+            ("ipam", ipam.as_ref().map(host_local)),
+        ]),
+        NetworkKind::Flannel { delegate, cni_version } => object([
+            ("cniVersion", Some(json!(cni_version))),
+            ("type", Some(json!("flannel"))),
+            ("delegate", (!delegate.is_empty()).then(|| Value::Object(delegate.clone()))),
+        ]),
+        NetworkKind::Raw { config } => config.clone(),
+    }
+}
+
+fn host_local(ipam: &Ipam) -> Value {
+    let text = |field: &Option<String>| field.as_ref().map(|text| json!(text));
+    Value::Object(object([
+        ("type", Some(json!("host-local"))),
+        ("subnet", Some(json!(ipam.subnet))),
+        ("rangeStart", text(&ipam.range_start)),
+        ("rangeEnd", text(&ipam.range_end)),
+        ("gateway", text(&ipam.gateway)),
+        ("dataDir", text(&ipam.data_dir)),
+    ]))
+}
+
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(name: &str, kind: &str) -> Network {
+        Network { name: name.into(), namespace: "default".into(), kind: serde_json::from_str(kind).unwrap() }
+    }
+
+    #[test]
+    fn the_networks_of_the_walkthrough_have_its_configuration() {
+        for (name, kind, expected) in [
+            (
+                "a-bridge-network",
+                r#"{"kind": "bridge", "bridge": "br0", "isGateway": true, "cniVersion": "0.3.0",
+                    "ipam": {"subnet": "192.168.5.0/24", "dataDir": "/mnt/cluster-ipam"}}"#,
+                r#"{"cniVersion":"0.3.0","name":"a-bridge-network","type":"bridge","bridge":"br0","isGateway":true,"ipam":{"type":"host-local","subnet":"192.168.5.0/24","dataDir":"/mnt/cluster-ipam"}}"#,
+            ),
+            (
+                "flannel-network",
+                r#"{"kind": "flannel", "cniVersion": "0.3.0", "delegate": {"isDefaultGateway": true}}"#,
+                r#"{"cniVersion":"0.3.0","type":"flannel","delegate":{"isDefaultGateway":true}}"#,
+            ),
+            (
+                "ovs-blue",
+                r#"{"kind": "ovs", "bridge": "blue"}"#,
+                r#"{"cniVersion":"0.3.1","type":"ovs","bridge":"blue"}"#,
+            ),
+            (
+                "ovs-blue100",
+                r#"{"kind": "ovs", "bridge": "blue100", "vlan": 100}"#,
+                r#"{"cniVersion":"0.3.1","type":"ovs","bridge":"blue100","vlan":100}"#,
+            ),
+        ] {
+            let object = network_attachment(&network(name, kind));
+            assert_eq!(object["spec"]["config"], expected);
+            assert_eq!(object["metadata"], json!({"name": name, "namespace": "default"}));
+        }
+    }
+
+    #[test]
+    fn a_raw_configuration_is_taken_as_it_is() {
+        let kind = r#"{"kind": "raw", "config": {"type": "macvlan", "master": "e\"0"}}"#;
+        let object = network_attachment(&network("x", kind));
+        assert_eq!(object["spec"]["config"], r#"{"type":"macvlan","master":"e\"0"}"#);
+    }
+}
