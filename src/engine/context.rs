@@ -10,8 +10,8 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::profile::Profile;
-use crate::source::Sources;
+use crate::profile::{Emulation, Profile};
+use crate::source::{Component, Manifest, RenderFacts, Sources};
 
 /// The node, the cluster, the profile and the facts. Cheap to clone.
 #[derive(Clone)]
@@ -68,5 +68,20 @@ impl Context {
     /// Makes a cluster known that a step has just created.
     pub async fn connect(&self, cluster: Cluster) {
         *self.cluster.write().await = Some(cluster);
+    }
+
+    /// The objects of a component as the profile wants them.
+    pub async fn manifest(&self, component: Component) -> Result<Manifest> {
+        let extra = RenderFacts { emulation: self.emulates() };
+        self.sources.load(component, &self.profile, &self.facts, &extra).await
+    }
+
+    /// Whether VMs have to run without hardware virtualisation.
+    pub fn emulates(&self) -> bool {
+        match self.profile.kubevirt.emulation {
+            Emulation::On => true,
+            Emulation::Off => false,
+            Emulation::Auto => !self.facts.kvm,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use crate::error::{Error, Result, code};
-use crate::host::Command;
+use crate::host::{Command, Host};
 
 /// All bridges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,22 @@ impl OvsState {
         let mut bridges: Vec<_> = bridges?.iter().map(|row| bridge(row, &ports)).collect();
         bridges.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Self { bridges })
+    }
+
+    /// Asks the node.
+    pub async fn read(host: &dyn Host) -> Result<Self> {
+        let command = list_command();
+        Self::parse(&host.run(&command).await?.ok(&command)?.stdout)
+    }
+
+    /// The port that ovs-cni made for a pod's NIC, and the name of its bridge.
+    #[must_use]
+    pub fn port_of_pod(&self, uid: &str, nic: &str) -> Option<(&str, &OvsPort)> {
+        let is = |port: &OvsPort, key: &str, value: &str| port.external_ids.get(key).is_some_and(|id| id == value);
+        let all = self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
+        all.filter(|(_, port)| is(port, "contPodUid", uid) && is(port, "contIface", nic))
+            .map(|(bridge, port)| (bridge.name.as_str(), port))
+            .next()
     }
 
     /// A real bridge.

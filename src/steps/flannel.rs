@@ -40,7 +40,7 @@ impl Step for Flannel {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let manifest = cx.sources.load(Component::Flannel, &cx.profile, &cx.facts).await?;
+        let manifest = cx.manifest(Component::Flannel).await?;
         let nodes = async {
             match cx.cluster().await {
                 Some(cluster) => cluster.list("v1", "Node", None, None).await,
@@ -69,7 +69,7 @@ impl Step for Flannel {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.sources.load(Component::Flannel, &cx.profile, &cx.facts).await?.objects)
+        Ok(cx.manifest(Component::Flannel).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {

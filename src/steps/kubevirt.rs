@@ -9,7 +9,6 @@ use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::error::Result;
-use crate::profile::Emulation;
 use crate::source::{Component, Manifest};
 
 /// KubeVirt's releases with the minor versions of Kubernetes 1.x that they support, from its support matrix.
@@ -49,7 +48,7 @@ impl Step for KubeVirt {
         let objects: Vec<Value> = desired.operator.objects.iter().chain(&desired.resource).cloned().collect();
         let live = objects::observe(cx, &objects).await?;
         let kubernetes = match cx.cluster().await {
-            Some(cluster) => Some(cluster.version().await?),
+            Some(cluster) => Some(cluster.version().await?.git_version),
             None => None,
         };
         Ok(Observed { live, kubernetes })
@@ -74,7 +73,7 @@ impl Step for KubeVirt {
                 findings.changes.push(Change::Wait { condition, timeout, now });
             }
         }
-        if emulates(cx) {
+        if cx.emulates() {
             findings.note("VMs run in software emulation: the node has no usable KVM");
         }
         let unsupported = observed.kubernetes.as_deref().and_then(|k8s| unsupported(&kubevirt.version, k8s));
@@ -92,18 +91,9 @@ impl Step for KubeVirt {
 }
 
 async fn manifests(cx: &Context) -> Result<Desired> {
-    let operator = cx.sources.load(Component::KubeVirt, &cx.profile, &cx.facts).await?;
-    let resource = cx.sources.load(Component::KubeVirtCr, &cx.profile, &cx.facts).await?.objects;
+    let operator = cx.manifest(Component::KubeVirt).await?;
+    let resource = cx.manifest(Component::KubeVirtCr).await?.objects;
     Ok(Desired { operator, resource })
-}
-
-/// Whether VMs have to run without hardware virtualisation.
-fn emulates(cx: &Context) -> bool {
-    match cx.profile.kubevirt.emulation {
-        Emulation::On => true,
-        Emulation::Off => false,
-        Emulation::Auto => !cx.facts.kvm,
-    }
 }
 
 fn is_available(kubevirt: Option<&Value>) -> bool {

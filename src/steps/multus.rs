@@ -28,12 +28,12 @@ impl Step for Multus {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
-        let manifest = cx.sources.load(Component::Multus, &cx.profile, &cx.facts).await?;
+        let manifest = cx.manifest(Component::Multus).await?;
         objects::observe(cx, &manifest.objects).await
     }
 
     async fn desired(&self, cx: &Context, _: &Live) -> Result<Manifest> {
-        cx.sources.load(Component::Multus, &cx.profile, &cx.facts).await
+        cx.manifest(Component::Multus).await
     }
 
     fn diff(&self, cx: &Context, live: &Live, desired: &Manifest) -> Result<Findings> {
@@ -43,7 +43,7 @@ impl Step for Multus {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.sources.load(Component::Multus, &cx.profile, &cx.facts).await?.objects)
+        Ok(cx.manifest(Component::Multus).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {

@@ -39,7 +39,7 @@ impl Step for OvsCni {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let manifest = cx.sources.load(Component::OvsCni, &cx.profile, &cx.facts).await?;
+        let manifest = cx.manifest(Component::OvsCni).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
         let nodes = match cx.cluster().await {
             Some(cluster) => cluster.list("v1", "Node", None, None).await?,
@@ -49,7 +49,7 @@ impl Step for OvsCni {
     }
 
     async fn desired(&self, cx: &Context, _: &Observed) -> Result<Manifest> {
-        cx.sources.load(Component::OvsCni, &cx.profile, &cx.facts).await
+        cx.manifest(Component::OvsCni).await
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
@@ -70,7 +70,7 @@ impl Step for OvsCni {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.sources.load(Component::OvsCni, &cx.profile, &cx.facts).await?.objects)
+        Ok(cx.manifest(Component::OvsCni).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {

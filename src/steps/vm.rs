@@ -29,12 +29,12 @@ impl Step for SampleVm {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
-        let manifest = cx.sources.load(Component::Vm, &cx.profile, &cx.facts).await?;
+        let manifest = cx.manifest(Component::Vm).await?;
         objects::observe(cx, &manifest.objects).await
     }
 
     async fn desired(&self, cx: &Context, _: &Live) -> Result<Manifest> {
-        cx.sources.load(Component::Vm, &cx.profile, &cx.facts).await
+        cx.manifest(Component::Vm).await
     }
 
     fn diff(&self, cx: &Context, live: &Live, desired: &Manifest) -> Result<Findings> {
@@ -56,7 +56,7 @@ impl Step for SampleVm {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.sources.load(Component::Vm, &cx.profile, &cx.facts).await?.objects)
+        Ok(cx.manifest(Component::Vm).await?.objects)
     }
 }
 
