@@ -43,7 +43,7 @@ impl Session {
         if let Some(seconds) = global.timeout {
             profile.timeouts.all(seconds);
         }
-        let host: Arc<dyn Host> = Arc::new(LocalHost::new());
+        let host: Arc<dyn Host> = Arc::new(LocalHost);
         let facts = Facts::gather(host.as_ref(), &profile).await?;
         let state = StateDir::locate(global.state_dir.as_deref(), facts.root);
         let sources = sources(global, &profile, &state);

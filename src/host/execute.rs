@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Command, Host};
 use crate::engine::change::{Change, Outcome, UnitState};
+use crate::engine::redact::digest;
 use crate::error::{Error, Kind, Result, code};
 use crate::facts::packages::{OVS_SERVICES, PackageManager};
 
@@ -18,7 +19,10 @@ const UNIT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Applies a change of the node. A change of the cluster is [`INTERNAL`](code::INTERNAL).
 pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outcome> {
     match change {
-        Change::WriteFile { path, mode, before, after, .. } => {
+        Change::WriteFile { path, mode, before, after, secret } => {
+            if *secret && before.is_some() {
+                keep_copy(host, path).await?;
+            }
             write_file(host, path, *mode, before.as_deref(), after).await
         }
         Change::MoveFile { from, to } => move_file(host, from, to).await,
@@ -34,6 +38,20 @@ pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outco
         }
         other => Err(Error::new(&code::INTERNAL, format!("`{other}` is not a change of the node"))),
     }
+}
+
+/// Where the copy of a file with secrets is kept while kvnet's version stands in its place: beside it, because the
+/// journal must not hold secrets.
+#[must_use]
+pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
+    Utf8PathBuf::from(format!("{path}.kvnet-saved"))
+}
+
+/// The first copy counts: it is what was there before kvnet.
+async fn keep_copy(host: &dyn Host, path: &Utf8Path) -> Result<()> {
+    let copy = saved_copy(path);
+    let (Some(now), None) = (host.read(path).await?, host.stat(&copy).await?) else { return Ok(()) };
+    host.write(&copy, &now, 0o600).await
 }
 
 /// Whether [`apply_host_change`] is for this change.
@@ -92,12 +110,17 @@ async fn move_file(host: &dyn Host, from: &Utf8Path, to: &Utf8Path) -> Result<Ou
 /// A file that somebody changed is theirs now.
 async fn remove_file(host: &dyn Host, path: &Utf8Path, before: Option<&str>) -> Result<Outcome> {
     let Some(now) = host.read(path).await? else { return Ok(Outcome::Transient) };
-    if before.is_some_and(|before| before.as_bytes() != now) {
+    if before.is_some_and(|before| !is_recorded(&now, before)) {
         tracing::warn!("{path} was changed by somebody and stays");
         return Ok(Outcome::Adopted);
     }
     host.remove(path).await?;
     Ok(Outcome::Replaced { before: None })
+}
+
+/// Whether a content is the recorded one; the journal records a secret content by its digest.
+fn is_recorded(now: &[u8], recorded: &str) -> bool {
+    recorded.as_bytes() == now || recorded == digest(&String::from_utf8_lossy(now))
 }
 
 async fn run(host: &dyn Host, command: &Command, replaces: bool) -> Result<Outcome> {

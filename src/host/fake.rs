@@ -289,6 +289,10 @@ impl Host for FakeHost {
         Ok(there.then(|| Utf8Path::new("/usr/bin").join(program)))
     }
 
+    async fn wait_for(&self, path: &Utf8Path, _: std::time::Duration) -> Result<bool> {
+        Ok(self.stat(path).await?.is_some())
+    }
+
     async fn user_id(&self) -> Result<u32> {
         Ok(self.state().user)
     }

@@ -1,6 +1,7 @@
 //! This machine.
 
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -53,6 +54,10 @@ impl Host for LocalHost {
 
     async fn find(&self, program: &str) -> Result<Option<Utf8PathBuf>> {
         Ok(process::find(program, &search_path()))
+    }
+
+    async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
+        super::watch::until_there(path, timeout).await
     }
 
     async fn user_id(&self) -> Result<u32> {

@@ -1,5 +1,32 @@
 //! Profiles: what a node should become.
+//!
+//! A profile is found ([`read`]), parsed into a tree that knows its places ([`parse`]), put on top of what it extends and
+//! of the model's defaults ([`node`]), changed by `--set` ([`set`]), checked against the schema ([`check`]), read into the
+//! model ([`model`]) and validated ([`validate`]). All of that happens before anything is touched.
 
+mod check;
+mod load;
 mod model;
+mod nearest;
+mod node;
+mod parse;
+mod path;
+mod place;
+mod read;
+mod release;
+mod schema;
+mod set;
+mod shape;
+mod shipped;
+mod validate;
+mod write;
 
+#[cfg(test)]
+mod tests;
+
+pub use load::{Loaded, load, load_text};
 pub use model::*;
+pub use release::Release;
+pub use schema::schema;
+pub use shipped::{Shipped, shipped};
+pub use write::{digest, redacted, to_yaml};

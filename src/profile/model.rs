@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Profile {
-    /// The name shown in output; by default the file's name.
+    /// The name shown in output; by default the file's name. Not inherited through `extends`.
     pub name: String,
-    /// One line about what the profile is for.
+    /// One line about what the profile is for. Not inherited through `extends`.
     pub description: String,
     /// The cluster and the node that carries it.
     pub cluster: Cluster,
@@ -144,7 +144,7 @@ pub struct Source {
     pub url: String,
     /// For `upstream` and `file`: the expected SHA-256 digest in hexadecimal; empty accepts the first download and pins it in the lock file.
     pub sha256: String,
-    /// For `file`: the path.
+    /// For `file`: the path, relative to the working directory.
     pub path: String,
 }
 
@@ -154,7 +154,7 @@ pub struct Source {
 pub struct Flannel {
     /// Whether kvnet installs it; off when the cluster has another pod network.
     pub enabled: bool,
-    /// The release, for example `v0.28.10`.
+    /// The release, for example `v0.28.10`. Images that no profile sets follow it.
     pub version: String,
     /// The manifest.
     pub source: Source,
@@ -318,7 +318,8 @@ pub struct VlanBridge {
 pub struct OvsCni {
     /// Whether kvnet installs it.
     pub enabled: bool,
-    /// The release, for example `v0.39.0`.
+    /// The release, for example `v0.39.0`, or a commit. An image that no profile sets follows it. Before v0.7.0, and for
+    /// commits, networks may also name VLAN bridges.
     pub version: String,
     /// The manifest.
     pub source: Source,
@@ -338,8 +339,10 @@ impl Default for OvsCni {
 }
 
 /// A network attachment: what a pod or VM names to get another NIC.
+// serde's `deny_unknown_fields` would refuse `kind` itself here, because the flattened part borrows its fields. Loading
+// checks against the schema, which refuses unknown fields for each kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Network {
     /// The name of the NetworkAttachmentDefinition.
     pub name: String,
@@ -451,7 +454,8 @@ pub enum Emulation {
 pub struct KubeVirt {
     /// Whether kvnet installs it.
     pub enabled: bool,
-    /// The release, for example `v1.9.0`.
+    /// The release, for example `v1.9.0`. A manifest's address that no profile sets follows it. It also decides the API:
+    /// v1alpha2 before v0.13.0, v1alpha3 before v0.37.0, then v1; no operator before v0.12.0; registryDisk before v0.11.0.
     pub version: String,
     /// The manifest of the operator, or of everything for releases before v0.12.0.
     pub source: Source,
@@ -506,7 +510,7 @@ pub struct Vm {
     pub image: String,
     /// Its memory.
     pub memory: String,
-    /// Its NICs, in order.
+    /// Its NICs, in order; none leaves it to KubeVirt, which connects one to the pod network.
     pub interfaces: Vec<VmInterface>,
     /// Its cloud-init; the user data is kept in a Secret (kubevirt.io/v1) and never printed.
     pub cloud_init: CloudInit,

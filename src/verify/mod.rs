@@ -41,7 +41,9 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let manifests = pods::manifests(&scenario, &cx.profile);
     futures::future::try_join_all(manifests.iter().map(|pod| cluster.apply(pod, true))).await?;
     let namespace = &cx.profile.verification.namespace;
-    let started = cluster.wait_pods(namespace, SELECTOR, manifests.len(), timeout, progress).await?;
+    let started = cluster
+        .wait_pods(namespace, SELECTOR, manifests.len(), &crate::cluster::is_ready, timeout, progress)
+        .await?;
     let outcomes = checks::all(cx, &cluster, &scenario, &started).await?;
     for outcome in &outcomes {
         let Outcome { check, passed, detail } = outcome.clone();

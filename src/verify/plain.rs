@@ -22,7 +22,7 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     cluster.apply(&pod(cx, has_network), true).await?;
     let namespace = cx.profile.verification.namespace.as_str();
-    let started = cluster.wait_pods(namespace, SELECTOR, 1, timeout, &|_| ()).await;
+    let started = cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;
     let check = match has_network {
         true => "a plain pod starts on the pod network",
         false => "a pod starts on the node's network; there is no pod network, as before `up`",
@@ -49,7 +49,7 @@ fn pod(cx: &Context, has_network: bool) -> Value {
             "tolerations": [{"operator": "Exists"}],
             "containers": [{
                 "name": "plain",
-                "image": rewrite_image(&cx.profile.verification.image, &cx.profile.images),
+                "image": rewrite_image(&cx.profile.verification.image, &cx.profile.images.rewrite),
                 "imagePullPolicy": format!("{:?}", cx.profile.images.pull_policy),
                 "command": ["sleep", "3600"],
             }],

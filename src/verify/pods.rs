@@ -41,7 +41,7 @@ fn manifest(probe: &Probe, profile: &Profile) -> Value {
             "enableServiceLinks": false,
             "containers": [{
                 "name": "probe",
-                "image": rewrite_image(&profile.verification.image, &profile.images),
+                "image": rewrite_image(&profile.verification.image, &profile.images.rewrite),
                 "imagePullPolicy": format!("{:?}", profile.images.pull_policy),
                 "command": ["sleep", "3600"],
             }],

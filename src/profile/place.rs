@@ -1,0 +1,63 @@
+//! Where a value was written, and the problems that are reported at such places.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Code, Error, Result};
+
+/// Who wrote a value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// A line and column of a file, both from 1.
+    File { file: Arc<str>, line: usize, column: usize },
+    /// `--set` with this path. The value is left out: it may be a password.
+    Set(Arc<str>),
+    /// Nobody: it is the model's default.
+    Default,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line, column } => write!(f, "{file}:{line}:{column}"),
+            Self::Set(path) => write!(f, "--set {path}=…"),
+            Self::Default => f.write_str("the built-in defaults"),
+        }
+    }
+}
+
+/// Something wrong with a profile, at the place where the user can mend it.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub place: Place,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// The problem alone as an error.
+    pub fn into_error(self, code: &'static Code) -> Error {
+        let error = Error::new(code, self.message).at(self.place.to_string());
+        self.hint.into_iter().fold(error, Error::hint)
+    }
+}
+
+/// All problems as one error, in the order of their places: whoever mends a profile wants to see the whole list at once.
+/// The error is the first one; the others follow as lines of its message.
+///
+/// # Errors
+/// When there is any problem.
+pub(super) fn report(code: &'static Code, mut problems: Vec<Problem>) -> Result<()> {
+    problems.sort_by(|a, b| a.place.cmp(&b.place));
+    let mut problems = problems.into_iter();
+    let Some(mut first) = problems.next() else {
+        return Ok(());
+    };
+    let mut hints: Vec<String> = first.hint.take().into_iter().collect();
+    for other in problems {
+        first.message.push_str(&format!("\n{}: {}", other.place, other.message));
+        hints.extend(other.hint.filter(|hint| !hints.contains(hint)));
+    }
+    let error = first.into_error(code);
+    Err(hints.into_iter().fold(error, Error::hint))
+}

@@ -1,0 +1,126 @@
+//! Finds the text of a profile. The only place of this module that reads files: profiles lie on the machine that runs
+//! kvnet, not on the node, so they do not go through the host boundary.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::nearest::suggestion;
+use super::node::Node;
+use super::parse::{self, MAX_BYTES};
+use super::shipped::shipped;
+use crate::error::{Error, Result, code};
+
+/// The text of a profile and where it lies.
+pub(super) struct Found {
+    /// The name to use when the profile gives none.
+    pub name: String,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// The same for the same profile, however it was named.
+    pub identity: String,
+    /// What messages call the file.
+    file: String,
+    directory: Option<PathBuf>,
+    bytes: Vec<u8>,
+}
+
+impl Found {
+    /// A text that lies in no file.
+    pub fn of_text(text: &str, origin: &str) -> Self {
+        Self {
+            name: stem(Path::new(origin)),
+            origin: origin.to_string(),
+            identity: origin.to_string(),
+            file: origin.to_string(),
+            directory: Path::new(origin).parent().map(Path::to_path_buf),
+            bytes: text.as_bytes().to_vec(),
+        }
+    }
+
+    /// Parses it.
+    ///
+    /// # Errors
+    /// As [`parse::parse_file`].
+    pub fn parse(&self) -> Result<Node> {
+        parse::parse_file(&self.bytes, &self.file)
+    }
+}
+
+/// Finds a profile by shipped name or path; a path behind `extends` is relative to the file `from`.
+///
+/// # Errors
+/// `PROFILE_NOT_FOUND`.
+pub(super) fn find(reference: &str, from: Option<&Found>) -> Result<Found> {
+    if let Some(known) = shipped().iter().find(|known| known.name == reference) {
+        let origin = format!("{} (shipped)", known.name);
+        let file = format!("profiles/{}.yaml", known.name);
+        let found = Found::of_text(known.text, &file);
+        return Ok(Found { identity: origin.clone(), origin, directory: None, ..found });
+    }
+    let path = from
+        .and_then(|from| from.directory.as_ref())
+        .map_or_else(|| PathBuf::from(reference), |directory| directory.join(reference.trim_start_matches("./")));
+    if is_path(reference) || (!reference.is_empty() && exists(&path)) {
+        return open(&path);
+    }
+    let names = shipped().iter().map(|known| known.name);
+    Err(Error::new(&code::PROFILE_NOT_FOUND, format!("no shipped profile has the name `{reference}`"))
+        .hint(suggestion(reference, names))
+        .hint("a path of your own contains `/` or ends in `.yaml`"))
+}
+
+fn is_path(reference: &str) -> bool {
+    let extension = Path::new(reference).extension().and_then(|extension| extension.to_str());
+    reference.contains('/')
+        || extension.is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the machine that runs kvnet, see the module's comment"
+)]
+fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the machine that runs kvnet, see the module's comment"
+)]
+fn open(path: &Path) -> Result<Found> {
+    if path.is_dir() {
+        return Err(Error::new(&code::PROFILE_NOT_FOUND, "this is a directory, not a profile")
+            .at(path.display().to_string())
+            .hint("give the path of a file in it"));
+    }
+    let bytes = bytes(path).map_err(|cause| {
+        Error::new(&code::PROFILE_NOT_FOUND, "the profile cannot be read")
+            .at(path.display().to_string())
+            .because(cause)
+    })?;
+    let name = path.display().to_string();
+    Ok(Found {
+        name: stem(path),
+        origin: name.clone(),
+        identity: fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string(),
+        file: name,
+        directory: path.parent().map(Path::to_path_buf),
+        bytes,
+    })
+}
+
+/// At most one byte more than a profile can have, so that `/dev/zero` ends as well.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the machine that runs kvnet, see the module's comment"
+)]
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}

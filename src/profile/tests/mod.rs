@@ -1,0 +1,6 @@
+//! Tests of loading as a whole.
+
+
+mod properties;
+mod refusals;
+mod resolving;

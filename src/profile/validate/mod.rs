@@ -1,0 +1,57 @@
+//! What the schema cannot say: names that the kernel accepts, subnets that do not overlap, references that lead somewhere.
+//! Every violation is collected, so that one run shows them all.
+
+mod components;
+mod format;
+mod networks;
+mod subnets;
+mod text;
+mod vm;
+
+use super::Profile;
+
+/// A value that is not possible.
+#[derive(Debug)]
+pub(super) struct Violation {
+    /// The path of the value.
+    pub path: String,
+    /// What is wrong, to be read after the path.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+/// All violations of a profile.
+pub(super) fn validate(profile: &Profile) -> Vec<Violation> {
+    let mut found = Found { violations: Vec::new() };
+    text::check(profile, &mut found);
+    components::check(profile, &mut found);
+    networks::check(profile, &mut found);
+    subnets::check(profile, &mut found);
+    vm::check(profile, &mut found);
+    found.violations
+}
+
+/// The violations found so far.
+struct Found {
+    violations: Vec<Violation>,
+}
+
+impl Found {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
+        self.violations.push(Violation { path: path.into(), message: message.into(), hint: hint.into() });
+    }
+
+    /// Adds a violation when a format refuses a value. The path alone says which value: it may be long or strange.
+    fn format(&mut self, path: impl Into<String>, value: &str, format: &format::Format) {
+        if !(format.fits)(value) {
+            self.add(path, format!("is not {}", format.name), format.hint);
+        }
+    }
+
+    fn format_unless_empty(&mut self, path: impl Into<String>, value: &str, format: &format::Format) {
+        if !value.is_empty() {
+            self.format(path, value, format);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Bridges and network attachments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Found;
+use super::format;
+use crate::profile::{Bridge, Network, NetworkKind, Profile};
+
+/// Interfaces that belong to somebody else.
+const TAKEN: &[&str] = &["lo", "cni0", "flannel.1", "ovs-system", "ovs-netdev", "all", "default"];
+/// IPv4 does not work with less.
+const LEAST_MTU: u16 = 68;
+
+pub(super) fn check(profile: &Profile, found: &mut Found) {
+    bridges(profile, found);
+    let mut names = BTreeMap::new();
+    for (index, network) in profile.networks.iter().enumerate() {
+        let path = format!("networks[{index}]");
+        found.format(format!("{path}.name"), &network.name, &format::SUBDOMAIN);
+        found.format(format!("{path}.namespace"), &network.namespace, &format::LABEL);
+        if let Some(earlier) = names.insert((&network.namespace, &network.name), index) {
+            let message =
+                format!("`{}` is also the name of networks[{earlier}] in that namespace", network.name);
+            found.add(format!("{path}.name"), message, "give it another name or namespace");
+        }
+        needs(profile, network, &path, found);
+        kind(profile, network, &path, found);
+    }
+}
+
+fn bridges(profile: &Profile, found: &mut Found) {
+    let mut names = BTreeSet::new();
+    let mut uplinks = BTreeSet::new();
+    for (index, bridge) in profile.ovs.bridges.iter().enumerate() {
+        let path = format!("ovs.bridges[{index}]");
+        bridge_name(&path, &bridge.name, &mut names, found);
+        if let Some(uplink) = &bridge.uplink {
+            found.format(format!("{path}.uplink"), uplink, &format::INTERFACE);
+            if !uplinks.insert(uplink) {
+                found.add(
+                    format!("{path}.uplink"),
+                    "is already the uplink of another bridge",
+                    "a card has one bridge",
+                );
+            }
+        }
+        vlan_bridges(bridge, &path, &mut names, found);
+    }
+}
+
+fn vlan_bridges<'a>(bridge: &'a Bridge, path: &str, names: &mut BTreeSet<&'a str>, found: &mut Found) {
+    let mut vlans: BTreeMap<u16, &str> = BTreeMap::new();
+    for (index, vlan) in bridge.vlans.iter().enumerate() {
+        let path = format!("{path}.vlans[{index}]");
+        bridge_name(&path, &vlan.name, names, found);
+        vlan_number(&path, vlan.vlan, found);
+        if let Some(earlier) = vlans.insert(vlan.vlan, &vlan.name) {
+            let message = format!(
+                "{} already belongs to `{earlier}`, and a VLAN can have one bridge on `{}`",
+                vlan.vlan, bridge.name
+            );
+            found.add(format!("{path}.vlan"), message, "remove one of the two");
+        }
+    }
+}
+
+fn bridge_name<'a>(path: &str, name: &'a str, names: &mut BTreeSet<&'a str>, found: &mut Found) {
+    let path = format!("{path}.name");
+    if TAKEN.contains(&name) {
+        found.add(&path, format!("`{name}` is an interface of somebody else"), "choose another name");
+    }
+    if !names.insert(name) {
+        found.add(
+            &path,
+            format!("`{name}` is already the name of another bridge"),
+            "give each bridge its own name",
+        );
+    }
+    found.format(path, name, &format::INTERFACE);
+}
+
+fn vlan_number(path: &str, vlan: u16, found: &mut Found) {
+    if !(1..=4094).contains(&vlan) {
+        found.add(format!("{path}.vlan"), format!("cannot be {vlan}"), "write 1 to 4094");
+    }
+}
+
+/// What has to be there for a network to work.
+fn needs(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
+    let is_ovs = matches!(network.kind, NetworkKind::Ovs { .. });
+    let is_flannel = matches!(network.kind, NetworkKind::Flannel { .. });
+    let needed = [
+        ("multus.enabled", true, profile.multus.enabled),
+        ("ovs.enabled", is_ovs, profile.ovs.enabled),
+        ("ovsCni.enabled", is_ovs, profile.ovs_cni.enabled),
+        ("flannel.enabled", is_flannel, profile.flannel.enabled),
+    ];
+    for (field, is_needed, is_on) in needed {
+        if is_needed && !is_on {
+            let message = format!("needs `{field}`, which is false");
+            found.add(path, message, format!("set `{field}` to true, or remove the network"));
+        }
+    }
+}
+
+fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
+    match &network.kind {
+        NetworkKind::Ovs { bridge, vlan, mtu, cni_version, .. } => {
+            found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
+            vlan.iter().for_each(|vlan| vlan_number(path, *vlan, found));
+            if mtu.is_some_and(|mtu| mtu < LEAST_MTU) {
+                found.add(
+                    format!("{path}.mtu"),
+                    "is too small",
+                    format!("write {LEAST_MTU} or more, or leave it out"),
+                );
+            }
+            ovs_bridge(profile, bridge, *vlan, path, found);
+        }
+        NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => {
+            found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
+            linux_bridge(profile, bridge, path, found);
+            if *is_gateway && ipam.is_none() {
+                found.add(
+                    format!("{path}.isGateway"),
+                    "needs `ipam`: the gateway's address is in its subnet",
+                    "add `ipam`, or leave `isGateway` out",
+                );
+            }
+        }
+        NetworkKind::Flannel { cni_version, .. } => {
+            found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
+        }
+        NetworkKind::Raw { config } => {
+            let has_type = config.get("type").is_some_and(serde_json::Value::is_string);
+            let has_plugins =
+                config.get("plugins").and_then(|p| p.as_array()).is_some_and(|list| !list.is_empty());
+            if !has_type && !has_plugins {
+                found.add(
+                    format!("{path}.config"),
+                    "has neither `type` nor `plugins`",
+                    "name the CNI plugin with `type`",
+                );
+            }
+        }
+    }
+}
+
+fn linux_bridge(profile: &Profile, bridge: &str, path: &str, found: &mut Found) {
+    found.format(format!("{path}.bridge"), bridge, &format::INTERFACE);
+    if ovs_names(profile).any(|name| name == bridge) {
+        let message = format!("`{bridge}` is an Open vSwitch bridge");
+        found.add(format!("{path}.bridge"), message, "use `kind: ovs`, or another name");
+    }
+}
+
+fn ovs_bridge(profile: &Profile, name: &str, vlan: Option<u16>, path: &str, found: &mut Found) {
+    let path = format!("{path}.bridge");
+    if profile.ovs.bridges.iter().any(|bridge| bridge.name == name) {
+        return;
+    }
+    let vlan_bridge = profile.ovs.bridges.iter().find_map(|bridge| {
+        bridge.vlans.iter().find(|vlan| vlan.name == name).map(|vlan| (bridge, vlan.vlan))
+    });
+    match vlan_bridge {
+        None => {
+            let names: Vec<&str> = ovs_names(profile).collect();
+            let message = format!("`{name}` is a bridge that nothing creates");
+            let bridges = if names.is_empty() { "none".into() } else { names.join(", ") };
+            found.add(path, message, format!("add it to `ovs.bridges`; there now: {bridges}"));
+        }
+        Some((parent, number)) if !profile.ovs_cni.finds_vlan_bridges() => {
+            let message = format!("`{name}` is a VLAN bridge, which ovs-cni does not find since v0.7.0");
+            found.add(path, message, format!("write `bridge: {}` and `vlan: {number}`", parent.name));
+        }
+        Some((_, number)) if vlan.is_some_and(|vlan| vlan != number) => {
+            let message = format!("`{name}` stands for VLAN {number}, and `vlan` says otherwise");
+            found.add(path, message, format!("write `vlan: {number}`, or leave `vlan` out"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn ovs_names(profile: &Profile) -> impl Iterator<Item = &str> {
+    profile.ovs.bridges.iter().flat_map(|bridge| {
+        std::iter::once(bridge.name.as_str()).chain(bridge.vlans.iter().map(|vlan| vlan.name.as_str()))
+    })
+}

@@ -1,0 +1,147 @@
+//! Address ranges: each is one, lies where it should, and overlaps no other.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Found;
+use super::format;
+use crate::profile::{Ipam, NetworkKind, Profile};
+
+/// kubeadm's default for services.
+const SERVICES: &str = "10.96.0.0/12";
+
+pub(super) fn check(profile: &Profile, found: &mut Found) {
+    let mut known: Vec<Known> = Vec::new();
+    if let Some(subnet) = subnet("cluster.podSubnet", &profile.cluster.pod_subnet, found) {
+        known.push(Known { what: "the pod subnet".into(), subnet, segment: None, range: None });
+    }
+    if let Some(services) = services(profile, &known, found) {
+        known.push(services);
+    }
+    for (index, network) in profile.networks.iter().enumerate() {
+        let (segment, ipam) = match &network.kind {
+            NetworkKind::Ovs { bridge, vlan, ipam: Some(ipam), .. } => {
+                (("ovs", bridge.as_str(), *vlan), ipam)
+            }
+            NetworkKind::Bridge { bridge, ipam: Some(ipam), .. } => (("bridge", bridge.as_str(), None), ipam),
+            _ => continue,
+        };
+        let path = format!("networks[{index}].ipam");
+        let Some(subnet) = subnet(&format!("{path}.subnet"), &ipam.subnet, found) else {
+            continue;
+        };
+        let range = addresses(ipam, subnet, &path, found);
+        let new =
+            Known { what: format!("network `{}`", network.name), subnet, segment: Some(segment), range };
+        overlaps(&new, &known, &format!("{path}.subnet"), found);
+        known.push(new);
+    }
+}
+
+/// A subnet that others must not overlap.
+struct Known<'a> {
+    what: String,
+    subnet: IpNet,
+    /// The plugin, bridge and VLAN that carry it.
+    segment: Option<(&'static str, &'a str, Option<u16>)>,
+    /// The addresses to give out, when both ends are written.
+    range: Option<(IpAddr, IpAddr)>,
+}
+
+/// The service subnet, checked against the pod subnet. A profile that leaves both to the cluster has kubeadm's default.
+fn services<'a>(profile: &'a Profile, known: &[Known], found: &mut Found) -> Option<Known<'a>> {
+    let written =
+        profile.cluster.init.cluster_configuration.get("networking").and_then(|n| n.get("serviceSubnet"));
+    let text = written.and_then(|subnet| subnet.as_str()).unwrap_or(SERVICES);
+    let services = Known {
+        what: "the service subnet".into(),
+        // Services of both families are separated by a comma, which is kubeadm's to check.
+        subnet: text.split(',').next()?.trim().parse().ok()?,
+        segment: None,
+        range: None,
+    };
+    for other in known.iter().filter(|other| overlap(&other.subnet, &services.subnet)) {
+        let message = format!("{} overlaps the service subnet {}", other.subnet, services.subnet);
+        found.add("cluster.podSubnet", message, "choose another range, for example 10.244.0.0/16");
+    }
+    Some(services)
+}
+
+fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
+    let Ok(subnet) = text.parse::<IpNet>() else {
+        found.add(path, "is not a subnet", "write it in CIDR notation, as in 10.20.0.0/24");
+        return None;
+    };
+    if subnet.addr() != subnet.network() {
+        let message = format!("{subnet} has bits behind its prefix");
+        found.add(path, message, format!("write {}", subnet.trunc()));
+        return None;
+    }
+    if subnet.max_prefix_len() - subnet.prefix_len() < 2 {
+        found.add(path, format!("{subnet} has no room for pods"), "take a shorter prefix, such as /24");
+        return None;
+    }
+    Some(subnet)
+}
+
+/// Checks gateway and range, and returns the range when both ends are written.
+fn addresses(ipam: &Ipam, subnet: IpNet, path: &str, found: &mut Found) -> Option<(IpAddr, IpAddr)> {
+    let mut address = |field: &str, text: &Option<String>| {
+        let path = format!("{path}.{field}");
+        let address: Option<IpAddr> = text.as_ref()?.parse().ok();
+        let usable = |address: &IpAddr| {
+            subnet.contains(address)
+                && *address != subnet.network()
+                && (subnet.addr().is_ipv6() || *address != subnet.broadcast())
+        };
+        match address.filter(usable) {
+            Some(address) => return Some(address),
+            None if address.is_none() => {
+                found.add(path, "is not an IP address", "write one of the subnet's addresses")
+            }
+            None => found.add(
+                path,
+                format!("is not an address for hosts of {subnet}"),
+                "write one of the subnet's addresses",
+            ),
+        }
+        None
+    };
+    address("gateway", &ipam.gateway);
+    let (start, end) = (address("rangeStart", &ipam.range_start), address("rangeEnd", &ipam.range_end));
+    if let Some(directory) = &ipam.data_dir {
+        found.format(format!("{path}.dataDir"), directory, &format::DIRECTORY);
+    }
+    let range = start.zip(end);
+    if range.is_some_and(|(start, end)| start > end) {
+        found.add(format!("{path}.rangeEnd"), "comes before `rangeStart`", "swap the two");
+        return None;
+    }
+    range
+}
+
+fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
+    for other in known.iter().filter(|other| overlap(&other.subnet, &new.subnet)) {
+        let same_wire = new.segment == other.segment && new.segment.is_some() && new.subnet == other.subnet;
+        if same_wire && apart(new, other) {
+            continue;
+        }
+        let message = format!("{} overlaps {} of {}", new.subnet, other.subnet, other.what);
+        // The plugin host-local keeps its leases by network name, so two networks would give out the same addresses.
+        let hint = if same_wire {
+            "give both networks a `rangeStart` and `rangeEnd`, and let the ranges not overlap"
+        } else {
+            "give each network its own subnet"
+        };
+        found.add(path, message, hint);
+    }
+}
+
+fn apart(a: &Known, b: &Known) -> bool {
+    a.range.zip(b.range).is_some_and(|(a, b)| a.1 < b.0 || b.1 < a.0)
+}
+
+fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}

@@ -1,0 +1,79 @@
+//! The sample virtual machine.
+
+use std::collections::BTreeSet;
+
+use super::Found;
+use super::format;
+use crate::profile::{Binding, Profile, VmInterface};
+
+pub(super) fn check(profile: &Profile, found: &mut Found) {
+    let vm = &profile.vm;
+    if !vm.enabled {
+        return;
+    }
+    found.format("vm.name", &vm.name, &format::LABEL);
+    found.format("vm.namespace", &vm.namespace, &format::LABEL);
+    found.format("vm.image", &vm.image, &format::IMAGE);
+    found.format("vm.memory", &vm.memory, &format::QUANTITY);
+    if !profile.kubevirt.enabled {
+        found.add("kubevirt.enabled", "is false, and the sample VM needs it", "set `vm.enabled` to false as well",
+        );
+    }
+    let mut names = BTreeSet::new();
+    let mut has_pod = false;
+    for (index, nic) in vm.interfaces.iter().enumerate() {
+        let path = format!("vm.interfaces[{index}]");
+        found.format(format!("{path}.name"), &nic.name, &format::NIC);
+        if !names.insert(&nic.name) {
+            found.add(
+                format!("{path}.name"),
+                format!("`{}` is already the name of another NIC", nic.name),
+                "give each NIC its own name",
+            );
+        }
+        if nic.network == "pod" && std::mem::replace(&mut has_pod, true) {
+            found.add(
+                format!("{path}.network"),
+                "is `pod` for the second time; a pod has one",
+                "name one of the profile's networks",
+            );
+        }
+        network(profile, nic, &path, found);
+        binding(profile, nic, &path, found);
+    }
+}
+
+fn network(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {
+    let (namespace, name) = nic.network.split_once('/').unwrap_or((&profile.vm.namespace, &nic.network));
+    let known = profile.networks.iter().any(|network| network.namespace == namespace && network.name == name);
+    if nic.network == "pod" || known {
+        return;
+    }
+    let names = profile.networks.iter().map(|network| {
+        let local = network.namespace == profile.vm.namespace;
+        if local { network.name.clone() } else { format!("{}/{}", network.namespace, network.name) }
+    });
+    let names: Vec<String> = std::iter::once("pod".to_string()).chain(names).collect();
+    let hint = match names.iter().find(|known| known.ends_with(&format!("/{}", nic.network))) {
+        Some(elsewhere) => format!("it is in another namespace: write `{elsewhere}`"),
+        None => format!("networks are: {}", names.join(", ")),
+    };
+    found.add(format!("{path}.network"), format!("`{}` is not a network of the profile", nic.network), hint);
+}
+
+fn binding(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {
+    let path = format!("{path}.binding");
+    if nic.binding != Binding::Masquerade {
+        return;
+    }
+    if nic.network != "pod" {
+        found.add(&path, "can be `masquerade` on the network `pod` only", "write `bridge`");
+    }
+    if !profile.kubevirt.has_masquerade() {
+        found.add(
+            path,
+            format!("can be `masquerade` since KubeVirt v0.12.0, and this is {}", profile.kubevirt.version),
+            "write `bridge`",
+        );
+    }
+}
