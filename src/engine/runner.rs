@@ -150,7 +150,7 @@ impl Run<'_> {
         let progress = |reason| self.report(Event::Waiting { step: id.into(), reason });
         if change.only_observes() {
             tokio::select! {
-                result = execute(self.cx, change, &progress) => _ = result?,
+                result = execute(self.cx, change, &progress) => { result?; }
                 () = self.cancel.cancelled() => return Err(Cancel::error("up")),
             }
         } else {
