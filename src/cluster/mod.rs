@@ -5,9 +5,13 @@ mod client;
 mod conditions;
 mod diff;
 mod exec;
+#[cfg(test)]
+mod fake_tests;
 mod key;
 mod kinds;
 pub mod kubeconfig;
+#[cfg(test)]
+mod live_tests;
 mod pods;
 mod refusal;
 mod request;

@@ -25,12 +25,12 @@ impl Cluster {
     /// `KVN305` after `timeout`, with what is missing; `KVN302` when it may not look; `KVN505` for [`Condition::File`].
     pub async fn wait(&self, condition: &Condition, timeout: Duration, progress: Progress<'_>) -> Result<()> {
         let scope = scope_of(condition)?;
-        let mut told = Told { last: String::new(), progress };
+        let mut told = Told::new(progress);
         if let Ok(result) = tokio::time::timeout(timeout, self.until(condition, scope, &mut told)).await {
             return result;
         }
         let warning = self.last_warning(condition).await;
-        Err(late(&condition.to_string(), timeout, &told.last, warning))
+        Err(late(&condition.to_string(), timeout, &told.summary(), warning))
     }
 
     async fn until(&self, condition: &Condition, scope: Scope, told: &mut Told<'_>) -> Result<()> {
@@ -59,7 +59,7 @@ impl Cluster {
             if pods.is_none() {
                 pods = pod_scope(condition, &live).map(|scope| Followed::of(self, scope));
             }
-            told.say(self.explained(condition, now, &live, &live_pods).await);
+            told.miss(self.explained(condition, now, &live, &live_pods).await);
         }
     }
 
@@ -123,7 +123,7 @@ impl Cluster {
         timeout: Duration,
         progress: Progress<'_>,
     ) -> Result<Vec<Value>> {
-        let mut told = Told { last: String::new(), progress };
+        let mut told = Told::new(progress);
         let enough = |pods: &[Value]| pods.iter().filter(|pod| predicate(pod)).count() >= count;
         let mut followed = Followed::of(self, Scope::pods(namespace, label_selector));
         let settled = settle(&mut followed, &enough, &mut told, Some(count));
@@ -131,7 +131,7 @@ impl Cluster {
             Ok(pods) => Ok(pods?.into_iter().filter(|pod| predicate(pod)).collect()),
             Err(_) => {
                 let what = format!("{count} pods with {label_selector} in {namespace} to be ready");
-                Err(late(&what, timeout, &told.last, None))
+                Err(late(&what, timeout, &told.summary(), None))
             }
         }
     }
@@ -141,14 +141,14 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::wait`].
     pub async fn wait_gone(&self, namespace: &str, label_selector: &str, timeout: Duration) -> Result<()> {
-        let mut told = Told { last: String::new(), progress: &|_| {} };
+        let mut told = Told::new(&|_| {});
         let mut followed = Followed::of(self, Scope::pods(namespace, label_selector));
         let settled = settle(&mut followed, &|pods: &[Value]| pods.is_empty(), &mut told, None);
         match tokio::time::timeout(timeout, settled).await {
             Ok(result) => result.map(|_| ()),
             Err(_) => {
                 let what = format!("the pods with {label_selector} in {namespace} to be gone");
-                Err(late(&what, timeout, &told.last, None))
+                Err(late(&what, timeout, &told.summary(), None))
             }
         }
     }
@@ -157,10 +157,31 @@ impl Cluster {
 /// What was told last, so that a reason is told once.
 struct Told<'a> {
     last: String,
+    /// What was last seen to be missing; trouble with the API server does not hide it.
+    missing: String,
     progress: Progress<'a>,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    fn new(progress: Progress<'a>) -> Self {
+        Self { last: String::new(), missing: String::new(), progress }
+    }
+
+    fn miss(&mut self, now: String) {
+        self.missing.clone_from(&now);
+        self.say(now);
+    }
+
+    /// For the error at the deadline.
+    fn summary(&self) -> String {
+        match (self.missing.is_empty(), self.last == self.missing) {
+            (true, _) if self.last.is_empty() => "the API server did not answer".to_owned(),
+            (true, _) => self.last.clone(),
+            (false, true) => self.missing.clone(),
+            (false, false) => format!("{}; {}", self.missing, self.last),
+        }
+    }
+
     fn say(&mut self, now: String) {
         if now != self.last {
             (self.progress)(now.clone());
@@ -193,7 +214,7 @@ async fn settle(
     loop {
         match followed.next().await? {
             Sight::Objects(pods) if enough(&pods) => return Ok(pods),
-            Sight::Objects(pods) => told.say(summary(&pods, count)),
+            Sight::Objects(pods) => told.miss(summary(&pods, count)),
             Sight::Trouble(now) => told.say(now),
             Sight::Fatal(error) => return Err(error),
         }
@@ -246,7 +267,6 @@ fn join(now: &str, reason: Option<String>) -> String {
 }
 
 fn late(what: &str, timeout: Duration, last: &str, warning: Option<String>) -> Error {
-    let last = if last.is_empty() { "the API server did not answer" } else { last };
     let cause = warning.map_or_else(|| last.to_owned(), |warning| format!("{last}; {warning}"));
     Error::new(&code::CLUSTER_TIMEOUT, format!("waited {} s for {what}", timeout.as_secs())).because(cause)
 }

@@ -8,7 +8,7 @@ use super::values::{is_stored_as_absent, same_scalar};
 use crate::engine::change::FieldDiff;
 
 /// Fields beneath which the server fills in nothing: whatever only the live side has was put there by somebody.
-const EXACT: &[&str] = &["openAPIV3Schema", "tolerations", "rules"];
+const EXACT: &[&str] = &["openAPIV3Schema", "tolerations"];
 
 /// Where the walk is, and what it has found.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Walk {
 
     fn compare(&mut self, desired: Option<&Value>, live: Option<&Value>, owners: &Owners) {
         let name = self.fields.last().cloned().unwrap_or_default();
-        match (desired.filter(|value| !value.is_null()), live) {
+        match (desired.filter(|value| !value.is_null()), live.filter(|value| !value.is_null())) {
             (None, Some(live)) if owners.applied.is_some() || self.is_exact() => {
                 self.report(Some(live), None, owners);
             }
@@ -77,7 +77,9 @@ impl Walk {
 
     /// Whether the server adds nothing here.
     fn is_exact(&self) -> bool {
-        self.whole && self.fields.iter().any(|field| EXACT.contains(&field.as_str()))
+        let fields = || self.fields.iter().map(String::as_str);
+        // The rules of a role are at the top; those of a webhook get a default scope.
+        self.whole && (fields().next() == Some("rules") || fields().any(|field| EXACT.contains(&field)))
     }
 
     fn lists(&mut self, name: &str, desired: &[Value], live: &[Value], owners: &Owners) {

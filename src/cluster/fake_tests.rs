@@ -1,0 +1,215 @@
+//! Against a scripted HTTP service: what a real API server does only on bad days.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What the service saw and what it will say.
+#[derive(Clone, Default)]
+struct Script {
+    seen: Arc<Mutex<Vec<String>>>,
+    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+}
+
+impl Script {
+    /// A cluster that answers in this order; the last answer is repeated.
+    fn cluster(answers: &[(u16, String)]) -> (Cluster, Self) {
+        let script =
+            Self { answers: Arc::new(Mutex::new(answers.iter().cloned().collect())), ..Self::default() };
+        let service = {
+            let script = script.clone();
+            tower::service_fn(move |request: Request<Body>| {
+                let answer = script.answer(&request);
+                async move { Ok::<_, std::io::Error>(answer) }
+            })
+        };
+        (Cluster::from_client(kube::Client::new(service, "default")), script)
+    }
+
+    fn answer(&self, request: &Request<Body>) -> Response<Body> {
+        self.seen.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+        let mut answers = self.answers.lock().unwrap();
+        let (status, body) =
+            if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() };
+        let mut response = Response::builder().status(status);
+        if status == 429 {
+            response = response.header("retry-after", "1");
+        }
+        response.body(Body::from(body.into_bytes())).unwrap()
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn status(code: u16, reason: &str, message: &str, causes: &Value) -> (u16, String) {
+    let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message,
+        "details": {"causes": causes}});
+    (code, status.to_string())
+}
+
+fn node(ready: &str) -> Value {
+    json!({"metadata": {"name": "n0", "resourceVersion": "7"}, "status": {"conditions": [{"type": "Ready", "status": ready,
+        "message": "cni plugin not initialized"}]}})
+}
+
+fn list(items: &[Value]) -> (u16, String) {
+    (200, json!({"kind": "List", "metadata": {"resourceVersion": "5"}, "items": items}).to_string())
+}
+
+fn map() -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "n"}, "data": {"a": "1"}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_is_asked_again_when_it_says() {
+    let (cluster, script) = Script::cluster(&[
+        status(429, "TooManyRequests", "slow down", &json!([])),
+        status(503, "ServiceUnavailable", "starting", &json!([])),
+        (200, map().to_string()),
+    ]);
+    let begin = tokio::time::Instant::now();
+    assert_eq!(cluster.get(&ObjectKey::of(&map())).await.unwrap(), Some(map()));
+    assert!(begin.elapsed() >= Duration::from_secs(1), "the header Retry-After counts");
+    assert_eq!(script.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_server_is_given_up_with_its_own_words() {
+    let (cluster, script) = Script::cluster(&[status(500, "InternalError", "etcd is gone", &json!([]))]);
+    let error = cluster.get(&ObjectKey::of(&map())).await.unwrap_err();
+    assert_eq!((error.code().id, error.cause(), script.seen().len()), ("KVN301", Some("etcd is gone"), 6));
+}
+
+#[tokio::test]
+async fn a_conflict_names_fields_and_managers_and_is_not_repeated() {
+    let causes = json!([
+        {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl-edit\" using apps/v1", "field": ".spec.replicas"},
+        {"reason": "FieldManagerConflict", "message": "conflict with \"helm\"", "field": ".data.a"},
+    ]);
+    let (cluster, script) = Script::cluster(&[status(409, "Conflict", "2 conflicts", &causes)]);
+    let error = cluster.apply(&map(), false).await.unwrap_err();
+    assert_eq!(
+        (error.code().id, error.message()),
+        ("KVN303", "ConfigMap n/m: spec.replicas is owned by kubectl-edit, data.a is owned by helm")
+    );
+    assert_eq!(
+        script.seen(),
+        ["PATCH /api/v1/namespaces/n/configmaps/m?fieldManager=kvnet&force=false".to_owned()]
+    );
+}
+
+#[tokio::test]
+async fn a_write_in_between_is_repeated() {
+    let stale = status(409, "Conflict", "the object has been modified", &json!([]));
+    let (cluster, script) = Script::cluster(&[stale, (200, map().to_string())]);
+    cluster.apply(&map(), false).await.unwrap();
+    assert_eq!(script.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn rejections_denials_and_strangers_are_told_apart() {
+    let causes = json!([{"reason": "FieldValueInvalid", "field": "data", "message": "too long"}]);
+    let table = [
+        (status(422, "Invalid", "it is invalid", &causes), "KVN304", "data: too long"),
+        (status(403, "Forbidden", "cannot patch", &json!([])), "KVN302", "cannot patch"),
+        (status(401, "Unauthorized", "Unauthorized", &json!([])), "KVN302", "Unauthorized"),
+        ((404, "404 page not found\n".into()), "KVN306", ""),
+        ((200, "<html><body>Login</body>".into()), "KVN307", "`<html><body>Login</body>`"),
+        (
+            (400, "Client sent an HTTP request to an HTTPS server.".into()),
+            "KVN307",
+            "`Client sent an HTTP request to an HTTPS server.`",
+        ),
+    ];
+    for (answer, code, cause) in table {
+        let (cluster, _) = Script::cluster(&[answer]);
+        let error = cluster.apply(&map(), true).await.unwrap_err();
+        assert_eq!((error.code().id, error.cause().unwrap_or_default()), (code, cause));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_none_even_without_its_kind() {
+    let (cluster, _) = Script::cluster(&[(404, "404 page not found".into())]);
+    let nad = ObjectKey::new("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", Some("n"), "x");
+    let stranger = ObjectKey::new("no.such/v1", "Thing", None, "x");
+    assert_eq!(cluster.get_many(&[nad, stranger]).await.unwrap(), [None, None]);
+    assert!(cluster.list("no.such/v1", "Thing", None, None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_kind_is_discovered_once() {
+    let kinds = json!({"resources": [{"name": "things", "kind": "Thing", "namespaced": true}]});
+    let (cluster, script) = Script::cluster(&[(200, kinds.to_string()), (200, json!({}).to_string())]);
+    let key = ObjectKey::new("x.io/v1", "Thing", Some("n"), "t");
+    cluster.get(&key).await.unwrap();
+    cluster.get(&key).await.unwrap();
+    let path = "GET /apis/x.io/v1/namespaces/n/things/t";
+    assert_eq!(script.seen(), ["GET /apis/x.io/v1", path, path]);
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page() {
+    let page = json!({"metadata": {"continue": "a+b", "resourceVersion": "1"}, "items": [{"metadata": {"name": "1"}}]});
+    let (cluster, script) = Script::cluster(&[(200, page.to_string()), list(&[node("True")])]);
+    let nodes = cluster.list("v1", "Node", None, Some("a=b")).await.unwrap();
+    assert_eq!((nodes.len(), &nodes[0]["kind"]), (2, &json!("Node")));
+    assert_eq!(script.seen()[1], "GET /api/v1/nodes?limit=500&labelSelector=a%3Db&continue=a%2Bb");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_survives_errors_ends_and_expired_versions() {
+    let event = |kind: &str, object: &Value| (200, format!("{}\n", json!({"type": kind, "object": object})));
+    let gone = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"});
+    let (cluster, script) = Script::cluster(&[
+        list(&[]),
+        event("ERROR", &gone),
+        list(&[node("False")]),
+        (200, String::new()),
+        list(&[node("False")]),
+        (500, "oops".into()),
+        list(&[node("False")]),
+        event("MODIFIED", &node("True")),
+    ]);
+    let told = Mutex::new(Vec::new());
+    let progress = |now: String| told.lock().unwrap().push(now);
+    cluster.wait(&Condition::NodesReady, Duration::from_secs(60), &progress).await.unwrap();
+    assert!(script.seen().len() >= 8);
+    assert!(script.seen()[1].contains("watch=true") && script.seen()[1].contains("resourceVersion=5"));
+    let told = told.into_inner().unwrap();
+    assert_eq!(told[..2], ["there is no node", "node n0: not Ready: cni plugin not initialized"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_says_what_is_missing() {
+    let (cluster, _) =
+        Script::cluster(&[list(&[node("False")]), (200, String::new()), list(&[node("False")])]);
+    let error = cluster.wait(&Condition::NodesReady, Duration::from_secs(5), &|_| {}).await.unwrap_err();
+    assert_eq!(error.code().id, "KVN305");
+    let missing = "waited 5 s for all nodes to be Ready: node n0: not Ready: cni plugin not initialized";
+    assert!(error.to_string().starts_with(missing), "{error}");
+}
+
+#[tokio::test]
+async fn a_denied_watch_ends_the_wait() {
+    let (cluster, _) = Script::cluster(&[status(403, "Forbidden", "cannot list nodes", &json!([]))]);
+    let error = cluster.wait(&Condition::NodesReady, Duration::from_secs(60), &|_| {}).await.unwrap_err();
+    assert_eq!(error.code().id, "KVN302");
+}
+
+#[tokio::test]
+async fn a_deletion_names_the_uid_and_how_far_it_goes() {
+    let mut live = map();
+    live["metadata"]["uid"] = "u".into();
+    let (cluster, script) = Script::cluster(&[(200, live.to_string()), (200, "{}".into())]);
+    assert!(cluster.delete(&ObjectKey::of(&map()), None).await.unwrap());
+    assert_eq!(script.seen()[1], "DELETE /api/v1/namespaces/n/configmaps/m");
+}
