@@ -23,7 +23,7 @@ pub(super) fn render(
     component: Component,
     profile: &Profile,
     facts: &Facts,
-    extra: &RenderFacts,
+    extra: RenderFacts,
 ) -> Result<Vec<Value>> {
     match component {
         Component::Flannel => objects_of(&["flannel/flannel.yaml.tera"], &FlannelValues::new(profile, facts)),
@@ -171,7 +171,7 @@ struct KubeVirtValues<'a> {
 }
 
 impl<'a> KubeVirtValues<'a> {
-    fn new(profile: &'a Profile, extra: &RenderFacts) -> Result<Self> {
+    fn new(profile: &'a Profile, extra: RenderFacts) -> Result<Self> {
         let version = kubevirt_version(profile)?;
         Ok(Self {
             operator: version.has_operator(),

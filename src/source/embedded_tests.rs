@@ -10,7 +10,7 @@ const EMULATED: RenderFacts = RenderFacts { emulation: true };
 const HOSTILE: &str = "a\"'\n---\nkind: Evil\n...\n{{ x }}{% if y %}{# z #}\r\t#\u{85}\u{2028}\u{feff}\\: &a *b !!int | >\u{1f600}";
 
 fn objects(component: Component, profile: &Profile) -> Vec<Value> {
-    render(component, profile, &Facts::default(), &EMULATED).unwrap()
+    render(component, profile, &Facts::default(), EMULATED).unwrap()
 }
 
 fn find<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
@@ -168,7 +168,7 @@ fn paths_follow_the_profile_then_the_runtime() {
     let mut profile = Profile::default();
     profile.cluster.cni_conf_dir = "/profile/conf".into();
     profile.multus.flavour = MultusFlavour::Thin;
-    let thin = json!(render(Component::Multus, &profile, &facts, &EMULATED).unwrap()).to_string();
+    let thin = json!(render(Component::Multus, &profile, &facts, EMULATED).unwrap()).to_string();
     for wanted in [
         r#""path":"/profile/conf""#,
         r#""path":"/runtime/bin""#,
@@ -178,7 +178,7 @@ fn paths_follow_the_profile_then_the_runtime() {
         assert!(thin.contains(wanted), "{wanted} in {thin}");
     }
     profile.multus.flavour = MultusFlavour::Thick;
-    let thick = render(Component::Multus, &profile, &facts, &EMULATED).unwrap();
+    let thick = render(Component::Multus, &profile, &facts, EMULATED).unwrap();
     let mounts = &find(&thick, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
     assert!(mounts.as_array().unwrap().contains(&json!({"name": "cnibin", "mountPath": "/runtime/bin"})));
 }
@@ -202,7 +202,7 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "configuration": {"developerConfiguration": {"useEmulation": true}}})
     );
     profile.kubevirt.infra_replicas = 0;
-    let found = render(Component::KubeVirtCr, &profile, &Facts::default(), &RenderFacts { emulation: false })
+    let found = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false })
         .unwrap();
     assert_eq!(found[0]["spec"], json!({"imagePullPolicy": "IfNotPresent"}));
 
@@ -215,7 +215,7 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "metadata": {"name": "kubevirt-config", "namespace": "kube-system"},
             "data": {"debug.useEmulation": "true"}})]
     );
-    let none = render(Component::KubeVirtCr, &profile, &Facts::default(), &RenderFacts { emulation: false })
+    let none = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false })
         .unwrap();
     assert_eq!(none, Vec::<Value>::new());
 }
@@ -269,6 +269,6 @@ fn the_vm_of_2018_is_the_one_of_the_text() {
     assert_eq!(objects(Component::Vm, &profile), expected);
 
     profile.vm.cloud_init.network_data = "version: 2".into();
-    let error = render(Component::Vm, &profile, &Facts::default(), &EMULATED).unwrap_err();
+    let error = render(Component::Vm, &profile, &Facts::default(), EMULATED).unwrap_err();
     assert_eq!(error.code().id, "KVN104");
 }

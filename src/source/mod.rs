@@ -1,21 +1,26 @@
 //! Where manifests come from: kvnet's templates, a pinned download, a file.
 
+mod download;
 mod embedded;
+mod files;
 mod images;
 mod networks;
 mod objects;
+mod remote;
 mod scalar;
 mod version;
 mod yaml;
 
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::profile::{Profile, Source, SourceKind};
+use download::Backoff;
+use remote::Remote;
 pub use images::rewrite as rewrite_image;
 pub use networks::{cni_config, network_attachment};
 pub use yaml::parse_manifests;
@@ -70,19 +75,21 @@ pub struct SourceOptions {
 
 /// Loads manifests.
 pub struct Sources {
-    options: SourceOptions,
+    remote: Remote,
 }
 
 impl Sources {
     /// Sources with these options; nothing is touched before the first [`Sources::load`].
+    #[must_use]
     pub fn new(options: SourceOptions) -> Self {
-        Self { options }
+        Self { remote: Remote::new(options, Backoff::default()) }
     }
 
     /// The objects of `component` as the profile wants them, with the images rewritten.
     ///
     /// # Errors
     /// `KVN104` for a source that is not possible, `KVN400` to `KVN405` for one that cannot be had or read.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the facts may grow")]
     pub async fn load(
         &self,
         component: Component,
@@ -91,21 +98,51 @@ impl Sources {
         extra: &RenderFacts,
     ) -> Result<Manifest> {
         let mut manifest = match component.source(profile) {
-            Some(Source { kind: SourceKind::Upstream | SourceKind::File, .. }) => {
-                return Err(crate::error::Error::new(&crate::error::code::INTERNAL, "not there yet"));
+            Some(source) if source.kind == SourceKind::Upstream => {
+                self.upstream(component, profile, source).await?
             }
+            Some(source) if source.kind == SourceKind::File => file(source)?,
             _ => Manifest {
-                objects: embedded::render(component, profile, facts, extra)?,
+                objects: embedded::render(component, profile, facts, *extra)?,
                 origin: "kvnet's own template".into(),
                 sha256: None,
             },
         };
-        manifest
-            .objects
-            .iter_mut()
-            .for_each(|object| images::rewrite_object(object, &profile.images.rewrite));
+        manifest.objects.iter_mut().for_each(|object| images::rewrite_object(object, &profile.images.rewrite));
         Ok(manifest)
     }
+
+    async fn upstream(&self, component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
+        let address = match source.url.as_str() {
+            "" => remote::release_address(component, profile),
+            given => given.to_owned(),
+        };
+        let fetched = self.remote.load(&address, &source.sha256).await?;
+        let objects = objects_in(&fetched.bytes, &fetched.origin)?;
+        Ok(Manifest { objects, origin: fetched.origin, sha256: Some(fetched.sha256) })
+    }
+}
+
+fn file(source: &Source) -> Result<Manifest> {
+    if source.path.is_empty() {
+        return Err(Error::new(&code::PROFILE_VALUE, "a source of the kind `file` needs a `path`"));
+    }
+    let bytes = files::read(Utf8Path::new(&source.path))?;
+    let sha256 = files::digest(&bytes);
+    remote::check_file(&source.path, &sha256, &source.sha256)?;
+    let objects = objects_in(&bytes, &source.path)?;
+    Ok(Manifest { objects, origin: source.path.clone(), sha256: Some(sha256) })
+}
+
+/// The objects of somebody else's manifest, which must have some.
+fn objects_in(bytes: &[u8], place: &str) -> Result<Vec<Value>> {
+    let wrong = |message: &str| Error::new(&code::SOURCE_YAML, message).at(place);
+    let text = std::str::from_utf8(bytes).map_err(|error| wrong("the manifest is not text").because(error))?;
+    let objects = parse_manifests(text, place)?;
+    if objects.is_empty() {
+        return Err(wrong("the manifest has no objects"));
+    }
+    Ok(objects)
 }
 
 impl Component {

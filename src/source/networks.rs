@@ -8,6 +8,7 @@ use crate::profile::{Ipam, Network, NetworkKind};
 ///
 /// Multus gives a configuration without `name` the name of the object, so kvnet leaves it out where it is not needed:
 /// only the bridge plugin, whose addresses host-local files under that name, gets it.
+#[must_use]
 pub fn network_attachment(network: &Network) -> Value {
     json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
@@ -18,6 +19,7 @@ pub fn network_attachment(network: &Network) -> Value {
 }
 
 /// The CNI configuration of a network.
+#[must_use]
 pub fn cni_config(network: &Network) -> Map<String, Value> {
     match &network.kind {
         NetworkKind::Ovs { bridge, vlan, mtu, ipam, cni_version } => object([

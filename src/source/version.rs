@@ -1,4 +1,4 @@
-//! A release of KubeVirt, and what its API was like.
+//! A release of `KubeVirt`, and what its API was like.
 
 use std::str::FromStr;
 

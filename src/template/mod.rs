@@ -29,6 +29,7 @@ pub fn render(name: &str, values: &impl Serialize) -> Result<String> {
 }
 
 /// The name and text of every embedded template.
+#[must_use]
 pub fn all() -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     collect(FILES.entries(), &mut found);
@@ -46,6 +47,10 @@ fn engine() -> TeraResult<Tera> {
 }
 
 fn json_filter(value: &Value, _: Kwargs, _: &State) -> TeraResult<Value> {
+    // A filter is handed what is not there as well; null would be a silent gap in a manifest.
+    if value.is_undefined() {
+        return Err(tera::Error::message("a value of the template is missing"));
+    }
     let text = serde_json::to_string(value).map_err(tera::Error::message)?;
     Ok(Value::safe_string(&printable(&text)))
 }

@@ -1,0 +1,211 @@
+//! One download: limits, redirects, and retries where a retry can help.
+
+use std::error::Error as _;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Response, StatusCode, Url};
+
+use super::yaml::MAX_BYTES;
+use crate::error::{Error, Result, code};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_REDIRECTS: usize = 5;
+/// A server that wants a longer wait is as good as down.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How often and after what pause to try again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff {
+    pub(super) attempts: u32,
+    /// The pause before the second attempt; it doubles from there.
+    pub(super) first: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { attempts: 4, first: Duration::from_millis(500) }
+    }
+}
+
+impl Backoff {
+    /// Between half and all of the doubled pause, so that many nodes do not come back at once.
+    fn pause(self, attempt: u32) -> Duration {
+        let whole = self.first.saturating_mul(1 << attempt.min(10)).min(LONGEST_WAIT);
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        let part = u32::try_from(random % 1000).unwrap_or_default();
+        whole / 2 + whole / 2 * part / 1000
+    }
+}
+
+/// A client for `url`: total and connect time limits, few redirects, never from https to http.
+///
+/// The proxy variables hold, except for this machine itself.
+pub(super) fn client(url: &Url, timeout: Duration) -> Result<Client> {
+    // Where main has installed it this does nothing; without any, reqwest would panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(concat!("kvnet/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .redirect(Policy::custom(redirect));
+    if is_loopback(url) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| {
+        Error::new(&code::SOURCE_DOWNLOAD, "the HTTP client cannot be set up").because(error)
+    })
+}
+
+/// Downloads `url`, trying again after what may pass.
+pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff) -> Result<Vec<u8>> {
+    let mut attempt = 0;
+    loop {
+        let failure = match fetch_once(client, url).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(failure) => failure,
+        };
+        let Some(wait) = failure.retry.filter(|_| attempt + 1 < backoff.attempts) else {
+            return Err(failure.error);
+        };
+        let pause = wait.unwrap_or_else(|| backoff.pause(attempt));
+        tracing::info!(error = %failure.error, pause = ?pause, "the download is tried again");
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+    }
+}
+
+/// An address without what may be secret in it.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for addresses that cannot have credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    if url.query().is_some() {
+        url.set_query(Some("..."));
+    }
+    url.into()
+}
+
+struct Failure {
+    error: Error,
+    /// None when a retry cannot help; otherwise the pause that the server asks for, if it does.
+    retry: Option<Option<Duration>>,
+}
+
+impl Failure {
+    fn lasting(error: Error) -> Self {
+        Self { error, retry: None }
+    }
+}
+
+async fn fetch_once(client: &Client, url: &Url) -> Result<Vec<u8>, Failure> {
+    let response = client.get(url.clone()).send().await.map_err(|error| transport(url, error))?;
+    check_status(url, &response)?;
+    let is_html = content_type(&response).contains("text/html");
+    let bytes = body(url, response).await?;
+    if is_html || looks_like_html(&bytes) {
+        let error = Error::new(&code::SOURCE_REFUSED, "the answer is a web page, not a manifest").at(shown(url));
+        return Err(Failure::lasting(error.hint("use the address of the file itself, and check what a proxy answers")));
+    }
+    Ok(bytes)
+}
+
+fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let message = format!("the server answers {status}");
+    if is_transient(status) {
+        let error = Error::new(&code::SOURCE_DOWNLOAD, message).at(shown(url));
+        return Err(Failure { error, retry: Some(retry_after(response)) });
+    }
+    let mut error = Error::new(&code::SOURCE_REFUSED, message).at(shown(url));
+    if let Some(target) = status.is_redirection().then(|| response.headers().get(LOCATION)).flatten() {
+        error = error.because(format!("a redirect to {target:?} is not followed"));
+    }
+    Err(Failure::lasting(error))
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+}
+
+/// Only the form in seconds: the servers in question use it.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_ascii_lowercase()
+}
+
+async fn body(url: &Url, response: Response) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(part) = stream.next().await {
+        let part = part.map_err(|error| transport(url, error))?;
+        if bytes.len() + part.len() > MAX_BYTES {
+            let message = format!("the download is bigger than {MAX_BYTES} bytes");
+            return Err(Failure::lasting(Error::new(&code::SOURCE_TOO_BIG, message).at(shown(url))));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
+}
+
+fn looks_like_html(bytes: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).trim_start().to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+fn transport(url: &Url, error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    let cause = innermost(&error);
+    // Both stay the same however often they are tried.
+    let lasting = error.is_redirect() || error.is_builder() || cause.contains("certificate");
+    let code = if error.is_redirect() { &code::SOURCE_REFUSED } else { &code::SOURCE_DOWNLOAD };
+    let message = if error.is_timeout() { "the download took too long" } else { "the download failed" };
+    let error = Error::new(code, message).at(shown(url)).because(cause);
+    Failure { error, retry: (!lasting).then_some(None) }
+}
+
+/// The last reason in the chain is the one that people can act on.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut text = error.to_string();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}
+
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    let scheme = attempt.url().scheme();
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
+    }
+    if !matches!(scheme, "http" | "https") || (from_https && scheme == "http") {
+        let target = shown(attempt.url());
+        return attempt.error(format!("a redirect to {target} is not safe"));
+    }
+    attempt.follow()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+#[path = "download_tests.rs"]
+mod tests;
