@@ -37,7 +37,9 @@ impl Cluster {
     /// # Errors
     /// The first error of [`Cluster::get`].
     pub async fn get_many(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Value>>> {
-        stream::iter(keys).map(|key| self.get(key)).buffered(CONCURRENT_READS).try_collect().await
+        // Owned keys: a future that borrows from the slice would not be `Send` for every lifetime.
+        let reads = keys.iter().cloned().map(|key| async move { self.get(&key).await });
+        stream::iter(reads.collect::<Vec<_>>()).buffered(CONCURRENT_READS).try_collect().await
     }
 
     /// The objects of a kind; none of a kind that is not served. Without a namespace, those of all namespaces.

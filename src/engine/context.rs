@@ -37,21 +37,18 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context; `cluster` is none when a step is going to create it.
-    pub fn new(
-        host: Arc<dyn Host>,
-        profile: Arc<Profile>,
-        facts: Arc<Facts>,
-        sources: Arc<Sources>,
-        cluster: Option<Cluster>,
-    ) -> Self {
+    /// A context without a cluster, that reports to nobody and forces nothing.
+    pub fn new(host: Arc<dyn Host>, profile: Profile, facts: Facts, sources: Sources, state: StateDir) -> Self {
         Self {
             host,
-            profile,
-            facts,
-            sources,
+            profile: Arc::new(profile),
+            facts: Arc::new(facts),
+            sources: Arc::new(sources),
+            digest: String::new(),
+            state,
+            events: Arc::new(Silent),
             force_conflicts: false,
-            cluster: Arc::new(RwLock::new(cluster)),
+            cluster: Arc::default(),
         }
     }
 

@@ -147,13 +147,6 @@ impl History {
         Ok(())
     }
 
-    /// Ends the journal after everything was taken back: the next run starts a new one, the old one is kept beside it.
-    pub fn retire(&self) -> Result<()> {
-        let mut writer = self.writer();
-        writer.file = None;
-        writer.state.rename(FILE, "journal.last.jsonl")
-    }
-
     /// What was there before a step first acted; none when it never acted.
     pub fn present(&self, step: &str) -> Option<&[String]> {
         self.before.iter().find(|(name, _)| name == step).map(|(_, present)| present.as_slice())
