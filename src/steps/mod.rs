@@ -1,11 +1,19 @@
 //! The steps, one file each. A new step is a file here, a line in [`registry`], and its test.
 
+pub mod cni_order;
+pub mod cni_plugins;
 pub mod flannel;
+pub mod kernel;
+pub mod kubeadm_init;
+pub mod kubeconfig;
 pub mod kubevirt;
 pub mod multus;
 pub mod networks;
 pub mod objects;
+pub mod ovs_bridges;
 pub mod ovs_cni;
+pub mod ovs_package;
+pub mod taints;
 pub mod verification;
 pub mod vm;
 
@@ -14,8 +22,16 @@ use crate::engine::step::AnyStep;
 /// Every step, in the order in which a person would do them.
 pub fn registry() -> Vec<Box<dyn AnyStep>> {
     vec![
+        Box::new(kernel::Kernel),
+        Box::new(cni_plugins::CniPlugins),
+        Box::new(kubeadm_init::KubeadmInit),
+        Box::new(kubeconfig::Kubeconfig),
+        Box::new(taints::Taints),
+        Box::new(ovs_package::OvsPackage),
+        Box::new(ovs_bridges::OvsBridges),
         Box::new(flannel::Flannel),
         Box::new(multus::Multus),
+        Box::new(cni_order::CniOrder),
         Box::new(ovs_cni::OvsCni),
         Box::new(networks::Networks),
         Box::new(kubevirt::KubeVirt),
