@@ -36,10 +36,14 @@ impl Checker {
             (Value::Text(text), Shape::Choice(choices)) if choices.contains(&text.as_str()) => {}
             (Value::Text(text), Shape::Choice(choices)) => self.choice(node, name, text, choices),
             (Value::List(items), Shape::List(schema)) => {
-                items.iter().for_each(|item| self.value(item, schema, name));
+                for item in items {
+                    self.value(item, schema, name);
+                }
             }
             (Value::Map(entries), Shape::Map(schema)) => {
-                entries.iter().for_each(|entry| self.value(&entry.node, schema, &entry.key));
+                for entry in entries {
+                    self.value(&entry.node, schema, &entry.key);
+                }
             }
             (Value::Map(_), Shape::Fields(fields)) => self.fields(node, fields, name, ""),
             (Value::Map(_), Shape::Kinds(kinds)) => self.kinds(node, kinds, name),
@@ -55,8 +59,10 @@ impl Checker {
             }
         }
         for required in &fields.required {
-                        let misspelt = |key: &str| suggestion(key, fields.names()) == format!("did you mean `{required}`?");
-            let is_misspelt = node.entries().iter().any(|entry| misspelt(&entry.key));
+            let misspelt =
+                |key: &str| suggestion(key, fields.names()) == format!("did you mean `{required}`?");
+            let unknown = |key: &str| !fields.properties.contains_key(key);
+            let is_misspelt = node.entries().iter().any(|e| unknown(&e.key) && misspelt(&e.key));
             if node.child(required).is_none() && !is_misspelt {
                 let message = format!("the field `{required}` is missing{of}");
                 self.add(&node.place, message, format!("add `{required}: …`"));

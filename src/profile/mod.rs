@@ -14,6 +14,7 @@ mod path;
 mod place;
 mod read;
 mod release;
+mod scalar;
 mod schema;
 mod set;
 mod shape;

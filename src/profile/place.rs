@@ -1,6 +1,6 @@
 //! Where a value was written, and the problems that are reported at such places.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
@@ -55,7 +55,8 @@ pub(super) fn report(code: &'static Code, mut problems: Vec<Problem>) -> Result<
     };
     let mut hints: Vec<String> = first.hint.take().into_iter().collect();
     for other in problems {
-        first.message.push_str(&format!("\n{}: {}", other.place, other.message));
+        // Writing to a String cannot fail.
+        let _ = write!(first.message, "\n{}: {}", other.place, other.message);
         hints.extend(other.hint.filter(|hint| !hints.contains(hint)));
     }
     let error = first.into_error(code);

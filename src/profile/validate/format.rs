@@ -82,7 +82,9 @@ fn is_image(text: &str) -> bool {
         _ => (None, name),
     };
     text.len() <= 512
-        && registry.is_none_or(|r| r.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && words(r, "-.:[]"))
+        && registry.is_none_or(|r| {
+            r.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && words(r, "-.:[]")
+        })
         && path.split('/').all(is_image_part)
         && tag.is_none_or(|tag| {
             (1..=128).contains(&tag.len()) && words(tag, "-_.") && !tag.starts_with(['-', '.'])
