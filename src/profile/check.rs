@@ -93,7 +93,7 @@ impl Checker {
             "<<" => "merge keys are not supported; build on another profile with `extends`".into(),
             _ => suggestion(key, fields.names()),
         };
-        self.add(place, format!("unknown field `{key}`{under}"), hint);
+        self.add(place, format!("unknown field `{}`{under}", shortened(key)), hint);
     }
 
     fn choice(&mut self, node: &Node, name: &str, text: &str, choices: &[&str]) {
@@ -173,7 +173,8 @@ fn type_hint(node: &Node, shape: &Shape) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// Enough of a text to recognise it.
+pub(super) fn shortened(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
 }

@@ -29,7 +29,7 @@ pub struct Loaded {
 /// `PROFILE_NOT_FOUND`, `PROFILE_SYNTAX`, `PROFILE_FIELD`, `PROFILE_VALUE`, `PROFILE_EXTENDS`, or `USAGE` for a `--set`
 /// without path and value. Each names the place to mend and a hint.
 pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
-    resolve(find(reference, None)?, sets)
+    resolve(&find(reference, None)?, sets)
 }
 
 /// Loads a profile from its text; `origin` stands for the file in messages, and `extends` is relative to its directory.
@@ -37,13 +37,13 @@ pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
 /// # Errors
 /// As [`load`].
 pub fn load_text(text: &str, origin: &str, sets: &[String]) -> Result<Loaded> {
-    resolve(Found::of_text(text, origin), sets)
+    resolve(&Found::of_text(text, origin), sets)
 }
 
-fn resolve(found: Found, sets: &[String]) -> Result<Loaded> {
+fn resolve(found: &Found, sets: &[String]) -> Result<Loaded> {
     let (name, origin) = (found.name.clone(), found.origin.clone());
     let mut tree = defaults()?;
-    tree.merge(tree_of(&found, &mut Vec::new())?);
+    tree.merge(tree_of(found, &mut Vec::new())?);
     for argument in sets {
         set::apply(&mut tree, argument)?;
     }

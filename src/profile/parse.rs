@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
+use super::check::shortened;
 use super::node::{Entry, Node, Value};
 use super::place::{Place, Problem};
 use super::scalar::plain;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result, code};
 /// The most bytes that a profile can have; a real one has a few thousand.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// The most values that a profile can have, counted after aliases are followed: some aliases of aliases are enough to
-/// fill the memory otherwise.
+/// fill the memory otherwise. Each KiB of a text counts as one more.
 const MAX_NODES: usize = 20_000;
 /// The deepest nesting; the model needs less than ten.
 const MAX_DEPTH: usize = 64;
@@ -130,6 +131,7 @@ impl<'a> Builder<'a> {
         let place = self.place(&span);
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                self.count(text.len() / 1024, span)?;
                 (self.scalar(&text, style, tag.as_deref(), span)?, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -280,7 +282,7 @@ impl<'a> Builder<'a> {
 fn duplicate(key: &str, place: Place, earlier: &Place) -> Error {
     Problem {
         place,
-        message: format!("the field `{key}` is here for the second time"),
+        message: format!("the field `{}` is here for the second time", shortened(key)),
         hint: Some(format!("keep this one or the one at {earlier}")),
     }
     .into_error(&code::PROFILE_FIELD)

@@ -7,10 +7,7 @@ type Case = (&'static str, &'static str, &'static str, &'static str, &'static st
 
 fn refused(cases: &[Case]) {
     for (text, place, code, message, hint) in cases {
-        let error = match load_text(text, "p.yaml", &[]) {
-            Err(error) => error,
-            Ok(_) => panic!("accepted:\n{text}"),
-        };
+        let Err(error) = load_text(text, "p.yaml", &[]) else { panic!("accepted:\n{text}") };
         let (hints, all) = (error.hints().join("\n"), format!("{error}\n{:?}", error.hints()));
         assert_eq!(error.place(), Some(*place), "{text}\n{all}");
         assert_eq!(error.code().id, *code, "{text}\n{all}");
@@ -437,8 +434,9 @@ fn hostile_files() {
     });
     let deep = format!("a: {}", "[".repeat(5_000));
     let stairs: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a,".repeat(1_000));
     for text in
-        [bomb, deep, stairs, format!("a: '{}'", "x".repeat(2 << 20)), "\0".into(), "a: &a\n".repeat(3)]
+        [bomb, deep, long, stairs, format!("a: '{}'", "x".repeat(2 << 20)), "\0".into(), "a: &a\n".repeat(3)]
     {
         let error = load_text(&text, "p.yaml", &[]).expect_err("refused");
         assert!(matches!(error.code().id, "KVN102" | "KVN103"), "{error}");
