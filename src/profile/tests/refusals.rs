@@ -382,6 +382,7 @@ fn the_vm() {
 #[test]
 fn components() {
     refused(&[
+        ("kubevirt: {version: '1.9.0'}", "p.yaml:1:21", "KVN104", "version", "v1.2.3"),
         ("flannel: {version: latest}", "p.yaml:1:20", "KVN104", "version", "v1.2.3"),
         ("flannel: {source: {from: upstream}}", "p.yaml:1:26", "KVN104", "`url` is missing", "url"),
         ("flannel: {source: {from: file}}", "p.yaml:1:26", "KVN104", "`path` is missing", "path"),
