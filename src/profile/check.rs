@@ -36,10 +36,14 @@ impl Checker {
             (Value::Text(text), Shape::Choice(choices)) if choices.contains(&text.as_str()) => {}
             (Value::Text(text), Shape::Choice(choices)) => self.choice(node, name, text, choices),
             (Value::List(items), Shape::List(schema)) => {
-                items.iter().for_each(|item| self.value(item, schema, name));
+                for item in items {
+                    self.value(item, schema, name);
+                }
             }
             (Value::Map(entries), Shape::Map(schema)) => {
-                entries.iter().for_each(|entry| self.value(&entry.node, schema, &entry.key));
+                for entry in entries {
+                    self.value(&entry.node, schema, &entry.key);
+                }
             }
             (Value::Map(_), Shape::Fields(fields)) => self.fields(node, fields, name, ""),
             (Value::Map(_), Shape::Kinds(kinds)) => self.kinds(node, kinds, name),
@@ -55,8 +59,10 @@ impl Checker {
             }
         }
         for required in &fields.required {
-                        let misspelt = |key: &str| suggestion(key, fields.names()) == format!("did you mean `{required}`?");
-            let is_misspelt = node.entries().iter().any(|entry| misspelt(&entry.key));
+            let misspelt =
+                |key: &str| suggestion(key, fields.names()) == format!("did you mean `{required}`?");
+            let unknown = |key: &str| !fields.properties.contains_key(key);
+            let is_misspelt = node.entries().iter().any(|e| unknown(&e.key) && misspelt(&e.key));
             if node.child(required).is_none() && !is_misspelt {
                 let message = format!("the field `{required}` is missing{of}");
                 self.add(&node.place, message, format!("add `{required}: …`"));
@@ -87,7 +93,7 @@ impl Checker {
             "<<" => "merge keys are not supported; build on another profile with `extends`".into(),
             _ => suggestion(key, fields.names()),
         };
-        self.add(place, format!("unknown field `{key}`{under}"), hint);
+        self.add(place, format!("unknown field `{}`{under}", shortened(key)), hint);
     }
 
     fn choice(&mut self, node: &Node, name: &str, text: &str, choices: &[&str]) {
@@ -167,7 +173,8 @@ fn type_hint(node: &Node, shape: &Shape) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// Enough of a text to recognise it.
+pub(super) fn shortened(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
 }

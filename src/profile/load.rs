@@ -29,7 +29,7 @@ pub struct Loaded {
 /// `PROFILE_NOT_FOUND`, `PROFILE_SYNTAX`, `PROFILE_FIELD`, `PROFILE_VALUE`, `PROFILE_EXTENDS`, or `USAGE` for a `--set`
 /// without path and value. Each names the place to mend and a hint.
 pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
-    resolve(find(reference, None)?, sets)
+    resolve(&find(reference, None)?, sets)
 }
 
 /// Loads a profile from its text; `origin` stands for the file in messages, and `extends` is relative to its directory.
@@ -37,10 +37,10 @@ pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
 /// # Errors
 /// As [`load`].
 pub fn load_text(text: &str, origin: &str, sets: &[String]) -> Result<Loaded> {
-    resolve(Found::of_text(text, origin), sets)
+    resolve(&Found::of_text(text, origin), sets)
 }
 
-fn resolve(found: Found, sets: &[String]) -> Result<Loaded> {
+fn resolve(found: &Found, sets: &[String]) -> Result<Loaded> {
     let (name, origin) = (found.name.clone(), found.origin.clone());
     let mut tree = defaults()?;
     tree.merge(tree_of(found, &mut Vec::new())?);
@@ -64,7 +64,7 @@ fn defaults() -> Result<Node> {
 }
 
 /// The tree of a file on top of what it extends; `chain` holds the identities of the files that led here.
-fn tree_of(found: Found, chain: &mut Vec<String>) -> Result<Node> {
+fn tree_of(found: &Found, chain: &mut Vec<String>) -> Result<Node> {
     let mut tree = found.parse()?;
     let Some(extends) = tree.remove("extends") else {
         return Ok(tree);
@@ -78,7 +78,7 @@ fn tree_of(found: Found, chain: &mut Vec<String>) -> Result<Node> {
         let message = format!("more than {MAX_EXTENDS} profiles extend each other");
         return Err(refused(&extends.place, &message, "join some of them", &code::PROFILE_EXTENDS));
     }
-    let base = find(reference, Some(&found)).map_err(|error| behind_extends(&error, &extends.place))?;
+    let base = find(reference, Some(found)).map_err(|error| behind_extends(&error, &extends.place))?;
     if chain.contains(&base.identity) {
         let message = format!("`extends: {reference}` leads back to a profile that extends this one");
         return Err(refused(
@@ -88,7 +88,7 @@ fn tree_of(found: Found, chain: &mut Vec<String>) -> Result<Node> {
             &code::PROFILE_EXTENDS,
         ));
     }
-    let mut under = tree_of(base, chain)?;
+    let mut under = tree_of(&base, chain)?;
     // They say what that profile is, which is not what this one is.
     under.remove("name");
     under.remove("description");

@@ -1,8 +1,8 @@
 //! Profiles: what a node should become.
 //!
-//! A profile is found ([`read`]), parsed into a tree that knows its places ([`parse`]), put on top of what it extends and
-//! of the model's defaults ([`node`]), changed by `--set` ([`set`]), checked against the schema ([`check`]), read into the
-//! model ([`model`]) and validated ([`validate`]). All of that happens before anything is touched.
+//! A profile is found (`read`), parsed into a tree that knows its places (`parse`), put on top of what it extends and
+//! of the model's defaults (`node`), changed by `--set` (`set`), checked against the schema (`check`), read into the
+//! model (`model`) and validated (`validate`). All of that happens before anything is touched.
 
 mod check;
 mod load;
@@ -14,6 +14,7 @@ mod path;
 mod place;
 mod read;
 mod release;
+mod scalar;
 mod schema;
 mod set;
 mod shape;

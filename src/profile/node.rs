@@ -103,7 +103,9 @@ impl Node {
     pub fn merge(&mut self, over: Self) {
         match (&mut self.value, over.value) {
             (Value::Map(under), Value::Map(entries)) => {
-                entries.into_iter().for_each(|entry| merge_entry(under, entry));
+                for entry in entries {
+                    merge_entry(under, entry);
+                }
                 self.place = over.place;
             }
             (_, value) => *self = Self { place: over.place, value },

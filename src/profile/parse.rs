@@ -8,16 +8,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
-use serde_json::Number;
 
+use super::check::shortened;
 use super::node::{Entry, Node, Value};
 use super::place::{Place, Problem};
+use super::scalar::plain;
 use crate::error::{Error, Result, code};
 
 /// The most bytes that a profile can have; a real one has a few thousand.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// The most values that a profile can have, counted after aliases are followed: some aliases of aliases are enough to
-/// fill the memory otherwise.
+/// fill the memory otherwise. Each KiB of a text counts as one more.
 const MAX_NODES: usize = 20_000;
 /// The deepest nesting; the model needs less than ten.
 const MAX_DEPTH: usize = 64;
@@ -130,6 +131,7 @@ impl<'a> Builder<'a> {
         let place = self.place(&span);
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                self.count(text.len() / 1024, span)?;
                 (self.scalar(&text, style, tag.as_deref(), span)?, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -280,60 +282,8 @@ impl<'a> Builder<'a> {
 fn duplicate(key: &str, place: Place, earlier: &Place) -> Error {
     Problem {
         place,
-        message: format!("the field `{key}` is here for the second time"),
+        message: format!("the field `{}` is here for the second time", shortened(key)),
         hint: Some(format!("keep this one or the one at {earlier}")),
     }
     .into_error(&code::PROFILE_FIELD)
-}
-
-/// What an unquoted scalar stands for; nothing when it is a number that JSON does not have.
-fn plain(text: &str) -> Option<Value> {
-    Some(match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ if matches!(
-            text.trim_start_matches(['+', '-']),
-            ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN"
-        ) =>
-        {
-            return None;
-        }
-        _ => match number(text) {
-            Some(Some(number)) => Value::Number(number),
-            Some(None) => return None,
-            None => Value::Text(text.to_string()),
-        },
-    })
-}
-
-/// Nothing when it is no number; nothing inside when it is infinite.
-fn number(text: &str) -> Option<Option<Number>> {
-    let radix = |digits: &str, radix| u64::from_str_radix(digits, radix).ok().map(|n| Some(n.into()));
-    if let Some(digits) = text.strip_prefix("0x").filter(|digits| !digits.starts_with('+')) {
-        return radix(digits, 16);
-    }
-    if let Some(digits) = text.strip_prefix("0o").filter(|digits| !digits.starts_with('+')) {
-        return radix(digits, 8);
-    }
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let leading_zero = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
-    if leading_zero || !looks_decimal(digits) {
-        return None;
-    }
-    let whole = text.strip_prefix('+').unwrap_or(text);
-    if let Ok(number) = whole.parse::<u64>() {
-        return Some(Some(number.into()));
-    }
-    if let Ok(number) = whole.parse::<i64>() {
-        return Some(Some(number.into()));
-    }
-    Some(Number::from_f64(whole.parse().ok()?))
-}
-
-/// Rust reads more as a number than YAML does (`inf`, `nan`, `infinity`).
-fn looks_decimal(digits: &str) -> bool {
-    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && digits.contains(|c: char| c.is_ascii_digit())
-        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
 }

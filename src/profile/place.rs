@@ -1,6 +1,6 @@
 //! Where a value was written, and the problems that are reported at such places.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
@@ -37,9 +37,14 @@ pub(super) struct Problem {
 impl Problem {
     /// The problem alone as an error.
     pub fn into_error(self, code: &'static Code) -> Error {
-        let error = Error::new(code, self.message).at(self.place.to_string());
-        self.hint.into_iter().fold(error, Error::hint)
+        let error = Error::new(code, clean(&self.message)).at(clean(&self.place.to_string()));
+        self.hint.into_iter().fold(error, |error, hint| error.hint(clean(&hint)))
     }
+}
+
+/// Messages quote names from the profile: none of them may steer the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// All problems as one error, in the order of their places: whoever mends a profile wants to see the whole list at once.
@@ -55,9 +60,10 @@ pub(super) fn report(code: &'static Code, mut problems: Vec<Problem>) -> Result<
     };
     let mut hints: Vec<String> = first.hint.take().into_iter().collect();
     for other in problems {
-        first.message.push_str(&format!("\n{}: {}", other.place, other.message));
+        // Writing to a String cannot fail.
+        let _ = write!(first.message, "\n{}: {}", other.place, other.message);
         hints.extend(other.hint.filter(|hint| !hints.contains(hint)));
     }
     let error = first.into_error(code);
-    Err(hints.into_iter().fold(error, Error::hint))
+    Err(hints.into_iter().fold(error, |error, hint| error.hint(clean(&hint))))
 }

@@ -58,9 +58,10 @@ pub(super) fn find(reference: &str, from: Option<&Found>) -> Result<Found> {
         let found = Found::of_text(known.text, &file);
         return Ok(Found { identity: origin.clone(), origin, directory: None, ..found });
     }
-    let path = from
-        .and_then(|from| from.directory.as_ref())
-        .map_or_else(|| PathBuf::from(reference), |directory| directory.join(reference.trim_start_matches("./")));
+    let path = from.and_then(|from| from.directory.as_ref()).map_or_else(
+        || PathBuf::from(reference),
+        |directory| directory.join(reference.trim_start_matches("./")),
+    );
     if is_path(reference) || (!reference.is_empty() && exists(&path)) {
         return open(&path);
     }

@@ -15,6 +15,7 @@ pub struct Release {
 
 impl Release {
     /// Reads a release; nothing when it is none, for example a commit. What follows `-` or `+` does not count.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let numbers = text.strip_prefix('v').unwrap_or(text);
         let (numbers, suffix) = numbers.find(['-', '+']).map_or((numbers, ""), |at| numbers.split_at(at));
@@ -36,6 +37,7 @@ const fn release(major: u32, minor: u32, patch: u32) -> Release {
 
 impl KubeVirt {
     /// The version of its API that VMs are written in.
+    #[must_use]
     pub fn api_version(&self) -> &'static str {
         match Release::parse(&self.version) {
             Some(version) if version < release(0, 13, 0) => "kubevirt.io/v1alpha2",
@@ -45,16 +47,19 @@ impl KubeVirt {
     }
 
     /// Whether an operator installs it; before, one manifest held everything.
+    #[must_use]
     pub fn has_operator(&self) -> bool {
         self.is_at_least(release(0, 12, 0))
     }
 
     /// Whether disks from images are called `containerDisk`; before, `registryDisk`.
+    #[must_use]
     pub fn has_container_disk(&self) -> bool {
         self.is_at_least(release(0, 11, 0))
     }
 
     /// Whether NICs can be bound with `masquerade`.
+    #[must_use]
     pub fn has_masquerade(&self) -> bool {
         self.is_at_least(release(0, 12, 0))
     }
@@ -67,6 +72,7 @@ impl KubeVirt {
 impl OvsCni {
     /// Whether networks can name VLAN bridges: that ended when the plugin began to ask the OVS database for bridges,
     /// where a VLAN bridge is only a port. Commits count as older, for the walkthrough of 2018 uses one.
+    #[must_use]
     pub fn finds_vlan_bridges(&self) -> bool {
         Release::parse(&self.version).is_none_or(|version| version < release(0, 7, 0))
     }

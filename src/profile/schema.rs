@@ -76,6 +76,17 @@ mod tests {
     }
 
     #[test]
+    fn the_file_for_editors_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/schema.json");
+        let current = serde_json::to_string_pretty(&schema()).expect("JSON") + "\n";
+        if std::env::var_os("KVNET_BLESS").is_some() {
+            std::fs::write(path, &current).expect("written");
+        }
+        let file = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(file == current, "run this test once with KVNET_BLESS=1 and read the difference");
+    }
+
+    #[test]
     fn every_kind_of_network_refuses_unknown_fields() {
         let schema = schema();
         let variants = schema["definitions"]["Network"]["oneOf"].as_array().expect("kinds");

@@ -12,6 +12,7 @@ pub struct Shipped {
 }
 
 /// All profiles that come with kvnet; the first one is used when none is named.
+#[must_use]
 pub fn shipped() -> &'static [Shipped] {
     SHIPPED
 }

@@ -1,6 +1,5 @@
 //! Tests of loading as a whole.
 
-
 mod properties;
 mod refusals;
 mod resolving;

@@ -61,10 +61,38 @@ proptest! {
 /// Text that gets past the scanner more often than random characters do.
 fn yaml_like() -> impl Strategy<Value = String> {
     let token = prop_oneof![
-        Just("ovs"), Just("networks"), Just("vm"), Just("cluster"), Just("extends"), Just("kind"), Just("name"),
-        Just(": "), Just(":\n"), Just("- "), Just("\n"), Just("\n  "), Just("{"), Just("}"), Just("["), Just("]"),
-        Just(","), Just("&a "), Just("*a"), Just("!!str "), Just("|\n"), Just("'"), Just("\""), Just("true"),
-        Just("0x1f"), Just("1e400"), Just("---\n"), Just("#"), Just("\t"), Just("? "), Just("é"), Just("default"),
+        Just("ovs"),
+        Just("networks"),
+        Just("vm"),
+        Just("cluster"),
+        Just("extends"),
+        Just("kind"),
+        Just("name"),
+        Just(": "),
+        Just(":\n"),
+        Just("- "),
+        Just("\n"),
+        Just("\n  "),
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(","),
+        Just("&a "),
+        Just("*a"),
+        Just("!!str "),
+        Just("|\n"),
+        Just("'"),
+        Just("\""),
+        Just("true"),
+        Just("0x1f"),
+        Just("1e400"),
+        Just("---\n"),
+        Just("#"),
+        Just("\t"),
+        Just("? "),
+        Just("é"),
+        Just("default"),
     ];
     vec(token, 0..60).prop_map(|tokens| tokens.concat())
 }
@@ -123,7 +151,8 @@ fn add_bridge(profile: &mut Profile, index: usize, vlan: Option<u16>, has_ipam: 
     let name: Arc<str> = format!("br{index}").into();
     profile.ovs.bridges.push(Bridge { name: name.to_string(), ..Bridge::default() });
     let ipam = has_ipam.then(|| Ipam { subnet: format!("10.20.{index}.0/24"), ..Ipam::default() });
-    let kind = NetworkKind::Ovs { bridge: name.to_string(), vlan, mtu: None, ipam, cni_version: "0.3.1".into() };
+    let kind =
+        NetworkKind::Ovs { bridge: name.to_string(), vlan, mtu: None, ipam, cni_version: "0.3.1".into() };
     profile.networks.push(Network { name: format!("n{index}"), namespace: "default".into(), kind });
     profile.vm.interfaces.push(VmInterface {
         name: format!("nic{index}"),

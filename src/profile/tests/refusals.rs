@@ -7,10 +7,7 @@ type Case = (&'static str, &'static str, &'static str, &'static str, &'static st
 
 fn refused(cases: &[Case]) {
     for (text, place, code, message, hint) in cases {
-        let error = match load_text(text, "p.yaml", &[]) {
-            Err(error) => error,
-            Ok(_) => panic!("accepted:\n{text}"),
-        };
+        let Err(error) = load_text(text, "p.yaml", &[]) else { panic!("accepted:\n{text}") };
         let (hints, all) = (error.hints().join("\n"), format!("{error}\n{:?}", error.hints()));
         assert_eq!(error.place(), Some(*place), "{text}\n{all}");
         assert_eq!(error.code().id, *code, "{text}\n{all}");
@@ -41,11 +38,23 @@ fn fields_and_types() {
     refused(&[
         ("- a\n", "p.yaml:1:1", "KVN103", "map of fields", "extends"),
         ("name: a\nname: b\n", "p.yaml:2:1", "KVN103", "second time", "p.yaml:1:1"),
-        ("ovs:\n  brdges: []\n", "p.yaml:2:3", "KVN103", "unknown field `brdges` under `ovs`", "did you mean `bridges`?"),
+        (
+            "ovs:\n  brdges: []\n",
+            "p.yaml:2:3",
+            "KVN103",
+            "unknown field `brdges` under `ovs`",
+            "did you mean `bridges`?",
+        ),
         ("cluster: {pod_subnet: 10.0.0.0/16}\n", "p.yaml:1:11", "KVN103", "pod_subnet", "`podSubnet`"),
         ("zzzzzzzz: 1\n", "p.yaml:1:1", "KVN103", "zzzzzzzz", "possible here: name"),
         ("<<: {a: b}\n", "p.yaml:1:1", "KVN103", "`<<`", "extends"),
-        ("ovs:\n  enabled: yes\n", "p.yaml:2:12", "KVN103", "true or false, not the text `yes`", "write `true`"),
+        (
+            "ovs:\n  enabled: yes\n",
+            "p.yaml:2:12",
+            "KVN103",
+            "true or false, not the text `yes`",
+            "write `true`",
+        ),
         ("ovs:\n  enabled: off\n", "p.yaml:2:12", "KVN103", "`off`", "write `false`"),
         ("flannel:\n  version: 1.0\n", "p.yaml:2:12", "KVN103", "must be a text, not a number", "quotes"),
         ("networks: {}\n", "p.yaml:1:11", "KVN103", "must be a list, not a map", "`- `"),
@@ -58,12 +67,42 @@ fn fields_and_types() {
         ("kubevirt: {emulation: true}\n", "p.yaml:1:23", "KVN103", "`true`", "write `on`"),
         ("vm: {cloudInit: {userData: 1234}}\n", "p.yaml:1:28", "KVN103", "must be a text", "quotes"),
         ("networks:\n- {name: a, kind: ovss, bridge: b}\n", "p.yaml:2:19", "KVN103", "`ovss`", "`ovs`"),
-        ("networks:\n- {name: a, bridge: b}\n", "p.yaml:2:3", "KVN103", "`kind` is missing", "ovs, bridge, flannel, raw"),
+        (
+            "networks:\n- {name: a, bridge: b}\n",
+            "p.yaml:2:3",
+            "KVN103",
+            "`kind` is missing",
+            "ovs, bridge, flannel, raw",
+        ),
         ("networks:\n- {name: a, kind: 5}\n", "p.yaml:2:19", "KVN103", "`kind` must be a text", "quotes"),
-        ("networks:\n- {name: a, kind: ovs}\n", "p.yaml:2:3", "KVN103", "`bridge` is missing in a network of kind `ovs`", "bridge: …"),
-        ("networks:\n- {name: a, kind: ovs, bridge: b, isGateway: true}\n", "p.yaml:2:35", "KVN103", "unknown field `isGateway` in a network of kind `ovs`", "vlan"),
-        ("networks:\n- {name: a, kind: ovs, bridge: b, ipam: {subnett: x}}\n", "p.yaml:2:42", "KVN103", "subnett", "`subnet`"),
-        ("ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 99999}]}]}\n", "p.yaml:1:51", "KVN103", "99999", "0 to 65535"),
+        (
+            "networks:\n- {name: a, kind: ovs}\n",
+            "p.yaml:2:3",
+            "KVN103",
+            "`bridge` is missing in a network of kind `ovs`",
+            "bridge: …",
+        ),
+        (
+            "networks:\n- {name: a, kind: ovs, bridge: b, isGateway: true}\n",
+            "p.yaml:2:35",
+            "KVN103",
+            "unknown field `isGateway` in a network of kind `ovs`",
+            "vlan",
+        ),
+        (
+            "networks:\n- {name: a, kind: ovs, bridge: b, ipam: {subnett: x}}\n",
+            "p.yaml:2:42",
+            "KVN103",
+            "subnett",
+            "`subnet`",
+        ),
+        (
+            "ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 99999}]}]}\n",
+            "p.yaml:1:51",
+            "KVN103",
+            "99999",
+            "0 to 65535",
+        ),
         ("extends: [a]\n", "p.yaml:1:10", "KVN103", "`extends` must be a text", "extends: default"),
     ]);
 }
@@ -71,31 +110,139 @@ fn fields_and_types() {
 #[test]
 fn bridges_and_networks() {
     refused(&[
-        ("ovs: {bridges: [{name: a-name-too-long-x}]}", "p.yaml:1:24", "KVN104", "`ovs.bridges[0].name` is not a name", "15"),
+        (
+            "ovs: {bridges: [{name: a-name-too-long-x}]}",
+            "p.yaml:1:24",
+            "KVN104",
+            "`ovs.bridges[0].name` is not a name",
+            "15",
+        ),
         ("ovs: {bridges: [{name: ../x}]}", "p.yaml:1:24", "KVN104", "kernel", "15"),
         ("ovs: {bridges: [{name: cni0}]}", "p.yaml:1:24", "KVN104", "somebody else", "another name"),
         ("ovs: {bridges: [{name: a}, {name: a}]}", "p.yaml:1:35", "KVN104", "another bridge", "own name"),
-        ("ovs: {bridges: [{name: a, vlans: [{name: a, vlan: 1}]}]}", "p.yaml:1:42", "KVN104", "another bridge", "own name"),
-        ("ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 0}]}]}", "p.yaml:1:51", "KVN104", "cannot be 0", "1 to 4094"),
-        ("ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 4095}]}]}", "p.yaml:1:51", "KVN104", "4095", "1 to 4094"),
-        ("ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 7}, {name: c, vlan: 7}]}]}", "p.yaml:1:71", "KVN104", "already belongs to `b`", "remove"),
-        ("ovs: {bridges: [{name: a, uplink: e}, {name: b, uplink: e}]}", "p.yaml:1:57", "KVN104", "uplink", "one bridge"),
+        (
+            "ovs: {bridges: [{name: a, vlans: [{name: a, vlan: 1}]}]}",
+            "p.yaml:1:42",
+            "KVN104",
+            "another bridge",
+            "own name",
+        ),
+        (
+            "ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 0}]}]}",
+            "p.yaml:1:51",
+            "KVN104",
+            "cannot be 0",
+            "1 to 4094",
+        ),
+        (
+            "ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 4095}]}]}",
+            "p.yaml:1:51",
+            "KVN104",
+            "4095",
+            "1 to 4094",
+        ),
+        (
+            "ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 7}, {name: c, vlan: 7}]}]}",
+            "p.yaml:1:71",
+            "KVN104",
+            "already belongs to `b`",
+            "remove",
+        ),
+        (
+            "ovs: {bridges: [{name: a, uplink: e}, {name: b, uplink: e}]}",
+            "p.yaml:1:57",
+            "KVN104",
+            "uplink",
+            "one bridge",
+        ),
         ("networks: [{name: A_b, kind: flannel}]", "p.yaml:1:19", "KVN104", "DNS-1123", "a-z"),
         ("networks: [{name: a, kind: flannel, namespace: ../x}]", "p.yaml:1:48", "KVN104", "DNS-1123", "a-z"),
-        ("networks: [{name: a, kind: flannel}, {name: a, kind: flannel}]", "p.yaml:1:45", "KVN104", "networks[0]", "another name"),
-        ("networks: [{name: a, kind: ovs, bridge: red}]\novs: {bridges: [{name: blue}]}", "p.yaml:1:41", "KVN104", "`red`", "there now: blue"),
-        ("ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 7}]}]}\nnetworks: [{name: n, kind: ovs, bridge: b}]", "p.yaml:2:41", "KVN104", "VLAN bridge", "`bridge: a` and `vlan: 7`"),
-        ("ovsCni: {version: v0.1.0}\novs: {bridges: [{name: a, vlans: [{name: b, vlan: 7}]}]}\nnetworks: [{name: n, kind: ovs, bridge: b, vlan: 8}]", "p.yaml:3:41", "KVN104", "VLAN 7", "vlan: 7"),
-        ("ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a, vlan: 4095}]", "p.yaml:2:50", "KVN104", "4095", "1 to 4094"),
-        ("ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a, mtu: 5}]", "p.yaml:2:49", "KVN104", "too small", "68"),
-        ("ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: bridge, bridge: a}]", "p.yaml:2:44", "KVN104", "Open vSwitch bridge", "kind: ovs"),
-        ("networks: [{name: n, kind: bridge, bridge: a, isGateway: true}]", "p.yaml:1:58", "KVN104", "ipam", "ipam"),
+        (
+            "networks: [{name: a, kind: flannel}, {name: a, kind: flannel}]",
+            "p.yaml:1:45",
+            "KVN104",
+            "networks[0]",
+            "another name",
+        ),
+        (
+            "networks: [{name: a, kind: ovs, bridge: red}]\novs: {bridges: [{name: blue}]}",
+            "p.yaml:1:41",
+            "KVN104",
+            "`red`",
+            "there now: blue",
+        ),
+        (
+            "ovs: {bridges: [{name: a, vlans: [{name: b, vlan: 7}]}]}\nnetworks: [{name: n, kind: ovs, bridge: b}]",
+            "p.yaml:2:41",
+            "KVN104",
+            "VLAN bridge",
+            "`bridge: a` and `vlan: 7`",
+        ),
+        (
+            "ovsCni: {version: v0.1.0}\novs: {bridges: [{name: a, vlans: [{name: b, vlan: 7}]}]}\nnetworks: [{name: n, kind: ovs, bridge: b, vlan: 8}]",
+            "p.yaml:3:41",
+            "KVN104",
+            "VLAN 7",
+            "vlan: 7",
+        ),
+        (
+            "ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a, vlan: 4095}]",
+            "p.yaml:2:50",
+            "KVN104",
+            "4095",
+            "1 to 4094",
+        ),
+        (
+            "ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a, mtu: 5}]",
+            "p.yaml:2:49",
+            "KVN104",
+            "too small",
+            "68",
+        ),
+        (
+            "ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: bridge, bridge: a}]",
+            "p.yaml:2:44",
+            "KVN104",
+            "Open vSwitch bridge",
+            "kind: ovs",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, isGateway: true}]",
+            "p.yaml:1:58",
+            "KVN104",
+            "ipam",
+            "ipam",
+        ),
         ("networks: [{name: n, kind: raw, config: {a: b}}]", "p.yaml:1:41", "KVN104", "neither", "type"),
         ("networks: [{name: n, kind: flannel, cniVersion: '9'}]", "p.yaml:1:49", "KVN104", "CNI", "0.3.1"),
-        ("multus: {enabled: false}\nnetworks: [{name: n, kind: flannel}]", "p.yaml:2:12", "KVN104", "multus.enabled", "true"),
-        ("flannel: {enabled: false}\nnetworks: [{name: n, kind: flannel}]", "p.yaml:2:12", "KVN104", "flannel.enabled", "true"),
-        ("ovs: {enabled: false, bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a}]", "p.yaml:2:12", "KVN104", "ovs.enabled", "true"),
-        ("ovsCni: {enabled: false}\novs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a}]", "p.yaml:3:12", "KVN104", "ovsCni.enabled", "true"),
+        (
+            "multus: {enabled: false}\nnetworks: [{name: n, kind: flannel}]",
+            "p.yaml:2:12",
+            "KVN104",
+            "multus.enabled",
+            "true",
+        ),
+        (
+            "flannel: {enabled: false}\nnetworks: [{name: n, kind: flannel}]",
+            "p.yaml:2:12",
+            "KVN104",
+            "flannel.enabled",
+            "true",
+        ),
+        (
+            "ovs: {enabled: false, bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a}]",
+            "p.yaml:2:12",
+            "KVN104",
+            "ovs.enabled",
+            "true",
+        ),
+        (
+            "ovsCni: {enabled: false}\novs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a}]",
+            "p.yaml:3:12",
+            "KVN104",
+            "ovsCni.enabled",
+            "true",
+        ),
     ]);
 }
 
@@ -103,20 +250,80 @@ fn bridges_and_networks() {
 fn subnets() {
     refused(&[
         ("cluster: {podSubnet: 10.244.0.0}", "p.yaml:1:22", "KVN104", "not a subnet", "CIDR"),
-        ("cluster: {podSubnet: 10.244.0.1/16}", "p.yaml:1:22", "KVN104", "bits behind", "write 10.244.0.0/16"),
+        (
+            "cluster: {podSubnet: 10.244.0.1/16}",
+            "p.yaml:1:22",
+            "KVN104",
+            "bits behind",
+            "write 10.244.0.0/16",
+        ),
         ("cluster: {podSubnet: 'fd00::1/48'}", "p.yaml:1:22", "KVN104", "bits behind", "write fd00::/48"),
         ("cluster: {podSubnet: 10.244.0.0/33}", "p.yaml:1:22", "KVN104", "not a subnet", "CIDR"),
         ("cluster: {podSubnet: 10.244.0.0/32}", "p.yaml:1:22", "KVN104", "no room", "/24"),
         ("cluster: {podSubnet: 10.96.0.0/16}", "p.yaml:1:22", "KVN104", "service subnet", "10.244.0.0/16"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.244.3.0/24}}]", "p.yaml:1:62", "KVN104", "the pod subnet", "own subnet"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.97.3.0/24}}]", "p.yaml:1:62", "KVN104", "the service subnet", "own subnet"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24}}, {name: m, kind: bridge, bridge: b, ipam: {subnet: 10.2.0.0/24}}]", "p.yaml:1:127", "KVN104", "network `n`", "own subnet"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24}}, {name: m, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24}}]", "p.yaml:1:127", "KVN104", "network `n`", "rangeStart"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, gateway: 10.3.0.1}}]", "p.yaml:1:84", "KVN104", "hosts of 10.2.0.0/24", "subnet's"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, gateway: x}}]", "p.yaml:1:84", "KVN104", "IP address", "subnet's"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, rangeStart: 10.2.0.255}}]", "p.yaml:1:87", "KVN104", "hosts of", "subnet's"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, rangeStart: 10.2.0.9, rangeEnd: 10.2.0.8}}]", "p.yaml:1:107", "KVN104", "before", "swap"),
-        ("networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, dataDir: ../x}}]", "p.yaml:1:84", "KVN104", "absolute path", "`/`"),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.244.3.0/24}}]",
+            "p.yaml:1:62",
+            "KVN104",
+            "the pod subnet",
+            "own subnet",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.97.3.0/24}}]",
+            "p.yaml:1:62",
+            "KVN104",
+            "the service subnet",
+            "own subnet",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24}}, {name: m, kind: bridge, bridge: b, ipam: {subnet: 10.2.0.0/24}}]",
+            "p.yaml:1:127",
+            "KVN104",
+            "network `n`",
+            "own subnet",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24}}, {name: m, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24}}]",
+            "p.yaml:1:127",
+            "KVN104",
+            "network `n`",
+            "rangeStart",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, gateway: 10.3.0.1}}]",
+            "p.yaml:1:84",
+            "KVN104",
+            "hosts of 10.2.0.0/24",
+            "subnet's",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, gateway: x}}]",
+            "p.yaml:1:84",
+            "KVN104",
+            "IP address",
+            "subnet's",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, rangeStart: 10.2.0.255}}]",
+            "p.yaml:1:87",
+            "KVN104",
+            "hosts of",
+            "subnet's",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, rangeStart: 10.2.0.9, rangeEnd: 10.2.0.8}}]",
+            "p.yaml:1:107",
+            "KVN104",
+            "before",
+            "swap",
+        ),
+        (
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, dataDir: ../x}}]",
+            "p.yaml:1:84",
+            "KVN104",
+            "absolute path",
+            "`/`",
+        ),
     ]);
 }
 
@@ -126,12 +333,48 @@ fn the_vm() {
         ("vm: {name: A}", "p.yaml:1:12", "KVN104", "DNS-1123", "a-z"),
         ("vm: {image: 'a b'}", "p.yaml:1:13", "KVN104", "image reference", "registry"),
         ("vm: {memory: 1GB}", "p.yaml:1:14", "KVN104", "quantity", "1024M"),
-        ("vm: {interfaces: [{name: a, network: nope}]}", "p.yaml:1:38", "KVN104", "`nope`", "networks are: pod"),
-        ("vm: {interfaces: [{name: a, network: n}]}\nnetworks: [{name: n, namespace: x, kind: flannel}]", "p.yaml:1:38", "KVN104", "`n`", "write `x/n`"),
-        ("vm: {interfaces: [{name: a, network: n, binding: masquerade}]}\nnetworks: [{name: n, kind: flannel}]", "p.yaml:1:50", "KVN104", "`pod` only", "bridge"),
-        ("vm: {interfaces: [{name: a, network: pod, binding: masquerade}]}\nkubevirt: {version: v0.8.0}", "p.yaml:1:52", "KVN104", "v0.12.0", "bridge"),
-        ("vm: {interfaces: [{name: a, network: pod}, {name: a, network: n}]}\nnetworks: [{name: n, kind: flannel}]", "p.yaml:1:51", "KVN104", "another NIC", "own name"),
-        ("vm: {interfaces: [{name: a, network: pod}, {name: b, network: pod}]}", "p.yaml:1:63", "KVN104", "second time", "networks"),
+        (
+            "vm: {interfaces: [{name: a, network: nope}]}",
+            "p.yaml:1:38",
+            "KVN104",
+            "`nope`",
+            "networks are: pod",
+        ),
+        (
+            "vm: {interfaces: [{name: a, network: n}]}\nnetworks: [{name: n, namespace: x, kind: flannel}]",
+            "p.yaml:1:38",
+            "KVN104",
+            "`n`",
+            "write `x/n`",
+        ),
+        (
+            "vm: {interfaces: [{name: a, network: n, binding: masquerade}]}\nnetworks: [{name: n, kind: flannel}]",
+            "p.yaml:1:50",
+            "KVN104",
+            "`pod` only",
+            "bridge",
+        ),
+        (
+            "vm: {interfaces: [{name: a, network: pod, binding: masquerade}]}\nkubevirt: {version: v0.8.0}",
+            "p.yaml:1:52",
+            "KVN104",
+            "v0.12.0",
+            "bridge",
+        ),
+        (
+            "vm: {interfaces: [{name: a, network: pod}, {name: a, network: n}]}\nnetworks: [{name: n, kind: flannel}]",
+            "p.yaml:1:51",
+            "KVN104",
+            "another NIC",
+            "own name",
+        ),
+        (
+            "vm: {interfaces: [{name: a, network: pod}, {name: b, network: pod}]}",
+            "p.yaml:1:63",
+            "KVN104",
+            "second time",
+            "networks",
+        ),
         ("kubevirt: {enabled: false}", "p.yaml:1:21", "KVN104", "sample VM", "vm.enabled"),
     ]);
 }
@@ -139,10 +382,17 @@ fn the_vm() {
 #[test]
 fn components() {
     refused(&[
+        ("kubevirt: {version: '1.9.0'}", "p.yaml:1:21", "KVN104", "version", "v1.2.3"),
         ("flannel: {version: latest}", "p.yaml:1:20", "KVN104", "version", "v1.2.3"),
         ("flannel: {source: {from: upstream}}", "p.yaml:1:26", "KVN104", "`url` is missing", "url"),
         ("flannel: {source: {from: file}}", "p.yaml:1:26", "KVN104", "`path` is missing", "path"),
-        ("flannel: {source: {from: upstream, url: 'ftp://a/b'}}", "p.yaml:1:41", "KVN104", "address", "https"),
+        (
+            "flannel: {source: {from: upstream, url: 'ftp://a/b'}}",
+            "p.yaml:1:41",
+            "KVN104",
+            "address",
+            "https",
+        ),
         ("flannel: {source: {sha256: abc}}", "p.yaml:1:28", "KVN104", "SHA-256", "64"),
         ("flannel: {confFile: ../a.conf}", "p.yaml:1:21", "KVN104", "configuration file", "plain file name"),
         ("flannel: {image: ''}", "p.yaml:1:18", "KVN104", "image reference", "registry"),
@@ -171,7 +421,9 @@ fn every_problem_is_reported_from_top_to_bottom() {
     assert_eq!(error.place(), Some("p.yaml:1:19"));
     let lines: Vec<&str> = error.message().lines().collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines[1].starts_with("p.yaml:2:23: `multus.memoryLimit`") && lines[2].starts_with("p.yaml:3:12: "));
+    assert!(
+        lines[1].starts_with("p.yaml:2:23: `multus.memoryLimit`") && lines[2].starts_with("p.yaml:3:12: ")
+    );
     assert_eq!(error.hints().len(), 3);
 }
 
@@ -183,7 +435,10 @@ fn hostile_files() {
     });
     let deep = format!("a: {}", "[".repeat(5_000));
     let stairs: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
-    for text in [bomb, deep, stairs, format!("a: '{}'", "x".repeat(2 << 20)), "\0".into(), "a: &a\n".repeat(3)] {
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a,".repeat(1_000));
+    for text in
+        [bomb, deep, long, stairs, format!("a: '{}'", "x".repeat(2 << 20)), "\0".into(), "a: &a\n".repeat(3)]
+    {
         let error = load_text(&text, "p.yaml", &[]).expect_err("refused");
         assert!(matches!(error.code().id, "KVN102" | "KVN103"), "{error}");
     }

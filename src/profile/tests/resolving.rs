@@ -107,7 +107,9 @@ fn set_that_cannot_be() {
 
 #[test]
 fn a_secret_never_reaches_a_message() {
-    for argument in ["vm.cloudInit=s3cret", "vm.cloudInit.userData[0]=s3cret", "vm.cloudInit.userData=s3cret\u{7}"] {
+    for argument in
+        ["vm.cloudInit=s3cret", "vm.cloudInit.userData[0]=s3cret", "vm.cloudInit.userData=s3cret\u{7}"]
+    {
         let error = with("name: a\n", &[argument]).expect_err(argument);
         assert!(!format!("{error:?} {error}").contains("s3cret"), "{error}");
     }
@@ -115,7 +117,8 @@ fn a_secret_never_reaches_a_message() {
 
 #[test]
 fn images_and_addresses_follow_the_version_unless_written() {
-    let profile = with("name: a\n", &["kubevirt.version=v1.8.4", "flannel.version=v0.27.4"]).expect("valid").profile;
+    let profile =
+        with("name: a\n", &["kubevirt.version=v1.8.4", "flannel.version=v0.27.4"]).expect("valid").profile;
     assert!(profile.kubevirt.source.url.contains("/v1.8.4/"), "{}", profile.kubevirt.source.url);
     assert_eq!(profile.flannel.image, "ghcr.io/flannel-io/flannel:v0.27.4");
     let text = "flannel: {version: v0.27.4, image: 'mine/flannel:v0.28.10'}\n";
@@ -124,7 +127,9 @@ fn images_and_addresses_follow_the_version_unless_written() {
 
 #[test]
 fn emulation_needs_no_quotes() {
-    for (text, value) in [("on", Emulation::On), ("'off'", Emulation::Off), ("off", Emulation::Off), ("auto", Emulation::Auto)] {
+    for (text, value) in
+        [("on", Emulation::On), ("'off'", Emulation::Off), ("off", Emulation::Off), ("auto", Emulation::Auto)]
+    {
         let loaded = with(&format!("kubevirt: {{emulation: {text}}}\n"), &[]).expect("valid");
         assert_eq!(loaded.profile.kubevirt.emulation, value);
     }

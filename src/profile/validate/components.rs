@@ -90,7 +90,6 @@ fn multus(profile: &Profile, found: &mut Found) {
         order(&multus.conf_file, &flannel.conf_file, found);
     }
     if multus.master_cni == multus.conf_file {
-
         found.add(
             "multus.masterCni",
             "is Multus' own file: it would call itself without end",
@@ -196,7 +195,6 @@ fn timeouts(profile: &Profile, found: &mut Found) {
 fn source(section: &str, source: &Source, found: &mut Found) {
     let path = |field: &str| format!("{section}.source.{field}");
     match source.kind {
-        SourceKind::Embedded => {}
         SourceKind::Upstream if source.url.is_empty() => {
             found.add(path("from"), "is `upstream`, and `url` is missing", "add the `url` of the manifest");
         }
@@ -204,7 +202,7 @@ fn source(section: &str, source: &Source, found: &mut Found) {
         SourceKind::File if source.path.is_empty() => {
             found.add(path("from"), "is `file`, and `path` is missing", "add the `path` of the manifest");
         }
-        SourceKind::File => {}
+        SourceKind::Embedded | SourceKind::File => {}
     }
     found.format_unless_empty(path("sha256"), &source.sha256, &format::DIGEST);
 }

@@ -23,8 +23,8 @@ formats! {
     SUBDOMAIN = "a DNS-1123 name", "use at most 253 of a-z, 0-9, `-` and `.`, with a letter or digit around each `.`", is_subdomain;
     INTERFACE = "a name that the kernel accepts for a network interface", "use 1 to 15 letters, digits, `-`, `_` and `.`, not beginning with `-` or `.`", is_interface;
     NIC = "a name that KubeVirt accepts for a NIC", "use 1 to 63 letters, digits, `-` and `_`", is_nic;
-    RELEASE = "a version", "write it as `v1.2.3`", |text| Release::parse(text).is_some();
-    COMMIT_OR_RELEASE = "a version", "write it as `v1.2.3`, or as a commit of 40 hexadecimal digits", |text| Release::parse(text).is_some() || is_hex(text, 40);
+    RELEASE = "a version", "write it as `v1.2.3`", is_tag;
+    COMMIT_OR_RELEASE = "a version", "write it as `v1.2.3`, or as a commit of 40 hexadecimal digits", |text| is_tag(text) || is_hex(text, 40);
     KUBERNETES = "a Kubernetes version", "write it as `v1.34.4`, or leave it empty for kubeadm's own", |text| Release::parse(text).is_some();
     DIGEST = "a SHA-256 digest", "write 64 hexadecimal digits as `sha256sum FILE` prints them, or leave it empty", |text| is_hex(text, 64);
     URL = "an address to download from", "write it as `https://HOST/PATH`, without a password", is_url;
@@ -35,6 +35,11 @@ formats! {
     CNI_VERSION = "a version of the CNI specification", "write 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0", |text| matches!(text, "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0");
     TAINT = "the key of a taint", "write it as `node-role.kubernetes.io/control-plane`", is_qualified;
     PACKAGE = "the name of a package or service", "use letters, digits and `+-._@`, or `auto`", is_package;
+}
+
+/// The components' tags all begin with `v`, and addresses and images are made from them.
+fn is_tag(text: &str) -> bool {
+    text.starts_with('v') && Release::parse(text).is_some()
 }
 
 fn is_label(text: &str) -> bool {
@@ -82,7 +87,9 @@ fn is_image(text: &str) -> bool {
         _ => (None, name),
     };
     text.len() <= 512
-        && registry.is_none_or(|r| r.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && words(r, "-.:[]"))
+        && registry.is_none_or(|r| {
+            r.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && words(r, "-.:[]")
+        })
         && path.split('/').all(is_image_part)
         && tag.is_none_or(|tag| {
             (1..=128).contains(&tag.len()) && words(tag, "-_.") && !tag.starts_with(['-', '.'])

@@ -107,7 +107,9 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
     match &network.kind {
         NetworkKind::Ovs { bridge, vlan, mtu, cni_version, .. } => {
             found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
-            vlan.iter().for_each(|vlan| vlan_number(path, *vlan, found));
+            if let Some(vlan) = vlan {
+                vlan_number(path, *vlan, found);
+            }
             if mtu.is_some_and(|mtu| mtu < LEAST_MTU) {
                 found.add(
                     format!("{path}.mtu"),

@@ -87,29 +87,12 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
 
 /// Checks gateway and range, and returns the range when both ends are written.
 fn addresses(ipam: &Ipam, subnet: IpNet, path: &str, found: &mut Found) -> Option<(IpAddr, IpAddr)> {
-    let mut address = |field: &str, text: &Option<String>| {
-        let path = format!("{path}.{field}");
-        let address: Option<IpAddr> = text.as_ref()?.parse().ok();
-        let usable = |address: &IpAddr| {
-            subnet.contains(address)
-                && *address != subnet.network()
-                && (subnet.addr().is_ipv6() || *address != subnet.broadcast())
-        };
-        match address.filter(usable) {
-            Some(address) => return Some(address),
-            None if address.is_none() => {
-                found.add(path, "is not an IP address", "write one of the subnet's addresses")
-            }
-            None => found.add(
-                path,
-                format!("is not an address for hosts of {subnet}"),
-                "write one of the subnet's addresses",
-            ),
-        }
-        None
+    let mut check = |field: &str, text: Option<&String>| {
+        text.and_then(|text| address(text, subnet, &format!("{path}.{field}"), found))
     };
-    address("gateway", &ipam.gateway);
-    let (start, end) = (address("rangeStart", &ipam.range_start), address("rangeEnd", &ipam.range_end));
+    check("gateway", ipam.gateway.as_ref());
+    let start = check("rangeStart", ipam.range_start.as_ref());
+    let end = check("rangeEnd", ipam.range_end.as_ref());
     if let Some(directory) = &ipam.data_dir {
         found.format(format!("{path}.dataDir"), directory, &format::DIRECTORY);
     }
@@ -119,6 +102,21 @@ fn addresses(ipam: &Ipam, subnet: IpNet, path: &str, found: &mut Found) -> Optio
         return None;
     }
     range
+}
+
+/// An address that a host of the subnet can have.
+fn address(text: &str, subnet: IpNet, path: &str, found: &mut Found) -> Option<IpAddr> {
+    let hint = "write one of the subnet's addresses";
+    let Ok(address) = text.parse::<IpAddr>() else {
+        found.add(path, "is not an IP address", hint);
+        return None;
+    };
+    let is_broadcast = subnet.addr().is_ipv4() && address == subnet.broadcast();
+    if !subnet.contains(&address) || address == subnet.network() || is_broadcast {
+        found.add(path, format!("is not an address for hosts of {subnet}"), hint);
+        return None;
+    }
+    Some(address)
 }
 
 fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {

@@ -16,7 +16,10 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     found.format("vm.image", &vm.image, &format::IMAGE);
     found.format("vm.memory", &vm.memory, &format::QUANTITY);
     if !profile.kubevirt.enabled {
-        found.add("kubevirt.enabled", "is false, and the sample VM needs it", "set `vm.enabled` to false as well",
+        found.add(
+            "kubevirt.enabled",
+            "is false, and the sample VM needs it",
+            "set `vm.enabled` to false as well",
         );
     }
     let mut names = BTreeSet::new();

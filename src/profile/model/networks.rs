@@ -1,0 +1,199 @@
+//! Open vSwitch, its CNI plugin, and the network attachments.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+
+/// The data path of an Open vSwitch bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Datapath {
+    /// The kernel's: needs the module openvswitch.
+    #[default]
+    System,
+    /// In user space: works on every kernel, slower.
+    Netdev,
+    /// The kernel's when its module can be had, user space otherwise.
+    Auto,
+}
+
+/// Open vSwitch and its bridges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Ovs {
+    /// Whether kvnet looks after Open vSwitch.
+    pub enabled: bool,
+    /// The distribution's package; `auto` knows apt, dnf, yum, zypper, pacman and apk.
+    pub package: String,
+    /// The service that runs it; `auto` knows the distributions.
+    pub service: String,
+    /// The data path of bridges that do not choose their own.
+    pub datapath: Datapath,
+    /// The bridges.
+    pub bridges: Vec<Bridge>,
+}
+
+impl Default for Ovs {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            package: "auto".into(),
+            service: "auto".into(),
+            datapath: Datapath::Auto,
+            bridges: Vec::new(),
+        }
+    }
+}
+
+/// An Open vSwitch bridge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bridge {
+    /// Its name: at most 15 characters.
+    pub name: String,
+    /// Its data path; by default that of `ovs.datapath`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datapath: Option<Datapath>,
+    /// A network card of the node to connect to the bridge. One with an address or the default route is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// VLAN bridges on it (`ovs-vsctl add-br NAME PARENT VLAN`), a convenience of the host.
+    #[serde(default)]
+    pub vlans: Vec<VlanBridge>,
+}
+
+/// A bridge that stands for one VLAN of its parent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VlanBridge {
+    /// Its name: at most 15 characters.
+    pub name: String,
+    /// The VLAN: 1 to 4094.
+    pub vlan: u16,
+}
+
+/// The CNI plugin that connects pods to Open vSwitch bridges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct OvsCni {
+    /// Whether kvnet installs it.
+    pub enabled: bool,
+    /// The release, for example `v0.39.0`, or a commit. An image that no profile sets follows it. Before v0.7.0, and for
+    /// commits, networks may also name VLAN bridges.
+    pub version: String,
+    /// The manifest.
+    pub source: Source,
+    /// The image.
+    pub image: String,
+}
+
+impl Default for OvsCni {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            version: "v0.39.0".into(),
+            source: Source::default(),
+            image: "ghcr.io/k8snetworkplumbingwg/ovs-cni-plugin:v0.39.0".into(),
+        }
+    }
+}
+
+/// A network attachment: what a pod or VM names to get another NIC.
+// serde's `deny_unknown_fields` would refuse `kind` itself here, because the flattened part borrows its fields. Loading
+// checks against the schema, which refuses unknown fields for each kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Network {
+    /// The name of the `NetworkAttachmentDefinition`.
+    pub name: String,
+    /// Its namespace.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// What makes the NIC.
+    #[serde(flatten)]
+    pub kind: NetworkKind,
+}
+
+fn default_namespace() -> String {
+    "default".into()
+}
+
+/// What makes the NIC of a network attachment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase")]
+pub enum NetworkKind {
+    /// A port of an Open vSwitch bridge.
+    Ovs {
+        /// The bridge, by the name of a real bridge.
+        bridge: String,
+        /// The VLAN of the port: 1 to 4094; none means untagged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vlan: Option<u16>,
+        /// The MTU of the NIC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mtu: Option<u16>,
+        /// The address; none means layer 2 only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ipam: Option<Ipam>,
+        /// The CNI version of the configuration.
+        #[serde(default = "default_cni_version")]
+        cni_version: String,
+    },
+    /// A port of a Linux bridge that the plugin makes by itself.
+    Bridge {
+        /// The bridge: at most 15 characters.
+        bridge: String,
+        /// Whether the bridge gets the subnet's gateway address.
+        #[serde(default)]
+        is_gateway: bool,
+        /// The address; none means layer 2 only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ipam: Option<Ipam>,
+        /// The CNI version of the configuration.
+        #[serde(default = "default_cni_version")]
+        cni_version: String,
+    },
+    /// A second NIC on the pod network.
+    Flannel {
+        /// Fields for the bridge plugin that flannel calls.
+        #[serde(default)]
+        #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+        delegate: serde_json::Map<String, serde_json::Value>,
+        /// The CNI version of the configuration.
+        #[serde(default = "default_cni_version")]
+        cni_version: String,
+    },
+    /// Any CNI configuration, taken as it is.
+    Raw {
+        /// The configuration; must have `type` or `plugins`.
+        #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+        config: serde_json::Map<String, serde_json::Value>,
+    },
+}
+
+fn default_cni_version() -> String {
+    "0.3.1".into()
+}
+
+/// Addresses from the plugin host-local.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ipam {
+    /// The subnet, in CIDR notation.
+    pub subnet: String,
+    /// The first address to give out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_start: Option<String>,
+    /// The last address to give out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_end: Option<String>,
+    /// The gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// Where the plugin keeps its leases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<String>,
+}
