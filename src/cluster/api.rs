@@ -118,8 +118,8 @@ impl Cluster {
     }
 
     async fn patch(&self, key: &ObjectKey, content_type: &'static str, patch: &Value) -> Result<Value> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
-        self.write(&Call::send(Method::PATCH, path, content_type, patch), key).await
+        let target = format!("{}?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
+        self.write(&Call::send(Method::PATCH, target, content_type, patch), key).await
     }
 
     /// Puts a whole object in the place of the live one, or creates it when there is none.
@@ -238,7 +238,7 @@ fn take_items(list: &mut Value, api_version: &str, kind: &str) -> Vec<Value> {
 /// Further parameters of a query, each with its `&`.
 pub(super) fn query(parameters: &[(&str, Option<&str>)]) -> String {
     let present = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-    present.map(|(name, value)| format!("&{name}={}", encode(value))).collect()
+    present.map(|(name, value)| ["&", name, "=", &encode(value)].concat()).collect()
 }
 
 /// Percent-encodes everything that is not unreserved.
@@ -247,7 +247,10 @@ pub(super) fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.push('%');
+            encoded.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
         }
         encoded
     })

@@ -104,11 +104,9 @@ fn is_true(object: &Value, kind: &str) -> (bool, String) {
 
 fn field(object: &Value, pointer: &str, wanted: &str) -> (bool, String) {
     let name = pointer.rsplit('/').next().unwrap_or(pointer);
-    match object.pointer(pointer) {
-        Some(Value::String(value)) => (value == wanted, format!("{name} is {value}")),
-        Some(value) => (value.to_string() == wanted, format!("{name} is {value}")),
-        None => (false, format!("{name} is not set yet")),
-    }
+    let Some(value) = object.pointer(pointer) else { return (false, format!("{name} is not set yet")) };
+    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    (value == wanted, format!("{name} is {value}"))
 }
 
 fn nodes_ready(nodes: &[Value]) -> (bool, String) {

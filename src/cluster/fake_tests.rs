@@ -181,7 +181,7 @@ async fn a_watch_survives_errors_ends_and_expired_versions() {
     ]);
     let told = Mutex::new(Vec::new());
     let progress = |now: String| told.lock().unwrap().push(now);
-    cluster.wait(&Condition::NodesReady, Duration::from_secs(60), &progress).await.unwrap();
+    cluster.wait(&Condition::NodesReady, Duration::from_mins(1), &progress).await.unwrap();
     assert!(script.seen().len() >= 8);
     assert!(script.seen()[1].contains("watch=true") && script.seen()[1].contains("resourceVersion=5"));
     let told = told.into_inner().unwrap();
@@ -201,7 +201,7 @@ async fn a_deadline_says_what_is_missing() {
 #[tokio::test]
 async fn a_denied_watch_ends_the_wait() {
     let (cluster, _) = Script::cluster(&[status(403, "Forbidden", "cannot list nodes", &json!([]))]);
-    let error = cluster.wait(&Condition::NodesReady, Duration::from_secs(60), &|_| {}).await.unwrap_err();
+    let error = cluster.wait(&Condition::NodesReady, Duration::from_mins(1), &|_| {}).await.unwrap_err();
     assert_eq!(error.code().id, "KVN302");
 }
 

@@ -162,3 +162,28 @@ async fn waits_see_changes_and_deadlines() -> Result<()> {
     let crd = Condition::Established { crd: "network-attachment-definitions.k8s.cni.cncf.io".into() };
     cluster.wait(&crd, Duration::from_secs(20), &|now| println!("{now}")).await
 }
+
+#[tokio::test]
+#[ignore = "needs a cluster with a node"]
+async fn commands_run_in_containers() -> Result<()> {
+    let cluster = cluster().await;
+    let all = |_: String| {};
+    let pods = cluster
+        .wait_pods("kube-system", "k8s-app=kube-proxy", 1, &is_ready, Duration::from_secs(30), &all)
+        .await?;
+    let name = pods[0]["metadata"]["name"].as_str().unwrap();
+    let time = Duration::from_secs(10);
+    let run = |argv: &'static [&'static str]| cluster.exec("kube-system", name, None, argv, time);
+    println!("{:?}", run(&["kube-proxy", "--version"]).await?);
+    println!("{:?}", run(&["kube-proxy", "--no-such-flag"]).await.map(|output| output.status));
+    println!("{}", run(&["no-such-command"]).await.unwrap_err());
+    println!("{}", cluster.exec("kube-system", "no-such-pod", None, &["true"], time).await.unwrap_err());
+    println!("{}", cluster.logs("kube-system", name, None, 2).await?);
+    println!("{}", cluster.logs("kube-system", name, Some("no"), 2).await.unwrap_err());
+    println!("{:?}", cluster.holds(&Condition::NodesReady).await?);
+    for deployment in ["coredns", "nope"] {
+        let object = ObjectKey::new("apps/v1", "Deployment", Some("kube-system"), deployment);
+        println!("{:?}", cluster.holds(&Condition::RolledOut { object }).await?);
+    }
+    Ok(())
+}

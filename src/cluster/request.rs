@@ -189,8 +189,8 @@ impl Failure {
 /// The pause after `attempt` failures, between half and the whole of its step, so that clients do not come back together.
 pub(super) fn back_off(attempt: u32) -> Duration {
     let step = FIRST_PAUSE.saturating_mul(1 << attempt.min(6).saturating_sub(1));
-    let random = std::hash::RandomState::new().build_hasher().finish() % 512;
-    step.mul_f64(0.5 + random as f64 / 1024.0)
+    let random = u32::from(std::hash::RandomState::new().build_hasher().finish().to_le_bytes()[0]);
+    step / 2 + step * random / 512
 }
 
 /// The header's seconds; its other form, a date, is not used by API servers.

@@ -34,7 +34,7 @@ impl Cluster {
     }
 
     async fn until(&self, condition: &Condition, scope: Scope, told: &mut Told<'_>) -> Result<()> {
-        let mut objects = Followed::of(self, scope);
+        let mut objects = self.follow(scope);
         let mut pods: Option<Followed> = None;
         let (mut live, mut live_pods) = (Vec::new(), Vec::new());
         loop {
@@ -57,7 +57,7 @@ impl Cluster {
                 return Ok(());
             }
             if pods.is_none() {
-                pods = pod_scope(condition, &live).map(|scope| Followed::of(self, scope));
+                pods = pod_scope(condition, &live).map(|scope| self.follow(scope));
             }
             told.miss(self.explained(condition, now, &live, &live_pods).await);
         }
@@ -125,15 +125,13 @@ impl Cluster {
     ) -> Result<Vec<Value>> {
         let mut told = Told::new(progress);
         let enough = |pods: &[Value]| pods.iter().filter(|pod| predicate(pod)).count() >= count;
-        let mut followed = Followed::of(self, Scope::pods(namespace, label_selector));
+        let mut followed = self.follow(Scope::pods(namespace, label_selector));
         let settled = settle(&mut followed, &enough, &mut told, Some(count));
-        match tokio::time::timeout(timeout, settled).await {
-            Ok(pods) => Ok(pods?.into_iter().filter(|pod| predicate(pod)).collect()),
-            Err(_) => {
-                let what = format!("{count} pods with {label_selector} in {namespace} to be ready");
-                Err(late(&what, timeout, &told.summary(), None))
-            }
+        if let Ok(pods) = tokio::time::timeout(timeout, settled).await {
+            return Ok(pods?.into_iter().filter(|pod| predicate(pod)).collect());
         }
+        let what = format!("{count} pods with {label_selector} in {namespace} to be ready");
+        Err(late(&what, timeout, &told.summary(), None))
     }
 
     /// Waits until no pod matches the selector.
@@ -142,15 +140,13 @@ impl Cluster {
     /// As [`Cluster::wait`].
     pub async fn wait_gone(&self, namespace: &str, label_selector: &str, timeout: Duration) -> Result<()> {
         let mut told = Told::new(&|_| {});
-        let mut followed = Followed::of(self, Scope::pods(namespace, label_selector));
+        let mut followed = self.follow(Scope::pods(namespace, label_selector));
         let settled = settle(&mut followed, &|pods: &[Value]| pods.is_empty(), &mut told, None);
-        match tokio::time::timeout(timeout, settled).await {
-            Ok(result) => result.map(|_| ()),
-            Err(_) => {
-                let what = format!("the pods with {label_selector} in {namespace} to be gone");
-                Err(late(&what, timeout, &told.summary(), None))
-            }
+        if let Ok(result) = tokio::time::timeout(timeout, settled).await {
+            return result.map(|_| ());
         }
+        let what = format!("the pods with {label_selector} in {namespace} to be gone");
+        Err(late(&what, timeout, &told.summary(), None))
     }
 }
 
@@ -187,12 +183,6 @@ impl<'a> Told<'a> {
             (self.progress)(now.clone());
             self.last = now;
         }
-    }
-}
-
-impl Followed {
-    fn of(cluster: &Cluster, scope: Scope) -> Self {
-        cluster.follow(scope)
     }
 }
 

@@ -134,7 +134,9 @@ impl Walk {
 
     fn member(&mut self, label: &str, desired: Option<&Value>, live: Option<&Value>, owners: &Owners) {
         let length = self.path.len();
-        self.path.push_str(&format!("[{label}]"));
+        for part in ["[", label, "]"] {
+            self.path.push_str(part);
+        }
         self.compare(desired, live, owners);
         self.path.truncate(length);
     }
