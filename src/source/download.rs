@@ -108,8 +108,11 @@ async fn fetch_once(client: &Client, url: &Url) -> Result<Vec<u8>, Failure> {
     let is_html = content_type(&response).contains("text/html");
     let bytes = body(url, response).await?;
     if is_html || looks_like_html(&bytes) {
-        let error = Error::new(&code::SOURCE_REFUSED, "the answer is a web page, not a manifest").at(shown(url));
-        return Err(Failure::lasting(error.hint("use the address of the file itself, and check what a proxy answers")));
+        let error =
+            Error::new(&code::SOURCE_REFUSED, "the answer is a web page, not a manifest").at(shown(url));
+        return Err(Failure::lasting(
+            error.hint("use the address of the file itself, and check what a proxy answers"),
+        ));
     }
     Ok(bytes)
 }
@@ -132,8 +135,7 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
 }
 
 fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+    status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
 
 /// Only the form in seconds: the servers in question use it.
@@ -189,16 +191,19 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    let scheme = attempt.url().scheme();
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
+    match redirect_problem(attempt.previous(), attempt.url()) {
+        Some(problem) => attempt.error(problem),
+        None => attempt.follow(),
     }
-    if !matches!(scheme, "http" | "https") || (from_https && scheme == "http") {
-        let target = shown(attempt.url());
-        return attempt.error(format!("a redirect to {target} is not safe"));
+}
+
+fn redirect_problem(previous: &[Url], next: &Url) -> Option<String> {
+    if previous.len() > MAX_REDIRECTS {
+        return Some(format!("more than {MAX_REDIRECTS} redirects"));
     }
-    attempt.follow()
+    let from_https = previous.last().is_some_and(|url| url.scheme() == "https");
+    let safe = next.scheme() == "https" || (next.scheme() == "http" && !from_https);
+    (!safe).then(|| format!("a redirect to {} is not safe", shown(next)))
 }
 
 fn is_loopback(url: &Url) -> bool {

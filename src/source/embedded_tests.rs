@@ -202,8 +202,8 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "configuration": {"developerConfiguration": {"useEmulation": true}}})
     );
     profile.kubevirt.infra_replicas = 0;
-    let found = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false })
-        .unwrap();
+    let found =
+        render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false }).unwrap();
     assert_eq!(found[0]["spec"], json!({"imagePullPolicy": "IfNotPresent"}));
 
     profile.kubevirt.version = "v0.8.0".into();
@@ -215,8 +215,8 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "metadata": {"name": "kubevirt-config", "namespace": "kube-system"},
             "data": {"debug.useEmulation": "true"}})]
     );
-    let none = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false })
-        .unwrap();
+    let none =
+        render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false }).unwrap();
     assert_eq!(none, Vec::<Value>::new());
 }
 
