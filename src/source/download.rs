@@ -68,10 +68,11 @@ pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff) -> Resul
             Ok(bytes) => return Ok(bytes),
             Err(failure) => failure,
         };
-        let Some(wait) = failure.retry.filter(|_| attempt + 1 < backoff.attempts) else {
-            return Err(failure.error);
+        let pause = match failure.retry {
+            Retry::Later if attempt + 1 < backoff.attempts => backoff.pause(attempt),
+            Retry::After(pause) if attempt + 1 < backoff.attempts => pause,
+            _ => return Err(failure.error),
         };
-        let pause = wait.unwrap_or_else(|| backoff.pause(attempt));
         tracing::info!(error = %failure.error, pause = ?pause, "the download is tried again");
         tokio::time::sleep(pause).await;
         attempt += 1;
@@ -92,13 +93,21 @@ pub(super) fn shown(url: &Url) -> String {
 
 struct Failure {
     error: Error,
-    /// None when a retry cannot help; otherwise the pause that the server asks for, if it does.
-    retry: Option<Option<Duration>>,
+    retry: Retry,
+}
+
+/// Whether another attempt can help.
+#[derive(Clone, Copy)]
+enum Retry {
+    Never,
+    Later,
+    /// After the pause that the server asks for.
+    After(Duration),
 }
 
 impl Failure {
     fn lasting(error: Error) -> Self {
-        Self { error, retry: None }
+        Self { error, retry: Retry::Never }
     }
 }
 
@@ -125,7 +134,7 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
     let message = format!("the server answers {status}");
     if is_transient(status) {
         let error = Error::new(&code::SOURCE_DOWNLOAD, message).at(shown(url));
-        return Err(Failure { error, retry: Some(retry_after(response)) });
+        return Err(Failure { error, retry: retry_after(response).map_or(Retry::Later, Retry::After) });
     }
     let mut error = Error::new(&code::SOURCE_REFUSED, message).at(shown(url));
     if let Some(target) = status.is_redirection().then(|| response.headers().get(LOCATION)).flatten() {
@@ -176,7 +185,7 @@ fn transport(url: &Url, error: reqwest::Error) -> Failure {
     let code = if error.is_redirect() { &code::SOURCE_REFUSED } else { &code::SOURCE_DOWNLOAD };
     let message = if error.is_timeout() { "the download took too long" } else { "the download failed" };
     let error = Error::new(code, message).at(shown(url)).because(cause);
-    Failure { error, retry: (!lasting).then_some(None) }
+    Failure { error, retry: if lasting { Retry::Never } else { Retry::Later } }
 }
 
 /// The last reason in the chain is the one that people can act on.

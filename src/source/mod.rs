@@ -34,9 +34,9 @@ pub enum Component {
     Multus,
     /// The plugin for Open vSwitch.
     OvsCni,
-    /// The operator of KubeVirt, or everything of it before v0.12.0.
+    /// The operator of `KubeVirt`, or everything of it before v0.12.0.
     KubeVirt,
-    /// The settings of KubeVirt: its custom resource, or a `ConfigMap` before v0.12.0, or nothing.
+    /// The settings of `KubeVirt`: its custom resource, or a `ConfigMap` before v0.12.0, or nothing.
     KubeVirtCr,
     /// The sample virtual machine and its Secret.
     Vm,
@@ -161,3 +161,7 @@ impl Component {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "upstream_tests.rs"]
+mod upstream_tests;
