@@ -68,10 +68,11 @@ pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff) -> Resul
             Ok(bytes) => return Ok(bytes),
             Err(failure) => failure,
         };
-        let Some(wait) = failure.retry.filter(|_| attempt + 1 < backoff.attempts) else {
-            return Err(failure.error);
+        let pause = match failure.retry {
+            Retry::Later if attempt + 1 < backoff.attempts => backoff.pause(attempt),
+            Retry::After(pause) if attempt + 1 < backoff.attempts => pause,
+            _ => return Err(failure.error),
         };
-        let pause = wait.unwrap_or_else(|| backoff.pause(attempt));
         tracing::info!(error = %failure.error, pause = ?pause, "the download is tried again");
         tokio::time::sleep(pause).await;
         attempt += 1;
@@ -92,13 +93,21 @@ pub(super) fn shown(url: &Url) -> String {
 
 struct Failure {
     error: Error,
-    /// None when a retry cannot help; otherwise the pause that the server asks for, if it does.
-    retry: Option<Option<Duration>>,
+    retry: Retry,
+}
+
+/// Whether another attempt can help.
+#[derive(Clone, Copy)]
+enum Retry {
+    Never,
+    Later,
+    /// After the pause that the server asks for.
+    After(Duration),
 }
 
 impl Failure {
     fn lasting(error: Error) -> Self {
-        Self { error, retry: None }
+        Self { error, retry: Retry::Never }
     }
 }
 
@@ -108,8 +117,11 @@ async fn fetch_once(client: &Client, url: &Url) -> Result<Vec<u8>, Failure> {
     let is_html = content_type(&response).contains("text/html");
     let bytes = body(url, response).await?;
     if is_html || looks_like_html(&bytes) {
-        let error = Error::new(&code::SOURCE_REFUSED, "the answer is a web page, not a manifest").at(shown(url));
-        return Err(Failure::lasting(error.hint("use the address of the file itself, and check what a proxy answers")));
+        let error =
+            Error::new(&code::SOURCE_REFUSED, "the answer is a web page, not a manifest").at(shown(url));
+        return Err(Failure::lasting(
+            error.hint("use the address of the file itself, and check what a proxy answers"),
+        ));
     }
     Ok(bytes)
 }
@@ -122,7 +134,7 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
     let message = format!("the server answers {status}");
     if is_transient(status) {
         let error = Error::new(&code::SOURCE_DOWNLOAD, message).at(shown(url));
-        return Err(Failure { error, retry: Some(retry_after(response)) });
+        return Err(Failure { error, retry: retry_after(response).map_or(Retry::Later, Retry::After) });
     }
     let mut error = Error::new(&code::SOURCE_REFUSED, message).at(shown(url));
     if let Some(target) = status.is_redirection().then(|| response.headers().get(LOCATION)).flatten() {
@@ -132,8 +144,7 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
 }
 
 fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+    status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
 
 /// Only the form in seconds: the servers in question use it.
@@ -174,7 +185,7 @@ fn transport(url: &Url, error: reqwest::Error) -> Failure {
     let code = if error.is_redirect() { &code::SOURCE_REFUSED } else { &code::SOURCE_DOWNLOAD };
     let message = if error.is_timeout() { "the download took too long" } else { "the download failed" };
     let error = Error::new(code, message).at(shown(url)).because(cause);
-    Failure { error, retry: (!lasting).then_some(None) }
+    Failure { error, retry: if lasting { Retry::Never } else { Retry::Later } }
 }
 
 /// The last reason in the chain is the one that people can act on.
@@ -189,16 +200,19 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    let scheme = attempt.url().scheme();
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
+    match redirect_problem(attempt.previous(), attempt.url()) {
+        Some(problem) => attempt.error(problem),
+        None => attempt.follow(),
     }
-    if !matches!(scheme, "http" | "https") || (from_https && scheme == "http") {
-        let target = shown(attempt.url());
-        return attempt.error(format!("a redirect to {target} is not safe"));
+}
+
+fn redirect_problem(previous: &[Url], next: &Url) -> Option<String> {
+    if previous.len() > MAX_REDIRECTS {
+        return Some(format!("more than {MAX_REDIRECTS} redirects"));
     }
-    attempt.follow()
+    let from_https = previous.last().is_some_and(|url| url.scheme() == "https");
+    let safe = next.scheme() == "https" || (next.scheme() == "http" && !from_https);
+    (!safe).then(|| format!("a redirect to {} is not safe", shown(next)))
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -120,6 +120,51 @@ fn hostile_values_stay_values() {
     assert_eq!(config["multusMasterCNI"], HOSTILE);
 }
 
+/// What the type of the API does not know is lost on the way through it.
+fn through<T: serde::de::DeserializeOwned + Serialize>(object: &Value) -> Value {
+    json!(serde_json::from_value::<T>(object.clone()).unwrap())
+}
+
+#[test]
+fn every_field_is_one_that_the_api_has() {
+    use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, rbac::v1 as rbac};
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as extensions;
+
+    for flavour in [MultusFlavour::Thick, MultusFlavour::Thin] {
+        let mut profile = two_nics();
+        profile.multus.flavour = flavour;
+        for object in EVERY.iter().flat_map(|component| objects(*component, &profile)) {
+            let back = match object["kind"].as_str().unwrap() {
+                "Namespace" => through::<core::Namespace>(&object),
+                "ClusterRole" => through::<rbac::ClusterRole>(&object),
+                "ClusterRoleBinding" => through::<rbac::ClusterRoleBinding>(&object),
+                "ServiceAccount" => through::<core::ServiceAccount>(&object),
+                "ConfigMap" => through::<core::ConfigMap>(&object),
+                "Secret" => through::<core::Secret>(&object),
+                "DaemonSet" => through::<apps::DaemonSet>(&object),
+                "CustomResourceDefinition" => through::<extensions::CustomResourceDefinition>(&object),
+                "KubeVirt" | "VirtualMachineInstance" => continue,
+                other => panic!("{other}"),
+            };
+            assert_eq!(back, object);
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_comes_out_as_it_went_in(text in "\\PC*|[\\x00-\\x20{}%#:\"'\\\\\u{85}\u{2028}-]{0,40}") {
+        let mut profile = Profile::default();
+        profile.kubevirt.namespace.clone_from(&text);
+        profile.ovs_cni.image.clone_from(&text);
+        let found = objects(Component::KubeVirtCr, &profile);
+        proptest::prop_assert_eq!(found[0]["metadata"]["namespace"].as_str(), Some(text.as_str()));
+        let found = objects(Component::OvsCni, &profile);
+        let image = &find(&found, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["image"];
+        proptest::prop_assert_eq!(image.as_str(), Some(text.as_str()));
+    }
+}
+
 #[test]
 fn objects_come_in_the_order_to_apply_them() {
     let order = |component| kinds(&objects(component, &two_nics())).join(" ").replace('"', "");
@@ -202,8 +247,8 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "configuration": {"developerConfiguration": {"useEmulation": true}}})
     );
     profile.kubevirt.infra_replicas = 0;
-    let found = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false })
-        .unwrap();
+    let found =
+        render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false }).unwrap();
     assert_eq!(found[0]["spec"], json!({"imagePullPolicy": "IfNotPresent"}));
 
     profile.kubevirt.version = "v0.8.0".into();
@@ -215,8 +260,8 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "metadata": {"name": "kubevirt-config", "namespace": "kube-system"},
             "data": {"debug.useEmulation": "true"}})]
     );
-    let none = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false })
-        .unwrap();
+    let none =
+        render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false }).unwrap();
     assert_eq!(none, Vec::<Value>::new());
 }
 

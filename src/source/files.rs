@@ -1,5 +1,8 @@
 //! The cache of downloads and the lock file: files of the machine that runs kvnet, not of the node.
-#![allow(clippy::disallowed_methods, reason = "the operator's own files do not go through the node's host boundary")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the operator's own files do not go through the node's host boundary"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -20,9 +20,9 @@ use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::profile::{Profile, Source, SourceKind};
 use download::Backoff;
-use remote::Remote;
 pub use images::rewrite as rewrite_image;
 pub use networks::{cni_config, network_attachment};
+use remote::Remote;
 pub use yaml::parse_manifests;
 
 /// Something that kvnet installs from a manifest.
@@ -34,9 +34,9 @@ pub enum Component {
     Multus,
     /// The plugin for Open vSwitch.
     OvsCni,
-    /// The operator of KubeVirt, or everything of it before v0.12.0.
+    /// The operator of `KubeVirt`, or everything of it before v0.12.0.
     KubeVirt,
-    /// The settings of KubeVirt: its custom resource, or a `ConfigMap` before v0.12.0, or nothing.
+    /// The settings of `KubeVirt`: its custom resource, or a `ConfigMap` before v0.12.0, or nothing.
     KubeVirtCr,
     /// The sample virtual machine and its Secret.
     Vm,
@@ -108,7 +108,10 @@ impl Sources {
                 sha256: None,
             },
         };
-        manifest.objects.iter_mut().for_each(|object| images::rewrite_object(object, &profile.images.rewrite));
+        manifest
+            .objects
+            .iter_mut()
+            .for_each(|object| images::rewrite_object(object, &profile.images.rewrite));
         Ok(manifest)
     }
 
@@ -137,7 +140,8 @@ fn file(source: &Source) -> Result<Manifest> {
 /// The objects of somebody else's manifest, which must have some.
 fn objects_in(bytes: &[u8], place: &str) -> Result<Vec<Value>> {
     let wrong = |message: &str| Error::new(&code::SOURCE_YAML, message).at(place);
-    let text = std::str::from_utf8(bytes).map_err(|error| wrong("the manifest is not text").because(error))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| wrong("the manifest is not text").because(error))?;
     let objects = parse_manifests(text, place)?;
     if objects.is_empty() {
         return Err(wrong("the manifest has no objects"));
@@ -157,3 +161,7 @@ impl Component {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "upstream_tests.rs"]
+mod upstream_tests;

@@ -1,0 +1,167 @@
+#![allow(clippy::disallowed_methods, reason = "tests look at the cache")]
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use serde_json::json;
+use wiremock::matchers::path;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+use crate::facts::Facts;
+use crate::profile::SourceKind;
+use crate::source::{RenderFacts, Sources};
+
+const ADDRESS: &str = "https://raw.example/flannel/v1/kube-flannel.yml";
+const MANIFEST: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{image: x/y}]}\n";
+
+/// A mirror, and sources that know it, with files that go away at the end.
+struct Bench {
+    server: MockServer,
+    dir: Utf8PathBuf,
+    _scratch: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = Utf8PathBuf::from_path_buf(scratch.path().to_owned()).unwrap();
+        Self { server: MockServer::start().await, dir, _scratch: scratch }
+    }
+
+    /// A new run of the program: nothing is remembered but files.
+    fn remote(&self) -> Remote {
+        let options = SourceOptions {
+            mirror: Some(format!("{}/mirror/", self.server.uri())),
+            cache_dir: self.dir.join("cache"),
+            lock_file: Some(self.dir.join("lock.json")),
+            timeout: Duration::from_secs(5),
+        };
+        Remote::new(options, Backoff { attempts: 2, first: Duration::from_millis(1) })
+    }
+
+    async fn serve(&self, body: &str, times: u64) {
+        Mock::given(path("/mirror/raw.example/flannel/v1/kube-flannel.yml"))
+            .respond_with(ResponseTemplate::new(200).set_body_string(body))
+            .up_to_n_times(times)
+            .expect(times)
+            .mount(&self.server)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_pinned_download_comes_from_the_mirror_once_and_then_from_the_cache() {
+    let bench = Bench::new().await;
+    bench.serve(MANIFEST, 1).await;
+    let pin = digest(MANIFEST.as_bytes());
+    let first = bench.remote().load(ADDRESS, &pin.to_uppercase()).await.unwrap();
+    assert_eq!((first.bytes.as_slice(), &first.sha256), (MANIFEST.as_bytes(), &pin));
+    let second = bench.remote().load(ADDRESS, &pin).await.unwrap();
+    assert_eq!(second.bytes, first.bytes);
+    assert_eq!(second.origin, format!("{ADDRESS} (cached)"));
+}
+
+#[tokio::test]
+async fn a_damaged_cache_entry_is_downloaded_again() {
+    let bench = Bench::new().await;
+    bench.serve(MANIFEST, 2).await;
+    let pin = digest(MANIFEST.as_bytes());
+    bench.remote().load(ADDRESS, &pin).await.unwrap();
+    let entry = bench.dir.join("cache/sha256").join(&pin);
+    std::fs::write(&entry, "kind: Evil").unwrap();
+    assert_eq!(bench.remote().load(ADDRESS, &pin).await.unwrap().bytes, MANIFEST.as_bytes());
+    assert_eq!(std::fs::read(entry).unwrap(), MANIFEST.as_bytes());
+}
+
+#[tokio::test]
+async fn another_digest_is_refused_and_not_kept() {
+    let bench = Bench::new().await;
+    bench.serve("not: even: yaml", 1).await;
+    let (wanted, found) = (digest(b"wanted"), digest(b"not: even: yaml"));
+    let error = bench.remote().load(ADDRESS, &wanted).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code().id, "KVN400");
+    let text = error.to_string();
+    assert!(
+        text.contains(&wanted) && text.contains(&found) && text.contains("/mirror/raw.example/"),
+        "{text}"
+    );
+    assert!(!bench.dir.join("cache").exists());
+}
+
+#[tokio::test]
+async fn without_a_pin_the_first_download_is_the_pin() {
+    let bench = Bench::new().await;
+    bench.serve(MANIFEST, 1).await;
+    bench.remote().load(ADDRESS, "").await.unwrap();
+    let lock: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.dir.join("lock.json")).unwrap()).unwrap();
+    assert_eq!(lock, json!({ADDRESS: digest(MANIFEST.as_bytes())}));
+
+    assert_eq!(bench.remote().load(ADDRESS, "").await.unwrap().bytes, MANIFEST.as_bytes(), "from the cache");
+    std::fs::remove_dir_all(bench.dir.join("cache")).unwrap();
+    bench.serve("kind: Other", 1).await;
+    let error = bench.remote().load(ADDRESS, "").await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code().id, "KVN400");
+    assert!(error.message().contains("lock.json"), "{error}");
+}
+
+#[tokio::test]
+async fn impossible_addresses_and_pins_are_the_users_to_mend() {
+    let bench = Bench::new().await;
+    for (address, pin) in [
+        ("ftp://a/b", ""),
+        ("/etc/passwd", ""),
+        ("file:///etc/passwd", ""),
+        (ADDRESS, "abc"),
+        (ADDRESS, "../../x"),
+    ] {
+        let error = bench.remote().load(address, pin).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.code().id, "KVN104", "{address} {pin}");
+    }
+}
+
+#[tokio::test]
+async fn sources_load_downloads_and_files_and_rewrite_their_images() {
+    let bench = Bench::new().await;
+    bench.serve(MANIFEST, 1).await;
+    let sources = Sources { remote: bench.remote() };
+    let mut profile = Profile::default();
+    profile.images.rewrite.insert("docker.io".into(), "mirror:5000".into());
+    profile.flannel.source.kind = SourceKind::Upstream;
+    profile.flannel.source.url = ADDRESS.into();
+    let (facts, extra) = (Facts::default(), RenderFacts::default());
+    let found = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap();
+    assert_eq!(found.objects[0]["spec"]["containers"][0]["image"], "mirror:5000/x/y");
+    assert_eq!(found.sha256, Some(digest(MANIFEST.as_bytes())));
+
+    let file = bench.dir.join("flannel.yaml");
+    std::fs::write(&file, MANIFEST).unwrap();
+    profile.flannel.source.kind = SourceKind::File;
+    profile.flannel.source.path = file.to_string();
+    assert_eq!(
+        sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap().objects,
+        found.objects
+    );
+    profile.flannel.source.sha256 = digest(b"other");
+    let error = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap_err();
+    assert_eq!((error.code().id, error.place()), ("KVN400", Some(file.as_str())));
+    profile.flannel.source.path = "/absent".into();
+    let error = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap_err();
+    assert_eq!((error.code().id, error.place()), ("KVN104", Some("/absent")));
+}
+
+#[test]
+fn a_release_without_an_address_has_the_one_of_its_project() {
+    let mut profile = Profile::default();
+    let address = |component, profile: &Profile| release_address(component, profile);
+    assert_eq!(
+        address(Component::Flannel, &profile),
+        "https://raw.githubusercontent.com/flannel-io/flannel/v0.28.10/Documentation/kube-flannel.yml"
+    );
+    assert!(address(Component::Multus, &profile).ends_with("/v4.3.0/deployments/multus-daemonset-thick.yml"));
+    profile.multus.flavour = MultusFlavour::Thin;
+    assert!(address(Component::Multus, &profile).ends_with("/multus-daemonset.yml"));
+    assert!(address(Component::OvsCni, &profile).ends_with("/ovs-cni/v0.39.0/examples/ovs-cni.yml"));
+    assert_eq!(address(Component::KubeVirt, &profile), profile.kubevirt.source.url);
+}

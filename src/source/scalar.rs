@@ -1,5 +1,7 @@
 //! What a YAML scalar means to kubectl: the YAML 1.1 rules of go-yaml v2, then the number rules of its JSON decoder.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Number, Value};
 
 /// Why a scalar cannot become JSON.
@@ -22,7 +24,7 @@ pub(super) fn plain(text: &str) -> Result<Value, Refusal> {
 pub(super) fn tagged(name: &str, text: &str) -> Result<Value, Refusal> {
     let value = match name {
         "bool" | "int" | "float" | "null" => plain(text)?,
-        "binary" => return Err("the tag `!!binary` is not supported".into()),
+        "binary" => return binary(text),
         _ => return Ok(text.into()),
     };
     let fits = match name {
@@ -32,6 +34,12 @@ pub(super) fn tagged(name: &str, text: &str) -> Result<Value, Refusal> {
         _ => value.is_number(),
     };
     if fits { Ok(value) } else { Err(format!("`{text}` is not a `!!{name}`")) }
+}
+
+fn binary(text: &str) -> Result<Value, Refusal> {
+    let bytes = STANDARD.decode(text.replace(['\n', '\r'], "")).map_err(|_| "not base64")?;
+    let text = String::from_utf8(bytes).map_err(|_| "the bytes of a `!!binary` are not text")?;
+    Ok(text.into())
 }
 
 /// The name that a mapping key has in JSON.
@@ -136,15 +144,15 @@ fn is_float(text: &str) -> bool {
     mantissa_fits && exponent.is_none_or(|part| some_digits(part.strip_prefix(['+', '-']).unwrap_or(part)))
 }
 
-/// A float as JSON keeps it: whole numbers become integers again, because Go writes them without a fraction.
+/// A float as JSON keeps it: Go writes whole numbers without a fraction, and then reads an integer where it fits.
 fn float(text: &str) -> Option<Value> {
-    const FIRST_BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;
     let number: f64 = text.parse().ok()?;
-    if number.fract() == 0.0 && (-FIRST_BEYOND_I64..FIRST_BEYOND_I64).contains(&number) {
-        #[allow(clippy::cast_possible_truncation, reason = "whole and within the range")]
-        return Some((number as i64).into());
+    // The shortest digits decide, as in Go; "-0" is read as 0.
+    let whole = if number.fract() == 0.0 { number.to_string().parse::<i64>().ok() } else { None };
+    match whole {
+        Some(whole) => Some(whole.into()),
+        None => Number::from_f64(number).map(Value::Number),
     }
-    Number::from_f64(number).map(Value::Number)
 }
 
 /// Go writes a float key with the precision of 32 bits, like `%g`.

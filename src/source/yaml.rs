@@ -112,8 +112,8 @@ impl Reader<'_> {
         }
         let value = match tag {
             None if style == ScalarStyle::Plain => scalar::plain(text),
-            Some(tag) if tag.is_yaml_core_schema() => scalar::tagged(&tag.suffix, text),
-            None | Some(_) => Ok(text.into()),
+            None => Ok(text.into()),
+            Some(tag) => scalar::tagged(core_tag(tag), text),
         };
         let value = value.map_err(|reason| self.error(reason, mark))?;
         self.remember(anchor, &value, 1);
@@ -174,7 +174,7 @@ impl Reader<'_> {
     fn starts_merge(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> bool {
         let wanted = match tag {
             None => style == ScalarStyle::Plain,
-            Some(tag) => tag.is_yaml_core_schema() && tag.suffix == "merge",
+            Some(tag) => core_tag(tag) == "merge",
         };
         let expects_key =
             matches!(self.stack.last().map(|frame| &frame.kind), Some(Collection::Mapping { key: None, .. }));
@@ -212,6 +212,16 @@ impl Reader<'_> {
 
     fn scan_error(&self, error: &ScanError) -> Error {
         self.error(error.info(), *error.marker())
+    }
+}
+
+/// The name behind `!!`, however it is written; empty for the tags of others.
+fn core_tag(tag: &Tag) -> &str {
+    const CORE: &str = "tag:yaml.org,2002:";
+    match tag.handle.as_str() {
+        CORE => &tag.suffix,
+        "" => tag.suffix.strip_prefix(CORE).unwrap_or_default(),
+        _ => "",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The embedded templates. A value is data: it enters a template as JSON, so that it can neither end a string nor start
 //! another document, and it is never read as template text.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::LazyLock;
 
@@ -65,7 +66,8 @@ fn printable(json: &str) -> String {
     for character in json.chars() {
         match character {
             '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(character)));
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{:04x}", u32::from(character));
             }
             _ => text.push(character),
         }
