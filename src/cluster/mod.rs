@@ -2,15 +2,27 @@
 
 mod api;
 mod client;
+mod conditions;
+mod diff;
+mod exec;
 mod key;
 mod kinds;
+pub mod kubeconfig;
+mod pods;
 mod refusal;
 mod request;
+mod wait;
+mod watch;
 
 use std::sync::Arc;
 
 pub use client::{ConnectOptions, ServerVersion};
+pub use conditions::{holds_in, rolled_out};
+pub use diff::differences;
+pub use exec::ExecOutput;
 pub use key::{Condition, ObjectKey};
+pub use pods::{has_succeeded, is_ready, why_waiting};
+pub use wait::Progress;
 
 /// The field manager of everything that kvnet applies.
 pub const FIELD_MANAGER: &str = "kvnet";

@@ -1,0 +1,169 @@
+//! Commands in containers, and what containers have printed.
+
+use std::time::Duration;
+
+use http::Request;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::Cluster;
+use super::api::query;
+use super::refusal::{Refusal, connection_error};
+use crate::error::{Error, Result, code};
+
+/// How many bytes of each stream are kept.
+const MOST_OUTPUT: u64 = 4 << 20;
+/// How long a log may take.
+const LOG_TIME: Duration = Duration::from_secs(20);
+
+/// What a command in a container did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// The exit status.
+    pub status: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Cluster {
+    /// Runs a command in a container; without a name, in the pod's default container. Sent once: the command may not be
+    /// repeatable.
+    ///
+    /// # Errors
+    /// `KVN202` after `timeout`, `KVN304` when the pod or the container is not there, `KVN301`, `KVN302`.
+    pub async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: Option<&str>,
+        argv: &[&str],
+        timeout: Duration,
+    ) -> Result<ExecOutput> {
+        let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
+        let run = self.run_in(namespace, pod, container, argv, &subject);
+        tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
+            Err(Error::new(&code::HOST_TIMEOUT, format!("{subject}: did not end in {} s", timeout.as_secs())))
+        })
+    }
+
+    async fn run_in(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: Option<&str>,
+        argv: &[&str],
+        subject: &str,
+    ) -> Result<ExecOutput> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).tty(false);
+        if let Some(container) = container {
+            parameters = parameters.container(container);
+        }
+        let process = pods.exec(pod, argv.iter().copied(), &parameters).await;
+        let mut process = process.map_err(|error| self.exec_error(subject, &error))?;
+        let (stdout, stderr) = (process.stdout(), process.stderr());
+        let status = process.take_status();
+        // All at once: the streams have small buffers, and the command stops when one of them is full.
+        let (stdout, stderr, status) = tokio::join!(drain(stdout), drain(stderr), async {
+            match status {
+                Some(status) => status.await,
+                None => None,
+            }
+        });
+        let status = status.and_then(|status| serde_json::to_value(status).ok());
+        let status = status.as_ref().and_then(exit_status).ok_or_else(|| {
+            Error::new(&code::CLUSTER_ANSWER, format!("{subject}: the connection ended before the command"))
+        })?;
+        let status = status.map_err(|message| {
+            Error::new(&code::CLUSTER_REJECTED, format!("{subject}: cannot be run")).because(message)
+        })?;
+        Ok(ExecOutput { status, stdout, stderr })
+    }
+
+    fn exec_error(&self, subject: &str, error: &kube::Error) -> Error {
+        match error {
+            kube::Error::Api(status) => {
+                let value = serde_json::to_value(status).unwrap_or_default();
+                let reason = value.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let message = status.message.clone();
+                Refusal { code: status.code, reason, message, ..Refusal::default() }.into_error(subject)
+            }
+            error => connection_error(&self.server, error).0,
+        }
+    }
+
+    /// The last `tail` lines that a container has printed; of a pod with one container, it needs no name.
+    ///
+    /// # Errors
+    /// `KVN304` when there is no such pod or container, `KVN301`, `KVN302`.
+    pub async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: Option<&str>,
+        tail: u32,
+    ) -> Result<String> {
+        let subject = format!("log of pod {namespace}/{pod}");
+        let query = query(&[("container", container)]);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={tail}{query}");
+        let request = Request::get(path).body(Vec::new()).map_err(|error| {
+            Error::new(&code::INTERNAL, format!("{subject}: not a valid request")).because(error)
+        })?;
+        let text = tokio::time::timeout(LOG_TIME, self.client.request_text(request)).await.map_err(|_| {
+            Error::new(
+                &code::CLUSTER_UNREACHABLE,
+                format!("{subject}: no answer in {} s", LOG_TIME.as_secs()),
+            )
+        })?;
+        text.map_err(|error| self.exec_error(&subject, &error))
+    }
+}
+
+async fn drain(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let mut bytes = Vec::new();
+    // What came before a broken connection still says something; the missing status tells that it broke.
+    let _ = (&mut stream).take(MOST_OUTPUT).read_to_end(&mut bytes).await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The exit status in the final `Status`, or why there is none.
+fn exit_status(status: &Value) -> Option<std::result::Result<i32, String>> {
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if text(status, "status") == "Success" {
+        return Some(Ok(0));
+    }
+    let causes =
+        status.pointer("/details/causes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let code =
+        causes.iter().find(|cause| text(cause, "reason") == "ExitCode").map(|cause| text(cause, "message"));
+    match code {
+        Some(code) => code.parse().ok().map(Ok),
+        None => Some(Err(text(status, "message"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_exit_status_is_in_the_causes() {
+        let failed = json!({"status": "Failure", "reason": "NonZeroExitCode", "message": "command terminated with exit code 3",
+            "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}});
+        assert_eq!(exit_status(&failed), Some(Ok(3)));
+        assert_eq!(exit_status(&json!({"status": "Success"})), Some(Ok(0)));
+        assert_eq!(
+            exit_status(&json!({"status": "Failure", "message": "no such file"})),
+            Some(Err("no such file".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! Why pods do not run: from their status, and from the taints and labels of nodes that take none.
+
+use serde_json::{Map, Value};
+
+use super::api::text;
+use super::conditions::{condition_of, explanation};
+
+/// Taints that every DaemonSet pod tolerates without asking.
+const DAEMON_TOLERATES: &[&str] = &[
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/memory-pressure",
+    "node.kubernetes.io/pid-pressure",
+    "node.kubernetes.io/unschedulable",
+    "node.kubernetes.io/network-unavailable",
+];
+
+/// Whether a pod is Ready and not on its way out.
+pub fn is_ready(pod: &Value) -> bool {
+    let ready = condition_of(pod, "Ready").is_some_and(|condition| text(condition, "/status") == "True");
+    ready && text(pod, "/metadata/deletionTimestamp").is_empty()
+}
+
+/// Whether all containers of a pod ended with success.
+pub fn has_succeeded(pod: &Value) -> bool {
+    text(pod, "/status/phase") == "Succeeded"
+}
+
+/// What keeps a pod from being Ready; none when nothing does.
+pub fn why_waiting(pod: &Value) -> Option<String> {
+    if is_ready(pod) || has_succeeded(pod) {
+        return None;
+    }
+    if let Some(scheduled) = condition_of(pod, "PodScheduled").filter(|c| text(c, "/status") == "False") {
+        return Some(format!("cannot be scheduled{}", explanation(scheduled)));
+    }
+    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let statuses = statuses.iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
+    let reason =
+        statuses.filter_map(container_reason).min_by_key(|(rank, _)| *rank).map(|(_, reason)| reason);
+    reason.or_else(|| pod_reason(pod))
+}
+
+fn pod_reason(pod: &Value) -> Option<String> {
+    if !text(pod, "/metadata/deletionTimestamp").is_empty() {
+        return Some("is ending".into());
+    }
+    let status = pod.get("status")?;
+    match text(status, "/phase") {
+        "Failed" => Some(format!("failed{}", explanation(status))),
+        phase => Some(phase.to_lowercase()).filter(|phase| !phase.is_empty()),
+    }
+}
+
+/// What a container waits for; failures rank before what is only slow.
+fn container_reason(status: &Value) -> Option<(u8, String)> {
+    let (name, image) = (text(status, "/name"), text(status, "/image"));
+    if let Some(waiting) = status.pointer("/state/waiting") {
+        return match text(waiting, "/reason") {
+            // It waits for its init containers, which say themselves what is the case.
+            "" | "PodInitializing" => Some((4, format!("container {name} waits"))),
+            "ContainerCreating" => Some((3, format!("preparing image {image}"))),
+            reason => {
+                let message = text(waiting, "/message");
+                let message = if message.is_empty() { String::new() } else { format!(" ({message})") };
+                Some((0, format!("container {name}: {reason}, image {image}{message}{}", last_end(status))))
+            }
+        };
+    }
+    if let Some(ended) = status.pointer("/state/terminated").filter(|ended| exit_code(ended) != 0) {
+        return Some((1, format!("container {name} ended: {}", ending(ended))));
+    }
+    let running = status.pointer("/state/running").is_some();
+    let ready = status.get("ready").and_then(Value::as_bool).unwrap_or_default();
+    (running && !ready).then(|| (2, format!("container {name} runs, but is not ready{}", last_end(status))))
+}
+
+fn last_end(status: &Value) -> String {
+    status
+        .pointer("/lastState/terminated")
+        .map(|ended| format!(", last ended: {}", ending(ended)))
+        .unwrap_or_default()
+}
+
+fn ending(ended: &Value) -> String {
+    let message: String = text(ended, "/message").trim().chars().take(200).collect();
+    let message = if message.is_empty() { message } else { format!(": {message}") };
+    format!("{} with exit code {}{message}", text(ended, "/reason"), exit_code(ended))
+}
+
+fn exit_code(ended: &Value) -> i64 {
+    ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// Why no node takes the pods of a workload; none when a node would.
+pub(super) fn why_unplaced(workload: &Value, nodes: &[Value]) -> Option<String> {
+    if nodes.is_empty() {
+        return Some("there is no node".into());
+    }
+    let reasons: Option<Vec<String>> = nodes.iter().map(|node| refusal_of(workload, node)).collect();
+    reasons.map(|reasons| reasons.join("; "))
+}
+
+fn refusal_of(workload: &Value, node: &Value) -> Option<String> {
+    let name = text(node, "/metadata/name");
+    let empty = Map::new();
+    let map = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_object).cloned();
+    let labels = map(node, "/metadata/labels").unwrap_or_else(|| empty.clone());
+    let selector = map(workload, "/spec/template/spec/nodeSelector").unwrap_or(empty);
+    if let Some((key, value)) = selector.iter().find(|(key, value)| labels.get(*key) != Some(*value)) {
+        let value = value.as_str().unwrap_or_default();
+        return Some(format!("its node selector wants {key}={value}, which node {name} does not have"));
+    }
+    let taints = node.pointer("/spec/taints").and_then(Value::as_array)?;
+    let tolerations = workload.pointer("/spec/template/spec/tolerations").and_then(Value::as_array);
+    let tolerations = tolerations.map(Vec::as_slice).unwrap_or_default();
+    let taint = taints.iter().find(|taint| {
+        text(taint, "/effect") != "PreferNoSchedule"
+            && !DAEMON_TOLERATES.contains(&text(taint, "/key"))
+            && !tolerations.iter().any(|toleration| tolerates(toleration, taint))
+    })?;
+    Some(format!(
+        "it does not tolerate the taint {}:{} of node {name}",
+        text(taint, "/key"),
+        text(taint, "/effect")
+    ))
+}
+
+fn tolerates(toleration: &Value, taint: &Value) -> bool {
+    let same = |pointer: &str| text(toleration, pointer) == text(taint, pointer);
+    let any = |pointer: &str| text(toleration, pointer).is_empty();
+    let exists = text(toleration, "/operator") == "Exists";
+    (any("/effect") || same("/effect"))
+        && (same("/key") || (exists && any("/key")))
+        && (exists || same("/value"))
+}
+
+/// The label selector of a workload's pods as a query: `a=b,c in (d)`.
+pub(super) fn selector_of(workload: &Value) -> Option<String> {
+    let labels = workload.pointer("/spec/selector/matchLabels")?.as_object()?;
+    let pairs: Vec<String> =
+        labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    (!pairs.is_empty()).then(|| pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(container: &Value) -> Value {
+        json!({"status": {"phase": "Pending", "containerStatuses": [container]}})
+    }
+
+    #[test]
+    fn a_pod_says_what_it_waits_for() {
+        let table = [
+            (
+                pod(
+                    &json!({"name": "c", "image": "ghcr.io/x:1", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "back-off"}}}),
+                ),
+                "container c: ImagePullBackOff, image ghcr.io/x:1 (back-off)",
+            ),
+            (
+                pod(&json!({"name": "c", "image": "i", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}})),
+                "container c: CrashLoopBackOff, image i, last ended: OOMKilled with exit code 137",
+            ),
+            (
+                pod(
+                    &json!({"name": "c", "image": "i", "state": {"waiting": {"reason": "ContainerCreating"}}}),
+                ),
+                "preparing image i",
+            ),
+            (
+                json!({"status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                    "message": "0/1 nodes are available."}]}}),
+                "cannot be scheduled: 0/1 nodes are available",
+            ),
+        ];
+        for (pod, reason) in table {
+            assert_eq!(why_waiting(&pod).as_deref(), Some(reason));
+        }
+        assert_eq!(why_waiting(&json!({"status": {"phase": "Succeeded"}})), None);
+    }
+
+    #[test]
+    fn a_workload_without_a_node_names_the_taint_or_the_selector() {
+        let node = json!({"metadata": {"name": "n0", "labels": {"kubernetes.io/arch": "arm64"}},
+            "spec": {"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]}});
+        let workload = |spec: Value| json!({"spec": {"template": {"spec": spec}}});
+        let nodes = [node];
+        assert_eq!(
+            why_unplaced(
+                &workload(
+                    json!({"tolerations": [{"key": "node-role.kubernetes.io/master", "operator": "Exists"}]})
+                ),
+                &nodes
+            )
+            .unwrap(),
+            "it does not tolerate the taint node-role.kubernetes.io/control-plane:NoSchedule of node n0"
+        );
+        assert_eq!(
+            why_unplaced(&workload(json!({"nodeSelector": {"kubernetes.io/arch": "amd64"}})), &nodes)
+                .unwrap(),
+            "its node selector wants kubernetes.io/arch=amd64, which node n0 does not have"
+        );
+        assert_eq!(why_unplaced(&workload(json!({"tolerations": [{"operator": "Exists"}]})), &nodes), None);
+    }
+}
