@@ -9,12 +9,19 @@ pub mod fake;
 mod files;
 pub mod local;
 mod process;
+pub(crate) mod service;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::Result;
 pub use command::{Command, Output};
+pub use execute::{apply_host_change, is_host_change, saved_copy};
+
+/// How often a path is looked for: files have no watch that works through every kind of host.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a path is, without following a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,4 +84,18 @@ pub trait Host: Send + Sync {
 
     /// The user id that commands run as; 0 is root.
     async fn user_id(&self) -> Result<u32>;
+
+    /// Waits until something is at a path; false when nothing is after the time.
+    async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            if self.stat(path).await?.is_some() {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
 }
