@@ -86,7 +86,9 @@ fn collect_types(value: &Value, found: &mut Vec<String>) {
     found.extend(text_of(value, "type"));
     found.extend(value.get("ipam").and_then(|ipam| text_of(ipam, "type")));
     for key in ["plugins", "delegates"] {
-        listed(value, key).iter().for_each(|plugin| collect_types(plugin, found));
+        for plugin in &listed(value, key) {
+            collect_types(plugin, found);
+        }
     }
     if let Some(delegate @ Value::Object(_)) = value.get("delegate") {
         collect_types(delegate, found);

@@ -13,6 +13,9 @@ use crate::profile::Profile;
 
 impl Facts {
     /// Looks at the node; what the profile sets is not asked for.
+    ///
+    /// # Errors
+    /// Those of the host; a missing file or tool is none.
     pub async fn gather(host: &dyn Host, profile: &Profile) -> Result<Self> {
         let os = os_release(host).await?;
         let architecture = architecture(host).await?;

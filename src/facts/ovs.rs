@@ -67,6 +67,9 @@ pub fn list_command() -> Command {
 
 impl OvsState {
     /// Reads what [`list_command`] printed: one JSON table a line.
+    ///
+    /// # Errors
+    /// `KVN604` when it is something else.
     pub fn parse(printed: &str) -> Result<Self> {
         let mut tables = printed.lines().filter(|line| !line.trim().is_empty()).map(table);
         let (Some(bridges), Some(ports), Some(interfaces), None) =
@@ -74,8 +77,8 @@ impl OvsState {
         else {
             return Err(unreadable("three tables were expected"));
         };
-        let interfaces = by_uuid(interfaces?, |row| interface(row));
-        let ports = by_uuid(ports?, |row| port(row, &interfaces));
+        let interfaces = by_uuid(&interfaces?, interface);
+        let ports = by_uuid(&ports?, |row| port(row, &interfaces));
         let mut bridges: Vec<_> = bridges?.iter().map(|row| bridge(row, &ports)).collect();
         bridges.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Self { bridges })
@@ -157,7 +160,7 @@ fn unreadable(cause: impl std::fmt::Display) -> Error {
     Error::new(&code::OVS_UNAVAILABLE, "cannot understand what `ovs-vsctl` prints").because(cause)
 }
 
-fn by_uuid<T>(rows: Vec<Row>, read: impl Fn(&Row) -> T) -> HashMap<String, T> {
+fn by_uuid<T>(rows: &[Row], read: impl Fn(&Row) -> T) -> HashMap<String, T> {
     rows.iter().filter_map(|row| Some((uuids(row, "_uuid").pop()?, read(row)))).collect()
 }
 

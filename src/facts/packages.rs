@@ -19,7 +19,7 @@ pub enum PackageManager {
     Dnf,
     /// Older distributions of the Fedora family.
     Yum,
-    /// SUSE.
+    /// openSUSE.
     Zypper,
     /// Arch.
     Pacman,
@@ -83,8 +83,7 @@ impl PackageManager {
         Some(match self {
             Self::Apt => ("containernetworking-plugins", "/usr/lib/cni"),
             Self::Dnf | Self::Yum => ("containernetworking-plugins", "/usr/libexec/cni"),
-            Self::Zypper => ("cni-plugins", "/usr/lib/cni"),
-            Self::Pacman => ("cni-plugins", "/usr/lib/cni"),
+            Self::Zypper | Self::Pacman => ("cni-plugins", "/usr/lib/cni"),
             Self::Apk => ("cni-plugins", "/usr/libexec/cni"),
         })
     }

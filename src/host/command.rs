@@ -48,11 +48,13 @@ impl Command {
     }
 
     /// The program's name.
+    #[must_use]
     pub fn program(&self) -> &str {
         self.argv.first().map_or("", String::as_str)
     }
 
     /// The command as a person would type it, for messages only.
+    #[must_use]
     pub fn display(&self) -> String {
         self.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
@@ -85,6 +87,9 @@ impl Output {
 
     /// The output of a command that must succeed; otherwise [`HOST_COMMAND`](code::HOST_COMMAND) with the last lines that
     /// it printed.
+    ///
+    /// # Errors
+    /// `KVN200` with the command and its exit code.
     pub fn ok(self, command: &Command) -> Result<Self> {
         if self.success() {
             return Ok(self);

@@ -1,29 +1,25 @@
 //! Executes the changes of the node. Each looks at the node again before it acts, because time has passed since the
 //! plan was made.
 
-use std::time::Duration;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host};
+use super::{Command, Host, service};
 use crate::engine::change::{Change, Outcome, UnitState};
 use crate::engine::redact::digest;
-use crate::error::{Error, Kind, Result, code};
-use crate::facts::packages::{OVS_SERVICES, PackageManager};
+use crate::error::{Error, Result, code};
+use crate::facts::packages::PackageManager;
 
 /// How long the removal of packages may take, in seconds.
 const REMOVE_TIMEOUT: u64 = 600;
-/// How long a service may take to start or stop.
-const UNIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Applies a change of the node. A change of the cluster is [`INTERNAL`](code::INTERNAL).
+/// Applies a change of the node. Repeating one that was already made is harmless.
+///
+/// # Errors
+/// Those of the host; `KVN204` when a file is not what the plan saw; `KVN505` for a change of the cluster.
 pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outcome> {
     match change {
         Change::WriteFile { path, mode, before, after, secret } => {
-            if *secret && before.is_some() {
-                keep_copy(host, path).await?;
-            }
-            write_file(host, path, *mode, before.as_deref(), after).await
+            write_file(host, path, *mode, before.as_deref(), after, *secret).await
         }
         Change::MoveFile { from, to } => move_file(host, from, to).await,
         Change::RemoveFile { path, before } => remove_file(host, path, before.as_deref()).await,
@@ -34,24 +30,10 @@ pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outco
         Change::RemovePackages { manager, packages } => remove(host, *manager, packages).await,
         Change::Unit { unit, running, enabled, before } => {
             let after = UnitState { running: *running, enabled: *enabled };
-            set_unit(host, unit, *before, after).await
+            service::set_unit(host, unit, *before, after).await
         }
         other => Err(Error::new(&code::INTERNAL, format!("`{other}` is not a change of the node"))),
     }
-}
-
-/// Where the copy of a file with secrets is kept while kvnet's version stands in its place: beside it, because the
-/// journal must not hold secrets.
-#[must_use]
-pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
-    Utf8PathBuf::from(format!("{path}.kvnet-saved"))
-}
-
-/// The first copy counts: it is what was there before kvnet.
-async fn keep_copy(host: &dyn Host, path: &Utf8Path) -> Result<()> {
-    let copy = saved_copy(path);
-    let (Some(now), None) = (host.read(path).await?, host.stat(&copy).await?) else { return Ok(()) };
-    host.write(&copy, &now, 0o600).await
 }
 
 /// Whether [`apply_host_change`] is for this change.
@@ -75,6 +57,7 @@ async fn write_file(
     mode: u32,
     before: Option<&str>,
     after: &str,
+    secret: bool,
 ) -> Result<Outcome> {
     let now = host.read(path).await?;
     let mode_fits = host.stat(path).await?.is_some_and(|stat| stat.mode == mode);
@@ -87,8 +70,26 @@ async fn write_file(
         let error = Error::new(&code::HOST_FILE, "the file changed under us").at(path.as_str());
         return Err(error.hint("run the command again: it looks at the file anew"));
     }
+    if let Some(before) = before.filter(|_| secret) {
+        save(host, path, before).await?;
+    }
     host.write(path, after.as_bytes(), mode).await?;
     Ok(written(before))
+}
+
+/// Where the content of a secret file is kept that kvnet replaces, since the journal does not hold it.
+#[must_use]
+pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
+    format!("{path}.kvnet-saved").into()
+}
+
+/// The first copy is what was there before kvnet; it is never overwritten.
+async fn save(host: &dyn Host, path: &Utf8Path, content: &str) -> Result<()> {
+    let copy = saved_copy(path);
+    match host.stat(&copy).await? {
+        Some(_) => Ok(()),
+        None => host.write(&copy, content.as_bytes(), 0o600).await,
+    }
 }
 
 fn written(before: Option<&str>) -> Outcome {
@@ -107,25 +108,35 @@ async fn move_file(host: &dyn Host, from: &Utf8Path, to: &Utf8Path) -> Result<Ou
     Ok(Outcome::Replaced { before: None })
 }
 
-/// A file that somebody changed is theirs now.
+/// A file that somebody changed is theirs now. Without a `before` it may also be a socket or a link.
 async fn remove_file(host: &dyn Host, path: &Utf8Path, before: Option<&str>) -> Result<Outcome> {
-    let Some(now) = host.read(path).await? else { return Ok(Outcome::Transient) };
-    if before.is_some_and(|before| !is_recorded(&now, before)) {
-        tracing::warn!("{path} was changed by somebody and stays");
-        return Ok(Outcome::Adopted);
+    if host.stat(path).await?.is_none() {
+        return Ok(Outcome::Transient);
+    }
+    if let Some(before) = before {
+        let now = host.read(path).await?.unwrap_or_default();
+        if before.as_bytes() != now && before != digest(&String::from_utf8_lossy(&now)) {
+            tracing::warn!("{path} was changed by somebody and stays");
+            return Ok(Outcome::Adopted);
+        }
     }
     host.remove(path).await?;
     Ok(Outcome::Replaced { before: None })
 }
 
-/// Whether a content is the recorded one; the journal records a secret content by its digest.
-fn is_recorded(now: &[u8], recorded: &str) -> bool {
-    recorded.as_bytes() == now || recorded == digest(&String::from_utf8_lossy(now))
+async fn run(host: &dyn Host, command: &Command, replaces: bool) -> Result<Outcome> {
+    host.run(command).await?.ok(command).map_err(|error| explained(error, command))?;
+    Ok(if replaces { Outcome::Replaced { before: None } } else { Outcome::Created })
 }
 
-async fn run(host: &dyn Host, command: &Command, replaces: bool) -> Result<Outcome> {
-    host.run(command).await?.ok(command)?;
-    Ok(if replaces { Outcome::Replaced { before: None } } else { Outcome::Created })
+/// kubeadm's failure is the whole step's, and what it leaves must be taken back by hand.
+fn explained(error: Error, command: &Command) -> Error {
+    if command.program() != "kubeadm" {
+        return error;
+    }
+    let cause = error.cause().unwrap_or_default().to_owned();
+    let explained = Error::new(&code::KUBEADM_FAILED, error.message()).because(cause);
+    explained.hint("mend the cause, take the attempt back with `kubeadm reset`, and run `kvnet up` again")
 }
 
 async fn install(host: &dyn Host, manager: PackageManager, package: &str, seconds: u64) -> Result<Outcome> {
@@ -172,94 +183,6 @@ async fn remove(host: &dyn Host, manager: PackageManager, packages: &[String]) -
     Ok(Outcome::Transient)
 }
 
-async fn set_unit(host: &dyn Host, unit: &str, before: UnitState, after: UnitState) -> Result<Outcome> {
-    let manager = ServiceManager::of(host).await?;
-    let unit = manager.existing(host, unit).await?;
-    let turned_on = [after.running && !before.running, after.enabled && !before.enabled];
-    let turned_off = [!after.running && before.running, !after.enabled && before.enabled];
-    for (words, wanted) in manager.actions(&unit, turned_on, turned_off) {
-        if wanted {
-            let command = Command::new(words).timeout(UNIT_TIMEOUT);
-            host.run(&command).await?.ok(&command).map_err(|error| at_unit(error, &unit))?;
-        }
-    }
-    Ok(Outcome::Replaced { before: None })
-}
-
-fn at_unit(error: Error, unit: &str) -> Error {
-    error
-        .at(format!("service {unit}"))
-        .hint(format!("look at `journalctl -u {unit}`"))
-        .of_kind(Kind::Environment)
-}
-
-/// What starts services on the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ServiceManager {
-    Systemd,
-    OpenRc,
-}
-
-impl ServiceManager {
-    async fn of(host: &dyn Host) -> Result<Self> {
-        let systemd = host.stat("/run/systemd/system".into()).await?.is_some();
-        if !systemd && host.find("rc-service").await?.is_some() {
-            return Ok(Self::OpenRc);
-        }
-        Ok(Self::Systemd)
-    }
-
-    /// The unit itself, or for Open vSwitch the name that this distribution has.
-    async fn existing(self, host: &dyn Host, unit: &str) -> Result<String> {
-        let others = OVS_SERVICES.into_iter().filter(|_| OVS_SERVICES.contains(&unit));
-        for name in std::iter::once(unit).chain(others) {
-            for path in self.files(name) {
-                if host.stat(&path).await?.is_some() {
-                    return Ok(name.to_owned());
-                }
-            }
-        }
-        Ok(unit.to_owned())
-    }
-
-    fn files(self, unit: &str) -> Vec<Utf8PathBuf> {
-        match self {
-            Self::OpenRc => vec![format!("/etc/init.d/{unit}").into()],
-            Self::Systemd => [
-                "/etc/systemd/system",
-                "/run/systemd/system",
-                "/usr/lib/systemd/system",
-                "/lib/systemd/system",
-            ]
-            .map(|directory| format!("{directory}/{unit}.service").into())
-            .to_vec(),
-        }
-    }
-
-    /// Enable before start, so that a node that goes down in between comes up right; stop before disable.
-    fn actions(
-        self,
-        unit: &str,
-        [start, enable]: [bool; 2],
-        [stop, disable]: [bool; 2],
-    ) -> [(Vec<String>, bool); 4] {
-        let words = |systemd: [&str; 2], open_rc: [&str; 4]| match self {
-            Self::Systemd => vec![systemd[0].to_owned(), systemd[1].to_owned(), unit.to_owned()],
-            Self::OpenRc => open_rc
-                .iter()
-                .filter(|word| !word.is_empty())
-                .map(|word| word.replace("UNIT", unit))
-                .collect(),
-        };
-        [
-            (words(["systemctl", "enable"], ["rc-update", "add", "UNIT", "default"]), enable),
-            (words(["systemctl", "start"], ["rc-service", "UNIT", "start", ""]), start),
-            (words(["systemctl", "stop"], ["rc-service", "UNIT", "stop", ""]), stop),
-            (words(["systemctl", "disable"], ["rc-update", "del", "UNIT", "default"]), disable),
-        ]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,10 +197,6 @@ mod tests {
             after: after.into(),
             secret: false,
         }
-    }
-
-    fn unit(running: bool, enabled: bool) -> Change {
-        Change::Unit { unit: "openvswitch-switch".into(), running, enabled, before: UnitState::default() }
     }
 
     #[tokio::test]
@@ -333,25 +252,5 @@ mod tests {
         let outcome = apply_host_change(&host, &change).await.unwrap();
         assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
         assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_service_is_found_under_the_name_that_the_distribution_has() {
-        let host = FakeHost::new()
-            .directory("/run/systemd/system")
-            .file("/usr/lib/systemd/system/openvswitch.service", "")
-            .prints(["systemctl"], "");
-        apply_host_change(&host, &unit(true, true)).await.unwrap();
-        assert_eq!(host.commands(), ["systemctl enable openvswitch", "systemctl start openvswitch"]);
-    }
-
-    #[tokio::test]
-    async fn alpine_has_another_service_manager() {
-        let host = FakeHost::new()
-            .file("/etc/init.d/ovs-vswitchd", "")
-            .prints(["rc-service"], "")
-            .prints(["rc-update"], "");
-        apply_host_change(&host, &unit(true, true)).await.unwrap();
-        assert_eq!(host.commands(), ["rc-update add ovs-vswitchd default", "rc-service ovs-vswitchd start"]);
     }
 }

@@ -61,6 +61,7 @@ pub enum Fault {
 
 impl FakeHost {
     /// An empty node on which kvnet is root.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

@@ -9,6 +9,7 @@ pub mod fake;
 mod files;
 pub mod local;
 mod process;
+pub(crate) mod service;
 mod watch;
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::Result;
 pub use command::{Command, Output};
-pub use execute::{apply_host_change, saved_copy};
+pub use execute::{apply_host_change, is_host_change, saved_copy};
 
 /// What a path is, without following a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +80,9 @@ pub trait Host: Send + Sync {
     /// Where a program is on the node's PATH (also in /usr/sbin and /sbin); `None` when it is not there.
     async fn find(&self, program: &str) -> Result<Option<Utf8PathBuf>>;
 
-    /// Waits until something is at a path, without asking again and again; false when the time is over before.
-    async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool>;
-
     /// The user id that commands run as; 0 is root.
     async fn user_id(&self) -> Result<u32>;
+
+    /// Waits until something is at a path, without asking again and again; false when the time is over before.
+    async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool>;
 }

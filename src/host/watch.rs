@@ -21,7 +21,7 @@ pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
 
 async fn wait(path: &Utf8Path) -> std::io::Result<()> {
     loop {
-        let events = AsyncFd::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?)?;
+        let events = AsyncFd::register(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?)?;
         let directory = path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
         let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
         inotify::add_watch(events.get_ref(), directory.as_std_path(), flags)?;

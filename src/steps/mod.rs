@@ -17,6 +17,9 @@ pub mod taints;
 pub mod verification;
 pub mod vm;
 
+#[cfg(test)]
+mod testing;
+
 use crate::engine::step::AnyStep;
 
 /// Every step, in the order in which a person would do them.
@@ -24,14 +27,11 @@ pub fn registry() -> Vec<Box<dyn AnyStep>> {
     vec![
         Box::new(kernel::Kernel),
         Box::new(cni_plugins::CniPlugins),
-        Box::new(kubeadm_init::KubeadmInit),
         Box::new(kubeconfig::Kubeconfig),
         Box::new(taints::Taints),
         Box::new(ovs_package::OvsPackage),
-        Box::new(ovs_bridges::OvsBridges),
         Box::new(flannel::Flannel),
         Box::new(multus::Multus),
-        Box::new(cni_order::CniOrder),
         Box::new(ovs_cni::OvsCni),
         Box::new(networks::Networks),
         Box::new(kubevirt::KubeVirt),

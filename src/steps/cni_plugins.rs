@@ -1,0 +1,166 @@
+//! The reference CNI plugins that the networks call; no component brings them.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use serde_json::Value;
+
+use crate::engine::change::Change;
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::error::{Error, Result, code};
+use crate::facts::cni::all_types;
+use crate::facts::gather::exists;
+use crate::profile::{NetworkKind, Profile};
+
+/// Plugins that components copy to the node themselves.
+const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru"];
+
+/// Installs the distribution's plugins when that helps.
+pub struct CniPlugins;
+
+/// The plugins that are called and nowhere in the runtime's directories.
+pub struct Missing(Vec<String>);
+
+#[async_trait]
+impl Step for CniPlugins {
+    type Observed = Missing;
+    type Desired = BTreeSet<String>;
+
+    const ID: &'static str = "cni-plugins";
+    const TITLE: &'static str = "CNI plugins";
+    const REQUIRES: &'static [&'static str] = &[];
+
+    fn enabled(&self, _cx: &Context) -> bool {
+        true
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Missing> {
+        let mut missing = Vec::new();
+        for plugin in wanted(&cx.profile) {
+            let mut found = false;
+            for directory in &cx.facts.cni_bin_dirs {
+                found = found || exists(cx.host.as_ref(), directory.join(&plugin)).await?;
+            }
+            if !found {
+                missing.push(plugin);
+            }
+        }
+        Ok(Missing(missing))
+    }
+
+    async fn desired(&self, cx: &Context, _observed: &Missing) -> Result<BTreeSet<String>> {
+        Ok(wanted(&cx.profile))
+    }
+
+    fn diff(
+        &self,
+        cx: &Context,
+        Missing(missing): &Missing,
+        _desired: &BTreeSet<String>,
+    ) -> Result<Findings> {
+        if missing.is_empty() {
+            return Ok(Findings::default());
+        }
+        // A package that puts them where the runtime does not look would change the node for nothing.
+        let package = cx.facts.packages.and_then(|manager| Some((manager, manager.cni_plugins()?)));
+        let fits = |directory: &str| cx.facts.cni_bin_dirs.iter().any(|path| path == directory);
+        match package.filter(|(_, (_, directory))| fits(directory)) {
+            Some((manager, (package, _))) => Ok(Findings::of(vec![Change::InstallPackage {
+                manager,
+                package: package.to_owned(),
+                timeout: cx.profile.timeouts.package,
+            }])),
+            None => Err(absent(missing, &cx.facts.cni_bin_dirs)),
+        }
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<()> {
+        let Missing(missing) = self.observe(cx).await?;
+        if missing.is_empty() { Ok(()) } else { Err(absent(&missing, &cx.facts.cni_bin_dirs)) }
+    }
+}
+
+fn wanted(profile: &Profile) -> BTreeSet<String> {
+    let mut wanted = BTreeSet::from(["loopback".to_owned()]);
+    if profile.flannel.enabled {
+        wanted.extend(["bridge", "host-local", "portmap"].map(String::from));
+    }
+    for network in &profile.networks {
+        wanted.extend(types_of(&network.kind));
+    }
+    wanted.retain(|plugin| !BROUGHT.contains(&plugin.as_str()));
+    wanted
+}
+
+fn types_of(kind: &NetworkKind) -> Vec<String> {
+    match kind {
+        NetworkKind::Ovs { ipam, .. } => ipam.iter().map(|_| "host-local".to_owned()).collect(),
+        NetworkKind::Bridge { ipam, .. } => {
+            let address = ipam.iter().map(|_| "host-local".to_owned());
+            std::iter::once("bridge".to_owned()).chain(address).collect()
+        }
+        NetworkKind::Flannel { delegate, .. } => all_types(&Value::Object(delegate.clone())),
+        NetworkKind::Raw { config } => all_types(&Value::Object(config.clone())),
+    }
+}
+
+fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
+    let directories: Vec<&str> = directories.iter().map(|directory| directory.as_str()).collect();
+    let directories = directories.join(" and ");
+    let names = missing.join(", ");
+    Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
+        .at(directories.clone())
+        .hint(format!(
+            "unpack a release of https://github.com/containernetworking/plugins into {directories}, \
+             or point the runtime to the directory that has them"
+        ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::step::AnyStep;
+    use crate::host::fake::FakeHost;
+    use crate::profile::Network;
+    use crate::steps::testing::{context, debian, find, lines};
+
+    fn node(directory: &str, plugins: &[&str]) -> FakeHost {
+        plugins.iter().fold(FakeHost::new(), |host, name| host.file(&format!("{directory}/{name}"), ""))
+    }
+
+    #[tokio::test]
+    async fn a_node_with_the_usual_plugins_is_left_alone() {
+        let host = node("/opt/cni/bin", &["bridge", "host-local", "portmap", "loopback"]);
+        assert_eq!(find(CniPlugins, host, Profile::default()).await.unwrap(), Findings::default());
+    }
+
+    #[tokio::test]
+    async fn missing_plugins_are_named_with_the_directory() {
+        let error =
+            find(CniPlugins, node("/opt/cni/bin", &["bridge"]), Profile::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "/opt/cni/bin: CNI plugins are missing: host-local, loopback, portmap");
+    }
+
+    #[tokio::test]
+    async fn the_package_is_installed_where_the_runtime_looks_into_its_directory() {
+        let mut facts = debian();
+        facts.cni_bin_dirs = vec!["/opt/cni/bin".into(), "/usr/lib/cni".into()];
+        let cx = context(&Arc::new(FakeHost::new()), Profile::default(), facts);
+        let findings = AnyStep::find(&CniPlugins, &cx).await.unwrap();
+        assert_eq!(lines(&findings), ["install package containernetworking-plugins with apt"]);
+    }
+
+    #[test]
+    fn networks_add_what_they_call() {
+        let config = serde_json::json!({"type": "macvlan", "ipam": {"type": "static"}});
+        let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
+        let network = Network { name: "n".into(), namespace: "default".into(), kind };
+        let mut profile = Profile { networks: vec![network], ..Profile::default() };
+        profile.flannel.enabled = false;
+        assert_eq!(wanted(&profile).into_iter().collect::<Vec<_>>(), ["loopback", "macvlan", "static"]);
+    }
+}

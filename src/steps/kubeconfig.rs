@@ -1,0 +1,147 @@
+//! The administrator's kubeconfig in the user's home.
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+
+use crate::cluster::kubeconfig::merge;
+use crate::engine::change::Change;
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::error::Result;
+use crate::facts::gather::text;
+
+/// Copies it, or adds its context to the file that is there.
+pub struct Kubeconfig;
+
+/// The two files.
+pub struct Observed {
+    path: Utf8PathBuf,
+    source: Option<String>,
+    existing: Option<String>,
+    mode: u32,
+}
+
+/// The content that the copy should have; none while kubeadm has not written the original.
+pub struct Desired {
+    text: Option<String>,
+    context: String,
+}
+
+#[async_trait]
+impl Step for Kubeconfig {
+    type Observed = Observed;
+    type Desired = Desired;
+
+    const ID: &'static str = "kubeconfig";
+    const TITLE: &'static str = "kubeconfig of the user";
+    const REQUIRES: &'static [&'static str] = &["kubeadm-init"];
+
+    fn enabled(&self, cx: &Context) -> bool {
+        cx.profile.cluster.kubeconfig.copy
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let host = cx.host.as_ref();
+        let path = path(cx);
+        Ok(Observed {
+            source: text(host, &cx.profile.cluster.kubeconfig.source).await?,
+            existing: text(host, &path).await?,
+            mode: host.stat(&path).await?.map_or(0o600, |stat| stat.mode),
+            path,
+        })
+    }
+
+    async fn desired(&self, _cx: &Context, observed: &Observed) -> Result<Desired> {
+        let Some(source) = &observed.source else {
+            return Ok(Desired { text: None, context: String::new() });
+        };
+        let merged = merge(observed.existing.as_deref().unwrap_or_default(), source)
+            .map_err(|error| error.at(observed.path.as_str()))?;
+        Ok(Desired { text: Some(merged.text), context: merged.context })
+    }
+
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
+        let mut findings = Findings::default();
+        let Some(text) = &desired.text else {
+            if !cx.profile.cluster.init.enabled {
+                findings.warn(format!("{} is not on the node", cx.profile.cluster.kubeconfig.source));
+            }
+            return Ok(findings);
+        };
+        if observed.existing.is_some() && observed.mode & 0o077 != 0 {
+            findings.warn(format!("others can read {}", observed.path));
+        }
+        if observed.existing.as_ref() == Some(text) {
+            return Ok(findings);
+        }
+        if observed.existing.is_some() {
+            findings.note(format!("context {} is added to the ones in {}", desired.context, observed.path));
+        }
+        findings.changes.push(Change::WriteFile {
+            path: observed.path.clone(),
+            mode: 0o600,
+            before: observed.existing.clone(),
+            after: text.clone(),
+            secret: true,
+        });
+        Ok(findings)
+    }
+}
+
+fn path(cx: &Context) -> Utf8PathBuf {
+    match cx.profile.cluster.kubeconfig.path.as_str() {
+        "" => cx.facts.home.join(".kube/config"),
+        path => path.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeHost;
+    use crate::profile::Profile;
+    use crate::steps::testing::{find, lines};
+
+    const ADMIN: &str = "/etc/kubernetes/admin.conf";
+
+    fn config(name: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: {name}\n\
+             clusters:\n- name: {name}\n  cluster: {{server: 'https://{name}:6443'}}\n\
+             users:\n- name: {name}\n  user: {{token: t}}\n\
+             contexts:\n- name: {name}\n  context: {{cluster: {name}, user: {name}}}\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn it_is_copied_to_a_home_without_one() {
+        let host = FakeHost::new().file(ADMIN, &config("a"));
+        let findings = find(Kubeconfig, host, Profile::default()).await.unwrap();
+        assert_eq!(lines(&findings), ["create file /root/.kube/config"]);
+        let Change::WriteFile { after, mode, secret, .. } = &findings.changes[0] else { panic!("no file") };
+        assert_eq!((after.as_str(), *mode, *secret), (config("a").as_str(), 0o600, true));
+    }
+
+    #[tokio::test]
+    async fn the_same_content_is_left_alone() {
+        let host = FakeHost::new().file(ADMIN, &config("a")).file("/root/.kube/config", &config("a"));
+        assert!(find(Kubeconfig, host, Profile::default()).await.unwrap().changes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_cluster_stays_and_stays_current() {
+        let host = FakeHost::new().file(ADMIN, &config("a")).file("/root/.kube/config", &config("b"));
+        let findings = find(Kubeconfig, host, Profile::default()).await.unwrap();
+        let Change::WriteFile { after, .. } = &findings.changes[0] else { panic!("no file") };
+        for part in ["current-context: b", "https://a:6443", "https://b:6443"] {
+            assert!(after.contains(part), "{after}");
+        }
+    }
+
+    #[tokio::test]
+    async fn before_kubeadm_there_is_nothing_to_copy() {
+        let mut profile = Profile::default();
+        profile.cluster.init.enabled = true;
+        assert_eq!(find(Kubeconfig, FakeHost::new(), profile).await.unwrap(), Findings::default());
+    }
+}

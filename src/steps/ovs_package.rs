@@ -1,0 +1,215 @@
+//! Open vSwitch itself: its package and its service.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::engine::change::{Change, UnitState};
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::error::{Error, Result, code};
+use crate::facts::gather::{exists, text};
+use crate::facts::packages::OVS_SERVICES;
+use crate::host::service::ServiceManager;
+use crate::host::{Command, Host};
+
+/// Where the database listens.
+pub const SOCKET: &str = "/var/run/openvswitch/db.sock";
+/// The daemons; each writes its process id beside the socket.
+const DAEMONS: [&str; 2] = ["ovsdb-server", "ovs-vswitchd"];
+/// How long a started switch may take to listen.
+const START: Duration = Duration::from_secs(20);
+
+/// Installs and starts Open vSwitch; one that runs already is fine, whoever started it.
+pub struct OvsPackage;
+
+/// What there is of Open vSwitch.
+pub struct Observed {
+    installed: bool,
+    running: bool,
+    /// The service that is on the node.
+    unit: Option<String>,
+    enabled: bool,
+}
+
+/// The names on this distribution.
+pub struct Desired {
+    package: String,
+    unit: String,
+}
+
+#[async_trait]
+impl Step for OvsPackage {
+    type Observed = Observed;
+    type Desired = Desired;
+
+    const ID: &'static str = "ovs-package";
+    const TITLE: &'static str = "Open vSwitch";
+    const REQUIRES: &'static [&'static str] = &[];
+
+    fn enabled(&self, cx: &Context) -> bool {
+        cx.profile.ovs.enabled
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let host = cx.host.as_ref();
+        let installed = host.find("ovs-vsctl").await?.is_some();
+        let manager = ServiceManager::of(host).await?;
+        let unit = match chosen(&cx.profile.ovs.service) {
+            Some(unit) => manager.first_existing(host, &[unit]).await?,
+            None => manager.first_existing(host, &OVS_SERVICES).await?,
+        };
+        let enabled = match &unit {
+            Some(unit) => manager.is_enabled(host, unit).await?,
+            None => false,
+        };
+        Ok(Observed { installed, running: installed && is_running(host).await?, unit, enabled })
+    }
+
+    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Desired> {
+        let manager = cx.facts.packages;
+        let package = manager.map_or("openvswitch", |manager| manager.ovs_package());
+        let unit = manager.map_or(OVS_SERVICES[1], |manager| manager.ovs_service());
+        let unit = observed.unit.as_deref().unwrap_or(unit);
+        Ok(Desired {
+            package: chosen(&cx.profile.ovs.package).unwrap_or(package).to_owned(),
+            unit: chosen(&cx.profile.ovs.service).unwrap_or(unit).to_owned(),
+        })
+    }
+
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
+        let mut findings = Findings::default();
+        if observed.running && observed.unit.is_none() {
+            findings.warn("Open vSwitch runs, but no service of the node starts it after a boot");
+            return Ok(findings);
+        }
+        if !observed.installed {
+            let manager = cx.facts.packages.ok_or_else(unknown_distribution)?;
+            let package = desired.package.clone();
+            findings.changes.push(Change::InstallPackage {
+                manager,
+                package,
+                timeout: cx.profile.timeouts.package,
+            });
+        }
+        if !observed.running || !observed.enabled {
+            let before = UnitState { running: observed.running, enabled: observed.enabled };
+            findings.changes.push(Change::Unit {
+                unit: desired.unit.clone(),
+                running: true,
+                enabled: true,
+                before,
+            });
+        }
+        Ok(findings)
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<()> {
+        let host = cx.host.as_ref();
+        let listens = host.wait_for(SOCKET.into(), START).await?;
+        if listens && is_running(host).await? {
+            return Ok(());
+        }
+        Err(Error::new(&code::OVS_UNAVAILABLE, "Open vSwitch does not answer").at(SOCKET))
+    }
+}
+
+/// Whether the switch runs: by its process ids, which costs no process, else by asking it.
+pub async fn is_running(host: &dyn Host) -> Result<bool> {
+    if !exists(host, SOCKET).await? {
+        return Ok(false);
+    }
+    if daemons_live(host).await? {
+        return Ok(true);
+    }
+    // In another process namespace, as in a container, the ids mean nothing here.
+    let command = Command::new(["ovs-vsctl", "--timeout=5", "show"]).timeout(Duration::from_secs(10));
+    Ok(host.run(&command).await?.success())
+}
+
+async fn daemons_live(host: &dyn Host) -> Result<bool> {
+    for daemon in DAEMONS {
+        let Some(id) = text(host, format!("/var/run/openvswitch/{daemon}.pid")).await? else {
+            return Ok(false);
+        };
+        let name = text(host, format!("/proc/{}/comm", id.trim())).await?;
+        if name.as_deref().map(str::trim) != Some(daemon) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn chosen(setting: &str) -> Option<&str> {
+    Some(setting).filter(|setting| !matches!(*setting, "" | "auto"))
+}
+
+fn unknown_distribution() -> Error {
+    Error::new(&code::DISTRO_UNKNOWN, "Open vSwitch is not on the node, and kvnet cannot install it here")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::step::AnyStep;
+    use crate::facts::Facts;
+    use crate::host::fake::FakeHost;
+    use crate::profile::Profile;
+    use crate::steps::testing::{context, find, lines};
+
+    const UNIT: &str = "/lib/systemd/system/openvswitch-switch.service";
+    const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/openvswitch-switch.service";
+
+    /// A node on which the switch runs.
+    pub fn running() -> FakeHost {
+        FakeHost::new()
+            .program("ovs-vsctl")
+            .file(SOCKET, "")
+            .file("/var/run/openvswitch/ovsdb-server.pid", "10\n")
+            .file("/var/run/openvswitch/ovs-vswitchd.pid", "11\n")
+            .file("/proc/10/comm", "ovsdb-server\n")
+            .file("/proc/11/comm", "ovs-vswitchd\n")
+    }
+
+    #[tokio::test]
+    async fn a_fresh_node_gets_package_and_service() {
+        let findings = find(OvsPackage, FakeHost::new(), Profile::default()).await.unwrap();
+        assert_eq!(
+            lines(&findings),
+            ["install package openvswitch-switch with apt", "start service openvswitch-switch"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_running_switch_is_left_alone_without_a_process() {
+        let host = Arc::new(running().file(UNIT, "").file(ENABLED, ""));
+        let cx = context(&host, Profile::default(), Facts::default());
+        assert_eq!(AnyStep::find(&OvsPackage, &cx).await.unwrap(), Findings::default());
+        assert!(host.commands().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_dead_switch_is_started() {
+        let host = running().file("/proc/11/comm", "bash\n").file(UNIT, "").file(ENABLED, "");
+        let host = host.fails(["ovs-vsctl", "--timeout=5", "show"], 1, "connection refused");
+        let findings = find(OvsPackage, host, Profile::default()).await.unwrap();
+        let before = UnitState { running: false, enabled: true };
+        let unit = "openvswitch-switch".into();
+        assert_eq!(findings.changes, [Change::Unit { unit, running: true, enabled: true, before }]);
+    }
+
+    #[tokio::test]
+    async fn a_switch_that_somebody_started_is_fine() {
+        let findings = find(OvsPackage, running(), Profile::default()).await.unwrap();
+        assert!(findings.changes.is_empty() && findings.notes[0].warning);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_distribution_is_an_error() {
+        let cx = context(&Arc::new(FakeHost::new()), Profile::default(), Facts::default());
+        let error = AnyStep::find(&OvsPackage, &cx).await.unwrap_err();
+        assert_eq!(error.code(), &code::DISTRO_UNKNOWN);
+    }
+}
