@@ -187,3 +187,20 @@ async fn commands_run_in_containers() -> Result<()> {
     }
     Ok(())
 }
+
+/// After `kubectl apply -f` of the manifests into an empty cluster.
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn what_kubectl_applied_does_not_differ() -> Result<()> {
+    let cluster = cluster().await;
+    let mut failed = 0;
+    for object in manifests() {
+        let Some(live) = cluster.get(&ObjectKey::of(&object)).await? else { continue };
+        for difference in differences(&object, &live) {
+            println!("{}: {difference:?}", ObjectKey::of(&object));
+            failed += 1;
+        }
+    }
+    assert_eq!(failed, 0);
+    Ok(())
+}

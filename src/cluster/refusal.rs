@@ -5,7 +5,7 @@ use std::error::Error as _;
 use serde_json::Value;
 
 use super::request::excerpt;
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Kind, Result, code};
 
 /// A `Status` with a code of the 400s.
 #[derive(Debug, Default)]
@@ -127,10 +127,11 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
         .hint(
             "the kubeconfig may belong to an earlier cluster: compare it with `/etc/kubernetes/admin.conf`",
         );
-        return (error, false);
+        return (error.of_kind(Kind::Environment), false);
     }
     if has(&["NotValidForName", "not valid for name", "Expired", "NotValidYet"]) {
-        return (unreachable(format!("the certificate of {server} is not valid")).because(chain), false);
+        let error = unreachable(format!("the certificate of {server} is not valid for it")).because(chain);
+        return (error.of_kind(Kind::Environment), false);
     }
     if has(&[
         "InvalidContentType",

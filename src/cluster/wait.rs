@@ -91,7 +91,9 @@ impl Cluster {
             let nodes = self.list("v1", "Node", None, None).await.unwrap_or_default();
             return join(&now, why_unplaced(workload, &nodes));
         }
-        let reasons: Vec<String> = pods.iter().filter_map(why_waiting).take(NAMED_PODS).collect();
+        let mut reasons: Vec<String> = pods.iter().filter_map(why_waiting).collect();
+        reasons.dedup();
+        reasons.truncate(NAMED_PODS);
         join(&now, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
 

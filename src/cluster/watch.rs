@@ -15,7 +15,7 @@ use super::api::{query, text};
 use super::conditions::Scope;
 use super::refusal::connection_error;
 use super::request::back_off;
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Kind, Result, code};
 
 /// After so many seconds the server ends a watch and everything is listed anew, which heals a watch that has gone deaf.
 const WATCH_SECONDS: u64 = 50;
@@ -178,7 +178,7 @@ impl Follower {
 
 /// Whether waiting longer cannot help.
 fn is_final(error: &Error) -> bool {
-    [&code::CLUSTER_DENIED, &code::CLUSTER_REJECTED, &code::INTERNAL].contains(&error.code())
+    error.kind() != Kind::Transient
 }
 
 /// Takes an event into the set; whether it changed.
