@@ -9,6 +9,8 @@ pub struct Link {
     pub name: String,
     /// Its addresses other than link-local ones of IPv6.
     pub addresses: Vec<String>,
+    /// Whether it is switched on.
+    pub up: bool,
     /// The bridge or bond that it belongs to.
     pub master: Option<String>,
 }
@@ -32,7 +34,9 @@ fn objects(text: &str) -> Vec<Value> {
 
 fn link(value: &Value) -> Option<Link> {
     let addresses = value.get("addr_info").and_then(Value::as_array).cloned().unwrap_or_default();
+    let flags = value.get("flags").and_then(Value::as_array);
     Some(Link {
+        up: flags.is_some_and(|flags| flags.iter().any(|flag| flag == "UP")),
         name: value.get("ifname")?.as_str()?.to_owned(),
         addresses: addresses.iter().filter_map(address).collect(),
         master: value.get("master").and_then(Value::as_str).map(str::to_owned),
@@ -59,11 +63,11 @@ mod tests {
 
     #[test]
     fn addresses_without_link_local_ones() {
-        let text = r#"[{"ifindex":2,"ifname":"eth0","addr_info":[{"family":"inet","local":"10.0.0.2","scope":"global"},
+        let text = r#"[{"ifindex":2,"ifname":"eth0","flags":["BROADCAST","UP"],"addr_info":[{"family":"inet","local":"10.0.0.2","scope":"global"},
             {"family":"inet6","local":"fe80::1","scope":"link"}]},{},{"ifname":"eth1","master":"br0","addr_info":[{}]}]"#;
         let expected = [
-            Link { name: "eth0".into(), addresses: vec!["10.0.0.2".into()], master: None },
-            Link { name: "eth1".into(), addresses: vec![], master: Some("br0".into()) },
+            Link { name: "eth0".into(), addresses: vec!["10.0.0.2".into()], up: true, master: None },
+            Link { name: "eth1".into(), addresses: vec![], up: false, master: Some("br0".into()) },
         ];
         assert_eq!(links(text), expected);
         assert!(links("nonsense").is_empty());
