@@ -1,38 +1,36 @@
 //! Waits for a file of this machine by inotify.
 
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::io::unix::AsyncFd;
+use notify::{RecursiveMode, Watcher};
 
-use super::files::failed;
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 
 /// Whether something is at `path` before the time is over. While its directory does not exist, the nearest one above
 /// that does is watched.
 pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
     match tokio::time::timeout(timeout, wait(path)).await {
-        Ok(result) => result.map(|()| true).map_err(|error| failed(&error, "wait for", path)),
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(error)) => {
+            Err(Error::new(&code::HOST_FILE, "cannot wait for the file").at(path.as_str()).because(error))
+        }
         Err(_) => Ok(exists(path)),
     }
 }
 
-async fn wait(path: &Utf8Path) -> std::io::Result<()> {
+async fn wait(path: &Utf8Path) -> notify::Result<()> {
     loop {
-        let events = AsyncFd::register(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?)?;
+        let (sender, mut changed) = tokio::sync::mpsc::unbounded_channel();
+        // Every event is a reason to look again; what it says does not matter.
+        let mut watcher = notify::recommended_watcher(move |_| _ = sender.send(()))?;
         let directory = path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
-        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
-        inotify::add_watch(events.get_ref(), directory.as_std_path(), flags)?;
+        watcher.watch(directory.as_std_path(), RecursiveMode::NonRecursive)?;
         // Looked at after the watch stands, or a file made in between would never be seen.
         if exists(path) {
             return Ok(());
         }
-        let mut ready = events.readable().await?;
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let _ = inotify::Reader::new(events.get_ref(), &mut buffer).next();
-        ready.clear_ready();
+        changed.recv().await;
     }
 }
 
