@@ -127,9 +127,7 @@ async fn remove_file(host: &dyn Host, path: &Utf8Path, before: Option<&str>) -> 
 
 /// The journal keeps this instead of a secret content.
 fn digest(content: &[u8]) -> String {
-    let hash = Sha256::digest(content);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    Sha256::digest(content).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 async fn run(host: &dyn Host, command: &Command, replaces: bool) -> Result<Outcome> {
@@ -224,6 +222,24 @@ mod tests {
         let change = Change::RemoveFile { path: "/etc/x".into(), before: Some("ours".into()) };
         assert_eq!(apply_host_change(&host, &change).await.unwrap(), Outcome::Adopted);
         assert_eq!(host.content("/etc/x").unwrap(), "theirs");
+    }
+
+    #[tokio::test]
+    async fn a_replaced_secret_is_kept_and_removed_by_its_digest() {
+        let host = FakeHost::new().file("/k", "old");
+        let change = |before: &str, after: &str| Change::WriteFile {
+            path: "/k".into(),
+            mode: 0o600,
+            before: Some(before.into()),
+            after: after.into(),
+            secret: true,
+        };
+        apply_host_change(&host, &change("old", "new")).await.unwrap();
+        apply_host_change(&host, &change("new", "newer")).await.unwrap();
+        assert_eq!(host.content("/k.kvnet-saved").unwrap(), "old");
+        let change = Change::RemoveFile { path: "/k".into(), before: Some(digest(b"newer")) };
+        apply_host_change(&host, &change).await.unwrap();
+        assert_eq!(host.content("/k"), None);
     }
 
     #[tokio::test]
