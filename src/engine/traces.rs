@@ -31,10 +31,9 @@ impl Traces {
                 present.push(path.to_string());
             }
         }
-        for link in &self.links {
-            if host.stat(&link_path(link)).await?.is_some() {
-                present.push(format!("link:{link}"));
-            }
+        if !self.links.is_empty() {
+            let there = links(host).await?;
+            present.extend(self.links.iter().filter(|link| there.contains(link)).map(|link| format!("link:{link}")));
         }
         Ok(present)
     }
@@ -63,6 +62,31 @@ fn run(purpose: String, command: Command) -> Change {
     Change::Run { before: Some("left by the component".into()), purpose, command, undo: None }
 }
 
-fn link_path(link: &str) -> Utf8PathBuf {
-    Utf8Path::new("/sys/class/net").join(link)
+/// The network links of the node. `/sys/class/net` may be that of another network namespace.
+async fn links(host: &dyn Host) -> Result<Vec<String>> {
+    let text = host.read(Utf8Path::new("/proc/net/dev")).await?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[tokio::test]
+    async fn only_what_was_not_there_before_is_removed() {
+        let host = FakeHost::new()
+            .file("/opt/cni/bin/flannel", "")
+            .file("/run/flannel/subnet.env", "")
+            .file("/proc/net/dev", "Inter-| Receive\n face |bytes\n    lo: 0 0\n  cni0: 5 0\n");
+        let traces = Traces {
+            files: vec!["/opt/cni/bin/flannel".into(), "/run/flannel/subnet.env".into(), "/absent".into()],
+            directories: Vec::new(),
+            links: vec!["cni0".into(), "flannel.1".into()],
+        };
+        let changes = traces.removal(&host, &["/opt/cni/bin/flannel".into()]).await.unwrap();
+        let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["remove file /run/flannel/subnet.env", "remove network link cni0"]);
+    }
 }

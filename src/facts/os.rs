@@ -1,4 +1,4 @@
-//! `/etc/os-release`, `/proc/mounts` with propagation, loaded modules and processor flags.
+//! What single files of the node tell: os-release, mountinfo, modules, cpuinfo.
 
 use super::OsRelease;
 
@@ -23,12 +23,12 @@ fn unquoted(value: &str) -> String {
     inner.unwrap_or(value).replace('\\', "")
 }
 
-/// A mount, as far as CNI and KubeVirt care.
+/// A mount, as far as CNI and `KubeVirt` care.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// Where.
     pub point: String,
-    /// Whether mounts made below it are seen elsewhere; `HostToContainer` and `Bidirectional` need it.
+    /// Whether mounts made below it are seen elsewhere; `HostToContainer` needs it.
     pub shared: bool,
     /// Whether it is read-only.
     pub read_only: bool,

@@ -94,14 +94,13 @@ impl PackageManager {
         self.command(self.install_words(), &[package.to_owned()], seconds)
     }
 
-    /// Removes packages without a question.
+    /// Removes packages without a question, and none that another package needs: the low-level tools refuse that, the
+    /// others would remove the other package too.
     #[must_use]
     pub fn remove(self, packages: &[String], seconds: u64) -> Command {
         let words: &[&str] = match self {
-            Self::Apt => &["apt-get", "remove", "--yes"],
-            Self::Dnf => &["dnf", "remove", "--assumeyes"],
-            Self::Yum => &["yum", "remove", "--assumeyes"],
-            Self::Zypper => &["zypper", "--non-interactive", "remove"],
+            Self::Apt => &["dpkg", "--remove"],
+            Self::Dnf | Self::Yum | Self::Zypper => &["rpm", "--erase"],
             Self::Pacman => &["pacman", "--remove", "--noconfirm"],
             Self::Apk => &["apk", "del"],
         };

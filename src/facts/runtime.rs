@@ -28,7 +28,7 @@ pub struct KnownDirs {
     pub bin: &'static [&'static str],
 }
 
-/// k3s (both layouts) and MicroK8s. k0s and RKE2 use the default directories.
+/// k3s (both layouts) and `MicroK8s`. k0s and RKE2 use the default directories.
 pub static KNOWN_DIRS: [KnownDirs; 2] = [
     KnownDirs {
         conf: "/var/lib/rancher/k3s/agent/etc/cni/net.d",

@@ -81,6 +81,7 @@ pub struct Output {
 
 impl Output {
     /// Whether the exit code is 0.
+    #[must_use]
     pub fn success(&self) -> bool {
         self.status == 0
     }

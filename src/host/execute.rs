@@ -178,7 +178,11 @@ async fn remove(host: &dyn Host, manager: PackageManager, packages: &[String]) -
     let packages: Vec<String> = packages.iter().filter(|name| present.contains(*name)).cloned().collect();
     if !packages.is_empty() {
         let command = manager.remove(&packages, REMOVE_TIMEOUT);
-        host.run(&command).await?.ok(&command)?;
+        if let Err(error) = host.run(&command).await?.ok(&command) {
+            // Something that came later needs one of them: it matters more than a clean list.
+            tracing::warn!("packages stay: {error}");
+            return Ok(Outcome::Adopted);
+        }
     }
     Ok(Outcome::Transient)
 }
@@ -216,6 +220,24 @@ mod tests {
         let change = Change::RemoveFile { path: "/etc/x".into(), before: Some("ours".into()) };
         assert_eq!(apply_host_change(&host, &change).await.unwrap(), Outcome::Adopted);
         assert_eq!(host.content("/etc/x").unwrap(), "theirs");
+    }
+
+    #[tokio::test]
+    async fn a_replaced_secret_is_kept_and_removed_by_its_digest() {
+        let host = FakeHost::new().file("/k", "old");
+        let change = |before: &str, after: &str| Change::WriteFile {
+            path: "/k".into(),
+            mode: 0o600,
+            before: Some(before.into()),
+            after: after.into(),
+            secret: true,
+        };
+        apply_host_change(&host, &change("old", "new")).await.unwrap();
+        apply_host_change(&host, &change("new", "newer")).await.unwrap();
+        assert_eq!(host.content("/k.kvnet-saved").unwrap(), "old");
+        let change = Change::RemoveFile { path: "/k".into(), before: Some(digest(b"newer")) };
+        apply_host_change(&host, &change).await.unwrap();
+        assert_eq!(host.content("/k"), None);
     }
 
     #[tokio::test]

@@ -167,6 +167,7 @@ impl Files {
     }
 
     /// The content of a file.
+    #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
         let file = self.0.get(Utf8Path::new(path))?;
         Some(String::from_utf8_lossy(&file.content).into_owned())

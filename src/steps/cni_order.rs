@@ -79,18 +79,19 @@ impl Step for CniOrder {
             findings
                 .warn(format!("Cilium took {name} away: set `cni.exclusive: false` in its configuration"));
         }
-        let multus = observed.multus().map(str::to_owned).unwrap_or_else(|| {
-            findings.changes.push(wait(&desired.directory.join(&desired.written), cx.profile.timeouts.ready));
-            desired.written.clone()
-        });
-        let first = observed.place(&multus, desired);
+        let written = desired.written.as_str();
+        let multus = observed.multus().unwrap_or(written);
+        if observed.multus().is_none() {
+            findings.changes.push(wait(&desired.directory.join(written), cx.profile.timeouts.ready));
+        }
+        let first = observed.place(multus, desired);
         for name in observed.before(&first) {
             findings.changes.push(set_aside(name, &desired.directory, &observed.names));
         }
         if first != multus {
-            findings.changes.push(moved(&multus, &first, &desired.directory));
+            findings.changes.push(moved(multus, &first, &desired.directory));
         }
-        tell(&first, &multus, observed, &mut findings);
+        tell(&first, multus, observed, &mut findings);
         Ok(findings)
     }
 
@@ -133,7 +134,7 @@ impl Observed {
 fn written_name(profile: &Profile, observed: &Observed) -> &'static str {
     let version = profile.multus.version.strip_prefix('v').unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if !major.is_some_and(|major| major >= 4) {
+    if major.is_none_or(|major| major < 4) {
         return "70-multus.conf";
     }
     let master = observed.files.get(master_name(profile)).and_then(Option::as_ref);

@@ -74,7 +74,7 @@ impl Step for Kernel {
     }
 
     async fn desired(&self, _cx: &Context, _observed: &Observed) -> Result<Desired> {
-        let settings: String = SYSCTLS.iter().map(|name| format!("{name} = 1\n")).collect();
+        let settings: String = SYSCTLS.map(|name| [name, " = 1\n"].concat()).concat();
         Ok(Desired {
             modules_file: format!("# Written by kvnet for the pod network.\n{MODULE}\n"),
             sysctl_file: format!("# Written by kvnet for the pod network.\n{settings}"),

@@ -1,1 +1,201 @@
-//! To come.
+//! `kubeadm init` on a node without a cluster.
+
+mod config;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+
+use crate::cluster::{Cluster, ConnectOptions};
+use crate::engine::change::Change;
+use crate::engine::context::Context;
+use crate::engine::step::{Findings, Step};
+use crate::error::{Error, Result, code};
+use crate::facts::gather::{exists, text};
+use crate::host::{Command, Host};
+use crate::profile::Init;
+
+const ADMIN: &str = "/etc/kubernetes/admin.conf";
+const API_SERVER: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+const ETCD: &str = "/etc/kubernetes/manifests/etcd.yaml";
+const ETCD_DATA: &str = "/var/lib/etcd/member";
+const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+const KUBELET_ACCESS: &str = "/etc/kubernetes/kubelet.conf";
+/// Everything that tells of a cluster.
+const MARKS: [&str; 6] = [ADMIN, API_SERVER, ETCD, ETCD_DATA, KUBELET, KUBELET_ACCESS];
+/// What kvnet gives to kubeadm.
+const CONFIG: &str = "/etc/kubernetes/kvnet-kubeadm.yaml";
+
+/// Creates the cluster; a half-made one is never wiped.
+pub struct KubeadmInit;
+
+/// What the node has of a cluster.
+pub enum Observed {
+    /// All of it.
+    Complete,
+    /// Some of it.
+    Half(Vec<&'static str>),
+    /// Nothing, and this kubeadm to make it with.
+    Nothing {
+        /// What `kubeadm version` tells.
+        kubeadm: String,
+        /// The configuration of an earlier attempt.
+        config: Option<String>,
+    },
+}
+
+#[async_trait]
+impl Step for KubeadmInit {
+    type Observed = Observed;
+    type Desired = Option<String>;
+
+    const ID: &'static str = "kubeadm-init";
+    const TITLE: &'static str = "cluster (kubeadm)";
+    const REQUIRES: &'static [&'static str] = &["kernel"];
+
+    fn enabled(&self, cx: &Context) -> bool {
+        cx.profile.cluster.init.enabled
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let host = cx.host.as_ref();
+        let mut present = Vec::new();
+        for mark in MARKS {
+            if exists(host, mark).await? {
+                present.push(mark);
+            }
+        }
+        match present.as_slice() {
+            [] => nothing(host).await,
+            _ if is_complete(&present) => Ok(Observed::Complete),
+            _ => Ok(Observed::Half(present)),
+        }
+    }
+
+    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Option<String>> {
+        match observed {
+            Observed::Nothing { kubeadm, .. } => config::render(&cx.profile.cluster, kubeadm).map(Some),
+            Observed::Complete | Observed::Half(_) => Ok(None),
+        }
+    }
+
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Option<String>) -> Result<Findings> {
+        let (before, after) = match (observed, desired) {
+            (Observed::Half(present), _) => return Err(half(present)),
+            (Observed::Nothing { config, .. }, Some(text)) => (config, text),
+            _ => return Ok(Findings::default()),
+        };
+        let mut changes = Vec::new();
+        if before.as_ref() != Some(after) {
+            changes.push(Change::WriteFile {
+                path: CONFIG.into(),
+                mode: 0o600,
+                before: before.clone(),
+                after: after.clone(),
+                secret: false,
+            });
+        }
+        changes.push(init(&cx.profile.cluster.init, cx.profile.timeouts.kubeadm));
+        Ok(Findings::of(changes))
+    }
+
+    /// The steps after this one need the connection.
+    async fn verify(&self, cx: &Context) -> Result<()> {
+        if cx.cluster().await.is_some() {
+            return Ok(());
+        }
+        let options =
+            ConnectOptions { kubeconfig: Some(Utf8PathBuf::from(ADMIN)), ..ConnectOptions::default() };
+        let cluster = Cluster::connect(&options).await?;
+        cluster.reachable().await?;
+        cx.connect(cluster).await;
+        Ok(())
+    }
+}
+
+/// An etcd elsewhere leaves neither manifest nor data.
+fn is_complete(present: &[&str]) -> bool {
+    let has = |mark: &str| present.contains(&mark);
+    has(ADMIN) && has(API_SERVER) && has(KUBELET) && has(ETCD) == has(ETCD_DATA)
+}
+
+async fn nothing(host: &dyn Host) -> Result<Observed> {
+    let command = Command::new(["kubeadm", "version", "-o", "short"]);
+    let output = host.run(&command).await?.ok(&command)?;
+    Ok(Observed::Nothing { kubeadm: output.stdout.trim().to_owned(), config: text(host, CONFIG).await? })
+}
+
+fn half(present: &[&str]) -> Error {
+    let message = format!("the node has parts of a cluster, not all of it: {}", present.join(", "));
+    let error = Error::new(&code::KUBEADM_HALF, message);
+    error
+        .hint("if a `kubeadm init` or `kubeadm join` failed here, take it back with `kubeadm reset`, which deletes its data")
+        .hint("if the node is a worker of a cluster, run kvnet on the control plane")
+}
+
+/// Never taken back: that would delete the cluster with all that is in it.
+fn init(init: &Init, seconds: u64) -> Change {
+    let mut argv = vec!["kubeadm".to_owned(), "init".into(), "--config".into(), CONFIG.into()];
+    if !init.ignore_preflight_errors.is_empty() {
+        argv.push(format!("--ignore-preflight-errors={}", init.ignore_preflight_errors.join(",")));
+    }
+    let command = Command::new(argv).timeout(Duration::from_secs(seconds));
+    Change::Run { purpose: "create the cluster with kubeadm".into(), before: None, command, undo: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeHost;
+    use crate::profile::Profile;
+    use crate::steps::testing::{find, lines};
+
+    fn profile() -> Profile {
+        let mut profile = Profile::default();
+        profile.cluster.init.enabled = true;
+        profile
+    }
+
+    fn node(marks: &[&str]) -> FakeHost {
+        marks.iter().fold(FakeHost::new(), |host, mark| host.file(mark, ""))
+    }
+
+    #[tokio::test]
+    async fn an_empty_node_gets_a_cluster() {
+        let mut profile = profile();
+        profile.cluster.init.ignore_preflight_errors = vec!["Swap".into(), "NumCPU".into()];
+        let host = FakeHost::new().prints(["kubeadm", "version"], "v1.34.4\n");
+        assert_eq!(
+            lines(&find(KubeadmInit, host, profile).await.unwrap()),
+            [
+                "create file /etc/kubernetes/kvnet-kubeadm.yaml",
+                "kubeadm init --config /etc/kubernetes/kvnet-kubeadm.yaml --ignore-preflight-errors=Swap,NumCPU",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_complete_cluster_is_left_alone() {
+        for marks in [&[ADMIN, API_SERVER, ETCD, ETCD_DATA, KUBELET][..], &[ADMIN, API_SERVER, KUBELET]] {
+            assert_eq!(find(KubeadmInit, node(marks), profile()).await.unwrap(), Findings::default());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_half_made_cluster_is_named_and_never_wiped() {
+        let error = find(KubeadmInit, node(&[API_SERVER, KUBELET]), profile()).await.unwrap_err();
+        assert_eq!(error.code(), &code::KUBEADM_HALF);
+        assert_eq!(
+            error.message(),
+            "the node has parts of a cluster, not all of it: /etc/kubernetes/manifests/kube-apiserver.yaml, \
+             /var/lib/kubelet/config.yaml"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_node_without_kubeadm_is_an_error() {
+        let error = find(KubeadmInit, FakeHost::new(), profile()).await.unwrap_err();
+        assert_eq!(error.code(), &code::HOST_TOOL_MISSING);
+    }
+}

@@ -124,8 +124,8 @@ async fn has_kernel_datapath(host: &dyn Host) -> Result<bool> {
 async fn cards(host: &dyn Host) -> Result<Cards> {
     let (addresses, routes) = (Command::new(["ip", "-j", "addr"]), Command::new(["ip", "-j", "route"]));
     let links = net::links(&host.run(&addresses).await?.ok(&addresses)?.stdout);
-    let routed = net::default_route_cards(&host.run(&routes).await?.ok(&routes)?.stdout);
-    Ok(Cards { links, routed })
+    let defaults = net::default_route_cards(&host.run(&routes).await?.ok(&routes)?.stdout);
+    Ok(Cards { links, routed: defaults })
 }
 
 #[cfg(test)]

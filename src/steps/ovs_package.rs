@@ -115,6 +115,9 @@ impl Step for OvsPackage {
 }
 
 /// Whether the switch runs: by its process ids, which costs no process, else by asking it.
+///
+/// # Errors
+/// Those of the host.
 pub async fn is_running(host: &dyn Host) -> Result<bool> {
     if !exists(host, SOCKET).await? {
         return Ok(false);

@@ -8,7 +8,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::error::Result;
 
-/// Removes the taints that the profile names; the role labels stay, because KubeVirt places its pods by them.
+/// Removes the taints that the profile names; the role labels stay, because `KubeVirt` places its pods by them.
 pub struct Taints;
 
 #[async_trait]

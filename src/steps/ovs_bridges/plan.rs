@@ -35,10 +35,9 @@ impl WantedBridge {
     pub fn new(bridge: &Bridge, default: Datapath, kernel_datapath: bool) -> Self {
         let setting = bridge.datapath.unwrap_or(default);
         let datapath = match setting {
-            Datapath::System => "system",
+            Datapath::Auto if !kernel_datapath => "netdev",
             Datapath::Netdev => "netdev",
-            Datapath::Auto if kernel_datapath => "system",
-            Datapath::Auto => "netdev",
+            Datapath::System | Datapath::Auto => "system",
         };
         Self {
             name: bridge.name.clone(),
