@@ -12,12 +12,12 @@ if [[ $# -ne 1 || $1 == -* ]]; then
     echo "usage: by-hand.sh NAME" >&2
     exit 2
 fi
-readonly RIG="$(dirname "$(readlink -f "$0")")/rig"
-readonly NODE=$1
-readonly MANIFESTS=/root/manifests
+rig=$(dirname "$(readlink -f "$0")")/rig
+node=$1
+mirror=$("$rig" manifests)
 
-"$RIG" copy "$NODE" "$("$RIG" manifests)" "$MANIFESTS"
-"$RIG" exec "$NODE" bash -s "$MANIFESTS/raw.githubusercontent.com" <<'IN_THE_NODE'
+"$rig" copy "$node" "$mirror" /root/manifests
+"$rig" exec "$node" bash -s "/root/manifests/raw.githubusercontent.com" <<'IN_THE_NODE'
 set -euo pipefail
 cd "$1"
 started=$(date +%s%N)

@@ -16,14 +16,12 @@ go_component() {
 
 # go_build NAME ENVIRONMENT GO-BUILD-FLAG... DIRECTORY
 go_build() {
-    local name=$1 environment=$2 directory=${*: -1} packages=tool
+    local module=$RIG_DIR/modules/$1 settings directory=${*: -1} packages=tool
     local flags=("${@:3:$#-3}")
-    cd "$RIG_DIR/modules/$name"
-    [[ ! -e main.go ]] || packages=.
-    # shellcheck disable=SC2086
-    env CGO_ENABLED=0 $environment nice -n 5 \
-        go build -trimpath "${flags[@]}" -o "$directory/" "$packages"
-    cd "$OLDPWD"
+    read -ra settings <<<"$2"
+    [[ ! -e $module/main.go ]] || packages=.
+    env CGO_ENABLED=0 "${settings[@]}" nice -n 5 \
+        go -C "$module" build -trimpath "${flags[@]}" -o "$directory/" "$packages"
 }
 
 # kubernetes_component VARIABLE VERSION: all of Kubernetes' own binaries.
@@ -50,8 +48,6 @@ pause_component() { artefact "$1" pause "$(hash_of "$(declare -f build_pause)")"
 
 build_pause() {
     local source
-    cd "$RIG_DIR/modules/kubernetes-1.34"
-    source=$(go list -m -f '{{.Dir}}' k8s.io/kubernetes)/build/pause/linux/pause.c
-    cd "$OLDPWD"
-    gcc -Os -static -DVERSION=rig -o "$1/pause" "$source"
+    source=$(go -C "$RIG_DIR/modules/kubernetes-1.34" list -m -f '{{.Dir}}' k8s.io/kubernetes)
+    gcc -Os -static -DVERSION=rig -o "$1/pause" "$source/build/pause/linux/pause.c"
 }

@@ -14,6 +14,7 @@ readonly LOCAL_APT=/var/lib/kvnet-rig/apt
 
 install_build_tools() {
     local package missing=()
+    command -v go >/dev/null || die "there is no Go on this machine"
     for package in "${BUILD_TOOLS[@]}"; do
         [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
             missing+=("$package")

@@ -27,9 +27,6 @@ fetch_manifests() {
 # module_directory COMPONENT MODULE: downloads that one module, at the version
 # of the component's go.mod, and prints where it is.
 module_directory() {
-    (
-        cd "$RIG_DIR/modules/$1"
-        go mod download "$2" >&2
-        go list -m -f '{{.Dir}}' "$2"
-    )
+    go -C "$RIG_DIR/modules/$1" mod download "$2" >&2
+    go -C "$RIG_DIR/modules/$1" list -m -f '{{.Dir}}' "$2"
 }

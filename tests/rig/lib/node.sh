@@ -11,6 +11,11 @@ check_node_name() {
         usage_error "'$1' is not a node name: up to 30 lower case letters, digits and hyphens"
 }
 
+check_node_address() {
+    [[ -z $1 || $1 =~ ^10\.89\.[0-9]{1,3}\.[0-9]{1,3}$ && $1 != *.1 ]] ||
+        usage_error "'$1' is not an address 10.89.N.N (10.89.N.1 is the router's)"
+}
+
 need_node() {
     check_node_name "$1"
     need_root
@@ -43,6 +48,7 @@ node_start() {
     [[ ! -e $NODES/$name ]] || die "there is a node '$name' already ('rig stop $name' removes it)"
     with_lock build build_and_create "$name" "$version" "$address"
     # Half a node is of no use to anyone.
+    # shellcheck disable=SC2064
     trap "say 'the start of $name failed'; node_stop '$name'" EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -65,7 +71,6 @@ build_and_create() {
 # node_create NAME VERSION ADDRESS: lays out the node's files.
 node_create() {
     local name=$1 version=$2 address=${3:-$(free_address)} directory
-    [[ $address =~ ^10\.89\.[0-9]{1,3}\.[0-9]{1,3}$ ]] || usage_error "'$address' is not a 10.89.N.N address"
     ! cat "$NODES"/*/address 2>/dev/null | grep -qxF "$address" || die "another node has the address $address"
     directory=$(node_directory "$name")
     mkdir -p "$directory"/{root,upper,work}
@@ -106,13 +111,14 @@ node_configure() {
     gateway=${address%.*}.1
     echo "$name" >"$root/etc/hostname"
     printf '127.0.0.1 localhost\n%s %s\n' "$address" "$name" >"$root/etc/hosts"
-    # Nobody answers there, at once: the uplink refuses what it has no route for.
+    # Nobody answers there; CoreDNS only insists that there be a name server.
     echo "nameserver $gateway" >"$root/etc/resolv.conf"
     tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
 }
 
 # node_network_up NAME: the node's network namespace and one cable into it.
-# The cable's other end is in a namespace without any other way out.
+# The cable's other end is a router without any other way out: it says so at
+# once, where a lost packet would cost the sender half a minute.
 node_network_up() {
     local name=$1 namespace uplink address
     namespace=$(node_namespace "$name") uplink=$(node_uplink "$name") address=$(node_address "$name")
@@ -122,6 +128,7 @@ node_network_up() {
     ip -n "$uplink" link set lo up
     ip -n "$uplink" address add "${address%.*}.1/24" dev uplink
     ip -n "$uplink" link set uplink up
+    nsenter --net="/run/netns/$uplink" sysctl --quiet --write net.ipv4.ip_forward=1
     ip -n "$namespace" link set lo up
     ip -n "$namespace" address add "$address/24" dev eth0
     ip -n "$namespace" link set eth0 up
@@ -149,6 +156,7 @@ node_boot() {
         # Writable /proc/sys and /sys for the kubelet and the CNI plugins; no
         # seccomp filter, or runc cannot make a session keyring.
         export SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes SYSTEMD_SECCOMP=0
+        # shellcheck disable=SC2046
         exec setsid systemd-nspawn --quiet --register=no --keep-unit --boot --console=pipe --private-users=no \
             --directory="$directory/root" --machine="$name" \
             --network-namespace-path="/run/netns/$(node_namespace "$name")" \
@@ -225,7 +233,7 @@ node_exec() {
     shift
     leader=$(node_leader "$name") || return
     nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root --wd \
-        env -i HOME=/root USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" KUBECONFIG=/etc/kubernetes/admin.conf \
+        env -i HOME=/root USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
@@ -271,14 +279,14 @@ node_reboot() {
 
 node_is_down() { ! node_supervisor "$1" >/dev/null; }
 
-node_serves() { node_exec "$1" kubectl get --raw /readyz >/dev/null 2>&1; }
+node_serves() { node_exec "$1" kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1; }
 
 # node_mirror NAME: serves the manifests in the node's network namespace.
 node_mirror() {
     local name=$1 directory
     directory=$(node_directory "$name")
     ! mirror_runs "$name" || return 0
-    with_lock build fetch_manifests
+    with_lock manifests fetch_manifests
     (
         exec </dev/null >>"$directory/mirror.log" 2>&1
         echo "$BASHPID" >"$directory/mirror.pid"
