@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Turns a fresh kubeadm node into a KubeVirt cluster with several networks, and proves that it worked.
 #[derive(Debug, Parser)]
 #[command(name = "kvnet", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed, 2 usage or profile, 3 changes pending, 4 partly \
-                        applied, 130 stopped.\nStart with `kvnet plan`: it changes nothing.")]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed, 2 usage or profile, 3 changes pending, 4 partly \
+                        applied, 130 stopped.\nStart with `kvnet plan`: it changes nothing."
+)]
 pub struct Cli {
     /// What every command understands.
     #[command(flatten)]
@@ -22,7 +24,14 @@ pub struct Cli {
 #[command(next_help_heading = "Common options")]
 pub struct Global {
     /// A shipped profile or the path of a file
-    #[arg(long, short, global = true, default_value = "default", env = "KVNET_PROFILE", value_name = "NAME|FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = "default",
+        env = "KVNET_PROFILE",
+        value_name = "NAME|FILE"
+    )]
     pub profile: String,
     /// Changes one value of the profile, for example `flannel.enabled=false`; may be repeated
     #[arg(long, global = true, value_name = "PATH=VALUE")]
@@ -74,10 +83,15 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Makes the node and the cluster what the profile says
-    #[command(after_help = "Examples:\n  kvnet up\n  kvnet up --yes --skip kubevirt,vm\n  kvnet up --profile my.yaml --set ovs.datapath=netdev")]
+    #[command(
+        after_help = "Examples:\n  kvnet up\n  kvnet up --yes --skip kubevirt,vm\n  kvnet up --profile my.yaml --set ovs.datapath=netdev"
+    )]
     Up(Up),
     /// Shows what `up` would do, and changes nothing; exits with 3 when there are changes
-    #[command(visible_alias = "diff", after_help = "Examples:\n  kvnet plan\n  kvnet plan -o json\n  kvnet plan --only networks")]
+    #[command(
+        visible_alias = "diff",
+        after_help = "Examples:\n  kvnet plan\n  kvnet plan -o json\n  kvnet plan --only networks"
+    )]
     Plan,
     /// Shows which steps are in place, drifted or missing
     #[command(after_help = "Examples:\n  kvnet status\n  kvnet status -o json")]

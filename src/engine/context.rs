@@ -38,7 +38,13 @@ pub struct Context {
 
 impl Context {
     /// A context without a cluster, that reports to nobody and forces nothing.
-    pub fn new(host: Arc<dyn Host>, profile: Profile, facts: Facts, sources: Sources, state: StateDir) -> Self {
+    pub fn new(
+        host: Arc<dyn Host>,
+        profile: Profile,
+        facts: Facts,
+        sources: Sources,
+        state: StateDir,
+    ) -> Self {
         Self {
             host,
             profile: Arc::new(profile),

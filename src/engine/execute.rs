@@ -22,7 +22,9 @@ pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> R
         Change::Apply { object, .. } => apply(cx, object).await,
         Change::Delete { object } => delete(&cx.need_cluster().await?, object, progress).await,
         Change::Restore { object } => restore(&cx.need_cluster().await?, object).await,
-        Change::Taint { node, taint, present } => set_taint(&cx.need_cluster().await?, node, taint, *present).await,
+        Change::Taint { node, taint, present } => {
+            set_taint(&cx.need_cluster().await?, node, taint, *present).await
+        }
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
         Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
         host_change => apply_host_change(cx.host.as_ref(), host_change).await,
@@ -91,7 +93,9 @@ async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bo
         taints.push(json!(taint));
     }
     let version = &live["metadata"]["resourceVersion"];
-    cluster.patch_merge(&key, &json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}})).await?;
+    cluster
+        .patch_merge(&key, &json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}}))
+        .await?;
     Ok(Outcome::Created)
 }
 

@@ -90,7 +90,9 @@ impl StateDir {
     /// Renames a file, replacing what is at the new name; fine when there is none.
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         match fs::rename(self.path(from), self.path(to)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(&self.path(from), &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(file_error(&self.path(from), &error))
+            }
             _ => Ok(()),
         }
     }

@@ -157,7 +157,9 @@ async fn removal<'a>(
     }
     for object in objects {
         match foreign_users(cluster.as_ref(), &object).await? {
-            Some(reason) => removal.notes.push(Note { warning: true, text: format!("{object} stays: {reason}") }),
+            Some(reason) => {
+                removal.notes.push(Note { warning: true, text: format!("{object} stays: {reason}") })
+            }
             None => removal.changes.push((Change::Delete { object }, None)),
         }
     }
@@ -183,13 +185,11 @@ async fn removal<'a>(
 /// Everything that carries kvnet's label, by step, in the order to delete it.
 async fn owned_objects(cluster: &Cluster) -> Result<BTreeMap<String, Vec<ObjectKey>>> {
     let selector = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
-    let lists = try_join_all(KINDS.iter().map(|(version, kind)| cluster.list(version, kind, None, Some(&selector))));
+    let lists =
+        try_join_all(KINDS.iter().map(|(version, kind)| cluster.list(version, kind, None, Some(&selector))));
     let mut owned: BTreeMap<String, Vec<ObjectKey>> = BTreeMap::new();
-    for (object, (version, kind)) in lists
-        .await?
-        .iter()
-        .zip(KINDS)
-        .flat_map(|(list, kind)| list.iter().map(move |object| (object, kind)))
+    for (object, (version, kind)) in
+        lists.await?.iter().zip(KINDS).flat_map(|(list, kind)| list.iter().map(move |object| (object, kind)))
     {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         // A label in a namespace's or a workload's pods is not a mark: those belong to their controllers.
@@ -197,7 +197,12 @@ async fn owned_objects(cluster: &Cluster) -> Result<BTreeMap<String, Vec<ObjectK
             continue;
         }
         let step = object["metadata"]["labels"][STEP_LABEL].as_str().unwrap_or_default().to_owned();
-        let key = ObjectKey::new(version, kind, text("/metadata/namespace"), text("/metadata/name").unwrap_or_default());
+        let key = ObjectKey::new(
+            version,
+            kind,
+            text("/metadata/namespace"),
+            text("/metadata/name").unwrap_or_default(),
+        );
         let keys = owned.entry(step).or_default();
         // The same object may be served in two versions.
         if !keys.iter().any(|k| k.kind == key.kind && k.namespace == key.namespace && k.name == key.name) {
@@ -213,7 +218,8 @@ async fn foreign_users(cluster: Option<&Cluster>, key: &ObjectKey) -> Result<Opt
     match key.kind.as_str() {
         "CustomResourceDefinition" if key.name == "network-attachment-definitions.k8s.cni.cncf.io" => {
             let all = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await?;
-            let foreign: Vec<String> = all.iter().filter(|object| !super::execute::is_ours(object)).map(name_of).collect();
+            let foreign: Vec<String> =
+                all.iter().filter(|object| !super::execute::is_ours(object)).map(name_of).collect();
             Ok((!foreign.is_empty()).then(|| format!("others made {}", foreign.join(", "))))
         }
         "Namespace" => {
@@ -230,7 +236,11 @@ async fn foreign_users(cluster: Option<&Cluster>, key: &ObjectKey) -> Result<Opt
 
 fn name_of(object: &Value) -> String {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    if text("namespace").is_empty() { text("name") } else { format!("{}/{}", text("namespace"), text("name")) }
+    if text("namespace").is_empty() {
+        text("name")
+    } else {
+        format!("{}/{}", text("namespace"), text("name"))
+    }
 }
 
 /// The change that takes an entry back; none when there is nothing to take back, or when it is not kvnet's any more.
@@ -241,18 +251,22 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
         (Change::Apply { .. }, Some(Outcome::Replaced { before: Some(object) })) => {
             Some(Change::Restore { object: object.clone() })
         }
-        (Change::WriteFile { path, before, after, mode, secret }, _) => match (before, host.stat(path).await?) {
-            (_, None) => None,
-            (None, Some(_)) => Some(Change::RemoveFile { path: path.clone(), before: Some(after.clone()) }),
-            (Some(_), Some(_)) if *secret => restore_saved(host, path).await?,
-            (Some(before), Some(_)) => Some(Change::WriteFile {
-                path: path.clone(),
-                mode: *mode,
-                before: Some(after.clone()),
-                after: before.clone(),
-                secret: false,
-            }),
-        },
+        (Change::WriteFile { path, before, after, mode, secret }, _) => {
+            match (before, host.stat(path).await?) {
+                (_, None) => None,
+                (None, Some(_)) => {
+                    Some(Change::RemoveFile { path: path.clone(), before: Some(after.clone()) })
+                }
+                (Some(_), Some(_)) if *secret => restore_saved(host, path).await?,
+                (Some(before), Some(_)) => Some(Change::WriteFile {
+                    path: path.clone(),
+                    mode: *mode,
+                    before: Some(after.clone()),
+                    after: before.clone(),
+                    secret: false,
+                }),
+            }
+        }
         (Change::MoveFile { from, to }, _) => {
             let (there, free) = (host.stat(to).await?.is_some(), host.stat(from).await?.is_none());
             (there && free).then(|| Change::MoveFile { from: to.clone(), to: from.clone() })
@@ -263,7 +277,9 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
             command: command.clone(),
             undo: None,
         }),
-        (Change::InstallPackage { manager, .. }, Some(Outcome::Installed { packages })) if !packages.is_empty() => {
+        (Change::InstallPackage { manager, .. }, Some(Outcome::Installed { packages }))
+            if !packages.is_empty() =>
+        {
             if has_bridges(host).await? {
                 return Ok(None);
             }
@@ -295,7 +311,15 @@ async fn has_bridges(host: &dyn Host) -> Result<bool> {
         return Ok(false);
     }
     let list = Command::new(["ovs-vsctl", "--timeout=5", "--real", "list-br"]);
-    let made = Command::new(["ovs-vsctl", "--timeout=5", "--bare", "--columns=name", "find", "Bridge", "external_ids:kvnet=true"]);
+    let made = Command::new([
+        "ovs-vsctl",
+        "--timeout=5",
+        "--bare",
+        "--columns=name",
+        "find",
+        "Bridge",
+        "external_ids:kvnet=true",
+    ]);
     let (all, ours) = (host.run(&list).await?, host.run(&made).await?);
     Ok(all.stdout.lines().any(|name| !ours.stdout.lines().any(|our| our.trim() == name.trim())))
 }

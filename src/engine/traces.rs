@@ -33,7 +33,9 @@ impl Traces {
         }
         if !self.links.is_empty() {
             let there = links(host).await?;
-            present.extend(self.links.iter().filter(|link| there.contains(link)).map(|link| format!("link:{link}")));
+            present.extend(
+                self.links.iter().filter(|link| there.contains(link)).map(|link| format!("link:{link}")),
+            );
         }
         Ok(present)
     }

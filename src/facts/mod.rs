@@ -1,9 +1,9 @@
 //! What is found out about the node before any step looks: pure parsers of what tools print, and one gathering pass.
 
-pub mod network;
 pub mod cni;
 pub(crate) mod gather;
 pub mod net;
+pub mod network;
 pub mod os;
 pub mod ovs;
 pub mod packages;

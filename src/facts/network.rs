@@ -47,9 +47,13 @@ mod tests {
     #[test]
     fn a_range_contains_its_parts_and_nothing_else() {
         let all = Cidr::parse("10.244.0.0/16").unwrap();
-        for (other, inside) in
-            [("10.244.5.0/24", true), ("10.244.0.0/16", true), ("10.0.0.0/8", false), ("10.245.0.0/24", false), ("fd00::/64", false)]
-        {
+        for (other, inside) in [
+            ("10.244.5.0/24", true),
+            ("10.244.0.0/16", true),
+            ("10.0.0.0/8", false),
+            ("10.245.0.0/24", false),
+            ("fd00::/64", false),
+        ] {
             assert_eq!(all.contains(&Cidr::parse(other).unwrap()), inside, "{other}");
         }
         assert!(Cidr::parse("0.0.0.0/0").unwrap().has("1.2.3.4".parse().unwrap()));

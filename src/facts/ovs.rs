@@ -93,7 +93,8 @@ impl OvsState {
     /// The port that ovs-cni made for a pod's NIC, and the name of its bridge.
     #[must_use]
     pub fn port_of_pod(&self, uid: &str, nic: &str) -> Option<(&str, &OvsPort)> {
-        let is = |port: &OvsPort, key: &str, value: &str| port.external_ids.get(key).is_some_and(|id| id == value);
+        let is =
+            |port: &OvsPort, key: &str, value: &str| port.external_ids.get(key).is_some_and(|id| id == value);
         let all = self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
         all.filter(|(_, port)| is(port, "contPodUid", uid) && is(port, "contIface", nic))
             .map(|(bridge, port)| (bridge.name.as_str(), port))

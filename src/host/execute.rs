@@ -235,7 +235,7 @@ mod tests {
         apply_host_change(&host, &change("old", "new")).await.unwrap();
         apply_host_change(&host, &change("new", "newer")).await.unwrap();
         assert_eq!(host.content("/k.kvnet-saved").unwrap(), "old");
-        let change = Change::RemoveFile { path: "/k".into(), before: Some(digest(b"newer")) };
+        let change = Change::RemoveFile { path: "/k".into(), before: Some(digest("newer")) };
         apply_host_change(&host, &change).await.unwrap();
         assert_eq!(host.content("/k"), None);
     }

@@ -24,7 +24,8 @@ async fn wait(path: &Utf8Path) -> notify::Result<()> {
         let (sender, mut changed) = tokio::sync::mpsc::unbounded_channel();
         // Every event is a reason to look again; what it says does not matter.
         let mut watcher = notify::recommended_watcher(move |_| _ = sender.send(()))?;
-        let directory = path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
+        let directory =
+            path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
         watcher.watch(directory.as_std_path(), RecursiveMode::NonRecursive)?;
         // Looked at after the watch stands, or a file made in between would never be seen.
         if exists(path) {
@@ -46,7 +47,10 @@ mod tests {
     async fn a_file_that_comes_later_in_a_directory_that_comes_later_is_seen() {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(directory.path()).unwrap().join("net.d/00-multus.conf");
-        let waiting = { let path = path.clone(); tokio::spawn(async move { until_there(&path, Duration::from_secs(10)).await }) };
+        let waiting = {
+            let path = path.clone();
+            tokio::spawn(async move { until_there(&path, Duration::from_secs(10)).await })
+        };
         tokio::task::yield_now().await;
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         tokio::task::yield_now().await;

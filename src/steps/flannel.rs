@@ -59,9 +59,14 @@ impl Step for Flannel {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
         let timeout = cx.profile.timeouts.ready;
         let mut findings = objects::diff(Self::ID, desired, &observed.live, timeout);
-        let unready: Vec<&str> = observed.nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
+        let unready: Vec<&str> =
+            observed.nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
         if !unready.is_empty() || observed.nodes.is_empty() {
-            let now = if unready.is_empty() { "no nodes".into() } else { format!("not Ready: {}", unready.join(", ")) };
+            let now = if unready.is_empty() {
+                "no nodes".into()
+            } else {
+                format!("not Ready: {}", unready.join(", "))
+            };
             findings.changes.push(Change::Wait { condition: Condition::NodesReady, timeout, now });
         }
         findings.version = Some(cx.profile.flannel.version.clone());
@@ -76,7 +81,11 @@ impl Step for Flannel {
         let mut files = vec![cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file)];
         files.extend(cx.facts.cni_bin_dirs.iter().map(|directory| directory.join("flannel")));
         files.push("/run/flannel/subnet.env".into());
-        Traces { files, directories: vec!["/run/flannel".into()], links: vec!["flannel.1".into(), "cni0".into()] }
+        Traces {
+            files,
+            directories: vec!["/run/flannel".into()],
+            links: vec!["flannel.1".into(), "cni0".into()],
+        }
     }
 
     /// Pods that live on the network must end while it can still take them down; afterwards they could not be removed
@@ -87,15 +96,25 @@ impl Step for Flannel {
             cluster.list("v1", "Node", None, None),
             cluster.list("v1", "Pod", None, None)
         )?;
-        let mut changes: Vec<Change> = nodes.iter().filter_map(name).map(|node| leaving(node, true)).collect();
-        changes.extend(pods.iter().filter(|pod| uses_pod_network(pod)).map(|pod| Change::Delete { object: ObjectKey::of(&typed(pod)) }));
+        let mut changes: Vec<Change> =
+            nodes.iter().filter_map(name).map(|node| leaving(node, true)).collect();
+        changes.extend(
+            pods.iter()
+                .filter(|pod| uses_pod_network(pod))
+                .map(|pod| Change::Delete { object: ObjectKey::of(&typed(pod)) }),
+        );
         Ok(changes)
     }
 
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
         let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
         let nodes = cluster.list("v1", "Node", None, None).await?;
-        Ok(nodes.iter().filter(|node| is_leaving(node)).filter_map(name).map(|node| leaving(node, false)).collect())
+        Ok(nodes
+            .iter()
+            .filter(|node| is_leaving(node))
+            .filter_map(name)
+            .map(|node| leaving(node, false))
+            .collect())
     }
 }
 
@@ -119,7 +138,9 @@ fn typed(pod: &Value) -> Value {
 
 /// A pod that kvnet did not make, with its own network, on a node.
 fn uses_pod_network(pod: &Value) -> bool {
-    pod["spec"]["hostNetwork"] != true && pod["spec"]["nodeName"].is_string() && !crate::engine::execute::is_ours(pod)
+    pod["spec"]["hostNetwork"] != true
+        && pod["spec"]["nodeName"].is_string()
+        && !crate::engine::execute::is_ours(pod)
 }
 
 fn name(object: &Value) -> Option<&str> {
@@ -137,8 +158,11 @@ fn refuse_wrong_pod_addresses(pod_subnet: &str, nodes: &[Value]) -> Result<()> {
     for node in nodes {
         let node_name = name(node).unwrap_or_default();
         let Some(pod_cidr) = node["spec"]["podCIDR"].as_str().filter(|cidr| !cidr.is_empty()) else {
-            return Err(Error::new(&code::POD_CIDR, format!("node {node_name} has no pod addresses (podCIDR)"))
-                .hint(format!("create the cluster with `kubeadm init --pod-network-cidr={pod_subnet}`")));
+            return Err(Error::new(
+                &code::POD_CIDR,
+                format!("node {node_name} has no pod addresses (podCIDR)"),
+            )
+            .hint(format!("create the cluster with `kubeadm init --pod-network-cidr={pod_subnet}`")));
         };
         if !Cidr::parse(pod_subnet).zip(Cidr::parse(pod_cidr)).is_some_and(|(all, one)| all.contains(&one)) {
             let message = format!("the pod addresses {pod_cidr} of node {node_name} are not in {pod_subnet}");

@@ -54,6 +54,10 @@ impl Step for Multus {
             files.extend(["multus", "multus-shim", "passthru"].map(|name| directory.join(name)));
         }
         files.push("/run/multus/multus.sock".into());
-        Traces { files, directories: vec![conf_dir.join("multus.d"), "/run/multus".into()], links: Vec::new() }
+        Traces {
+            files,
+            directories: vec![conf_dir.join("multus.d"), "/run/multus".into()],
+            links: Vec::new(),
+        }
     }
 }

@@ -57,7 +57,8 @@ impl Step for Networks {
 
 /// The attachments, after the namespaces that they live in.
 fn attachments(profile: &Profile) -> Vec<Value> {
-    let namespaces: BTreeSet<&str> = profile.networks.iter().map(|network| network.namespace.as_str()).collect();
+    let namespaces: BTreeSet<&str> =
+        profile.networks.iter().map(|network| network.namespace.as_str()).collect();
     let built_in = ["default", "kube-system", "kube-public"];
     let namespaces = namespaces.into_iter().filter(|name| !built_in.contains(name));
     let namespaces =
@@ -73,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_namespace_of_its_own_comes_before_the_attachment() {
-        let kind = NetworkKind::Raw { config: serde_json::Map::from_iter([("type".into(), json!("macvlan"))]) };
+        let kind =
+            NetworkKind::Raw { config: serde_json::Map::from_iter([("type".into(), json!("macvlan"))]) };
         let network = Network { name: "lan".into(), namespace: "vms".into(), kind };
         let profile = Profile { networks: vec![network], ..Profile::default() };
         let names: Vec<String> = attachments(&profile).iter().map(|o| ObjectKey::of(o).to_string()).collect();

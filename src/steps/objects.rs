@@ -72,7 +72,13 @@ fn apply(object: &Value, live: Option<&Value>) -> Option<Change> {
     Some(Change::Apply { object: Box::new(object.clone()), before })
 }
 
-fn wait(object: &Value, key: &ObjectKey, live: Option<&Value>, changes: bool, timeout: u64) -> Option<Change> {
+fn wait(
+    object: &Value,
+    key: &ObjectKey,
+    live: Option<&Value>,
+    changes: bool,
+    timeout: u64,
+) -> Option<Change> {
     let (condition, (holds, now)) = match key.kind.as_str() {
         "CustomResourceDefinition" => {
             let condition = Condition::Established { crd: key.name.clone() };

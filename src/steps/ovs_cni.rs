@@ -53,7 +53,8 @@ impl Step for OvsCni {
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
-        let mut findings = objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
+        let mut findings =
+            objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
         findings.version = Some(cx.profile.ovs_cni.version.clone());
         if !publishes_bridges(&cx.profile.ovs_cni.version) {
             return Ok(findings);
@@ -96,9 +97,13 @@ mod tests {
 
     #[test]
     fn only_releases_with_a_marker_publish_bridges() {
-        for (version, publishes) in
-            [("v0.39.0", true), ("v0.3.0", true), ("v0.1.0", false), ("393d3ffa91a3", false), ("v1.0.0", true)]
-        {
+        for (version, publishes) in [
+            ("v0.39.0", true),
+            ("v0.3.0", true),
+            ("v0.1.0", false),
+            ("393d3ffa91a3", false),
+            ("v1.0.0", true),
+        ] {
             assert_eq!(publishes_bridges(version), publishes, "{version}");
         }
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::engine::context::Context;
+use crate::engine::state::StateDir;
 use crate::engine::step::{AnyStep, Findings};
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::facts::packages::PackageManager;
 use crate::host::fake::FakeHost;
 use crate::profile::Profile;
-use crate::engine::state::StateDir;
 use crate::source::{SourceOptions, Sources};
 
 /// A Debian node with the usual directories.

@@ -42,7 +42,8 @@ impl Step for SampleVm {
         let mut findings = objects::diff(Self::ID, &desired.objects, live, timeout);
         for object in desired.objects.iter().filter(|object| object["kind"] == "VirtualMachineInstance") {
             let key = ObjectKey::of(object);
-            let phase = live.get(&key).and_then(|vmi| vmi["status"]["phase"].as_str()).unwrap_or("absent").to_owned();
+            let phase =
+                live.get(&key).and_then(|vmi| vmi["status"]["phase"].as_str()).unwrap_or("absent").to_owned();
             if phase != "Running" {
                 let (pointer, value) = ("/status/phase".into(), "Running".into());
                 let condition = Condition::Field { object: key, pointer, value };

@@ -26,10 +26,16 @@ pub fn lines(change: &Change) -> Vec<String> {
 fn file(before: &str, after: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(before, after);
     let changed = diff.iter_all_changes().filter(|line| line.tag() != ChangeTag::Equal);
-    changed.map(|line| {
-        let text = clean(line.to_string().trim_end());
-        if line.tag() == ChangeTag::Delete { format!("- {text}").red().to_string() } else { format!("+ {text}").green().to_string() }
-    }).collect()
+    changed
+        .map(|line| {
+            let text = clean(line.to_string().trim_end());
+            if line.tag() == ChangeTag::Delete {
+                format!("- {text}").red().to_string()
+            } else {
+                format!("+ {text}").green().to_string()
+            }
+        })
+        .collect()
 }
 
 fn field(field: &FieldDiff) -> Vec<String> {

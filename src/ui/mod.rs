@@ -82,7 +82,12 @@ pub fn error(error: &Error, format: Format) {
         print(&format!("{line}\n"));
         return;
     }
-    let mut text = format!("{}{} {}", "error".red().bold(), format_args!("[{}]:", error.code().id).bold(), clean(error.message()));
+    let mut text = format!(
+        "{}{} {}",
+        "error".red().bold(),
+        format_args!("[{}]:", error.code().id).bold(),
+        clean(error.message())
+    );
     if let Some(place) = error.place() {
         text.push_str(&format!("\n  at: {}", clean(place)));
     }

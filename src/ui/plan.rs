@@ -33,7 +33,10 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
             let changes: Vec<Value> = removal.changes.iter().map(|(change, _)| change_data(change)).collect();
             json!({"step": removal.step.id(), "changes": changes, "notes": removal.notes})
         });
-        return structured(&json!({"steps": steps.collect::<Vec<_>>(), "changes": teardown.change_count()}), format);
+        return structured(
+            &json!({"steps": steps.collect::<Vec<_>>(), "changes": teardown.change_count()}),
+            format,
+        );
     }
     let mut text = String::new();
     for removal in &teardown.0 {
@@ -42,7 +45,9 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
     }
     text.push_str(&match teardown.change_count() {
         0 => "nothing to take back\n".into(),
-        count => format!("{} to take back, then a pod shows that the node still starts pods\n", counted(count)),
+        count => {
+            format!("{} to take back, then a pod shows that the node still starts pods\n", counted(count))
+        }
     });
     print(&text);
     Ok(())
@@ -74,7 +79,9 @@ fn section<'a>(
 
 fn sign(change: &Change) -> String {
     match change {
-        Change::Delete { .. } | Change::RemoveFile { .. } | Change::RemovePackages { .. } => "-".red().to_string(),
+        Change::Delete { .. } | Change::RemoveFile { .. } | Change::RemovePackages { .. } => {
+            "-".red().to_string()
+        }
         change if change.creates() => "+".green().to_string(),
         change if change.only_observes() => "?".cyan().to_string(),
         _ => "~".yellow().to_string(),

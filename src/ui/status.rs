@@ -53,7 +53,9 @@ fn data(planned: &Planned<'_>) -> Value {
             let changes: Vec<String> = findings.changes.iter().map(ToString::to_string).collect();
             (findings.version.clone(), changes, None)
         }
-        Err(error) => (None, Vec::new(), Some(json!({"code": error.code().id, "message": error.to_string()}))),
+        Err(error) => {
+            (None, Vec::new(), Some(json!({"code": error.code().id, "message": error.to_string()})))
+        }
     };
     let notes = planned.findings.as_ref().map(|findings| findings.notes.clone()).unwrap_or_default();
     json!({

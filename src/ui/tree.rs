@@ -92,7 +92,9 @@ impl Reporter for Tree {
                 };
                 self.end(&step, &self.mark(true), &tail);
             }
-            Event::StepFailed { step, code, .. } => self.end(&step, &self.mark(false), &format!("failed [{code}]")),
+            Event::StepFailed { step, code, .. } => {
+                self.end(&step, &self.mark(false), &format!("failed [{code}]"))
+            }
             Event::Check { passed: true, .. } => self.state().checks += 1,
             Event::Check { check, detail, .. } => {
                 self.line(&format!("  {} {} ({})", self.mark(false), clean(&check), clean(&detail)));
@@ -107,7 +109,10 @@ impl Reporter for Tree {
 }
 
 fn style(coloured: bool) -> ProgressStyle {
-    let template =
-        if coloured { "{spinner:.cyan} {prefix:30} {elapsed:>4} {wide_msg:.dim}" } else { "{spinner} {prefix:30} {elapsed:>4} {wide_msg}" };
+    let template = if coloured {
+        "{spinner:.cyan} {prefix:30} {elapsed:>4} {wide_msg:.dim}"
+    } else {
+        "{spinner} {prefix:30} {elapsed:>4} {wide_msg}"
+    };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

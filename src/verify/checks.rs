@@ -28,12 +28,23 @@ struct Seen<'a> {
 }
 
 /// Makes all checks at the same time; in the order of [`Scenario::checks`].
-pub async fn all(cx: &Context, cluster: &Cluster, scenario: &Scenario, pods: &[Value]) -> Result<Vec<Outcome>> {
+pub async fn all(
+    cx: &Context,
+    cluster: &Cluster,
+    scenario: &Scenario,
+    pods: &[Value],
+) -> Result<Vec<Outcome>> {
     let namespace = cx.profile.verification.namespace.as_str();
     let looks = join_all(scenario.pods.iter().map(|probe| look(cluster, namespace, probe, pods)));
-    let (seen, ovs) = try_join(async { looks.await.into_iter().collect::<Result<Vec<_>>>() }, ovs_state(cx)).await?;
-    let by_name: BTreeMap<&str, &Seen<'_>> = seen.iter().map(|seen| (seen.probe.name.as_str(), seen)).collect();
-    let reach = scenario.reach.iter().map(|pair| (pair, true)).chain(scenario.isolated.iter().map(|pair| (pair, false)));
+    let (seen, ovs) =
+        try_join(async { looks.await.into_iter().collect::<Result<Vec<_>>>() }, ovs_state(cx)).await?;
+    let by_name: BTreeMap<&str, &Seen<'_>> =
+        seen.iter().map(|seen| (seen.probe.name.as_str(), seen)).collect();
+    let reach = scenario
+        .reach
+        .iter()
+        .map(|pair| (pair, true))
+        .chain(scenario.isolated.iter().map(|pair| (pair, false)));
     let talks = reach.filter_map(|((one, other), expected)| {
         let (one, other) = (by_name.get(one.as_str())?, by_name.get(other.as_str())?);
         Some(talk(cluster, namespace, one, other, expected))
@@ -58,7 +69,8 @@ async fn look<'a>(cluster: &Cluster, namespace: &str, probe: &'a Probe, pods: &[
     let nic = nic(pod, &network);
     let link = match &nic {
         Some(nic) => {
-            let output = cluster.exec(namespace, &probe.name, None, &["ip", "addr", "show"], EXEC_TIMEOUT).await?;
+            let output =
+                cluster.exec(namespace, &probe.name, None, &["ip", "addr", "show"], EXEC_TIMEOUT).await?;
             link(&output.stdout, &nic.interface)
         }
         None => None,
@@ -121,11 +133,25 @@ async fn talk(
     let (Some(target), Some(nic)) = ends else { return Ok((false, "a pod has no address to try".into())) };
     let target = target.to_string();
     // An ARP request shows whether the two share a layer 2 network, whatever their subnets and routes are.
-    let arping = ["arping", "-I", nic.interface.as_str(), "-c", if expected { "3" } else { "2" }, "-w", if expected { "5" } else { "1" }, "-f", &target];
+    let arping = [
+        "arping",
+        "-I",
+        nic.interface.as_str(),
+        "-c",
+        if expected { "3" } else { "2" },
+        "-w",
+        if expected { "5" } else { "1" },
+        "-f",
+        &target,
+    ];
     let asked = cluster.exec(namespace, &one.probe.name, None, &arping, EXEC_TIMEOUT).await?;
     let answers = asked.status == 0;
     if !expected {
-        let detail = if answers { format!("{target} answers an ARP request") } else { format!("{target} does not answer an ARP request") };
+        let detail = if answers {
+            format!("{target} answers an ARP request")
+        } else {
+            format!("{target} does not answer an ARP request")
+        };
         return Ok((!answers, detail));
     }
     let ping = ["ping", "-I", nic.interface.as_str(), "-c", "1", "-W", "5", &target];

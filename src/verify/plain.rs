@@ -22,7 +22,8 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     cluster.apply(&pod(cx, has_network), true).await?;
     let namespace = cx.profile.verification.namespace.as_str();
-    let started = cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;
+    let started =
+        cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;
     let check = match has_network {
         true => "a plain pod starts on the pod network",
         false => "a pod starts on the node's network; there is no pod network, as before `up`",
@@ -32,7 +33,8 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     remove(cx, &cluster).await?;
     clean(cx, &cluster, &|_| ()).await?;
     started.map(|_| ()).map_err(|error| {
-        crate::error::Error::new(&code::VERIFY_FAILED, "the node does not start a pod any more").because(error)
+        crate::error::Error::new(&code::VERIFY_FAILED, "the node does not start a pod any more")
+            .because(error)
     })
 }
 

@@ -93,9 +93,13 @@ pub fn link(ip_addr: &str, interface: &str) -> Option<Link> {
             if found.is_some() {
                 break;
             }
-            let name = words.get(1).map(|name| name.trim_end_matches(':').split('@').next().unwrap_or_default());
+            let name =
+                words.get(1).map(|name| name.trim_end_matches(':').split('@').next().unwrap_or_default());
             if name == Some(interface) {
-                let mtu = words.iter().position(|word| *word == "mtu").and_then(|at| words.get(at + 1)?.parse().ok());
+                let mtu = words
+                    .iter()
+                    .position(|word| *word == "mtu")
+                    .and_then(|at| words.get(at + 1)?.parse().ok());
                 let up = words.get(2).is_some_and(|flags| flags.contains("LOWER_UP"));
                 found = Some(Link { mtu: mtu.unwrap_or(0), up, ..Link::default() });
             }

@@ -50,7 +50,8 @@ impl Scenario {
 
     /// One line for each check.
     pub fn checks(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.pods.iter().map(|probe| format!("{}: {}", probe.name, nic(probe))).collect();
+        let mut lines: Vec<String> =
+            self.pods.iter().map(|probe| format!("{}: {}", probe.name, nic(probe))).collect();
         lines.extend(self.reach.iter().map(|(one, other)| format!("{one} reaches {other}")));
         lines.extend(self.isolated.iter().map(|(one, other)| format!("{one} does not reach {other}")));
         lines
@@ -77,7 +78,9 @@ fn nic(probe: &Probe) -> String {
 
 fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
     let subnet = match &network.kind {
-        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.as_ref().map(|i| i.subnet.clone()),
+        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => {
+            ipam.as_ref().map(|i| i.subnet.clone())
+        }
         NetworkKind::Flannel { .. } => Some(profile.cluster.pod_subnet.clone()),
         NetworkKind::Raw { .. } => None,
     };
@@ -87,7 +90,11 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
         _ => None,
     };
     let count = if port.is_some() && subnet.is_some() { 2 } else { 1 };
-    let prefix = if network.namespace == "default" { network.name.clone() } else { format!("{}-{}", network.namespace, network.name) };
+    let prefix = if network.namespace == "default" {
+        network.name.clone()
+    } else {
+        format!("{}-{}", network.namespace, network.name)
+    };
     let probe = |number: usize| Probe {
         name: format!("{prefix}-{number}"),
         network: network.clone(),

@@ -47,7 +47,8 @@ async fn apply(session: &Session, teardown: &Teardown<'_>, options: &Down) -> Re
     let journal = Journal::open(&cx.state, "down", &cx.digest)?;
     cx.state.remove(RECORD)?;
     let steps = teardown.0.iter().filter(|removal| !removal.changes.is_empty());
-    let steps = steps.map(|removal| (removal.step.id().to_owned(), removal.step.title().to_owned())).collect();
+    let steps =
+        steps.map(|removal| (removal.step.id().to_owned(), removal.step.title().to_owned())).collect();
     cx.events.report(Event::Started { steps });
     let run = Run { cx, journal: &journal, events: &cx.events, cancel: &cancel };
     let mut report = teardown.apply(&run).await;

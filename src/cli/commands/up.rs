@@ -49,7 +49,8 @@ async fn apply(session: &Session, plan: &Plan<'_>) -> Result<Report> {
         planned.findings.as_ref().is_ok_and(|findings| !findings.changes.is_empty())
     };
     let steps = plan.steps.iter().filter(with_changes);
-    let steps = steps.map(|planned| (planned.step.id().to_owned(), planned.step.title().to_owned())).collect();
+    let steps =
+        steps.map(|planned| (planned.step.id().to_owned(), planned.step.title().to_owned())).collect();
     cx.events.report(Event::Started { steps });
     Ok(Run { cx, journal: &journal, events: &cx.events, cancel: &cancel }.apply(plan).await)
 }

@@ -23,7 +23,8 @@ pub fn run(global: &Global) -> Result<u8> {
         }
         return Ok(0);
     }
-    let versions: serde_json::Map<_, _> = versions.into_iter().map(|(n, v)| (n.to_owned(), json!(v))).collect();
+    let versions: serde_json::Map<_, _> =
+        versions.into_iter().map(|(n, v)| (n.to_owned(), json!(v))).collect();
     ui::structured(&versions, global.output)?;
     Ok(0)
 }
