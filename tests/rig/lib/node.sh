@@ -246,7 +246,11 @@ node_init() {
         return 1
     fi
     node_exec "$name" install -D --mode=600 /etc/kubernetes/admin.conf /root/.kube/config
+    # Until then pods cannot reach the API server, and some give up at once.
+    wait_until 60 "kube-proxy on $name" node_has_services "$name"
 }
+
+node_has_services() { node_exec "$1" iptables-save --table nat 2>/dev/null | grep -q 10.96.0.1/32; }
 
 node_copy() {
     local name=$1 source=$2 destination=$3
