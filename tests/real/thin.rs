@@ -1,0 +1,3 @@
+pub fn story() {
+    todo!()
+}
