@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::objects::{self, Live};
-use crate::cluster::{Condition, ObjectKey};
+use crate::cluster::{Condition, ObjectKey, rolled_out};
 use crate::engine::change::{Change, TaintSpec};
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
@@ -26,6 +26,8 @@ pub struct Observed {
     nodes: Vec<Value>,
     /// Whether the cluster gives pod addresses to its nodes, though a node may not have any yet.
     gives_addresses: bool,
+    /// What keeps Service addresses from being reachable; none when they are, or when kube-proxy is not what makes them.
+    services: Option<String>,
 }
 
 #[async_trait]
@@ -45,7 +47,8 @@ impl Step for Flannel {
         let manifest = cx.manifest(Component::Flannel).await?;
         let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes(cx))?;
         let gives_addresses = nodes.iter().all(has_addresses) || kubeadm_gives_addresses(cx).await?;
-        Ok(Observed { manifest, live, nodes, gives_addresses })
+        let services = if live.len() < manifest.objects.len() { kube_proxy_is_late(cx).await? } else { None };
+        Ok(Observed { manifest, live, nodes, gives_addresses, services })
     }
 
     async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<Value>> {
@@ -65,6 +68,10 @@ impl Step for Flannel {
             // The controller manager gives them some seconds after `kubeadm init`.
             let now = "not yet given".into();
             findings.changes.insert(0, Change::Wait { condition: Condition::NodesAddressed, timeout, now });
+        }
+        if let Some(now) = observed.services.clone() {
+            let condition = Condition::RolledOut { object: kube_proxy() };
+            findings.changes.insert(0, Change::Wait { condition, timeout, now });
         }
         let unready: Vec<&str> =
             observed.nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
@@ -134,6 +141,19 @@ async fn nodes(cx: &Context) -> Result<Vec<Value>> {
 
 fn has_addresses(node: &Value) -> bool {
     node["spec"]["podCIDR"].as_str().is_some_and(|cidr| !cidr.is_empty())
+}
+
+fn kube_proxy() -> ObjectKey {
+    ObjectKey::new("apps/v1", "DaemonSet", Some("kube-system"), "kube-proxy")
+}
+
+/// Right after `kubeadm init` the API server's Service address leads nowhere yet: flannel would fail and be started
+/// again only after a while.
+async fn kube_proxy_is_late(cx: &Context) -> Result<Option<String>> {
+    let Some(cluster) = cx.cluster().await else { return Ok(None) };
+    let Some(live) = cluster.get(&kube_proxy()).await? else { return Ok(None) };
+    let (ready, now) = rolled_out(&live);
+    Ok((!ready).then_some(now))
 }
 
 /// Whether kubeadm was told a pod subnet: then the controller manager gives each node a part of it.
