@@ -42,7 +42,7 @@ impl Step for Multus {
         let live = objects::observe(cx, &manifest.objects).await?;
         let master = master(cx);
         let master_is_there = match &master {
-            Some(path) => cx.host.stat(path).await?.is_some(),
+            Some(path) => cx.host.stat(path).await?.is_some_and(|stat| stat.size > 0),
             None => true,
         };
         Ok(Observed { live, master, master_is_there })
