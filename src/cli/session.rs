@@ -59,17 +59,14 @@ impl Session {
         Ok(Self { cx, steps: steps::registry(), selection, format: global.output, connect })
     }
 
-    /// Connects to the cluster. When the profile creates one and there is none yet, there is nothing to connect to.
+    /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:
+    /// a kubeconfig that lies about is another cluster's.
     pub async fn connect(&self) -> Result<()> {
-        match Cluster::connect(&self.connect).await {
-            Ok(cluster) => self.cx.connect(cluster).await,
-            Err(error) => {
-                let admin = self.cx.host.stat(ADMIN_KUBECONFIG.into()).await?;
-                if !self.cx.profile.cluster.init.enabled || admin.is_some() {
-                    return Err(error);
-                }
-            }
+        let creates = self.cx.profile.cluster.init.enabled && self.connect.kubeconfig.is_none();
+        if creates && self.cx.host.stat(ADMIN_KUBECONFIG.into()).await?.is_none() {
+            return Ok(());
         }
+        self.cx.connect(Cluster::connect(&self.connect).await?).await;
         Ok(())
     }
 }

@@ -54,7 +54,9 @@ impl Scope {
             | Condition::True { object, .. }
             | Condition::Field { object, .. }
             | Condition::Gone { object } => Self::object(object),
-            Condition::NodesReady | Condition::NodeResource { .. } => Self::nodes(),
+            Condition::NodesReady | Condition::NodesAddressed | Condition::NodeResource { .. } => {
+                Self::nodes()
+            }
             Condition::File { .. } => return None,
         })
     }
@@ -65,6 +67,7 @@ pub fn holds_in(condition: &Condition, objects: &[Value]) -> (bool, String) {
     match condition {
         Condition::Gone { .. } => gone(objects.first()),
         Condition::NodesReady => nodes_ready(objects),
+        Condition::NodesAddressed => nodes_addressed(objects),
         Condition::NodeResource { resource } => node_resource(resource, objects),
         Condition::File { path } => (false, format!("{path} is not known to the API")),
         _ => objects.first().map_or((false, "it does not exist".into()), |object| one(condition, object)),
@@ -115,6 +118,16 @@ fn nodes_ready(nodes: &[Value]) -> (bool, String) {
         (0, _) => (false, "there is no node".into()),
         (count, true) => (true, format!("{count} of {count} nodes are Ready")),
         _ => (false, waiting.join("; ")),
+    }
+}
+
+fn nodes_addressed(nodes: &[Value]) -> (bool, String) {
+    let without = nodes.iter().filter(|node| text(node, "/spec/podCIDR").is_empty());
+    let without: Vec<&str> = without.map(|node| text(node, "/metadata/name")).collect();
+    match (nodes.len(), without.is_empty()) {
+        (0, _) => (false, "there is no node".into()),
+        (_, true) => (true, "all nodes have pod addresses".into()),
+        _ => (false, format!("no pod addresses yet: {}", without.join(", "))),
     }
 }
 

@@ -71,6 +71,8 @@ pub enum Condition {
     },
     /// Every node is Ready.
     NodesReady,
+    /// Every node has a range of pod addresses (`spec.podCIDR`).
+    NodesAddressed,
     /// A node's capacity has a resource: `ovs-cni.network.kubevirt.io/blue`.
     NodeResource {
         /// The resource's name.
@@ -110,6 +112,7 @@ impl fmt::Display for Condition {
             Self::Established { crd } => write!(f, "CustomResourceDefinition {crd} to be established"),
             Self::RolledOut { object } => write!(f, "{object} to be ready"),
             Self::NodesReady => f.write_str("all nodes to be Ready"),
+            Self::NodesAddressed => f.write_str("all nodes to have pod addresses"),
             Self::NodeResource { resource } => write!(f, "a node to offer {resource}"),
             Self::True { object, kind } => write!(f, "{object} to be {kind}"),
             Self::Field { object, pointer, value } => {

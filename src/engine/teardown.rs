@@ -118,17 +118,12 @@ async fn apply_removal(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) 
 
 async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> Result<()> {
     let id = removal.step.id();
-    for (change, undoes) in &removal.changes {
+    for group in groups(&removal.changes) {
         if run.cancel.is_cancelled() {
             return Err(Cancel::error("down"));
         }
-        run.events.report(Event::ChangeStarted { step: id.into(), change: change.to_string() });
-        let progress = |reason| run.events.report(Event::Waiting { step: id.into(), reason });
-        journaled(run.journal, id, change, execute(run.cx, change, &progress)).await?;
-        if let Some(seq) = undoes {
-            run.journal.undone(*seq)?;
-        }
-        *count += 1;
+        try_join_all(group.iter().map(|(change, undoes)| take_one_back(run, id, change, *undoes))).await?;
+        *count += group.len();
     }
     // What a component leaves is only known once it is gone: a daemon may remove its own file when it ends.
     let mut rest = Vec::new();
@@ -142,6 +137,22 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
         *count += 1;
     }
     Ok(())
+}
+
+async fn take_one_back(run: &Run<'_>, id: &str, change: &Change, undoes: Option<u64>) -> Result<()> {
+    run.events.report(Event::ChangeStarted { step: id.into(), change: change.to_string() });
+    let progress = |reason| run.events.report(Event::Waiting { step: id.into(), reason });
+    journaled(run.journal, id, change, execute(run.cx, change, &progress)).await?;
+    undoes.map_or(Ok(()), |seq| run.journal.undone(seq))
+}
+
+/// Objects of one kind are deleted at the same time: each may take as long as its pods take to end.
+fn groups(changes: &[(Change, Option<u64>)]) -> impl Iterator<Item = &[(Change, Option<u64>)]> {
+    let kind = |change: &Change| match change {
+        Change::Delete { object } => Some(object.kind.clone()),
+        _ => None,
+    };
+    changes.chunk_by(move |(one, _), (other, _)| kind(one).is_some() && kind(one) == kind(other))
 }
 
 async fn removal<'a>(

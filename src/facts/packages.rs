@@ -184,7 +184,10 @@ impl PackageManager {
         let lock = seconds / 2;
         let mut argv: Vec<String> = words.iter().map(ToString::to_string).collect();
         match self {
-            Self::Apt => argv.extend(["-o".into(), format!("DPkg::Lock::Timeout={lock}")]),
+            // dpkg itself waits for nobody and knows no such option.
+            Self::Apt if words.first() == Some(&"apt-get") => {
+                argv.extend(["-o".into(), format!("DPkg::Lock::Timeout={lock}")]);
+            }
             Self::Apk => argv.extend(["--wait".into(), lock.to_string()]),
             _ => {}
         }

@@ -83,6 +83,7 @@ pub trait Host: Send + Sync {
     /// The user id that commands run as; 0 is root.
     async fn user_id(&self) -> Result<u32>;
 
-    /// Waits until something is at a path, without asking again and again; false when the time is over before.
+    /// Waits until a file with content, or anything else, is at a path, without asking again and again; false when the
+    /// time is over before.
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool>;
 }

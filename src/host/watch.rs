@@ -1,4 +1,4 @@
-//! Waits for a file of this machine by inotify.
+//! Waits for a file of this machine, told by the kernel.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use notify::{RecursiveMode, Watcher};
 
 use crate::error::{Error, Result, code};
 
-/// Whether something is at `path` before the time is over. While its directory does not exist, the nearest one above
+/// Whether a file with content, or anything else, is at `path` before the time is over. While its directory does not exist, the nearest one above
 /// that does is watched.
 pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
     match tokio::time::timeout(timeout, wait(path)).await {
@@ -15,7 +15,7 @@ pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
         Ok(Err(error)) => {
             Err(Error::new(&code::HOST_FILE, "cannot wait for the file").at(path.as_str()).because(error))
         }
-        Err(_) => Ok(exists(path)),
+        Err(_) => Ok(is_written(path)),
     }
 }
 
@@ -28,11 +28,16 @@ async fn wait(path: &Utf8Path) -> notify::Result<()> {
             path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
         watcher.watch(directory.as_std_path(), RecursiveMode::NonRecursive)?;
         // Looked at after the watch stands, or a file made in between would never be seen.
-        if exists(path) {
+        if is_written(path) {
             return Ok(());
         }
         changed.recv().await;
     }
+}
+
+/// A program makes a file first and writes to it then: an empty one is not there yet.
+fn is_written(path: &Utf8Path) -> bool {
+    path.as_std_path().metadata().is_ok_and(|found| !found.is_file() || found.len() > 0)
 }
 
 fn exists(path: &Utf8Path) -> bool {
@@ -53,6 +58,8 @@ mod tests {
         };
         tokio::task::yield_now().await;
         std::fs::create_dir(path.parent().unwrap()).unwrap();
+        tokio::task::yield_now().await;
+        std::fs::write(&path, "").unwrap();
         tokio::task::yield_now().await;
         std::fs::write(&path, "{}").unwrap();
         assert!(waiting.await.unwrap().unwrap());

@@ -24,6 +24,7 @@ const PULL_POLICY: &str = "the profile decides when images are pulled";
 const PRIORITY: &str = "without it the node evicts the pod that all others need for their network";
 const MEMORY: &str = "upstream's limit gets it killed on a busy node; the profile sets it";
 const NO_CPU_LIMIT: &str = "a throttled Multus delays the start of every pod";
+const QUICK: &str = "a network that is ready after 2 s is seen to be ready then, not after 10 s";
 const OWN_WORDS: &str = "documentation for kubectl explain, in kvnet's words or none";
 
 #[test]
@@ -48,6 +49,11 @@ fn flannel_differs_only_on_purpose() {
             (
                 "DaemonSet/kube-flannel-ds.spec.template.spec.containers.kube-flannel.imagePullPolicy",
                 PULL_POLICY,
+            ),
+            ("DaemonSet/kube-flannel-ds.spec.template.spec.containers.kube-flannel.startupProbe", QUICK),
+            (
+                "DaemonSet/kube-flannel-ds.spec.template.spec.containers.kube-flannel.readinessProbe.initialDelaySeconds",
+                QUICK,
             ),
         ],
     );

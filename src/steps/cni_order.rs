@@ -58,6 +58,10 @@ impl Step for CniOrder {
         let mut files = BTreeMap::new();
         for name in names.iter().filter(|name| is_configuration(name)) {
             let content = text(host, directory.join(name)).await?.unwrap_or_default();
+            // Made and not written yet: its writer is at work.
+            if content.trim().is_empty() {
+                continue;
+            }
             files.insert(name.clone(), CniConf::parse(&content));
         }
         Ok(Observed { names, files })
@@ -222,6 +226,15 @@ mod tests {
         let mut profile = Profile::default();
         profile.multus.version = version.into();
         find(CniOrder, node(files), profile).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_being_written_is_waited_for() {
+        let findings = found(&[("00-multus.conf", ""), ("10-flannel.conflist", FLANNEL)], "v4.3.0").await;
+        assert_eq!(
+            lines(&findings),
+            ["wait for file /etc/cni/net.d/00-multus.conf to exist (now: Multus has not written it)"]
+        );
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::objects::{self, Live};
-use crate::cluster::{Condition, ObjectKey};
+use crate::cluster::{Condition, ObjectKey, rolled_out};
 use crate::engine::change::{Change, TaintSpec};
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
@@ -24,6 +24,10 @@ pub struct Observed {
     manifest: Manifest,
     live: Live,
     nodes: Vec<Value>,
+    /// Whether the cluster gives pod addresses to its nodes, though a node may not have any yet.
+    gives_addresses: bool,
+    /// What keeps Service addresses from being reachable; none when they are, or when kube-proxy is not what makes them.
+    services: Option<String>,
 }
 
 #[async_trait]
@@ -41,24 +45,34 @@ impl Step for Flannel {
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
         let manifest = cx.manifest(Component::Flannel).await?;
-        let nodes = async {
-            match cx.cluster().await {
-                Some(cluster) => cluster.list("v1", "Node", None, None).await,
-                None => Ok(Vec::new()),
-            }
-        };
-        let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes)?;
-        Ok(Observed { manifest, live, nodes })
+        let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes(cx))?;
+        let gives_addresses = nodes.iter().all(has_addresses) || kubeadm_gives_addresses(cx).await?;
+        let services = if live.len() < manifest.objects.len() { kube_proxy_is_late(cx).await? } else { None };
+        Ok(Observed { manifest, live, nodes, gives_addresses, services })
     }
 
     async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<Value>> {
-        refuse_wrong_pod_addresses(&cx.profile.cluster.pod_subnet, &observed.nodes)?;
+        let addressed: Vec<_> = if observed.gives_addresses {
+            observed.nodes.iter().filter(|node| has_addresses(node)).cloned().collect()
+        } else {
+            observed.nodes.clone()
+        };
+        refuse_wrong_pod_addresses(&cx.profile.cluster.pod_subnet, &addressed)?;
         Ok(observed.manifest.objects.clone())
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
         let timeout = cx.profile.timeouts.ready;
         let mut findings = objects::diff(Self::ID, desired, &observed.live, timeout);
+        if !observed.nodes.iter().all(has_addresses) {
+            // The controller manager gives them some seconds after `kubeadm init`.
+            let now = "not yet given".into();
+            findings.changes.insert(0, Change::Wait { condition: Condition::NodesAddressed, timeout, now });
+        }
+        if let Some(now) = observed.services.clone() {
+            let condition = Condition::RolledOut { object: kube_proxy() };
+            findings.changes.insert(0, Change::Wait { condition, timeout, now });
+        }
         let unready: Vec<&str> =
             observed.nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
         if !unready.is_empty() || observed.nodes.is_empty() {
@@ -116,6 +130,41 @@ impl Step for Flannel {
             .map(|node| leaving(node, false))
             .collect())
     }
+}
+
+async fn nodes(cx: &Context) -> Result<Vec<Value>> {
+    match cx.cluster().await {
+        Some(cluster) => cluster.list("v1", "Node", None, None).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn has_addresses(node: &Value) -> bool {
+    node["spec"]["podCIDR"].as_str().is_some_and(|cidr| !cidr.is_empty())
+}
+
+fn kube_proxy() -> ObjectKey {
+    ObjectKey::new("apps/v1", "DaemonSet", Some("kube-system"), "kube-proxy")
+}
+
+/// Right after `kubeadm init` the API server's Service address leads nowhere yet: flannel would fail and be started
+/// again only after a while.
+async fn kube_proxy_is_late(cx: &Context) -> Result<Option<String>> {
+    let Some(cluster) = cx.cluster().await else { return Ok(None) };
+    let Some(live) = cluster.get(&kube_proxy()).await? else { return Ok(None) };
+    let (ready, now) = rolled_out(&live);
+    Ok((!ready).then_some(now))
+}
+
+/// Whether kubeadm was told a pod subnet: then the controller manager gives each node a part of it.
+async fn kubeadm_gives_addresses(cx: &Context) -> Result<bool> {
+    let Some(cluster) = cx.cluster().await else { return Ok(true) };
+    let key = ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
+    let config = cluster.get(&key).await?;
+    let text = config.as_ref().and_then(|config| config["data"]["ClusterConfiguration"].as_str());
+    let configuration: Option<Value> = text.and_then(|text| serde_yaml::from_str(text).ok());
+    Ok(configuration
+        .is_some_and(|c| c["networking"]["podSubnet"].as_str().is_some_and(|subnet| !subnet.is_empty())))
 }
 
 fn leaving(node: &str, present: bool) -> Change {

@@ -37,7 +37,7 @@ impl Step for KubeVirt {
 
     const ID: &'static str = "kubevirt";
     const TITLE: &'static str = "KubeVirt";
-    const REQUIRES: &'static [&'static str] = &["taints", "cni-order"];
+    const REQUIRES: &'static [&'static str] = &["taints", "flannel", "cni-order"];
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.kubevirt.enabled

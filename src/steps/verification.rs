@@ -25,7 +25,7 @@ impl Step for Verification {
     const ID: &'static str = "verification";
     const TITLE: &'static str = "verification with pods";
     const REQUIRES: &'static [&'static str] =
-        &["kubeconfig", "taints", "cni-order", "ovs-cni", "networks", "vm"];
+        &["kubeconfig", "taints", "flannel", "cni-order", "ovs-cni", "networks", "vm"];
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.verification.enabled

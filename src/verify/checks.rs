@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join};
+use futures::future::try_join_all;
+use futures::try_join;
 use serde_json::Value;
+use tokio::sync::watch;
 
-use super::Outcome;
-use super::pods::{Link, Nic, link, nic};
+use super::pods::{Link, Nic, PROBE_LABEL, link, nic};
 use super::scenario::{Probe, Scenario};
-use crate::cluster::Cluster;
+use super::{Outcome, SELECTOR};
+use crate::cluster::{Cluster, is_ready};
 use crate::engine::context::Context;
-use crate::error::Result;
+use crate::engine::execute::Progress;
+use crate::error::{Error, Result, code};
 use crate::facts::network::Cidr;
 use crate::facts::ovs::OvsState;
 
@@ -27,32 +31,34 @@ struct Seen<'a> {
     link: Option<Link>,
 }
 
-/// Makes all checks at the same time; in the order of [`Scenario::checks`].
+/// A pod that others wait for: empty until it was seen.
+type Slot<'a> = watch::Sender<Option<Arc<Seen<'a>>>>;
+
+/// Makes each check as soon as its pods run; in the order of [`Scenario::checks`].
 pub async fn all(
     cx: &Context,
     cluster: &Cluster,
     scenario: &Scenario,
-    pods: &[Value],
+    timeout: Duration,
+    progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
     let namespace = cx.profile.verification.namespace.as_str();
-    let looks = join_all(scenario.pods.iter().map(|probe| look(cluster, namespace, probe, pods)));
-    let (seen, ovs) =
-        try_join(async { looks.await.into_iter().collect::<Result<Vec<_>>>() }, ovs_state(cx)).await?;
-    let by_name: BTreeMap<&str, &Seen<'_>> =
-        seen.iter().map(|seen| (seen.probe.name.as_str(), seen)).collect();
-    let reach = scenario
-        .reach
-        .iter()
-        .map(|pair| (pair, true))
-        .chain(scenario.isolated.iter().map(|pair| (pair, false)));
-    let talks = reach.filter_map(|((one, other), expected)| {
-        let (one, other) = (by_name.get(one.as_str())?, by_name.get(other.as_str())?);
-        Some(talk(cluster, namespace, one, other, expected))
-    });
-    let talks = join_all(talks).await.into_iter().collect::<Result<Vec<_>>>()?;
-    let nics = seen.iter().map(|seen| nic_check(cx, seen, ovs.as_ref()));
-    let lines = scenario.checks();
-    let outcomes = nics.chain(talks).zip(lines);
+    let count = scenario.pods.len();
+    let started = cluster.wait_pods(namespace, SELECTOR, count, &is_ready, timeout, progress);
+    let slots: BTreeMap<&str, Slot<'_>> =
+        scenario.pods.iter().map(|probe| (probe.name.as_str(), Slot::new(None))).collect();
+    let looks = scenario.pods.iter().map(|probe| look(cluster, namespace, probe, &slots, timeout));
+    let looks = async {
+        let seen = try_join_all(looks).await?;
+        // Read once all ports are there: one look serves all pods.
+        let ovs = ovs_state(cx).await?;
+        Ok(seen.iter().map(|seen| nic_check(cx, seen, ovs.as_ref())).collect::<Vec<_>>())
+    };
+    let reach = scenario.reach.iter().map(|pair| (pair, true));
+    let pairs = reach.chain(scenario.isolated.iter().map(|pair| (pair, false)));
+    let talks = pairs.map(|(pair, expected)| talk(cluster, namespace, &slots, pair, expected));
+    let (_, nics, talks) = try_join!(started, looks, try_join_all(talks))?;
+    let outcomes = nics.into_iter().chain(talks).zip(scenario.checks());
     Ok(outcomes.map(|((passed, detail), check)| Outcome { check, passed, detail }).collect())
 }
 
@@ -63,8 +69,16 @@ async fn ovs_state(cx: &Context) -> Result<Option<OvsState>> {
     OvsState::read(cx.host.as_ref()).await.map(Some)
 }
 
-async fn look<'a>(cluster: &Cluster, namespace: &str, probe: &'a Probe, pods: &[Value]) -> Result<Seen<'a>> {
-    let pod = pods.iter().find(|pod| pod["metadata"]["name"] == probe.name.as_str()).unwrap_or(&Value::Null);
+async fn look<'a>(
+    cluster: &Cluster,
+    namespace: &str,
+    probe: &'a Probe,
+    slots: &BTreeMap<&str, Slot<'a>>,
+    timeout: Duration,
+) -> Result<Arc<Seen<'a>>> {
+    let selector = format!("{PROBE_LABEL}={}", probe.name);
+    let pods = cluster.wait_pods(namespace, &selector, 1, &is_ready, timeout, &|_| ()).await?;
+    let pod = pods.first().unwrap_or(&Value::Null);
     let network = format!("{}/{}", probe.network.namespace, probe.network.name);
     let nic = nic(pod, &network);
     let link = match &nic {
@@ -76,7 +90,19 @@ async fn look<'a>(cluster: &Cluster, namespace: &str, probe: &'a Probe, pods: &[
         None => None,
     };
     let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Seen { probe, uid: text("/metadata/uid"), node: text("/spec/nodeName"), nic, link })
+    let seen = Arc::new(Seen { probe, uid: text("/metadata/uid"), node: text("/spec/nodeName"), nic, link });
+    if let Some(slot) = slots.get(probe.name.as_str()) {
+        slot.send_replace(Some(seen.clone()));
+    }
+    Ok(seen)
+}
+
+/// The pod, once it was seen.
+async fn seen<'a>(slots: &BTreeMap<&str, Slot<'a>>, name: &str) -> Result<Arc<Seen<'a>>> {
+    let stranger = || Error::new(&code::INTERNAL, format!("the verification has no pod {name}"));
+    let mut slot = slots.get(name).ok_or_else(stranger)?.subscribe();
+    let seen = slot.wait_for(Option::is_some).await.map_err(|_| stranger())?.clone();
+    seen.ok_or_else(stranger)
 }
 
 /// Whether the NIC is as declared, with what was seen.
@@ -125,43 +151,34 @@ fn port_check(cx: &Context, seen: &Seen<'_>, ovs: Option<&OvsState>) -> (bool, S
 async fn talk(
     cluster: &Cluster,
     namespace: &str,
-    one: &Seen<'_>,
-    other: &Seen<'_>,
+    slots: &BTreeMap<&str, Slot<'_>>,
+    (one, other): &(String, String),
     expected: bool,
 ) -> Result<(bool, String)> {
-    let ends = (first_ip(other), one.nic.as_ref());
-    let (Some(target), Some(nic)) = ends else { return Ok((false, "a pod has no address to try".into())) };
-    let target = target.to_string();
+    let (one, other) = try_join!(seen(slots, one), seen(slots, other))?;
+    let (Some(target), Some(nic)) = (first_ip(&other), one.nic.as_ref()) else {
+        return Ok((false, "a pod has no address to try".into()));
+    };
+    let (target, nic) = (target.to_string(), nic.interface.as_str());
+    let run = async |argv: &[&str]| {
+        let output = cluster.exec(namespace, &one.probe.name, None, argv, EXEC_TIMEOUT).await?;
+        Ok::<_, Error>(output.status == 0)
+    };
     // An ARP request shows whether the two share a layer 2 network, whatever their subnets and routes are.
-    let arping = [
-        "arping",
-        "-I",
-        nic.interface.as_str(),
-        "-c",
-        if expected { "3" } else { "2" },
-        "-w",
-        if expected { "5" } else { "1" },
-        "-f",
-        &target,
-    ];
-    let asked = cluster.exec(namespace, &one.probe.name, None, &arping, EXEC_TIMEOUT).await?;
-    let answers = asked.status == 0;
     if !expected {
-        let detail = if answers {
-            format!("{target} answers an ARP request")
-        } else {
-            format!("{target} does not answer an ARP request")
-        };
-        return Ok((!answers, detail));
+        let answers = run(&["arping", "-I", nic, "-c", "1", "-w", "1", &target]).await?;
+        let verb = if answers { "answers" } else { "does not answer" };
+        return Ok((!answers, format!("{target} {verb} an ARP request")));
     }
-    let ping = ["ping", "-I", nic.interface.as_str(), "-c", "1", "-W", "5", &target];
-    let pinged = cluster.exec(namespace, &one.probe.name, None, &ping, EXEC_TIMEOUT).await?;
-    let detail = match (answers, pinged.status == 0) {
+    let arping = ["arping", "-I", nic, "-c", "3", "-w", "5", "-f", &target];
+    let ping = ["ping", "-I", nic, "-c", "1", "-W", "5", &target];
+    let (answers, pings) = try_join!(run(&arping), run(&ping))?;
+    let detail = match (answers, pings) {
         (true, true) => format!("{target} answers"),
         (false, _) => format!("{target} does not answer an ARP request"),
         (true, false) => format!("{target} answers an ARP request, but no ping"),
     };
-    Ok((answers && pinged.status == 0, detail))
+    Ok((answers && pings, detail))
 }
 
 fn first_ip(seen: &Seen<'_>) -> Option<IpAddr> {

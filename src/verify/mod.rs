@@ -40,11 +40,7 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     let manifests = pods::manifests(&scenario, &cx.profile);
     futures::future::try_join_all(manifests.iter().map(|pod| cluster.apply(pod, true))).await?;
-    let namespace = &cx.profile.verification.namespace;
-    let started = cluster
-        .wait_pods(namespace, SELECTOR, manifests.len(), &crate::cluster::is_ready, timeout, progress)
-        .await?;
-    let outcomes = checks::all(cx, &cluster, &scenario, &started).await?;
+    let outcomes = checks::all(cx, &cluster, &scenario, timeout, progress).await?;
     for outcome in &outcomes {
         let Outcome { check, passed, detail } = outcome.clone();
         cx.events.report(Event::Check { check, passed, detail });

@@ -13,6 +13,9 @@ use crate::source::rewrite_image;
 /// The annotation in which Multus says what NICs a pod got.
 const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
+/// The label that finds one pod of a verification.
+pub const PROBE_LABEL: &str = "kvnet.dev/probe";
+
 /// The labels of everything that a verification makes.
 pub fn labels() -> Value {
     json!({MANAGED_BY_LABEL: MANAGED_BY, STEP_LABEL: "verification"})
@@ -25,13 +28,15 @@ pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
 
 fn manifest(probe: &Probe, profile: &Profile) -> Value {
     let network = format!("{}/{}", probe.network.namespace, probe.network.name);
+    let mut labels = labels();
+    labels[PROBE_LABEL] = json!(probe.name);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": probe.name,
             "namespace": profile.verification.namespace,
-            "labels": labels(),
+            "labels": labels,
             "annotations": {"k8s.v1.cni.cncf.io/networks": network},
         },
         "spec": {

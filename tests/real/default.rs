@@ -1,13 +1,13 @@
 //! The main job: from a fresh node to networks that work, through changes, a reboot, and back.
 
 use crate::kvnet::{Kvnet, as_set};
-use crate::networks::{address, check_node, check_pods, first_configuration, plain_pod, pod, port_tag};
+use crate::networks::{address, check_node, check_pods, first_configuration, pod, port_tag};
 use crate::node::Node;
 use crate::see::{self, Snapshot, Tolerated};
 use crate::{conflict, drift};
 
 /// What is not as before `up`, although `down` has taken everything back.
-const AFTER_DOWN: &[Tolerated] = &[
+pub const AFTER_DOWN: &[Tolerated] = &[
     Tolerated {
         start: "Pod kube-system/coredns-",
         reason: "they had got addresses on flannel's network; their ReplicaSet has replaced them",
@@ -114,5 +114,4 @@ fn down(kvnet: &Kvnet, fresh: &Snapshot) {
     let again = kvnet.exits(0, &["down", "--yes"]);
     assert!(again.err.contains("nothing to do"), "{}", again.err);
     node.say("all as before `up`");
-    let _ = plain_pod;
 }

@@ -43,11 +43,6 @@ impl Node {
         self.sh("kubectl wait node --all --for=jsonpath='{.spec.podCIDR}' --timeout=60s");
     }
 
-    /// The node's name, which is its host name too.
-    pub fn name(&self) -> &str {
-        self.name
-    }
-
     /// Tells what is going on.
     pub fn say(&self, what: &str) {
         eprintln!("{} {:6.1} s: {what}", self.name, self.started.elapsed().as_secs_f64());
@@ -115,6 +110,14 @@ impl Node {
         let output = rig(&["mirror", self.name]);
         must(&["mirror"], &output);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Node {
+    /// Serves a folder that is laid out like the manifests.
+    pub fn mirror_of(&self, folder: &Path) {
+        let arguments = ["mirror", self.name, folder.to_str().expect("UTF-8")];
+        must(&arguments, &rig(&arguments));
     }
 }
 
