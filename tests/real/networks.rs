@@ -50,7 +50,7 @@ pub fn check_node(node: &Node) {
     assert!(capacity.is_string(), "the marker publishes the bridge: {}", object["status"]["capacity"]);
     let networks = node.sh("kubectl get net-attach-def -o name | LC_ALL=C sort");
     let expected = ["a-bridge-network", "flannel-network", "ovs-blue", "ovs-blue-l2", "ovs-blue100"];
-    let expected = expected.map(|name| format!("network-attachment-definition.k8s.cni.cncf.io/{name}\n"));
+    let expected = expected.map(|name| format!("networkattachmentdefinition.k8s.cni.cncf.io/{name}\n"));
     assert_eq!(networks, expected.concat());
     node.say("taint gone, label kept, node Ready, bridge published, networks there");
 }
@@ -103,7 +103,7 @@ fn check_addresses(node: &Node) {
     }
     assert!(address(node, "bare", "eth0").starts_with("10.244."));
     let bare = node.sh("kubectl exec bare -- ip address show dev net1");
-    assert!(bare.contains("state UP") && !bare.contains("inet "), "{bare}");
+    assert!(bare.contains("LOWER_UP") && !bare.contains("inet "), "{bare}");
     let status = node.json(&format!("kubectl get pod walker -o '{NETWORK_STATUS}'"));
     assert_eq!(
         (&status[1]["name"], &status[1]["interface"]),

@@ -74,7 +74,7 @@ pub fn host(node: &Node) -> Snapshot {
 /// Every file, link and directory that kvnet, its packages or its components might write.
 pub fn files(node: &Node) -> Snapshot {
     let listing =
-        node.sh("roots='/etc /opt/cni /root/.kube'; [ ! -e /var/lib/kvnet ] || roots+=' /var/lib/kvnet'
+        node.sh("roots='/etc /opt/cni'; [ ! -e /root/.kube/config ] || roots+=' /root/.kube/config'; [ ! -e /var/lib/kvnet ] || roots+=' /var/lib/kvnet'
          find $roots -type l -printf 'file %p\\t%M %l\\n'; find $roots -type d -printf 'file %p/\\t%M\\n'
          find $roots -type f -printf 'file %p\\t%M ' -exec sh -c 'sha256sum <\"$1\"' sum {} \\;");
     let lines = listing.lines().filter_map(|line| line.split_once('\t'));
