@@ -30,7 +30,7 @@ impl Snapshot {
         different.map(|name| format!("{name}: {} -> {}", shown(self, name), shown(other, name))).collect()
     }
 
-    /// Nothing differs but what is tolerated, and each tolerance is needed.
+    /// Nothing differs but what is tolerated.
     pub fn must_equal(&self, other: &Self, tolerated: &[Tolerated]) {
         let differences = self.differences(other);
         let wrong: Vec<&String> = differences
