@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/rig");
 /// Nodes are called `real-PROCESS-STORY`: each run has its own.
@@ -75,6 +75,14 @@ impl Node {
     /// Whether a shell script succeeds.
     pub fn holds(&self, script: &str) -> bool {
         self.run(&["bash", "-euo", "pipefail", "-c", script]).status.success()
+    }
+
+    /// Runs a shell script until it succeeds, for a minute at most.
+    pub fn until(&self, what: &str, script: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.holds(script) {
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+        }
     }
 
     /// What a shell script prints, as JSON.
