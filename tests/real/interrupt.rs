@@ -1,8 +1,5 @@
 //! `up` is stopped and killed in the middle, again and again; the next one goes on from there.
 
-use std::process::Child;
-use std::time::{Duration, Instant};
-
 use crate::default::AFTER_DOWN;
 use crate::kvnet::{Kvnet, Ran};
 use crate::networks::{check_node, check_pods};
@@ -34,24 +31,19 @@ pub fn story() {
 
 /// Starts `up` and sends a signal as soon as the journal has a change more; none when it ended before that.
 fn end_after_a_change(kvnet: &Kvnet, signal: &str) -> Option<Ran> {
-    let node = kvnet.node;
-    let intents = "grep -c '\"record\":\"intent\"' /var/lib/kvnet/journal.jsonl";
-    let known = node.sh(&format!("{intents} 2>/dev/null || true"));
-    let known: usize = known.trim().parse().unwrap_or(0);
-    let mut child = node.spawn(&kvnet.argv(&["up", "--yes"]));
-    let deadline = Instant::now() + Duration::from_secs(180);
-    while !node.holds(&format!("[ $({intents}) -gt {known} ]")) {
-        assert!(Instant::now() < deadline, "no change came into the journal");
-        if has_ended(&mut child) {
-            return None;
-        }
-    }
-    // It may have ended just now: then there is nothing left to interrupt.
-    let sent = node.holds(&format!("pkill -{signal} -x kvnet"));
-    let ran = child.wait_with_output().expect("ended").into();
-    sent.then_some(ran)
-}
-
-fn has_ended(child: &mut Child) -> bool {
-    child.try_wait().expect("a child").is_some()
+    let command = kvnet.argv(&["up", "--yes"]).join(" ");
+    // In one shell on the node: from here, a run would be over before the second look at its journal.
+    let script = format!(
+        "changes() {{ grep -c '\"record\":\"intent\"' /var/lib/kvnet/journal.jsonl 2>/dev/null || true; }}
+         known=$(changes); {command} & up=$!
+         while kill -0 $up 2>/dev/null; do
+             now=$(changes)
+             if [ ${{now:-0}} -gt ${{known:-0}} ]; then kill -{signal} $up && ended=yes; break; fi
+         done
+         status=0; wait $up || status=$?
+         [ -n \"${{ended:-}}\" ] || exit 99
+         exit $status"
+    );
+    let ran: Ran = kvnet.node.run(&["bash", "-c", &script]).into();
+    (ran.code != Some(99)).then_some(ran)
 }

@@ -1,7 +1,7 @@
 //! A node of the rig, as a guard: it is stopped when the story ends, also when it ends with a panic.
 
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/rig");
@@ -53,14 +53,6 @@ impl Node {
         let mut arguments = vec!["exec", self.name];
         arguments.extend(argv);
         rig(&arguments)
-    }
-
-    /// Starts a command and does not wait for it.
-    pub fn spawn(&self, argv: &[&str]) -> Child {
-        let mut command = Command::new(RIG);
-        command.args(["exec", self.name]).args(argv);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("the rig starts")
     }
 
     /// What a shell script prints; it must succeed.
