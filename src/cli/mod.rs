@@ -50,7 +50,7 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Profile(action) => commands::profile::run(global, action),
         Command::Render => commands::render::run(global).await,
         Command::Explain { code } => commands::explain::run(code.as_deref()),
-        Command::Completions { shell } => commands::completions::run(*shell),
+        Command::Completions { shell } => Ok(commands::completions::run(*shell)),
         Command::Version => commands::version::run(global),
     }
 }

@@ -169,7 +169,7 @@ async fn removal<'a>(
     for object in objects {
         match foreign_users(cluster.as_ref(), &object).await? {
             Some(reason) => {
-                removal.notes.push(Note { warning: true, text: format!("{object} stays: {reason}") })
+                removal.notes.push(Note { warning: true, text: format!("{object} stays: {reason}") });
             }
             None => removal.changes.push((Change::Delete { object }, None)),
         }
