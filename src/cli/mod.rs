@@ -57,12 +57,13 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
 
 /// Help and version go to standard output and end well; everything else is the user's error.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing can be done when the terminal is gone.
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        ui::print(&error.render().ansi().to_string());
+        return ExitCode::SUCCESS;
     }
+    let code = format!("error[{}]:", crate::error::code::USAGE.id);
+    ui::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());
+    ExitCode::from(2)
 }
 
 fn log(verbose: u8) {
