@@ -191,13 +191,16 @@ impl Change {
     /// Whether the change makes something that was not there.
     pub fn creates(&self) -> bool {
         match self {
-            Self::WriteFile { before, .. } => before.is_none(),
-            Self::Run { before, .. } => before.is_none(),
+            Self::WriteFile { before, .. } | Self::Run { before, .. } => before.is_none(),
             Self::Apply { before, .. } => before.is_none(),
             Self::InstallPackage { .. } => true,
-            Self::Unit { .. } | Self::Wait { .. } | Self::Verify { .. } | Self::Taint { .. } => false,
-            Self::MoveFile { .. } | Self::RemoveFile { .. } => false,
-            Self::RemovePackages { .. }
+            Self::Unit { .. }
+            | Self::Wait { .. }
+            | Self::Verify { .. }
+            | Self::Taint { .. }
+            | Self::MoveFile { .. }
+            | Self::RemoveFile { .. }
+            | Self::RemovePackages { .. }
             | Self::Delete { .. }
             | Self::Restore { .. }
             | Self::CleanNode { .. } => false,

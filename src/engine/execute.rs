@@ -11,7 +11,7 @@ use crate::error::{Error, Result, code};
 use crate::host::apply_host_change;
 
 /// How long a deleted object may take to go.
-const DELETE_TIMEOUT: Duration = Duration::from_secs(300);
+const DELETE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Hears why a change is not done yet.
 pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
