@@ -145,6 +145,15 @@ impl Error {
         self
     }
 
+    /// Adds one thing to know behind the hints, or behind the code's own fix.
+    #[must_use]
+    pub fn hint_also(mut self, hint: impl Into<String>) -> Self {
+        if self.0.hints.is_empty() {
+            self.0.hints.push(self.0.code.fix.to_owned());
+        }
+        self.hint(hint)
+    }
+
     /// Overrides the kind that the code stands for.
     #[must_use]
     pub fn of_kind(mut self, kind: Kind) -> Self {

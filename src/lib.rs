@@ -1,5 +1,10 @@
 //! kvnet turns a fresh kubeadm node into a KubeVirt cluster with several networks, and proves that it worked.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)
+)]
+
 pub mod cli;
 pub mod cluster;
 pub mod engine;

@@ -50,19 +50,20 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Profile(action) => commands::profile::run(global, action),
         Command::Render => commands::render::run(global).await,
         Command::Explain { code } => commands::explain::run(code.as_deref()),
-        Command::Completions { shell } => commands::completions::run(*shell),
+        Command::Completions { shell } => Ok(commands::completions::run(*shell)),
         Command::Version => commands::version::run(global),
     }
 }
 
 /// Help and version go to standard output and end well; everything else is the user's error.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing can be done when the terminal is gone.
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        ui::print(&error.render().ansi().to_string());
+        return ExitCode::SUCCESS;
     }
+    let code = format!("error[{}]:", crate::error::code::USAGE.id);
+    ui::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());
+    ExitCode::from(2)
 }
 
 fn log(verbose: u8) {

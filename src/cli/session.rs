@@ -38,6 +38,9 @@ pub struct Session {
 impl Session {
     /// Reads the profile and looks at the node; does not connect to the cluster.
     pub async fn start(global: &Global) -> Result<Self> {
+        let steps = steps::registry();
+        let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
+        selection.refuse_unknown(&steps)?;
         let loaded = profile::load(&global.profile, &global.set)?;
         let mut profile = loaded.profile;
         if let Some(seconds) = global.timeout {
@@ -51,12 +54,12 @@ impl Session {
             kubeconfig: global.kubeconfig.clone(),
             context: global.context.clone(),
             fallback: Some(Utf8PathBuf::from(ADMIN_KUBECONFIG)),
+            answer_time: global.timeout.map(Duration::from_secs),
         };
         let mut cx = Context::new(host, profile, facts, sources, state);
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);
-        let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
-        Ok(Self { cx, steps: steps::registry(), selection, format: global.output, connect })
+        Ok(Self { cx, steps, selection, format: global.output, connect })
     }
 
     /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:

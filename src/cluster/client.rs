@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 
 use super::Cluster;
-use super::request::Call;
+use super::request::{ANSWER_TIME, Call};
 use crate::error::{Error, Result, code};
 
 /// How long a TCP connection and its TLS handshake may take.
@@ -25,6 +25,8 @@ pub struct ConnectOptions {
     pub context: Option<String>,
     /// What is read when neither `KUBECONFIG` nor `~/.kube/config` is there: `/etc/kubernetes/admin.conf`.
     pub fallback: Option<Utf8PathBuf>,
+    /// How long the API server may take for one answer, when that is less than the usual 20 seconds.
+    pub answer_time: Option<Duration>,
 }
 
 /// What the API server says about itself.
@@ -55,12 +57,14 @@ impl Cluster {
         // One provider for the whole process; a second call changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = kube::Client::try_from(config).map_err(|error| unusable(&origin).because(error))?;
-        Ok(Self { client, server: server.into(), origin: origin.into(), kinds: Arc::default() })
+        let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| time.min(ANSWER_TIME));
+        Ok(Self { client, server: server.into(), origin: origin.into(), answer_time, kinds: Arc::default() })
     }
 
     /// A cluster behind a client that exists already: a fake one in tests.
     pub fn from_client(client: kube::Client) -> Self {
-        Self { client, server: "https://cluster".into(), origin: "a client".into(), kinds: Arc::default() }
+        let (server, origin) = ("https://cluster".into(), "a client".into());
+        Self { client, server, origin, answer_time: ANSWER_TIME, kinds: Arc::default() }
     }
 
     /// The address of the API server.

@@ -41,5 +41,6 @@ pub struct Cluster {
     client: kube::Client,
     server: Arc<str>,
     origin: Arc<str>,
+    answer_time: std::time::Duration,
     kinds: Arc<kinds::Kinds>,
 }

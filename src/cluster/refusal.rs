@@ -171,7 +171,9 @@ fn chain_of(error: &kube::Error) -> String {
         }
         source = inner.source();
     }
-    parts.join(": ")
+    let chain = parts.join(": ");
+    // The names of the layers say nothing to a user.
+    chain.trim_start_matches("ServiceError: ").trim_start_matches("client error (Connect): ").to_owned()
 }
 
 /// A refusal as `Err`, unless it only says that the thing is not there.

@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 6;
 /// How long all attempts of a request may take together.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the API server may think about one attempt; its own limit for webhooks is 30 s.
-const ANSWER_TIME: Duration = Duration::from_secs(20);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(20);
 /// The pause after the first failure; doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -125,7 +125,7 @@ impl Cluster {
             let (parts, body) = response.into_parts();
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
-        let answer = tokio::time::timeout(ANSWER_TIME, exchange).await;
+        let answer = tokio::time::timeout(self.answer_time, exchange).await;
         let answer = answer.map_err(|_| Failure::again(self.silent(), None))?;
         let (parts, body) = answer.map_err(|error| self.broken(&error))?;
         for warning in parts.headers.get_all(header::WARNING) {
@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     fn silent(&self) -> Error {
-        let seconds = ANSWER_TIME.as_secs();
+        let seconds = self.answer_time.as_secs();
         Error::new(
             &code::CLUSTER_UNREACHABLE,
             format!("the API server {} gave no answer in {seconds} s", self.server),

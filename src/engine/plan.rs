@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::graph::Graph;
 use super::step::{AnyStep, Findings};
-use crate::error::{Error, Result, code};
+use crate::error::{Code, Error, Result, code};
 
 /// Which steps a run looks at.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,25 @@ pub struct Selection {
     pub only: Vec<String>,
     /// Not these.
     pub skip: Vec<String>,
+}
+
+impl Selection {
+    /// Whether a step is among the selected.
+    pub fn wants(&self, id: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == id);
+        (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
+    }
+
+    /// Refuses a name that is no step's.
+    pub fn refuse_unknown(&self, steps: &[Box<dyn AnyStep>]) -> Result<()> {
+        let names: Vec<&str> = steps.iter().map(|step| step.id()).collect();
+        let Some(name) = self.only.iter().chain(&self.skip).find(|name| !names.contains(&name.as_str()))
+        else {
+            return Ok(());
+        };
+        let known = format!("the steps are: {}", names.join(", "));
+        Err(Error::new(&code::STEP_UNKNOWN, format!("there is no step `{name}`")).hint(known))
+    }
 }
 
 /// Whether a step's part is in place.
@@ -79,16 +98,22 @@ impl<'a> Plan<'a> {
         Ok(Self { steps: planned, graph })
     }
 
-    /// The first error that a step met, if any: a plan with errors is not applied.
-    pub fn refuse_errors(self) -> Result<Self> {
-        let mut steps = Vec::with_capacity(self.steps.len());
-        for planned in self.steps {
-            match planned.findings {
-                Err(error) => return Err(error),
-                findings => steps.push(Planned { step: planned.step, findings }),
-            }
+    /// A plan with errors is not applied. The error that most steps met is the one to mend first; the others are named
+    /// as well, so that one run tells all of them.
+    pub fn refuse_errors(mut self) -> Result<Self> {
+        let mut errors = Vec::new();
+        for planned in self.steps.extract_if(.., |planned| planned.findings.is_err()) {
+            errors.extend(planned.findings.err().map(|error| (planned.step.id(), error)));
         }
-        Ok(Self { steps, graph: self.graph })
+        let met = |code: &Code| errors.iter().filter(|(_, error)| error.code() == code).count();
+        // The first of those that are equally frequent.
+        let most = (0..errors.len()).rev().max_by_key(|index| met(errors[*index].1.code()));
+        let Some(most) = most else { return Ok(self) };
+        let (_, main) = errors.swap_remove(most);
+        errors.retain(|(_, error)| error.code() != main.code());
+        Err(errors.into_iter().fold(main, |main, (step, error)| {
+            main.hint_also(format!("step `{step}` has a problem too: [{}] {error}", error.code().id))
+        }))
     }
 
     /// How many changes there are, waits and checks not counted.
@@ -109,17 +134,7 @@ pub fn select<'a>(
     selection: &Selection,
     cx: &Context,
 ) -> Result<Vec<&'a dyn AnyStep>> {
-    let names: Vec<&str> = steps.iter().map(|step| step.id()).collect();
-    for name in selection.only.iter().chain(&selection.skip) {
-        if !names.contains(&name.as_str()) {
-            let known = format!("the steps are: {}", names.join(", "));
-            return Err(Error::new(&code::STEP_UNKNOWN, format!("there is no step `{name}`")).hint(known));
-        }
-    }
-    let wanted = |id: &str| {
-        (selection.only.is_empty() || selection.only.iter().any(|name| name == id))
-            && !selection.skip.iter().any(|name| name == id)
-    };
-    let chosen = steps.iter().map(AsRef::as_ref).filter(|step: &&dyn AnyStep| wanted(step.id()));
+    selection.refuse_unknown(steps)?;
+    let chosen = steps.iter().map(AsRef::as_ref).filter(|step: &&dyn AnyStep| selection.wants(step.id()));
     Ok(chosen.filter(|step| step.enabled(cx)).collect())
 }

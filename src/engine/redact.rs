@@ -28,9 +28,7 @@ impl Change {
 
 /// The SHA-256 digest of a text as `sha256:HEX`.
 pub fn digest(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", Sha256::digest(text.as_bytes()))
 }
 
 /// Replaces the values of a Secret, and cloud-init data that stands in an object itself.

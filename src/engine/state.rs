@@ -1,7 +1,7 @@
 //! The state directory: the journal, the lock and the record of the last verification.
 //!
 //! It belongs to the machine that runs kvnet, so it does not go through the host boundary.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "the state belongs to the machine that runs kvnet")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};

@@ -14,6 +14,7 @@ use super::events::Event;
 use super::execute::execute;
 use super::graph::Graph;
 use super::journal::{Entry, History};
+use super::plan::Selection;
 use super::runner::{Report, Run, journaled};
 use super::step::{AnyStep, Note};
 use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
@@ -76,6 +77,14 @@ impl<'a> Teardown<'a> {
             removals.push(removal(step.as_ref(), cx, history, objects).await?);
         }
         Ok(Self(removals))
+    }
+
+    /// Leaves out what is not selected; tells whether something stays on the node because of it.
+    pub fn narrow(&mut self, selection: &Selection) -> bool {
+        let (kept, left): (Vec<_>, Vec<_>) =
+            self.0.drain(..).partition(|removal| selection.wants(removal.step.id()));
+        self.0 = kept;
+        left.iter().any(|removal| !removal.changes.is_empty())
     }
 
     /// How many changes there are.
@@ -169,7 +178,7 @@ async fn removal<'a>(
     for object in objects {
         match foreign_users(cluster.as_ref(), &object).await? {
             Some(reason) => {
-                removal.notes.push(Note { warning: true, text: format!("{object} stays: {reason}") })
+                removal.notes.push(Note { warning: true, text: format!("{object} stays: {reason}") });
             }
             None => removal.changes.push((Change::Delete { object }, None)),
         }

@@ -3,7 +3,6 @@
 pub mod cni;
 pub(crate) mod gather;
 pub mod net;
-pub mod network;
 pub mod os;
 pub mod ovs;
 pub mod packages;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::{Map, Value};
 
 use super::objects;
@@ -37,7 +37,10 @@ pub(super) fn documents(text: &str, place: &str) -> Result<Vec<(Value, usize)>> 
         return Err(Error::new(&code::SOURCE_TOO_BIG, message).at(place));
     }
     let mut reader = Reader { place, ..Reader::default() };
-    let mut parser = Parser::new_from_str(text);
+    // The parser's own limits lie behind kvnet's, whose message is the better one.
+    let options =
+        granit_parser::options! { flow_nesting_limit: 2 * MAX_DEPTH, block_nesting_limit: 2 * MAX_DEPTH };
+    let mut parser = Parser::new_from_str_with_options(text, options);
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| reader.scan_error(&error))?;
         reader.take(event, span)?;
@@ -77,7 +80,7 @@ impl Reader<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<()> {
         let mark = span.start;
         match event {
-            Event::DocumentStart(_) => {
+            Event::DocumentStart(..) => {
                 self.line = mark.line();
                 self.anchors.clear();
                 self.nodes = 0;
@@ -87,13 +90,13 @@ impl Reader<'_> {
                 self.scalar(&text, style, anchor, tag.as_deref(), mark)
             }
             Event::Alias(anchor) => self.alias(anchor, mark),
-            Event::SequenceStart(anchor, _) => self.open(Collection::List(Vec::new()), anchor, mark),
-            Event::MappingStart(anchor, _) => {
+            Event::SequenceStart(_, anchor, _) => self.open(Collection::List(Vec::new()), anchor, mark),
+            Event::MappingStart(_, anchor, _) => {
                 let mapping = Collection::Mapping { entries: Map::new(), own: HashSet::new(), key: None };
                 self.open(mapping, anchor, mark)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(mark),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -218,9 +221,9 @@ impl Reader<'_> {
 /// The name behind `!!`, however it is written; empty for the tags of others.
 fn core_tag(tag: &Tag) -> &str {
     const CORE: &str = "tag:yaml.org,2002:";
-    match tag.handle.as_str() {
-        CORE => &tag.suffix,
-        "" => tag.suffix.strip_prefix(CORE).unwrap_or_default(),
+    match tag.handle() {
+        CORE => tag.suffix(),
+        "" => tag.suffix().strip_prefix(CORE).unwrap_or_default(),
         _ => "",
     }
 }

@@ -1,6 +1,7 @@
 //! flannel: the pod network.
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::objects::{self, Live};
@@ -10,7 +11,6 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
-use crate::facts::network::Cidr;
 use crate::source::{Component, Manifest};
 
 /// Keeps new pods away from the nodes while their network is taken down.
@@ -121,15 +121,22 @@ impl Step for Flannel {
     }
 
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
-        let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
-        let nodes = cluster.list("v1", "Node", None, None).await?;
-        Ok(nodes
-            .iter()
-            .filter(|node| is_leaving(node))
-            .filter_map(name)
-            .map(|node| leaving(node, false))
+        let nodes = nodes(cx).await?;
+        let left = nodes.iter().filter(|node| is_leaving(node));
+        Ok(left
+            .flat_map(|node| [clean(node), name(node).map(|name| leaving(name, false))])
+            .flatten()
             .collect())
     }
+}
+
+/// Removes what flannel wrote about a node.
+fn clean(node: &Value) -> Option<Change> {
+    let written = node["metadata"]["annotations"].as_object()?.keys();
+    let annotations: Vec<String> =
+        written.filter(|name| name.starts_with("flannel.alpha.coreos.com/")).cloned().collect();
+    let node = name(node)?.to_owned();
+    (!annotations.is_empty()).then_some(Change::CleanNode { node, annotations, resources: Vec::new() })
 }
 
 async fn nodes(cx: &Context) -> Result<Vec<Value>> {
@@ -213,7 +220,8 @@ fn refuse_wrong_pod_addresses(pod_subnet: &str, nodes: &[Value]) -> Result<()> {
             )
             .hint(format!("create the cluster with `kubeadm init --pod-network-cidr={pod_subnet}`")));
         };
-        if !Cidr::parse(pod_subnet).zip(Cidr::parse(pod_cidr)).is_some_and(|(all, one)| all.contains(&one)) {
+        let ranges = (pod_subnet.parse::<IpNet>(), pod_cidr.parse::<IpNet>());
+        if !matches!(ranges, (Ok(all), Ok(one)) if all.contains(&one)) {
             let message = format!("the pod addresses {pod_cidr} of node {node_name} are not in {pod_subnet}");
             return Err(Error::new(&code::POD_CIDR, message)
                 .hint("repeat with `--set cluster.podSubnet=` and the cluster's own pod subnet"));
@@ -228,22 +236,22 @@ mod tests {
 
     use super::*;
 
-    fn node(pod_cidr: Value) -> Value {
+    fn node(pod_cidr: &Value) -> Value {
         json!({"metadata": {"name": "node0"}, "spec": {"podCIDR": pod_cidr}})
     }
 
     #[test]
     fn a_node_without_pod_addresses_is_refused() {
-        let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(Value::Null)]).unwrap_err();
+        let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(&Value::Null)]).unwrap_err();
         assert_eq!(error.to_string(), "node node0 has no pod addresses (podCIDR)");
         assert!(error.hints()[0].contains("--pod-network-cidr=10.244.0.0/16"));
     }
 
     #[test]
     fn pod_addresses_outside_the_subnet_are_refused() {
-        let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(json!("10.10.0.0/24"))]).unwrap_err();
+        let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(&json!("10.10.0.0/24"))]).unwrap_err();
         assert_eq!(error.code().id, "KVN601");
-        refuse_wrong_pod_addresses("10.244.0.0/16", &[node(json!("10.244.3.0/24"))]).unwrap();
+        refuse_wrong_pod_addresses("10.244.0.0/16", &[node(&json!("10.244.3.0/24"))]).unwrap();
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Reporter for Tree {
                 self.end(&step, &self.mark(true), &tail);
             }
             Event::StepFailed { step, code, .. } => {
-                self.end(&step, &self.mark(false), &format!("failed [{code}]"))
+                self.end(&step, &self.mark(false), &format!("failed [{code}]"));
             }
             Event::Check { passed: true, .. } => self.state().checks += 1,
             Event::Check { check, detail, .. } => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use futures::try_join;
+use ipnet::IpNet;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -17,7 +18,6 @@ use crate::cluster::{Cluster, is_ready};
 use crate::engine::context::Context;
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
-use crate::facts::network::Cidr;
 use crate::facts::ovs::OvsState;
 
 const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
@@ -125,9 +125,9 @@ fn nic_check(cx: &Context, seen: &Seen<'_>, ovs: Option<&OvsState>) -> (bool, St
 fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
     let shown: Vec<String> = link.ips.iter().map(ToString::to_string).collect();
     let shown = if shown.is_empty() { "no address".into() } else { shown.join(" ") };
-    let subnet = probe.subnet.as_deref().and_then(Cidr::parse);
+    let subnet = probe.subnet.as_deref().and_then(|text| text.parse::<IpNet>().ok());
     let holds = match (probe.address, subnet) {
-        (_, Some(subnet)) => link.ips.iter().any(|ip| subnet.has(*ip)),
+        (_, Some(subnet)) => link.ips.iter().any(|ip| subnet.contains(ip)),
         (Some(false), None) => link.ips.is_empty(),
         (_, None) => true,
     };

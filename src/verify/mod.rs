@@ -56,7 +56,7 @@ pub async fn clean(cx: &Context, cluster: &Cluster, progress: Progress<'_>) -> R
         return Ok(());
     }
     remove(cx, cluster).await?;
-    cluster.wait(&Condition::Gone { object: key }, Duration::from_secs(120), progress).await
+    cluster.wait(&Condition::Gone { object: key }, Duration::from_mins(2), progress).await
 }
 
 /// Deletes the namespace with all that is in it, without waiting for its end.

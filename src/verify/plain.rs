@@ -24,9 +24,10 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     let namespace = cx.profile.verification.namespace.as_str();
     let started =
         cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;
-    let check = match has_network {
-        true => "a plain pod starts on the pod network",
-        false => "a pod starts on the node's network; there is no pod network, as before `up`",
+    let check = if has_network {
+        "a plain pod starts on the pod network"
+    } else {
+        "a pod starts on the node's network; there is no pod network, as before `up`"
     };
     let detail = started.as_ref().map_or_else(ToString::to_string, |_| "it runs".into());
     cx.events.report(Event::Check { check: check.into(), passed: started.is_ok(), detail });

@@ -85,11 +85,11 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it carries traffic.
     pub up: bool,
-    /// Its addresses, those of the link itself (fe80::) left out.
+    /// Its addresses, those of the link itself (`fe80::`) left out.
     pub ips: Vec<IpAddr>,
 }
 
-/// Reads one NIC from the output of `ip addr show` of busybox or iproute2.
+/// Reads one NIC from the output of `ip addr show` of `busybox` or iproute2.
 pub fn link(ip_addr: &str, interface: &str) -> Option<Link> {
     let mut found: Option<Link> = None;
     for line in ip_addr.lines() {
@@ -112,7 +112,7 @@ pub fn link(ip_addr: &str, interface: &str) -> Option<Link> {
         }
         let Some(link) = &mut found else { continue };
         match words.as_slice() {
-            ["link/ether", mac, ..] => link.mac = (*mac).to_owned(),
+            ["link/ether", mac, ..] => (*mac).clone_into(&mut link.mac),
             ["inet" | "inet6", address, ..] if !address.starts_with("fe80:") => {
                 link.ips.extend(address.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok()));
             }

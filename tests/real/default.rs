@@ -12,6 +12,11 @@ pub const AFTER_DOWN: &[Tolerated] = &[
         start: "Pod kube-system/coredns-",
         reason: "they had got addresses on flannel's network; their ReplicaSet has replaced them",
     },
+    Tolerated { start: "ReplicaSet ", reason: "its pods were replaced" },
+    Tolerated { start: "file /etc/group", reason: "the packages' users and groups stay, as Debian wants it" },
+    Tolerated { start: "file /etc/gshadow", reason: "as above" },
+    Tolerated { start: "file /etc/passwd", reason: "as above" },
+    Tolerated { start: "file /etc/shadow", reason: "as above" },
     Tolerated {
         start: "file /var/lib/kvnet/",
         reason: "the journal of what was done and taken back is kept",

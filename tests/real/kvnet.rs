@@ -11,6 +11,12 @@ use crate::see;
 /// The rig has no images of KubeVirt: everything else is looked at here.
 const ALWAYS: [&str; 2] = ["--skip", "kubevirt,vm"];
 
+/// The kubelet forgets a pod some seconds before the runtime has taken its NICs down.
+const PORTS_ARE_PODS: &str = r#"
+pods=$(kubectl get pods --all-namespaces -o jsonpath='{.items[*].metadata.annotations.k8s\.v1\.cni\.cncf\.io/networks}' | tr ' ' '\n' | grep -c ovs-blue || true)
+ports=$(ovs-vsctl --bare --columns=name find Port external_ids:owner=ovs-cni.network.kubevirt.io | grep -c . || true)
+[ "$pods" = "$ports" ]"#;
+
 /// kvnet with the options of one story.
 pub struct Kvnet<'a> {
     /// The node that it runs on.
@@ -109,6 +115,7 @@ impl<'a> Kvnet<'a> {
         assert_eq!(self.exits(0, &["plan"]).out, "nothing to do\n");
         let status = self.exits(0, &["status"]).out;
         assert!(status.lines().all(|line| line.starts_with("in place") || line.starts_with(' ')), "{status}");
+        self.node.until("the ports are those of the pods", PORTS_ARE_PODS);
         let (before, mark) = (see::host(self.node), see::AuditMark::now(self.node));
         let up = self.up();
         assert!(up.err.contains("nothing to do ("), "{}", up.err);

@@ -79,7 +79,7 @@ impl Node {
 
     /// Runs a shell script until it succeeds, for a minute at most.
     pub fn until(&self, what: &str, script: &str) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !self.holds(script) {
             assert!(Instant::now() < deadline, "waited in vain: {what}");
         }

@@ -40,7 +40,7 @@ impl Snapshot {
         assert!(
             wrong.is_empty(),
             "differs:\n{}",
-            wrong.iter().map(|line| format!("  {line}\n")).collect::<String>()
+            wrong.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
         );
     }
 

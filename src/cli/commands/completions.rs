@@ -3,13 +3,12 @@
 use clap::CommandFactory;
 
 use crate::cli::args::Cli;
-use crate::error::Result;
 use crate::ui;
 
 /// Runs the command.
-pub fn run(shell: clap_complete::Shell) -> Result<u8> {
+pub fn run(shell: clap_complete::Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "kvnet", &mut script);
     ui::print(&String::from_utf8_lossy(&script));
-    Ok(0)
+    0
 }

@@ -21,7 +21,8 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
     let session = Session::start(global).await?;
     session.connect().await?;
     let history = History::read(&session.cx.state)?;
-    let teardown = Teardown::make(&session.steps, &session.cx, &history).await?;
+    let mut teardown = Teardown::make(&session.steps, &session.cx, &history).await?;
+    let partial = teardown.narrow(&session.selection);
     if options.dry_run {
         ui::plan::show_down(&teardown, session.format)?;
         return Ok(if teardown.change_count() == 0 { 0 } else { PENDING });
@@ -31,7 +32,7 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
         return Ok(0);
     }
     confirm(&session, &teardown, options)?;
-    let report = apply(&session, &teardown, options).await?;
+    let report = apply(&session, &teardown, partial, options).await?;
     let result = if report.error.is_none() { "done" } else { "failed" };
     finish(&session, result, report.changes, started);
     if let Some(error) = &report.error {
@@ -40,7 +41,7 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
     Ok(exit_code(report.error.as_ref(), report.changes))
 }
 
-async fn apply(session: &Session, teardown: &Teardown<'_>, options: &Down) -> Result<Report> {
+async fn apply(session: &Session, teardown: &Teardown<'_>, partial: bool, options: &Down) -> Result<Report> {
     let cx = &session.cx;
     let _lock = cx.state.lock("down")?;
     let cancel = super::stop_on_signal();
@@ -55,7 +56,7 @@ async fn apply(session: &Session, teardown: &Teardown<'_>, options: &Down) -> Re
     if report.error.is_none() && !options.no_check && cx.cluster().await.is_some() {
         report.error = verify::plain_pod(cx).await.err();
     }
-    if report.error.is_none() {
+    if report.error.is_none() && !partial {
         journal.retire()?;
     }
     Ok(report)

@@ -13,6 +13,10 @@ pub async fn run(global: &Global) -> Result<u8> {
     session.connect().await?;
     let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?;
     ui::status::show(&plan, session.format)?;
+    if let Some(error) = plan.steps.iter().find_map(|planned| planned.findings.as_ref().err()) {
+        // Not 3: whether something is to be done is not known.
+        return Ok(error.exit_code());
+    }
     let in_place = plan.steps.iter().all(|planned| planned.state() == State::InPlace);
     Ok(if in_place { 0 } else { PENDING })
 }

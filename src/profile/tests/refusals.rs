@@ -108,6 +108,7 @@ fn fields_and_types() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn bridges_and_networks() {
     refused(&[
         (
@@ -434,7 +435,7 @@ fn hostile_files() {
         format!("{text}a{n}: &a{n} [{before}]\n")
     });
     let deep = format!("a: {}", "[".repeat(5_000));
-    let stairs: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    let stairs = (0..200).fold(String::new(), |text, n| text + &" ".repeat(n) + "a:\n");
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a,".repeat(1_000));
     for text in
         [bomb, deep, long, stairs, format!("a: '{}'", "x".repeat(2 << 20)), "\0".into(), "a: &a\n".repeat(3)]
