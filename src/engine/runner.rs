@@ -44,6 +44,8 @@ pub struct Report {
 struct Ended {
     id: &'static str,
     changes: usize,
+    /// Whether something that it builds on was changed, however far below.
+    looked_again: bool,
     result: Result<()>,
 }
 
@@ -69,7 +71,7 @@ impl Run<'_> {
             let Some(ended) = running.next().await else { break };
             let ended: Ended = ended;
             report.changes += ended.changes;
-            if ended.changes > 0 {
+            if ended.changes > 0 || ended.looked_again {
                 changed.insert(ended.id);
             }
             match ended.result {
@@ -97,7 +99,7 @@ impl Run<'_> {
                 self.report(Event::StepFailed { step: id.into(), code, message });
             }
         }
-        Ended { id, changes, result }
+        Ended { id, changes, looked_again: look_again, result }
     }
 
     /// Applies what was found and looks again until nothing is left to do.

@@ -6,7 +6,7 @@ use crate::node::{Node, manifests};
 use crate::upstream::PROFILE;
 
 pub fn story() {
-    let node = Node::start("t-adopt");
+    let node = Node::start("adopt");
     let theirs = manifests()
         .join("raw.githubusercontent.com/flannel-io/flannel/v0.28.10/Documentation/kube-flannel.yml");
     node.copy(&theirs, "/root/kube-flannel.yml");

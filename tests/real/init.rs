@@ -22,7 +22,7 @@ cluster:
 const PART: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 pub fn story() {
-    let node = Node::start_empty("t-init");
+    let node = Node::start_empty("init");
     node.write("/root/init.yaml", PROFILE);
     let kvnet = Kvnet::new(&node, &["--profile", "/root/init.yaml"]);
     half_a_cluster(&kvnet);

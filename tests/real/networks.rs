@@ -19,7 +19,8 @@ metadata:
   name: {name}
   annotations: {{k8s.v1.cni.cncf.io/networks: {network}}}
 spec:
-  terminationGracePeriodSeconds: 0
+  # With 0 the object would be gone before its NICs are.
+  terminationGracePeriodSeconds: 1
   containers:
   - name: main
     image: docker.io/library/busybox:1.37.0
@@ -52,7 +53,8 @@ pub fn check_node(node: &Node) {
     let expected = ["a-bridge-network", "flannel-network", "ovs-blue", "ovs-blue-l2", "ovs-blue100"];
     let expected = expected.map(|name| format!("networkattachmentdefinition.k8s.cni.cncf.io/{name}\n"));
     assert_eq!(networks, expected.concat());
-    node.say("taint gone, label kept, node Ready, bridge published, networks there");
+    assert_eq!(first_configuration(node), "00-multus.conf");
+    node.say("taint gone, label kept, node Ready, bridge published, networks there, Multus first");
 }
 
 /// The runtime's first configuration, of those that it reads.

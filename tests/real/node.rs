@@ -5,32 +5,34 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/rig");
+/// Nodes are called `real-PROCESS-STORY`: each run has its own.
+const PREFIX: &str = "real-";
 const KVNET: &str = env!("CARGO_BIN_EXE_kvnet");
 
 /// A running node with kvnet on it.
 pub struct Node {
-    name: &'static str,
+    name: String,
     started: Instant,
 }
 
 impl Node {
     /// A fresh node with a control plane that has given the node its pod addresses, and nothing else.
-    pub fn start(name: &'static str) -> Self {
-        let node = Self::boot(name, &[]);
+    pub fn start(story: &str) -> Self {
+        let node = Self::boot(story, &[]);
         node.wait_for_pod_addresses();
         node
     }
 
     /// A fresh node without any cluster.
-    pub fn start_empty(name: &'static str) -> Self {
-        Self::boot(name, &["--no-init"])
+    pub fn start_empty(story: &str) -> Self {
+        Self::boot(story, &["--no-init"])
     }
 
-    fn boot(name: &'static str, options: &[&str]) -> Self {
-        // A killed run may have left its node.
-        rig(&["stop", name]);
+    fn boot(story: &str, options: &[&str]) -> Self {
+        stop_orphans();
+        let name = format!("{PREFIX}{}-{story}", std::process::id());
         let node = Self { name, started: Instant::now() };
-        let mut arguments = vec!["start", name];
+        let mut arguments = vec!["start", node.name.as_str()];
         arguments.extend(options);
         must(&arguments, &rig(&arguments));
         node.copy(Path::new(KVNET), "/usr/local/bin/kvnet");
@@ -43,14 +45,22 @@ impl Node {
         self.sh("kubectl wait node --all --for=jsonpath='{.spec.podCIDR}' --timeout=60s");
     }
 
+    fn story(&self) -> &str {
+        self.name.rsplit('-').next().unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Tells what is going on.
     pub fn say(&self, what: &str) {
-        eprintln!("{} {:6.1} s: {what}", self.name, self.started.elapsed().as_secs_f64());
+        eprintln!("{:9} {:6.1} s: {what}", self.story(), self.started.elapsed().as_secs_f64());
     }
 
     /// Runs a command, whatever its exit code.
     pub fn run(&self, argv: &[&str]) -> Output {
-        let mut arguments = vec!["exec", self.name];
+        let mut arguments = vec!["exec", self.name()];
         arguments.extend(argv);
         rig(&arguments)
     }
@@ -83,7 +93,7 @@ impl Node {
 
     /// Copies a file into the node.
     pub fn copy(&self, source: &Path, destination: &str) {
-        let arguments = ["copy", self.name, source.to_str().expect("UTF-8"), destination];
+        let arguments = ["copy", self.name(), source.to_str().expect("UTF-8"), destination];
         must(&arguments, &rig(&arguments));
     }
 
@@ -102,21 +112,19 @@ impl Node {
 
     /// Reboots and waits until the API server answers again.
     pub fn reboot(&self) {
-        must(&["reboot"], &rig(&["reboot", self.name]));
+        must(&["reboot"], &rig(&["reboot", self.name()]));
     }
 
     /// Serves the upstream manifests to the node; returns the mirror's address.
     pub fn mirror(&self) -> String {
-        let output = rig(&["mirror", self.name]);
+        let output = rig(&["mirror", self.name()]);
         must(&["mirror"], &output);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
-}
 
-impl Node {
     /// Serves a folder that is laid out like the manifests.
     pub fn mirror_of(&self, folder: &Path) {
-        let arguments = ["mirror", self.name, folder.to_str().expect("UTF-8")];
+        let arguments = ["mirror", self.name(), folder.to_str().expect("UTF-8")];
         must(&arguments, &rig(&arguments));
     }
 }
@@ -128,7 +136,7 @@ impl Drop for Node {
             return;
         }
         self.say("the story ends");
-        rig(&["stop", self.name]);
+        rig(&["stop", self.name()]);
     }
 }
 
@@ -137,6 +145,19 @@ pub fn manifests() -> std::path::PathBuf {
     let output = rig(&["manifests"]);
     must(&["manifests"], &output);
     String::from_utf8_lossy(&output.stdout).trim().into()
+}
+
+/// A run that was killed could not stop its nodes; runs at the same time keep theirs.
+fn stop_orphans() {
+    let list = rig(&["list"]);
+    must(&["list"], &list);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    for name in list.lines().filter_map(|line| line.split_whitespace().next()) {
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            rig(&["stop", name]);
+        }
+    }
 }
 
 fn rig(arguments: &[&str]) -> Output {

@@ -30,7 +30,7 @@ impl Snapshot {
         different.map(|name| format!("{name}: {} -> {}", shown(self, name), shown(other, name))).collect()
     }
 
-    /// Nothing differs but what is tolerated, and each tolerance is needed.
+    /// Nothing differs but what is tolerated.
     pub fn must_equal(&self, other: &Self, tolerated: &[Tolerated]) {
         let differences = self.differences(other);
         let wrong: Vec<&String> = differences
@@ -113,7 +113,12 @@ pub fn objects(node: &Node) -> Snapshot {
         kinds.lines().filter(|kind| !NOISE.iter().any(|noise| kind.starts_with(noise))).collect();
     let list = node.json(&format!("kubectl get {} --all-namespaces -o json", kinds.join(",")));
     let items = list["items"].as_array().expect("items");
-    Snapshot(items.iter().map(|item| (name_of(item), normal(item).to_string())).collect()).of_some(100)
+    let mut found: BTreeMap<_, _> =
+        items.iter().map(|item| (name_of(item), normal(item).to_string())).collect();
+    for node in items.iter().filter(|item| item["kind"] == "Node") {
+        found.extend(annotations_and_capacity(node));
+    }
+    Snapshot(found).of_some(100)
 }
 
 fn name_of(object: &Value) -> String {
@@ -123,13 +128,27 @@ fn name_of(object: &Value) -> String {
         .map_or_else(|| format!("{kind} {name}"), |space| format!("{kind} {space}/{name}"))
 }
 
+/// Written to nodes by many; each stands for itself.
+fn annotations_and_capacity(node: &Value) -> Vec<(String, String)> {
+    let fields = |what: &'static str, value: &Value| {
+        let fields = value.as_object().cloned().unwrap_or_default();
+        fields.into_iter().map(move |(key, value)| (format!("node {what} {key}"), value.to_string()))
+    };
+    let annotations = fields("annotation", &node["metadata"]["annotations"]);
+    annotations.chain(fields("capacity", &node["status"]["capacity"])).collect()
+}
+
 fn normal(object: &Value) -> Value {
     let mut object = object.clone();
     let fields = object.as_object_mut().expect("an object");
     fields.remove("status");
+    let is_node = fields["kind"] == "Node";
     let metadata = fields["metadata"].as_object_mut().expect("metadata");
     for field in ["resourceVersion", "generation", "managedFields"] {
         metadata.remove(field);
+    }
+    if is_node {
+        metadata.remove("annotations");
     }
     object
 }

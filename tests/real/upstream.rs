@@ -31,7 +31,7 @@ const CHANGED: &str = "raw.githubusercontent.com/flannel-io/flannel/v0.28.10/Doc
 const DIGEST: &str = "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5";
 
 pub fn story() {
-    let node = Node::start("t-upstr");
+    let node = Node::start("upstream");
     node.write("/root/upstream.yaml", PROFILE);
     let options = ["--profile", "/root/upstream.yaml", "--mirror", "http://127.0.0.1:8099"];
     let kvnet = Kvnet::new(&node, &options);
