@@ -156,7 +156,8 @@ fn answers(node: &Node, pod: &str, address: &str) -> bool {
 pub fn ports_of_ended_pods_go(node: &Node) {
     node.until(
         "the ports of ended pods go",
-        r#"pods=$(kubectl get pods --all-namespaces -o jsonpath='{.items[*].metadata.uid}')
+        r#"[[ -z $(kubectl get namespace kvnet-verify --ignore-not-found) ]]
+           pods=$(kubectl get pods --all-namespaces -o jsonpath='{.items[*].metadata.uid}')
            ports=$(ovs-vsctl --bare --columns=external_ids list Port)
            for port in $(grep -o 'contPodUid=[0-9a-f-]*' <<<"$ports" || true); do
                [[ $pods == *${port#*=}* ]]
