@@ -3,7 +3,6 @@
 use crate::kvnet::Kvnet;
 use crate::networks::{check_node, check_pods};
 use crate::node::Node;
-use crate::see;
 
 /// What kubelet and kube-proxy need inside a container, and the audit log that the story reads; as in the rig's own
 /// `node/kubeadm.yaml`.
@@ -38,19 +37,23 @@ cluster:
             mountPath: /var/log/kubernetes
             pathType: DirectoryOrCreate
 ";
-/// What an interrupted `kubeadm init` may have left, each alone.
-const PARTS: [&str; 3] = [
-    "/etc/kubernetes/manifests/kube-apiserver.yaml",
-    "/etc/kubernetes/admin.conf",
-    "/var/lib/etcd/member/wal",
+/// What an interrupted `kubeadm init` may have left: how to make it, and what of it kvnet names.
+const HALVES: [(&str, &str); 3] = [
+    (
+        "mkdir -p /etc/kubernetes/manifests && echo half > /etc/kubernetes/manifests/kube-apiserver.yaml",
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    ),
+    ("mkdir -p /var/lib/etcd/member && echo half > /var/lib/etcd/member/wal", "/var/lib/etcd/member"),
+    // A whole kubeconfig of a server that never came up.
+    ("kubeadm init phase certs ca && kubeadm init phase kubeconfig admin", "/etc/kubernetes/admin.conf"),
 ];
 
 pub fn story() {
     let node = Node::start_empty("init");
     node.write("/root/init.yaml", PROFILE);
     let kvnet = Kvnet::new(&node, &["--profile", "/root/init.yaml"]);
-    for part in PARTS {
-        half_a_cluster(&kvnet, part);
+    for (make, named) in HALVES {
+        half_a_cluster(&kvnet, make, named);
     }
     kvnet.exits(3, &["plan"]);
     assert!(!node.holds("test -e /etc/kubernetes/admin.conf"), "plan made a cluster");
@@ -61,15 +64,17 @@ pub fn story() {
 }
 
 /// It is recognised and explained, and every part of it stays.
-fn half_a_cluster(kvnet: &Kvnet, part: &str) {
+fn half_a_cluster(kvnet: &Kvnet, make: &str, named: &str) {
     let node = kvnet.node;
-    node.sh(&format!("mkdir -p $(dirname {part}) && echo half > {part}"));
-    let before = see::files(node);
+    node.sh("cp -a /etc/kubernetes /root/kubernetes");
+    node.sh(make);
+    let parts = "find /etc/kubernetes /var/lib/etcd -type f -exec sha256sum {} +";
+    let before = node.sh(&format!("mkdir -p /var/lib/etcd && {parts}"));
+    assert!(before.contains(named), "{before}");
     let refused = kvnet.exits(1, &["up", "--yes"]);
-    for told in ["KVN607", part.trim_end_matches("/wal"), "kubeadm reset"] {
+    for told in ["KVN607", named, "kubeadm reset"] {
         assert!(refused.err.contains(told), "`{told}` is not in\n{}", refused.err);
     }
-    before.must_equal(&see::files(node), &[]);
-    assert_eq!(node.sh(&format!("cat {part}")), "half\n");
-    node.sh(&format!("rm {part} && rmdir --ignore-fail-on-non-empty --parents $(dirname {part})"));
+    assert_eq!(node.sh(parts), before);
+    node.sh("rm -r /etc/kubernetes /var/lib/etcd && mv /root/kubernetes /etc/kubernetes");
 }
