@@ -89,7 +89,7 @@ pub fn check_pods(node: &Node) {
     node.say("the pods have their NICs and ports; VLANs reach themselves and nothing else");
     node.sh(&format!("kubectl delete pod {names} --wait --timeout=60s"));
     // The kubelet forgets a pod some seconds before the runtime has taken its NICs down.
-    node.until("no port is left on blue", "[ -z \"$(ovs-vsctl list-ports blue)\" ]");
+    node.until("no port of a pod is left", "[ -z \"$(ovs-vsctl --bare --columns=name find Port external_ids:owner=ovs-cni.network.kubevirt.io)\" ]");
 }
 
 fn check_addresses(node: &Node) {
@@ -173,6 +173,6 @@ pub fn port_tag(node: &Node, pod: &str) -> String {
     );
     let port = node.sh(&find).trim().to_owned();
     assert!(!port.is_empty(), "{pod} has no port");
-    assert_eq!(node.sh(&format!("ovs-vsctl port-to-br {port}")).trim(), "blue");
+    assert_eq!(node.sh(&format!("ovs-vsctl br-to-parent $(ovs-vsctl port-to-br {port})")).trim(), "blue");
     node.sh(&format!("ovs-vsctl get port {port} tag")).trim().to_owned()
 }
