@@ -117,6 +117,15 @@ impl Cluster {
         self.patch(key, "application/json-patch+json", operations).await
     }
 
+    /// As [`Cluster::patch_json`], for the object's status.
+    ///
+    /// # Errors
+    /// As [`Cluster::patch_merge`].
+    pub async fn patch_status(&self, key: &ObjectKey, operations: &Value) -> Result<Value> {
+        let target = format!("{}/status?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
+        self.write(&Call::send(Method::PATCH, target, "application/json-patch+json", operations), key).await
+    }
+
     async fn patch(&self, key: &ObjectKey, content_type: &'static str, patch: &Value) -> Result<Value> {
         let target = format!("{}?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
         self.write(&Call::send(Method::PATCH, target, content_type, patch), key).await

@@ -14,6 +14,7 @@ use crate::error::{Error, Result, code};
 
 /// How long a TCP connection and its TLS handshake may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+const USER_AGENT: &str = concat!("kvnet/", env!("CARGO_PKG_VERSION"));
 
 /// Where to look for a cluster.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +50,9 @@ impl Cluster {
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
         let (kubeconfig, origin) = load(options)?;
         check_context(&kubeconfig, options.context.as_deref(), &origin)?;
-        let config = client_config(kubeconfig, options.context.clone(), &origin).await?;
+        let mut config = client_config(kubeconfig, options.context.clone(), &origin).await?;
+        // The API server's audit log tells by it which requests were kvnet's.
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         // One provider for the whole process; a second call changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -105,6 +105,15 @@ pub enum Change {
         /// Whether the taint is there afterwards.
         present: bool,
     },
+    /// Removes from a node what a component that is gone wrote about it.
+    CleanNode {
+        /// The node.
+        node: String,
+        /// Names of annotations.
+        annotations: Vec<String>,
+        /// Names of resources in its capacity.
+        resources: Vec<String>,
+    },
     /// Waits until a condition holds.
     Wait {
         /// What to wait for.
@@ -193,7 +202,8 @@ impl Change {
             | Self::RemoveFile { .. }
             | Self::RemovePackages { .. }
             | Self::Delete { .. }
-            | Self::Restore { .. } => false,
+            | Self::Restore { .. }
+            | Self::CleanNode { .. } => false,
         }
     }
 
@@ -237,6 +247,10 @@ impl fmt::Display for Change {
             Self::Taint { node, taint, present } => {
                 let verb = if *present { "add taint" } else { "remove taint" };
                 write!(f, "{verb} {}:{} on node {node}", taint.key, taint.effect)
+            }
+            Self::CleanNode { node, annotations, resources } => {
+                let names: Vec<&str> = annotations.iter().chain(resources).map(String::as_str).collect();
+                write!(f, "remove {} from node {node}", names.join(", "))
             }
             Self::Wait { condition, now, .. } => write!(f, "wait for {condition} (now: {now})"),
             Self::Verify { checks } => write!(f, "verify with pods: {} checks", checks.len()),

@@ -25,6 +25,9 @@ pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> R
         Change::Taint { node, taint, present } => {
             set_taint(&cx.need_cluster().await?, node, taint, *present).await
         }
+        Change::CleanNode { node, annotations, resources } => {
+            clean_node(&cx.need_cluster().await?, node, annotations, resources).await
+        }
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
         Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
         host_change => apply_host_change(cx.host.as_ref(), host_change).await,
@@ -97,6 +100,29 @@ async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bo
         .patch_merge(&key, &json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}}))
         .await?;
     Ok(Outcome::Created)
+}
+
+async fn clean_node(
+    cluster: &Cluster,
+    node: &str,
+    annotations: &[String],
+    resources: &[String],
+) -> Result<Outcome> {
+    let key = ObjectKey::new("v1", "Node", None, node);
+    let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
+    if !annotations.is_empty() {
+        let nothing: serde_json::Map<_, _> =
+            annotations.iter().map(|name| (name.clone(), Value::Null)).collect();
+        cluster.patch_merge(&key, &json!({"metadata": {"annotations": nothing}})).await?;
+    }
+    let there = resources.iter().filter(|name| live["status"]["capacity"].get(name.as_str()).is_some());
+    let removals: Vec<Value> = there
+        .map(|name| json!({"op": "remove", "path": format!("/status/capacity/{}", name.replace('/', "~1"))}))
+        .collect();
+    if !removals.is_empty() {
+        cluster.patch_status(&key, &Value::Array(removals)).await?;
+    }
+    Ok(Outcome::Transient)
 }
 
 async fn wait(cx: &Context, condition: &Condition, timeout: u64, progress: Progress<'_>) -> Result<Outcome> {

@@ -44,6 +44,8 @@ pub struct Report {
 struct Ended {
     id: &'static str,
     changes: usize,
+    /// Whether something that it builds on was changed, however far below.
+    looked_again: bool,
     result: Result<()>,
 }
 
@@ -69,7 +71,7 @@ impl Run<'_> {
             let Some(ended) = running.next().await else { break };
             let ended: Ended = ended;
             report.changes += ended.changes;
-            if ended.changes > 0 {
+            if ended.changes > 0 || ended.looked_again {
                 changed.insert(ended.id);
             }
             match ended.result {
@@ -97,7 +99,7 @@ impl Run<'_> {
                 self.report(Event::StepFailed { step: id.into(), code, message });
             }
         }
-        Ended { id, changes, result }
+        Ended { id, changes, looked_again: look_again, result }
     }
 
     /// Applies what was found and looks again until nothing is left to do.
@@ -111,7 +113,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.report(Event::StepStarted { step: step.id().into() });
-        self.record_before(step).await?;
+        self.record_before(step, &changes).await?;
         for _ in 0..PASSES {
             for change in &changes {
                 self.change(step.id(), change).await?;
@@ -131,10 +133,13 @@ impl Run<'_> {
         Err(Error::new(&code::INTERNAL, message).because(left.join("; ")))
     }
 
-    /// Notes what was on the node before a step acts for the first time, so that `down` leaves it there.
-    async fn record_before(&self, step: &dyn AnyStep) -> Result<()> {
+    /// Notes what was on the node before a step installs its component, so that `down` leaves it there. Nothing is noted,
+    /// and so nothing removed, when somebody else installed the component: its traces are theirs, also those that come
+    /// later.
+    async fn record_before(&self, step: &dyn AnyStep, changes: &[Change]) -> Result<()> {
         let traces = step.traces(self.cx);
-        if traces.is_empty() || self.journal.present(step.id()).is_some() {
+        let known = self.journal.present(step.id()).is_some();
+        if traces.is_empty() || known || !changes.iter().any(installs) {
             return Ok(());
         }
         let present = traces.present(self.cx.host.as_ref()).await?;
@@ -166,6 +171,13 @@ impl Run<'_> {
     }
 }
 
+/// Whether a change brings something to the cluster that leaves traces on nodes.
+fn installs(change: &Change) -> bool {
+    let Change::Apply { object, before: None } = change else { return false };
+    let kind = object["kind"].as_str().unwrap_or_default();
+    ["DaemonSet", "NetworkAttachmentDefinition"].contains(&kind)
+}
+
 /// Records the intent, makes the change, and records how it ended.
 pub async fn journaled(
     journal: &Journal,
@@ -189,5 +201,21 @@ fn worse(first: Option<Error>, second: Error) -> Error {
     match first {
         Some(first) if first.code().id != code::CANCELLED.id => first,
         _ => second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_daemon_or_a_network_that_is_new_leaves_traces_of_kvnets() {
+        let apply = |kind: &str, before| Change::Apply { object: Box::new(json!({"kind": kind})), before };
+        assert!(installs(&apply("DaemonSet", None)));
+        assert!(installs(&apply("NetworkAttachmentDefinition", None)));
+        assert!(!installs(&apply("DaemonSet", Some(Vec::new()))), "somebody else's");
+        assert!(!installs(&apply("ConfigMap", None)));
     }
 }

@@ -99,7 +99,7 @@ impl PackageManager {
     #[must_use]
     pub fn remove(self, packages: &[String], seconds: u64) -> Command {
         let words: &[&str] = match self {
-            Self::Apt => &["dpkg", "--remove"],
+            Self::Apt => &["dpkg", "--purge"],
             Self::Dnf | Self::Yum | Self::Zypper => &["rpm", "--erase"],
             Self::Pacman => &["pacman", "--remove", "--noconfirm"],
             Self::Apk => &["apk", "del"],

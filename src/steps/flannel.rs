@@ -121,15 +121,22 @@ impl Step for Flannel {
     }
 
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
-        let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
-        let nodes = cluster.list("v1", "Node", None, None).await?;
-        Ok(nodes
-            .iter()
-            .filter(|node| is_leaving(node))
-            .filter_map(name)
-            .map(|node| leaving(node, false))
+        let nodes = nodes(cx).await?;
+        let left = nodes.iter().filter(|node| is_leaving(node));
+        Ok(left
+            .flat_map(|node| [clean(node), name(node).map(|name| leaving(name, false))])
+            .flatten()
             .collect())
     }
+}
+
+/// Removes what flannel wrote about a node.
+fn clean(node: &Value) -> Option<Change> {
+    let written = node["metadata"]["annotations"].as_object()?.keys();
+    let annotations: Vec<String> =
+        written.filter(|name| name.starts_with("flannel.alpha.coreos.com/")).cloned().collect();
+    let node = name(node)?.to_owned();
+    (!annotations.is_empty()).then_some(Change::CleanNode { node, annotations, resources: Vec::new() })
 }
 
 async fn nodes(cx: &Context) -> Result<Vec<Value>> {

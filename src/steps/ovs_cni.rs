@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::objects::{self, Live};
-use crate::cluster::Condition;
+use crate::cluster::{Condition, ObjectKey};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
@@ -14,6 +14,8 @@ use crate::source::{Component, Manifest};
 
 /// The marker looks for bridges every 60 s with jitter; two rounds and some air.
 const MARKER_TIMEOUT: u64 = 180;
+/// Under which the marker publishes each bridge.
+const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
 
 /// Installs ovs-cni on every node.
 pub struct OvsCni;
@@ -60,7 +62,7 @@ impl Step for OvsCni {
             return Ok(findings);
         }
         for bridge in &cx.profile.ovs.bridges {
-            let resource = format!("ovs-cni.network.kubevirt.io/{}", bridge.name);
+            let resource = format!("{MARKER_DOMAIN}{}", bridge.name);
             if !observed.nodes.iter().any(|node| node["status"]["capacity"].get(&resource).is_some()) {
                 let condition = Condition::NodeResource { resource };
                 let now = "no node offers it".into();
@@ -80,6 +82,25 @@ impl Step for OvsCni {
         let files = directories.iter().flat_map(|directory| names.map(|name| directory.join(name))).collect();
         Traces { files, ..Traces::default() }
     }
+
+    /// What the marker wrote stays in the nodes' capacity when the marker goes.
+    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
+        let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
+        let marker = ObjectKey::new("apps/v1", "DaemonSet", Some("kube-system"), "ovs-cni-amd64");
+        if cluster.get(&marker).await?.is_some() {
+            return Ok(Vec::new());
+        }
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        Ok(nodes.iter().filter_map(clean).collect())
+    }
+}
+
+/// Removes what the marker wrote about a node.
+fn clean(node: &Value) -> Option<Change> {
+    let offered = node["status"]["capacity"].as_object()?.keys();
+    let resources: Vec<String> = offered.filter(|name| name.starts_with(MARKER_DOMAIN)).cloned().collect();
+    let node = node["metadata"]["name"].as_str()?.to_owned();
+    (!resources.is_empty()).then_some(Change::CleanNode { node, annotations: Vec::new(), resources })
 }
 
 /// The marker came with v0.3.0; a commit of 2018 has none.

@@ -285,17 +285,18 @@ node_is_down() { ! node_supervisor "$1" >/dev/null; }
 
 node_serves() { node_exec "$1" kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1; }
 
-# node_mirror NAME: serves the manifests in the node's network namespace.
+# node_mirror NAME [FOLDER]: serves the manifests, or a folder laid out like them, in the node's network namespace.
 node_mirror() {
-    local name=$1 directory
+    local name=$1 served=${2:-$RIG_CACHE/manifests} directory
     directory=$(node_directory "$name")
-    ! mirror_runs "$name" || return 0
-    with_lock manifests fetch_manifests
+    mirror_stop "$name"
+    [[ $# -gt 1 ]] || with_lock manifests fetch_manifests
+    echo "$served" >"$directory/mirror.folder"
     (
         exec </dev/null >>"$directory/mirror.log" 2>&1
         echo "$BASHPID" >"$directory/mirror.pid"
         exec setsid nsenter --net="/run/netns/$(node_namespace "$name")" \
-            python3 -m http.server --bind 127.0.0.1 --directory "$RIG_CACHE/manifests" "$MIRROR_PORT"
+            python3 -m http.server --bind 127.0.0.1 --directory "$served" "$MIRROR_PORT"
     ) &
     wait_until 10 "the mirror of $name" mirror_answers "$name"
     echo "http://127.0.0.1:$MIRROR_PORT"
@@ -304,7 +305,7 @@ node_mirror() {
 mirror_runs() {
     local pid
     pid=$(cat "$NODES/$1/mirror.pid" 2>/dev/null) || return
-    tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "python3 -m http.server .*$RIG_CACHE/manifests"
+    tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "http.server --bind 127.0.0.1 --directory $(cat "$NODES/$1/mirror.folder" 2>/dev/null)"
 }
 
 mirror_answers() {
@@ -313,9 +314,14 @@ mirror_answers() {
 }
 
 mirror_stop() {
-    ! mirror_runs "$1" || kill "$(cat "$NODES/$1/mirror.pid")"
+    if mirror_runs "$1"; then
+        kill "$(cat "$NODES/$1/mirror.pid")"
+        wait_until 10 "the mirror of $1 to end" mirror_is_down "$1"
+    fi
     rm -f "$NODES/$1/mirror.pid"
 }
+
+mirror_is_down() { ! mirror_runs "$1"; }
 
 # node_stop NAME: works on any part of a node that there is.
 node_stop() {
