@@ -101,15 +101,17 @@ fn start(who: As) -> String {
     };
     // In a user namespace the tester is number 0.
     let owner = if is_root() { NOBODY } else { 0 };
-    let owned = format!("mode=700,uid={owner},gid={owner}");
+    let options = format!("mode=700,uid={owner},gid={owner}");
     match who {
         As::Tester => "exec \"$PROGRAM\" \"$@\"".into(),
         As::Nobody => drop_rights,
         As::NobodyOnFullDisk => mounted(&format!(
-            "mount -t tmpfs -o size=64k,{owned} full \"$PLACE/state\"; \
+            "mount -t tmpfs -o size=64k,{options} full \"$PLACE/state\"; \
              head -c 64k /dev/zero >\"$PLACE/state/filler\""
         )),
-        As::NobodyOnReadOnlyDisk => mounted(&format!("mount -t tmpfs -o ro,{owned} still \"$PLACE/state\"")),
+        As::NobodyOnReadOnlyDisk => {
+            mounted(&format!("mount -t tmpfs -o ro,{options} still \"$PLACE/state\""))
+        }
     }
 }
 
