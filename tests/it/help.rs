@@ -1,0 +1,84 @@
+//! Help, versions, explanations, completions.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use clap::{CommandFactory, Parser};
+use kvnet::cli::args::Cli;
+use kvnet::error::CODES;
+
+use crate::run::{As, Place, text};
+
+fn says(arguments: &[&str]) -> String {
+    let output = Place::new().kvnet(As::Tester, arguments, &[]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Every command with its subcommands, as words.
+fn commands(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
+    let mut all = vec![before.to_vec()];
+    for sub in command.get_subcommands() {
+        let words = [before, &[sub.get_name().to_owned()]].concat();
+        all.extend(commands(sub, &words));
+    }
+    all
+}
+
+#[test]
+fn every_command_has_help_that_fits_and_examples_that_parse() {
+    let commands = commands(&Cli::command(), &[]);
+    assert!(commands.len() > 12);
+    let mut examples = 0;
+    for words in commands {
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let help = says(&arguments);
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{words:?}: {line}");
+        }
+        for line in help.lines().filter_map(|line| line.strip_prefix("  kvnet ")) {
+            let line = line.split(" >").next().unwrap();
+            let example = std::iter::once("kvnet").chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(example).is_ok(), "{words:?}: {line}");
+            examples += 1;
+        }
+    }
+    assert!(examples >= 10, "{examples} examples");
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    assert_eq!(says(&["--version"]), concat!("kvnet ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert!(says(&["version"]).starts_with(concat!("kvnet     ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    let list = says(&["explain"]);
+    assert_eq!(list.lines().count(), CODES.len());
+    for code in CODES {
+        assert!(list.contains(&format!("{}  {}\n", code.id, code.title)), "{}", code.id);
+    }
+    // Both ways of writing a code; each one would only repeat the table.
+    for wanted in [CODES[0].id, "kvn604"] {
+        assert!(says(&["explain", wanted]).contains("What to do: "), "{wanted}");
+    }
+}
+
+/// zsh and fish are looked at where they are; `.ci/run` installs them.
+#[test]
+fn completion_scripts_parse() {
+    for (shell, option) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+        let script = says(&["completions", shell]);
+        assert!(script.contains("force-conflicts"), "{shell}");
+        let child = Command::new(shell).arg(option).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let Ok(mut child) = child else {
+            assert!(shell != "bash" && std::env::var_os("KVNET_REAL").is_none(), "{shell} is not installed");
+            continue;
+        };
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {}", text(&output.stderr));
+    }
+}

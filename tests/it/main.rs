@@ -1,0 +1,9 @@
+//! The program as its users meet it: the real binary, without a node and without a cluster.
+#![allow(missing_docs, reason = "a test program")]
+
+mod documents;
+mod errors;
+mod help;
+mod output;
+mod run;
+mod server;
