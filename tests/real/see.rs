@@ -24,10 +24,7 @@ impl Snapshot {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         let different = names.into_iter().filter(|name| self.0.get(*name) != other.0.get(*name));
-        let shown = |snapshot: &Self, name: &String| {
-            snapshot.0.get(name).map_or("absent".into(), |text| excerpt(text))
-        };
-        different.map(|name| format!("{name}: {} -> {}", shown(self, name), shown(other, name))).collect()
+        different.map(|name| format!("{name}: {}", shown(self.0.get(name), other.0.get(name)))).collect()
     }
 
     /// Nothing differs but what is tolerated.
@@ -56,9 +53,17 @@ impl Snapshot {
     }
 }
 
-fn excerpt(text: &str) -> String {
-    let short: String = text.chars().take(300).collect();
-    if short.len() < text.len() { format!("{short}...") } else { short }
+/// Both texts, from shortly before the first character that differs.
+fn shown(one: Option<&String>, other: Option<&String>) -> String {
+    let (Some(one), Some(other)) = (one, other) else {
+        let text = |text: Option<&String>| {
+            text.map_or_else(|| "absent".into(), |text| text.chars().take(300).collect::<String>())
+        };
+        return format!("{} -> {}", text(one), text(other));
+    };
+    let same = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let part = |text: &String| text.chars().skip(same.saturating_sub(80)).take(300).collect::<String>();
+    format!("..{} -> ..{}", part(one), part(other))
 }
 
 /// Disk, Open vSwitch and API server.
@@ -138,6 +143,12 @@ fn annotations_and_capacity(node: &Value) -> Vec<(String, String)> {
     annotations.chain(fields("capacity", &node["status"]["capacity"])).collect()
 }
 
+/// The cluster writes these itself, some seconds after a condition of the node has changed.
+fn drop_condition_taints(spec: &mut Value) {
+    let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) else { return };
+    taints.retain(|taint| !taint["key"].as_str().is_some_and(|key| key.starts_with("node.kubernetes.io/")));
+}
+
 fn normal(object: &Value) -> Value {
     let mut object = object.clone();
     let fields = object.as_object_mut().expect("an object");
@@ -149,6 +160,7 @@ fn normal(object: &Value) -> Value {
     }
     if is_node {
         metadata.remove("annotations");
+        drop_condition_taints(&mut fields["spec"]);
     }
     object.sort_all_objects();
     object
