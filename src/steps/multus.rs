@@ -77,7 +77,12 @@ impl Step for Multus {
         files.push("/run/multus/multus.sock".into());
         Traces {
             files,
-            directories: vec![conf_dir.join("multus.d"), "/run/multus".into()],
+            directories: vec![
+                conf_dir.join("multus.d"),
+                "/etc/cni/multus/net.d".into(),
+                "/etc/cni/multus".into(),
+                "/run/multus".into(),
+            ],
             links: Vec::new(),
         }
     }

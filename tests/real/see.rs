@@ -11,6 +11,7 @@ use crate::node::Node;
 pub struct Snapshot(BTreeMap<String, String>);
 
 /// A difference that is right, with the reason.
+#[derive(Clone, Copy)]
 pub struct Tolerated {
     /// How the names start.
     pub start: &'static str,
