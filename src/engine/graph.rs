@@ -43,6 +43,11 @@ impl Graph {
         self.nodes.iter().find(|(node, _)| *node == name).map_or(&[], |(_, requires)| requires)
     }
 
+    /// Whether a name requires another one, however far below.
+    pub fn builds_on(&self, name: &str, other: &str) -> bool {
+        self.requires(name).iter().any(|required| *required == other || self.builds_on(required, other))
+    }
+
     fn refuse_cycles(&self) -> Result<()> {
         let edges: BTreeMap<_, _> = self.nodes.iter().map(|(name, requires)| (*name, requires)).collect();
         let ordered = self.order();
@@ -83,6 +88,12 @@ mod tests {
         let graph = Graph::new([("multus", vec!["flannel"])]).unwrap();
         assert_eq!(graph.order(), ["multus"]);
         assert!(graph.requires("multus").is_empty());
+    }
+
+    #[test]
+    fn what_a_name_builds_on_may_be_far_below() {
+        let graph = Graph::new([("vm", vec!["nets"]), ("nets", vec!["init"]), ("init", vec![])]).unwrap();
+        assert!(graph.builds_on("vm", "init") && !graph.builds_on("init", "vm"));
     }
 
     #[test]

@@ -98,16 +98,18 @@ impl<'a> Plan<'a> {
         Ok(Self { steps: planned, graph })
     }
 
-    /// A plan with errors is not applied. The error that most steps met is the one to mend first; the others are named
-    /// as well, so that one run tells all of them.
+    /// A plan with errors is not applied. The error to mend first is one of a step that builds on no other with an error,
+    /// and of those the one that most steps met; the others are named as well, so that one run tells all of them.
     pub fn refuse_errors(mut self) -> Result<Self> {
         let mut errors = Vec::new();
         for planned in self.steps.extract_if(.., |planned| planned.findings.is_err()) {
             errors.extend(planned.findings.err().map(|error| (planned.step.id(), error)));
         }
         let met = |code: &Code| errors.iter().filter(|(_, error)| error.code() == code).count();
+        let is_root =
+            |index: &usize| errors.iter().all(|(other, _)| !self.graph.builds_on(errors[*index].0, other));
         // The first of those that are equally frequent.
-        let most = (0..errors.len()).rev().max_by_key(|index| met(errors[*index].1.code()));
+        let most = (0..errors.len()).rev().filter(is_root).max_by_key(|index| met(errors[*index].1.code()));
         let Some(most) = most else { return Ok(self) };
         let (_, main) = errors.swap_remove(most);
         errors.retain(|(_, error)| error.code() != main.code());

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use crate::networks::ports_of_ended_pods_go;
 use crate::node::Node;
 use crate::see;
 
@@ -116,6 +117,7 @@ impl<'a> Kvnet<'a> {
         let status = self.exits(0, &["status"]).out;
         assert!(status.lines().all(|line| line.starts_with("in place") || line.starts_with(' ')), "{status}");
         self.node.until("the ports are those of the pods", PORTS_ARE_PODS);
+        ports_of_ended_pods_go(self.node);
         let (before, mark) = (see::host(self.node), see::AuditMark::now(self.node));
         let up = self.up();
         assert!(up.err.contains("nothing to do ("), "{}", up.err);

@@ -145,11 +145,24 @@ fn pings(node: &Node, pod: &str, address: &str) -> bool {
 
 /// Whether an ARP request is answered.
 fn answers(node: &Node, pod: &str, address: &str) -> bool {
-    let output = node.run(&["kubectl", "exec", pod, "--", "arping", "-I", "net1", "-f", "-w", "2", address]);
+    let output = node.run(&["kubectl", "exec", pod, "--", "arping", "-I", "net1", "-f", "-w", "1", address]);
     let text = String::from_utf8_lossy(&output.stdout);
     // Without this line the request was not even sent.
     assert!(text.contains("Sent "), "{text}{}", String::from_utf8_lossy(&output.stderr));
     output.status.success()
+}
+
+/// The pods of a verification end in the background, and their ports some moments later.
+pub fn ports_of_ended_pods_go(node: &Node) {
+    node.until(
+        "the ports of ended pods go",
+        r#"[[ -z $(kubectl get namespace kvnet-verify --ignore-not-found) ]]
+           pods=$(kubectl get pods --all-namespaces -o jsonpath='{.items[*].metadata.uid}')
+           ports=$(ovs-vsctl --bare --columns=external_ids list Port)
+           for port in $(grep -o 'contPodUid=[0-9a-f-]*' <<<"$ports" || true); do
+               [[ $pods == *${port#*=}* ]]
+           done"#,
+    );
 }
 
 /// The tag of the port of a pod's NIC on blue, as Open vSwitch prints it.

@@ -150,6 +150,7 @@ fn normal(object: &Value) -> Value {
     if is_node {
         metadata.remove("annotations");
     }
+    object.sort_all_objects();
     object
 }
 
