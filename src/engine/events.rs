@@ -79,7 +79,7 @@ pub enum Event {
     },
     /// The run ended.
     Finished {
-        /// `done`, `nothing-to-do`, `failed`, `cancelled`.
+        /// `done`, `nothing-to-do` or `failed`.
         result: String,
         /// How many changes were made.
         changes: usize,

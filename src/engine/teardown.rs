@@ -343,3 +343,40 @@ async fn has_bridges(host: &dyn Host) -> Result<bool> {
     let (all, ours) = (host.run(&list).await?, host.run(&made).await?);
     Ok(all.stdout.lines().any(|name| !ours.stdout.lines().any(|our| our.trim() == name.trim())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_selected_stays_and_is_told() {
+        let steps = crate::steps::registry();
+        let object = ObjectKey::new("v1", "ConfigMap", None, "x");
+        let teardown = || {
+            let removals = steps.iter().map(|step| {
+                let changes = match step.id() {
+                    "flannel" => vec![(Change::Delete { object: object.clone() }, None)],
+                    _ => Vec::new(),
+                };
+                Removal { step: step.as_ref(), changes, notes: Vec::new() }
+            });
+            Teardown(removals.collect())
+        };
+        let only = |id: &str| Selection { only: vec![id.into()], skip: Vec::new() };
+        let skip = |id: &str| Selection { only: Vec::new(), skip: vec![id.into()] };
+        for (selection, left, count) in [
+            (Selection::default(), false, 1),
+            (only("flannel"), false, 1),
+            (only("vm"), true, 0),
+            (skip("flannel"), true, 0),
+            (skip("vm"), false, 1),
+        ] {
+            let mut teardown = teardown();
+            assert_eq!(
+                (teardown.narrow(&selection), teardown.change_count()),
+                (left, count),
+                "{selection:?}"
+            );
+        }
+    }
+}
