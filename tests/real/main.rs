@@ -4,6 +4,7 @@
 //! Run one with `KVNET_REAL=1 cargo test --test real -- default`. `KVNET_REAL_KEEP=1` keeps the node of a failed trial.
 
 mod adopt;
+mod api;
 mod conflict;
 mod default;
 mod drift;
@@ -29,6 +30,7 @@ const STORIES: &[Story] = &[
     ("thin", thin::story),
     ("init", init::story),
     ("adopt", adopt::story),
+    ("api", api::story),
     ("interrupt", interrupt::story),
 ];
 /// Each node wants a core to itself.
