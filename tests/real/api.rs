@@ -30,9 +30,9 @@ fn library_tests() -> PathBuf {
     command.args(["test", "--locked", "--lib", "--no-run", "--message-format=json"]);
     let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    executables.last().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    executables.next_back().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
