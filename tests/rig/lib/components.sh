@@ -48,6 +48,6 @@ pause_component() { artefact "$1" pause "$(hash_of "$(declare -f build_pause)")"
 
 build_pause() {
     local source
-    source=$(go -C "$RIG_DIR/modules/kubernetes-1.34" list -m -f '{{.Dir}}' k8s.io/kubernetes)
+    source=$(module_directory kubernetes-1.34 k8s.io/kubernetes)
     gcc -Os -static -DVERSION=rig -o "$1/pause" "$source/build/pause/linux/pause.c"
 }
