@@ -149,15 +149,34 @@ async fn an_object_lives_conflicts_and_goes() -> Result<()> {
 #[ignore = "needs an API server"]
 async fn waits_see_changes_and_deadlines() -> Result<()> {
     let cluster = cluster().await;
-    let object = ObjectKey::new("apps/v1", "DaemonSet", Some("kube-system"), "kube-multus-ds");
-    let condition = Condition::RolledOut { object };
-    println!("{:?}", cluster.holds(&condition).await?);
+    // No image of this name is anywhere and none is pulled, so it is never ready, however quick the node is.
+    let labels = json!({"app": "never-ready"});
+    let never = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "never-ready", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "hostNetwork": true,
+                    "tolerations": [{"operator": "Exists"}],
+                    "containers": [{"name": "c", "image": "nowhere.test/never:1", "imagePullPolicy": "Never"}],
+                },
+            },
+        },
+    });
+    cluster.apply(&never, true).await?;
+    let object = ObjectKey::of(&never);
+    let condition = Condition::RolledOut { object: object.clone() };
     let error = cluster
         .wait(&condition, Duration::from_secs(2), &|now| println!("progress: {now}"))
         .await
         .unwrap_err();
     println!("{error}");
     assert_eq!(error.code().id, "KVN305");
+    assert!(!cluster.holds(&condition).await?.0);
+    cluster.delete(&object, None).await?;
     println!("{:?}", cluster.holds(&Condition::NodesReady).await?);
     let crd = Condition::Established { crd: "network-attachment-definitions.k8s.cni.cncf.io".into() };
     cluster.wait(&crd, Duration::from_secs(20), &|now| println!("{now}")).await

@@ -58,6 +58,9 @@ pub enum Change {
         manager: PackageManager,
         /// The package.
         package: String,
+        /// All that comes with it and itself, where the package manager tells that beforehand.
+        #[serde(default)]
+        with: Vec<String>,
         /// Seconds it may take.
         timeout: u64,
     },

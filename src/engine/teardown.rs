@@ -305,6 +305,18 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
             }
             Some(Change::RemovePackages { manager: *manager, packages: packages.clone() })
         }
+        // The run ended while the package manager was at work, which went on alone: what it was going to bring is known.
+        (Change::InstallPackage { manager, with, .. }, None) if !with.is_empty() => {
+            if has_bridges(host).await? {
+                return Ok(None);
+            }
+            let command = manager.list();
+            let present = manager.installed(&host.run(&command).await?.ok(&command)?.stdout);
+            let name = |package: &String| package.split(':').next().unwrap_or_default().to_owned();
+            let packages: Vec<String> =
+                present.into_iter().filter(|package| with.contains(&name(package))).collect();
+            (!packages.is_empty()).then_some(Change::RemovePackages { manager: *manager, packages })
+        }
         (Change::Unit { unit, running, enabled, before }, _) => {
             let now = super::change::UnitState { running: *running, enabled: *enabled };
             let (unit, running, enabled) = (unit.clone(), before.running, before.enabled);

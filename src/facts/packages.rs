@@ -94,6 +94,24 @@ impl PackageManager {
         self.command(self.install_words(), &[package.to_owned()], seconds)
     }
 
+    /// Asks what an installation would bring; none where the package manager has no answer that is made to be read.
+    #[must_use]
+    pub fn simulate(self, package: &str) -> Option<Command> {
+        let words = ["apt-get", "install", "--simulate", "--no-install-recommends", package];
+        (self == Self::Apt).then(|| Command::new(words))
+    }
+
+    /// The names in what [`simulate`](Self::simulate) printed.
+    #[must_use]
+    pub fn brought(printed: &str) -> Vec<String> {
+        let lines = printed.lines().filter_map(|line| line.strip_prefix("Inst "));
+        // `Inst NAME [OLD] (NEW` is an upgrade: that package was there before.
+        let new = lines.filter_map(|line| line.split_once(" (")).filter(|(name, _)| !name.contains(' '));
+        let mut names: Vec<String> = new.map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// Removes packages without a question, and none that another package needs: the low-level tools refuse that, the
     /// others would remove the other package too.
     #[must_use]
@@ -151,9 +169,10 @@ impl PackageManager {
     pub fn installed(self, printed: &str) -> BTreeSet<String> {
         let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
         match self {
-            // `ii ` is installed; `rc ` is removed with its configuration left.
+            // `ii ` is installed and `iU ` only unpacked; `rc ` is removed with its configuration left.
             Self::Apt => {
-                lines.filter_map(|line| line.strip_prefix("ii ")).map(|name| name.trim().into()).collect()
+                let present = lines.filter(|line| line.starts_with('i'));
+                present.filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
             }
             _ => lines.map(str::to_owned).collect(),
         }
@@ -233,11 +252,19 @@ mod tests {
 
     #[test]
     fn lists_of_packages_are_read() {
-        let apt = "ii  libc6:amd64\nrc  gone\nii  openvswitch-switch\n";
+        let apt = "ii  libc6:amd64\nrc  gone\niU  half\nii  openvswitch-switch\n";
         let names: Vec<_> = PackageManager::Apt.installed(apt).into_iter().collect();
-        assert_eq!(names, ["libc6:amd64", "openvswitch-switch"]);
+        assert_eq!(names, ["half", "libc6:amd64", "openvswitch-switch"]);
         let names: Vec<_> = PackageManager::Dnf.installed("bash\nzlib\n\n").into_iter().collect();
         assert_eq!(names, ["bash", "zlib"]);
+    }
+
+    #[test]
+    fn what_an_installation_brings_is_read() {
+        let printed = "NOTE: This is only a simulation!\nInst python3 (3.11.2-1 Debian:12 [amd64])\n\
+            Inst openvswitch-switch (3.1.0-2 Debian:12 [amd64]) []\nInst libc6 [2.36-1] (2.36-2 Debian:12 [amd64])\n\
+            Conf python3 (3.11.2-1 Debian:12 [amd64])\n";
+        assert_eq!(PackageManager::brought(printed), ["openvswitch-switch", "python3"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outco
         Change::MoveFile { from, to } => move_file(host, from, to).await,
         Change::RemoveFile { path, before } => remove_file(host, path, before.as_deref()).await,
         Change::Run { command, before, .. } => run(host, command, before.is_some()).await,
-        Change::InstallPackage { manager, package, timeout } => {
+        Change::InstallPackage { manager, package, timeout, .. } => {
             install(host, *manager, package, *timeout).await
         }
         Change::RemovePackages { manager, packages } => remove(host, *manager, packages).await,
@@ -269,8 +269,12 @@ mod tests {
                 files.put("/index", "", 0o644);
                 Output::default()
             });
-        let change =
-            Change::InstallPackage { manager: PackageManager::Apt, package: "ovs".into(), timeout: 60 };
+        let change = Change::InstallPackage {
+            manager: PackageManager::Apt,
+            package: "ovs".into(),
+            with: Vec::new(),
+            timeout: 60,
+        };
         let outcome = apply_host_change(&host, &change).await.unwrap();
         assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
         assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);

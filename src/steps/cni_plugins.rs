@@ -70,6 +70,7 @@ impl Step for CniPlugins {
             Some((manager, (package, _))) => Ok(Findings::of(vec![Change::InstallPackage {
                 manager,
                 package: package.to_owned(),
+                with: Vec::new(),
                 timeout: cx.profile.timeouts.package,
             }])),
             None => Err(absent(missing, &cx.facts.cni_bin_dirs)),

@@ -9,7 +9,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
-use crate::facts::packages::OVS_SERVICES;
+use crate::facts::packages::{OVS_SERVICES, PackageManager};
 use crate::host::service::ServiceManager;
 use crate::host::{Command, Host};
 
@@ -35,6 +35,8 @@ pub struct Observed {
 /// The names on this distribution.
 pub struct Desired {
     package: String,
+    /// What comes with the package, when it has to be installed and the package manager tells.
+    with: Vec<String>,
     unit: String,
 }
 
@@ -71,10 +73,12 @@ impl Step for OvsPackage {
         let package = manager.map_or("openvswitch", |manager| manager.ovs_package());
         let unit = manager.map_or(OVS_SERVICES[1], |manager| manager.ovs_service());
         let unit = observed.unit.as_deref().unwrap_or(unit);
-        Ok(Desired {
-            package: chosen(&cx.profile.ovs.package).unwrap_or(package).to_owned(),
-            unit: chosen(&cx.profile.ovs.service).unwrap_or(unit).to_owned(),
-        })
+        let package = chosen(&cx.profile.ovs.package).unwrap_or(package).to_owned();
+        let with = match manager.filter(|_| !observed.installed) {
+            Some(manager) => brought(cx.host.as_ref(), manager, &package).await?,
+            None => Vec::new(),
+        };
+        Ok(Desired { package, with, unit: chosen(&cx.profile.ovs.service).unwrap_or(unit).to_owned() })
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
@@ -89,6 +93,7 @@ impl Step for OvsPackage {
             findings.changes.push(Change::InstallPackage {
                 manager,
                 package,
+                with: desired.with.clone(),
                 timeout: cx.profile.timeouts.package,
             });
         }
@@ -112,6 +117,17 @@ impl Step for OvsPackage {
         }
         Err(Error::new(&code::OVS_UNAVAILABLE, "Open vSwitch does not answer").at(SOCKET))
     }
+}
+
+/// What an installation would bring; nothing when the package manager does not know the package yet: its lists are
+/// fetched by the installation.
+async fn brought(host: &dyn Host, manager: PackageManager, package: &str) -> Result<Vec<String>> {
+    let Some(command) = manager.simulate(package) else { return Ok(Vec::new()) };
+    if host.find(command.program()).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let output = host.run(&command).await?;
+    Ok(if output.success() { PackageManager::brought(&output.stdout) } else { Vec::new() })
 }
 
 /// Whether the switch runs: by its process ids, which costs no process, else by asking it.

@@ -18,6 +18,10 @@ pub fn lines(change: &Change) -> Vec<String> {
             lines.extend(before.as_ref().map(|before| format!("now: {}", clean(before))));
             lines
         }
+        Change::InstallPackage { package, with, .. } => {
+            let others: Vec<&str> = with.iter().map(String::as_str).filter(|name| name != package).collect();
+            if others.is_empty() { Vec::new() } else { vec![clean(&format!("with {}", others.join(", ")))] }
+        }
         Change::Verify { checks } => checks.iter().map(|check| clean(check)).collect(),
         _ => Vec::new(),
     }

@@ -6,7 +6,7 @@ use crate::default::AFTER_DOWN;
 use crate::kvnet::{Kvnet, Ran};
 use crate::networks::{check_node, check_pods};
 use crate::node::Node;
-use crate::see::{self, Tolerated};
+use crate::see;
 
 /// What `up` says at the moments at which it is killed. Steps run side by side, so that one may be past already when the
 /// one before it was killed.
@@ -19,11 +19,6 @@ const MOMENTS: [&str; 7] = [
     "ovs-cni: create DaemonSet",
     "verification: waiting",
 ];
-/// What `down` leaves besides what it leaves after a run that nobody killed.
-const AFTER_KILLS: Tolerated = Tolerated {
-    start: "file /etc/python3.11/",
-    reason: "apt was at work when kvnet was killed: nothing tells that it had unpacked this package for kvnet",
-};
 const LEAST_KILLS: usize = 5;
 
 pub fn story() {
@@ -37,7 +32,7 @@ pub fn story() {
     check_pods(&node);
     kvnet.has_nothing_to_do();
     kvnet.exits(0, &["down", "--yes"]);
-    fresh.must_equal(&see::all(&node), &[AFTER_DOWN, &[AFTER_KILLS]].concat());
+    fresh.must_equal(&see::all(&node), AFTER_DOWN);
     stopped(&kvnet);
     kvnet.up();
     check_node(&node);
