@@ -12,6 +12,7 @@ pub mod error;
 pub mod facts;
 pub mod host;
 pub mod profile;
+pub mod sandbox;
 pub mod source;
 pub mod steps;
 pub mod template;

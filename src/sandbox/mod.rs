@@ -1,0 +1,3 @@
+//! A node and a cluster in memory, for the same engine and the same steps.
+
+pub mod store;

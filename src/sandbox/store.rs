@@ -1,0 +1,333 @@
+//! What a sandbox consists of: every file, package, bridge and object is a value under a key.
+//!
+//! In memory, or also in a log on disk that holds one transaction a line. A process that is killed loses nothing that it
+//! was told was written, and several processes may use the same log: each reads what the others added before it acts.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the log belongs to the machine that runs kvnet, not to the node"
+)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use camino::Utf8Path;
+use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::engine::state::file_error;
+use crate::error::{Error, Result, code};
+
+/// The log's name in the directory of a kept sandbox.
+const FILE: &str = "sandbox.jsonl";
+/// How many changes are remembered for those who follow them.
+const REMEMBERED: usize = 10_000;
+
+/// Values under keys such as `file/etc/hosts`. Cheap to clone; clones share the values.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    revision: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    values: BTreeMap<String, Arc<Value>>,
+    changes: VecDeque<Changed>,
+    /// Changes up to this revision are forgotten.
+    forgotten: u64,
+    revision: u64,
+    log: Option<Log>,
+}
+
+/// A value that was put or removed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// Counts the changes of a store from 1, without gaps.
+    pub revision: u64,
+    /// The key.
+    pub key: String,
+    /// The value before; none when the key was new.
+    pub before: Option<Arc<Value>>,
+    /// The value now; none when it was removed.
+    pub after: Option<Arc<Value>>,
+}
+
+/// Reads and changes values; nobody else does meanwhile.
+pub struct Transaction<'a> {
+    state: &'a mut State,
+    made: Vec<(String, Option<Arc<Value>>)>,
+}
+
+struct Log {
+    file: File,
+    path: camino::Utf8PathBuf,
+    /// How many bytes of it are known.
+    read: u64,
+}
+
+impl Store {
+    /// An empty store that ends with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::of(State::default())
+    }
+
+    /// The store that a directory keeps; empty when the directory is new.
+    ///
+    /// # Errors
+    /// `KVN203` and its like when the directory cannot be used; `KVN501` when the log is damaged elsewhere than in its
+    /// last line.
+    pub fn on_disk(directory: &Utf8Path) -> Result<Self> {
+        std::fs::create_dir_all(directory).map_err(|error| file_error(directory, &error))?;
+        let path = directory.join(FILE);
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = file.map_err(|error| file_error(&path, &error))?;
+        let store = Self::of(State { log: Some(Log { file, path, read: 0 }), ..State::default() });
+        store.read(|_| ())?;
+        Ok(store)
+    }
+
+    fn of(state: State) -> Self {
+        Self(Arc::new(Shared { state: Mutex::new(state), revision: watch::Sender::new(0) }))
+    }
+
+    /// Looks at the values as they are now, also those that other processes wrote.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> T) -> Result<T> {
+        self.write(|transaction| look(transaction))
+    }
+
+    /// Makes changes that count all together or not at all.
+    ///
+    /// # Errors
+    /// Those of reading and writing the log.
+    pub fn write<T>(&self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> Result<T> {
+        let mut state = self.lock();
+        let before = state.revision;
+        let held = state.log.as_ref().map(Log::hold).transpose()?;
+        state.catch_up()?;
+        let mut transaction = Transaction { state: &mut state, made: Vec::new() };
+        let result = change(&mut transaction);
+        let made = transaction.made;
+        if let Some(log) = state.log.as_mut().filter(|_| !made.is_empty()) {
+            log.append(&made)?;
+        }
+        drop(held);
+        if state.revision > before {
+            self.0.revision.send_replace(state.revision);
+        }
+        Ok(result)
+    }
+
+    /// Tells whenever this process has made or seen changes.
+    #[must_use]
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.0.revision.subscribe()
+    }
+
+    /// The changes after a revision, oldest first; none when they are forgotten.
+    #[must_use]
+    pub fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
+        let state = self.lock();
+        let newer = || state.changes.iter().filter(|changed| changed.revision > revision).cloned().collect();
+        (revision >= state.forgotten).then(newer)
+    }
+
+    /// Forgets the changes up to now, as a database that was compacted.
+    pub fn forget(&self) {
+        let mut state = self.lock();
+        state.forgotten = state.revision;
+        state.changes.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transaction<'_> {
+    /// A value.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&Arc<Value>> {
+        self.state.values.get(key)
+    }
+
+    /// The values whose keys begin with `prefix`, in the order of the keys.
+    pub fn range<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Arc<Value>)> {
+        let from = self.state.values.range(prefix.to_owned()..);
+        from.take_while(move |(key, _)| key.starts_with(prefix)).map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The number of the last change; the next one has the number after it.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.state.revision
+    }
+
+    /// Puts a value and returns the number of this change.
+    pub fn put(&mut self, key: &str, value: Value) -> u64 {
+        self.change(key, Some(Arc::new(value)))
+    }
+
+    /// Removes a value; fine when there is none.
+    pub fn remove(&mut self, key: &str) {
+        if self.state.values.contains_key(key) {
+            self.change(key, None);
+        }
+    }
+
+    fn change(&mut self, key: &str, after: Option<Arc<Value>>) -> u64 {
+        self.made.push((key.to_owned(), after.clone()));
+        self.state.apply(key.to_owned(), after)
+    }
+}
+
+impl State {
+    /// Takes in what other processes added to the log.
+    fn catch_up(&mut self) -> Result<()> {
+        let Some(log) = self.log.as_mut() else { return Ok(()) };
+        for line in log.tail()? {
+            for (key, after) in line {
+                self.apply(key, after);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, key: String, after: Option<Arc<Value>>) -> u64 {
+        self.revision += 1;
+        let before = match &after {
+            Some(value) => self.values.insert(key.clone(), value.clone()),
+            None => self.values.remove(&key),
+        };
+        self.changes.push_back(Changed { revision: self.revision, key, before, after });
+        if self.changes.len() > REMEMBERED
+            && let Some(oldest) = self.changes.pop_front()
+        {
+            self.forgotten = oldest.revision;
+        }
+        self.revision
+    }
+}
+
+/// The keys and values of one transaction; none where the key was removed.
+type Line = Vec<(String, Option<Arc<Value>>)>;
+
+impl Log {
+    /// Keeps other processes out until the result is dropped.
+    fn hold(&self) -> Result<Held> {
+        let file = self.file.try_clone().map_err(|error| file_error(&self.path, &error))?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| file_error(&self.path, &error.into()))?;
+        Ok(Held(file))
+    }
+
+    /// The transactions that are not known yet. A last line that was cut short is cut off: nobody was told that it counts.
+    fn tail(&mut self) -> Result<Vec<Line>> {
+        let failed = |error: &std::io::Error| file_error(&self.path, error);
+        if self.file.metadata().map_err(|error| failed(&error))?.len() == self.read {
+            return Ok(Vec::new());
+        }
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(self.read)).map_err(|error| failed(&error))?;
+        self.file.read_to_string(&mut text).map_err(|error| failed(&error))?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        self.read += whole as u64;
+        if whole < text.len() {
+            self.file.set_len(self.read).map_err(|error| failed(&error))?;
+        }
+        text[..whole].lines().map(|line| self.parse(line)).collect()
+    }
+
+    fn parse(&self, line: &str) -> Result<Line> {
+        serde_json::from_str(line).map_err(|error| {
+            Error::new(&code::STATE_JOURNAL, "the sandbox is damaged").at(self.path.as_str()).because(error)
+        })
+    }
+
+    fn append(&mut self, made: &Line) -> Result<()> {
+        let mut line = serde_json::to_vec(made)
+            .map_err(|error| Error::new(&code::INTERNAL, "a sandbox cannot be written").because(error))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|error| file_error(&self.path, &error))?;
+        self.read += line.len() as u64;
+        Ok(())
+    }
+}
+
+/// The lock on a log. Dropping the file would not release it while a clone is open.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, camino::Utf8PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(directory.path().join("kept")).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn changes_are_told_and_numbered() {
+        let store = Store::in_memory();
+        let told = store.revisions();
+        assert_eq!(store.write(|t| t.put("a", json!(1))).unwrap(), 1);
+        store.write(|t| t.remove("a")).unwrap();
+        store.write(|t| t.remove("a")).unwrap();
+        assert_eq!(*told.borrow(), 2);
+        let changes = store.changes_after(1).unwrap();
+        assert_eq!(
+            (changes.len(), &changes[0].before, &changes[0].after),
+            (1, &Some(json!(1).into()), &None)
+        );
+        store.forget();
+        assert_eq!((store.changes_after(1), store.changes_after(2)), (None, Some(Vec::new())));
+    }
+
+    #[test]
+    fn a_range_ends_where_its_prefix_does() {
+        let store = Store::in_memory();
+        store.write(|t| ["a/1", "a/2", "b/1"].map(|key| t.put(key, json!(key)))).unwrap();
+        let keys = store.read(|t| t.range("a/").map(|(key, _)| key.to_owned()).collect::<Vec<_>>()).unwrap();
+        assert_eq!(keys, ["a/1", "a/2"]);
+    }
+
+    #[test]
+    fn two_users_of_a_directory_see_what_the_other_wrote() {
+        let (_keep, path) = directory();
+        let (one, other) = (Store::on_disk(&path).unwrap(), Store::on_disk(&path).unwrap());
+        one.write(|t| t.put("a", json!(1))).unwrap();
+        assert_eq!(other.write(|t| t.put("b", t.value("a").unwrap().as_ref().clone())).unwrap(), 2);
+        assert_eq!(one.read(|t| t.value("b").cloned()).unwrap(), Some(json!(1).into()));
+        assert_eq!(one.changes_after(1), other.changes_after(1));
+    }
+
+    #[test]
+    fn a_torn_line_never_was_and_other_damage_is_refused() {
+        let (_keep, path) = directory();
+        Store::on_disk(&path).unwrap().write(|t| t.put("a", json!(1))).unwrap();
+        let file = path.join(FILE);
+        let whole = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{whole}[[\"b\",")).unwrap();
+        let store = Store::on_disk(&path).unwrap();
+        store.write(|t| t.put("c", json!(2))).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{whole}[[\"c\",2]]\n"));
+        std::fs::write(&file, format!("no\n{whole}")).unwrap();
+        assert_eq!(Store::on_disk(&path).err().unwrap().code().id, "KVN501");
+    }
+}
