@@ -1,0 +1,128 @@
+//! DaemonSets: one pod on the node, if the node takes it.
+
+use serde_json::{Map, Value, json};
+
+use super::{MANAGER, pods, scheduler};
+use crate::error::Result;
+use crate::sandbox::world::objects::{is_leaving, items, name, number, owner_reference, text};
+use crate::sandbox::world::scene::{Scene, label};
+
+const HASH: &str = "controller-revision-hash";
+/// The taints that every daemon tolerates: effect and key.
+const TOLERATED: [(&str, &str); 7] = [
+    ("NoExecute", "node.kubernetes.io/not-ready"),
+    ("NoExecute", "node.kubernetes.io/unreachable"),
+    ("NoSchedule", "node.kubernetes.io/disk-pressure"),
+    ("NoSchedule", "node.kubernetes.io/memory-pressure"),
+    ("NoSchedule", "node.kubernetes.io/pid-pressure"),
+    ("NoSchedule", "node.kubernetes.io/unschedulable"),
+    ("NoSchedule", "node.kubernetes.io/network-unavailable"),
+];
+/// A node that is not ready yet gets its daemons all the same.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
+/// Makes, replaces and removes the pods of all DaemonSets, and writes their status.
+pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
+    let node = scene.own_node()?;
+    let all = scene.list("v1", "Pod")?;
+    for set in scene.list("apps/v1", "DaemonSet")? {
+        let own: Vec<&Value> = pods::of(&set, &all).collect();
+        if !is_leaving(&set) {
+            match &node {
+                Some(node) => sync(scene, &set, &own, node)?,
+                None => write_status(scene, &set, &[], 0)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sync(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<()> {
+    let spec = pod_spec(set, name(node));
+    let wanted = takes(&spec, node);
+    let hash = pods::template_hash(set);
+    let staying: Vec<&&Value> = own.iter().filter(|pod| !is_leaving(pod)).collect();
+    if wanted && own.is_empty() {
+        keep_revision(scene, set, &hash)?;
+        let generation = set["metadata"]["generation"].to_string();
+        let labels = json!({HASH: hash, "pod-template-generation": generation});
+        pods::create(scene, set, "apps/v1", "DaemonSet", &labels, spec)?;
+    } else if let Some(old) = staying.iter().find(|pod| !wanted || (label(pod, HASH) != hash && rolls(set))) {
+        scene.delete(old)?;
+    }
+    write_status(scene, set, own, i64::from(wanted))
+}
+
+fn rolls(set: &Value) -> bool {
+    text(set, "/spec/updateStrategy/type") != "OnDelete"
+}
+
+/// The controller's own look at the node: it does not ask the scheduler.
+fn takes(spec: &Value, node: &Value) -> bool {
+    let mut tolerations = items(spec, "/tolerations").to_vec();
+    tolerations.push(json!({"key": NOT_READY, "operator": "Exists", "effect": "NoSchedule"}));
+    scheduler::fits(spec, node) && scheduler::untolerated(&tolerations, node).is_none()
+}
+
+/// The template, bound to the node by its name.
+fn pod_spec(set: &Value, node: &str) -> Value {
+    let mut spec = set["spec"]["template"]["spec"].clone();
+    let field = json!({"key": "metadata.name", "operator": "In", "values": [node]});
+    let mut term = Map::new();
+    let terms = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    if let Some(expressions) = items(&spec, terms).first().and_then(|term| term.get("matchExpressions")) {
+        term.insert("matchExpressions".into(), expressions.clone());
+    }
+    term.insert("matchFields".into(), json!([field]));
+    spec["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+        {"nodeSelectorTerms": [term]}}});
+    let mut tolerations = items(&spec, "/tolerations").to_vec();
+    tolerations.extend(TOLERATED.map(|(effect, key)| json!({"key": key, "operator": "Exists", "effect": effect})));
+    spec["tolerations"] = tolerations.into();
+    spec
+}
+
+/// Every template that pods were made from is kept as an object.
+fn keep_revision(scene: &Scene, set: &Value, hash: &str) -> Result<()> {
+    let mut labels = set["spec"]["template"]["metadata"]["labels"].clone();
+    labels[HASH] = hash.into();
+    scene.create(MANAGER, &json!({
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": format!("{}-{hash}", name(set)),
+            "namespace": set["metadata"]["namespace"],
+            "labels": labels,
+            "ownerReferences": owner_reference(set, "apps/v1", "DaemonSet"),
+        },
+        "data": {"spec": {"template": set["spec"]["template"]}},
+        "revision": number(set, "/metadata/generation").unwrap_or(1),
+    }))
+}
+
+fn write_status(scene: &Scene, set: &Value, own: &[&Value], wanted: i64) -> Result<()> {
+    let hash = pods::template_hash(set);
+    let count = |fits: &dyn Fn(&Value) -> bool| {
+        wanted.min(i64::try_from(own.iter().filter(|pod| fits(pod)).count()).unwrap_or(i64::MAX))
+    };
+    let ready = count(&pods::is_ready);
+    let mut status = json!({
+        "currentNumberScheduled": count(&|_| true),
+        "desiredNumberScheduled": wanted,
+        "numberMisscheduled": 0,
+        "numberReady": ready,
+        "observedGeneration": set["metadata"]["generation"],
+    });
+    for (field, number) in [
+        ("updatedNumberScheduled", count(&|pod| label(pod, HASH) == hash)),
+        ("numberAvailable", ready),
+        ("numberUnavailable", wanted - ready),
+    ] {
+        if number > 0 {
+            status[field] = number.into();
+        }
+    }
+    let mut written = set.clone();
+    written["status"] = status;
+    scene.save(MANAGER, set, written)
+}

@@ -1,0 +1,27 @@
+//! What every namespace gets: a ServiceAccount and the cluster's certificate.
+
+use serde_json::json;
+
+use super::MANAGER;
+use crate::error::Result;
+use crate::sandbox::world::objects::{is_leaving, name};
+use crate::sandbox::world::scene::Scene;
+
+const CERTIFICATE: &str = "/etc/kubernetes/pki/ca.crt";
+
+/// Adds what is missing.
+pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
+    let certificate = scene.node.text(CERTIFICATE)?.unwrap_or_default();
+    for namespace in scene.list("v1", "Namespace")?.iter().filter(|namespace| !is_leaving(namespace)) {
+        let place = name(namespace);
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": place}});
+        scene.create(MANAGER, &account)?;
+        // Kubernetes before 1.20 has no such object.
+        if scene.kubernetes() != "v1.11.3" {
+            let metadata = json!({"name": "kube-root-ca.crt", "namespace": place});
+            let data = json!({"ca.crt": certificate});
+            scene.create(MANAGER, &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))?;
+        }
+    }
+    Ok(())
+}

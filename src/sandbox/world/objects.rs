@@ -1,0 +1,152 @@
+//! What the parts of the world read from objects and write into them.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// The characters of generated names, as Kubernetes chooses them: no vowels, so that no words come out.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// A text at a JSON pointer; empty when there is none.
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A number at a JSON pointer.
+pub(super) fn number(value: &Value, pointer: &str) -> Option<i64> {
+    value.pointer(pointer).and_then(Value::as_i64)
+}
+
+/// The items of a list at a JSON pointer.
+pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// `metadata.name`.
+pub(super) fn name(object: &Value) -> &str {
+    text(object, "/metadata/name")
+}
+
+/// `metadata.namespace`.
+pub(super) fn namespace(object: &Value) -> &str {
+    text(object, "/metadata/namespace")
+}
+
+/// `metadata.uid`.
+pub(super) fn uid(object: &Value) -> &str {
+    text(object, "/metadata/uid")
+}
+
+/// Whether somebody asked for its deletion.
+pub(super) fn is_leaving(object: &Value) -> bool {
+    !text(object, "/metadata/deletionTimestamp").is_empty()
+}
+
+/// Whether the object is controlled by `owner`.
+pub(super) fn is_controlled_by(object: &Value, owner: &Value) -> bool {
+    let owners = items(object, "/metadata/ownerReferences");
+    owners.iter().any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"])
+}
+
+/// The reference to a controller that owns an object.
+pub(super) fn owner_reference(owner: &Value, api_version: &str, kind: &str) -> Value {
+    json!([{
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": name(owner),
+        "uid": uid(owner),
+        "controller": true,
+        "blockOwnerDeletion": true,
+    }])
+}
+
+/// Whether a label selector (`matchLabels`, `matchExpressions`) fits labels; an empty one fits nothing.
+pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
+    let exact = selector["matchLabels"].as_object();
+    let expressions = items(selector, "/matchExpressions");
+    let wanted = exact.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let empty = exact.is_none_or(Map::is_empty) && expressions.is_empty();
+    !empty && wanted && expressions.iter().all(|expression| holds(expression, labels))
+}
+
+/// Whether one requirement of a selector holds.
+pub(super) fn holds(expression: &Value, labels: &Value) -> bool {
+    let value = labels.get(text(expression, "/key"));
+    let listed = || items(expression, "/values").iter().any(|wanted| Some(wanted) == value);
+    match text(expression, "/operator") {
+        "In" => listed(),
+        "NotIn" => !listed(),
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        _ => false,
+    }
+}
+
+/// Sets a condition in a list of them; the time of the last transition stays while the status stays.
+pub(super) fn set_condition(conditions: &mut Vec<Value>, mut condition: Value, now: &str) {
+    let place = conditions.iter().position(|other| other["type"] == condition["type"]);
+    let before = place.map(|place| &conditions[place]);
+    let same = before.is_some_and(|before| before["status"] == condition["status"]);
+    condition["lastTransitionTime"] = match before.filter(|_| same) {
+        Some(before) => before["lastTransitionTime"].clone(),
+        None => now.into(),
+    };
+    match place {
+        Some(place) => conditions[place] = condition,
+        None => conditions.push(condition),
+    }
+}
+
+/// Whether a condition of the status is True.
+pub(super) fn is_true(object: &Value, kind: &str) -> bool {
+    let conditions = items(object, "/status/conditions");
+    conditions.iter().any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+/// A short name part that follows from what is hashed.
+pub(super) fn suffix(hashed: &str, length: usize) -> String {
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
+    Sha256::digest(hashed).iter().take(length).map(letter).collect()
+}
+
+/// The first `length` hexadecimal digits of a digest, 64 at most.
+pub(super) fn hex(hashed: &str, length: usize) -> String {
+    let digits: String = Sha256::digest(hashed).iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.chars().take(length).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_as_kubernetes_has_them() {
+        let labels = json!({"app": "a", "tier": "node"});
+        for (selector, fits) in [
+            (json!({"matchLabels": {"app": "a"}}), true),
+            (json!({"matchLabels": {"app": "b"}}), false),
+            (json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["node"]}]}), true),
+            (json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}), false),
+            (json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}), true),
+            (json!({}), false),
+        ] {
+            assert_eq!(selects(&selector, &labels), fits, "{selector}");
+        }
+    }
+
+    #[test]
+    fn a_condition_keeps_the_time_of_its_last_transition() {
+        let mut conditions = Vec::new();
+        set_condition(&mut conditions, json!({"type": "Ready", "status": "False"}), "one");
+        set_condition(&mut conditions, json!({"type": "Ready", "status": "False", "reason": "r"}), "two");
+        assert_eq!((&conditions[0]["lastTransitionTime"], &conditions[0]["reason"]), (&json!("one"), &json!("r")));
+        set_condition(&mut conditions, json!({"type": "Ready", "status": "True"}), "three");
+        assert_eq!(conditions, [json!({"type": "Ready", "status": "True", "lastTransitionTime": "three"})]);
+    }
+
+    #[test]
+    fn generated_names_follow_from_what_they_are_made_of() {
+        assert_eq!(suffix("a", 5), suffix("a", 5));
+        assert_ne!(suffix("a", 5), suffix("b", 5));
+        assert_eq!((suffix("a", 10).len(), hex("a", 64).len()), (10, 64));
+    }
+}

@@ -1,0 +1,138 @@
+//! What every part of the world works with: the objects, the node, the clock, and what is known about pods.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::objects::{hex, items, name, namespace, text, uid};
+use super::pace::{Pace, Timers};
+use crate::cluster::ObjectKey;
+use crate::error::Result;
+use crate::sandbox::api::{ApiServer, Clock};
+use crate::sandbox::node::SandboxHost;
+use crate::sandbox::store::Store;
+
+/// The objects and the node, for controllers: synchronous, each call one transaction.
+#[derive(Clone)]
+pub(super) struct Scene {
+    api: ApiServer,
+    pub node: SandboxHost,
+    pub store: Store,
+    clock: Clock,
+    timers: Arc<Mutex<Timers>>,
+}
+
+impl Scene {
+    pub fn new(api: ApiServer, node: SandboxHost, store: Store, clock: Clock, pace: Pace) -> Self {
+        Self { api, node, store, clock, timers: Arc::new(Mutex::new(Timers::new(pace))) }
+    }
+
+    /// The time as objects have it.
+    pub fn now(&self) -> String {
+        self.clock.stamp()
+    }
+
+    /// Whether `what` has taken the `seconds` that it takes on a real node.
+    pub fn is_over(&self, what: &str, seconds: f64) -> bool {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner).is_over(what, seconds)
+    }
+
+    /// How long until the next thing is over.
+    pub fn next_due(&self) -> Option<std::time::Duration> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    /// The version of Kubernetes, as `v1.34.4`.
+    pub fn kubernetes(&self) -> &'static str {
+        self.api.version().git()
+    }
+
+    pub fn get(&self, api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Result<Option<Value>> {
+        self.api.get(&ObjectKey::new(api_version, kind, namespace, name))
+    }
+
+    /// All objects of a kind.
+    pub fn list(&self, api_version: &str, kind: &str) -> Result<Vec<Value>> {
+        self.api.list(api_version, kind, None)
+    }
+
+    /// The node's own object; none before kubelet has registered it.
+    pub fn own_node(&self) -> Result<Option<Value>> {
+        Ok(self.list("v1", "Node")?.into_iter().next())
+    }
+
+    /// Creates an object unless one of its name is there.
+    pub fn create(&self, manager: &str, object: &Value) -> Result<()> {
+        let key = ObjectKey::of(object);
+        if self.api.get(&key)?.is_none() {
+            self.api.create(manager, object.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Writes what differs between an object as it was read and as it should be.
+    pub fn save(&self, manager: &str, before: &Value, after: Value) -> Result<()> {
+        let without_status = |object: &Value| {
+            let mut object = object.clone();
+            object.as_object_mut().map(|fields| fields.shift_remove("status"));
+            object
+        };
+        let status = (before["status"] != after["status"]).then(|| after["status"].clone());
+        let mut latest = before.clone();
+        if without_status(before) != without_status(&after) {
+            latest = self.api.update(manager, after)?;
+        }
+        if let Some(status) = status {
+            latest["status"] = status;
+            self.api.update_status(manager, latest)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for an object's deletion.
+    pub fn delete(&self, object: &Value) -> Result<()> {
+        self.api.delete(&ObjectKey::of(object), Removal::Background)
+    }
+
+    /// Lets a pod go that has ended.
+    pub fn forget(&self, pod: &Value) -> Result<()> {
+        self.api.delete(&ObjectKey::of(pod), Removal::Now)
+    }
+
+    /// Adds an event about an object; the same one is not repeated.
+    pub fn event(&self, about: &Value, source: &str, kind: &str, reason: &str, message: &str) -> Result<()> {
+        let place = Some(namespace(about)).filter(|space| !space.is_empty()).unwrap_or("default");
+        let event_name = format!("{}.{}", name(about), hex(&format!("{} {reason} {message}", uid(about)), 16));
+        let now = self.now();
+        let mut involved = json!({
+            "apiVersion": text(about, "/apiVersion"), "kind": text(about, "/kind"), "name": name(about), "uid": uid(about),
+        });
+        if !namespace(about).is_empty() {
+            involved["namespace"] = namespace(about).into();
+        }
+        self.create(source, &json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": event_name, "namespace": place},
+            "involvedObject": involved,
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "count": 1,
+            "source": {"component": source},
+            "reportingComponent": source,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+        }))
+    }
+}
+
+/// Whether an object has a label.
+pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
+    object["metadata"]["labels"][key].as_str().unwrap_or_default()
+}
+
+/// The containers of a pod, those that prepare it first.
+pub(super) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    items(pod, "/spec/initContainers").iter().chain(items(pod, "/spec/containers"))
+}
