@@ -11,7 +11,9 @@ use crate::cluster::{Cluster, Condition, ObjectKey};
 fn server() -> (ApiServer, Cluster) {
     let server = ApiServer::new(Store::in_memory(), Clock::fixed(1_800_000_000), KubernetesVersion::V1_34);
     for name in ["default", "kube-system"] {
-        server.create("test", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).unwrap();
+        server
+            .create("test", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+            .unwrap();
     }
     let cluster = Cluster::from_client(server.client());
     (server, cluster)
@@ -50,7 +52,11 @@ async fn an_object_lives_conflicts_and_goes() {
     assert_eq!(cluster.get(&key).await.unwrap(), None);
     let live = cluster.apply(&map("1"), false).await.unwrap();
     let version = live["metadata"]["resourceVersion"].clone();
-    assert_eq!(cluster.apply(&map("1"), false).await.unwrap()["metadata"]["resourceVersion"], version, "nothing changed");
+    assert_eq!(
+        cluster.apply(&map("1"), false).await.unwrap()["metadata"]["resourceVersion"],
+        version,
+        "nothing changed"
+    );
     assert!(crate::cluster::differences(&map("1"), &live).is_empty());
     let mut theirs = live.clone();
     theirs["data"]["a"] = "2".into();
@@ -126,8 +132,18 @@ impl Interference for First {
 #[tokio::test(start_paused = true)]
 async fn a_client_gets_over_faults() {
     let (server, cluster) = server();
-    let busy = Fault::Status { code: 429, reason: "TooManyRequests", message: "slow down".into(), retry_after: Some(1) };
-    server.interfere(Arc::new(First(Mutex::new(vec![Fault::ResetAfter, Fault::Truncated, Fault::Reset, busy]))));
+    let busy = Fault::Status {
+        code: 429,
+        reason: "TooManyRequests",
+        message: "slow down".into(),
+        retry_after: Some(1),
+    };
+    server.interfere(Arc::new(First(Mutex::new(vec![
+        Fault::ResetAfter,
+        Fault::Truncated,
+        Fault::Reset,
+        busy,
+    ]))));
     let live = cluster.apply(&map("1"), false).await.unwrap();
     assert_eq!(live["data"]["a"], "1");
     assert_eq!(server.requests().len(), 5);
