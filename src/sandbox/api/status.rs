@@ -1,5 +1,7 @@
 //! What the server says when it does not do what it is asked, in the words of the real one.
 
+#![allow(clippy::unnecessary_box_returns, reason = "a refusal is large and rare, so results hold it boxed")]
+
 use serde_json::{Value, json};
 
 use super::fields::Manager;

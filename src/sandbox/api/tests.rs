@@ -105,15 +105,15 @@ async fn a_wait_sees_an_object_go() {
 async fn what_an_object_owned_goes_with_it_and_a_namespace_with_all_that_is_in_it() {
     let (server, cluster) = server();
     let owner = cluster.apply(&map("1"), false).await.unwrap();
-    let owned = json!({
+    let part = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "owned", "namespace": "default", "ownerReferences": [{
+        "metadata": {"name": "part", "namespace": "default", "ownerReferences": [{
             "apiVersion": "v1", "kind": "ConfigMap", "name": "m", "uid": owner["metadata"]["uid"],
         }]},
     });
-    server.create("test", &owned).unwrap();
+    server.create("test", &part).unwrap();
     cluster.delete(&ObjectKey::of(&map("1")), None).await.unwrap();
-    assert_eq!(server.get(&ObjectKey::of(&owned)).unwrap(), None);
+    assert_eq!(server.get(&ObjectKey::of(&part)).unwrap(), None);
     cluster.apply(&map("1"), false).await.unwrap();
     cluster.delete(&ObjectKey::new("v1", "Namespace", None, "default"), None).await.unwrap();
     assert_eq!(server.get(&ObjectKey::of(&map("1"))).unwrap(), None);
