@@ -1,4 +1,4 @@
-//! Kinds that CustomResourceDefinitions bring.
+//! Kinds that `CustomResourceDefinition`s bring.
 
 use std::sync::Arc;
 

@@ -218,12 +218,16 @@ fn delete_key(store: &mut Transaction<'_>, key: &str, now: &str) {
 
 fn empty(store: &mut Transaction<'_>, prefix: &str, now: &str) {
     let keys: Vec<String> = store.range(prefix).map(|(key, _)| key.to_owned()).collect();
-    keys.iter().for_each(|key| delete_key(store, key, now));
+    for key in &keys {
+        delete_key(store, key, now);
+    }
 }
 
 fn empty_namespace(store: &mut Transaction<'_>, namespace: &str, now: &str) {
     let keys: Vec<String> = contents(store, namespace);
-    keys.iter().for_each(|key| delete_key(store, key, now));
+    for key in &keys {
+        delete_key(store, key, now);
+    }
 }
 
 /// The keys of what is in a namespace.

@@ -171,7 +171,7 @@ impl ApiServer {
         kind: &Kind,
     ) -> Answer<Answered> {
         match asked.method.as_str() {
-            "GET" if asked.is_set("watch") => self.watch(store, asked, namespace, kind),
+            "GET" if asked.is_set("watch") => Self::watch(store, asked, namespace, kind),
             "GET" => list(store, asked, namespace, kind).map(|list| Answered::Json(200, list)),
             "POST" => {
                 let mut object = asked.json()?;
@@ -204,7 +204,6 @@ impl ApiServer {
     }
 
     fn watch(
-        &self,
         store: &Transaction<'_>,
         asked: &Asked,
         namespace: Option<&str>,
@@ -293,6 +292,7 @@ fn patch(store: &mut Transaction<'_>, asked: &Asked, target: &Target<'_>) -> Ans
     Ok(Answered::Json(if new { 201 } else { 200 }, object))
 }
 
+#[allow(clippy::unnecessary_box_returns, reason = "all refusals are boxed, because they are large and rare")]
 fn no_manager() -> Box<Status> {
     let message =
         "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";

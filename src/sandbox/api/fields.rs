@@ -316,7 +316,7 @@ pub(super) fn hand_over(managers: &mut Vec<Manager>, writer: &Manager, compared:
         let others = !manager.same(writer);
         manager
             .fields
-            .retain(|path| !compared.removed.contains(path) && !(others && compared.changed.contains(path)));
+            .retain(|path| !(compared.removed.contains(path) || others && compared.changed.contains(path)));
     }
     match managers.iter_mut().find(|manager| manager.same(writer)) {
         Some(own) => {

@@ -38,6 +38,7 @@ impl KubernetesVersion {
 
 /// A kind of object with the group and the version under which it was asked for.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_field_names, reason = "the API calls it so")]
 pub(super) struct Kind {
     pub group: String,
     pub version: String,

@@ -19,9 +19,9 @@ mod route;
 mod schema;
 mod select;
 mod status;
+mod streams;
 #[cfg(test)]
 mod tests;
-mod streams;
 mod validate;
 mod watch;
 

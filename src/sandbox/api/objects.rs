@@ -293,7 +293,7 @@ impl Target<'_> {
                 object["metadata"]["managedFields"] = managers;
             }
         } else if self.kind.has_status || self.kind.kind == "KubeVirt" {
-            self.keep_status(object, live);
+            Self::keep_status(object, live);
         }
         let server = [
             "uid",
@@ -324,7 +324,7 @@ impl Target<'_> {
         }
     }
 
-    fn keep_status(&self, object: &mut Value, live: Option<&Value>) {
+    fn keep_status(object: &mut Value, live: Option<&Value>) {
         let status = live.map_or(Value::Null, |live| live["status"].clone());
         let Some(map) = object.as_object_mut() else { return };
         if status.is_null() {

@@ -1,5 +1,7 @@
 //! What the server says when it does not do what it is asked, in the words of the real one.
 
+#![allow(clippy::unnecessary_box_returns, reason = "a refusal is large and rare, so results hold it boxed")]
+
 use serde_json::{Value, json};
 
 use super::fields::Manager;
@@ -71,11 +73,10 @@ impl Status {
         Box::new(Self { code: 400, reason: "BadRequest", message: message.into(), details: Value::Null })
     }
 
-    pub fn media_type(given: &str, kind: &str) -> Box<Self> {
+    pub fn media_type(accepted: &str) -> Box<Self> {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {kind}"
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
-        let _ = given;
         Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, details: json!({}) })
     }
 

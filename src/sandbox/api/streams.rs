@@ -89,7 +89,7 @@ pub(super) async fn log(server: &ApiServer, log: LogRequest) -> Result<String, B
     let text = containers.log(&log.namespace, &log.pod, &log.container).await;
     let lines: Vec<&str> = text.lines().collect();
     let from = log.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
-    Ok(lines[from..].iter().map(|line| format!("{line}\n")).collect())
+    Ok(lines[from..].iter().flat_map(|line| [line, "\n"]).collect())
 }
 
 pub(super) fn wants_upgrade(headers: &HeaderMap) -> bool {

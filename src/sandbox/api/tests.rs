@@ -11,7 +11,9 @@ use crate::cluster::{Cluster, Condition, ObjectKey};
 fn server() -> (ApiServer, Cluster) {
     let server = ApiServer::new(Store::in_memory(), Clock::fixed(1_800_000_000), KubernetesVersion::V1_34);
     for name in ["default", "kube-system"] {
-        server.create("test", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).unwrap();
+        server
+            .create("test", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+            .unwrap();
     }
     let cluster = Cluster::from_client(server.client());
     (server, cluster)
@@ -50,7 +52,11 @@ async fn an_object_lives_conflicts_and_goes() {
     assert_eq!(cluster.get(&key).await.unwrap(), None);
     let live = cluster.apply(&map("1"), false).await.unwrap();
     let version = live["metadata"]["resourceVersion"].clone();
-    assert_eq!(cluster.apply(&map("1"), false).await.unwrap()["metadata"]["resourceVersion"], version, "nothing changed");
+    assert_eq!(
+        cluster.apply(&map("1"), false).await.unwrap()["metadata"]["resourceVersion"],
+        version,
+        "nothing changed"
+    );
     assert!(crate::cluster::differences(&map("1"), &live).is_empty());
     let mut theirs = live.clone();
     theirs["data"]["a"] = "2".into();
@@ -99,15 +105,15 @@ async fn a_wait_sees_an_object_go() {
 async fn what_an_object_owned_goes_with_it_and_a_namespace_with_all_that_is_in_it() {
     let (server, cluster) = server();
     let owner = cluster.apply(&map("1"), false).await.unwrap();
-    let owned = json!({
+    let part = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "owned", "namespace": "default", "ownerReferences": [{
+        "metadata": {"name": "part", "namespace": "default", "ownerReferences": [{
             "apiVersion": "v1", "kind": "ConfigMap", "name": "m", "uid": owner["metadata"]["uid"],
         }]},
     });
-    server.create("test", &owned).unwrap();
+    server.create("test", &part).unwrap();
     cluster.delete(&ObjectKey::of(&map("1")), None).await.unwrap();
-    assert_eq!(server.get(&ObjectKey::of(&owned)).unwrap(), None);
+    assert_eq!(server.get(&ObjectKey::of(&part)).unwrap(), None);
     cluster.apply(&map("1"), false).await.unwrap();
     cluster.delete(&ObjectKey::new("v1", "Namespace", None, "default"), None).await.unwrap();
     assert_eq!(server.get(&ObjectKey::of(&map("1"))).unwrap(), None);
@@ -126,8 +132,18 @@ impl Interference for First {
 #[tokio::test(start_paused = true)]
 async fn a_client_gets_over_faults() {
     let (server, cluster) = server();
-    let busy = Fault::Status { code: 429, reason: "TooManyRequests", message: "slow down".into(), retry_after: Some(1) };
-    server.interfere(Arc::new(First(Mutex::new(vec![Fault::ResetAfter, Fault::Truncated, Fault::Reset, busy]))));
+    let busy = Fault::Status {
+        code: 429,
+        reason: "TooManyRequests",
+        message: "slow down".into(),
+        retry_after: Some(1),
+    };
+    server.interfere(Arc::new(First(Mutex::new(vec![
+        Fault::ResetAfter,
+        Fault::Truncated,
+        Fault::Reset,
+        busy,
+    ]))));
     let live = cluster.apply(&map("1"), false).await.unwrap();
     assert_eq!(live["data"]["a"], "1");
     assert_eq!(server.requests().len(), 5);

@@ -20,7 +20,7 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
         (None, "CustomResourceDefinition") => return crd::check(kind, object),
         (None, "Service") => ports(object, &mut causes),
         (None, "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => {
-            workload(object, before, &mut causes)
+            workload(object, before, &mut causes);
         }
         (None, "Pod") => containers(&object["spec"], "spec", &mut causes),
         _ => {}
@@ -38,10 +38,8 @@ fn names(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
         return;
     }
     let label = matches!(kind.kind.as_str(), "Namespace" | "Service");
-    let (fits, why) = match label {
-        true => (is_label(name), DNS_LABEL),
-        false => (name.split('.').all(is_label), DNS_SUBDOMAIN),
-    };
+    let (fits, why) =
+        if label { (is_label(name), DNS_LABEL) } else { (name.split('.').all(is_label), DNS_SUBDOMAIN) };
     if !fits {
         causes.push(Cause::value("metadata.name", &name.into(), why));
     }

@@ -47,7 +47,7 @@ struct Following {
 pub(super) fn events(server: ApiServer, start: Start) -> impl Stream<Item = Value> + Send {
     let revisions = server.0.store.revisions();
     let deadline = Instant::now() + Duration::from_secs(start.seconds.unwrap_or(DEFAULT_TIME));
-    let ready = start.initial.iter().rev().map(|object| event("ADDED", object.clone())).collect();
+    let ready = start.initial.iter().rev().map(|object| event("ADDED", object)).collect();
     let bookmarked = !start.bookmarks;
     let following = Following { server, start, revisions, ready, deadline, bookmarked, over: false };
     stream::unfold(following, |mut following| async move {
@@ -70,7 +70,7 @@ impl Following {
                 None => {
                     self.over = true;
                     let status = Status::expired("too old resource version");
-                    return Some(event("ERROR", status.json()));
+                    return Some(event("ERROR", &status.json()));
                 }
                 Some(changes) => self.take(&changes),
             }
@@ -107,7 +107,7 @@ impl Following {
         };
         let mut object = shown(&object, &self.start.kind);
         object["metadata"]["resourceVersion"] = changed.revision.to_string().into();
-        Some(event(kind, object))
+        Some(event(kind, &object))
     }
 
     /// Until something may have changed; none when the time is over.
@@ -127,10 +127,10 @@ impl Following {
     fn bookmark(&self) -> Value {
         let kind = &self.start.kind;
         let metadata = json!({"resourceVersion": self.start.revision.to_string(), "creationTimestamp": null});
-        event("BOOKMARK", json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}))
+        event("BOOKMARK", &json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}))
     }
 }
 
-fn event(kind: &str, object: Value) -> Value {
+fn event(kind: &str, object: &Value) -> Value {
     json!({"type": kind, "object": object})
 }
