@@ -3,6 +3,10 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::sandbox;
+use crate::sandbox::node::Distribution;
+use crate::sandbox::world::Pace;
+
 /// Turns a fresh kubeadm node into a KubeVirt cluster with several networks, and proves that it worked.
 #[derive(Debug, Parser)]
 #[command(name = "kvnet", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -60,12 +64,44 @@ pub struct Global {
     /// Where the journal is; by default /var/lib/kvnet for root, else the XDG state directory
     #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<Utf8PathBuf>,
+    /// Works on a node and a cluster in memory, without root, cluster and network; they end with the command
+    #[arg(long, global = true, conflicts_with_all = ["kubeconfig", "context"])]
+    pub sandbox: bool,
+    /// Keeps the node and the cluster of the sandbox in a directory; implies `--sandbox`
+    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
+    pub sandbox_dir: Option<Utf8PathBuf>,
+    /// The distribution of a new node of the sandbox
+    #[arg(long, global = true, default_value = "debian", value_name = "NAME")]
+    pub sandbox_node: Distribution,
+    /// Lets things in the sandbox take as long as on a real node, or that many times as long, as in `--pace=0.2`
+    #[arg(
+        long,
+        global = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "0",
+        default_missing_value = "1",
+        value_name = "FACTOR"
+    )]
+    pub pace: Pace,
     /// Prints no colours
     #[arg(long, global = true)]
     pub no_color: bool,
     /// Says more; twice says everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Global {
+    /// How to open the sandbox; none when the real node is meant.
+    pub fn sandbox(&self) -> Option<sandbox::Options> {
+        let options = || sandbox::Options {
+            directory: self.sandbox_dir.clone(),
+            distribution: self.sandbox_node,
+            pace: self.pace,
+        };
+        (self.sandbox || self.sandbox_dir.is_some()).then(options)
+    }
 }
 
 /// How to print.

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::facts::Facts;
 use crate::host::{Host, local::LocalHost};
 use crate::profile;
+use crate::sandbox::Sandbox;
 use crate::source::{SourceOptions, Sources};
 use crate::steps;
 use crate::ui;
@@ -32,6 +33,8 @@ pub struct Session {
     pub selection: Selection,
     /// How to print.
     pub format: Format,
+    /// The node and the cluster in memory, when that is what the command works on.
+    pub sandbox: Option<Sandbox>,
     connect: ConnectOptions,
 }
 
@@ -46,10 +49,14 @@ impl Session {
         if let Some(seconds) = global.timeout {
             profile.timeouts.all(seconds);
         }
-        let host: Arc<dyn Host> = Arc::new(LocalHost);
+        let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
+        let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
         let facts = Facts::gather(host.as_ref(), &profile).await?;
-        let state = StateDir::locate(global.state_dir.as_deref(), facts.root);
-        let sources = sources(global, &profile, &state);
+        let state = match &sandbox {
+            Some(sandbox) => sandbox.state().clone(),
+            None => StateDir::locate(global.state_dir.as_deref(), facts.root),
+        };
+        let sources = sources(global, &profile, &state, sandbox.is_some());
         let connect = ConnectOptions {
             kubeconfig: global.kubeconfig.clone(),
             context: global.context.clone(),
@@ -59,7 +66,7 @@ impl Session {
         let mut cx = Context::new(host, profile, facts, sources, state);
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);
-        Ok(Self { cx, steps, selection, format: global.output, connect })
+        Ok(Self { cx, steps, selection, format: global.output, sandbox, connect })
     }
 
     /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:
@@ -69,13 +76,18 @@ impl Session {
         if creates && self.cx.host.stat(ADMIN_KUBECONFIG.into()).await?.is_none() {
             return Ok(());
         }
-        self.cx.connect(Cluster::connect(&self.connect).await?).await;
+        let cluster = match &self.sandbox {
+            Some(sandbox) => sandbox.cluster(),
+            None => Cluster::connect(&self.connect).await?,
+        };
+        self.cx.connect(cluster).await;
         Ok(())
     }
 }
 
-fn sources(global: &Global, profile: &profile::Profile, state: &StateDir) -> Sources {
+fn sources(global: &Global, profile: &profile::Profile, state: &StateDir, stand_ins: bool) -> Sources {
     Sources::new(SourceOptions {
+        stand_ins,
         mirror: global.mirror.clone(),
         cache_dir: state.path("cache"),
         lock_file: Some(state.path("manifests.lock.json")),

@@ -1,6 +1,149 @@
 //! A node and a cluster in memory, for the same engine and the same steps.
 
 pub mod api;
+mod host;
 pub mod node;
 pub mod store;
-mod world;
+pub mod world;
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tokio::task::JoinHandle;
+
+use self::api::{ApiServer, Clock, KubernetesVersion};
+use self::host::PacedHost;
+use self::node::{Distribution, SandboxHost, Seed};
+use self::store::Store;
+use self::world::{Pace, World};
+use crate::cluster::Cluster;
+use crate::engine::state::{StateDir, file_error};
+use crate::error::{Error, Result, code};
+use crate::host::Host;
+use crate::profile::{Profile, Release};
+
+/// In a sandbox everybody is root.
+const ROOT: u32 = 0;
+/// The first KubeVirt of the API `kubevirt.io/v1alpha3`; those before it are of clusters of 2018.
+const FIRST_OF_TODAY: (u32, u32) = (0, 13);
+/// What the package `kubernetes-cni` of 2018 brought along, unlike the reference plugins of today.
+const PLUGIN_OF_2018: &str = "/opt/cni/bin/flannel";
+
+/// How a sandbox is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where it is kept; none for one that ends with the process.
+    pub directory: Option<Utf8PathBuf>,
+    /// The distribution of a new node.
+    pub distribution: Distribution,
+    /// How long things take.
+    pub pace: Pace,
+}
+
+/// A node with a cluster, as kubeadm leaves them or as the last command left them.
+pub struct Sandbox {
+    api: ApiServer,
+    node: SandboxHost,
+    world: World,
+    pace: Pace,
+    state: StateDir,
+    task: JoinHandle<()>,
+    /// Removed with the sandbox.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Sandbox {
+    /// Opens a sandbox; a new one gets the Kubernetes of the profile's day.
+    ///
+    /// # Errors
+    /// Those of the directory.
+    pub fn open(options: &Options, profile: &Profile) -> Result<Self> {
+        let (store, state, temporary) = match &options.directory {
+            Some(directory) => (Store::on_disk(directory)?, directory.join("state"), None),
+            None => {
+                let (directory, path) = temporary()?;
+                (Store::in_memory(), path, Some(directory))
+            }
+        };
+        let node = SandboxHost::seeded(store.clone(), &seed(options.distribution, profile), ROOT)?;
+        let version = if node.seed().kubernetes.starts_with("v1.11.") {
+            node.put_file(PLUGIN_OF_2018, b"flannel's plugin", 0o755)?;
+            KubernetesVersion::V1_11
+        } else {
+            KubernetesVersion::V1_34
+        };
+        let clock = Clock::system();
+        let api = ApiServer::new(store.clone(), clock.clone(), version);
+        // Whatever was on its way when the last command ended has had time since.
+        World::new(&api, &node, &store, &clock, Pace::INSTANT).reconcile()?;
+        let world = World::new(&api, &node, &store, &clock, options.pace);
+        let task = tokio::spawn(world.clone().run());
+        let state = StateDir::locate(Some(&state), true);
+        Ok(Self { api, node, world, pace: options.pace, state, task, _temporary: temporary })
+    }
+
+    /// The node for the engine.
+    #[must_use]
+    pub fn host(&self) -> Arc<dyn Host> {
+        if self.pace.is_instant() {
+            return Arc::new(self.node.clone());
+        }
+        Arc::new(PacedHost::new(self.node.clone(), self.pace))
+    }
+
+    /// The node itself, for tests.
+    #[must_use]
+    pub fn node(&self) -> &SandboxHost {
+        &self.node
+    }
+
+    /// The API server, for tests.
+    #[must_use]
+    pub fn api(&self) -> &ApiServer {
+        &self.api
+    }
+
+    /// A connection to the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster {
+        Cluster::from_client(self.api.client())
+    }
+
+    /// Where kvnet keeps its state about this node.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// Lets everything happen that happens by itself, now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn settle(&self) -> Result<()> {
+        self.world.reconcile()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn seed(distribution: Distribution, profile: &Profile) -> Seed {
+    let mut seed = Seed::new(distribution);
+    let release = Release::parse(&profile.kubevirt.version);
+    if release.is_some_and(|release| (release.major, release.minor) < FIRST_OF_TODAY) {
+        seed.kubernetes = KubernetesVersion::V1_11.git().into();
+    }
+    seed.cluster = !profile.cluster.init.enabled;
+    seed
+}
+
+fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
+    let made = tempfile::Builder::new().prefix("kvnet-sandbox-").tempdir();
+    let directory = made.map_err(|error| file_error(Utf8Path::new("/tmp"), &error))?;
+    let path = Utf8PathBuf::from_path_buf(directory.path().join("state"));
+    let path = path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;
+    Ok((directory, path))
+}

@@ -63,6 +63,8 @@ pub struct Manifest {
 /// How to get at manifests that are not kvnet's own.
 #[derive(Clone, Debug)]
 pub struct SourceOptions {
+    /// Takes kvnet's own stand-ins in place of downloads: in a sandbox there is no network.
+    pub stand_ins: bool,
     /// Serves `https://HOST/PATH` as `MIRROR/HOST/PATH`.
     pub mirror: Option<String>,
     /// Where downloads are kept, by digest.

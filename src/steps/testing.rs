@@ -30,6 +30,7 @@ pub fn debian() -> Facts {
 pub fn context(host: &Arc<FakeHost>, profile: Profile, facts: Facts) -> Context {
     let host: Arc<FakeHost> = Arc::clone(host);
     let options = SourceOptions {
+        stand_ins: false,
         mirror: None,
         cache_dir: "/nonexistent".into(),
         lock_file: None,

@@ -8,7 +8,7 @@ use super::objects::{hex, items, name, namespace, text, uid};
 use super::pace::{Pace, Timers};
 use crate::cluster::ObjectKey;
 use crate::error::Result;
-use crate::sandbox::api::{ApiServer, Clock};
+use crate::sandbox::api::{ApiServer, Clock, KubernetesVersion, Removal};
 use crate::sandbox::node::SandboxHost;
 use crate::sandbox::store::Store;
 
@@ -47,6 +47,11 @@ impl Scene {
         self.api.version().git()
     }
 
+    /// Whether the cluster is one of 2018.
+    pub fn is_old(&self) -> bool {
+        self.api.version() == KubernetesVersion::V1_11
+    }
+
     pub fn get(&self, api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Result<Option<Value>> {
         self.api.get(&ObjectKey::new(api_version, kind, namespace, name))
     }
@@ -63,9 +68,8 @@ impl Scene {
 
     /// Creates an object unless one of its name is there.
     pub fn create(&self, manager: &str, object: &Value) -> Result<()> {
-        let key = ObjectKey::of(object);
-        if self.api.get(&key)?.is_none() {
-            self.api.create(manager, object.clone())?;
+        if self.api.get(&ObjectKey::of(object))?.is_none() {
+            self.api.create(manager, object)?;
         }
         Ok(())
     }
@@ -80,23 +84,33 @@ impl Scene {
         let status = (before["status"] != after["status"]).then(|| after["status"].clone());
         let mut latest = before.clone();
         if without_status(before) != without_status(&after) {
-            latest = self.api.update(manager, after)?;
+            latest = self.api.update(manager, &after)?;
         }
         if let Some(status) = status {
             latest["status"] = status;
-            self.api.update_status(manager, latest)?;
+            self.api.update_status(manager, &latest)?;
         }
         Ok(())
     }
 
+    /// How many of a thing there have been, this one included.
+    pub fn count(&self, what: &str) -> Result<u64> {
+        let key = format!("node/count/{what}");
+        self.store.write(|store| {
+            let count = store.value(&key).and_then(|value| value.as_u64()).unwrap_or_default() + 1;
+            store.put(&key, count.into());
+            count
+        })
+    }
+
     /// Asks for an object's deletion.
     pub fn delete(&self, object: &Value) -> Result<()> {
-        self.api.delete(&ObjectKey::of(object), Removal::Background)
+        self.api.delete(&ObjectKey::of(object), Removal::Asked).map(|_| ())
     }
 
     /// Lets a pod go that has ended.
     pub fn forget(&self, pod: &Value) -> Result<()> {
-        self.api.delete(&ObjectKey::of(pod), Removal::Now)
+        self.api.delete(&ObjectKey::of(pod), Removal::AtOnce).map(|_| ())
     }
 
     /// Adds an event about an object; the same one is not repeated.

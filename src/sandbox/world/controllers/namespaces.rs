@@ -17,7 +17,7 @@ pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": place}});
         scene.create(MANAGER, &account)?;
         // Kubernetes before 1.20 has no such object.
-        if scene.kubernetes() != "v1.11.3" {
+        if !scene.is_old() {
             let metadata = json!({"name": "kube-root-ca.crt", "namespace": place});
             let data = json!({"ca.crt": certificate});
             scene.create(MANAGER, &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))?;

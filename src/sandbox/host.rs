@@ -1,0 +1,108 @@
+//! The node at a pace that people can follow: commands take as long as on a real one, scaled.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::node::SandboxHost;
+use super::world::Pace;
+use crate::error::Result;
+use crate::host::{Command, Host, Output, Stat};
+
+/// What takes time on a real node, by the beginning of its command line, and how many seconds.
+const SECONDS: [(&str, f64); 8] = [
+    ("apt-get", 12.0),
+    ("dnf", 15.0),
+    ("zypper", 12.0),
+    ("pacman", 6.0),
+    ("apk", 4.0),
+    ("kubeadm init", 20.0),
+    ("systemctl", 0.8),
+    ("rc-service", 0.8),
+];
+/// A command that only looks.
+const LOOKS: [&str; 4] = ["--simulate", "-s", "is-enabled", "--dry-run"];
+
+/// A node in memory whose commands take time.
+pub(super) struct PacedHost {
+    node: SandboxHost,
+    pace: Pace,
+}
+
+impl PacedHost {
+    pub fn new(node: SandboxHost, pace: Pace) -> Self {
+        Self { node, pace }
+    }
+}
+
+fn time_of(command: &Command, pace: Pace) -> Duration {
+    if command.argv.iter().any(|word| LOOKS.contains(&word.as_str())) {
+        return Duration::ZERO;
+    }
+    let line = command.display();
+    let found = SECONDS.iter().find(|(start, _)| line.starts_with(start));
+    pace.time(found.map_or(0.0, |(_, seconds)| *seconds))
+}
+
+#[async_trait]
+impl Host for PacedHost {
+    fn name(&self) -> &str {
+        self.node.name()
+    }
+
+    async fn run(&self, command: &Command) -> Result<Output> {
+        tokio::time::sleep(time_of(command, self.pace)).await;
+        self.node.run(command).await
+    }
+
+    async fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
+        self.node.read(path).await
+    }
+
+    async fn write(&self, path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
+        self.node.write(path, content, mode).await
+    }
+
+    async fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
+        self.node.stat(path).await
+    }
+
+    async fn list(&self, directory: &Utf8Path) -> Result<Option<Vec<String>>> {
+        self.node.list(directory).await
+    }
+
+    async fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+        self.node.rename(from, to).await
+    }
+
+    async fn remove(&self, path: &Utf8Path) -> Result<()> {
+        self.node.remove(path).await
+    }
+
+    async fn find(&self, program: &str) -> Result<Option<Utf8PathBuf>> {
+        self.node.find(program).await
+    }
+
+    async fn user_id(&self) -> Result<u32> {
+        self.node.user_id().await
+    }
+
+    async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
+        self.node.wait_for(path, timeout).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changes_the_node_takes_time() {
+        let pace = "1".parse().unwrap();
+        let seconds = |words: &[&str]| time_of(&Command::new(words.iter().copied()), pace).as_secs();
+        assert_eq!(seconds(&["apt-get", "install", "x"]), 12);
+        assert_eq!(seconds(&["apt-get", "--simulate", "install", "x"]), 0);
+        assert_eq!(seconds(&["ovs-vsctl", "show"]), 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! A cluster as `kubeadm init` leaves it: its own objects, once the node has the files of one.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::objects::text;
+use super::scene::Scene;
+use crate::error::Result;
+use crate::source::parse_manifests;
+use crate::template;
+
+const TEMPLATE: &str = "sandbox/cluster.yaml.tera";
+const ADMIN: &str = "/etc/kubernetes/admin.conf";
+const KUBEADM: &str = "kubeadm";
+
+#[derive(Serialize)]
+struct Values<'a> {
+    node: &'a str,
+    address: &'a str,
+    version: &'a str,
+    /// The pod subnet that kubeadm was told; empty when it was told none.
+    pod_subnet: &'a str,
+    /// The node's part of it.
+    pod_cidr: &'a str,
+    os: &'a str,
+    runtime: &'a str,
+    /// Whether it is a cluster of 2018.
+    old: bool,
+    /// The label and the taint of control planes.
+    role: &'a str,
+    now: &'a str,
+}
+
+/// Makes the objects of a cluster that has just been created; does nothing when there is none or when they are there.
+pub(super) fn run(scene: &Scene) -> Result<()> {
+    if scene.own_node()?.is_some() || scene.node.status(ADMIN)?.is_none() {
+        return Ok(());
+    }
+    let node = scene.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
+    let pod_subnet = pod_subnet(scene)?;
+    let pod_cidr = pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok()?.next());
+    let values = Values {
+        node: node.trim(),
+        address: &address(scene)?,
+        version: scene.kubernetes(),
+        pod_cidr: &pod_cidr.map(|cidr| cidr.to_string()).unwrap_or_default(),
+        pod_subnet: &pod_subnet,
+        os: &pretty_name(scene)?,
+        runtime: if scene.is_old() { "docker://18.6.1" } else { "containerd://2.1.4" },
+        old: scene.is_old(),
+        role: if scene.is_old() { "node-role.kubernetes.io/master" } else { "node-role.kubernetes.io/control-plane" },
+        now: &scene.now(),
+    };
+    let objects = parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)?;
+    // The node comes last: it is what tells that the rest is there.
+    objects.iter().try_for_each(|object| scene.create(manager_of(object), object))
+}
+
+fn manager_of(object: &Value) -> &'static str {
+    if text(object, "/kind") == "Node" { "kubelet" } else { KUBEADM }
+}
+
+/// What kvnet's own configuration for kubeadm says, else what the sandbox's node was made with.
+fn pod_subnet(scene: &Scene) -> Result<String> {
+    let Some(given) = scene.node.text("/etc/kubernetes/kvnet-kubeadm.yaml")? else {
+        return Ok("10.244.0.0/16".into());
+    };
+    let documents = parse_manifests(&named(&given), "kvnet-kubeadm.yaml").unwrap_or_default();
+    let subnets = documents.iter().filter_map(|document| document.pointer("/networking/podSubnet")?.as_str());
+    Ok(subnets.map(str::to_owned).next().unwrap_or_default())
+}
+
+/// kubeadm's documents have no names, which manifests must have.
+fn named(documents: &str) -> String {
+    documents.replace("\nkind:", "\nmetadata: {name: kubeadm}\nkind:")
+}
+
+fn address(scene: &Scene) -> Result<String> {
+    let links = scene.node.links()?;
+    let routed = links.iter().find(|link| link.gateway.is_some()).or(links.iter().find(|link| link.kind == "ether"));
+    let address = routed.and_then(|link| link.addresses.first()).and_then(|address| address.split('/').next());
+    Ok(address.unwrap_or("10.0.0.10").to_owned())
+}
+
+fn pretty_name(scene: &Scene) -> Result<String> {
+    let release = scene.node.text("/etc/os-release")?.unwrap_or_default();
+    let line = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    Ok(line.unwrap_or("Linux").trim_matches('"').to_owned())
+}

@@ -1,0 +1,132 @@
+//! The container runtime: which configuration it uses, and what it does with it for a pod.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use super::nics::{Nic, Sandbox};
+use super::{multus, plugins};
+use crate::error::Result;
+use crate::facts::runtime::{self, CniDirs};
+use crate::sandbox::world::objects::{items, text};
+use crate::sandbox::world::scene::Scene;
+
+const CRIO: &str = "/etc/crio/crio.conf.d";
+
+/// Why a network could not be set up or taken down, as the runtime says it.
+pub(in crate::sandbox::world) type Failure = String;
+
+/// A network configuration: its name and the plugins in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::sandbox::world) struct Configuration {
+    pub name: String,
+    pub plugins: Vec<Value>,
+    /// The JSON that it was read from.
+    pub whole: Value,
+}
+
+impl Configuration {
+    /// Reads a `.conf` or `.conflist`; none when it is neither.
+    pub fn parse(whole: &Value) -> Option<Self> {
+        let plugins = match items(whole, "/plugins") {
+            [] if whole["type"].is_string() => vec![whole.clone()],
+            plugins => plugins.to_vec(),
+        };
+        let complete = !plugins.is_empty() && plugins.iter().all(|plugin| plugin["type"].is_string());
+        complete.then(|| Self { name: text(whole, "/name").to_owned(), plugins, whole: whole.clone() })
+    }
+}
+
+/// Where the runtime reads configurations and plugins, as its own configuration says.
+pub(in crate::sandbox::world) fn directories(scene: &Scene) -> Result<CniDirs> {
+    let mut found = CniDirs::default();
+    if let Some(text) = scene.node.text("/etc/containerd/config.toml")? {
+        runtime::containerd(&text, &mut found);
+    }
+    for name in scene.node.names(CRIO)?.unwrap_or_default() {
+        if let Some(text) = scene.node.text(Utf8Path::new(CRIO).join(name))? {
+            runtime::crio(&text, &mut found);
+        }
+    }
+    Ok(found)
+}
+
+/// The first configuration of the directory in the order of bytes; none when there is none that can be read.
+pub(in crate::sandbox::world) fn configuration(scene: &Scene) -> Result<Option<Configuration>> {
+    let directory = directories(scene)?.conf;
+    let names = scene.node.names(&directory)?.unwrap_or_default();
+    let extension = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut names: Vec<String> =
+        names.into_iter().filter(|name| ["conf", "conflist", "json"].contains(&extension(name).as_str())).collect();
+    names.sort_unstable();
+    let Some(first) = names.first() else { return Ok(None) };
+    let content = scene.node.text(directory.join(first))?.unwrap_or_default();
+    Ok(serde_json::from_str(&content).ok().and_then(|whole: Value| Configuration::parse(&whole)))
+}
+
+/// Whether the runtime's network is ready: kubelet makes the node ready by it.
+pub(in crate::sandbox::world) fn is_ready(scene: &Scene) -> Result<bool> {
+    Ok(configuration(scene)?.is_some())
+}
+
+/// Sets up the NICs of a pod and remembers them; what was made before a failure is taken down again.
+pub(in crate::sandbox::world) fn set_up(
+    scene: &Scene,
+    sandbox: &mut Sandbox,
+    pod: &Value,
+    configuration: &Configuration,
+) -> Result<Result<(), Failure>> {
+    // What was begun is remembered first, so that it can be taken down whatever happens.
+    sandbox.ready = false;
+    sandbox.keep(scene)?;
+    let first = &configuration.plugins[0];
+    let result = match text(first, "/type") {
+        "multus" | "multus-shim" => multus::add(scene, sandbox, pod, configuration)?,
+        _ => plugins::add(scene, sandbox, configuration, "eth0", &configuration.name)?.map(|nic| sandbox.nics.push(nic)),
+    };
+    if result.is_err() {
+        // As the runtime does: the error that matters is the first one.
+        let _ = take_down(scene, sandbox)?;
+    } else {
+        sandbox.ready = true;
+    }
+    Ok(result)
+}
+
+/// Takes down the NICs of a pod, the last one first, and forgets the sandbox.
+pub(in crate::sandbox::world) fn take_down(scene: &Scene, sandbox: &mut Sandbox) -> Result<Result<(), Failure>> {
+    if !sandbox.nics.is_empty() && !is_ready(scene)? {
+        return Ok(Err("cni plugin not initialized".into()));
+    }
+    while let Some(nic) = sandbox.nics.last() {
+        if let Some(missing) = missing_plugin(scene, nic)? {
+            return Ok(Err(missing));
+        }
+        plugins::remove(scene, sandbox, nic)?;
+        sandbox.nics.pop();
+        sandbox.keep(scene)?;
+    }
+    sandbox.forget(scene)?;
+    Ok(Ok(()))
+}
+
+fn missing_plugin(scene: &Scene, nic: &Nic) -> Result<Option<Failure>> {
+    for plugin in &nic.plugins {
+        if let Err(failure) = binary(scene, plugin)? {
+            return Ok(Some(failure));
+        }
+    }
+    Ok(None)
+}
+
+/// The path of a plugin.
+pub(in crate::sandbox::world) fn binary(scene: &Scene, plugin: &str) -> Result<Result<Utf8PathBuf, Failure>> {
+    let directories = directories(scene)?.bin;
+    for directory in &directories {
+        let path = directory.join(plugin);
+        if scene.node.status(&path)?.is_some() {
+            return Ok(Ok(path));
+        }
+    }
+    let all: Vec<&str> = directories.iter().map(|directory| directory.as_str()).collect();
+    Ok(Err(format!("failed to find plugin \"{plugin}\" in path [{}]", all.join(" "))))
+}

@@ -1,0 +1,163 @@
+//! Who reaches whom: NICs on the same bridge, or on ports of the same bridge and VLAN of Open vSwitch.
+
+use std::net::IpAddr;
+
+use super::failed;
+use crate::error::Result;
+use crate::facts::ovs::OvsState;
+use crate::sandbox::api::Ran;
+use crate::sandbox::world::cni::nics::{Nic, Sandbox, Wire};
+use crate::sandbox::world::scene::Scene;
+
+/// A network on layer 2.
+#[derive(Clone, Debug, PartialEq)]
+enum Segment {
+    Bridge(String),
+    /// A bridge of Open vSwitch with a VLAN; 0 is the untagged one.
+    Vlan(String, u16),
+}
+
+/// What a command line of `ping` or `arping` asks for.
+struct Asked<'a> {
+    nic: Option<&'a Nic>,
+    target: IpAddr,
+    count: u32,
+}
+
+/// `arping`: whether somebody else on the NIC's segment has the address.
+pub(super) fn arping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran> {
+    let asked = match asked(sandbox, words) {
+        Ok(asked) => asked,
+        Err(ran) => return Ok(ran),
+    };
+    let Some(nic) = asked.nic else { return Ok(failed(1, "arping: no interface".into())) };
+    let found = neighbour(scene, sandbox, nic, asked.target)?;
+    let first_only = words.contains(&"-f");
+    let (sent, received) = match &found {
+        Some(_) if first_only => (1, 1),
+        Some(_) => (asked.count, asked.count),
+        None => (asked.count, 0),
+    };
+    let source = nic.addresses.first().map_or("0.0.0.0".to_owned(), |address| address.addr().to_string());
+    let answer = found.map(|mac| format!("Unicast reply from {} [{mac}] 0.020ms\n", asked.target)).unwrap_or_default();
+    let stdout = format!(
+        "ARPING {} from {source} {}\n{answer}Sent {sent} probe(s) (0 broadcast(s))\nReceived {received} response(s) (0 request(s), 0 broadcast(s))\n",
+        asked.target, nic.name
+    );
+    Ok(Ran { code: i32::from(received == 0), stdout, stderr: String::new() })
+}
+
+/// `ping`: over the segment of the NIC when the address is in its subnet, else over the pod network.
+pub(super) fn ping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran> {
+    let asked = match asked(sandbox, words) {
+        Ok(asked) => asked,
+        Err(ran) => return Ok(ran),
+    };
+    let answers = pings(scene, sandbox, &asked)?;
+    let (received, lost) = if answers { (asked.count, 0) } else { (0, 100) };
+    let line = format!("64 bytes from {}: seq=0 ttl=64 time=0.048 ms\n", asked.target);
+    let stdout = format!(
+        "PING {0} ({0}): 56 data bytes\n{1}\n--- {0} ping statistics ---\n{2} packets transmitted, {received} packets received, {lost}% packet loss\n",
+        asked.target,
+        if answers { line.as_str() } else { "" },
+        asked.count
+    );
+    Ok(Ran { code: i32::from(!answers), stdout, stderr: String::new() })
+}
+
+fn pings(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Result<bool> {
+    let own = sandbox.nics.iter().flat_map(|nic| &nic.addresses).any(|address| address.addr() == asked.target);
+    if own {
+        return Ok(true);
+    }
+    let is_near = |nic: &&Nic| nic.addresses.iter().any(|address| address.contains(&asked.target));
+    let nic = asked.nic.or_else(|| sandbox.nics.iter().find(is_near));
+    if let Some(nic) = nic.filter(is_near) {
+        return Ok(neighbour(scene, sandbox, nic, asked.target)?.is_some());
+    }
+    // Routed: from the first NIC, through the node, to whatever the node itself is connected to.
+    let routed = asked.nic.is_none_or(|nic| nic.name == "eth0") && !sandbox.nics.is_empty();
+    Ok(routed && on_node(scene, asked.target)?)
+}
+
+/// Whether the node has the address, or a bridge with a NIC that has it.
+fn on_node(scene: &Scene, target: IpAddr) -> Result<bool> {
+    let prefix = format!("{target}/");
+    if scene.node.links()?.iter().any(|link| link.addresses.iter().any(|address| address.starts_with(&prefix))) {
+        return Ok(true);
+    }
+    let on_bridge = |nic: &Nic| matches!(nic.wire, Wire::Bridge(_)) && has(nic, target);
+    Ok(Sandbox::all(scene)?.iter().any(|sandbox| sandbox.nics.iter().any(on_bridge)))
+}
+
+fn has(nic: &Nic, target: IpAddr) -> bool {
+    nic.addresses.iter().any(|address| address.addr() == target)
+}
+
+/// The MAC address of who else on the segment of a NIC has an address.
+fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Result<Option<String>> {
+    let switch = scene.node.open_vswitch()?.unwrap_or_default();
+    let links = scene.node.links()?;
+    let is_up = |name: &str| links.iter().any(|link| link.name == name && link.up);
+    let Some(here) = segment(nic, &switch).filter(|_| is_up(&nic.host_link)) else { return Ok(None) };
+    if let Segment::Bridge(bridge) = &here {
+        let prefix = format!("{target}/");
+        let own = links.iter().find(|link| link.name == *bridge);
+        if let Some(own) = own.filter(|own| own.up && own.addresses.iter().any(|address| address.starts_with(&prefix))) {
+            return Ok(Some(own.mac.clone()));
+        }
+    }
+    for other in Sandbox::all(scene)?.iter().filter(|other| other.uid != sandbox.uid) {
+        let reached = other.nics.iter().find(|nic| {
+            has(nic, target) && is_up(&nic.host_link) && segment(nic, &switch).as_ref() == Some(&here)
+        });
+        if let Some(nic) = reached {
+            return Ok(Some(nic.mac.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Where a NIC is now: what the switch says counts, not what was asked for when the NIC was made.
+fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
+    match &nic.wire {
+        Wire::Bridge(bridge) => Some(Segment::Bridge(bridge.clone())),
+        Wire::Switch => {
+            let (bridge, port) = switch.port(&nic.host_link)?;
+            let works = bridge.error().is_none() && port.interfaces.iter().all(|interface| interface.error.is_none());
+            works.then(|| Segment::Vlan(bridge.name.clone(), port.tag.unwrap_or(0)))
+        }
+        Wire::Nothing => None,
+    }
+}
+
+/// Reads a command line; the answer for one that is wrong.
+fn asked<'a>(sandbox: &'a Sandbox, words: &[&str]) -> Result<Asked<'a>, Ran> {
+    let option = |name: &str| words.iter().position(|word| *word == name).and_then(|place| words.get(place + 1).copied());
+    let target = words.last().and_then(|word| word.parse().ok()).ok_or_else(|| failed(1, "bad address".into()))?;
+    let nic = match option("-I") {
+        None => None,
+        Some(name) => match sandbox.nics.iter().find(|nic| nic.name == name) {
+            Some(nic) => Some(nic),
+            None => return Err(failed(2, format!("arping: interface {name} not found: No such device"))),
+        },
+    };
+    Ok(Asked { nic, target, count: option("-c").and_then(|count| count.parse().ok()).unwrap_or(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::ovs::{OvsBridge, OvsPort};
+
+    #[test]
+    fn the_switch_decides_the_segment() {
+        let port = |name: &str, tag| OvsPort { name: name.into(), tag, ..OvsPort::default() };
+        let bridge = OvsBridge { name: "blue".into(), ports: vec![port("a", None), port("b", Some(100))], ..OvsBridge::default() };
+        let switch = OvsState { bridges: vec![bridge] };
+        let nic = |link: &str| Nic { host_link: link.into(), wire: Wire::Switch, ..Nic::default() };
+        let on = |vlan| Some(Segment::Vlan("blue".into(), vlan));
+        assert_eq!((segment(&nic("a"), &switch), segment(&nic("b"), &switch)), (on(0), on(100)));
+        assert_eq!(segment(&nic("gone"), &switch), None);
+    }
+}

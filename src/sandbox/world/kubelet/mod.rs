@@ -1,0 +1,129 @@
+//! kubelet: starts what is in the pods of the node, tells how it goes, and takes everything down again.
+
+mod containers;
+mod status;
+mod volumes;
+
+use serde_json::{Value, json};
+
+use self::containers::Stage;
+use crate::error::Result;
+use crate::sandbox::world::cni::nics::Sandbox;
+use crate::sandbox::world::cni::runtime;
+use crate::sandbox::world::objects::{hex, is_leaving, name, namespace, text, uid};
+use crate::sandbox::world::programs::{self, Task};
+use crate::sandbox::world::scene::{Scene, containers as containers_of};
+
+const KUBELET: &str = "kubelet";
+/// Pods of files: they are there as kubeadm left them.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// How long a runtime takes to make a sandbox, and to end one.
+const SANDBOX_SECONDS: f64 = 0.6;
+const END_SECONDS: f64 = 0.8;
+
+/// Brings every pod of the node one step on, and ends what has no pod any more.
+pub(super) fn run(scene: &Scene) -> Result<()> {
+    let Some(node) = scene.own_node()? else { return Ok(()) };
+    let pods = scene.list("v1", "Pod")?;
+    let is_here = |pod: &&Value| text(pod, "/spec/nodeName") == name(&node);
+    for pod in pods.iter().filter(is_here).filter(|pod| pod["metadata"]["annotations"][MIRROR].is_null()) {
+        if is_leaving(pod) { end(scene, pod)? } else { sync(scene, pod, &node)? }
+    }
+    for mut sandbox in Sandbox::all(scene)? {
+        if !pods.iter().any(|pod| uid(pod) == sandbox.uid) {
+            stop(scene, &sandbox)?;
+            // Who could be told of a failure is gone; the next round tries again.
+            let _ = runtime::take_down(scene, &mut sandbox)?;
+        }
+    }
+    Ok(())
+}
+
+fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
+    if ["Succeeded", "Failed"].contains(&text(pod, "/status/phase")) {
+        return Ok(());
+    }
+    let stage = match sandbox(scene, pod)? {
+        Some(sandbox) => {
+            let stage = containers::advance(scene, pod, &sandbox)?;
+            (Some(sandbox), stage)
+        }
+        None => (None, Stage::waiting(pod, "ContainerCreating")),
+    };
+    let live = scene.get("v1", "Pod", Some(namespace(pod)), name(pod))?;
+    let Some(live) = live.filter(|live| uid(live) == uid(pod) && !is_leaving(live)) else { return Ok(()) };
+    let written = status::written(scene, &live, node, stage.0.as_ref(), &stage.1);
+    scene.save(KUBELET, &live, written)
+}
+
+/// The pod's sandbox with its network; none while something is missing, which an event tells.
+fn sandbox(scene: &Scene, pod: &Value) -> Result<Option<Sandbox>> {
+    if let Some(sandbox) = Sandbox::of(scene, uid(pod))?.filter(|sandbox| sandbox.ready) {
+        return Ok(Some(sandbox));
+    }
+    if !scene.is_over(&format!("{}/sandbox", uid(pod)), SANDBOX_SECONDS) {
+        return Ok(None);
+    }
+    if let Some(missing) = volumes::missing(scene, pod)? {
+        scene.event(pod, KUBELET, "Warning", "FailedMount", &missing)?;
+        return Ok(None);
+    }
+    let mut sandbox = Sandbox {
+        uid: uid(pod).into(),
+        namespace: namespace(pod).into(),
+        pod: name(pod).into(),
+        id: hex(uid(pod), 64),
+        spec: pod["spec"].clone(),
+        ready: true,
+        ..Sandbox::default()
+    };
+    if !sandbox.is_on_host() && !connect(scene, pod, &mut sandbox)? {
+        return Ok(None);
+    }
+    volumes::make(scene, &sandbox.spec)?;
+    sandbox.keep(scene)?;
+    Ok(Some(sandbox))
+}
+
+fn connect(scene: &Scene, pod: &Value, sandbox: &mut Sandbox) -> Result<bool> {
+    let Some(configuration) = runtime::configuration(scene)? else {
+        let message = "network is not ready: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
+        scene.event(pod, KUBELET, "Warning", "NetworkNotReady", message)?;
+        return Ok(false);
+    };
+    let Err(failure) = runtime::set_up(scene, sandbox, pod, &configuration)? else { return Ok(true) };
+    let message = format!(
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"{}\": {failure}",
+        sandbox.id
+    );
+    scene.event(pod, KUBELET, "Warning", "FailedCreatePodSandBox", &message)?;
+    Ok(false)
+}
+
+/// Ends a pod: its programs, its network, and then the object.
+fn end(scene: &Scene, pod: &Value) -> Result<()> {
+    if !scene.is_over(&format!("{}/end", uid(pod)), END_SECONDS) {
+        return Ok(());
+    }
+    if let Some(mut sandbox) = Sandbox::of(scene, uid(pod))? {
+        stop(scene, &sandbox)?;
+        let Ok(()) = runtime::take_down(scene, &mut sandbox)? else {
+            let failure = runtime::take_down(scene, &mut sandbox)?.err().unwrap_or_default();
+            let message = format!(
+                "error killing pod: failed to \"KillPodSandbox\" for \"{}\" with KillPodSandboxError: \"rpc error: code = Unknown desc = failed to destroy network for sandbox \\\"{}\\\": {failure}\"",
+                uid(pod), sandbox.id
+            );
+            return scene.event(pod, KUBELET, "Warning", "FailedKillPod", &message);
+        };
+    }
+    scene.forget(pod)
+}
+
+/// Ends the programs of a pod; what they do at their end is harmless to repeat.
+fn stop(scene: &Scene, sandbox: &Sandbox) -> Result<()> {
+    let whole = json!({"spec": sandbox.spec});
+    containers_of(&whole).try_for_each(|container| {
+        let task = Task { scene, sandbox, container };
+        programs::of(container).stop(&task)
+    })
+}

@@ -1,0 +1,104 @@
+//! What happens by itself in a cluster: controllers, kubelet, CNI plugins, and the components that kvnet installs.
+//!
+//! Level-triggered: everything looks at objects, files and links as they are and does what is missing, until nothing
+//! changes. It can be killed at any point and goes on from the state.
+
+mod cluster;
+mod cni;
+mod controllers;
+mod guests;
+mod kubelet;
+mod objects;
+mod pace;
+mod programs;
+mod scene;
+
+use std::sync::Arc;
+
+pub use self::pace::Pace;
+use self::guests::Guests;
+use self::scene::Scene;
+use super::api::{ApiServer, Clock};
+use super::node::SandboxHost;
+use super::store::Store;
+use crate::error::Result;
+
+/// More rounds than this mean that the parts undo each other's work.
+const MOST_ROUNDS: usize = 500;
+
+/// Everything that happens by itself. Cheap to clone.
+#[derive(Clone)]
+pub struct World(Scene);
+
+impl World {
+    /// The world of a cluster and its node; answers for the insides of containers from now on.
+    #[must_use]
+    pub fn new(api: &ApiServer, node: &SandboxHost, store: &Store, clock: &Clock, pace: Pace) -> Self {
+        let scene = Scene::new(api.clone(), node.clone(), store.clone(), clock.clone(), pace);
+        api.serve_subresources(Arc::new(Guests(scene.clone())));
+        Self(scene)
+    }
+
+    /// Does what is missing, until nothing changes any more.
+    ///
+    /// # Errors
+    /// Those of the store; whatever else goes wrong is tried again in the next round.
+    pub fn reconcile(&self) -> Result<()> {
+        for _ in 0..MOST_ROUNDS {
+            let before = self.revision()?;
+            self.round();
+            if self.revision()? == before {
+                return Ok(());
+            }
+        }
+        tracing::warn!("the sandbox does not come to rest");
+        Ok(())
+    }
+
+    /// Does what is missing whenever something changes, until the task is aborted.
+    pub async fn run(self) {
+        let mut revisions = self.0.store.revisions();
+        loop {
+            revisions.mark_unchanged();
+            if let Err(error) = self.reconcile() {
+                tracing::warn!(%error, "the sandbox stands still");
+            }
+            let due = self.0.next_due();
+            tokio::select! {
+                changed = revisions.changed() => if changed.is_err() { return },
+                () = wait(due) => {}
+            }
+        }
+    }
+
+    fn round(&self) {
+        for part in PARTS {
+            if let Err(error) = part(&self.0) {
+                tracing::debug!(%error, "tried again in the next round");
+            }
+        }
+    }
+
+    fn revision(&self) -> Result<u64> {
+        self.0.store.read(|store| store.revision())
+    }
+}
+
+/// All parts, in the order in which one builds on another.
+const PARTS: [fn(&Scene) -> Result<()>; 8] = [
+    cluster::run,
+    controllers::namespaces::run,
+    controllers::deployments::run,
+    controllers::replica_sets::run,
+    controllers::daemon_sets::run,
+    controllers::scheduler::run,
+    kubelet::run,
+    controllers::nodes::run,
+];
+
+async fn wait(due: Option<std::time::Duration>) {
+    match due {
+        Some(due) => tokio::time::sleep(due).await,
+        None => std::future::pending().await,
+    }
+}
