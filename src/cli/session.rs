@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use super::args::{Format, Global};
 use crate::cluster::{Cluster, ConnectOptions};
 use crate::engine::context::Context;
-use crate::engine::plan::Selection;
+use crate::engine::plan::{Plan, Selection};
 use crate::engine::state::StateDir;
 use crate::engine::step::AnyStep;
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::facts::Facts;
 use crate::host::{Host, local::LocalHost};
 use crate::profile;
 use crate::sandbox::Sandbox;
-use crate::source::{SourceOptions, Sources};
+use crate::source::{Component, SourceOptions, Sources};
 use crate::steps;
 use crate::ui;
 
@@ -67,6 +67,22 @@ impl Session {
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);
         Ok(Self { cx, steps, selection, format: global.output, sandbox, connect })
+    }
+
+    /// Says in the plan which manifests are stand-ins.
+    pub fn tell_stand_ins(&self, plan: &mut Plan<'_>) {
+        for (component, origin) in self.cx.sources.stand_ins(&self.cx.profile) {
+            let step = match component {
+                Component::Flannel => "flannel",
+                Component::Multus => "multus",
+                Component::OvsCni => "ovs-cni",
+                Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
+            };
+            let planned = plan.steps.iter_mut().find(|planned| planned.step.id() == step);
+            if let Some(Ok(findings)) = planned.map(|planned| &mut planned.findings) {
+                findings.note(format!("the manifest is {origin}"));
+            }
+        }
     }
 
     /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:

@@ -42,7 +42,7 @@ pub(super) fn render(
     }
 }
 
-fn objects_of(templates: &[&str], values: &impl Serialize) -> Result<Vec<Value>> {
+pub(super) fn objects_of(templates: &[&str], values: &impl Serialize) -> Result<Vec<Value>> {
     let mut found = Vec::new();
     for name in templates {
         let text = template::render(name, values)?;

@@ -307,8 +307,8 @@ fn the_vm_of_2018_is_the_one_of_the_text() {
         user_data: "#!/bin/bash\necho \"fedora\" | passwd fedora --stdin\n".into(),
         network_data: String::new(),
     };
-    let text = include_str!("../../tests/fixtures/manifests/vmi-2018.yaml");
-    let mut expected = parse_manifests(text, "vmi-2018.yaml").unwrap();
+    let text = include_str!("../../tests/fixtures/walkthrough-2018/vmi-multus-multiple-net.yaml");
+    let mut expected = parse_manifests(text, "vmi-multus-multiple-net.yaml").unwrap();
     // The text leaves the namespace to kubectl.
     expected[0]["metadata"]["namespace"] = "default".into();
     assert_eq!(objects(Component::Vm, &profile), expected);

@@ -8,6 +8,7 @@ mod networks;
 mod objects;
 mod remote;
 mod scalar;
+mod stand_ins;
 mod version;
 mod yaml;
 
@@ -78,13 +79,26 @@ pub struct SourceOptions {
 /// Loads manifests.
 pub struct Sources {
     remote: Remote,
+    stand_ins: bool,
 }
 
 impl Sources {
     /// Sources with these options; nothing is touched before the first [`Sources::load`].
     #[must_use]
     pub fn new(options: SourceOptions) -> Self {
-        Self { remote: Remote::new(options, Backoff::default()) }
+        let stand_ins = options.stand_ins;
+        Self { remote: Remote::new(options, Backoff::default()), stand_ins }
+    }
+
+    /// The components of a profile that come from a stand-in here, each with what people are to know about it.
+    #[must_use]
+    pub fn stand_ins(&self, profile: &Profile) -> Vec<(Component, String)> {
+        let all = [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt];
+        let upstream = |component: Component| {
+            let source = component.source(profile).filter(|source| source.kind == SourceKind::Upstream)?;
+            Some((component, stand_ins::origin(&address(component, profile, source))))
+        };
+        all.into_iter().filter(|_| self.stand_ins).filter_map(upstream).collect()
     }
 
     /// The objects of `component` as the profile wants them, with the images rewritten.
@@ -100,6 +114,9 @@ impl Sources {
         extra: &RenderFacts,
     ) -> Result<Manifest> {
         let mut manifest = match component.source(profile) {
+            Some(source) if source.kind == SourceKind::Upstream && self.stand_ins => {
+                stand_ins::load(component, profile, facts, *extra, &address(component, profile, source))?
+            }
             Some(source) if source.kind == SourceKind::Upstream => {
                 self.upstream(component, profile, source).await?
             }
@@ -118,13 +135,18 @@ impl Sources {
     }
 
     async fn upstream(&self, component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
-        let address = match source.url.as_str() {
-            "" => remote::release_address(component, profile),
-            given => given.to_owned(),
-        };
+        let address = address(component, profile, source);
         let fetched = self.remote.load(&address, &source.sha256).await?;
         let objects = objects_in(&fetched.bytes, &fetched.origin)?;
         Ok(Manifest { objects, origin: fetched.origin, sha256: Some(fetched.sha256) })
+    }
+}
+
+/// Where a component's manifest is: what the profile says, else where its release has it.
+fn address(component: Component, profile: &Profile, source: &Source) -> String {
+    match source.url.as_str() {
+        "" => remote::release_address(component, profile),
+        given => given.to_owned(),
     }
 }
 

@@ -126,7 +126,7 @@ async fn impossible_addresses_and_pins_are_the_users_to_mend() {
 async fn sources_load_downloads_and_files_and_rewrite_their_images() {
     let bench = Bench::new().await;
     bench.serve(MANIFEST, 1).await;
-    let sources = Sources { remote: bench.remote() };
+    let sources = Sources { remote: bench.remote(), stand_ins: false };
     let mut profile = Profile::default();
     profile.images.rewrite.insert("docker.io".into(), "mirror:5000".into());
     profile.flannel.source.kind = SourceKind::Upstream;

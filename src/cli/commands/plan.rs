@@ -11,7 +11,8 @@ use crate::ui;
 pub async fn run(global: &Global) -> Result<u8> {
     let session = Session::start(global).await?;
     session.connect().await?;
-    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
+    let mut plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
+    session.tell_stand_ins(&mut plan);
     ui::plan::show(&plan, session.format)?;
     Ok(if plan.is_empty() { 0 } else { PENDING })
 }

@@ -11,7 +11,8 @@ use crate::ui;
 pub async fn run(global: &Global) -> Result<u8> {
     let session = Session::start(global).await?;
     session.connect().await?;
-    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?;
+    let mut plan = Plan::make(&session.steps, &session.selection, &session.cx).await?;
+    session.tell_stand_ins(&mut plan);
     ui::status::show(&plan, session.format)?;
     if let Some(error) = plan.steps.iter().find_map(|planned| planned.findings.as_ref().err()) {
         // Not 3: whether something is to be done is not known.

@@ -20,7 +20,8 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     let mut session = Session::start(global).await?;
     session.cx.force_conflicts = options.force_conflicts;
     session.connect().await?;
-    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
+    let mut plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
+    session.tell_stand_ins(&mut plan);
     if plan.is_empty() {
         ui::notes(&plan, &session.cx.events);
         finish(&session, "nothing-to-do", 0, started);

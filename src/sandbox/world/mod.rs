@@ -12,6 +12,8 @@ mod objects;
 mod pace;
 mod programs;
 mod scene;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

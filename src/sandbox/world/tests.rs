@@ -1,0 +1,230 @@
+use serde_json::{Value, json};
+
+use super::objects::{is_true, items, name, text};
+use super::*;
+use crate::facts::Facts;
+use crate::profile::{self, Profile};
+use crate::sandbox::api::KubernetesVersion;
+use crate::sandbox::node::{Distribution, Seed};
+use crate::source::{Component, RenderFacts, SourceOptions, Sources};
+
+/// A cluster that has come to rest.
+struct Cluster {
+    world: World,
+    profile: Profile,
+}
+
+impl Cluster {
+    fn fresh() -> Self {
+        let store = Store::in_memory();
+        let node = SandboxHost::seeded(store.clone(), &Seed::new(Distribution::Debian), 0).unwrap();
+        let clock = Clock::fixed(1_790_000_000);
+        let api = ApiServer::new(store.clone(), clock.clone(), KubernetesVersion::V1_34);
+        let world = World::new(&api, &node, &store, &clock, Pace::INSTANT);
+        world.reconcile().unwrap();
+        let profile = profile::load("default", &[]).unwrap().profile;
+        Self { world, profile }
+    }
+
+    /// One with the pod network and Multus.
+    async fn with_networks() -> Self {
+        let cluster = Self::fresh();
+        cluster.untaint();
+        cluster.node().put_file("/proc/sys/net/bridge/bridge-nf-call-iptables", b"1\n", 0o644).unwrap();
+        for component in [Component::Flannel, Component::Multus] {
+            cluster.install(component).await;
+        }
+        cluster
+    }
+
+    fn scene(&self) -> &Scene {
+        &self.world.0
+    }
+
+    fn node(&self) -> &SandboxHost {
+        &self.world.0.node
+    }
+
+    fn settle(&self) {
+        self.world.reconcile().unwrap();
+    }
+
+    async fn install(&self, component: Component) {
+        let facts = Facts { cni_conf_dir: "/etc/cni/net.d".into(), cni_bin_dirs: vec!["/opt/cni/bin".into()], ..Facts::default() };
+        let options = SourceOptions {
+            stand_ins: true,
+            mirror: None,
+            cache_dir: "/nonexistent".into(),
+            lock_file: None,
+            timeout: std::time::Duration::from_secs(1),
+        };
+        let manifest = Sources::new(options).load(component, &self.profile, &facts, &RenderFacts::default()).await.unwrap();
+        manifest.objects.iter().for_each(|object| self.apply(object));
+        self.settle();
+    }
+
+    fn apply(&self, object: &Value) {
+        self.scene().create("test", object).unwrap();
+    }
+
+    fn untaint(&self) {
+        let node = self.scene().own_node().unwrap().unwrap();
+        let mut written = node.clone();
+        written["spec"]["taints"] = json!(
+            items(&node, "/spec/taints").iter().filter(|taint| taint["key"] != "node-role.kubernetes.io/control-plane").collect::<Vec<_>>()
+        );
+        self.scene().save("test", &node, written).unwrap();
+    }
+
+    fn pod(&self, name: &str, network: &str) -> Value {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "annotations": {"k8s.v1.cni.cncf.io/networks": network}},
+            "spec": {"containers": [{"name": "main", "image": "busybox", "command": ["sleep"]}]},
+        }));
+        self.settle();
+        self.get("Pod", "default", name).unwrap()
+    }
+
+    fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let version = match kind {
+            "DaemonSet" | "Deployment" => "apps/v1",
+            "NetworkAttachmentDefinition" => "k8s.cni.cncf.io/v1",
+            _ => "v1",
+        };
+        self.scene().get(version, kind, Some(namespace), name).unwrap()
+    }
+
+    fn events(&self, about: &str) -> Vec<String> {
+        let all = self.scene().list("v1", "Event").unwrap();
+        let of = all.iter().filter(|event| event["involvedObject"]["name"] == about);
+        of.map(|event| format!("{}: {}", text(event, "/reason"), text(event, "/message"))).collect()
+    }
+
+    fn network(&self, name: &str, config: &Value) {
+        self.apply(&json!({
+            "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": name, "namespace": "default"}, "spec": {"config": config.to_string()},
+        }));
+    }
+}
+
+#[test]
+fn a_fresh_cluster_waits_for_a_network() {
+    let cluster = Cluster::fresh();
+    let node = cluster.scene().own_node().unwrap().unwrap();
+    assert!(!is_true(&node, "Ready"));
+    let taints: Vec<&str> = items(&node, "/spec/taints").iter().map(|taint| text(taint, "/key")).collect();
+    assert_eq!(taints, ["node-role.kubernetes.io/control-plane", "node.kubernetes.io/not-ready"]);
+    let proxy = cluster.get("DaemonSet", "kube-system", "kube-proxy").unwrap();
+    assert_eq!((&proxy["status"]["numberReady"], &proxy["status"]["observedGeneration"]), (&json!(1), &json!(1)));
+    let dns = cluster.get("Deployment", "kube-system", "coredns").unwrap();
+    assert_eq!(dns["status"]["unavailableReplicas"], 2);
+    let pods = cluster.scene().list("v1", "Pod").unwrap();
+    let waiting = pods.iter().find(|pod| name(pod).starts_with("coredns-")).unwrap();
+    assert!(text(waiting, "/status/conditions/0/message").contains("had untolerated taint(s)"), "{waiting}");
+}
+
+#[tokio::test]
+async fn flannel_and_multus_make_the_node_ready_and_leave_what_they_leave() {
+    let cluster = Cluster::with_networks().await;
+    let node = cluster.scene().own_node().unwrap().unwrap();
+    assert!(is_true(&node, "Ready"), "{node}");
+    assert_eq!(cluster.node().names("/etc/cni/net.d").unwrap().unwrap(), ["00-multus.conf", "10-flannel.conflist"]);
+    let shim = r#"{"capabilities":{"portMappings":true},"cniVersion":"0.3.1","logLevel":"verbose","logToStderr":true,"name":"multus-cni-network","clusterNetwork":"/host/etc/cni/net.d/10-flannel.conflist","type":"multus-shim"}"#;
+    assert_eq!(cluster.node().text("/etc/cni/net.d/00-multus.conf").unwrap().unwrap(), shim);
+    assert_eq!(
+        cluster.node().text("/run/flannel/subnet.env").unwrap().unwrap(),
+        "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.0.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+    );
+    let links: Vec<String> = cluster.node().links().unwrap().into_iter().map(|link| link.name).collect();
+    assert!(links.contains(&"flannel.1".to_owned()) && links.contains(&"cni0".to_owned()), "{links:?}");
+    let dns = cluster.get("Deployment", "kube-system", "coredns").unwrap();
+    assert_eq!(dns["status"]["readyReplicas"], 2, "{dns}");
+}
+
+#[tokio::test]
+async fn a_pod_gets_its_nics_and_gives_them_back() {
+    let cluster = Cluster::with_networks().await;
+    let config = json!({"cniVersion": "0.3.0", "type": "bridge", "bridge": "br0", "isGateway": true,
+        "ipam": {"type": "host-local", "subnet": "192.168.5.0/24"}});
+    cluster.network("lan", &config);
+    let pod = cluster.pod("walker", "lan");
+    assert!(is_true(&pod, "Ready"), "{pod} {:?}", cluster.events("walker"));
+    let status: Value = serde_json::from_str(pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"].as_str().unwrap()).unwrap();
+    assert_eq!((&status[1]["name"], &status[1]["ips"]), (&json!("default/lan"), &json!(["192.168.5.2"])));
+    let lease = "/var/lib/cni/networks/lan/192.168.5.2";
+    assert!(cluster.node().status(lease).unwrap().is_some());
+    cluster.scene().forget(&pod).unwrap();
+    cluster.settle();
+    assert!(cluster.node().status(lease).unwrap().is_none());
+    let links: Vec<String> = cluster.node().links().unwrap().into_iter().map(|link| link.name).collect();
+    assert!(links.contains(&"br0".to_owned()), "the plugin never removes its bridge");
+    assert_eq!(links.iter().filter(|link| link.starts_with("veth")).count(), 2, "those of coredns: {links:?}");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_as_multus_tells_it() {
+    let cluster = Cluster::with_networks().await;
+    cluster.network("nobin", &json!({"cniVersion": "0.3.1", "type": "macvlanx"}));
+    for (pod, network, part) in [
+        ("none", "missing", "FailedCreatePodSandBox: Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network"),
+        ("none-2", "missing", "NoNetworkFound: cannot find a network-attachment-definition (missing) in namespace (default)"),
+        ("nobin", "nobin", "failed to find plugin \"macvlanx\" in path [/opt/cni/bin]"),
+    ] {
+        let found = cluster.pod(pod, network);
+        assert_eq!(found["status"]["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+        let events = cluster.events(pod);
+        assert!(events.iter().any(|event| event.contains(part)), "{events:?}");
+    }
+    // With the network, the pod starts.
+    cluster.network("missing", &json!({"cniVersion": "0.3.1", "type": "bridge", "bridge": "br1"}));
+    cluster.settle();
+    assert!(is_true(&cluster.get("Pod", "default", "none").unwrap(), "Ready"));
+}
+
+#[tokio::test]
+async fn without_its_plugin_a_pod_cannot_be_taken_down() {
+    let cluster = Cluster::with_networks().await;
+    let pod = cluster.pod("stuck", "");
+    cluster.node().remove_file("/opt/cni/bin/flannel").unwrap();
+    let mut leaving = pod.clone();
+    leaving["metadata"]["finalizers"] = json!(["test/keep"]);
+    cluster.scene().save("test", &pod, leaving).unwrap();
+    cluster.scene().delete(&cluster.get("Pod", "default", "stuck").unwrap()).unwrap();
+    cluster.settle();
+    let events = cluster.events("stuck");
+    assert!(events.iter().any(|event| event.contains("failed to find plugin \"flannel\"")), "{events:?}");
+    assert!(cluster.get("Pod", "default", "stuck").is_some());
+}
+
+#[tokio::test]
+async fn a_daemon_that_ends_takes_its_configuration_with_it() {
+    let cluster = Cluster::with_networks().await;
+    let set = cluster.get("DaemonSet", "kube-system", "kube-multus-ds").unwrap();
+    cluster.scene().delete(&set).unwrap();
+    cluster.settle();
+    assert_eq!(cluster.node().names("/etc/cni/net.d").unwrap().unwrap(), ["10-flannel.conflist"]);
+    assert!(cluster.node().status("/run/multus/multus.sock").unwrap().is_none());
+    assert!(cluster.node().status("/opt/cni/bin/multus-shim").unwrap().is_some(), "the plugin stays");
+}
+
+#[tokio::test]
+async fn kubevirt_is_deployed_and_runs_a_machine() {
+    let cluster = Cluster::with_networks().await;
+    for component in [Component::KubeVirt, Component::KubeVirtCr] {
+        cluster.install(component).await;
+    }
+    let resource = cluster.scene().get("kubevirt.io/v1", "KubeVirt", Some("kubevirt"), "kubevirt").unwrap().unwrap();
+    assert_eq!(resource["status"]["phase"], "Deployed", "{resource}");
+    assert!(is_true(&resource, "Available"));
+    cluster.network("ovs-blue-l2", &json!({"cniVersion": "0.3.1", "type": "bridge", "bridge": "br9"}));
+    cluster.install(Component::Vm).await;
+    let machine = cluster.scene().get("kubevirt.io/v1", "VirtualMachineInstance", Some("default"), "vm-two-nics").unwrap().unwrap();
+    assert_eq!(machine["status"]["phase"], "Running", "{machine}");
+    assert_eq!(machine["status"]["interfaces"][1]["name"], "blue");
+    cluster.scene().delete(&resource).unwrap();
+    cluster.settle();
+    assert_eq!(cluster.scene().list("kubevirt.io/v1", "KubeVirt").unwrap(), [] as [Value; 0]);
+    assert_eq!(cluster.get("Deployment", "kubevirt", "virt-api"), None);
+}
