@@ -23,7 +23,7 @@ use self::scene::Scene;
 use super::api::{ApiServer, Clock};
 use super::node::SandboxHost;
 use super::store::Store;
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 
 /// More rounds than this mean that the parts undo each other's work.
 const MOST_ROUNDS: usize = 500;
@@ -44,7 +44,8 @@ impl World {
     /// Does what is missing, until nothing changes any more.
     ///
     /// # Errors
-    /// Those of the store; whatever else goes wrong is tried again in the next round.
+    /// Those of the store, and `KVN505` when two parts undo each other's work; whatever else goes wrong is tried again in
+    /// the next round.
     pub fn reconcile(&self) -> Result<()> {
         for _ in 0..MOST_ROUNDS {
             let before = self.revision()?;
@@ -53,8 +54,7 @@ impl World {
                 return Ok(());
             }
         }
-        tracing::warn!("the sandbox does not come to rest");
-        Ok(())
+        Err(Error::new(&code::INTERNAL, "the sandbox does not come to rest"))
     }
 
     /// Does what is missing whenever something changes, until the task is aborted.

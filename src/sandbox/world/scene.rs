@@ -1,5 +1,6 @@
 //! What every part of the world works with: the objects, the node, the clock, and what is known about pods.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -20,11 +21,13 @@ pub(super) struct Scene {
     pub store: Store,
     clock: Clock,
     timers: Arc<Mutex<Timers>>,
+    /// What failed, and what it depended on then: nothing is tried again while that is as it was.
+    failures: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Scene {
     pub fn new(api: ApiServer, node: SandboxHost, store: Store, clock: Clock, pace: Pace) -> Self {
-        Self { api, node, store, clock, timers: Arc::new(Mutex::new(Timers::new(pace))) }
+        Self { api, node, store, clock, timers: Arc::new(Mutex::new(Timers::new(pace))), failures: Arc::default() }
     }
 
     /// The time as objects have it.
@@ -35,6 +38,17 @@ impl Scene {
     /// Whether `what` has taken the `seconds` that it takes on a real node.
     pub fn is_over(&self, what: &str, seconds: f64) -> bool {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner).is_over(what, seconds)
+    }
+
+    /// Whether something has failed already while all that it depends on was as it is now.
+    pub fn has_failed(&self, what: &str, depends_on: &str) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(what).is_some_and(|then| then == depends_on)
+    }
+
+    /// Remembers a failure.
+    pub fn failed(&self, what: &str, depends_on: String) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned(), depends_on);
     }
 
     /// How long until the next thing is over.

@@ -13,7 +13,7 @@ use crate::sandbox::world::objects::{items, name, namespace, text, uid};
 use crate::sandbox::world::scene::Scene;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
-const SOCKET: &str = "/run/multus/multus.sock";
+pub(super) const SOCKET: &str = "/run/multus/multus.sock";
 /// How a container sees the node's files.
 const HOST: &str = "/host";
 

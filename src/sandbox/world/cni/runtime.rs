@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::nics::{Nic, Sandbox};
-use super::{multus, plugins};
+use super::{flannel, multus, plugins};
 use crate::error::Result;
 use crate::facts::runtime::{self, CniDirs};
 use crate::sandbox::world::objects::{items, text};
@@ -66,6 +66,23 @@ pub(in crate::sandbox::world) fn configuration(scene: &Scene) -> Result<Option<C
 /// Whether the runtime's network is ready: kubelet makes the node ready by it.
 pub(in crate::sandbox::world) fn is_ready(scene: &Scene) -> Result<bool> {
     Ok(configuration(scene)?.is_some())
+}
+
+/// All that decides whether a network can be set up: configurations, plugins, networks, the switch, flannel.
+pub(in crate::sandbox::world) fn circumstances(scene: &Scene, configuration: &Configuration) -> Result<String> {
+    let mut all = vec![configuration.whole.to_string()];
+    let directories = directories(scene)?;
+    for directory in directories.bin.iter().chain([&directories.conf]) {
+        all.extend(scene.node.names(directory)?.unwrap_or_default());
+    }
+    let networks = scene.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition")?;
+    all.extend(networks.iter().map(|network| network["metadata"]["resourceVersion"].to_string()));
+    let bridges = scene.node.open_vswitch()?.map(|switch| switch.bridges);
+    all.extend(bridges.into_iter().flatten().map(|bridge| bridge.name));
+    for path in [flannel::SUBNET, multus::SOCKET] {
+        all.push(scene.node.status(path)?.is_some().to_string());
+    }
+    Ok(all.join("\n"))
 }
 
 /// Sets up the NICs of a pod and remembers them; what was made before a failure is taken down again.

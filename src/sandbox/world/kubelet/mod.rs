@@ -91,7 +91,12 @@ fn connect(scene: &Scene, pod: &Value, sandbox: &mut Sandbox) -> Result<bool> {
         scene.event(pod, KUBELET, "Warning", "NetworkNotReady", message)?;
         return Ok(false);
     };
+    let depends_on = runtime::circumstances(scene, &configuration)?;
+    if scene.has_failed(uid(pod), &depends_on) {
+        return Ok(false);
+    }
     let Err(failure) = runtime::set_up(scene, sandbox, pod, &configuration)? else { return Ok(true) };
+    scene.failed(uid(pod), depends_on);
     let message = format!(
         "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"{}\": {failure}",
         sandbox.id
@@ -107,14 +112,13 @@ fn end(scene: &Scene, pod: &Value) -> Result<()> {
     }
     if let Some(mut sandbox) = Sandbox::of(scene, uid(pod))? {
         stop(scene, &sandbox)?;
-        let Ok(()) = runtime::take_down(scene, &mut sandbox)? else {
-            let failure = runtime::take_down(scene, &mut sandbox)?.err().unwrap_or_default();
+        if let Err(failure) = runtime::take_down(scene, &mut sandbox)? {
             let message = format!(
                 "error killing pod: failed to \"KillPodSandbox\" for \"{}\" with KillPodSandboxError: \"rpc error: code = Unknown desc = failed to destroy network for sandbox \\\"{}\\\": {failure}\"",
                 uid(pod), sandbox.id
             );
             return scene.event(pod, KUBELET, "Warning", "FailedKillPod", &message);
-        };
+        }
     }
     scene.forget(pod)
 }
