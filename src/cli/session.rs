@@ -6,8 +6,9 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use super::args::{Format, Global};
-use crate::cluster::{Cluster, ConnectOptions};
+use crate::cluster::ConnectOptions;
 use crate::engine::context::Context;
+use crate::engine::events::Event;
 use crate::engine::plan::{Plan, Selection};
 use crate::engine::state::StateDir;
 use crate::engine::step::AnyStep;
@@ -64,6 +65,7 @@ impl Session {
             answer_time: global.timeout.map(Duration::from_secs),
         };
         let mut cx = Context::new(host, profile, facts, sources, state);
+        cx.only = sandbox.as_ref().map(Sandbox::cluster);
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);
         Ok(Self { cx, steps, selection, format: global.output, sandbox, connect })
@@ -71,18 +73,33 @@ impl Session {
 
     /// Says in the plan which manifests are stand-ins.
     pub fn tell_stand_ins(&self, plan: &mut Plan<'_>) {
-        for (component, origin) in self.cx.sources.stand_ins(&self.cx.profile) {
-            let step = match component {
-                Component::Flannel => "flannel",
-                Component::Multus => "multus",
-                Component::OvsCni => "ovs-cni",
-                Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
-            };
+        for (step, text) in self.stand_ins() {
             let planned = plan.steps.iter_mut().find(|planned| planned.step.id() == step);
             if let Some(Ok(findings)) = planned.map(|planned| &mut planned.findings) {
-                findings.note(format!("the manifest is {origin}"));
+                findings.note(text);
             }
         }
+    }
+
+    /// Says which manifests are stand-ins, while they are applied.
+    pub fn report_stand_ins(&self) {
+        for (step, text) in self.stand_ins() {
+            self.cx.events.report(Event::Note { step: Some(step.into()), warning: false, text });
+        }
+    }
+
+    /// Steps whose manifest is a stand-in, and what people are to know about it.
+    fn stand_ins(&self) -> Vec<(&'static str, String)> {
+        let step = |component| match component {
+            Component::Flannel => "flannel",
+            Component::Multus => "multus",
+            Component::OvsCni => "ovs-cni",
+            Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
+        };
+        let all = self.cx.sources.stand_ins(&self.cx.profile).into_iter();
+        let all = all.map(|(component, origin)| (step(component), format!("the manifest is {origin}")));
+        let runs = |id: &str| self.steps.iter().any(|step| step.id() == id && step.enabled(&self.cx));
+        all.filter(|(id, _)| self.selection.wants(id) && runs(id)).collect()
     }
 
     /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:
@@ -92,11 +109,7 @@ impl Session {
         if creates && self.cx.host.stat(ADMIN_KUBECONFIG.into()).await?.is_none() {
             return Ok(());
         }
-        let cluster = match &self.sandbox {
-            Some(sandbox) => sandbox.cluster(),
-            None => Cluster::connect(&self.connect).await?,
-        };
-        self.cx.connect(cluster).await;
+        self.cx.connect(self.cx.reach(&self.connect).await?).await;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::RwLock;
 
 use super::events::{Events, Silent};
 use super::state::StateDir;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ConnectOptions};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::host::Host;
@@ -32,6 +32,8 @@ pub struct Context {
     pub events: Events,
     /// Whether conflicts with other field managers are forced.
     pub force_conflicts: bool,
+    /// The only cluster that there can be, whatever kubeconfigs say: that of a sandbox.
+    pub only: Option<Cluster>,
     /// The cluster, once there is one.
     cluster: Arc<RwLock<Option<Cluster>>>,
 }
@@ -54,6 +56,7 @@ impl Context {
             state,
             events: Arc::new(Silent),
             force_conflicts: false,
+            only: None,
             cluster: Arc::default(),
         }
     }
@@ -66,6 +69,14 @@ impl Context {
     /// The cluster; an error when there is none.
     pub async fn need_cluster(&self) -> Result<Cluster> {
         self.cluster().await.ok_or_else(|| Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet"))
+    }
+
+    /// The cluster that a kubeconfig leads to.
+    pub async fn reach(&self, options: &ConnectOptions) -> Result<Cluster> {
+        match &self.only {
+            Some(cluster) => Ok(cluster.clone()),
+            None => Cluster::connect(options).await,
+        }
     }
 
     /// Makes a cluster known that a step has just created.

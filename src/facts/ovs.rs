@@ -101,6 +101,17 @@ impl OvsState {
             .next()
     }
 
+    /// Whether a bridge has a port of some pod's NIC on a VLAN, made by an ovs-cni that does not write which pod it is.
+    #[must_use]
+    pub fn has_nameless_port(&self, bridge: &str, vlan: Option<u16>, nic: &str) -> bool {
+        let ports = self.bridge(bridge).map(|bridge| bridge.ports.as_slice()).unwrap_or_default();
+        ports.iter().any(|port| {
+            let ids = &port.external_ids;
+            let of_nic = ids.get("contIface").is_some_and(|name| name == nic);
+            of_nic && !ids.contains_key("contPodUid") && port.tag == vlan
+        })
+    }
+
     /// A real bridge.
     #[must_use]
     pub fn bridge(&self, name: &str) -> Option<&OvsBridge> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 
-use crate::cluster::{Cluster, ConnectOptions};
+use crate::cluster::ConnectOptions;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
@@ -107,7 +107,7 @@ impl Step for KubeadmInit {
         }
         let options =
             ConnectOptions { kubeconfig: Some(Utf8PathBuf::from(ADMIN)), ..ConnectOptions::default() };
-        let cluster = Cluster::connect(&options).await?;
+        let cluster = cx.reach(&options).await?;
         cluster.reachable().await?;
         cx.connect(cluster).await;
         Ok(())

@@ -12,6 +12,8 @@ use crate::source::rewrite_image;
 
 /// The annotation in which Multus says what NICs a pod got.
 const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+/// What Multus before v4 calls it.
+const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
 
 /// The label that finds one pod of a verification.
 pub const PROBE_LABEL: &str = "kvnet.dev/probe";
@@ -65,11 +67,15 @@ pub struct Nic {
     pub mac: String,
 }
 
-/// The NIC of a pod on a network (`namespace/name`); none when Multus reports none.
+/// The NIC of a pod on a network (`namespace/name`); none when Multus reports none. Before v3.8 Multus gives only the
+/// name in the CNI configuration, which is that of the network unless it has another.
 pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
-    let status = pod["metadata"]["annotations"][STATUS].as_str()?;
+    let annotations = &pod["metadata"]["annotations"];
+    let status = annotations[STATUS].as_str().or(annotations[OLD_STATUS].as_str())?;
     let status: Value = serde_json::from_str(status).ok()?;
-    let found = status.as_array()?.iter().find(|nic| nic["name"] == network)?;
+    let bare = network.rsplit('/').next().unwrap_or(network);
+    let named = |name: &str| status.as_array()?.iter().find(|nic| nic["name"] == name);
+    let found = named(network).or_else(|| named(bare))?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     let ips = found["ips"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ips = ips.iter().filter_map(|ip| ip.as_str()?.split('/').next()?.parse().ok());
@@ -160,5 +166,8 @@ mod tests {
         let found = nic(&pod, "default/ovs-blue").unwrap();
         assert_eq!((found.interface.as_str(), found.ips[0].to_string().as_str()), ("net1", "10.20.0.2"));
         assert_eq!(nic(&pod, "default/other"), None);
+        let old = status.replace("default/", "");
+        let pod = json!({"metadata": {"annotations": {OLD_STATUS: old}}});
+        assert_eq!(nic(&pod, "default/ovs-blue").map(|nic| nic.interface).as_deref(), Some("net1"));
     }
 }

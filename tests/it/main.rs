@@ -6,4 +6,5 @@ mod errors;
 mod help;
 mod output;
 mod run;
+mod sandbox;
 mod server;

@@ -64,7 +64,7 @@ async fn apply(session: &Session, teardown: &Teardown<'_>, partial: bool, option
 
 fn confirm(session: &Session, teardown: &Teardown<'_>, options: &Down) -> Result<()> {
     let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if options.yes || session.format != Format::Text {
+    if options.yes || session.sandbox.is_some() || session.format != Format::Text {
         return Ok(());
     }
     if !interactive {

@@ -20,8 +20,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     let mut session = Session::start(global).await?;
     session.cx.force_conflicts = options.force_conflicts;
     session.connect().await?;
-    let mut plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
-    session.tell_stand_ins(&mut plan);
+    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
     if plan.is_empty() {
         ui::notes(&plan, &session.cx.events);
         finish(&session, "nothing-to-do", 0, started);
@@ -53,13 +52,16 @@ async fn apply(session: &Session, plan: &Plan<'_>) -> Result<Report> {
     let steps =
         steps.map(|planned| (planned.step.id().to_owned(), planned.step.title().to_owned())).collect();
     cx.events.report(Event::Started { steps });
+    session.report_stand_ins();
     Ok(Run { cx, journal: &journal, events: &cx.events, cancel: &cancel }.apply(plan).await)
 }
 
 /// Shows the plan and asks, when somebody can answer.
 fn confirm(session: &Session, plan: &Plan<'_>, options: &Up) -> Result<()> {
     let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if options.yes || !interactive || session.format != Format::Text || plan.change_count() == 0 {
+    // A sandbox is there to be changed.
+    let answered = options.yes || session.sandbox.is_some();
+    if answered || !interactive || session.format != Format::Text || plan.change_count() == 0 {
         return Ok(());
     }
     ui::plan::show(plan, session.format)?;

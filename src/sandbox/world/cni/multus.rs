@@ -81,17 +81,15 @@ fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Res
     let Some(master) = master(scene, own)? else {
         return Ok(Err(format!("Multus: [{space}/{pod_name}]: no master configuration can be read")));
     };
-    match plugins::add(scene, sandbox, &master, "eth0", &master.name)? {
-        Ok(nic) => sandbox.nics.push(nic),
-        Err(failure) => return Ok(Err(failed(pod, &master.name, &failure))),
+    if let Err(failure) = plugins::add(scene, sandbox, &master, "eth0", &master.name, None)? {
+        return Ok(Err(failed(pod, &master.name, &failure)));
     }
     tell(scene, pod, sandbox.nics.last())?;
     for (number, (network, configuration)) in delegates.iter().enumerate() {
         let interface = if network.interface.is_empty() { format!("net{}", number + 1) } else { network.interface.clone() };
         let shown = if is_of_2018(own) { configuration.name.clone() } else { format!("{}/{}", network.namespace, network.name) };
-        match plugins::add_with_mac(scene, sandbox, configuration, &interface, &shown, network.mac.as_deref())? {
-            Ok(nic) => sandbox.nics.push(nic),
-            Err(failure) => return Ok(Err(failed(pod, &network.name, &failure))),
+        if let Err(failure) = plugins::add(scene, sandbox, configuration, &interface, &shown, network.mac.as_deref())? {
+            return Ok(Err(failed(pod, &network.name, &failure)));
         }
         tell(scene, pod, sandbox.nics.last())?;
     }

@@ -131,6 +131,21 @@ impl Sandbox {
         scene.store.read(|store| store.value(&key).and_then(|value| Self::deserialize(value.as_ref()).ok()))
     }
 
+    /// Remembers that a NIC is about to be made, so that what there will be of it is taken down whatever happens.
+    pub fn begin(&mut self, scene: &Scene, interface: &str) -> Result<()> {
+        let mut begun = Nic::new(self, interface, 0, None);
+        begun.wire = Wire::Switch;
+        self.nics.push(begun);
+        self.keep(scene)
+    }
+
+    /// Remembers the NIC that was begun as it has become.
+    pub fn made(&mut self, scene: &Scene, nic: Nic) -> Result<()> {
+        self.nics.pop();
+        self.nics.push(nic);
+        self.keep(scene)
+    }
+
     /// Remembers it as it is now.
     pub fn keep(&self, scene: &Scene) -> Result<()> {
         let value = serde_json::to_value(self).unwrap_or_default();

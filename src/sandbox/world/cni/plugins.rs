@@ -32,26 +32,17 @@ impl Order<'_> {
     }
 }
 
-/// Makes a NIC; `shown` is the network's name in the status annotation.
+/// Makes a NIC, with the MAC address that the pod asks for, if it does; `shown` is the network's name in the status
+/// annotation.
 pub(super) fn add(
     scene: &Scene,
-    sandbox: &Sandbox,
-    configuration: &Configuration,
-    interface: &str,
-    shown: &str,
-) -> Result<Result<Nic, Failure>> {
-    add_with_mac(scene, sandbox, configuration, interface, shown, None)
-}
-
-/// As [`add`], with a MAC address that the pod asks for.
-pub(super) fn add_with_mac(
-    scene: &Scene,
-    sandbox: &Sandbox,
+    sandbox: &mut Sandbox,
     configuration: &Configuration,
     interface: &str,
     shown: &str,
     mac: Option<&str>,
-) -> Result<Result<Nic, Failure>> {
+) -> Result<Result<(), Failure>> {
+    sandbox.begin(scene, interface)?;
     let order = Order { sandbox, network: &configuration.name, interface, mac };
     let mut made = None;
     for plugin in &configuration.plugins {
@@ -69,7 +60,8 @@ pub(super) fn add_with_mac(
     let Some(mut nic) = made else { return Ok(Err("no plugin of the configuration makes a NIC".into())) };
     nic.network = shown.to_owned();
     nic.plugins = configuration.plugins.iter().map(|plugin| text(plugin, "/type").to_owned()).collect();
-    Ok(Ok(nic))
+    sandbox.made(scene, nic)?;
+    Ok(Ok(()))
 }
 
 fn one(scene: &Scene, order: &Order<'_>, plugin: &Value, kind: &str) -> Result<Result<Nic, Failure>> {

@@ -92,13 +92,12 @@ pub(in crate::sandbox::world) fn set_up(
     pod: &Value,
     configuration: &Configuration,
 ) -> Result<Result<(), Failure>> {
-    // What was begun is remembered first, so that it can be taken down whatever happens.
     sandbox.ready = false;
-    sandbox.keep(scene)?;
+    sandbox.nics.clear();
     let first = &configuration.plugins[0];
     let result = match text(first, "/type") {
         "multus" | "multus-shim" => multus::add(scene, sandbox, pod, configuration)?,
-        _ => plugins::add(scene, sandbox, configuration, "eth0", &configuration.name)?.map(|nic| sandbox.nics.push(nic)),
+        _ => plugins::add(scene, sandbox, configuration, "eth0", &configuration.name, None)?,
     };
     if result.is_err() {
         // As the runtime does: the error that matters is the first one.
@@ -129,7 +128,7 @@ pub(in crate::sandbox::world) fn take_down(scene: &Scene, sandbox: &mut Sandbox)
 fn missing_plugin(scene: &Scene, nic: &Nic) -> Result<Option<Failure>> {
     for plugin in &nic.plugins {
         if let Err(failure) = binary(scene, plugin)? {
-            return Ok(Some(failure));
+            return Ok(Some(format!("plugin type=\"{plugin}\" failed (delete): {failure}")));
         }
     }
     Ok(None)

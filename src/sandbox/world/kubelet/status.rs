@@ -69,7 +69,8 @@ fn container_status(pod: &Value, container: &Value, state: &State, field: &str, 
     let before = items(&pod["status"], &format!("/{field}")).iter().find(|status| status["name"] == name);
     let since = |pointer: &str| before.and_then(|before| before.pointer(pointer)?.as_str()).unwrap_or(now).to_owned();
     let id = format!("containerd://{}", hex(&format!("{}/{name}", uid(pod)), 64));
-    let ready = matches!(state, State::Running { ready: true } | State::Done);
+    let prepares = field == "initContainerStatuses";
+    let ready = matches!(state, State::Running { ready: true }) || (prepares && *state == State::Done);
     let started = matches!(state, State::Running { .. });
     let restarts = before.and_then(|before| before["restartCount"].as_u64()).unwrap_or_default();
     let mut status = json!({
@@ -119,7 +120,11 @@ fn conditions_of(pod: &Value, has_sandbox: bool, stage: &Stage) -> Vec<Value> {
     };
     let (preparing, staying) =
         (unready(&stage.preparing, "/spec/initContainers"), unready(&stage.staying, "/spec/containers"));
-    let ready = |kind: &str| condition(kind, staying.is_empty(), "ContainersNotReady", "containers with unready status", &staying);
+    let completed = stage.staying.iter().all(|state| *state == State::Done);
+    let ready = |kind: &str| match completed {
+        true => json!({"type": kind, "status": "False", "lastProbeTime": null, "reason": "PodCompleted"}),
+        false => condition(kind, staying.is_empty(), "ContainersNotReady", "containers with unready status", &staying),
+    };
     vec![
         condition("PodReadyToStartContainers", has_sandbox, "", "", &[]),
         condition("Initialized", preparing.is_empty(), "ContainersNotInitialized", "containers with incomplete status", &preparing),

@@ -1,0 +1,292 @@
+//! The sandbox: the whole job on a node and a cluster in memory, by the binary, as somebody without any rights.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use kvnet::sandbox::store::Store;
+use serde_json::{Value, json};
+
+use crate::run::{As, Place, text};
+
+const KEPT: [&str; 2] = ["--sandbox-dir", "DIR/kept"];
+const WALKTHROUGH: [&str; 2] = ["--profile", "walkthrough-2018"];
+
+/// A place with a sandbox that is kept in it.
+struct Kept {
+    place: Place,
+    options: Vec<&'static str>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ran {
+    out: String,
+    err: String,
+}
+
+impl Kept {
+    fn new(options: &[&'static str]) -> Self {
+        let place = Place::new();
+        place.give("kept");
+        Self { place, options: [&KEPT, options].concat() }
+    }
+
+    fn exits(&self, code: i32, arguments: &[&str]) -> Ran {
+        let all: Vec<&str> = arguments.iter().chain(&self.options).copied().collect();
+        let output = self.place.kvnet(As::Nobody, &all, &[]);
+        let ran = Ran { out: text(&output.stdout), err: text(&output.stderr) };
+        assert_eq!(output.status.code(), Some(code), "kvnet {arguments:?}\n{}\n{}", ran.out, ran.err);
+        ran
+    }
+
+    /// Everything that the sandbox consists of, by its key.
+    fn values(&self) -> BTreeMap<String, Value> {
+        let directory = camino::Utf8PathBuf::from_path_buf(self.place.path("kept")).unwrap();
+        let store = Store::on_disk(&directory).unwrap();
+        store.read(|store| store.range("").map(|(key, value)| (key.to_owned(), value.as_ref().clone())).collect()).unwrap()
+    }
+
+    fn object(&self, key: &str) -> Value {
+        self.values().remove(key).unwrap_or_else(|| panic!("there is no {key}"))
+    }
+
+    /// The changes that are planned, as people read them; waits and checks left out.
+    fn planned(&self) -> Vec<String> {
+        let plan: Value = serde_json::from_str(&self.exits(3, &["plan", "-o", "json"]).out).unwrap();
+        let steps = plan["steps"].as_array().unwrap().iter();
+        let changes = steps.flat_map(|step| step["changes"].as_array().unwrap());
+        let made = changes.filter(|change| change["change"] != "wait" && change["change"] != "verify");
+        sorted(made.map(|change| change["summary"].as_str().unwrap().to_owned()))
+    }
+}
+
+fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines
+}
+
+/// What `up -o json` says that it did.
+fn done(up: &Ran) -> Vec<String> {
+    let events = up.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let done = events.filter(|event| event["event"] == "change-done");
+    let lines = done.map(|event| event["change"].as_str().unwrap().to_owned());
+    sorted(lines.filter(|line| !line.starts_with("wait for ") && !line.starts_with("verify with ")))
+}
+
+#[test]
+fn up_does_what_plan_says_and_leaves_nothing_to_do() {
+    for profile in [&[][..], &WALKTHROUGH] {
+        let kept = Kept::new(profile);
+        let planned = kept.planned();
+        let up = kept.exits(0, &["up", "-o", "json"]);
+        let surprises: Vec<String> = done(&up).into_iter().filter(|line| !planned.contains(line)).collect();
+        assert_eq!((done(&up).len(), surprises), (planned.len(), Vec::new()), "{profile:?}");
+        assert!(up.out.contains(r#""event":"check""#) && !up.out.contains(r#""passed":false"#), "{}", up.out);
+        assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n");
+        let status = kept.exits(0, &["status"]).out;
+        assert!(status.lines().all(|line| line.starts_with("in place") || line.starts_with(' ')), "{status}");
+        let before = kept.values();
+        let again = kept.exits(0, &["up"]).err;
+        assert!(again.contains("nothing to do ("), "{again}");
+        assert_eq!(kept.values(), before, "a run with nothing to do changed something");
+    }
+}
+
+/// What `down` leaves, and why.
+const AFTER_DOWN: &[(&str, &str)] = &[
+    ("api/core/events/", "events tell what happened"),
+    ("api/core/pods/kube-system/coredns-", "they had addresses on flannel's network; their ReplicaSet has replaced them"),
+    ("file/run/k8s.cni.cncf.io", "made by the runtime for Multus; empty"),
+    ("file/var/lib/cni", "what CNI plugins remember of pods: the last address that was given out, and the like"),
+    ("file/var/lib/kvnet", "made by the runtime; empty"),
+    ("file/var/run/kubevirt", "made by the runtime for KubeVirt; empty"),
+    ("node/count/", "how many pods of a name there have been"),
+];
+
+#[test]
+fn down_gives_the_fresh_node_and_cluster_back() {
+    for profile in [&[][..], &WALKTHROUGH] {
+        let kept = Kept::new(profile);
+        kept.exits(3, &["plan"]);
+        let (fresh, planned) = (kept.values(), kept.planned());
+        kept.exits(0, &["up"]);
+        kept.exits(3, &["down", "--dry-run"]);
+        let down = kept.exits(0, &["down"]).err;
+        assert!(down.contains("check passed: a pod starts on the node's network"), "{down}");
+        let differences = differences(&fresh, &kept.values());
+        assert!(differences.is_empty(), "{profile:?}: {differences:#?}");
+        assert_eq!(kept.planned(), planned, "a second `up` would do something else than the first");
+        let again = kept.exits(0, &["down"]).err;
+        assert!(again.contains("nothing to do"), "{again}");
+    }
+}
+
+fn differences(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+    let keys = before.keys().chain(after.keys()).collect::<std::collections::BTreeSet<_>>();
+    let tolerated = |key: &str| AFTER_DOWN.iter().any(|(start, _)| key.starts_with(start));
+    let differs = |key: &&&String| before.get(**key).map(plain) != after.get(**key).map(plain);
+    let told = |key: &String| format!("{key}:\n{:?}\n{:?}", before.get(key).map(plain), after.get(key).map(plain));
+    keys.iter().filter(|key| !tolerated(key)).filter(differs).map(|key| told(key)).collect()
+}
+
+/// A value without what counts and times.
+fn plain(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["resourceVersion", "generation", "managedFields", "annotations"] {
+            metadata.remove(field);
+        }
+    }
+    forget_times(&mut value);
+    value
+}
+
+fn forget_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !["lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration"].contains(&name.as_str()));
+            fields.values_mut().for_each(forget_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_times),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_distribution_ends_well() {
+    for node in ["debian", "ubuntu", "fedora", "opensuse", "arch", "alpine"] {
+        let kept = Kept::new(&["--sandbox-node", node, "--skip", "kubevirt,vm"]);
+        kept.exits(0, &["up"]);
+        assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n", "{node}");
+        kept.exits(0, &["down"]);
+    }
+}
+
+/// The objects of the walkthrough are what is in the cluster: every field of the text, and nothing but what the server
+/// and kvnet add.
+#[test]
+fn the_walkthrough_makes_the_objects_of_its_text() {
+    let kept = Kept::new(&WALKTHROUGH);
+    kept.exits(0, &["up"]);
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/walkthrough-2018");
+    let mut count = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        for mut wanted in kvnet::source::parse_manifests(&text, path.to_str().unwrap()).unwrap() {
+            let name = wanted["metadata"]["name"].as_str().unwrap().to_owned();
+            let plural = match wanted["kind"].as_str().unwrap() {
+                "NetworkAttachmentDefinition" => "k8s.cni.cncf.io/network-attachment-definitions",
+                _ => "kubevirt.io/virtualmachineinstances",
+            };
+            let mut found = kept.object(&format!("api/{plural}/default/{name}"));
+            without_additions(&mut wanted);
+            without_additions(&mut found);
+            assert_eq!(found, wanted, "{name}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 5);
+}
+
+/// Takes out what the text leaves to the server, the labels of kvnet, and how JSON in a text is laid out.
+fn without_additions(object: &mut Value) {
+    object.as_object_mut().unwrap().remove("status");
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    for field in
+        ["namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "finalizers", "selfLink"]
+    {
+        metadata.remove(field);
+    }
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        labels.retain(|name, _| name != "app.kubernetes.io/managed-by" && name != "kvnet.dev/step");
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
+    }
+    if let Some(config) = object["spec"].get("config").and_then(Value::as_str) {
+        let mut config: Value = serde_json::from_str(config).unwrap();
+        config.sort_all_objects();
+        // Multus gives a configuration without a name that of the object.
+        config.as_object_mut().unwrap().remove("name");
+        object["spec"]["config"] = config;
+    }
+    object.sort_all_objects();
+}
+
+/// The text makes the VLAN bridge `blue1`, but its network names `blue100`, which cannot work: there is one bridge, and it
+/// has the name that the network uses.
+#[test]
+fn the_walkthroughs_vlan_bridge_has_the_name_that_its_network_uses() {
+    let kept = Kept::new(&WALKTHROUGH);
+    kept.exits(0, &["up", "--skip", "kubevirt,vm,verification"]);
+    let switch = kept.object("ovs").to_string();
+    assert!(switch.contains("\"blue100\"") && !switch.contains("\"blue1\""), "{switch}");
+    let network = kept.object("api/k8s.cni.cncf.io/network-attachment-definitions/default/ovs-blue100");
+    assert!(network["spec"]["config"].as_str().unwrap().contains("blue100"), "{network}");
+}
+
+#[test]
+fn a_sandbox_that_is_not_kept_begins_anew_each_time() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| place.kvnet(As::Nobody, &[arguments, &["--sandbox"]].concat(), &[("PATH", "/nonexistent")]);
+    let up = run(&["up"]);
+    assert_eq!(up.status.code(), Some(0), "{}", text(&up.stderr));
+    let (plan, down) = (run(&["plan"]), run(&["down"]));
+    assert_eq!((plan.status.code(), down.status.code()), (Some(3), Some(0)));
+    assert!(text(&down.stderr).contains("nothing to do"));
+    assert_eq!(fs::read_dir(place.path("state")).unwrap().count(), 0, "its state is its own");
+}
+
+#[test]
+fn stand_ins_for_downloads_are_told() {
+    let kept = Kept::new(&WALKTHROUGH);
+    let plan = kept.exits(3, &["plan"]).out;
+    for part in [
+        "the manifest is kvnet's stand-in for https://raw.githubusercontent.com/coreos/flannel/v0.10.0/Documentation/kube-flannel.yml",
+        "no digest is checked",
+    ] {
+        assert!(plan.contains(part), "`{part}` is not in\n{plan}");
+    }
+    let unknown = ["plan", "--set", "flannel.source.url=https://example.org/x.yaml"];
+    let refused = kept.exits(1, &unknown).err;
+    assert!(refused.contains("KVN40") && refused.contains("https://example.org/x.yaml"), "{refused}");
+}
+
+#[test]
+fn a_pace_lets_things_take_time() {
+    let place = Place::new();
+    let up = place.kvnet(As::Nobody, &["up", "--sandbox", "--pace=0.02", "--skip", "kubevirt,vm", "-o", "json"], &[]);
+    assert_eq!(up.status.code(), Some(0), "{}{}", text(&up.stdout), text(&up.stderr));
+    let lines = text(&up.stdout);
+    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let install = events.clone().find(|event| event["event"] == "change-done" && event["step"] == "ovs-package");
+    // Twelve seconds on a real node.
+    assert!(install.unwrap()["seconds"].as_f64().unwrap() >= 0.2, "{lines}");
+}
+
+#[test]
+fn a_sandbox_has_a_cluster_of_its_own() {
+    let place = Place::new();
+    for arguments in [
+        &["plan", "--sandbox", "--kubeconfig", "DIR/refused.yaml"][..],
+        &["plan", "--sandbox-dir", "DIR/kept", "--context", "here"],
+        &["plan", "--sandbox", "--pace=fast"],
+        &["plan", "--sandbox", "--sandbox-node", "plan9"],
+    ] {
+        let refused = place.kvnet(As::Nobody, arguments, &[]);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&refused.stderr).contains("KVN100"), "{}", text(&refused.stderr));
+    }
+}
+
+#[test]
+fn kubeadm_makes_the_cluster_of_an_empty_node() {
+    let kept = Kept::new(&["--set", "cluster.init.enabled=true", "--skip", "kubevirt,vm"]);
+    let plan = kept.planned();
+    assert!(plan.contains(&"create the cluster with kubeadm".to_owned()), "{plan:?}");
+    kept.exits(0, &["up"]);
+    assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n");
+    assert_eq!(kept.object("api/core/nodes/-/sandbox")["spec"]["podCIDR"], json!("10.244.0.0/24"));
+}
