@@ -23,11 +23,36 @@ pub(super) struct Scene {
     timers: Arc<Mutex<Timers>>,
     /// What failed, and what it depended on then: nothing is tried again while that is as it was.
     failures: Arc<Mutex<HashMap<String, String>>>,
+    lists: Arc<Mutex<Lists>>,
+}
+
+/// Lists of objects as they were at a revision.
+#[derive(Default)]
+struct Lists {
+    revision: u64,
+    known: HashMap<(String, String), Arc<Vec<Value>>>,
+}
+
+impl Lists {
+    fn forget_changed(&mut self, store: &Store, now: u64) {
+        let Some(changes) = store.changes_after(self.revision) else {
+            self.known.clear();
+            self.revision = now;
+            return;
+        };
+        for changed in changes.iter().filter(|changed| changed.key.starts_with("api/")) {
+            let plural = changed.key.split('/').nth(2).unwrap_or_default().replace('-', "");
+            // A definition may bring any kind.
+            let all = plural == "customresourcedefinitions";
+            self.known.retain(|(_, kind), _| !all && !plural.starts_with(&kind.to_lowercase()));
+        }
+        self.revision = now;
+    }
 }
 
 impl Scene {
     pub fn new(api: ApiServer, node: SandboxHost, store: Store, clock: Clock, pace: Pace) -> Self {
-        Self { api, node, store, clock, timers: Arc::new(Mutex::new(Timers::new(pace))), failures: Arc::default() }
+        Self { api, node, store, clock, timers: Arc::new(Mutex::new(Timers::new(pace))), failures: Arc::default(), lists: Arc::default() }
     }
 
     /// The time as objects have it.
@@ -70,14 +95,24 @@ impl Scene {
         self.api.get(&ObjectKey::new(api_version, kind, namespace, name))
     }
 
-    /// All objects of a kind.
-    pub fn list(&self, api_version: &str, kind: &str) -> Result<Vec<Value>> {
-        self.api.list(api_version, kind, None)
+    /// All objects of a kind, kept until one of them changes.
+    pub fn list(&self, api_version: &str, kind: &str) -> Result<Arc<Vec<Value>>> {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a look, what other processes wrote would not be known.
+        let now = self.store.read(|store| store.revision())?;
+        lists.forget_changed(&self.store, now);
+        let key = (api_version.to_owned(), kind.to_owned());
+        if let Some(known) = lists.known.get(&key) {
+            return Ok(known.clone());
+        }
+        let list = Arc::new(self.api.list(api_version, kind, None)?);
+        lists.known.insert(key, list.clone());
+        Ok(list)
     }
 
     /// The node's own object; none before kubelet has registered it.
     pub fn own_node(&self) -> Result<Option<Value>> {
-        Ok(self.list("v1", "Node")?.into_iter().next())
+        Ok(self.list("v1", "Node")?.first().cloned())
     }
 
     /// Creates an object unless one of its name is there.

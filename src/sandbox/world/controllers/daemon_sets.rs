@@ -25,7 +25,7 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let node = scene.own_node()?;
     let all = scene.list("v1", "Pod")?;
-    for set in scene.list("apps/v1", "DaemonSet")? {
+    for set in scene.list("apps/v1", "DaemonSet")?.iter() {
         let own: Vec<&Value> = pods::of(&set, &all).collect();
         if !is_leaving(&set) {
             match &node {

@@ -13,7 +13,7 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Makes and scales the ReplicaSets of all Deployments, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let sets = scene.list("apps/v1", "ReplicaSet")?;
-    for deployment in scene.list("apps/v1", "Deployment")? {
+    for deployment in scene.list("apps/v1", "Deployment")?.iter() {
         let own: Vec<&Value> = sets.iter().filter(|set| is_controlled_by(set, &deployment)).collect();
         if !is_leaving(&deployment) {
             sync(scene, &deployment, &own)?;

@@ -10,7 +10,7 @@ use crate::sandbox::world::scene::Scene;
 /// Makes and removes the pods of all ReplicaSets, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let all = scene.list("v1", "Pod")?;
-    for set in scene.list("apps/v1", "ReplicaSet")? {
+    for set in scene.list("apps/v1", "ReplicaSet")?.iter() {
         let staying: Vec<&Value> = pods::of(&set, &all).filter(|pod| !is_leaving(pod)).collect();
         if !is_leaving(&set) {
             sync(scene, &set, &staying)?;

@@ -1,6 +1,7 @@
 //! The insides of containers: what commands in them answer, from the links and switches as they are.
 
 mod address;
+pub(super) mod console;
 mod reach;
 
 use async_trait::async_trait;
@@ -33,8 +34,8 @@ impl Containers for Guests {
         complaint.to_owned()
     }
 
-    async fn console(&self, _namespace: &str, _vm: &str) -> Option<DuplexStream> {
-        None
+    async fn console(&self, namespace: &str, vm: &str) -> Option<DuplexStream> {
+        console::connect(&self.0, namespace, vm).ok().flatten()
     }
 }
 

@@ -31,7 +31,7 @@ impl Program for Operator {
     }
 
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
-        for resource in task.scene.list("kubevirt.io/v1", "KubeVirt")? {
+        for resource in task.scene.list("kubevirt.io/v1", "KubeVirt")?.iter() {
             if is_leaving(&resource) { remove(task, &resource)? } else { deploy(task, &resource)? }
         }
         Ok(Outcome::Running { ready: true })

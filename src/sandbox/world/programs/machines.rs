@@ -35,7 +35,7 @@ impl Program for Controller {
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
         for version in [TODAY, OF_2018] {
             machines(task.scene, version)?;
-            for instance in task.scene.list(version, INSTANCE)? {
+            for instance in task.scene.list(version, INSTANCE)?.iter() {
                 sync(task, &instance, version)?;
             }
         }
@@ -49,7 +49,7 @@ impl Program for Controller {
 
 /// A machine that is to run has an instance of its name.
 fn machines(scene: &Scene, version: &str) -> Result<()> {
-    for machine in scene.list(version, "VirtualMachine")? {
+    for machine in scene.list(version, "VirtualMachine")?.iter() {
         let strategy = text(&machine, "/spec/runStrategy");
         let runs = machine["spec"]["running"] == true || ["Always", "RerunOnFailure", "Once"].contains(&strategy);
         if is_leaving(&machine) || !runs {

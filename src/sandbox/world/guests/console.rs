@@ -1,0 +1,207 @@
+//! The serial console of a virtual machine: a guest with a shell that takes commands at once, as root and without login.
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+
+use super::{address, failed, reach};
+use crate::error::Result;
+use crate::sandbox::api::Ran;
+use crate::sandbox::world::cni::nics::{Nic, Sandbox};
+use crate::sandbox::world::objects::{is_controlled_by, is_leaving, items, text, uid};
+use crate::sandbox::world::scene::Scene;
+
+/// How many bytes may wait on the line.
+const LINE: usize = 64 << 10;
+const PROMPT: &str = "# ";
+/// What KubeVirt gives a guest behind its pod's address.
+const MASQUERADED: &str = "10.0.2.2/24";
+const GATEWAY: &str = "10.0.2.1";
+/// The name that the cluster's DNS knows in any case.
+const KNOWN_NAME: &str = "kubernetes.default.svc.cluster.local";
+
+/// A guest that runs.
+#[derive(Clone)]
+struct Guest {
+    scene: Scene,
+    /// The sandbox of its pod.
+    pod: Sandbox,
+    /// The NICs as the guest has them, in the order of those of the pod.
+    nics: Vec<Nic>,
+}
+
+/// Connects to a machine's console; none when it does not run.
+pub(super) fn connect(scene: &Scene, namespace: &str, name: &str) -> Result<Option<DuplexStream>> {
+    let Some(guest) = guest(scene, namespace, name)? else { return Ok(None) };
+    let (ours, theirs) = duplex(LINE);
+    tokio::spawn(serve(guest, ours));
+    Ok(Some(theirs))
+}
+
+fn guest(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Guest>> {
+    for version in ["kubevirt.io/v1", "kubevirt.io/v1alpha2"] {
+        let instance = scene.get(version, "VirtualMachineInstance", Some(namespace), name)?;
+        let Some(instance) = instance.filter(|instance| text(instance, "/status/phase") == "Running") else { continue };
+        let pods = scene.list("v1", "Pod")?;
+        let pod = pods.iter().find(|pod| is_controlled_by(pod, &instance) && !is_leaving(pod));
+        let Some(pod) = pod else { continue };
+        if let Some(pod) = Sandbox::of(scene, uid(pod))? {
+            let nics = nics(&instance, &pod.nics);
+            return Ok(Some(Guest { scene: scene.clone(), pod, nics }));
+        }
+    }
+    Ok(None)
+}
+
+/// A bridge hands the pod's address on by DHCP; behind a masquerade every guest has the same one.
+pub(in crate::sandbox::world) fn nics(instance: &Value, of_pod: &[Nic]) -> Vec<Nic> {
+    let wanted = items(instance, "/spec/domain/devices/interfaces").iter().zip(of_pod).zip(0..);
+    let nic = |((wanted, of_pod), number): ((&Value, &Nic), i32)| {
+        let mut nic = Nic { name: format!("eth{number}"), ..of_pod.clone() };
+        if let Some(mac) = wanted["macAddress"].as_str() {
+            nic.mac = mac.to_ascii_lowercase();
+        }
+        if wanted["masquerade"].is_object() {
+            nic.addresses = MASQUERADED.parse().into_iter().collect();
+            nic.gateway = GATEWAY.parse().ok();
+        }
+        nic
+    };
+    wanted.map(nic).collect()
+}
+
+/// Reads lines and answers them until the other side goes.
+async fn serve(guest: Guest, line: DuplexStream) {
+    let (reader, mut writer) = tokio::io::split(line);
+    let mut lines = BufReader::new(reader).lines();
+    // A client that has gone away needs no answer.
+    let _ = writer.write_all(PROMPT.as_bytes()).await;
+    while let Ok(Some(typed)) = lines.next_line().await {
+        // Ctrl-U takes back what stands on the line.
+        let typed = typed.rsplit('\u{15}').next().unwrap_or_default();
+        let answer = format!("{typed}\r\n{}{PROMPT}", guest.answer(typed).replace('\n', "\r\n"));
+        if writer.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Guest {
+    /// What a line of commands prints: `;` and `||`, `$?`, quotes; no other syntax.
+    fn answer(&self, line: &str) -> String {
+        let mut status = 0;
+        let mut printed = String::new();
+        for commands in without_substitutions(line).split(';') {
+            for (number, command) in commands.split("||").enumerate() {
+                if number > 0 && status == 0 {
+                    break;
+                }
+                let ran = self.run(&words(command, status));
+                printed += &format!("{}{}", ran.stdout, ran.stderr);
+                status = ran.code;
+            }
+        }
+        printed
+    }
+
+    fn run(&self, words: &[String]) -> Ran {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let result = match words.as_slice() {
+            [] => return Ran::default(),
+            ["true"] => return Ran::default(),
+            ["echo", rest @ ..] => return printed(format!("{}\n", rest.join(" "))),
+            ["id", "-u"] => return printed("0\n".into()),
+            ["ip", object, rest @ ..] if "route".starts_with(object) => return self.routes(rest),
+            ["ip", _, "add", ..] => return failed(1, "ip: not in the sandbox\n".into()),
+            ["ip", rest @ ..] => address::ip(&self.scene, Sandbox { nics: self.nics.clone(), ..self.pod.clone() }, rest),
+            ["ping", rest @ ..] => reach::ping(&self.scene, &self.pod, &self.with_pod_names(rest)),
+            ["arping", rest @ ..] => reach::arping(&self.scene, &self.pod, &self.with_pod_names(rest)),
+            ["getent", "hosts", name] | ["nslookup", name] => return resolve(name),
+            [program, ..] => return failed(127, format!("sh: {program}: not found\n")),
+        };
+        result.unwrap_or_else(|error| failed(1, format!("{error}\n")))
+    }
+
+    /// The words with the guest's names of NICs in place of the pod's.
+    fn with_pod_names<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
+        let name = |word: &'a str| {
+            let place = self.nics.iter().position(|nic| nic.name == word);
+            place.and_then(|place| self.pod.nics.get(place)).map_or(word, |nic| nic.name.as_str())
+        };
+        words.iter().map(|word| name(word)).collect()
+    }
+
+    fn routes(&self, words: &[&str]) -> Ran {
+        if !matches!(words, [] | ["show"]) {
+            return failed(1, "ip: invalid argument\n".into());
+        }
+        let first = self.nics.first();
+        let default = first.and_then(|nic| Some(format!("default via {} dev {}\n", nic.gateway?, nic.name)));
+        let near = self.nics.iter().flat_map(|nic| {
+            nic.addresses.iter().map(|net| format!("{} dev {} scope link src {}\n", net.trunc(), nic.name, net.addr()))
+        });
+        printed(default.into_iter().chain(near).collect())
+    }
+}
+
+fn printed(stdout: String) -> Ran {
+    Ran { code: 0, stdout, stderr: String::new() }
+}
+
+fn resolve(name: &str) -> Ran {
+    match name {
+        KNOWN_NAME => printed(format!("10.96.0.1       {name}\n")),
+        _ => failed(2, String::new()),
+    }
+}
+
+/// The line with nothing in place of each `$(...)`: what asks for rights finds that it has them.
+fn without_substitutions(line: &str) -> String {
+    let mut depth = 0;
+    let mut before = ' ';
+    let mut kept = String::new();
+    for character in line.chars() {
+        match character {
+            '(' if depth > 0 || before == '$' => {
+                if depth == 0 {
+                    kept.pop();
+                }
+                depth += 1;
+            }
+            ')' if depth > 0 => depth -= 1,
+            _ if depth == 0 => kept.push(character),
+            _ => {}
+        }
+        before = character;
+    }
+    kept
+}
+
+/// The words of a command without quotes.
+fn words(command: &str, status: i32) -> Vec<String> {
+    let words = command.split_whitespace().filter(|word| *word != "2>&1");
+    words.map(|word| word.replace(['\'', '"'], "").replace("$?", &status.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_apart_as_a_shell_would() {
+        assert_eq!(words("echo kvnet''-end-1 $?", 3), ["echo", "kvnet-end-1", "3"]);
+        assert_eq!(without_substitutions("$([ $(id -u) = 0 ] || echo sudo -n) arping -D; echo $?"), " arping -D; echo $?");
+    }
+
+    #[test]
+    fn a_guest_has_its_pods_address_or_that_of_every_masquerade() {
+        let instance = json!({"spec": {"domain": {"devices": {"interfaces": [
+            {"name": "default", "masquerade": {}}, {"name": "blue", "bridge": {}, "macAddress": "02:00:00:00:00:0A"},
+        ]}}}});
+        let nic = |address: &str| Nic { addresses: vec![address.parse().unwrap()], ..Nic::default() };
+        let nics = nics(&instance, &[nic("10.244.0.5/24"), nic("10.20.0.7/24")]);
+        let shown: Vec<String> = nics.iter().map(|nic| format!("{} {} {}", nic.name, nic.mac, nic.addresses[0])).collect();
+        assert_eq!(shown, ["eth0  10.0.2.2/24", "eth1 02:00:00:00:00:0a 10.20.0.7/24"]);
+    }
+}
