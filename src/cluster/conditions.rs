@@ -13,6 +13,8 @@ pub(super) struct Scope {
     pub namespace: Option<String>,
     pub name: Option<String>,
     pub selector: Option<String>,
+    /// The version of a server that does not serve the other yet.
+    pub older: Option<String>,
 }
 
 impl Scope {
@@ -23,12 +25,13 @@ impl Scope {
             namespace: key.namespace.clone(),
             name: Some(key.name.clone()),
             selector: None,
+            older: None,
         }
     }
 
     pub fn nodes() -> Self {
         let (api_version, kind) = ("v1".to_owned(), "Node".to_owned());
-        Self { api_version, kind, namespace: None, name: None, selector: None }
+        Self { api_version, kind, namespace: None, name: None, selector: None, older: None }
     }
 
     pub fn pods(namespace: &str, selector: &str) -> Self {
@@ -38,18 +41,19 @@ impl Scope {
             namespace: Some(namespace.to_owned()),
             name: None,
             selector: Some(selector.to_owned()),
+            older: None,
         }
     }
 
     /// The scope of a condition; none when the API does not decide it.
     pub fn of(condition: &Condition) -> Option<Self> {
         Some(match condition {
-            Condition::Established { crd } => Self::object(&ObjectKey::new(
-                "apiextensions.k8s.io/v1",
-                "CustomResourceDefinition",
-                None,
-                crd,
-            )),
+            Condition::Established { crd } => {
+                let key =
+                    ObjectKey::new("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, crd);
+                // Kubernetes before 1.16.
+                Self { older: Some("apiextensions.k8s.io/v1beta1".into()), ..Self::object(&key) }
+            }
             Condition::RolledOut { object }
             | Condition::True { object, .. }
             | Condition::Field { object, .. }

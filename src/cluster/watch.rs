@@ -108,6 +108,10 @@ impl Follower {
         let query = self.query();
         let (objects, version) = self.cluster.list_all(&path, &query, &api_version, &kind).await?;
         if version.is_empty() {
+            if let Some(older) = self.scope.older.take() {
+                self.scope.api_version = older;
+                return Ok(());
+            }
             return self.unserved().await;
         }
         self.show(&objects).await;

@@ -6,6 +6,9 @@ use super::kinds::Kind;
 
 /// Fills in the defaults of a kind.
 pub(super) fn fill(kind: &Kind, object: &mut Value) {
+    if kind.group == "extensions" {
+        of_extensions(kind, object);
+    }
     match kind.kind.as_str() {
         "DaemonSet" => {
             let update =
@@ -70,6 +73,18 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// The group that workloads were in before `apps`: they select by their template's labels, and daemons are not replaced
+/// by themselves.
+fn of_extensions(kind: &Kind, object: &mut Value) {
+    let labels = object["spec"]["template"]["metadata"]["labels"].clone();
+    if labels.is_object() {
+        absent(&mut object["spec"], &[("selector", json!({"matchLabels": labels}))]);
+    }
+    if kind.kind == "DaemonSet" {
+        absent(&mut object["spec"], &[("updateStrategy", json!({"type": "OnDelete"}))]);
     }
 }
 

@@ -18,8 +18,6 @@ const TOLERATED: [(&str, &str); 7] = [
     ("NoSchedule", "node.kubernetes.io/unschedulable"),
     ("NoSchedule", "node.kubernetes.io/network-unavailable"),
 ];
-/// A node that is not ready yet gets its daemons all the same.
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 /// Makes, replaces and removes the pods of all DaemonSets, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
@@ -46,8 +44,8 @@ fn sync(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<()> 
         keep_revision(scene, set, &hash)?;
         let generation = set["metadata"]["generation"].to_string();
         let labels = json!({HASH: hash, "pod-template-generation": generation});
-        pods::create(scene, set, "apps/v1", "DaemonSet", &labels, spec)?;
-    } else if let Some(old) = staying.iter().find(|pod| !wanted || (label(pod, HASH) != hash && rolls(set))) {
+        pods::create(scene, set, "apps/v1", "DaemonSet", &labels, bound(scene, spec, node))?;
+    } else if let Some(old) = staying.iter().find(|pod| must_go(pod, node) || (label(pod, HASH) != hash && rolls(set))) {
         scene.delete(old)?;
     }
     write_status(scene, set, own, i64::from(wanted))
@@ -59,9 +57,23 @@ fn rolls(set: &Value) -> bool {
 
 /// The controller's own look at the node: it does not ask the scheduler.
 fn takes(spec: &Value, node: &Value) -> bool {
-    let mut tolerations = items(spec, "/tolerations").to_vec();
-    tolerations.push(json!({"key": NOT_READY, "operator": "Exists", "effect": "NoSchedule"}));
-    scheduler::fits(spec, node) && scheduler::untolerated(&tolerations, node).is_none()
+    scheduler::fits(spec, node) && scheduler::untolerated(items(spec, "/tolerations"), node).is_none()
+}
+
+/// A pod that runs only goes when the node is another one or drives it out.
+fn must_go(pod: &Value, node: &Value) -> bool {
+    let mut driving = node.clone();
+    let taints = items(node, "/spec/taints").iter().filter(|taint| taint["effect"] == "NoExecute");
+    driving["spec"]["taints"] = taints.cloned().collect();
+    !takes(&pod["spec"], &driving)
+}
+
+/// In 2018 the controller placed the pods itself.
+fn bound(scene: &Scene, mut spec: Value, node: &Value) -> Value {
+    if scene.is_old() {
+        spec["nodeName"] = node["metadata"]["name"].clone();
+    }
+    spec
 }
 
 /// The template, bound to the node by its name.

@@ -25,7 +25,8 @@ pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
         let message = format!("Node {} status is now: NodeReady", name(&node));
         scene.event(&node, "kubelet", "Normal", "NodeReady", &message)?;
     }
-    set_taint(&mut written, !ready);
+    // In 2018 the scheduler looked at the condition itself.
+    set_taint(&mut written, !ready && !scene.is_old());
     scene.save(MANAGER, &node, written)
 }
 

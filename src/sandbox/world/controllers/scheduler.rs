@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::sandbox::world::objects::{holds, is_leaving, items, set_condition, text};
+use crate::sandbox::world::objects::{holds, is_leaving, is_true, items, set_condition, text};
 use crate::sandbox::world::scene::Scene;
 
 const SCHEDULER: &str = "default-scheduler";
@@ -22,6 +22,9 @@ pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
 fn place(scene: &Scene, pod: &Value, node: Option<&Value>) -> Result<()> {
     let refusal = match node {
         None => Some("no nodes available to schedule pods".to_owned()),
+        Some(node) if scene.is_old() && !is_true(node, "Ready") => {
+            Some("0/1 nodes are available: 1 node(s) were not ready.".to_owned())
+        }
         Some(node) => refusal(&pod["spec"], node),
     };
     let mut placed = pod.clone();
