@@ -26,6 +26,7 @@ pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
         scene.event(&node, "kubelet", "Normal", "NodeReady", &message)?;
     }
     // In 2018 the scheduler looked at the condition itself.
+    copy_resources(&mut written["status"]);
     set_taint(&mut written, !ready && !scene.is_old());
     scene.save(MANAGER, &node, written)
 }
@@ -41,6 +42,17 @@ fn condition(ready: bool, now: &str, node: &Value) -> Value {
     let (reason, message) =
         if ready { ("KubeletReady", "kubelet is posting ready status") } else { ("KubeletNotReady", NO_NETWORK) };
     json!({"type": "Ready", "status": status, "lastHeartbeatTime": heartbeat, "reason": reason, "message": message})
+}
+
+/// What others publish in the capacity can be allocated, and cannot any more when they take it back.
+fn copy_resources(status: &mut Value) {
+    let is_extended = |name: &str| name.contains('/');
+    let capacity = status["capacity"].as_object().cloned().unwrap_or_default();
+    let Some(allocatable) = status["allocatable"].as_object_mut() else { return };
+    allocatable.retain(|name, _| !is_extended(name) || capacity.contains_key(name));
+    for (name, amount) in capacity.iter().filter(|(name, _)| is_extended(name)) {
+        allocatable.insert(name.clone(), amount.clone());
+    }
 }
 
 fn set_taint(node: &mut Value, present: bool) {

@@ -249,9 +249,7 @@ fn offer(scene: &Scene, offered: bool) -> Result<()> {
         written["metadata"]["annotations"]["kubevirt.io/heartbeat"] = scene.now().into();
     }
     for device in DEVICES {
-        for field in ["capacity", "allocatable"] {
-            written["status"][field][device] = if offered { "1k" } else { "0" }.into();
-        }
+        written["status"]["capacity"][device] = if offered { "1k" } else { "0" }.into();
     }
     scene.save(HANDLER, &node, written)
 }

@@ -50,9 +50,7 @@ impl Program for Marker {
         let Some(node) = task.scene.own_node()? else { return Ok(Outcome::Running { ready: true }) };
         let bridges: Vec<String> = switch.bridges.iter().map(|bridge| format!("{DOMAIN}{}", bridge.name)).collect();
         let mut written = node.clone();
-        for field in ["capacity", "allocatable"] {
-            publish(&mut written["status"][field], &bridges);
-        }
+        publish(&mut written["status"]["capacity"], &bridges);
         task.scene.save("marker", &node, written)?;
         Ok(Outcome::Running { ready: true })
     }
