@@ -13,6 +13,9 @@ use crate::host::apply_host_change;
 /// How long a deleted object may take to go.
 const DELETE_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// How often a taint is set, when others change the node meanwhile.
+const TAINT_ATTEMPTS: usize = 10;
+
 /// Hears why a change is not done yet.
 pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
@@ -79,8 +82,19 @@ async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
     Ok(Outcome::Transient)
 }
 
-/// Adds or removes one taint; the resource version in the patch makes a concurrent change a conflict instead of a loss.
+/// Adds or removes one taint. Kubelet and controllers write to nodes all the time: what they changed is looked at again.
 async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
+    for _ in 1..TAINT_ATTEMPTS {
+        match set_taint_once(cluster, node, taint, present).await {
+            Err(error) if error.code() == &code::CLUSTER_CONFLICT => {}
+            result => return result,
+        }
+    }
+    set_taint_once(cluster, node, taint, present).await
+}
+
+/// The resource version in the patch makes a concurrent change a conflict instead of a loss.
+async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
     let key = ObjectKey::new("v1", "Node", None, node);
     let Some(live) = cluster.get(&key).await? else {
         return Err(Error::new(&code::CLUSTER_REJECTED, format!("node {node} is gone")));

@@ -1,4 +1,4 @@
-//! The node at a pace that people can follow: commands take as long as on a real one, scaled.
+//! The node as the engine meets it: with what happens by itself, and at a pace that people can follow.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::node::SandboxHost;
-use super::world::Pace;
+use super::world::{Pace, World};
 use crate::error::Result;
 use crate::host::{Command, Host, Output, Stat};
 
@@ -24,15 +24,16 @@ const SECONDS: [(&str, f64); 8] = [
 /// A command that only looks.
 const LOOKS: [&str; 4] = ["--simulate", "-s", "is-enabled", "--dry-run"];
 
-/// A node in memory whose commands take time.
-pub(super) struct PacedHost {
+/// A node in memory that is part of a world.
+pub(super) struct WorldHost {
     node: SandboxHost,
+    world: World,
     pace: Pace,
 }
 
-impl PacedHost {
-    pub fn new(node: SandboxHost, pace: Pace) -> Self {
-        Self { node, pace }
+impl WorldHost {
+    pub fn new(node: SandboxHost, world: World, pace: Pace) -> Self {
+        Self { node, world, pace }
     }
 }
 
@@ -46,14 +47,22 @@ fn time_of(command: &Command, pace: Pace) -> Duration {
 }
 
 #[async_trait]
-impl Host for PacedHost {
+impl Host for WorldHost {
     fn name(&self) -> &str {
         self.node.name()
     }
 
     async fn run(&self, command: &Command) -> Result<Output> {
-        tokio::time::sleep(time_of(command, self.pace)).await;
-        self.node.run(command).await
+        let time = time_of(command, self.pace);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        let output = self.node.run(command).await?;
+        // It ends when the cluster and its node are there.
+        if command.argv.starts_with(&["kubeadm".to_owned(), "init".to_owned()]) {
+            self.world.reconcile()?;
+        }
+        Ok(output)
     }
 
     async fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {

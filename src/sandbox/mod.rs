@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::task::JoinHandle;
 
 use self::api::{ApiServer, Clock, KubernetesVersion};
-use self::host::PacedHost;
+use self::host::WorldHost;
 use self::node::{Distribution, SandboxHost, Seed};
 use self::store::Store;
 use self::world::{Pace, World};
@@ -85,10 +85,7 @@ impl Sandbox {
     /// The node for the engine.
     #[must_use]
     pub fn host(&self) -> Arc<dyn Host> {
-        if self.pace.is_instant() {
-            return Arc::new(self.node.clone());
-        }
-        Arc::new(PacedHost::new(self.node.clone(), self.pace))
+        Arc::new(WorldHost::new(self.node.clone(), self.world.clone(), self.pace))
     }
 
     /// The node itself, for tests.

@@ -83,7 +83,7 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
         let surprises: Vec<String> = done(&up).into_iter().filter(|line| !planned.contains(line)).collect();
         assert_eq!((done(&up).len(), surprises), (planned.len(), Vec::new()), "{profile:?}");
         assert!(up.out.contains(r#""event":"check""#) && !up.out.contains(r#""passed":false"#), "{}", up.out);
-        assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n");
+        assert!(kept.exits(0, &["plan"]).out.ends_with("nothing to do\n"));
         let status = kept.exits(0, &["status"]).out;
         assert!(status.lines().all(|line| line.starts_with("in place") || line.starts_with(' ')), "{status}");
         let before = kept.values();
@@ -97,10 +97,10 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
 const AFTER_DOWN: &[(&str, &str)] = &[
     ("api/core/events/", "events tell what happened"),
     ("api/core/pods/kube-system/coredns-", "they had addresses on flannel's network; their ReplicaSet has replaced them"),
-    ("file/run/k8s.cni.cncf.io", "made by the runtime for Multus; empty"),
-    ("file/var/lib/cni", "what CNI plugins remember of pods: the last address that was given out, and the like"),
-    ("file/var/lib/kvnet", "made by the runtime; empty"),
-    ("file/var/run/kubevirt", "made by the runtime for KubeVirt; empty"),
+    ("file/proc/modules", "a kernel module stays loaded: other things may rely on it by then"),
+    ("file/proc/sys/net/bridge/", "the settings of the module"),
+    ("file/sys/module/", "the module"),
+    ("file/var/lib/cni/", "what CNI plugins remember of pods: the last address that was given out, and the like"),
     ("node/count/", "how many pods of a name there have been"),
 ];
 
@@ -116,7 +116,11 @@ fn down_gives_the_fresh_node_and_cluster_back() {
         assert!(down.contains("check passed: a pod starts on the node's network"), "{down}");
         let differences = differences(&fresh, &kept.values());
         assert!(differences.is_empty(), "{profile:?}: {differences:#?}");
-        assert_eq!(kept.planned(), planned, "a second `up` would do something else than the first");
+        // The kernel module stays loaded, with its settings.
+        let without_module = |lines: Vec<String>| -> Vec<String> {
+            lines.into_iter().filter(|line| !line.contains("br_netfilter") && !line.contains("net.bridge.")).collect()
+        };
+        assert_eq!(without_module(kept.planned()), without_module(planned), "a second `up` would do something else");
         let again = kept.exits(0, &["down"]).err;
         assert!(again.contains("nothing to do"), "{again}");
     }
@@ -125,12 +129,19 @@ fn down_gives_the_fresh_node_and_cluster_back() {
 fn differences(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
     let keys = before.keys().chain(after.keys()).collect::<std::collections::BTreeSet<_>>();
     let tolerated = |key: &str| AFTER_DOWN.iter().any(|(start, _)| key.starts_with(start));
+    // A directory in which there is nothing of kvnet's any more: packages, the runtime and kvnet itself make some.
+    let directory = |key: &str| {
+        let inside: Vec<&String> = after.keys().filter(|other| other.starts_with(&format!("{key}/"))).collect();
+        let is_one = after.get(key).is_some_and(|value| value["kind"] == "directory");
+        is_one && inside.iter().all(|key| !before.contains_key(*key) && (tolerated(key) || after[*key]["kind"] == "directory"))
+    };
     let differs = |key: &&&String| before.get(**key).map(plain) != after.get(**key).map(plain);
     let told = |key: &String| format!("{key}:\n{:?}\n{:?}", before.get(key).map(plain), after.get(key).map(plain));
-    keys.iter().filter(|key| !tolerated(key)).filter(differs).map(|key| told(key)).collect()
+    keys.iter().filter(|key| !tolerated(key) && !directory(key)).filter(differs).map(|key| told(key)).collect()
 }
 
-/// A value without what counts and times.
+/// A value without what counts and times, and without what flannel and KubeVirt leave in the node's object: flannel that
+/// it was up, KubeVirt that the node takes no machines.
 fn plain(value: &Value) -> Value {
     let mut value = value.clone();
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -138,14 +149,25 @@ fn plain(value: &Value) -> Value {
             metadata.remove(field);
         }
     }
+    if value["kind"] == "Node" {
+        let is_ours = |name: &str| !name.contains("kubevirt.io/");
+        for pointer in ["/metadata/labels", "/status/capacity", "/status/allocatable"] {
+            let fields = value.pointer_mut(pointer).and_then(Value::as_object_mut);
+            fields.unwrap().retain(|name, _| is_ours(name));
+        }
+        let conditions = value["status"]["conditions"].as_array_mut().unwrap();
+        conditions.retain(|condition| condition["type"] != "NetworkUnavailable");
+        value["spec"]["taints"].as_array_mut().unwrap().sort_by_key(|taint| taint["key"].to_string());
+    }
     forget_times(&mut value);
     value
 }
 
 fn forget_times(value: &mut Value) {
+    const TIMES: [&str; 4] = ["lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration"];
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, _| !["lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration"].contains(&name.as_str()));
+            fields.retain(|name, _| !TIMES.contains(&name.as_str()));
             fields.values_mut().for_each(forget_times);
         }
         Value::Array(items) => items.iter_mut().for_each(forget_times),
@@ -157,7 +179,7 @@ fn forget_times(value: &mut Value) {
 fn every_distribution_ends_well() {
     for node in ["debian", "ubuntu", "fedora", "opensuse", "arch", "alpine"] {
         let kept = Kept::new(&["--sandbox-node", node, "--skip", "kubevirt,vm"]);
-        kept.exits(0, &["up"]);
+        kept.exits(0, &["up", "--timeout", "20"]);
         assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n", "{node}");
         kept.exits(0, &["down"]);
     }
@@ -286,7 +308,7 @@ fn kubeadm_makes_the_cluster_of_an_empty_node() {
     let kept = Kept::new(&["--set", "cluster.init.enabled=true", "--skip", "kubevirt,vm"]);
     let plan = kept.planned();
     assert!(plan.contains(&"create the cluster with kubeadm".to_owned()), "{plan:?}");
-    kept.exits(0, &["up"]);
-    assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n");
+    kept.exits(0, &["up", "--timeout", "20"]);
+    assert_eq!(kept.exits(0, &["plan", "--timeout", "20"]).out, "nothing to do\n");
     assert_eq!(kept.object("api/core/nodes/-/sandbox")["spec"]["podCIDR"], json!("10.244.0.0/24"));
 }
