@@ -49,8 +49,7 @@ impl Scope {
     pub fn of(condition: &Condition) -> Option<Self> {
         Some(match condition {
             Condition::Established { crd } => {
-                let key =
-                    ObjectKey::new("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, crd);
+                let key = ObjectKey::new("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, crd);
                 // Kubernetes before 1.16.
                 Self { older: Some("apiextensions.k8s.io/v1beta1".into()), ..Self::object(&key) }
             }

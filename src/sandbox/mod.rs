@@ -141,6 +141,7 @@ fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
     let made = tempfile::Builder::new().prefix("kvnet-sandbox-").tempdir();
     let directory = made.map_err(|error| file_error(Utf8Path::new("/tmp"), &error))?;
     let path = Utf8PathBuf::from_path_buf(directory.path().join("state"));
-    let path = path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;
+    let path =
+        path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;
     Ok((directory, path))
 }

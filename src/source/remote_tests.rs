@@ -32,7 +32,7 @@ impl Bench {
     /// A new run of the program: nothing is remembered but files.
     fn remote(&self) -> Remote {
         let options = SourceOptions {
-        stand_ins: false,
+            stand_ins: false,
             mirror: Some(format!("{}/mirror/", self.server.uri())),
             cache_dir: self.dir.join("cache"),
             lock_file: Some(self.dir.join("lock.json")),

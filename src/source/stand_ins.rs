@@ -14,8 +14,18 @@ use crate::profile::{Profile, Release};
 const DEFINITIONS: [[&str; 4]; 4] = [
     ["VirtualMachine", "virtualmachines", "virtualmachine", "vm"],
     ["VirtualMachineInstance", "virtualmachineinstances", "virtualmachineinstance", "vmi"],
-    ["VirtualMachineInstanceReplicaSet", "virtualmachineinstancereplicasets", "virtualmachineinstancereplicaset", "vmirs"],
-    ["VirtualMachineInstancePreset", "virtualmachineinstancepresets", "virtualmachineinstancepreset", "vmipreset"],
+    [
+        "VirtualMachineInstanceReplicaSet",
+        "virtualmachineinstancereplicasets",
+        "virtualmachineinstancereplicaset",
+        "vmirs",
+    ],
+    [
+        "VirtualMachineInstancePreset",
+        "virtualmachineinstancepresets",
+        "virtualmachineinstancepreset",
+        "vmipreset",
+    ],
 ];
 /// What the address of a known manifest has in it, for each component.
 const REPOSITORIES: [(Component, &str); 4] = [
@@ -58,8 +68,11 @@ pub(super) fn load(
 ) -> Result<Manifest> {
     let known = REPOSITORIES.iter().any(|(of, part)| *of == component && address.contains(part));
     if !known {
-        let error = Error::new(&code::SOURCE_DOWNLOAD, "a sandbox has no network, and kvnet has no stand-in for it");
-        return Err(error.at(address).hint("use `from: file` with the manifest, or the shipped source of the component"));
+        let error =
+            Error::new(&code::SOURCE_DOWNLOAD, "a sandbox has no network, and kvnet has no stand-in for it");
+        return Err(error
+            .at(address)
+            .hint("use `from: file` with the manifest, or the shipped source of the component"));
     }
     let objects = match template(component, profile) {
         Some(name) => embedded::objects_of(&[name], &values(profile))?,
@@ -72,12 +85,22 @@ pub(super) fn load(
 fn template(component: Component, profile: &Profile) -> Option<&'static str> {
     let release = |version: &str| Release::parse(version).map(|release| (release.major, release.minor));
     match component {
-        Component::Flannel => (release(&profile.flannel.version) < Some((0, 20))).then_some("sandbox/flannel-2018.yaml.tera"),
-        Component::Multus => (release(&profile.multus.version) < Some((4, 0))).then_some("sandbox/multus-2018.yaml.tera"),
-        Component::OvsCni => (release(&profile.ovs_cni.version) < Some((0, 3))).then_some("sandbox/ovs-cni-2018.yaml.tera"),
+        Component::Flannel => {
+            (release(&profile.flannel.version) < Some((0, 20))).then_some("sandbox/flannel-2018.yaml.tera")
+        }
+        Component::Multus => {
+            (release(&profile.multus.version) < Some((4, 0))).then_some("sandbox/multus-2018.yaml.tera")
+        }
+        Component::OvsCni => {
+            (release(&profile.ovs_cni.version) < Some((0, 3))).then_some("sandbox/ovs-cni-2018.yaml.tera")
+        }
         Component::KubeVirt | Component::KubeVirtCr | Component::Vm => {
             let operator = profile.kubevirt.version.parse().is_ok_and(Version::has_operator);
-            Some(if operator { "sandbox/kubevirt-operator.yaml.tera" } else { "sandbox/kubevirt-2018.yaml.tera" })
+            Some(if operator {
+                "sandbox/kubevirt-operator.yaml.tera"
+            } else {
+                "sandbox/kubevirt-2018.yaml.tera"
+            })
         }
     }
 }
@@ -86,6 +109,8 @@ fn values(profile: &Profile) -> Values<'_> {
     Values {
         version: &profile.kubevirt.version,
         namespace: &profile.kubevirt.namespace,
-        definitions: DEFINITIONS.map(|[kind, plural, singular, short]| Definition { kind, plural, singular, short }).into(),
+        definitions: DEFINITIONS
+            .map(|[kind, plural, singular, short]| Definition { kind, plural, singular, short })
+            .into(),
     }
 }

@@ -43,7 +43,11 @@ impl Kept {
     fn values(&self) -> BTreeMap<String, Value> {
         let directory = camino::Utf8PathBuf::from_path_buf(self.place.path("kept")).unwrap();
         let store = Store::on_disk(&directory).unwrap();
-        store.read(|store| store.range("").map(|(key, value)| (key.to_owned(), value.as_ref().clone())).collect()).unwrap()
+        store
+            .read(|store| {
+                store.range("").map(|(key, value)| (key.to_owned(), value.as_ref().clone())).collect()
+            })
+            .unwrap()
     }
 
     fn object(&self, key: &str) -> Value {
@@ -96,11 +100,17 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
 /// What `down` leaves, and why.
 const AFTER_DOWN: &[(&str, &str)] = &[
     ("api/core/events/", "events tell what happened"),
-    ("api/core/pods/kube-system/coredns-", "they had addresses on flannel's network; their ReplicaSet has replaced them"),
+    (
+        "api/core/pods/kube-system/coredns-",
+        "they had addresses on flannel's network; their ReplicaSet has replaced them",
+    ),
     ("file/proc/modules", "a kernel module stays loaded: other things may rely on it by then"),
     ("file/proc/sys/net/bridge/", "the settings of the module"),
     ("file/sys/module/", "the module"),
-    ("file/var/lib/cni/", "what CNI plugins remember of pods: the last address that was given out, and the like"),
+    (
+        "file/var/lib/cni/",
+        "what CNI plugins remember of pods: the last address that was given out, and the like",
+    ),
     ("node/count/", "how many pods of a name there have been"),
 ];
 
@@ -118,9 +128,16 @@ fn down_gives_the_fresh_node_and_cluster_back() {
         assert!(differences.is_empty(), "{profile:?}: {differences:#?}");
         // The kernel module stays loaded, with its settings.
         let without_module = |lines: Vec<String>| -> Vec<String> {
-            lines.into_iter().filter(|line| !line.contains("br_netfilter") && !line.contains("net.bridge.")).collect()
+            lines
+                .into_iter()
+                .filter(|line| !line.contains("br_netfilter") && !line.contains("net.bridge."))
+                .collect()
         };
-        assert_eq!(without_module(kept.planned()), without_module(planned), "a second `up` would do something else");
+        assert_eq!(
+            without_module(kept.planned()),
+            without_module(planned),
+            "a second `up` would do something else"
+        );
         let again = kept.exits(0, &["down"]).err;
         assert!(again.contains("nothing to do"), "{again}");
     }
@@ -131,13 +148,22 @@ fn differences(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>
     let tolerated = |key: &str| AFTER_DOWN.iter().any(|(start, _)| key.starts_with(start));
     // A directory in which there is nothing of kvnet's any more: packages, the runtime and kvnet itself make some.
     let directory = |key: &str| {
-        let inside: Vec<&String> = after.keys().filter(|other| other.starts_with(&format!("{key}/"))).collect();
+        let inside: Vec<&String> =
+            after.keys().filter(|other| other.starts_with(&format!("{key}/"))).collect();
         let is_one = after.get(key).is_some_and(|value| value["kind"] == "directory");
-        is_one && inside.iter().all(|key| !before.contains_key(*key) && (tolerated(key) || after[*key]["kind"] == "directory"))
+        is_one
+            && inside.iter().all(|key| {
+                !before.contains_key(*key) && (tolerated(key) || after[*key]["kind"] == "directory")
+            })
     };
     let differs = |key: &&&String| before.get(**key).map(plain) != after.get(**key).map(plain);
-    let told = |key: &String| format!("{key}:\n{:?}\n{:?}", before.get(key).map(plain), after.get(key).map(plain));
-    keys.iter().filter(|key| !tolerated(key) && !directory(key)).filter(differs).map(|key| told(key)).collect()
+    let told =
+        |key: &String| format!("{key}:\n{:?}\n{:?}", before.get(key).map(plain), after.get(key).map(plain));
+    keys.iter()
+        .filter(|key| !tolerated(key) && !directory(key))
+        .filter(differs)
+        .map(|key| told(key))
+        .collect()
 }
 
 /// A value without what counts and times, and without what flannel and KubeVirt leave in the node's object: flannel that
@@ -164,7 +190,8 @@ fn plain(value: &Value) -> Value {
 }
 
 fn forget_times(value: &mut Value) {
-    const TIMES: [&str; 4] = ["lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration"];
+    const TIMES: [&str; 4] =
+        ["lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration"];
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| !TIMES.contains(&name.as_str()));
@@ -216,9 +243,16 @@ fn the_walkthrough_makes_the_objects_of_its_text() {
 fn without_additions(object: &mut Value) {
     object.as_object_mut().unwrap().remove("status");
     let metadata = object["metadata"].as_object_mut().unwrap();
-    for field in
-        ["namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "finalizers", "selfLink"]
-    {
+    for field in [
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "managedFields",
+        "finalizers",
+        "selfLink",
+    ] {
         metadata.remove(field);
     }
     if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
@@ -252,7 +286,9 @@ fn the_walkthroughs_vlan_bridge_has_the_name_that_its_network_uses() {
 #[test]
 fn a_sandbox_that_is_not_kept_begins_anew_each_time() {
     let place = Place::new();
-    let run = |arguments: &[&str]| place.kvnet(As::Nobody, &[arguments, &["--sandbox"]].concat(), &[("PATH", "/nonexistent")]);
+    let run = |arguments: &[&str]| {
+        place.kvnet(As::Nobody, &[arguments, &["--sandbox"]].concat(), &[("PATH", "/nonexistent")])
+    };
     let up = run(&["up"]);
     assert_eq!(up.status.code(), Some(0), "{}", text(&up.stderr));
     let (plan, down) = (run(&["plan"]), run(&["down"]));
@@ -279,11 +315,16 @@ fn stand_ins_for_downloads_are_told() {
 #[test]
 fn a_pace_lets_things_take_time() {
     let place = Place::new();
-    let up = place.kvnet(As::Nobody, &["up", "--sandbox", "--pace=0.02", "--skip", "kubevirt,vm", "-o", "json"], &[]);
+    let up = place.kvnet(
+        As::Nobody,
+        &["up", "--sandbox", "--pace=0.02", "--skip", "kubevirt,vm", "-o", "json"],
+        &[],
+    );
     assert_eq!(up.status.code(), Some(0), "{}{}", text(&up.stdout), text(&up.stderr));
     let lines = text(&up.stdout);
     let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let install = events.clone().find(|event| event["event"] == "change-done" && event["step"] == "ovs-package");
+    let install =
+        events.clone().find(|event| event["event"] == "change-done" && event["step"] == "ovs-package");
     // Twelve seconds on a real node.
     assert!(install.unwrap()["seconds"].as_f64().unwrap() >= 0.2, "{lines}");
 }

@@ -38,7 +38,8 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     }
     let node = scene.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
     let pod_subnet = pod_subnet(scene)?;
-    let pod_cidr = pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok()?.next());
+    let pod_cidr =
+        pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok()?.next());
     let values = Values {
         node: node.trim(),
         address: &address(scene)?,
@@ -48,7 +49,11 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
         os: &pretty_name(scene)?,
         runtime: if scene.is_old() { "docker://18.6.1" } else { "containerd://2.1.4" },
         old: scene.is_old(),
-        role: if scene.is_old() { "node-role.kubernetes.io/master" } else { "node-role.kubernetes.io/control-plane" },
+        role: if scene.is_old() {
+            "node-role.kubernetes.io/master"
+        } else {
+            "node-role.kubernetes.io/control-plane"
+        },
         now: &scene.now(),
     };
     let objects = parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)?;
@@ -77,8 +82,10 @@ fn named(documents: &str) -> String {
 
 fn address(scene: &Scene) -> Result<String> {
     let links = scene.node.links()?;
-    let routed = links.iter().find(|link| link.gateway.is_some()).or(links.iter().find(|link| link.kind == "ether"));
-    let address = routed.and_then(|link| link.addresses.first()).and_then(|address| address.split('/').next());
+    let routed =
+        links.iter().find(|link| link.gateway.is_some()).or(links.iter().find(|link| link.kind == "ether"));
+    let address =
+        routed.and_then(|link| link.addresses.first()).and_then(|address| address.split('/').next());
     Ok(address.unwrap_or("10.0.0.10").to_owned())
 }
 

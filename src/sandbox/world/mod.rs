@@ -17,8 +17,8 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use self::pace::Pace;
 use self::guests::Guests;
+pub use self::pace::Pace;
 use self::scene::Scene;
 use super::api::{ApiServer, Clock};
 use super::node::SandboxHost;
@@ -48,9 +48,9 @@ impl World {
     /// the next round.
     pub fn reconcile(&self) -> Result<()> {
         for _ in 0..MOST_ROUNDS {
-            let before = self.revision()?;
+            let before = self.0.revision()?;
             self.round();
-            if self.revision()? == before {
+            if self.0.revision()? == before {
                 return Ok(());
             }
         }
@@ -79,10 +79,6 @@ impl World {
                 tracing::debug!(%error, "tried again in the next round");
             }
         }
-    }
-
-    fn revision(&self) -> Result<u64> {
-        self.0.store.read(|store| store.revision())
     }
 }
 

@@ -44,7 +44,9 @@ pub(super) fn is_leaving(object: &Value) -> bool {
 /// Whether the object is controlled by `owner`.
 pub(super) fn is_controlled_by(object: &Value, owner: &Value) -> bool {
     let owners = items(object, "/metadata/ownerReferences");
-    owners.iter().any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"])
+    owners
+        .iter()
+        .any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"])
 }
 
 /// The reference to a controller that owns an object.
@@ -138,7 +140,10 @@ mod tests {
         let mut conditions = Vec::new();
         set_condition(&mut conditions, json!({"type": "Ready", "status": "False"}), "one");
         set_condition(&mut conditions, json!({"type": "Ready", "status": "False", "reason": "r"}), "two");
-        assert_eq!((&conditions[0]["lastTransitionTime"], &conditions[0]["reason"]), (&json!("one"), &json!("r")));
+        assert_eq!(
+            (&conditions[0]["lastTransitionTime"], &conditions[0]["reason"]),
+            (&json!("one"), &json!("r"))
+        );
         set_condition(&mut conditions, json!({"type": "Ready", "status": "True"}), "three");
         assert_eq!(conditions, [json!({"type": "Ready", "status": "True", "lastTransitionTime": "three"})]);
     }

@@ -23,6 +23,8 @@ pub(super) struct Scene {
     timers: Arc<Mutex<Timers>>,
     /// What failed, and what it depended on then: nothing is tried again while that is as it was.
     failures: Arc<Mutex<HashMap<String, String>>>,
+    /// What needed nothing when all that it depends on was as it says here.
+    settled: Arc<Mutex<HashMap<String, String>>>,
     lists: Arc<Mutex<Lists>>,
 }
 
@@ -52,7 +54,16 @@ impl Lists {
 
 impl Scene {
     pub fn new(api: ApiServer, node: SandboxHost, store: Store, clock: Clock, pace: Pace) -> Self {
-        Self { api, node, store, clock, timers: Arc::new(Mutex::new(Timers::new(pace))), failures: Arc::default(), lists: Arc::default() }
+        Self {
+            api,
+            node,
+            store,
+            clock,
+            timers: Arc::new(Mutex::new(Timers::new(pace))),
+            failures: Arc::default(),
+            settled: Arc::default(),
+            lists: Arc::default(),
+        }
     }
 
     /// The time as objects have it.
@@ -76,6 +87,30 @@ impl Scene {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned(), depends_on);
     }
 
+    /// Does something unless it changed nothing the last time, and all that it depends on is as it was then.
+    pub fn unless_settled(
+        &self,
+        what: &str,
+        depends_on: String,
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let lock = || self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock().get(what).is_some_and(|then| *then == depends_on) {
+            return Ok(());
+        }
+        let before = self.revision()?;
+        act()?;
+        if self.revision()? == before && self.next_due().is_none() {
+            lock().insert(what.to_owned(), depends_on);
+        }
+        Ok(())
+    }
+
+    /// The number of the last change of anything.
+    pub fn revision(&self) -> Result<u64> {
+        self.store.read(|store| store.revision())
+    }
+
     /// How long until the next thing is over.
     pub fn next_due(&self) -> Option<std::time::Duration> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner).next()
@@ -91,7 +126,13 @@ impl Scene {
         self.api.version() == KubernetesVersion::V1_11
     }
 
-    pub fn get(&self, api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Result<Option<Value>> {
+    pub fn get(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Value>> {
         self.api.get(&ObjectKey::new(api_version, kind, namespace, name))
     }
 
@@ -99,7 +140,7 @@ impl Scene {
     pub fn list(&self, api_version: &str, kind: &str) -> Result<Arc<Vec<Value>>> {
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a look, what other processes wrote would not be known.
-        let now = self.store.read(|store| store.revision())?;
+        let now = self.revision()?;
         lists.forget_changed(&self.store, now);
         let key = (api_version.to_owned(), kind.to_owned());
         if let Some(known) = lists.known.get(&key) {
@@ -125,17 +166,11 @@ impl Scene {
 
     /// Writes what differs between an object as it was read and as it should be.
     pub fn save(&self, manager: &str, before: &Value, after: Value) -> Result<()> {
-        let without_status = |object: &Value| {
-            let mut object = object.clone();
-            object.as_object_mut().map(|fields| fields.shift_remove("status"));
-            object
-        };
         let status = (before["status"] != after["status"]).then(|| after["status"].clone());
-        let mut latest = before.clone();
-        if without_status(before) != without_status(&after) {
-            latest = self.api.update(manager, &after)?;
-        }
+        let latest =
+            if same_but_status(before, &after) { None } else { Some(self.api.update(manager, &after)?) };
         if let Some(status) = status {
+            let mut latest = latest.unwrap_or(after);
             latest["status"] = status;
             self.api.update_status(manager, &latest)?;
         }
@@ -165,7 +200,8 @@ impl Scene {
     /// Adds an event about an object; the same one is not repeated.
     pub fn event(&self, about: &Value, source: &str, kind: &str, reason: &str, message: &str) -> Result<()> {
         let place = Some(namespace(about)).filter(|space| !space.is_empty()).unwrap_or("default");
-        let event_name = format!("{}.{}", name(about), hex(&format!("{} {reason} {message}", uid(about)), 16));
+        let event_name =
+            format!("{}.{}", name(about), hex(&format!("{} {reason} {message}", uid(about)), 16));
         let now = self.now();
         let mut involved = json!({
             "apiVersion": text(about, "/apiVersion"), "kind": text(about, "/kind"), "name": name(about), "uid": uid(about),
@@ -173,21 +209,36 @@ impl Scene {
         if !namespace(about).is_empty() {
             involved["namespace"] = namespace(about).into();
         }
-        self.create(source, &json!({
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": event_name, "namespace": place},
-            "involvedObject": involved,
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "count": 1,
-            "source": {"component": source},
-            "reportingComponent": source,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-        }))
+        self.create(
+            source,
+            &json!({
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": event_name, "namespace": place},
+                "involvedObject": involved,
+                "type": kind,
+                "reason": reason,
+                "message": message,
+                "count": 1,
+                "source": {"component": source},
+                "reportingComponent": source,
+                "firstTimestamp": now,
+                "lastTimestamp": now,
+            }),
+        )
     }
+}
+
+fn same_but_status(one: &Value, other: &Value) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let mut names = one.keys().chain(other.keys()).filter(|name| *name != "status");
+    names.all(|name| one.get(name) == other.get(name))
+}
+
+/// What tells whether objects have changed.
+pub(super) fn versions<'a>(objects: impl IntoIterator<Item = &'a Value>) -> String {
+    let version = |object: &Value| format!("{}@{} ", uid(object), text(object, "/metadata/resourceVersion"));
+    objects.into_iter().map(version).collect()
 }
 
 /// Whether an object has a label.

@@ -50,7 +50,11 @@ impl Cluster {
     }
 
     async fn install(&self, component: Component) {
-        let facts = Facts { cni_conf_dir: "/etc/cni/net.d".into(), cni_bin_dirs: vec!["/opt/cni/bin".into()], ..Facts::default() };
+        let facts = Facts {
+            cni_conf_dir: "/etc/cni/net.d".into(),
+            cni_bin_dirs: vec!["/opt/cni/bin".into()],
+            ..Facts::default()
+        };
         let options = SourceOptions {
             stand_ins: true,
             mirror: None,
@@ -58,7 +62,10 @@ impl Cluster {
             lock_file: None,
             timeout: std::time::Duration::from_secs(1),
         };
-        let manifest = Sources::new(options).load(component, &self.profile, &facts, &RenderFacts::default()).await.unwrap();
+        let manifest = Sources::new(options)
+            .load(component, &self.profile, &facts, &RenderFacts::default())
+            .await
+            .unwrap();
         manifest.objects.iter().for_each(|object| self.apply(object));
         self.settle();
     }
@@ -71,7 +78,10 @@ impl Cluster {
         let node = self.scene().own_node().unwrap().unwrap();
         let mut written = node.clone();
         written["spec"]["taints"] = json!(
-            items(&node, "/spec/taints").iter().filter(|taint| taint["key"] != "node-role.kubernetes.io/control-plane").collect::<Vec<_>>()
+            items(&node, "/spec/taints")
+                .iter()
+                .filter(|taint| taint["key"] != "node-role.kubernetes.io/control-plane")
+                .collect::<Vec<_>>()
         );
         self.scene().save("test", &node, written).unwrap();
     }
@@ -117,7 +127,10 @@ fn a_fresh_cluster_waits_for_a_network() {
     let taints: Vec<&str> = items(&node, "/spec/taints").iter().map(|taint| text(taint, "/key")).collect();
     assert_eq!(taints, ["node-role.kubernetes.io/control-plane", "node.kubernetes.io/not-ready"]);
     let proxy = cluster.get("DaemonSet", "kube-system", "kube-proxy").unwrap();
-    assert_eq!((&proxy["status"]["numberReady"], &proxy["status"]["observedGeneration"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (&proxy["status"]["numberReady"], &proxy["status"]["observedGeneration"]),
+        (&json!(1), &json!(1))
+    );
     let dns = cluster.get("Deployment", "kube-system", "coredns").unwrap();
     assert_eq!(dns["status"]["unavailableReplicas"], 2);
     let pods = cluster.scene().list("v1", "Pod").unwrap();
@@ -130,7 +143,10 @@ async fn flannel_and_multus_make_the_node_ready_and_leave_what_they_leave() {
     let cluster = Cluster::with_networks().await;
     let node = cluster.scene().own_node().unwrap().unwrap();
     assert!(is_true(&node, "Ready"), "{node}");
-    assert_eq!(cluster.node().names("/etc/cni/net.d").unwrap().unwrap(), ["00-multus.conf", "10-flannel.conflist"]);
+    assert_eq!(
+        cluster.node().names("/etc/cni/net.d").unwrap().unwrap(),
+        ["00-multus.conf", "10-flannel.conflist"]
+    );
     let shim = r#"{"capabilities":{"portMappings":true},"cniVersion":"0.3.1","logLevel":"verbose","logToStderr":true,"name":"multus-cni-network","clusterNetwork":"/host/etc/cni/net.d/10-flannel.conflist","type":"multus-shim"}"#;
     assert_eq!(cluster.node().text("/etc/cni/net.d/00-multus.conf").unwrap().unwrap(), shim);
     assert_eq!(
@@ -151,7 +167,10 @@ async fn a_pod_gets_its_nics_and_gives_them_back() {
     cluster.network("lan", &config);
     let pod = cluster.pod("walker", "lan");
     assert!(is_true(&pod, "Ready"), "{pod} {:?}", cluster.events("walker"));
-    let status: Value = serde_json::from_str(pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"].as_str().unwrap()).unwrap();
+    let status: Value = serde_json::from_str(
+        pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"].as_str().unwrap(),
+    )
+    .unwrap();
     assert_eq!((&status[1]["name"], &status[1]["ips"]), (&json!("default/lan"), &json!(["192.168.5.2"])));
     let lease = "/var/lib/cni/networks/lan/192.168.5.2";
     assert!(cluster.node().status(lease).unwrap().is_some());
@@ -160,7 +179,11 @@ async fn a_pod_gets_its_nics_and_gives_them_back() {
     assert!(cluster.node().status(lease).unwrap().is_none());
     let links: Vec<String> = cluster.node().links().unwrap().into_iter().map(|link| link.name).collect();
     assert!(links.contains(&"br0".to_owned()), "the plugin never removes its bridge");
-    assert_eq!(links.iter().filter(|link| link.starts_with("veth")).count(), 2, "those of coredns: {links:?}");
+    assert_eq!(
+        links.iter().filter(|link| link.starts_with("veth")).count(),
+        2,
+        "those of coredns: {links:?}"
+    );
 }
 
 #[tokio::test]
@@ -168,12 +191,23 @@ async fn what_is_missing_is_told_as_multus_tells_it() {
     let cluster = Cluster::with_networks().await;
     cluster.network("nobin", &json!({"cniVersion": "0.3.1", "type": "macvlanx"}));
     for (pod, network, part) in [
-        ("none", "missing", "FailedCreatePodSandBox: Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network"),
-        ("none-2", "missing", "NoNetworkFound: cannot find a network-attachment-definition (missing) in namespace (default)"),
+        (
+            "none",
+            "missing",
+            "FailedCreatePodSandBox: Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network",
+        ),
+        (
+            "none-2",
+            "missing",
+            "NoNetworkFound: cannot find a network-attachment-definition (missing) in namespace (default)",
+        ),
         ("nobin", "nobin", "failed to find plugin \"macvlanx\" in path [/opt/cni/bin]"),
     ] {
         let found = cluster.pod(pod, network);
-        assert_eq!(found["status"]["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+        assert_eq!(
+            found["status"]["containerStatuses"][0]["state"]["waiting"]["reason"],
+            "ContainerCreating"
+        );
         let events = cluster.events(pod);
         assert!(events.iter().any(|event| event.contains(part)), "{events:?}");
     }
@@ -215,12 +249,17 @@ async fn kubevirt_is_deployed_and_runs_a_machine() {
     for component in [Component::KubeVirt, Component::KubeVirtCr] {
         cluster.install(component).await;
     }
-    let resource = cluster.scene().get("kubevirt.io/v1", "KubeVirt", Some("kubevirt"), "kubevirt").unwrap().unwrap();
+    let resource =
+        cluster.scene().get("kubevirt.io/v1", "KubeVirt", Some("kubevirt"), "kubevirt").unwrap().unwrap();
     assert_eq!(resource["status"]["phase"], "Deployed", "{resource}");
     assert!(is_true(&resource, "Available"));
     cluster.network("ovs-blue-l2", &json!({"cniVersion": "0.3.1", "type": "bridge", "bridge": "br9"}));
     cluster.install(Component::Vm).await;
-    let machine = cluster.scene().get("kubevirt.io/v1", "VirtualMachineInstance", Some("default"), "vm-two-nics").unwrap().unwrap();
+    let machine = cluster
+        .scene()
+        .get("kubevirt.io/v1", "VirtualMachineInstance", Some("default"), "vm-two-nics")
+        .unwrap()
+        .unwrap();
     assert_eq!(machine["status"]["phase"], "Running", "{machine}");
     assert_eq!(machine["status"]["interfaces"][1]["name"], "blue");
     cluster.scene().delete(&resource).unwrap();

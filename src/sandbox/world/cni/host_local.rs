@@ -26,7 +26,12 @@ struct Range {
 }
 
 /// Gives a NIC its addresses, if its plugin has an `ipam`.
-pub(super) fn assign(scene: &Scene, order: &Order<'_>, plugin: &Value, nic: &mut Nic) -> Result<Result<(), Failure>> {
+pub(super) fn assign(
+    scene: &Scene,
+    order: &Order<'_>,
+    plugin: &Value,
+    nic: &mut Nic,
+) -> Result<Result<(), Failure>> {
     let ipam = &plugin["ipam"];
     let kind = text(ipam, "/type");
     if kind.is_empty() {
@@ -53,7 +58,8 @@ fn reserve(scene: &Scene, order: &Order<'_>, ipam: &Value, nic: &mut Nic) -> Res
     let taken = taken(scene, &directory)?;
     let own = taken.iter().find(|(_, by)| *by == owner).map(|(address, _)| *address);
     let last = scene.node.text(directory.join(LAST))?.and_then(|text| text.trim().parse().ok());
-    let free = |address: &Ipv4Addr| *address != range.gateway && !taken.iter().any(|(other, _)| other == address);
+    let free =
+        |address: &Ipv4Addr| *address != range.gateway && !taken.iter().any(|(other, _)| other == address);
     let Some(address) = own.or_else(|| candidates(&range, last).find(free)) else {
         return Ok(Err(format!("no IP addresses available in range set: {}-{}", range.first, range.last)));
     };
@@ -120,7 +126,10 @@ mod tests {
     #[test]
     fn a_range_leaves_out_network_and_broadcast() {
         let range = range(&json!({"subnet": "10.20.0.0/24"})).unwrap();
-        assert_eq!((range.first, range.last, range.gateway), ("10.20.0.1".parse().unwrap(), "10.20.0.254".parse().unwrap(), "10.20.0.1".parse().unwrap()));
+        assert_eq!(
+            (range.first, range.last, range.gateway),
+            ("10.20.0.1".parse().unwrap(), "10.20.0.254".parse().unwrap(), "10.20.0.1".parse().unwrap())
+        );
         let nested = super::range(&json!({"ranges": [[{"subnet": "10.244.0.0/24"}]]})).unwrap();
         assert_eq!(nested.subnet, "10.244.0.0/24".parse().unwrap());
     }
@@ -129,7 +138,9 @@ mod tests {
     fn addresses_are_given_out_in_turn() {
         let range = range(&json!({"subnet": "10.0.0.0/29", "rangeStart": "10.0.0.2"})).unwrap();
         let all = |last: Option<&str>| -> Vec<String> {
-            candidates(&range, last.map(|text| text.parse().unwrap())).map(|address| address.to_string()).collect()
+            candidates(&range, last.map(|text| text.parse().unwrap()))
+                .map(|address| address.to_string())
+                .collect()
         };
         assert_eq!(all(None), ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
         assert_eq!(all(Some("10.0.0.4")), ["10.0.0.5", "10.0.0.6", "10.0.0.2", "10.0.0.3", "10.0.0.4"]);

@@ -1,9 +1,9 @@
 //! Multus: the first NIC by its master's configuration, and one for each network that the pod asks for.
 
 use camino::Utf8Path;
+use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
-use serde::Serialize;
 
 use super::nics::{Nic, Sandbox};
 use super::plugins;
@@ -40,14 +40,20 @@ pub(super) fn add(
         if kind != "multus-shim" {
             return format!("plugin type=\"{kind}\" name=\"{name}\" failed (add): {failure}");
         }
-        format!("plugin type=\"{kind}\" name=\"{name}\" failed (add): CmdAdd (shim): CNI request failed with status 400: '{failure}\n': StdinData: {stdin}")
+        format!(
+            "plugin type=\"{kind}\" name=\"{name}\" failed (add): CmdAdd (shim): CNI request failed with status 400: '{failure}\n': StdinData: {stdin}"
+        )
     };
     if let Err(failure) = runtime::binary(scene, kind)? {
         return Ok(Err(failure));
     }
     if kind == "multus-shim" && scene.node.status(SOCKET)?.is_none() {
-        let failure = format!("Post \"http://dummy/cni\": dial unix {SOCKET}: connect: no such file or directory");
-        return Ok(Err(format!("plugin type=\"{kind}\" name=\"{}\" failed (add): CmdAdd (shim): {failure}", configuration.name)));
+        let failure =
+            format!("Post \"http://dummy/cni\": dial unix {SOCKET}: connect: no such file or directory");
+        return Ok(Err(format!(
+            "plugin type=\"{kind}\" name=\"{}\" failed (add): CmdAdd (shim): {failure}",
+            configuration.name
+        )));
     }
     let generation = if is_of_2018(own) { Generation::Of2018 } else { Generation::Today };
     let made = attach(scene, sandbox, pod, own)?;
@@ -86,9 +92,19 @@ fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Res
     }
     tell(scene, pod, sandbox.nics.last())?;
     for (number, (network, configuration)) in delegates.iter().enumerate() {
-        let interface = if network.interface.is_empty() { format!("net{}", number + 1) } else { network.interface.clone() };
-        let shown = if is_of_2018(own) { configuration.name.clone() } else { format!("{}/{}", network.namespace, network.name) };
-        if let Err(failure) = plugins::add(scene, sandbox, configuration, &interface, &shown, network.mac.as_deref())? {
+        let interface = if network.interface.is_empty() {
+            format!("net{}", number + 1)
+        } else {
+            network.interface.clone()
+        };
+        let shown = if is_of_2018(own) {
+            configuration.name.clone()
+        } else {
+            format!("{}/{}", network.namespace, network.name)
+        };
+        if let Err(failure) =
+            plugins::add(scene, sandbox, configuration, &interface, &shown, network.mac.as_deref())?
+        {
             return Ok(Err(failed(pod, &network.name, &failure)));
         }
         tell(scene, pod, sandbox.nics.last())?;
@@ -137,8 +153,9 @@ fn wanted(pod: &Value) -> Result<Vec<Wanted>, Failure> {
         return Ok(Vec::new());
     }
     if annotation.starts_with('[') {
-        let list: Vec<Value> = serde_json::from_str(annotation)
-            .map_err(|error| format!("failed to parse pod Network Attachment Selection Annotation JSON format: {error}"))?;
+        let list: Vec<Value> = serde_json::from_str(annotation).map_err(|error| {
+            format!("failed to parse pod Network Attachment Selection Annotation JSON format: {error}")
+        })?;
         return Ok(list.iter().map(|item| from_json(item, here)).collect());
     }
     Ok(annotation.split(',').map(|item| from_name(item.trim(), here)).collect())
@@ -147,7 +164,9 @@ fn wanted(pod: &Value) -> Result<Vec<Wanted>, Failure> {
 fn from_json(item: &Value, here: &str) -> Wanted {
     let text = |field: &str| text(item, field).to_owned();
     Wanted {
-        namespace: Some(text("/namespace")).filter(|space| !space.is_empty()).unwrap_or_else(|| here.to_owned()),
+        namespace: Some(text("/namespace"))
+            .filter(|space| !space.is_empty())
+            .unwrap_or_else(|| here.to_owned()),
         name: text("/name"),
         interface: text("/interface"),
         mac: item["mac"].as_str().map(str::to_owned),
@@ -172,7 +191,8 @@ fn definition(scene: &Scene, network: &Wanted, pod: &Value) -> Result<Result<Con
         let place = format!("[{}/{}/{}]", namespace(pod), name(pod), uid(pod));
         return Ok(Err(format!(
             "error configuring pod [{}/{}] networking: Multus: {place}: error loading k8s delegates k8s args: TryLoadPodDelegates: error in getting k8s network for pod: GetNetworkDelegates: failed getting the delegate: getKubernetesDelegate: {message}",
-            namespace(pod), name(pod)
+            namespace(pod),
+            name(pod)
         )));
     };
     let parsed: Option<Map<String, Value>> = serde_json::from_str(text(&found, "/spec/config")).ok();
@@ -200,11 +220,14 @@ impl Generation {
 }
 
 fn annotate(scene: &Scene, sandbox: &Sandbox, pod: &Value, generation: Generation) -> Result<()> {
-    let Some(live) = scene.get("v1", "Pod", Some(namespace(pod)), name(pod))?.filter(|live| uid(live) == uid(pod)) else {
+    let Some(live) =
+        scene.get("v1", "Pod", Some(namespace(pod)), name(pod))?.filter(|live| uid(live) == uid(pod))
+    else {
         return Ok(());
     };
     let mut written = live.clone();
-    let status: Vec<String> = sandbox.nics.iter().enumerate().map(|(number, nic)| pretty(&entry(nic, number == 0))).collect();
+    let status: Vec<String> =
+        sandbox.nics.iter().enumerate().map(|(number, nic)| pretty(&entry(nic, number == 0))).collect();
     written["metadata"]["annotations"][generation.annotation()] = format!("[{}]", status.join(",")).into();
     scene.save("multus-daemon", &live, written)
 }
@@ -245,7 +268,8 @@ mod tests {
 
     #[test]
     fn networks_are_asked_for_by_name_or_by_json() {
-        let expected = |space: &str, name: &str, nic: &str| (space.to_owned(), name.to_owned(), nic.to_owned());
+        let expected =
+            |space: &str, name: &str, nic: &str| (space.to_owned(), name.to_owned(), nic.to_owned());
         assert_eq!(asked("a, other/b@eth5"), [expected("here", "a", ""), expected("other", "b", "eth5")]);
         assert_eq!(asked(r#"[{"name": "a", "interface": "x"}]"#), [expected("here", "a", "x")]);
         assert_eq!(asked(""), []);

@@ -117,12 +117,27 @@ impl Sandbox {
     /// The path of its network namespace.
     pub fn namespace_path(&self) -> String {
         let id = &self.id;
-        format!("/var/run/netns/cni-{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..32])
+        format!(
+            "/var/run/netns/cni-{}-{}-{}-{}-{}",
+            &id[..8],
+            &id[8..12],
+            &id[12..16],
+            &id[16..20],
+            &id[20..32]
+        )
     }
 
     /// All sandboxes of the node.
     pub fn all(scene: &Scene) -> Result<Vec<Self>> {
-        scene.store.read(|store| store.range(KEYS).filter_map(|(_, value)| Self::deserialize(value.as_ref()).ok()).collect())
+        scene.store.read(|store| {
+            store.range(KEYS).filter_map(|(_, value)| Self::deserialize(value.as_ref()).ok()).collect()
+        })
+    }
+
+    /// The uids of the pods that have one.
+    pub fn uids(scene: &Scene) -> Result<Vec<String>> {
+        let uid = |key: &str| key.strip_prefix(KEYS).unwrap_or_default().to_owned();
+        scene.store.read(|store| store.range(KEYS).map(|(key, _)| uid(key)).collect())
     }
 
     /// The sandbox of a pod; none when it has none yet.

@@ -55,8 +55,10 @@ pub(in crate::sandbox::world) fn configuration(scene: &Scene) -> Result<Option<C
     let directory = directories(scene)?.conf;
     let names = scene.node.names(&directory)?.unwrap_or_default();
     let extension = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let mut names: Vec<String> =
-        names.into_iter().filter(|name| ["conf", "conflist", "json"].contains(&extension(name).as_str())).collect();
+    let mut names: Vec<String> = names
+        .into_iter()
+        .filter(|name| ["conf", "conflist", "json"].contains(&extension(name).as_str()))
+        .collect();
     names.sort_unstable();
     let Some(first) = names.first() else { return Ok(None) };
     let content = scene.node.text(directory.join(first))?.unwrap_or_default();
@@ -69,7 +71,10 @@ pub(in crate::sandbox::world) fn is_ready(scene: &Scene) -> Result<bool> {
 }
 
 /// All that decides whether a network can be set up: configurations, plugins, networks, the switch, flannel.
-pub(in crate::sandbox::world) fn circumstances(scene: &Scene, configuration: &Configuration) -> Result<String> {
+pub(in crate::sandbox::world) fn circumstances(
+    scene: &Scene,
+    configuration: &Configuration,
+) -> Result<String> {
     let mut all = vec![configuration.whole.to_string()];
     let directories = directories(scene)?;
     for directory in directories.bin.iter().chain([&directories.conf]) {
@@ -109,7 +114,10 @@ pub(in crate::sandbox::world) fn set_up(
 }
 
 /// Takes down the NICs of a pod, the last one first, and forgets the sandbox.
-pub(in crate::sandbox::world) fn take_down(scene: &Scene, sandbox: &mut Sandbox) -> Result<Result<(), Failure>> {
+pub(in crate::sandbox::world) fn take_down(
+    scene: &Scene,
+    sandbox: &mut Sandbox,
+) -> Result<Result<(), Failure>> {
     if !sandbox.nics.is_empty() && !is_ready(scene)? {
         return Ok(Err("cni plugin not initialized".into()));
     }

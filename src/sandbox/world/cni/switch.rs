@@ -46,7 +46,13 @@ pub(super) fn add(scene: &Scene, order: &Order<'_>, plugin: &Value) -> Result<Re
     connect(scene, order, &nic, place, by_command)
 }
 
-fn connect(scene: &Scene, order: &Order<'_>, nic: &Nic, place: Place, by_command: bool) -> Result<Result<Nic, Failure>> {
+fn connect(
+    scene: &Scene,
+    order: &Order<'_>,
+    nic: &Nic,
+    place: Place,
+    by_command: bool,
+) -> Result<Result<Nic, Failure>> {
     let port = SwitchPort {
         name: nic.host_link.clone(),
         bridge: place.bridge,
@@ -119,7 +125,8 @@ mod tests {
 
     #[test]
     fn only_the_plugin_of_2018_knows_vlan_bridges() {
-        let vlan = OvsPort { name: "blue100".into(), tag: Some(100), fake_bridge: true, ..OvsPort::default() };
+        let vlan =
+            OvsPort { name: "blue100".into(), tag: Some(100), fake_bridge: true, ..OvsPort::default() };
         let blue = OvsBridge { name: "blue".into(), ports: vec![vlan], ..OvsBridge::default() };
         let switch = OvsState { bridges: vec![blue] };
         let on_blue = |tag| Ok(Place { bridge: "blue".into(), tag });

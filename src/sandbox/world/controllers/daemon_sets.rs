@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{MANAGER, pods, scheduler};
 use crate::error::Result;
-use crate::sandbox::world::objects::{is_leaving, items, name, number, owner_reference, text};
-use crate::sandbox::world::scene::{Scene, label};
+use crate::sandbox::world::objects::{is_leaving, items, name, number, owner_reference, text, uid};
+use crate::sandbox::world::scene::{Scene, label, versions};
 
 const HASH: &str = "controller-revision-hash";
 /// The taints that every daemon tolerates: effect and key.
@@ -24,12 +24,15 @@ pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let node = scene.own_node()?;
     let all = scene.list("v1", "Pod")?;
     for set in scene.list("apps/v1", "DaemonSet")?.iter() {
-        let own: Vec<&Value> = pods::of(&set, &all).collect();
-        if !is_leaving(&set) {
-            match &node {
-                Some(node) => sync(scene, &set, &own, node)?,
-                None => write_status(scene, &set, &[], 0)?,
-            }
+        let own: Vec<&Value> = pods::of(set, &all).collect();
+        if !is_leaving(set) {
+            let place = node.as_ref().map(|node| format!("{}{}", node["metadata"]["labels"], node["spec"]));
+            let depends_on =
+                versions([set].into_iter().chain(own.iter().copied())) + &place.unwrap_or_default();
+            scene.unless_settled(uid(set), depends_on, || match &node {
+                Some(node) => sync(scene, set, &own, node),
+                None => write_status(scene, set, &[], 0),
+            })?;
         }
     }
     Ok(())
@@ -45,7 +48,9 @@ fn sync(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<()> 
         let generation = set["metadata"]["generation"].to_string();
         let labels = json!({HASH: hash, "pod-template-generation": generation});
         pods::create(scene, set, "apps/v1", "DaemonSet", &labels, bound(scene, spec, node))?;
-    } else if let Some(old) = staying.iter().find(|pod| must_go(pod, node) || (label(pod, HASH) != hash && rolls(set))) {
+    } else if let Some(old) =
+        staying.iter().find(|pod| must_go(pod, node) || (label(pod, HASH) != hash && rolls(set)))
+    {
         scene.delete(old)?;
     }
     write_status(scene, set, own, i64::from(wanted))
@@ -89,7 +94,8 @@ fn pod_spec(set: &Value, node: &str) -> Value {
     spec["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
         {"nodeSelectorTerms": [term]}}});
     let mut tolerations = items(&spec, "/tolerations").to_vec();
-    tolerations.extend(TOLERATED.map(|(effect, key)| json!({"key": key, "operator": "Exists", "effect": effect})));
+    tolerations
+        .extend(TOLERATED.map(|(effect, key)| json!({"key": key, "operator": "Exists", "effect": effect})));
     spec["tolerations"] = tolerations.into();
     spec
 }
@@ -98,18 +104,21 @@ fn pod_spec(set: &Value, node: &str) -> Value {
 fn keep_revision(scene: &Scene, set: &Value, hash: &str) -> Result<()> {
     let mut labels = set["spec"]["template"]["metadata"]["labels"].clone();
     labels[HASH] = hash.into();
-    scene.create(MANAGER, &json!({
-        "apiVersion": "apps/v1",
-        "kind": "ControllerRevision",
-        "metadata": {
-            "name": format!("{}-{hash}", name(set)),
-            "namespace": set["metadata"]["namespace"],
-            "labels": labels,
-            "ownerReferences": owner_reference(set, "apps/v1", "DaemonSet"),
-        },
-        "data": {"spec": {"template": set["spec"]["template"]}},
-        "revision": number(set, "/metadata/generation").unwrap_or(1),
-    }))
+    scene.create(
+        MANAGER,
+        &json!({
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": format!("{}-{hash}", name(set)),
+                "namespace": set["metadata"]["namespace"],
+                "labels": labels,
+                "ownerReferences": owner_reference(set, "apps/v1", "DaemonSet"),
+            },
+            "data": {"spec": {"template": set["spec"]["template"]}},
+            "revision": number(set, "/metadata/generation").unwrap_or(1),
+        }),
+    )
 }
 
 fn write_status(scene: &Scene, set: &Value, own: &[&Value], wanted: i64) -> Result<()> {

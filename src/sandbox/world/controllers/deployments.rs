@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::{MANAGER, pods};
 use crate::error::Result;
-use crate::sandbox::world::objects::{is_controlled_by, is_leaving, items, name, number, owner_reference, set_condition};
-use crate::sandbox::world::scene::Scene;
+use crate::sandbox::world::objects::{
+    is_controlled_by, is_leaving, items, name, number, owner_reference, set_condition, uid,
+};
+use crate::sandbox::world::scene::{Scene, versions};
 
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -14,9 +16,10 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let sets = scene.list("apps/v1", "ReplicaSet")?;
     for deployment in scene.list("apps/v1", "Deployment")?.iter() {
-        let own: Vec<&Value> = sets.iter().filter(|set| is_controlled_by(set, &deployment)).collect();
-        if !is_leaving(&deployment) {
-            sync(scene, &deployment, &own)?;
+        let own: Vec<&Value> = sets.iter().filter(|set| is_controlled_by(set, deployment)).collect();
+        if !is_leaving(deployment) {
+            let depends_on = versions([deployment].into_iter().chain(own.iter().copied()));
+            scene.unless_settled(uid(deployment), depends_on, || sync(scene, deployment, &own))?;
         }
     }
     Ok(())

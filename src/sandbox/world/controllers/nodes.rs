@@ -39,8 +39,11 @@ fn condition(ready: bool, now: &str, node: &Value) -> Value {
         Some(before) => before["lastHeartbeatTime"].clone(),
         None => now.into(),
     };
-    let (reason, message) =
-        if ready { ("KubeletReady", "kubelet is posting ready status") } else { ("KubeletNotReady", NO_NETWORK) };
+    let (reason, message) = if ready {
+        ("KubeletReady", "kubelet is posting ready status")
+    } else {
+        ("KubeletNotReady", NO_NETWORK)
+    };
     json!({"type": "Ready", "status": status, "lastHeartbeatTime": heartbeat, "reason": reason, "message": message})
 }
 

@@ -4,11 +4,20 @@ use serde_json::{Value, json};
 
 use super::MANAGER;
 use crate::error::Result;
-use crate::sandbox::world::objects::{is_controlled_by, is_leaving, is_true, name, namespace, owner_reference, suffix};
+use crate::sandbox::world::objects::{
+    is_controlled_by, is_leaving, is_true, name, namespace, owner_reference, suffix,
+};
 use crate::sandbox::world::scene::Scene;
 
 /// Makes the next pod of an owner: the template with more labels.
-pub(super) fn create(scene: &Scene, owner: &Value, api_version: &str, kind: &str, labels: &Value, spec: Value) -> Result<()> {
+pub(super) fn create(
+    scene: &Scene,
+    owner: &Value,
+    api_version: &str,
+    kind: &str,
+    labels: &Value,
+    spec: Value,
+) -> Result<()> {
     let template = &owner["spec"]["template"]["metadata"];
     let mut all = template["labels"].as_object().cloned().unwrap_or_default();
     all.extend(labels.as_object().cloned().unwrap_or_default());

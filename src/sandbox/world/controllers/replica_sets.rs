@@ -4,16 +4,17 @@ use serde_json::{Value, json};
 
 use super::{MANAGER, pods};
 use crate::error::Result;
-use crate::sandbox::world::objects::{is_leaving, number};
-use crate::sandbox::world::scene::Scene;
+use crate::sandbox::world::objects::{is_leaving, number, uid};
+use crate::sandbox::world::scene::{Scene, versions};
 
 /// Makes and removes the pods of all ReplicaSets, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let all = scene.list("v1", "Pod")?;
     for set in scene.list("apps/v1", "ReplicaSet")?.iter() {
-        let staying: Vec<&Value> = pods::of(&set, &all).filter(|pod| !is_leaving(pod)).collect();
-        if !is_leaving(&set) {
-            sync(scene, &set, &staying)?;
+        let staying: Vec<&Value> = pods::of(set, &all).filter(|pod| !is_leaving(pod)).collect();
+        if !is_leaving(set) {
+            let depends_on = versions([set].into_iter().chain(staying.iter().copied()));
+            scene.unless_settled(uid(set), depends_on, || sync(scene, set, &staying))?;
         }
     }
     Ok(())

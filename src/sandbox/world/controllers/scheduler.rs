@@ -78,7 +78,10 @@ fn term_fits(term: &Value, node: &Value) -> bool {
 }
 
 /// The first taint that keeps pods with these tolerations off a node.
-pub(in crate::sandbox::world) fn untolerated<'a>(tolerations: &[Value], node: &'a Value) -> Option<&'a Value> {
+pub(in crate::sandbox::world) fn untolerated<'a>(
+    tolerations: &[Value],
+    node: &'a Value,
+) -> Option<&'a Value> {
     let keeps_off = |taint: &&Value| text(taint, "/effect") != "PreferNoSchedule";
     let tolerated = |taint: &Value| tolerations.iter().any(|toleration| tolerates(toleration, taint));
     items(node, "/spec/taints").iter().filter(keeps_off).find(|taint| !tolerated(taint))

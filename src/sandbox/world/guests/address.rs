@@ -53,15 +53,22 @@ fn show(sandbox: &Sandbox, device: Option<&str>, short: bool) -> Ran {
 }
 
 fn lines(nic: &Nic, number: usize) -> String {
-    let line = |address: &IpNet| format!("{number}: {}    {}\\       valid_lft forever preferred_lft forever\n", nic.name, inet(address, &nic.name));
+    let line = |address: &IpNet| {
+        format!(
+            "{number}: {}    {}\\       valid_lft forever preferred_lft forever\n",
+            nic.name,
+            inet(address, &nic.name)
+        )
+    };
     nic.addresses.iter().map(line).collect()
 }
 
 fn long(nic: &Nic, number: usize) -> String {
     let Nic { name, mac, mtu, .. } = nic;
     let addresses = nic.addresses.iter();
-    let addresses =
-        addresses.map(|address| format!("    {}\n       valid_lft forever preferred_lft forever\n", inet(address, name)));
+    let addresses = addresses.map(|address| {
+        format!("    {}\n       valid_lft forever preferred_lft forever\n", inet(address, name))
+    });
     format!(
         "{number}: {name}@if{}: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu {mtu} qdisc noqueue qlen 1000\n    \
          link/ether {mac} brd ff:ff:ff:ff:ff:ff\n{}",

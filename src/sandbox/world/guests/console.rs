@@ -40,7 +40,9 @@ pub(super) fn connect(scene: &Scene, namespace: &str, name: &str) -> Result<Opti
 fn guest(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Guest>> {
     for version in ["kubevirt.io/v1", "kubevirt.io/v1alpha2"] {
         let instance = scene.get(version, "VirtualMachineInstance", Some(namespace), name)?;
-        let Some(instance) = instance.filter(|instance| text(instance, "/status/phase") == "Running") else { continue };
+        let Some(instance) = instance.filter(|instance| text(instance, "/status/phase") == "Running") else {
+            continue;
+        };
         let pods = scene.list("v1", "Pod")?;
         let pod = pods.iter().find(|pod| is_controlled_by(pod, &instance) && !is_leaving(pod));
         let Some(pod) = pod else { continue };
@@ -112,7 +114,9 @@ impl Guest {
             ["id", "-u"] => return printed("0\n".into()),
             ["ip", object, rest @ ..] if "route".starts_with(object) => return self.routes(rest),
             ["ip", _, "add", ..] => return failed(1, "ip: not in the sandbox\n".into()),
-            ["ip", rest @ ..] => address::ip(&self.scene, Sandbox { nics: self.nics.clone(), ..self.pod.clone() }, rest),
+            ["ip", rest @ ..] => {
+                address::ip(&self.scene, Sandbox { nics: self.nics.clone(), ..self.pod.clone() }, rest)
+            }
             ["ping", rest @ ..] => reach::ping(&self.scene, &self.pod, &self.with_pod_names(rest)),
             ["arping", rest @ ..] => reach::arping(&self.scene, &self.pod, &self.with_pod_names(rest)),
             ["getent", "hosts", name] | ["nslookup", name] => return resolve(name),
@@ -137,7 +141,9 @@ impl Guest {
         let first = self.nics.first();
         let default = first.and_then(|nic| Some(format!("default via {} dev {}\n", nic.gateway?, nic.name)));
         let near = self.nics.iter().flat_map(|nic| {
-            nic.addresses.iter().map(|net| format!("{} dev {} scope link src {}\n", net.trunc(), nic.name, net.addr()))
+            nic.addresses
+                .iter()
+                .map(|net| format!("{} dev {} scope link src {}\n", net.trunc(), nic.name, net.addr()))
         });
         printed(default.into_iter().chain(near).collect())
     }
@@ -191,7 +197,10 @@ mod tests {
     #[test]
     fn a_line_is_taken_apart_as_a_shell_would() {
         assert_eq!(words("echo kvnet''-end-1 $?", 3), ["echo", "kvnet-end-1", "3"]);
-        assert_eq!(without_substitutions("$([ $(id -u) = 0 ] || echo sudo -n) arping -D; echo $?"), " arping -D; echo $?");
+        assert_eq!(
+            without_substitutions("$([ $(id -u) = 0 ] || echo sudo -n) arping -D; echo $?"),
+            " arping -D; echo $?"
+        );
     }
 
     #[test]
@@ -201,7 +210,8 @@ mod tests {
         ]}}}});
         let nic = |address: &str| Nic { addresses: vec![address.parse().unwrap()], ..Nic::default() };
         let nics = nics(&instance, &[nic("10.244.0.5/24"), nic("10.20.0.7/24")]);
-        let shown: Vec<String> = nics.iter().map(|nic| format!("{} {} {}", nic.name, nic.mac, nic.addresses[0])).collect();
+        let shown: Vec<String> =
+            nics.iter().map(|nic| format!("{} {} {}", nic.name, nic.mac, nic.addresses[0])).collect();
         assert_eq!(shown, ["eth0  10.0.2.2/24", "eth1 02:00:00:00:00:0a 10.20.0.7/24"]);
     }
 }

@@ -30,7 +30,8 @@ impl Containers for Guests {
         let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
         let statuses = statuses.iter().flat_map(|field| super::objects::items(&found, field));
         let status = statuses.into_iter().find(|status| status["name"] == container);
-        let complaint = status.map(|status| text(status, "/lastState/terminated/message")).unwrap_or_default();
+        let complaint =
+            status.map(|status| text(status, "/lastState/terminated/message")).unwrap_or_default();
         complaint.to_owned()
     }
 

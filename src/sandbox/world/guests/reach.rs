@@ -39,7 +39,8 @@ pub(super) fn arping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result
         None => (asked.count, 0),
     };
     let source = nic.addresses.first().map_or("0.0.0.0".to_owned(), |address| address.addr().to_string());
-    let answer = found.map(|mac| format!("Unicast reply from {} [{mac}] 0.020ms\n", asked.target)).unwrap_or_default();
+    let answer =
+        found.map(|mac| format!("Unicast reply from {} [{mac}] 0.020ms\n", asked.target)).unwrap_or_default();
     let stdout = format!(
         "ARPING {} from {source} {}\n{answer}Sent {sent} probe(s) (0 broadcast(s))\nReceived {received} response(s) (0 request(s), 0 broadcast(s))\n",
         asked.target, nic.name
@@ -66,7 +67,8 @@ pub(super) fn ping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<R
 }
 
 fn pings(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Result<bool> {
-    let own = sandbox.nics.iter().flat_map(|nic| &nic.addresses).any(|address| address.addr() == asked.target);
+    let own =
+        sandbox.nics.iter().flat_map(|nic| &nic.addresses).any(|address| address.addr() == asked.target);
     if own {
         return Ok(true);
     }
@@ -83,7 +85,12 @@ fn pings(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Result<bool> {
 /// Whether the node has the address, or a bridge with a NIC that has it.
 fn on_node(scene: &Scene, target: IpAddr) -> Result<bool> {
     let prefix = format!("{target}/");
-    if scene.node.links()?.iter().any(|link| link.addresses.iter().any(|address| address.starts_with(&prefix))) {
+    if scene
+        .node
+        .links()?
+        .iter()
+        .any(|link| link.addresses.iter().any(|address| address.starts_with(&prefix)))
+    {
         return Ok(true);
     }
     let on_bridge = |nic: &Nic| matches!(nic.wire, Wire::Bridge(_)) && has(nic, target);
@@ -103,7 +110,9 @@ fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Res
     if let Segment::Bridge(bridge) = &here {
         let prefix = format!("{target}/");
         let own = links.iter().find(|link| link.name == *bridge);
-        if let Some(own) = own.filter(|own| own.up && own.addresses.iter().any(|address| address.starts_with(&prefix))) {
+        if let Some(own) =
+            own.filter(|own| own.up && own.addresses.iter().any(|address| address.starts_with(&prefix)))
+        {
             return Ok(Some(own.mac.clone()));
         }
     }
@@ -124,7 +133,8 @@ fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
         Wire::Bridge(bridge) => Some(Segment::Bridge(bridge.clone())),
         Wire::Switch => {
             let (bridge, port) = switch.port(&nic.host_link)?;
-            let works = bridge.error().is_none() && port.interfaces.iter().all(|interface| interface.error.is_none());
+            let works =
+                bridge.error().is_none() && port.interfaces.iter().all(|interface| interface.error.is_none());
             works.then(|| Segment::Vlan(bridge.name.clone(), port.tag.unwrap_or(0)))
         }
         Wire::Nothing => None,
@@ -133,8 +143,11 @@ fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
 
 /// Reads a command line; the answer for one that is wrong.
 fn asked<'a>(sandbox: &'a Sandbox, words: &[&str]) -> Result<Asked<'a>, Ran> {
-    let option = |name: &str| words.iter().position(|word| *word == name).and_then(|place| words.get(place + 1).copied());
-    let target = words.last().and_then(|word| word.parse().ok()).ok_or_else(|| failed(1, "bad address".into()))?;
+    let option = |name: &str| {
+        words.iter().position(|word| *word == name).and_then(|place| words.get(place + 1).copied())
+    };
+    let target =
+        words.last().and_then(|word| word.parse().ok()).ok_or_else(|| failed(1, "bad address".into()))?;
     let nic = match option("-I") {
         None => None,
         Some(name) => match sandbox.nics.iter().find(|nic| nic.name == name) {
@@ -153,7 +166,11 @@ mod tests {
     #[test]
     fn the_switch_decides_the_segment() {
         let port = |name: &str, tag| OvsPort { name: name.into(), tag, ..OvsPort::default() };
-        let bridge = OvsBridge { name: "blue".into(), ports: vec![port("a", None), port("b", Some(100))], ..OvsBridge::default() };
+        let bridge = OvsBridge {
+            name: "blue".into(),
+            ports: vec![port("a", None), port("b", Some(100))],
+            ..OvsBridge::default()
+        };
         let switch = OvsState { bridges: vec![bridge] };
         let nic = |link: &str| Nic { host_link: link.into(), wire: Wire::Switch, ..Nic::default() };
         let on = |vlan| Some(Segment::Vlan("blue".into(), vlan));

@@ -62,7 +62,8 @@ fn state(scene: &Scene, pod: &Value, sandbox: &Sandbox, container: &Value, statu
     let is = |pointer: &str| before.is_some_and(|before| before.pointer(pointer).is_some());
     let program = programs::of(container);
     let task = Task { scene, sandbox, container };
-    if is("/state/terminated") && before.is_some_and(|before| before["state"]["terminated"]["exitCode"] == 0) {
+    if is("/state/terminated") && before.is_some_and(|before| before["state"]["terminated"]["exitCode"] == 0)
+    {
         return Ok(State::Done);
     }
     let begun = format!("{}/{}", uid(pod), text(container, "/name"));

@@ -10,9 +10,9 @@ use self::containers::Stage;
 use crate::error::Result;
 use crate::sandbox::world::cni::nics::Sandbox;
 use crate::sandbox::world::cni::runtime;
-use crate::sandbox::world::objects::{hex, is_leaving, name, namespace, text, uid};
+use crate::sandbox::world::objects::{hex, is_leaving, is_true, name, namespace, text, uid};
 use crate::sandbox::world::programs::{self, Task};
-use crate::sandbox::world::scene::{Scene, containers as containers_of};
+use crate::sandbox::world::scene::{Scene, containers as containers_of, versions};
 
 const KUBELET: &str = "kubelet";
 /// Pods of files: they are there as kubeadm left them.
@@ -27,16 +27,28 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     let pods = scene.list("v1", "Pod")?;
     let is_here = |pod: &&Value| text(pod, "/spec/nodeName") == name(&node);
     for pod in pods.iter().filter(is_here).filter(|pod| pod["metadata"]["annotations"][MIRROR].is_null()) {
-        if is_leaving(pod) { end(scene, pod)? } else { sync(scene, pod, &node)? }
+        match (is_leaving(pod), programs::are_quiet(pod)) {
+            (true, _) => end(scene, pod)?,
+            (false, true) if is_ready(pod) => {
+                scene.unless_settled(uid(pod), versions([pod]), || sync(scene, pod, &node))?
+            }
+            (false, _) => sync(scene, pod, &node)?,
+        }
     }
-    for mut sandbox in Sandbox::all(scene)? {
-        if !pods.iter().any(|pod| uid(pod) == sandbox.uid) {
+    let orphans =
+        Sandbox::uids(scene)?.into_iter().filter(|orphan| !pods.iter().any(|pod| uid(pod) == *orphan));
+    for orphan in orphans {
+        if let Some(mut sandbox) = Sandbox::of(scene, &orphan)? {
             stop(scene, &sandbox)?;
             // Who could be told of a failure is gone; the next round tries again.
             let _ = runtime::take_down(scene, &mut sandbox)?;
         }
     }
     Ok(())
+}
+
+fn is_ready(pod: &Value) -> bool {
+    is_true(pod, "Ready")
 }
 
 fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
@@ -50,10 +62,13 @@ fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
         }
         None => (None, Stage::waiting(pod, "ContainerCreating")),
     };
-    let live = scene.get("v1", "Pod", Some(namespace(pod)), name(pod))?;
-    let Some(live) = live.filter(|live| uid(live) == uid(pod) && !is_leaving(live)) else { return Ok(()) };
-    let written = status::written(scene, &live, node, stage.0.as_ref(), &stage.1);
-    scene.save(KUBELET, &live, written)
+    // Multus may have written to the pod meanwhile.
+    let pods = scene.list("v1", "Pod")?;
+    let Some(live) = pods.iter().find(|live| uid(live) == uid(pod) && !is_leaving(live)) else {
+        return Ok(());
+    };
+    let written = status::written(scene, live, node, stage.0.as_ref(), &stage.1);
+    scene.save(KUBELET, live, written)
 }
 
 /// The pod's sandbox with its network; none while something is missing, which an event tells.
@@ -115,7 +130,8 @@ fn end(scene: &Scene, pod: &Value) -> Result<()> {
         if let Err(failure) = runtime::take_down(scene, &mut sandbox)? {
             let message = format!(
                 "error killing pod: failed to \"KillPodSandbox\" for \"{}\" with KillPodSandboxError: \"rpc error: code = Unknown desc = failed to destroy network for sandbox \\\"{}\\\": {failure}\"",
-                uid(pod), sandbox.id
+                uid(pod),
+                sandbox.id
             );
             return scene.event(pod, KUBELET, "Warning", "FailedKillPod", &message);
         }

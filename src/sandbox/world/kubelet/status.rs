@@ -8,7 +8,13 @@ use crate::sandbox::world::objects::{hex, items, set_condition, text, uid};
 use crate::sandbox::world::scene::Scene;
 
 /// The pod with the status that follows from its stage.
-pub(super) fn written(scene: &Scene, pod: &Value, node: &Value, sandbox: Option<&Sandbox>, stage: &Stage) -> Value {
+pub(super) fn written(
+    scene: &Scene,
+    pod: &Value,
+    node: &Value,
+    sandbox: Option<&Sandbox>,
+    stage: &Stage,
+) -> Value {
     let now = scene.now();
     let mut written = pod.clone();
     let status = &mut written["status"];
@@ -67,7 +73,8 @@ fn address(sandbox: &Sandbox, host: &str) -> Option<String> {
 fn container_status(pod: &Value, container: &Value, state: &State, field: &str, now: &str) -> Value {
     let (name, image) = (text(container, "/name"), text(container, "/image"));
     let before = items(&pod["status"], &format!("/{field}")).iter().find(|status| status["name"] == name);
-    let since = |pointer: &str| before.and_then(|before| before.pointer(pointer)?.as_str()).unwrap_or(now).to_owned();
+    let since =
+        |pointer: &str| before.and_then(|before| before.pointer(pointer)?.as_str()).unwrap_or(now).to_owned();
     let id = format!("containerd://{}", hex(&format!("{}/{name}", uid(pod)), 64));
     let prepares = field == "initContainerStatuses";
     let ready = matches!(state, State::Running { ready: true }) || (prepares && *state == State::Done);
@@ -94,10 +101,14 @@ fn container_status(pod: &Value, container: &Value, state: &State, field: &str, 
             ended(&id, 0, "Completed", "", &begun, &since("/state/terminated/finishedAt"))
         }
         State::Failed(complaint) => {
-            let (begun, over) = (since("/lastState/terminated/startedAt"), since("/lastState/terminated/finishedAt"));
+            let (begun, over) =
+                (since("/lastState/terminated/startedAt"), since("/lastState/terminated/finishedAt"));
             status["lastState"] = ended(&id, 1, "Error", complaint, &begun, &over);
             status["restartCount"] = restarts.max(1).into();
-            let message = format!("back-off 10s restarting failed container={name} pod={}", text(pod, "/metadata/name"));
+            let message = format!(
+                "back-off 10s restarting failed container={name} pod={}",
+                text(pod, "/metadata/name")
+            );
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
         }
     };
@@ -123,18 +134,31 @@ fn conditions_of(pod: &Value, has_sandbox: bool, stage: &Stage) -> Vec<Value> {
     let completed = stage.staying.iter().all(|state| *state == State::Done);
     let ready = |kind: &str| match completed {
         true => json!({"type": kind, "status": "False", "lastProbeTime": null, "reason": "PodCompleted"}),
-        false => condition(kind, staying.is_empty(), "ContainersNotReady", "containers with unready status", &staying),
+        false => condition(
+            kind,
+            staying.is_empty(),
+            "ContainersNotReady",
+            "containers with unready status",
+            &staying,
+        ),
     };
     vec![
         condition("PodReadyToStartContainers", has_sandbox, "", "", &[]),
-        condition("Initialized", preparing.is_empty(), "ContainersNotInitialized", "containers with incomplete status", &preparing),
+        condition(
+            "Initialized",
+            preparing.is_empty(),
+            "ContainersNotInitialized",
+            "containers with incomplete status",
+            &preparing,
+        ),
         ready("Ready"),
         ready("ContainersReady"),
     ]
 }
 
 fn condition(kind: &str, holds: bool, reason: &str, message: &str, names: &[String]) -> Value {
-    let mut condition = json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastProbeTime": null});
+    let mut condition =
+        json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastProbeTime": null});
     if !holds && !reason.is_empty() {
         condition["reason"] = reason.into();
         condition["message"] = format!("{message}: [{}]", names.join(" ")).into();

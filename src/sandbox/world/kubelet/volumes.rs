@@ -9,15 +9,18 @@ use crate::sandbox::world::scene::Scene;
 /// The first volume whose object is not there, as kubelet says it.
 pub(super) fn missing(scene: &Scene, pod: &Value) -> Result<Option<String>> {
     for volume in items(pod, "/spec/volumes") {
-        for (field, name, kind, word) in [
-            ("configMap", "name", "ConfigMap", "configmap"),
-            ("secret", "secretName", "Secret", "secret"),
-        ] {
-            let Some(source) = volume.get(field).filter(|source| source["optional"] != true) else { continue };
+        for (field, name, kind, word) in
+            [("configMap", "name", "ConfigMap", "configmap"), ("secret", "secretName", "Secret", "secret")]
+        {
+            let Some(source) = volume.get(field).filter(|source| source["optional"] != true) else {
+                continue;
+            };
             let wanted = source[name].as_str().unwrap_or_default();
             if scene.get("v1", kind, Some(namespace(pod)), wanted)?.is_none() {
                 let volume = text(volume, "/name");
-                return Ok(Some(format!("MountVolume.SetUp failed for volume \"{volume}\" : {word} \"{wanted}\" not found")));
+                return Ok(Some(format!(
+                    "MountVolume.SetUp failed for volume \"{volume}\" : {word} \"{wanted}\" not found"
+                )));
             }
         }
     }

@@ -132,7 +132,10 @@ fn tell(task: &Task<'_>, node: &Value, backend: &str) -> Result<()> {
     let mut conditions = items(node, "/status/conditions").to_vec();
     let up = json!({"type": "NetworkUnavailable", "status": "False", "reason": "FlannelIsUp",
         "message": "Flannel is running on this node", "lastHeartbeatTime": now});
-    if !conditions.iter().any(|condition| condition["type"] == "NetworkUnavailable" && condition["status"] == "False") {
+    if !conditions
+        .iter()
+        .any(|condition| condition["type"] == "NetworkUnavailable" && condition["status"] == "False")
+    {
         set_condition(&mut conditions, up, &now);
     }
     written["status"]["conditions"] = conditions.into();

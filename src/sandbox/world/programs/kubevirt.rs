@@ -1,11 +1,15 @@
 //! KubeVirt's operator: from its custom resource to the components, and back.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Outcome, Program, Task};
 use crate::error::Result;
-use crate::sandbox::world::objects::{is_leaving, is_true, items, name, namespace, number, set_condition, text};
+use crate::sandbox::world::objects::{
+    is_leaving, is_true, items, name, namespace, number, set_condition, text,
+};
 use crate::sandbox::world::scene::Scene;
 use crate::source::parse_manifests;
 use crate::template;
@@ -17,9 +21,24 @@ const FINALIZER: &str = "foregroundDeleteKubeVirt";
 const DEFINITIONS: [[&str; 4]; 5] = [
     ["VirtualMachine", "virtualmachines", "virtualmachine", "vm"],
     ["VirtualMachineInstance", "virtualmachineinstances", "virtualmachineinstance", "vmi"],
-    ["VirtualMachineInstanceReplicaSet", "virtualmachineinstancereplicasets", "virtualmachineinstancereplicaset", "vmirs"],
-    ["VirtualMachineInstancePreset", "virtualmachineinstancepresets", "virtualmachineinstancepreset", "vmipreset"],
-    ["VirtualMachineInstanceMigration", "virtualmachineinstancemigrations", "virtualmachineinstancemigration", "vmim"],
+    [
+        "VirtualMachineInstanceReplicaSet",
+        "virtualmachineinstancereplicasets",
+        "virtualmachineinstancereplicaset",
+        "vmirs",
+    ],
+    [
+        "VirtualMachineInstancePreset",
+        "virtualmachineinstancepresets",
+        "virtualmachineinstancepreset",
+        "vmipreset",
+    ],
+    [
+        "VirtualMachineInstanceMigration",
+        "virtualmachineinstancemigrations",
+        "virtualmachineinstancemigration",
+        "vmim",
+    ],
 ];
 
 /// The operator.
@@ -28,6 +47,10 @@ pub(super) struct Operator;
 impl Program for Operator {
     fn start(&self, task: &Task<'_>) -> Result<Outcome> {
         self.tend(task)
+    }
+
+    fn is_quiet(&self) -> bool {
+        false
     }
 
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
@@ -59,17 +82,33 @@ struct Definition {
     short: &'static str,
 }
 
-/// Everything that the operator makes for its resource, in the order of making.
-fn components(task: &Task<'_>, resource: &Value) -> Result<Vec<Value>> {
+/// Everything that the operator makes for its resource, in the order of making; kept, because it is asked for in every
+/// round.
+fn components(task: &Task<'_>, resource: &Value) -> Result<Arc<Vec<Value>>> {
+    static KEPT: Mutex<Vec<(String, Arc<Vec<Value>>)>> = Mutex::new(Vec::new());
+    let replicas = number(resource, "/spec/infra/replicas").unwrap_or(2);
+    let key = format!("{} {replicas} {}", namespace(resource), text(task.container, "/image"));
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, components)) = kept.iter().find(|(known, _)| *known == key) {
+        return Ok(components.clone());
+    }
+    let components = Arc::new(rendered(task, resource, replicas)?);
+    kept.push((key, components.clone()));
+    Ok(components)
+}
+
+fn rendered(task: &Task<'_>, resource: &Value, replicas: i64) -> Result<Vec<Value>> {
     let image = text(task.container, "/image");
     let (registry, last) = image.rsplit_once('/').unwrap_or(("", image));
     let version = last.split_once(':').map_or("latest", |(_, version)| version);
     let values = Values {
         namespace: namespace(resource),
-        replicas: number(resource, "/spec/infra/replicas").unwrap_or(2),
+        replicas,
         registry,
         version,
-        definitions: DEFINITIONS.map(|[kind, plural, singular, short]| Definition { kind, plural, singular, short }).into(),
+        definitions: DEFINITIONS
+            .map(|[kind, plural, singular, short]| Definition { kind, plural, singular, short })
+            .into(),
     };
     parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)
 }
@@ -128,7 +167,12 @@ fn conditions_of(ready: bool) -> [Value; 4] {
 fn all_ready(scene: &Scene, components: &[Value]) -> Result<bool> {
     for component in components {
         let (version, kind) = (text(component, "/apiVersion"), text(component, "/kind"));
-        let Some(live) = scene.get(version, kind, Some(namespace(component)).filter(|n| !n.is_empty()), name(component))?
+        let Some(live) = scene.get(
+            version,
+            kind,
+            Some(namespace(component)).filter(|n| !n.is_empty()),
+            name(component),
+        )?
         else {
             return Ok(false);
         };
@@ -163,7 +207,8 @@ fn remove(task: &Task<'_>, resource: &Value) -> Result<()> {
     if left {
         written["status"]["phase"] = "Deleting".into();
     } else {
-        let finalizers = items(resource, "/metadata/finalizers").iter().filter(|finalizer| *finalizer != FINALIZER);
+        let finalizers =
+            items(resource, "/metadata/finalizers").iter().filter(|finalizer| *finalizer != FINALIZER);
         written["metadata"]["finalizers"] = finalizers.cloned().collect();
         written["status"]["phase"] = "Deleted".into();
     }

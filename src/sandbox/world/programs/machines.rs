@@ -6,8 +6,8 @@ use super::{Outcome, Program, Task};
 use crate::error::Result;
 use crate::sandbox::world::cni::nics::{Nic, Sandbox};
 use crate::sandbox::world::objects::{
-    hex, is_controlled_by, is_leaving, is_true, items, name, namespace, number, owner_reference, set_condition, suffix,
-    text, uid,
+    hex, is_controlled_by, is_leaving, is_true, items, name, namespace, number, owner_reference,
+    set_condition, suffix, text, uid,
 };
 use crate::sandbox::world::scene::Scene;
 
@@ -20,7 +20,8 @@ const TODAY: &str = "kubevirt.io/v1";
 const OF_2018: &str = "kubevirt.io/v1alpha2";
 const SCHEDULABLE: &str = "kubevirt.io/schedulable";
 /// What a node with virtual machines offers to their pods.
-const DEVICES: [&str; 3] = ["devices.kubevirt.io/kvm", "devices.kubevirt.io/tun", "devices.kubevirt.io/vhost-net"];
+const DEVICES: [&str; 3] =
+    ["devices.kubevirt.io/kvm", "devices.kubevirt.io/tun", "devices.kubevirt.io/vhost-net"];
 /// How long a guest takes to start on a real node.
 const GUEST_SECONDS: f64 = 5.0;
 
@@ -30,6 +31,10 @@ pub(super) struct Controller;
 impl Program for Controller {
     fn start(&self, task: &Task<'_>) -> Result<Outcome> {
         self.tend(task)
+    }
+
+    fn is_quiet(&self) -> bool {
+        false
     }
 
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
@@ -51,7 +56,8 @@ impl Program for Controller {
 fn machines(scene: &Scene, version: &str) -> Result<()> {
     for machine in scene.list(version, "VirtualMachine")?.iter() {
         let strategy = text(&machine, "/spec/runStrategy");
-        let runs = machine["spec"]["running"] == true || ["Always", "RerunOnFailure", "Once"].contains(&strategy);
+        let runs =
+            machine["spec"]["running"] == true || ["Always", "RerunOnFailure", "Once"].contains(&strategy);
         if is_leaving(&machine) || !runs {
             continue;
         }
@@ -60,7 +66,8 @@ fn machines(scene: &Scene, version: &str) -> Result<()> {
         metadata["name"] = name(&machine).into();
         metadata["namespace"] = namespace(&machine).into();
         metadata["ownerReferences"] = owner_reference(&machine, version, "VirtualMachine");
-        let instance = json!({"apiVersion": version, "kind": INSTANCE, "metadata": metadata, "spec": template["spec"]});
+        let instance =
+            json!({"apiVersion": version, "kind": INSTANCE, "metadata": metadata, "spec": template["spec"]});
         scene.create(CONTROLLER, &instance)?;
         let live = scene.get(version, INSTANCE, Some(namespace(&machine)), name(&machine))?;
         let ready = live.is_some_and(|live| is_true(&live, "Ready"));
@@ -100,7 +107,8 @@ fn sync(task: &Task<'_>, instance: &Value, version: &str) -> Result<()> {
 
 fn release(scene: &Scene, instance: &Value) -> Result<()> {
     let mut written = instance.clone();
-    let finalizers = items(instance, "/metadata/finalizers").iter().filter(|finalizer| *finalizer != FINALIZER);
+    let finalizers =
+        items(instance, "/metadata/finalizers").iter().filter(|finalizer| *finalizer != FINALIZER);
     written["metadata"]["finalizers"] = finalizers.cloned().collect();
     scene.save(CONTROLLER, instance, written)
 }
@@ -108,7 +116,8 @@ fn release(scene: &Scene, instance: &Value) -> Result<()> {
 /// The phase and the NICs, from the pod and from whether a handler is there.
 fn tell(scene: &Scene, written: &mut Value, pod: &Value, version: &str) -> Result<()> {
     let handlers = scene.list("apps/v1", "DaemonSet")?;
-    let handled = handlers.iter().any(|set| name(set) == HANDLER && number(set, "/status/numberReady") > Some(0));
+    let handled =
+        handlers.iter().any(|set| name(set) == HANDLER && number(set, "/status/numberReady") > Some(0));
     let started = format!("{}/guest", uid(written));
     let ready = is_true(pod, "Ready");
     let phase = match (ready, handled) {
@@ -209,7 +218,8 @@ fn networks(instance: &Value, version: &str) -> String {
         let (space, wanted) = wanted.split_once('/').unwrap_or((namespace(instance), &wanted));
         let nic = format!("pod{}", hex(text(network, "/name"), 11));
         let mut entry = json!({"name": wanted, "namespace": space, "interface": nic});
-        if let Some(mac) = interfaces.iter().find(|nic| nic["name"] == network["name"]).map(|nic| &nic["macAddress"])
+        if let Some(mac) =
+            interfaces.iter().find(|nic| nic["name"] == network["name"]).map(|nic| &nic["macAddress"])
             && mac.is_string()
         {
             entry["mac"] = mac.clone();

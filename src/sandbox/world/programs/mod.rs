@@ -47,6 +47,11 @@ pub(super) trait Program: Sync {
         Ok(Outcome::Running { ready: true })
     }
 
+    /// Whether it only sits there once it has started.
+    fn is_quiet(&self) -> bool {
+        true
+    }
+
     /// What it does when it is told to end.
     fn stop(&self, _task: &Task<'_>) -> Result<()> {
         Ok(())
@@ -77,6 +82,11 @@ pub(super) fn of(container: &Value) -> &'static dyn Program {
         ("virt-handler", _) => &machines::Handler,
         _ => &Anything,
     }
+}
+
+/// Whether nothing in a pod goes on doing something.
+pub(super) fn are_quiet(pod: &Value) -> bool {
+    items(pod, "/spec/containers").iter().all(|container| of(container).is_quiet())
 }
 
 /// The last part of an image's name, without tag and digest.
@@ -134,9 +144,9 @@ impl Task<'_> {
     /// The value of an option `--name=value` or `-name value`.
     pub fn option(&self, name: &str) -> Option<&str> {
         let words = || items(self.container, "/command").iter().chain(items(self.container, "/args"));
-        let mut words = words().filter_map(Value::as_str).skip_while(|word| {
-            word.trim_start_matches('-').split('=').next() != Some(name)
-        });
+        let mut words = words()
+            .filter_map(Value::as_str)
+            .skip_while(|word| word.trim_start_matches('-').split('=').next() != Some(name));
         let found = words.next()?;
         Some(found.split_once('=').map_or_else(|| words.next().unwrap_or_default(), |(_, value)| value))
     }
@@ -152,7 +162,10 @@ impl Task<'_> {
     /// The first mount path under which the container sees a directory that ends so on the node.
     pub fn mount_of(&self, volumes: &[&str]) -> Option<&str> {
         let mounts = items(self.container, "/volumeMounts").iter();
-        mounts.into_iter().find(|mount| volumes.contains(&text(mount, "/name"))).map(|mount| text(mount, "/mountPath"))
+        mounts
+            .into_iter()
+            .find(|mount| volumes.contains(&text(mount, "/name")))
+            .map(|mount| text(mount, "/mountPath"))
     }
 }
 

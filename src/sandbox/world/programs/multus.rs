@@ -20,7 +20,8 @@ pub(super) struct Install;
 impl Program for Install {
     fn start(&self, task: &Task<'_>) -> Result<Outcome> {
         let words = items(task.container, "/command").iter().chain(items(task.container, "/args"));
-        let is_thick = words.filter_map(Value::as_str).any(|word| word.contains("thick") || word.contains("shim"));
+        let is_thick =
+            words.filter_map(Value::as_str).any(|word| word.contains("thick") || word.contains("shim"));
         let plugin = if is_thick { "multus-shim" } else { "multus" };
         for program in [plugin, "passthru"] {
             task.install(TARGET, program, program)?;
@@ -48,9 +49,15 @@ impl Program for Daemon {
     }
 
     /// Waits for what it needs, then writes its configuration, and again whenever its master's changes.
+    fn is_quiet(&self) -> bool {
+        false
+    }
+
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
         let Some(settings) = settings(task)? else {
-            return Ok(Outcome::Failed(format!("failed to read the config file: open {SETTINGS}: no such file or directory")));
+            return Ok(Outcome::Failed(format!(
+                "failed to read the config file: open {SETTINGS}: no such file or directory"
+            )));
         };
         let node = &task.scene.node;
         if let Some(readiness) = &settings.readiness
@@ -88,7 +95,9 @@ fn settings(task: &Task<'_>) -> Result<Option<Settings>> {
     let Some(text) = task.configured(SETTINGS)? else { return Ok(None) };
     let given: Value = serde_json::from_str(&text).unwrap_or_default();
     let path = |key: &str| given[key].as_str().and_then(|path| task.on_node(path));
-    let (Some(directory), Some(sockets)) = (path("multusAutoconfigDir"), path("socketDir")) else { return Ok(None) };
+    let (Some(directory), Some(sockets)) = (path("multusAutoconfigDir"), path("socketDir")) else {
+        return Ok(None);
+    };
     Ok(Some(Settings {
         directory,
         mounted: given["multusAutoconfigDir"].as_str().unwrap_or_default().to_owned(),
@@ -111,7 +120,9 @@ fn master(task: &Task<'_>, settings: &Settings) -> Result<Option<(String, Config
     let Some(name) = names.iter().find(is_one) else { return Ok(None) };
     let text = task.scene.node.text(settings.directory.join(name))?.unwrap_or_default();
     let whole: Option<Value> = serde_json::from_str(&text).ok();
-    Ok(whole.and_then(|whole| Configuration::parse(&whole)).map(|configuration| (name.clone(), configuration)))
+    Ok(whole
+        .and_then(|whole| Configuration::parse(&whole))
+        .map(|configuration| (name.clone(), configuration)))
 }
 
 fn written(settings: &Settings, master: &str, configuration: &Configuration) -> String {

@@ -30,6 +30,10 @@ impl Program for Entrypoint {
     }
 
     /// It only looks at its master's file again when it also cleans up.
+    fn is_quiet(&self) -> bool {
+        false
+    }
+
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
         if let Some(directory) = directory(task).filter(|_| cleans_up(task))
             && let Ok(configuration) = master(task, &directory)?
@@ -64,7 +68,9 @@ fn master(task: &Task<'_>, directory: &Utf8PathBuf) -> Result<Result<Configurati
     let names = task.scene.node.names(directory)?.unwrap_or_default();
     let is_one = |name: &&String| match task.option("multus-master-cni-file-name") {
         Some(master) => *name == master,
-        None => (name.ends_with(".conf") || name.ends_with(".conflist")) && !name.starts_with("00-multus.conf"),
+        None => {
+            (name.ends_with(".conf") || name.ends_with(".conflist")) && !name.starts_with("00-multus.conf")
+        }
     };
     let Some(name) = names.iter().find(is_one) else {
         return Ok(Err("failed to find the cluster master CNI plugin: no configuration found".into()));

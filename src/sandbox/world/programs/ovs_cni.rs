@@ -42,13 +42,18 @@ impl Program for Marker {
         self.tend(task)
     }
 
+    fn is_quiet(&self) -> bool {
+        false
+    }
+
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
         let Some(switch) = task.scene.node.open_vswitch()? else {
             let socket = text(task.container, "/args/6");
             return Ok(Outcome::Failed(format!("Failed to connect to Open vSwitch at {socket}")));
         };
         let Some(node) = task.scene.own_node()? else { return Ok(Outcome::Running { ready: true }) };
-        let bridges: Vec<String> = switch.bridges.iter().map(|bridge| format!("{DOMAIN}{}", bridge.name)).collect();
+        let bridges: Vec<String> =
+            switch.bridges.iter().map(|bridge| format!("{DOMAIN}{}", bridge.name)).collect();
         let mut written = node.clone();
         publish(&mut written["status"]["capacity"], &bridges);
         task.scene.save("marker", &node, written)?;
