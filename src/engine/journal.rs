@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Outcome};
+use super::checkpoint::reached;
 use super::state::{StateDir, file_error};
 use crate::error::{Error, Result, code};
 
@@ -147,6 +148,22 @@ impl History {
         Ok(())
     }
 
+    /// A record as tests name the points around it: `done of kernel: create file /etc/x`.
+    fn name_of(&self, record: &Record) -> String {
+        let entry = |seq: &u64| self.entries.iter().find(|entry| entry.seq == *seq);
+        let of = |seq: &u64| {
+            entry(seq).map(|entry| format!("{}: {}", entry.step, entry.change)).unwrap_or_default()
+        };
+        match record {
+            Record::Header { command, .. } => format!("header of {command}"),
+            Record::Before { step, .. } => format!("what was before {step}"),
+            Record::Intent { step, change, .. } => format!("intent of {step}: {change}"),
+            Record::Done { seq, .. } => format!("done of {}", of(seq)),
+            Record::Failed { seq, .. } => format!("failure of {}", of(seq)),
+            Record::Undone { seq } => format!("undone of {}", of(seq)),
+        }
+    }
+
     /// What was there before a step first acted; none when it never acted.
     pub fn present(&self, step: &str) -> Option<&[String]> {
         self.before.iter().find(|(name, _)| name == step).map(|(_, present)| present.as_slice())
@@ -241,9 +258,11 @@ impl Writer {
             append(&mut file, &self.state, &header)?;
             self.file = Some(file);
         }
+        reached(|| format!("before {}", self.history.name_of(&record)));
         if let Some(file) = &mut self.file {
             append(file, &self.state, &record)?;
         }
+        reached(|| format!("after {}", self.history.name_of(&record)));
         self.history.add(record)
     }
 }
