@@ -49,6 +49,7 @@ impl Session {
         let host: Arc<dyn Host> = Arc::new(LocalHost);
         let facts = Facts::gather(host.as_ref(), &profile).await?;
         let state = StateDir::locate(global.state_dir.as_deref(), facts.root);
+        state.refuse_unsafe()?;
         let sources = sources(global, &profile, &state);
         let connect = ConnectOptions {
             kubeconfig: global.kubeconfig.clone(),
