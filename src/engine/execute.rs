@@ -74,7 +74,9 @@ async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
     let key = ObjectKey::of(object);
     let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
     let mut object = object.clone();
-    object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("resourceVersion".into(), live["metadata"]["resourceVersion"].clone());
+    }
     cluster.replace(&object).await?;
     Ok(Outcome::Transient)
 }
