@@ -42,7 +42,7 @@ pub fn say(text: &str) {
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
-    print(&format!("{text}\n"));
+    print(&format!("{}\n", text::clean_json(&text)));
     Ok(())
 }
 
@@ -79,7 +79,7 @@ pub fn error(error: &Error, format: Format) {
             "cause": error.cause(),
             "hints": error.hints(),
         });
-        print(&format!("{line}\n"));
+        print(&format!("{}\n", text::clean_json(&line.to_string())));
         return;
     }
     let mut text = format!(
@@ -126,7 +126,7 @@ struct JsonLines;
 impl Reporter for JsonLines {
     fn report(&self, event: Event) {
         if let Ok(line) = serde_json::to_string(&event) {
-            print(&format!("{line}\n"));
+            print(&format!("{}\n", text::clean_json(&line)));
         }
     }
 }
