@@ -273,7 +273,11 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
         }
         (Change::WriteFile { path, before, after, mode, secret }, _) => {
             match (before, host.stat(path).await?) {
-                (_, None) => None,
+                // The run may have ended before the file had taken its place.
+                (_, None) => {
+                    let path = crate::host::unfinished(path);
+                    host.stat(&path).await?.map(|_| Change::RemoveFile { path, before: None })
+                }
                 (None, Some(_)) => {
                     Some(Change::RemoveFile { path: path.clone(), before: Some(after.clone()) })
                 }

@@ -3,7 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host, service};
+use super::{Command, FileKind, Host, service};
 use crate::engine::change::{Change, Outcome, UnitState};
 use crate::engine::redact::digest;
 use crate::error::{Error, Result, code};
@@ -83,11 +83,21 @@ pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
     format!("{path}.kvnet-saved").into()
 }
 
+/// Where [`Host::write`] has the new content before the file takes its place; a run that is killed may leave it.
+#[must_use]
+pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
+    super::files::unfinished(path)
+}
+
 /// The first copy is what was there before kvnet; it is never overwritten.
 async fn save(host: &dyn Host, path: &Utf8Path, content: &str) -> Result<()> {
     let copy = saved_copy(path);
     match host.stat(&copy).await? {
-        Some(_) => Ok(()),
+        Some(stat) if stat.kind == FileKind::File => Ok(()),
+        Some(_) => {
+            let what = "the copy of the file that kvnet replaces cannot be kept: this is not a regular file";
+            Err(Error::new(&code::HOST_UNSAFE, what).at(copy.as_str()))
+        }
         None => host.write(&copy, content.as_bytes(), 0o600).await,
     }
 }
