@@ -55,7 +55,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
     /// Downloads manifests from `URL/HOST/PATH` instead of `https://HOST/PATH`
-    #[arg(long, global = true, env = "KVNET_MIRROR", value_name = "URL")]
+    // The address may hold a password, which the help must not show.
+    #[arg(long, global = true, env = "KVNET_MIRROR", hide_env_values = true, value_name = "URL")]
     pub mirror: Option<String>,
     /// Where the journal is; by default /var/lib/kvnet for root, else the XDG state directory
     #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR")]

@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 mod session;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,7 +26,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     ui::colours(cli.global.no_color);
-    log(cli.global.verbose);
+    log(cli.global.verbose, cli.global.no_color);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&cli)),
@@ -66,7 +67,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn log(verbose: u8) {
+fn log(verbose: u8, no_color: bool) {
     let level = match verbose {
         0 => return,
         1 => "kvnet=info",
@@ -74,7 +75,9 @@ fn log(verbose: u8) {
         _ => "kvnet=trace,kube=debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let coloured = std::io::stderr().is_terminal() && !no_color && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(coloured).without_time().init();
 }
 
 /// The exit code of a run that made `changes` changes and ended with `error`.
