@@ -104,10 +104,10 @@ pub fn ovs(bytes: &[u8]) {
 /// What package managers print.
 pub fn packages(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    PackageManager::brought(&text);
+    let _ = PackageManager::brought(&text);
     for manager in PackageManager::ALL {
         let packages: Vec<String> = manager.installed(&text).into_iter().collect();
-        manager.wants_refresh(&text);
+        let _ = manager.wants_refresh(&text);
         let _ = manager.remove(&packages, 1).display();
     }
 }
@@ -116,24 +116,24 @@ pub fn packages(bytes: &[u8]) {
 pub fn node_files(bytes: &[u8]) {
     let parts = texts(bytes);
     let text = parts[0].as_str();
-    net::links(text);
-    net::default_route_cards(text);
-    cni::order(&parts);
+    let _ = net::links(text);
+    let _ = net::default_route_cards(text);
+    let _ = cni::order(&parts);
     if let Some(configuration) = cni::CniConf::parse(text) {
         let _ = configuration.calls_itself();
     }
     if let Ok(value) = serde_json::from_str(text) {
-        cni::all_types(&value);
+        let _ = cni::all_types(&value);
     }
     let mut dirs = runtime::CniDirs::default();
     runtime::containerd(text, &mut dirs);
-    runtime::containerd_imports(text);
+    let _ = runtime::containerd_imports(text);
     runtime::crio(text, &mut dirs);
-    os::os_release(text);
+    let _ = os::os_release(text);
     let mounts = os::mounts(text);
-    os::mount_of(&mounts, &dirs.conf);
-    os::module_loaded(text, "br_netfilter");
-    os::can_virtualise(text, "x86_64");
+    let _ = os::mount_of(&mounts, &dirs.conf);
+    let _ = os::module_loaded(text, "br_netfilter");
+    let _ = os::can_virtualise(text, "x86_64");
     let added = parts.get(1).map_or(text, String::as_str);
     match kubeconfig::merge(text, added) {
         Ok(merged) => {
@@ -146,13 +146,13 @@ pub fn node_files(bytes: &[u8]) {
 
 /// What stands where an API server should be: each part is an answer, in the order of the requests.
 pub fn api(bytes: &[u8]) {
-    let cluster = cluster_that_says(bytes);
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "n"},
         "data": {"a": "1"}, "list": [{"name": "x", "value": 1}], "quantity": "100m"});
     let key = ObjectKey::of(&object);
     let daemon = ObjectKey::new("apps/v1", "DaemonSet", Some("n"), "d");
     let second = Duration::from_secs(1);
     let outcomes = wait(async {
+        let cluster = cluster_that_says(bytes);
         let live = cluster.get(&key).await;
         if let Ok(Some(live)) = &live {
             differences(&object, live);
@@ -189,7 +189,8 @@ fn cluster_that_says(bytes: &[u8]) -> Cluster {
         let (choice, body) = answer.split_first().unwrap_or((&b'0', &[]));
         let status = STATUS[usize::from(choice.wrapping_sub(b'0')) % STATUS.len()];
         // A retry-after from the body: it is the server's text as well.
-        let pause = String::from_utf8_lossy(body).chars().filter(char::is_ascii_digit).take(20).collect::<String>();
+        let pause =
+            String::from_utf8_lossy(body).chars().filter(char::is_ascii_digit).take(20).collect::<String>();
         let response = Response::builder().status(status).header("retry-after", pause);
         let response = response.body(Body::from(body.to_vec()));
         async move { response.map_err(std::io::Error::other) }
@@ -225,12 +226,14 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     runtime.enable_time().start_paused(true).build().expect("a runtime").block_on(future)
 }
 
-/// A directory in memory for this process; kept between inputs.
+/// A directory in memory for this thread; kept between inputs.
 fn scratch() -> Utf8PathBuf {
-    static DIRECTORY: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
-    let make = || tempfile::tempdir_in(if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" });
-    let directory = DIRECTORY.get_or_init(|| make().expect("a directory"));
-    let path = directory.path().join(format!("{:?}", std::thread::current().id()));
-    std::fs::create_dir_all(&path).expect("a directory");
-    Utf8PathBuf::from_path_buf(path).expect("UTF-8")
+    thread_local! {
+        static DIRECTORY: tempfile::TempDir = {
+            let memory = std::path::Path::new("/dev/shm");
+            let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+            tempfile::tempdir_in(parent).expect("a directory")
+        };
+    }
+    DIRECTORY.with(|directory| Utf8PathBuf::from_path_buf(directory.path().to_owned()).expect("UTF-8"))
 }

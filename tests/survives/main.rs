@@ -1,0 +1,9 @@
+//! What kvnet survives: kills, faults, hostile input. What was tried is counted in `docs/survives.md`.
+#![allow(missing_docs, reason = "a test program")]
+
+mod corpora;
+#[path = "../../fuzz/inputs.rs"]
+mod inputs;
+#[path = "../it/run.rs"]
+#[allow(dead_code, reason = "the other program's tests use the rest")]
+mod run;
