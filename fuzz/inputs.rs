@@ -78,7 +78,7 @@ pub fn journal(bytes: &[u8]) {
     std::fs::write(directory.join(FILE), bytes).expect("a file in memory");
     match History::read(&StateDir::locate(Some(&directory), true)) {
         Ok(history) => {
-            for entry in history.entries {
+            for entry in history.made() {
                 printable(&ui::clean(&entry.change.to_string()));
                 assert_eq!(entry.change.redacted(), entry.change.redacted().redacted());
             }

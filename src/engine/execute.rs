@@ -45,6 +45,13 @@ async fn apply(cx: &Context, object: &Value) -> Result<Outcome> {
     })
 }
 
+/// Somebody else's object that a change is going to change, as it is now, without its secrets.
+pub async fn replaced_object(cx: &Context, change: &Change) -> Result<Option<Box<Value>>> {
+    let Change::Apply { object, before: Some(_) } = change else { return Ok(None) };
+    let live = cx.need_cluster().await?.get(&ObjectKey::of(object)).await?;
+    Ok(live.filter(|live| !is_ours(live)).map(|live| Box::new(without_status(live))))
+}
+
 /// Whether kvnet created the object.
 pub fn is_ours(object: &Value) -> bool {
     object["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY

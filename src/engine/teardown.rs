@@ -142,7 +142,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
     rest.extend(removal.step.after_removal(run.cx).await?);
     for change in rest {
         run.events.report(Event::ChangeStarted { step: id.into(), change: change.to_string() });
-        journaled(run.journal, id, &change, execute(run.cx, &change, &|_| ())).await?;
+        journaled(run.journal, id, &change, None, execute(run.cx, &change, &|_| ())).await?;
         *count += 1;
     }
     Ok(())
@@ -151,7 +151,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
 async fn take_one_back(run: &Run<'_>, id: &str, change: &Change, undoes: Option<u64>) -> Result<()> {
     run.events.report(Event::ChangeStarted { step: id.into(), change: change.to_string() });
     let progress = |reason| run.events.report(Event::Waiting { step: id.into(), reason });
-    journaled(run.journal, id, change, execute(run.cx, change, &progress)).await?;
+    journaled(run.journal, id, change, None, execute(run.cx, change, &progress)).await?;
     undoes.map_or(Ok(()), |seq| run.journal.undone(seq))
 }
 
@@ -183,7 +183,7 @@ async fn removal<'a>(
             None => removal.changes.push((Change::Delete { object }, None)),
         }
     }
-    for entry in history.entries.iter().rev().filter(|entry| entry.step == step.id()) {
+    for entry in history.made().rev().filter(|entry| entry.step == step.id()) {
         if let Some(change) = undo(cx.host.as_ref(), entry).await? {
             removal.changes.push((change, Some(entry.seq)));
         }
@@ -270,6 +270,9 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
         (_, Some(Outcome::Adopted | Outcome::Transient)) => None,
         (Change::Apply { .. }, Some(Outcome::Replaced { before: Some(object) })) => {
             Some(Change::Restore { object: object.clone() })
+        }
+        (Change::Apply { .. }, None) => {
+            entry.replaces.as_ref().map(|object| Change::Restore { object: object.clone() })
         }
         (Change::WriteFile { path, before, after, mode, secret }, _) => {
             match (before, host.stat(path).await?) {
