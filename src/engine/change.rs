@@ -41,6 +41,13 @@ pub enum Change {
         /// Its content: the file is left alone when it is another by now.
         before: Option<String>,
     },
+    /// Puts back the copy that was kept of a file with keys when kvnet replaced it.
+    RestoreFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The digest of what kvnet wrote: the file is left alone when it is another by now.
+        written: String,
+    },
     /// Runs a command that the diff found to be needed.
     Run {
         /// What the command achieves, for people: `add Open vSwitch bridge blue`.
@@ -203,6 +210,7 @@ impl Change {
             | Self::Taint { .. }
             | Self::MoveFile { .. }
             | Self::RemoveFile { .. }
+            | Self::RestoreFile { .. }
             | Self::RemovePackages { .. }
             | Self::Delete { .. }
             | Self::Restore { .. }
@@ -232,6 +240,7 @@ impl fmt::Display for Change {
             Self::WriteFile { path, .. } => write!(f, "change file {path}"),
             Self::MoveFile { from, to } => write!(f, "move {from} to {to}"),
             Self::RemoveFile { path, .. } => write!(f, "remove file {path}"),
+            Self::RestoreFile { path, .. } => write!(f, "put {path} back as it was"),
             Self::Run { purpose, .. } => f.write_str(purpose),
             Self::InstallPackage { manager, package, .. } => {
                 write!(f, "install package {package} with {manager}")

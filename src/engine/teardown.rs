@@ -284,7 +284,7 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
                 (None, Some(_)) => {
                     Some(Change::RemoveFile { path: path.clone(), before: Some(after.clone()) })
                 }
-                (Some(_), Some(_)) if *secret => restore_saved(host, path).await?,
+                (Some(_), Some(_)) if *secret => restore_saved(host, path, after).await?,
                 (Some(before), Some(_)) => Some(Change::WriteFile {
                     path: path.clone(),
                     mode: *mode,
@@ -336,12 +336,12 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
     })
 }
 
-async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path) -> Result<Option<Change>> {
-    let saved = crate::host::saved_copy(path);
-    let there = host.stat(&saved).await?.is_some();
-    let command = Command::new(["mv", "--", saved.as_str(), path.as_str()]);
-    let purpose = format!("put {path} back as it was");
-    Ok(there.then(|| Change::Run { purpose, before: Some("changed by kvnet".into()), command, undo: None }))
+/// The copy that was kept of a file with keys, if there is one, or the begin of one.
+async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path, written: &str) -> Result<Option<Change>> {
+    let copy = crate::host::saved_copy(path);
+    let begun = host.stat(&crate::host::unfinished(&copy)).await?.is_some();
+    let there = begun || host.stat(&copy).await?.is_some();
+    Ok(there.then(|| Change::RestoreFile { path: path.to_owned(), written: written.to_owned() }))
 }
 
 /// Whether bridges will be left after kvnet's own are gone: then Open vSwitch is somebody's and its package stays.

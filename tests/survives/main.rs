@@ -4,6 +4,7 @@
 mod corpora;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
+mod local;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod run;
