@@ -56,16 +56,16 @@ impl StateDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             metadata => metadata.map_err(|error| file_error(&self.0, &error))?,
         };
-        let what = if metadata.file_type().is_symlink() {
-            "the state directory is a symbolic link"
+        let (what, hint) = if metadata.file_type().is_symlink() {
+            ("the state directory is a symbolic link", "name the directory that it leads to")
         } else if metadata.mode() & 0o022 != 0 {
-            "others can write to the state directory"
+            ("others can write to the state directory", "take the write permission of others away")
         } else if metadata.uid() != rustix::process::geteuid().as_raw() {
-            "the state directory belongs to another user"
+            ("the state directory belongs to another user", "run kvnet as that user, or name another one")
         } else {
             return Ok(());
         };
-        Err(Error::new(&code::HOST_UNSAFE, what).at(self.0.as_str()))
+        Err(Error::new(&code::HOST_UNSAFE, what).at(self.0.as_str()).hint(hint))
     }
 
     /// A file's text; none when there is none.

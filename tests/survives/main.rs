@@ -2,9 +2,11 @@
 #![allow(missing_docs, reason = "a test program")]
 
 mod corpora;
+mod hostile;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
 mod local;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod run;
+mod server;
