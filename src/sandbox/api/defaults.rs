@@ -1,0 +1,183 @@
+//! What the server fills in where an object of a built-in kind is silent.
+
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+
+/// Fills in the defaults of a kind.
+pub(super) fn fill(kind: &Kind, object: &mut Value) {
+    match kind.kind.as_str() {
+        "DaemonSet" => {
+            let update =
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
+            absent(&mut object["spec"], &[("updateStrategy", update), ("revisionHistoryLimit", json!(10))]);
+            pod_template(object);
+        }
+        "Deployment" => {
+            let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}});
+            absent(
+                &mut object["spec"],
+                &[
+                    ("replicas", json!(1)),
+                    ("strategy", strategy),
+                    ("revisionHistoryLimit", json!(10)),
+                    ("progressDeadlineSeconds", json!(600)),
+                ],
+            );
+            pod_template(object);
+        }
+        "ReplicaSet" | "StatefulSet" => {
+            absent(&mut object["spec"], &[("replicas", json!(1))]);
+            pod_template(object);
+        }
+        "Pod" => {
+            pod(&mut object["spec"]);
+            absent(
+                &mut object["spec"],
+                &[
+                    ("enableServiceLinks", json!(true)),
+                    ("serviceAccountName", json!("default")),
+                    ("preemptionPolicy", json!("PreemptLowerPriority")),
+                    ("priority", json!(0)),
+                ],
+            );
+            absent(object, &[("status", json!({"phase": "Pending", "qosClass": "BestEffort"}))]);
+        }
+        "Service" => {
+            absent(&mut object["spec"], &[("type", json!("ClusterIP")), ("sessionAffinity", json!("None"))]);
+            for port in items(&mut object["spec"]["ports"]) {
+                let target = port["port"].clone();
+                absent(port, &[("protocol", json!("TCP")), ("targetPort", target)]);
+            }
+        }
+        "Namespace" => {
+            let name = object["metadata"]["name"].clone();
+            if !object["metadata"]["labels"].is_object() {
+                object["metadata"]["labels"] = json!({});
+            }
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+            absent(
+                object,
+                &[("spec", json!({"finalizers": ["kubernetes"]})), ("status", json!({"phase": "Active"}))],
+            );
+        }
+        "Secret" => absent(object, &[("type", json!("Opaque"))]),
+        "ClusterRoleBinding" | "RoleBinding" => {
+            for subject in items(&mut object["subjects"]) {
+                if subject["kind"] == "User" || subject["kind"] == "Group" {
+                    absent(subject, &[("apiGroup", json!("rbac.authorization.k8s.io"))]);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
+    list.as_array_mut().into_iter().flatten()
+}
+
+/// Adds the fields that are not there.
+fn absent(object: &mut Value, fields: &[(&str, Value)]) {
+    let Value::Object(map) = object else { return };
+    for (name, value) in fields {
+        if map.get(*name).is_none_or(Value::is_null) {
+            map.insert((*name).to_owned(), value.clone());
+        }
+    }
+}
+
+fn pod_template(object: &mut Value) {
+    pod(&mut object["spec"]["template"]["spec"]);
+}
+
+fn pod(spec: &mut Value) {
+    if !spec.is_object() {
+        return;
+    }
+    absent(
+        spec,
+        &[
+            ("restartPolicy", json!("Always")),
+            ("terminationGracePeriodSeconds", json!(30)),
+            ("dnsPolicy", json!("ClusterFirst")),
+            ("securityContext", json!({})),
+            ("schedulerName", json!("default-scheduler")),
+        ],
+    );
+    if let Some(account) = spec.get("serviceAccountName").cloned() {
+        absent(spec, &[("serviceAccount", account)]);
+    }
+    let host_network = spec["hostNetwork"] == true;
+    for list in ["initContainers", "containers"] {
+        if spec.get(list).is_some() {
+            items(&mut spec[list]).for_each(|one| container(one, host_network));
+        }
+    }
+    if spec.get("volumes").is_some() {
+        items(&mut spec["volumes"]).for_each(volume);
+    }
+}
+
+fn container(container: &mut Value, host_network: bool) {
+    let latest = container["image"].as_str().is_some_and(|image| {
+        let tag = image.rsplit('/').next().unwrap_or_default();
+        !tag.contains(':') && !tag.contains('@') || tag.ends_with(":latest")
+    });
+    absent(
+        container,
+        &[
+            ("resources", json!({})),
+            ("terminationMessagePath", json!("/dev/termination-log")),
+            ("terminationMessagePolicy", json!("File")),
+            ("imagePullPolicy", json!(if latest { "Always" } else { "IfNotPresent" })),
+        ],
+    );
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if container.get(probe).is_some() {
+            fill_probe(&mut container[probe]);
+        }
+    }
+    if container.get("ports").is_some() {
+        for port in items(&mut container["ports"]) {
+            absent(port, &[("protocol", json!("TCP"))]);
+            let number = port["containerPort"].clone();
+            if host_network {
+                absent(port, &[("hostPort", number)]);
+            }
+        }
+    }
+    if container.get("env").is_some() {
+        for variable in items(&mut container["env"]) {
+            if let Some(reference) = variable.pointer_mut("/valueFrom/fieldRef") {
+                absent(reference, &[("apiVersion", json!("v1"))]);
+            }
+        }
+    }
+}
+
+fn fill_probe(probe: &mut Value) {
+    absent(
+        probe,
+        &[
+            ("timeoutSeconds", json!(1)),
+            ("periodSeconds", json!(10)),
+            ("successThreshold", json!(1)),
+            ("failureThreshold", json!(3)),
+        ],
+    );
+    if let Some(get) = probe.pointer_mut("/httpGet") {
+        absent(get, &[("scheme", json!("HTTP")), ("path", json!("/"))]);
+    }
+}
+
+fn volume(volume: &mut Value) {
+    for source in ["configMap", "secret", "downwardAPI", "projected"] {
+        if volume.get(source).is_some() {
+            absent(&mut volume[source], &[("defaultMode", json!(420))]);
+        }
+    }
+    if volume.get("hostPath").is_some() {
+        absent(&mut volume["hostPath"], &[("type", json!(""))]);
+    }
+}

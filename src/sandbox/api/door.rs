@@ -1,0 +1,482 @@
+//! Requests one by one, each in one transaction of the store; and the controllers' own way in.
+
+use std::collections::HashMap;
+
+use ::http::Method;
+use serde_json::{Value, json};
+
+use super::delete::{self, Options};
+use super::kinds::{self, Kind};
+use super::objects::{self, Answer, Edit, Target, shown};
+use super::route::{ObjectsPath, Route};
+use super::select::Selector;
+use super::status::Status;
+use super::streams::{LogRequest, Session};
+use super::{ApiServer, discovery, watch};
+use crate::cluster::ObjectKey;
+use crate::error::{Error, Result, code};
+use crate::sandbox::store::Transaction;
+
+const APPLY: &str = "application/apply-patch+yaml";
+const MERGE: &str = "application/merge-patch+json";
+const OPERATIONS: &str = "application/json-patch+json";
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub method: Method,
+    pub path: String,
+    pub query: HashMap<String, Vec<String>>,
+    pub content_type: String,
+    pub user_agent: String,
+    pub body: Vec<u8>,
+}
+
+/// What the server does about a request.
+#[derive(Debug)]
+pub(super) enum Answered {
+    Json(u16, Value),
+    Text(u16, String),
+    Watch(Box<watch::Start>),
+    Log(LogRequest),
+    Session(Session),
+}
+
+/// Which objects of a kind a controller wants.
+pub type ObjectFilter<'a> = Option<&'a str>;
+
+/// How a controller removes an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// As a user would: finalizers and grace count.
+    Asked,
+    /// At once: what a kubelet does when a pod has ended.
+    AtOnce,
+}
+
+impl Asked {
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.get(name)?.first().map(String::as_str)
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.parameter(name).is_some_and(|value| ["true", "1", ""].contains(&value))
+    }
+
+    /// Who writes: as said, else the first word of the user agent.
+    fn manager(&self) -> &str {
+        let agent = || self.user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
+        self.parameter("fieldManager").filter(|name| !name.is_empty()).unwrap_or_else(agent)
+    }
+
+    fn json(&self) -> Answer<Value> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): {error}",
+                "json"
+            ))
+        })
+    }
+}
+
+impl ApiServer {
+    pub(super) fn answer(&self, asked: &Asked) -> Answer<Answered> {
+        let answered = self.0.store.write(|store| self.decide(store, asked));
+        answered.unwrap_or_else(|error| {
+            Err(Box::new(Status {
+                code: 500,
+                reason: "InternalError",
+                message: error.to_string(),
+                details: Value::Null,
+            }))
+        })
+    }
+
+    fn decide(&self, store: &mut Transaction<'_>, asked: &Asked) -> Answer<Answered> {
+        let nothing = || Ok(Answered::Text(404, "404 page not found\n".into()));
+        match Route::parse(&asked.path) {
+            Route::Version => Ok(Answered::Json(200, discovery::version(self.0.version))),
+            Route::Discovery { group, version, legacy } => {
+                let found =
+                    discovery::answer(self.0.version, store, group.as_deref(), version.as_deref(), legacy);
+                found.map_or_else(nothing, |found| Ok(Answered::Json(200, found)))
+            }
+            Route::Objects(path) => {
+                match kinds::by_path(self.0.version, store, &path.group, &path.version, &path.plural) {
+                    Some(kind) => self.objects(store, asked, &path, &kind),
+                    None => nothing(),
+                }
+            }
+            Route::Unknown => nothing(),
+        }
+    }
+
+    fn objects(
+        &self,
+        store: &mut Transaction<'_>,
+        asked: &Asked,
+        path: &ObjectsPath,
+        kind: &Kind,
+    ) -> Answer<Answered> {
+        let namespace = path.namespace.as_deref();
+        let Some(name) = path.name.as_deref() else { return self.collection(store, asked, namespace, kind) };
+        if let Some(answered) = stream(store, asked, path, kind, name)? {
+            return Ok(answered);
+        }
+        let has_path = path.subresource.is_empty() || (path.subresource == "status" && kind.has_status);
+        if !has_path {
+            return Ok(Answered::Text(404, "404 page not found\n".into()));
+        }
+        let now = self.0.clock.stamp();
+        let target = Target {
+            kind,
+            namespace,
+            name,
+            manager: asked.manager(),
+            subresource: &path.subresource,
+            now: &now,
+        };
+        match asked.method.as_str() {
+            "GET" => {
+                let found = objects::read(store, kind, namespace, name);
+                found.map(|object| Answered::Json(200, object)).ok_or_else(|| Status::not_found(kind, name))
+            }
+            "PUT" => {
+                let object = asked.json()?;
+                check_name(&object, name)?;
+                objects::edit(store, &target, &Edit::Replace(&object))
+                    .map(|(object, _)| Answered::Json(200, object))
+            }
+            "PATCH" => patch(store, asked, &target),
+            "DELETE" if path.subresource.is_empty() => {
+                let options = if asked.body.is_empty() { json!({}) } else { asked.json()? };
+                let mut options = Options::parse(&options);
+                options.propagation =
+                    options.propagation.or(asked.parameter("propagationPolicy").map(str::to_owned));
+                options.grace = options
+                    .grace
+                    .or(asked.parameter("gracePeriodSeconds").and_then(|text| text.parse().ok()));
+                delete::delete(store, kind, namespace, name, &options, &now)
+                    .map(|answer| Answered::Json(200, answer))
+            }
+            _ => Err(Status::not_allowed()),
+        }
+    }
+
+    fn collection(
+        &self,
+        store: &mut Transaction<'_>,
+        asked: &Asked,
+        namespace: Option<&str>,
+        kind: &Kind,
+    ) -> Answer<Answered> {
+        match asked.method.as_str() {
+            "GET" if asked.is_set("watch") => Self::watch(store, asked, namespace, kind),
+            "GET" => list(store, asked, namespace, kind).map(|list| Answered::Json(200, list)),
+            "POST" => {
+                let mut object = asked.json()?;
+                let name = name_for(store, &mut object);
+                let now = self.0.clock.stamp();
+                let target = Target {
+                    kind,
+                    namespace,
+                    name: &name,
+                    manager: asked.manager(),
+                    subresource: "",
+                    now: &now,
+                };
+                check_kind(&object, kind)?;
+                objects::create(store, &target, &object).map(|object| Answered::Json(201, object))
+            }
+            "DELETE" => {
+                let selector = selector(asked)?;
+                let now = self.0.clock.stamp();
+                for object in matching(store, kind, namespace, &selector) {
+                    let metadata = &object["metadata"];
+                    let (namespace, name) =
+                        (metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default());
+                    delete::delete(store, kind, namespace, name, &Options::default(), &now)?;
+                }
+                list(store, asked, namespace, kind).map(|list| Answered::Json(200, list))
+            }
+            _ => Err(Status::not_allowed()),
+        }
+    }
+
+    fn watch(
+        store: &Transaction<'_>,
+        asked: &Asked,
+        namespace: Option<&str>,
+        kind: &Kind,
+    ) -> Answer<Answered> {
+        let selector = selector(asked)?;
+        let version = asked.parameter("resourceVersion").unwrap_or_default();
+        let from = match version {
+            "" | "0" => store.revision(),
+            text => text
+                .parse()
+                .map_err(|_| Status::bad_request(format!("invalid resource version \"{text}\"")))?,
+        };
+        let anew = ["", "0"].contains(&version);
+        let initial = if anew { matching(store, kind, namespace, &selector) } else { Vec::new() };
+        Ok(Answered::Watch(Box::new(watch::Start {
+            kind: kind.clone(),
+            namespace: namespace.map(str::to_owned),
+            selector,
+            revision: from,
+            bookmarks: asked.is_set("allowWatchBookmarks"),
+            seconds: asked.parameter("timeoutSeconds").and_then(|text| text.parse().ok()),
+            initial,
+        })))
+    }
+}
+
+fn stream(
+    store: &Transaction<'_>,
+    asked: &Asked,
+    path: &ObjectsPath,
+    kind: &Kind,
+    name: &str,
+) -> Answer<Option<Answered>> {
+    let namespace = path.namespace.clone().unwrap_or_default();
+    let known = ["exec", "log", "attach", "console"].contains(&path.subresource.as_str());
+    if !known {
+        return Ok(None);
+    }
+    let Some(object) = objects::read(store, kind, Some(&namespace), name) else {
+        return Err(Status::not_found(kind, name));
+    };
+    let container = asked.parameter("container").map(str::to_owned);
+    let container = super::streams::container(&object, name, container.as_deref())?;
+    Ok(Some(match path.subresource.as_str() {
+        "log" => Answered::Log(LogRequest {
+            namespace,
+            pod: name.to_owned(),
+            container,
+            tail: asked.parameter("tailLines").and_then(|text| text.parse().ok()),
+        }),
+        subresource => Answered::Session(Session {
+            namespace,
+            name: name.to_owned(),
+            container,
+            argv: asked.query.get("command").cloned().unwrap_or_default(),
+            is_console: subresource == "console",
+        }),
+    }))
+}
+
+fn patch(store: &mut Transaction<'_>, asked: &Asked, target: &Target<'_>) -> Answer<Answered> {
+    let content_type = asked.content_type.split(';').next().unwrap_or_default();
+    let body = match content_type {
+        APPLY => yaml(&asked.body)?,
+        _ => asked.json()?,
+    };
+    let edit = match content_type {
+        APPLY => {
+            if asked.parameter("fieldManager").is_none_or(str::is_empty) {
+                return Err(no_manager());
+            }
+            check_name(&body, target.name)?;
+            check_kind(&body, target.kind)?;
+            Edit::Apply { configuration: &body, force: asked.is_set("force") }
+        }
+        MERGE | "application/strategic-merge-patch+json" => Edit::Merge(&body),
+        OPERATIONS => Edit::Operations(&body),
+        _ => {
+            return Err(Status::media_type(
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            ));
+        }
+    };
+    let (object, new) = objects::edit(store, target, &edit)?;
+    Ok(Answered::Json(if new { 201 } else { 200 }, object))
+}
+
+#[allow(clippy::unnecessary_box_returns, reason = "all refusals are boxed, because they are large and rare")]
+fn no_manager() -> Box<Status> {
+    let message =
+        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+    let details = json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [{
+        "reason": "FieldValueRequired", "message": "Required value: is required for apply patch", "field": "fieldManager",
+    }]});
+    Box::new(Status { code: 422, reason: "Invalid", message: message.into(), details })
+}
+
+fn yaml(body: &[u8]) -> Answer<Value> {
+    serde_yaml::from_slice(body).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
+}
+
+fn check_name(object: &Value, name: &str) -> Answer<()> {
+    let given = object["metadata"]["name"].as_str().unwrap_or_default();
+    if given.is_empty() || given == name {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the name of the object ({given}) does not match the name on the URL ({name})"
+    )))
+}
+
+fn check_kind(object: &Value, kind: &Kind) -> Answer<()> {
+    let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
+    let fits = |given: &str, wanted: &str| given.is_empty() || given == wanted;
+    if fits(&text("kind"), &kind.kind) && fits(&text("apiVersion"), &kind.api_version()) {
+        return Ok(());
+    }
+    let (given, wanted) = (text("apiVersion"), kind.api_version());
+    Err(Status::bad_request(format!(
+        "{} in version \"{given}\" cannot be handled as a {}: the API version in the data ({given}) does not match the expected API version ({wanted})",
+        text("kind"),
+        kind.kind
+    )))
+}
+
+/// The name of a new object, made up when only its begin is given.
+fn name_for(store: &Transaction<'_>, object: &mut Value) -> String {
+    if let Some(name) = object["metadata"]["name"].as_str() {
+        return name.to_owned();
+    }
+    let start = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+    let name = format!("{start}{:05x}", store.revision() + 1);
+    object["metadata"]["name"] = name.as_str().into();
+    name
+}
+
+fn selector(asked: &Asked) -> Answer<Selector> {
+    Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))
+}
+
+fn matching(
+    store: &Transaction<'_>,
+    kind: &Kind,
+    namespace: Option<&str>,
+    selector: &Selector,
+) -> Vec<Value> {
+    let prefix = match namespace.filter(|_| kind.namespaced) {
+        Some(namespace) => format!("{}{namespace}/", kind.prefix()),
+        None => kind.prefix(),
+    };
+    let all = store.range(&prefix).filter(|(_, object)| selector.fits(object));
+    all.map(|(_, object)| shown(object, kind)).collect()
+}
+
+fn list(store: &Transaction<'_>, asked: &Asked, namespace: Option<&str>, kind: &Kind) -> Answer<Value> {
+    let mut items = matching(store, kind, namespace, &selector(asked)?);
+    // The real server leaves out what all items share, except for custom resources.
+    if kind.schema.is_none() {
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            item.shift_remove("apiVersion");
+            item.shift_remove("kind");
+        }
+    }
+    let mut metadata = json!({"resourceVersion": store.revision().to_string()});
+    let start: usize = asked.parameter("continue").and_then(|token| token.parse().ok()).unwrap_or(0);
+    let limit: usize = asked.parameter("limit").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let total = items.len();
+    let items: Vec<Value> =
+        items.into_iter().skip(start).take(if limit == 0 { usize::MAX } else { limit }).collect();
+    let end = start + items.len();
+    if end < total {
+        metadata["continue"] = end.to_string().into();
+        metadata["remainingItemCount"] = (total - end).into();
+    }
+    Ok(
+        json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items}),
+    )
+}
+
+/// The controllers' way in: no HTTP, no faults, the same rules for what is stored.
+impl ApiServer {
+    /// An object; none when it is not there.
+    pub fn get(&self, key: &ObjectKey) -> Result<Option<Value>> {
+        self.0.store.read(|store| {
+            let kind = kinds::by_name(self.0.version, store, &key.api_version, &key.kind)?;
+            objects::read(store, &kind, key.namespace.as_deref(), &key.name)
+        })
+    }
+
+    /// The objects of a kind, of one namespace or of all; none of a kind that is not served.
+    pub fn list(&self, api_version: &str, kind: &str, namespace: ObjectFilter<'_>) -> Result<Vec<Value>> {
+        self.0.store.read(|store| {
+            let kind = kinds::by_name(self.0.version, store, api_version, kind);
+            kind.map(|kind| matching(store, &kind, namespace, &Selector::default())).unwrap_or_default()
+        })
+    }
+
+    /// Makes an object; one that is there already is left as it is. Its status counts too.
+    pub fn create(&self, manager: &str, object: &Value) -> Result<Value> {
+        let status = object["status"].clone();
+        let made =
+            self.on(manager, "", object, |store, target| match objects::create(store, target, object) {
+                Err(status) if status.reason == "AlreadyExists" => {
+                    Ok(objects::read(store, target.kind, target.namespace, target.name).unwrap_or_default())
+                }
+                made => made,
+            })?;
+        if status.is_null() || made["status"] == status {
+            return Ok(made);
+        }
+        let mut whole = made.clone();
+        whole["status"] = status;
+        self.update_status(manager, &whole)
+    }
+
+    /// Puts an object in the place of the live one, without its status.
+    pub fn update(&self, manager: &str, object: &Value) -> Result<Value> {
+        self.on(manager, "", object, |store, target| {
+            objects::edit(store, target, &Edit::Replace(object)).map(|(object, _)| object)
+        })
+    }
+
+    /// Puts the status of an object in the place of the live one's.
+    pub fn update_status(&self, manager: &str, object: &Value) -> Result<Value> {
+        self.on(manager, "status", object, |store, target| {
+            objects::edit(store, target, &Edit::Replace(object)).map(|(object, _)| object)
+        })
+    }
+
+    /// Removes an object; whether it was there.
+    pub fn delete(&self, key: &ObjectKey, removal: Removal) -> Result<bool> {
+        let now = self.0.clock.stamp();
+        let answered = self.0.store.write(|store| {
+            let Some(kind) = kinds::by_name(self.0.version, store, &key.api_version, &key.kind) else {
+                return Ok(false);
+            };
+            let (namespace, name) = (key.namespace.as_deref(), key.name.as_str());
+            if objects::read(store, &kind, namespace, name).is_none() {
+                return Ok(false);
+            }
+            if removal == Removal::AtOnce {
+                delete::finish(store, &kind, namespace, name, &now);
+                return Ok(true);
+            }
+            delete::delete(store, &kind, namespace, name, &delete::now_options(), &now).map(|_| true)
+        })?;
+        answered.map_err(|status| refused(&key.to_string(), &status))
+    }
+
+    fn on(
+        &self,
+        manager: &str,
+        subresource: &str,
+        object: &Value,
+        act: impl FnOnce(&mut Transaction<'_>, &Target<'_>) -> Answer<Value>,
+    ) -> Result<Value> {
+        let key = ObjectKey::of(object);
+        let now = self.0.clock.stamp();
+        let answered = self.0.store.write(|store| {
+            let Some(kind) = kinds::by_name(self.0.version, store, &key.api_version, &key.kind) else {
+                return Err(Status::bad_request(format!("{key} is not served")));
+            };
+            let subresource = if kind.has_status { subresource } else { "" };
+            let namespace = key.namespace.as_deref().or(kind.namespaced.then_some("default"));
+            let target = Target { kind: &kind, namespace, name: &key.name, manager, subresource, now: &now };
+            act(store, &target)
+        })?;
+        answered.map_err(|status| refused(&key.to_string(), &status))
+    }
+}
+
+/// A controller that is refused is a mistake in the sandbox.
+fn refused(what: &str, status: &Status) -> Error {
+    Error::new(&code::INTERNAL, format!("the sandbox cannot store {what}")).because(&status.message)
+}

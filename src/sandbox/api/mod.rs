@@ -1,0 +1,97 @@
+//! A Kubernetes API server in memory, behind kube's client.
+//!
+//! It speaks real HTTP over a pipe inside the process, so that watches, upgrades and broken connections are what they are
+//! elsewhere. What it answers is compared with a real API server by the tests in `tests/parity`.
+
+mod apply;
+mod clock;
+mod crd;
+mod defaults;
+mod delete;
+mod discovery;
+mod door;
+mod fields;
+mod http;
+mod kinds;
+mod objects;
+mod patch;
+mod route;
+mod schema;
+mod select;
+mod status;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod watch;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::store::Store;
+pub use clock::Clock;
+pub use door::{ObjectFilter, Removal};
+pub use http::{Fault, Interference, Seen};
+pub use kinds::KubernetesVersion;
+pub use streams::{Containers, Ran};
+
+/// An API server. Cheap to clone; clones are the same server.
+#[derive(Clone)]
+pub struct ApiServer(Arc<Server>);
+
+struct Server {
+    store: Store,
+    clock: Clock,
+    version: KubernetesVersion,
+    interference: RwLock<Option<Arc<dyn Interference>>>,
+    containers: RwLock<Option<Arc<dyn Containers>>>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl ApiServer {
+    /// A server over a store, which may hold objects already.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, version: KubernetesVersion) -> Self {
+        Self(Arc::new(Server {
+            store,
+            clock,
+            version,
+            interference: RwLock::default(),
+            containers: RwLock::default(),
+            seen: Mutex::default(),
+        }))
+    }
+
+    /// Who may spoil each request from now on.
+    pub fn interfere(&self, interference: Arc<dyn Interference>) {
+        *self.0.interference.write().unwrap_or_else(PoisonError::into_inner) = Some(interference);
+    }
+
+    /// Who answers for containers and consoles from now on.
+    pub fn serve_subresources(&self, containers: Arc<dyn Containers>) {
+        *self.0.containers.write().unwrap_or_else(PoisonError::into_inner) = Some(containers);
+    }
+
+    /// The requests that were made, in the order in which they came.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Seen> {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The version that the server has.
+    #[must_use]
+    pub fn version(&self) -> KubernetesVersion {
+        self.0.version
+    }
+
+    fn containers(&self) -> Option<Arc<dyn Containers>> {
+        self.0.containers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn interference(&self) -> Option<Arc<dyn Interference>> {
+        self.0.interference.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn saw(&self, seen: Seen) {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    }
+}

@@ -1,0 +1,351 @@
+//! Reading and writing objects in the store: what every way to write has in common.
+
+use serde_json::{Map, Value, json};
+
+use super::apply::apply;
+use super::crd;
+use super::defaults;
+use super::delete;
+use super::fields::{self, Manager, compare};
+use super::kinds::Kind;
+use super::schema::Shape;
+use super::status::Status;
+use super::validate;
+use crate::sandbox::store::Transaction;
+
+/// An answer, or a refusal.
+pub(super) type Answer<T> = Result<T, Box<Status>>;
+
+/// Which object is written, by whom.
+pub(super) struct Target<'a> {
+    pub kind: &'a Kind,
+    pub namespace: Option<&'a str>,
+    pub name: &'a str,
+    /// The field manager.
+    pub manager: &'a str,
+    /// `status`, or empty.
+    pub subresource: &'a str,
+    pub now: &'a str,
+}
+
+/// How an object is changed.
+pub(super) enum Edit<'a> {
+    /// Server-side apply.
+    Apply { configuration: &'a Value, force: bool },
+    /// The whole object takes the place of the live one.
+    Replace(&'a Value),
+    /// A merge patch.
+    Merge(&'a Value),
+    /// A JSON patch.
+    Operations(&'a Value),
+}
+
+/// An object as the kind that was asked for.
+pub(super) fn read(
+    store: &Transaction<'_>,
+    kind: &Kind,
+    namespace: Option<&str>,
+    name: &str,
+) -> Option<Value> {
+    store.value(&kind.key(namespace, name)).map(|object| shown(object, kind))
+}
+
+/// A stored object in the version that was asked for.
+pub(super) fn shown(object: &Value, kind: &Kind) -> Value {
+    let mut shown = json!({"apiVersion": kind.api_version(), "kind": kind.kind});
+    if let (Value::Object(shown), Value::Object(object)) = (&mut shown, object) {
+        let rest = object.iter().filter(|(name, _)| *name != "apiVersion" && *name != "kind");
+        shown.extend(rest.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    shown
+}
+
+/// Makes a new object.
+pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &Value) -> Answer<Value> {
+    if store.value(&target.key()).is_some() {
+        return Err(Status::already_exists(target.kind, target.name));
+    }
+    let mut after = object.clone();
+    target.header(&mut after);
+    target.prepare(&mut after, None);
+    let writer = target.writer("Update");
+    let compared = compare(&target.skeleton(), &without_owners(&after), target.shape());
+    let mut managers = fields::managers(object);
+    fields::hand_over(&mut managers, &writer, &compared);
+    fields::set_managers(&mut after, managers);
+    insert(store, target, after)
+}
+
+/// Changes an object; an apply makes it when it is not there. Tells whether it is new.
+pub(super) fn edit(
+    store: &mut Transaction<'_>,
+    target: &Target<'_>,
+    edit: &Edit<'_>,
+) -> Answer<(Value, bool)> {
+    let live = store.value(&target.key()).map(|live| shown(live, target.kind));
+    let Some(live) = live else {
+        return match edit {
+            Edit::Apply { configuration, force } if target.subresource.is_empty() => {
+                let mut after =
+                    apply(&target.skeleton(), configuration, target.shape(), target.writer("Apply"), *force)?;
+                target.prepare(&mut after, None);
+                insert(store, target, after).map(|object| (object, true))
+            }
+            _ => Err(Status::not_found(target.kind, target.name)),
+        };
+    };
+    let after = changed(&live, target, edit)?;
+    update(store, target, &live, after).map(|object| (object, false))
+}
+
+/// The object that an edit makes of the live one.
+fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> {
+    let mut after = match edit {
+        Edit::Apply { configuration, force } => {
+            check_version(target, live, configuration)?;
+            let mut after = apply(live, configuration, target.shape(), target.writer("Apply"), *force)?;
+            target.prepare(&mut after, Some(live));
+            return Ok(after);
+        }
+        Edit::Replace(object) => (*object).clone(),
+        Edit::Merge(patch) => {
+            let mut after = live.clone();
+            super::patch::merge(&mut after, patch);
+            after
+        }
+        Edit::Operations(patch) => super::patch::json(live, patch)?,
+    };
+    check_version(target, live, &after)?;
+    target.header(&mut after);
+    target.prepare(&mut after, Some(live));
+    let compared = compare(&without_owners(live), &without_owners(&after), target.shape());
+    let mut managers = fields::managers(live);
+    fields::hand_over(&mut managers, &target.writer("Update"), &compared);
+    fields::set_managers(&mut after, managers);
+    Ok(after)
+}
+
+/// A writer that names a version wants no other one.
+fn check_version(target: &Target<'_>, live: &Value, wanted: &Value) -> Answer<()> {
+    let named = wanted["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty());
+    match named {
+        Some(version) if live["metadata"]["resourceVersion"] != version => {
+            Err(Status::stale(target.kind, target.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn without_owners(object: &Value) -> Value {
+    let mut object = object.clone();
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return object };
+    metadata.shift_remove("managedFields");
+    object
+}
+
+fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -> Answer<Value> {
+    check_namespace(store, target)?;
+    validate::check(target.kind, &object, None)?;
+    if target.kind.kind == "CustomResourceDefinition" && target.kind.group == "apiextensions.k8s.io" {
+        crd::settle(&mut object, target.now);
+    }
+    let revision = store.revision() + 1;
+    let metadata = &mut object["metadata"];
+    metadata["uid"] = uid(revision).into();
+    metadata["creationTimestamp"] = target.now.into();
+    if target.kind.counts {
+        metadata["generation"] = 1.into();
+    }
+    Ok(put(store, target, object))
+}
+
+/// A namespaced object needs its namespace, and one that stays.
+fn check_namespace(store: &Transaction<'_>, target: &Target<'_>) -> Answer<()> {
+    let Some(namespace) = target.namespace.filter(|_| target.kind.namespaced) else { return Ok(()) };
+    let Some(found) = store.value(&format!("api/core/namespaces/-/{namespace}")) else {
+        let message = format!("namespaces \"{namespace}\" not found");
+        let details = json!({"name": namespace, "kind": "namespaces"});
+        return Err(Box::new(Status { code: 404, reason: "NotFound", message, details }));
+    };
+    if found["status"]["phase"] == "Terminating" {
+        return Err(Status::terminating(target.kind, target.name, namespace));
+    }
+    Ok(())
+}
+
+fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut after: Value) -> Answer<Value> {
+    if same(live, &after) {
+        return Ok(live.clone());
+    }
+    validate::check(target.kind, &after, Some(live))?;
+    if target.kind.counts && desired(live) != desired(&after) {
+        let generation = live["metadata"]["generation"].as_u64().unwrap_or_default();
+        after["metadata"]["generation"] = (generation + 1).into();
+    }
+    let leaves = !after["metadata"]["deletionTimestamp"].is_null() && finalizers(&after) == 0;
+    let object = put(store, target, after);
+    if leaves {
+        delete::finish(store, target.kind, target.namespace, target.name, target.now);
+    }
+    Ok(object)
+}
+
+/// Number of finalizers.
+pub(super) fn finalizers(object: &Value) -> usize {
+    object["metadata"]["finalizers"].as_array().map_or(0, Vec::len)
+}
+
+/// Whether nothing but times of owners would change.
+fn same(live: &Value, after: &Value) -> bool {
+    let plain = |object: &Value| {
+        let mut object = object.clone();
+        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+            entry["time"] = Value::Null;
+        }
+        object
+    };
+    plain(live) == plain(after)
+}
+
+/// All but the status and the metadata.
+fn desired(object: &Value) -> Map<String, Value> {
+    let mut desired = object.as_object().cloned().unwrap_or_default();
+    desired.retain(|name, _| !["metadata", "status", "apiVersion", "kind"].contains(&name.as_str()));
+    desired
+}
+
+fn put(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -> Value {
+    object["metadata"]["resourceVersion"] = (store.revision() + 1).to_string().into();
+    let object = ordered(object);
+    store.put(&target.key(), object.clone());
+    object
+}
+
+/// Without nulls and empty strings where the real server has no field.
+fn ordered(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
+/// An id that is as unique as the revision in which its object came.
+fn uid(revision: u64) -> String {
+    format!("{:08x}-4b76-4e65-8074-{:012x}", revision, revision.wrapping_mul(0x9e37_79b9) & 0xffff_ffff_ffff)
+}
+
+impl Target<'_> {
+    fn key(&self) -> String {
+        self.kind.key(self.namespace, self.name)
+    }
+
+    fn shape(&self) -> Shape<'_> {
+        Shape::root(self.kind.schema.as_deref())
+    }
+
+    fn writer(&self, operation: &str) -> Manager {
+        Manager {
+            name: self.manager.to_owned(),
+            operation: operation.to_owned(),
+            api_version: self.kind.api_version(),
+            time: self.now.to_owned(),
+            subresource: self.subresource.to_owned(),
+            fields: fields::Set::new(),
+        }
+    }
+
+    /// The object before it has anything.
+    fn skeleton(&self) -> Value {
+        let mut object = json!({});
+        self.header(&mut object);
+        object
+    }
+
+    /// What the path says about the object, at its begin.
+    fn header(&self, object: &mut Value) {
+        let mut metadata = Map::new();
+        metadata.insert("name".into(), self.name.into());
+        if let Some(namespace) = self.namespace.filter(|_| self.kind.namespaced) {
+            metadata.insert("namespace".into(), namespace.into());
+        }
+        let given = object["metadata"].as_object().cloned().unwrap_or_default();
+        metadata.extend(given.into_iter().filter(|(name, _)| name != "name" && name != "namespace"));
+        let mut whole =
+            json!({"apiVersion": self.kind.api_version(), "kind": self.kind.kind, "metadata": metadata});
+        if let (Value::Object(whole), Value::Object(object)) = (&mut whole, &*object) {
+            for (name, value) in
+                object.iter().filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str()))
+            {
+                whole.insert(name.clone(), value.clone());
+            }
+        }
+        *object = whole;
+    }
+
+    /// Puts back what a writer cannot change, fills in defaults, and leaves out what is not known.
+    fn prepare(&self, object: &mut Value, live: Option<&Value>) {
+        if !self.subresource.is_empty() {
+            if let Some(live) = live {
+                let status = object["status"].take();
+                let managers = object["metadata"]["managedFields"].take();
+                *object = live.clone();
+                object["status"] = status;
+                object["metadata"]["managedFields"] = managers;
+            }
+        } else if self.kind.has_status || self.kind.kind == "KubeVirt" {
+            Self::keep_status(object, live);
+        }
+        let server = [
+            "uid",
+            "creationTimestamp",
+            "generation",
+            "resourceVersion",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ];
+        for name in server {
+            let value = live.map_or(Value::Null, |live| live["metadata"][name].clone());
+            let Some(metadata) = object["metadata"].as_object_mut() else { continue };
+            if value.is_null() {
+                metadata.shift_remove(name);
+            } else {
+                metadata.insert(name.to_owned(), value);
+            }
+        }
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.shift_remove("selfLink");
+        }
+        match &self.kind.schema {
+            Some(schema) => validate::prune_object(object, schema),
+            None => defaults::fill(self.kind, object),
+        }
+        if self.kind.kind == "Secret" && self.kind.group.is_empty() {
+            encode_strings(object);
+        }
+    }
+
+    fn keep_status(object: &mut Value, live: Option<&Value>) {
+        let status = live.map_or(Value::Null, |live| live["status"].clone());
+        let Some(map) = object.as_object_mut() else { return };
+        if status.is_null() {
+            map.shift_remove("status");
+        } else {
+            map.insert("status".into(), status);
+        }
+    }
+}
+
+/// `stringData` is only written: it becomes `data`.
+fn encode_strings(secret: &mut Value) {
+    use base64::Engine as _;
+    let Some(strings) = secret.as_object_mut().and_then(|secret| secret.shift_remove("stringData")) else {
+        return;
+    };
+    if !secret["data"].is_object() {
+        secret["data"] = json!({});
+    }
+    for (name, text) in strings.as_object().into_iter().flatten() {
+        let text = text.as_str().unwrap_or_default();
+        secret["data"][name] = base64::engine::general_purpose::STANDARD.encode(text).into();
+    }
+}

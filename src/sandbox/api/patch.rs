@@ -1,0 +1,67 @@
+//! JSON merge patch and JSON patch.
+
+use serde_json::{Map, Value};
+
+use super::status::Status;
+
+/// Puts a merge patch (RFC 7386) over an object: null removes.
+pub(super) fn merge(object: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        object.clone_from(patch);
+        return;
+    };
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    let Value::Object(object) = object else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            object.shift_remove(name);
+        } else {
+            merge(object.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Applies a JSON patch (RFC 6902), all of it or nothing.
+pub(super) fn json(object: &Value, patch: &Value) -> Result<Value, Box<Status>> {
+    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let mut patched = object.clone();
+    json_patch::patch(&mut patched, &patch).map_err(|error| Status::unprocessable(refusal(&error)))?;
+    Ok(patched)
+}
+
+fn refusal(error: &json_patch::PatchError) -> String {
+    match error.kind {
+        json_patch::PatchErrorKind::TestFailed => {
+            format!(
+                "the server rejected our request due to an error in our request: testing value {} failed: test failed",
+                error.path
+            )
+        }
+        _ => "the server rejected our request due to an error in our request".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_removes_and_maps_are_made() {
+        let mut object = json!({"a": {"b": 1, "c": 2}, "l": [1]});
+        merge(&mut object, &json!({"a": {"b": null}, "l": [2], "n": {"x": 1}}));
+        assert_eq!(object, json!({"a": {"c": 2}, "l": [2], "n": {"x": 1}}));
+    }
+
+    #[test]
+    fn a_test_that_fails_changes_nothing() {
+        let object = json!({"a": 1});
+        let patch =
+            json!([{"op": "replace", "path": "/a", "value": 2}, {"op": "test", "path": "/a", "value": 3}]);
+        assert_eq!(super::json(&object, &patch).unwrap_err().code, 422);
+    }
+}

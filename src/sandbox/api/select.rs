@@ -1,0 +1,157 @@
+//! Label and field selectors.
+
+use serde_json::Value;
+
+use super::status::Status;
+
+/// Which objects of a list are meant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selector {
+    labels: Vec<Requirement>,
+    fields: Vec<(String, String, bool)>,
+}
+
+#[derive(Clone, Debug)]
+enum Requirement {
+    /// The label has one of these values.
+    In(String, Vec<String>),
+    /// It has none of these values, or is not there.
+    NotIn(String, Vec<String>),
+    /// It is there.
+    Exists(String),
+    /// It is not there.
+    Absent(String),
+}
+
+impl Selector {
+    /// Reads `labelSelector` and `fieldSelector`.
+    pub fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Box<Status>> {
+        let labels = split(labels.unwrap_or_default()).into_iter().map(requirement).collect();
+        let fields = split(fields.unwrap_or_default()).into_iter().map(field).collect::<Result<_, _>>()?;
+        Ok(Self { labels, fields })
+    }
+
+    pub fn fits(&self, object: &Value) -> bool {
+        self.labels.iter().all(|requirement| requirement.fits(object))
+            && self.fields.iter().all(|(path, value, equal)| (value_of(object, path) == value) == *equal)
+    }
+}
+
+impl Requirement {
+    fn fits(&self, object: &Value) -> bool {
+        let label = |key: &String| object["metadata"]["labels"].get(key).and_then(Value::as_str);
+        match self {
+            Self::In(key, values) => {
+                label(key).is_some_and(|value| values.iter().any(|other| other == value))
+            }
+            Self::NotIn(key, values) => {
+                label(key).is_none_or(|value| values.iter().all(|other| other != value))
+            }
+            Self::Exists(key) => label(key).is_some(),
+            Self::Absent(key) => label(key).is_none(),
+        }
+    }
+}
+
+/// The parts between commas, except those inside parentheses.
+fn split(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0_i32, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+fn requirement(text: &str) -> Requirement {
+    let values = |list: &str| {
+        let inside = list.trim().trim_start_matches('(').trim_end_matches(')');
+        inside.split(',').map(|value| value.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let key = |text: &str| text.trim().to_owned();
+    if let Some((name, list)) = text.split_once(" notin ") {
+        return Requirement::NotIn(key(name), values(list));
+    }
+    if let Some((name, list)) = text.split_once(" in ") {
+        return Requirement::In(key(name), values(list));
+    }
+    if let Some((name, value)) = text.split_once("!=") {
+        return Requirement::NotIn(key(name), vec![key(value)]);
+    }
+    if let Some((name, value)) = text.split_once('=') {
+        return Requirement::In(key(name), vec![key(value.trim_start_matches('='))]);
+    }
+    match text.strip_prefix('!') {
+        Some(name) => Requirement::Absent(key(name)),
+        None => Requirement::Exists(key(text)),
+    }
+}
+
+/// Fields that every kind or pods and nodes can be selected by.
+const FIELDS: &[&str] = &[
+    "metadata.name",
+    "metadata.namespace",
+    "spec.nodeName",
+    "status.phase",
+    "spec.unschedulable",
+    "type",
+    "reason",
+    "involvedObject.kind",
+    "involvedObject.name",
+    "involvedObject.namespace",
+    "involvedObject.uid",
+];
+
+fn field(text: &str) -> Result<(String, String, bool), Box<Status>> {
+    let (name, value, equal) = match (text.split_once("!="), text.split_once('=')) {
+        (Some((name, value)), _) => (name, value, false),
+        (None, Some((name, value))) => (name, value.trim_start_matches('='), true),
+        (None, None) => {
+            return Err(Status::bad_request(format!(
+                "invalid selector: '{text}'; can't understand '{text}'"
+            )));
+        }
+    };
+    if !FIELDS.contains(&name) {
+        return Err(Status::bad_request(format!("field label not supported: {name}")));
+    }
+    Ok((name.to_owned(), value.to_owned(), equal))
+}
+
+fn value_of<'a>(object: &'a Value, path: &str) -> &'a str {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    object.pointer(&pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_and_fields_select() {
+        let object = json!({"metadata": {"name": "x", "labels": {"a": "1"}}, "status": {"phase": "Running"}});
+        for (labels, fields, fits) in [
+            ("a=1", "", true),
+            ("a==2", "", false),
+            ("a in (1,2),!b", "", true),
+            ("a notin (1)", "", false),
+            ("b", "", false),
+            ("a!=1", "metadata.name=x", false),
+            ("", "metadata.name=x,status.phase!=Pending", true),
+        ] {
+            let selector = Selector::parse(Some(labels), Some(fields)).unwrap();
+            assert_eq!(selector.fits(&object), fits, "{labels} {fields}");
+        }
+        assert_eq!(Selector::parse(None, Some("spec.x=1")).unwrap_err().code, 400);
+    }
+}

@@ -1,0 +1,195 @@
+//! What the server says when it does not do what it is asked, in the words of the real one.
+
+#![allow(clippy::unnecessary_box_returns, reason = "a refusal is large and rare, so results hold it boxed")]
+
+use serde_json::{Value, json};
+
+use super::fields::Manager;
+use super::kinds::Kind;
+
+/// A `Status`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Status {
+    pub code: u16,
+    pub reason: &'static str,
+    pub message: String,
+    pub details: Value,
+}
+
+impl Status {
+    pub fn json(&self) -> Value {
+        let mut value = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason,
+        });
+        if !self.details.is_null() {
+            value["details"] = self.details.clone();
+        }
+        value["code"] = self.code.into();
+        value
+    }
+
+    fn about(code: u16, reason: &'static str, kind: &Kind, name: &str, message: String) -> Box<Self> {
+        Box::new(Self { code, reason, message, details: details(kind, name) })
+    }
+
+    pub fn not_found(kind: &Kind, name: &str) -> Box<Self> {
+        let message = format!("{} \"{name}\" not found", kind.resource());
+        Self::about(404, "NotFound", kind, name, message)
+    }
+
+    pub fn already_exists(kind: &Kind, name: &str) -> Box<Self> {
+        let message = format!("{} \"{name}\" already exists", kind.resource());
+        Self::about(409, "AlreadyExists", kind, name, message)
+    }
+
+    /// Somebody wrote in between, or a precondition does not hold.
+    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Box<Self> {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.resource());
+        Self::about(409, "Conflict", kind, name, message)
+    }
+
+    pub fn stale(kind: &Kind, name: &str) -> Box<Self> {
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(kind, name, why)
+    }
+
+    /// New things cannot come to a namespace that goes.
+    pub fn terminating(kind: &Kind, name: &str, namespace: &str) -> Box<Self> {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let message = format!("{} \"{name}\" is forbidden: {why}", kind.resource());
+        let mut status = Self::about(403, "Forbidden", kind, name, message);
+        status.details["causes"] = json!([{
+            "reason": "NamespaceTerminating",
+            "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+        status
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { code: 400, reason: "BadRequest", message: message.into(), details: Value::Null })
+    }
+
+    pub fn media_type(accepted: &str) -> Box<Self> {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+        );
+        Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, details: json!({}) })
+    }
+
+    pub fn not_allowed() -> Box<Self> {
+        let message = "the server does not allow this method on the requested resource".into();
+        Box::new(Self { code: 405, reason: "MethodNotAllowed", message, details: json!({}) })
+    }
+
+    pub fn expired(message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { code: 410, reason: "Expired", message: message.into(), details: Value::Null })
+    }
+
+    /// A JSON patch that cannot be applied.
+    pub fn unprocessable(message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { code: 422, reason: "Invalid", message: message.into(), details: json!({}) })
+    }
+
+    /// Values that cannot be.
+    pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Box<Self> {
+        let lines: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let all = if lines.len() == 1 { lines[0].clone() } else { format!("[{}]", lines.join(", ")) };
+        let shown =
+            if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
+        let mut details = json!({"name": name});
+        if !kind.group.is_empty() {
+            details["group"] = kind.group.as_str().into();
+        }
+        details["kind"] = kind.kind.as_str().into();
+        details["causes"] = causes.iter().map(Cause::json).collect();
+        let message = format!("{shown} \"{name}\" is invalid: {all}");
+        Box::new(Self { code: 422, reason: "Invalid", message, details })
+    }
+
+    pub fn apply_conflict(conflicts: &[(Manager, Vec<String>)]) -> Self {
+        let with = |manager: &Manager| {
+            let sub = &manager.subresource;
+            let through = if sub.is_empty() { String::new() } else { format!(" with subresource \"{sub}\"") };
+            format!("conflict with \"{}\"{through} using {}", manager.name, manager.api_version)
+        };
+        let count: usize = conflicts.iter().map(|(_, fields)| fields.len()).sum();
+        let message = match conflicts {
+            [(manager, fields)] if fields.len() == 1 => {
+                format!("Apply failed with 1 conflict: {}: {}", with(manager), fields[0])
+            }
+            _ => {
+                let lists = conflicts.iter().map(|(manager, fields)| {
+                    let head = with(manager).replacen("conflict", "conflicts", 1);
+                    format!("{head}:\n- {}", fields.join("\n- "))
+                });
+                let lists: Vec<String> = lists.collect();
+                format!("Apply failed with {count} conflicts: {}", lists.join("\n"))
+            }
+        };
+        let causes = conflicts.iter().flat_map(|(manager, fields)| {
+            let message = with(manager);
+            fields.iter().map(
+                move |field| json!({"reason": "FieldManagerConflict", "message": message, "field": field}),
+            )
+        });
+        Self {
+            code: 409,
+            reason: "Conflict",
+            message,
+            details: json!({"causes": causes.collect::<Vec<_>>()}),
+        }
+    }
+}
+
+/// A field whose value cannot be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cause {
+    pub reason: &'static str,
+    pub field: String,
+    pub message: String,
+}
+
+impl Cause {
+    pub fn value(field: impl Into<String>, value: &Value, why: &str) -> Self {
+        let message = format!("Invalid value: {}: {why}", shown(value));
+        Self { reason: "FieldValueInvalid", field: field.into(), message }
+    }
+
+    pub fn required(field: impl Into<String>, why: &str) -> Self {
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        Self { reason: "FieldValueRequired", field: field.into(), message: format!("Required value{why}") }
+    }
+
+    fn json(&self) -> Value {
+        json!({"reason": self.reason, "message": self.message, "field": self.field})
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.to_string()
+}
+
+/// `details` of a `Status` about an object.
+pub(super) fn details(kind: &Kind, name: &str) -> Value {
+    let mut details = json!({});
+    if !name.is_empty() {
+        details["name"] = name.into();
+    }
+    if !kind.group.is_empty() {
+        details["group"] = kind.group.as_str().into();
+    }
+    details["kind"] = kind.plural.as_str().into();
+    details
+}
+
+/// The answer to a deletion that happened.
+pub(super) fn deleted(kind: &Kind, name: &str, uid: &Value) -> Value {
+    let mut details = details(kind, name);
+    details["uid"] = uid.clone();
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}

@@ -1,0 +1,216 @@
+//! Refuses what cannot be: names, custom resources against their schema, and those fields of built-in kinds that kvnet and
+//! its tests meet.
+
+use serde_json::{Map, Value};
+
+use super::crd;
+use super::kinds::Kind;
+use super::status::{Cause, Status};
+
+const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+/// Refuses an object that is about to be stored.
+pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let mut causes = Vec::new();
+    names(kind, name, &mut causes);
+    match (&kind.schema, kind.kind.as_str()) {
+        (Some(schema), _) => fields(object, schema, "", &mut causes),
+        (None, "CustomResourceDefinition") => return crd::check(kind, object),
+        (None, "Service") => ports(object, &mut causes),
+        (None, "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => {
+            workload(object, before, &mut causes);
+        }
+        (None, "Pod") => containers(&object["spec"], "spec", &mut causes),
+        _ => {}
+    }
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, &causes)) }
+}
+
+fn names(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
+    let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_label = |part: &str| {
+        !part.is_empty() && part.chars().all(in_name) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    // Their names may be anything that fits into a path.
+    if kind.group == "rbac.authorization.k8s.io" {
+        return;
+    }
+    let label = matches!(kind.kind.as_str(), "Namespace" | "Service");
+    let (fits, why) =
+        if label { (is_label(name), DNS_LABEL) } else { (name.split('.').all(is_label), DNS_SUBDOMAIN) };
+    if !fits {
+        causes.push(Cause::value("metadata.name", &name.into(), why));
+    }
+    let most = if label { 63 } else { 253 };
+    if name.len() > most {
+        causes.push(Cause::value(
+            "metadata.name",
+            &name.into(),
+            &format!("must be no more than {most} characters"),
+        ));
+    }
+}
+
+fn ports(service: &Value, causes: &mut Vec<Cause>) {
+    for (index, port) in service["spec"]["ports"].as_array().into_iter().flatten().enumerate() {
+        for field in ["port", "targetPort"] {
+            let number = port[field].as_i64();
+            if number.is_some_and(|number| !(1..=65_535).contains(&number)) {
+                let why = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::value(format!("spec.ports[{index}].{field}"), &port[field], why));
+            }
+        }
+    }
+}
+
+fn workload(object: &Value, before: Option<&Value>, causes: &mut Vec<Cause>) {
+    let selector = &object["spec"]["selector"];
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
+    let wanted = selector["matchLabels"].as_object();
+    if wanted.is_none_or(Map::is_empty) && selector["matchExpressions"].is_null() {
+        causes.push(Cause::required("spec.selector", ""));
+    } else if wanted.is_some_and(|wanted| wanted.iter().any(|(name, value)| labels[name] != *value)) {
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::value("spec.template.metadata.labels", labels, why));
+    }
+    if before.is_some_and(|before| before["spec"]["selector"] != *selector) {
+        causes.push(Cause::value("spec.selector", selector, "field is immutable"));
+    }
+    containers(&object["spec"]["template"]["spec"], "spec.template.spec", causes);
+}
+
+fn containers(spec: &Value, place: &str, causes: &mut Vec<Cause>) {
+    let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if containers.is_empty() {
+        causes.push(Cause::required(format!("{place}.containers"), ""));
+    }
+    for (index, container) in containers.iter().enumerate() {
+        for field in ["name", "image"] {
+            if container[field].as_str().is_none_or(str::is_empty) {
+                causes.push(Cause::required(format!("{place}.containers[{index}].{field}"), ""));
+            }
+        }
+    }
+}
+
+/// Checks a value of a custom resource against its schema.
+fn fields(value: &Value, schema: &Value, place: &str, causes: &mut Vec<Cause>) {
+    if value.is_null() {
+        return;
+    }
+    let wanted = schema["type"].as_str().unwrap_or_default();
+    let fits = match wanted {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        _ => true,
+    };
+    if !fits && schema["x-kubernetes-int-or-string"] != true {
+        causes.push(wrong_type(value, wanted, place));
+        return;
+    }
+    choices(value, schema, place, causes);
+    let at = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.get(name).is_none() {
+            causes.push(Cause::required(at(name), ""));
+        }
+    }
+    for (name, below) in value.as_object().into_iter().flatten() {
+        let schema = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+        if let Some(schema) = schema.filter(|_| !is_header(place, name)) {
+            fields(below, schema, &at(name), causes);
+        }
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        fields(item, &schema["items"], &format!("{place}[{index}]"), causes);
+    }
+}
+
+/// The server checks these itself.
+fn is_header(place: &str, name: &str) -> bool {
+    place.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name)
+}
+
+fn wrong_type(value: &Value, wanted: &str, place: &str) -> Cause {
+    let is = match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::Null => "null",
+    };
+    let shown = if value.is_string() { value.to_string() } else { format!("\"{is}\"") };
+    let why = format!("{place} in body must be of type {wanted}: \"{is}\"");
+    Cause {
+        reason: "FieldValueTypeInvalid",
+        field: place.to_owned(),
+        message: format!("Invalid value: {shown}: {why}"),
+    }
+}
+
+fn choices(value: &Value, schema: &Value, place: &str, causes: &mut Vec<Cause>) {
+    if let Some(choices) = schema["enum"].as_array().filter(|choices| !choices.contains(value)) {
+        let shown: Vec<String> = choices.iter().map(Value::to_string).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", shown.join(", "));
+        causes.push(Cause { reason: "FieldValueNotSupported", field: place.to_owned(), message });
+    }
+    let number = value.as_f64();
+    if let (Some(number), Some(least)) = (number, schema["minimum"].as_f64())
+        && number < least
+    {
+        let why = format!("{place} in body should be greater than or equal to {least}");
+        causes.push(Cause::value(place, value, &why));
+    }
+    if let (Some(number), Some(most)) = (number, schema["maximum"].as_f64())
+        && number > most
+    {
+        let why = format!("{place} in body should be less than or equal to {most}");
+        causes.push(Cause::value(place, value, &why));
+    }
+}
+
+/// Removes what the schema of a custom resource does not know, and fills in its defaults.
+pub(super) fn prune(object: &mut Value, schema: &Value) {
+    let Value::Object(map) = object else { return };
+    let free = schema["x-kubernetes-preserve-unknown-fields"] == true;
+    let known =
+        |name: &str| schema["properties"].get(name).is_some() || schema.get("additionalProperties").is_some();
+    if !free {
+        map.retain(|name, _| known(name));
+    }
+    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(default) = below.get("default").filter(|_| !map.contains_key(name)) {
+            map.insert(name.clone(), default.clone());
+        }
+    }
+    for (name, value) in map.iter_mut() {
+        let below = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+        if let Some(below) = below {
+            match value {
+                Value::Array(items) => items.iter_mut().for_each(|item| prune(item, &below["items"])),
+                value => prune(value, below),
+            }
+        }
+    }
+}
+
+/// As [`prune`] for a whole object, whose header every schema allows.
+pub(super) fn prune_object(object: &mut Value, schema: &Value) {
+    let header: Vec<(&str, Value)> =
+        ["apiVersion", "kind", "metadata"].map(|name| (name, object[name].take())).to_vec();
+    prune(object, schema);
+    let Value::Object(map) = object else { return };
+    let rest = std::mem::take(map);
+    map.extend(header.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    map.extend(
+        rest.into_iter().filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str())),
+    );
+}
