@@ -16,5 +16,6 @@ pub mod sandbox;
 pub mod source;
 pub mod steps;
 pub mod template;
+pub mod topology;
 pub mod ui;
 pub mod verify;

@@ -78,6 +78,15 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+    /// Graphviz; `topology` only.
+    #[value(hide = true)]
+    Dot,
+    /// A picture; `topology` only.
+    #[value(hide = true)]
+    Svg,
+    /// A page; `topology` only.
+    #[value(hide = true)]
+    Html,
 }
 
 /// The commands.
@@ -103,6 +112,13 @@ pub enum Command {
     /// Lists, shows and checks profiles
     #[command(subcommand)]
     Profile(Profile),
+    /// Shows what is connected to what: nodes, bridges, VLANs, attachments, pods and VMs
+    #[command(
+        long_about = "Shows what is connected to what: nodes, network cards, bridges, VLANs, attachments, and the NICs of \
+                      pods and VMs.\n\nBesides text, json and yaml, `--output` takes dot, svg and html here.",
+        after_help = "Examples:\n  kvnet topology\n  kvnet topology -o html > topology.html\n  kvnet topology --declared -o svg > plan.svg"
+    )]
+    Topology(Topology),
     /// Prints all manifests that `up` applies
     #[command(after_help = "Examples:\n  kvnet render\n  kvnet render --only multus -o json")]
     Render,
@@ -145,6 +161,14 @@ pub struct Down {
     /// Does not start a pod at the end
     #[arg(long)]
     pub no_check: bool,
+}
+
+/// Options of `topology`.
+#[derive(Clone, Debug, Args)]
+pub struct Topology {
+    /// Shows what the profile describes instead of what is there
+    #[arg(long)]
+    pub declared: bool,
 }
 
 /// What to do with profiles.

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 
 use crate::error::{Error, Kind};
 use crate::ui;
-use args::{Cli, Command};
+use args::{Cli, Command, Format};
 
 /// Exit code of `plan` and `status` when something is to be done.
 pub const PENDING: u8 = 3;
@@ -43,17 +43,29 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<u8, Error> {
     let global = &cli.global;
+    refuse_pictures(cli)?;
     match &cli.command {
         Command::Up(options) => commands::up::run(global, options).await,
         Command::Plan => commands::plan::run(global).await,
         Command::Status => commands::status::run(global).await,
         Command::Down(options) => commands::down::run(global, options).await,
         Command::Profile(action) => commands::profile::run(global, action),
+        Command::Topology(options) => commands::topology::run(global, options).await,
         Command::Render => commands::render::run(global).await,
         Command::Explain { code } => commands::explain::run(code.as_deref()),
         Command::Completions { shell } => Ok(commands::completions::run(*shell)),
         Command::Version => commands::version::run(global),
     }
+}
+
+/// Only a topology can be drawn.
+fn refuse_pictures(cli: &Cli) -> Result<(), Error> {
+    let drawn = matches!(cli.global.output, Format::Dot | Format::Svg | Format::Html);
+    if !drawn || matches!(cli.command, Command::Topology(_)) {
+        return Ok(());
+    }
+    let error = Error::new(&crate::error::code::USAGE, "only `kvnet topology` can be drawn");
+    Err(error.hint("use `--output text`, `json` or `yaml`"))
 }
 
 /// Help and version go to standard output and end well; everything else is the user's error.

@@ -18,7 +18,7 @@ use crate::cli::args::Format;
 use crate::engine::events::{Event, Events, Reporter};
 use crate::engine::plan::Plan;
 use crate::error::{Error, Result, code};
-pub use text::clean;
+pub use text::{clean, cut};
 
 /// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
 pub fn colours(off: bool) {

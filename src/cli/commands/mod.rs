@@ -7,6 +7,7 @@ pub mod plan;
 pub mod profile;
 pub mod render;
 pub mod status;
+pub mod topology;
 pub mod up;
 pub mod version;
 
