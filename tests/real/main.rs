@@ -15,6 +15,7 @@ mod networks;
 mod node;
 mod see;
 mod thin;
+mod topology;
 mod upstream;
 
 use std::process::ExitCode;

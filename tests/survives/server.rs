@@ -77,7 +77,7 @@ fn respond(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
         Answer::Endless => {
             stream.write_all(begin.as_bytes())?;
             loop {
-                stream.write_all(&[b'#'; 1 << 16])?;
+                stream.write_all(&b"#".repeat(1 << 16))?;
             }
         }
         Answer::Slow => {
