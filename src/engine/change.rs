@@ -119,6 +119,9 @@ pub enum Change {
     CleanNode {
         /// The node.
         node: String,
+        /// Names of labels.
+        #[serde(default)]
+        labels: Vec<String>,
         /// Names of annotations.
         annotations: Vec<String>,
         /// Names of resources in its capacity.
@@ -232,6 +235,16 @@ impl Change {
     }
 }
 
+/// How many names are worth telling.
+const LISTED: usize = 4;
+
+/// The first names, and how many more there are: virt-handler alone writes dozens of labels.
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    if names.len() > LISTED { format!("{shown} and {} more", names.len() - LISTED) } else { shown }
+}
+
 impl fmt::Display for Change {
     /// One line: a verb and what it is done to.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -260,9 +273,9 @@ impl fmt::Display for Change {
                 let verb = if *present { "add taint" } else { "remove taint" };
                 write!(f, "{verb} {}:{} on node {node}", taint.key, taint.effect)
             }
-            Self::CleanNode { node, annotations, resources } => {
-                let names: Vec<&str> = annotations.iter().chain(resources).map(String::as_str).collect();
-                write!(f, "remove {} from node {node}", names.join(", "))
+            Self::CleanNode { node, labels, annotations, resources } => {
+                let names = labels.iter().chain(annotations).chain(resources);
+                write!(f, "remove {} from node {node}", listed(names))
             }
             Self::Wait { condition, now, .. } => write!(f, "wait for {condition} (now: {now})"),
             Self::Verify { checks } => write!(f, "verify with pods: {} checks", checks.len()),

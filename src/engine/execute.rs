@@ -25,8 +25,8 @@ pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> R
         Change::Taint { node, taint, present } => {
             set_taint(&cx.need_cluster().await?, node, taint, *present).await
         }
-        Change::CleanNode { node, annotations, resources } => {
-            clean_node(&cx.need_cluster().await?, node, annotations, resources).await
+        Change::CleanNode { node, labels, annotations, resources } => {
+            clean_node(&cx.need_cluster().await?, node, [labels, annotations], resources).await
         }
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
         Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
@@ -114,15 +114,17 @@ async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bo
 async fn clean_node(
     cluster: &Cluster,
     node: &str,
-    annotations: &[String],
+    [labels, annotations]: [&[String]; 2],
     resources: &[String],
 ) -> Result<Outcome> {
     let key = ObjectKey::new("v1", "Node", None, node);
     let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
-    if !annotations.is_empty() {
-        let nothing: serde_json::Map<_, _> =
-            annotations.iter().map(|name| (name.clone(), Value::Null)).collect();
-        cluster.patch_merge(&key, &json!({"metadata": {"annotations": nothing}})).await?;
+    if !labels.is_empty() || !annotations.is_empty() {
+        let nothing = |names: &[String]| -> serde_json::Map<_, _> {
+            names.iter().map(|name| (name.clone(), Value::Null)).collect()
+        };
+        let metadata = json!({"labels": nothing(labels), "annotations": nothing(annotations)});
+        cluster.patch_merge(&key, &json!({ "metadata": metadata })).await?;
     }
     let there = resources.iter().filter(|name| live["status"]["capacity"].get(name.as_str()).is_some());
     let removals: Vec<Value> = there

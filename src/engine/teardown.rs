@@ -18,7 +18,7 @@ use super::plan::Selection;
 use super::runner::{Report, Run, journaled};
 use super::step::{AnyStep, Note};
 use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::host::{Command, Host};
 
 /// The label that names the step which created an object.
@@ -57,6 +57,8 @@ pub struct Removal<'a> {
     pub changes: Vec<(Change, Option<u64>)>,
     /// What is left alone, and why.
     pub notes: Vec<Note>,
+    /// Why it cannot be done; a reason only when the step is selected.
+    pub blocked: Option<Error>,
 }
 
 /// Everything that `down` does, in order.
@@ -85,6 +87,11 @@ impl<'a> Teardown<'a> {
             self.0.drain(..).partition(|removal| selection.wants(removal.step.id()));
         self.0 = kept;
         left.iter().any(|removal| !removal.changes.is_empty())
+    }
+
+    /// Refuses a removal that could not end well, before anything is touched.
+    pub fn refuse_blocked(&mut self) -> Result<()> {
+        self.0.iter_mut().find_map(|removal| removal.blocked.take()).map_or(Ok(()), Err)
     }
 
     /// How many changes there are.
@@ -170,10 +177,12 @@ async fn removal<'a>(
     history: &History,
     objects: Vec<ObjectKey>,
 ) -> Result<Removal<'a>> {
-    let mut removal = Removal { step, changes: Vec::new(), notes: Vec::new() };
+    let mut removal = Removal { step, changes: Vec::new(), notes: Vec::new(), blocked: None };
     let cluster = cx.cluster().await;
-    for change in step.before_removal(cx, !objects.is_empty()).await? {
-        removal.changes.push((change, None));
+    match step.before_removal(cx, !objects.is_empty()).await {
+        Ok(changes) => removal.changes.extend(changes.into_iter().map(|change| (change, None))),
+        Err(error) if error.code() == &code::DOWN_BLOCKED => removal.blocked = Some(error),
+        Err(error) => return Err(error),
     }
     for object in objects {
         match foreign_users(cluster.as_ref(), &object).await? {
@@ -377,7 +386,7 @@ mod tests {
                     "flannel" => vec![(Change::Delete { object: object.clone() }, None)],
                     _ => Vec::new(),
                 };
-                Removal { step: step.as_ref(), changes, notes: Vec::new() }
+                Removal { step: step.as_ref(), changes, notes: Vec::new(), blocked: None }
             });
             Teardown(removals.collect())
         };

@@ -9,6 +9,7 @@ mod objects;
 mod remote;
 mod scalar;
 mod version;
+mod vm;
 mod yaml;
 
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub enum Component {
 pub struct RenderFacts {
     /// Whether virtual machines run without hardware virtualisation.
     pub emulation: bool,
+    /// Whether only one node runs pods.
+    pub single_node: bool,
 }
 
 /// The objects of a component.

@@ -100,7 +100,12 @@ fn clean(node: &Value) -> Option<Change> {
     let offered = node["status"]["capacity"].as_object()?.keys();
     let resources: Vec<String> = offered.filter(|name| name.starts_with(MARKER_DOMAIN)).cloned().collect();
     let node = node["metadata"]["name"].as_str()?.to_owned();
-    (!resources.is_empty()).then_some(Change::CleanNode { node, annotations: Vec::new(), resources })
+    (!resources.is_empty()).then_some(Change::CleanNode {
+        node,
+        labels: Vec::new(),
+        annotations: Vec::new(),
+        resources,
+    })
 }
 
 /// The marker came with v0.3.0; a commit of 2018 has none.
