@@ -109,6 +109,18 @@ pub enum Command {
     /// Takes back what `up` made
     #[command(after_help = "Examples:\n  kvnet down --dry-run\n  kvnet down --yes")]
     Down(Down),
+    /// Opens the serial console of a VM; in a pipe it copies
+    #[command(
+        after_help = "Ctrl-] ends it. KubeVirt has one console for each VM: yours takes the place of another's.\n\n\
+                      Examples:\n  kvnet console vm-two-nics\n  echo 'ip addr' | kvnet console vm-two-nics"
+    )]
+    Console(Console),
+    /// Follows a VM's or a pod's network from Open vSwitch to its NIC, and names the first broken link
+    #[command(
+        after_help = "Exits with 1 when a link is broken.\n\nExamples:\n  kvnet trace vmi/vm-two-nics\n  \
+                      kvnet trace pod/web --namespace shop -o json"
+    )]
+    Trace(Trace),
     /// Lists, shows and checks profiles
     #[command(subcommand)]
     Profile(Profile),
@@ -169,6 +181,30 @@ pub struct Topology {
     /// Shows what the profile describes instead of what is there
     #[arg(long)]
     pub declared: bool,
+}
+
+/// Options of `console`.
+#[derive(Clone, Debug, Args)]
+pub struct Console {
+    /// The virtual machine instance
+    pub vm: String,
+    /// Its namespace; by default that of the profile's VM
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+}
+
+/// Options of `trace`.
+#[derive(Clone, Debug, Args)]
+pub struct Trace {
+    /// What to follow
+    #[arg(value_name = "vmi/NAME|pod/NAME")]
+    pub target: String,
+    /// Its namespace; by default that of the profile's VM
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+    /// Leaves the guest's serial console to whoever uses it
+    #[arg(long)]
+    pub no_console: bool,
 }
 
 /// What to do with profiles.

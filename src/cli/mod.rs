@@ -49,6 +49,8 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Plan => commands::plan::run(global).await,
         Command::Status => commands::status::run(global).await,
         Command::Down(options) => commands::down::run(global, options).await,
+        Command::Console(options) => commands::console::run(global, options).await,
+        Command::Trace(options) => commands::trace::run(global, options).await,
         Command::Profile(action) => commands::profile::run(global, action),
         Command::Topology(options) => commands::topology::run(global, options).await,
         Command::Render => commands::render::run(global).await,

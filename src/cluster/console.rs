@@ -15,7 +15,7 @@ use super::Cluster;
 use super::refusal::{Refusal, connection_error};
 use crate::error::{Error, Result, code};
 
-/// What KubeVirt calls a stream of plain bytes. kube's own WebSockets insist on the protocols of `kubectl exec`.
+/// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
 const PROTOCOL: &str = "plain.kubevirt.io";
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -145,6 +145,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
+            #[allow(clippy::result_large_err, reason = "the type is the library's")]
             let check = |request: &server::Request, mut response: server::Response| {
                 let path =
                     "/apis/subresources.kubevirt.io/v1/namespaces/n/virtualmachineinstances/vm/console";

@@ -43,7 +43,7 @@ pub(super) fn render(profile: &Profile) -> Result<Vec<Value>> {
         return Err(Error::new(&code::PROFILE_VALUE, message).at("vm.cloudInit.networkData"));
     }
     let (user_data, network_data) =
-        (user_data(profile), if modern { network_data(profile) } else { "".into() });
+        (user_data(profile), if modern { network_data(profile) } else { String::new() });
     let has_cloud_init = !user_data.is_empty() || !network_data.is_empty();
     // A Secret holds base64; the old object holds the text itself.
     let data = |text: &str| if modern { STANDARD.encode(text) } else { text.to_owned() };

@@ -100,7 +100,7 @@ fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
     };
     let instances = desired.iter().filter(|object| object["kind"] == INSTANCE);
     let keys: Vec<ObjectKey> = instances.filter(anew).map(ObjectKey::of).collect();
-    keys.iter().for_each(|key| _ = live.remove(key));
+    live.retain(|key, _| !keys.contains(key));
     keys
 }
 

@@ -5,6 +5,7 @@ mod lines;
 pub mod plan;
 pub mod status;
 mod text;
+pub mod trace;
 mod tree;
 
 use std::io::{IsTerminal, Write};
