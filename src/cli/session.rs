@@ -46,6 +46,8 @@ impl Session {
         if let Some(seconds) = global.timeout {
             profile.timeouts.all(seconds);
         }
+        // What is left out is not verified either.
+        profile.vm.enabled &= !selection.skip.iter().any(|step| step == "vm" || step == "kubevirt");
         let host: Arc<dyn Host> = Arc::new(LocalHost);
         let facts = Facts::gather(host.as_ref(), &profile).await?;
         let state = StateDir::locate(global.state_dir.as_deref(), facts.root);

@@ -24,9 +24,9 @@ fn port(name: &str, interface: &str) -> OvsPort {
     }
 }
 
-fn switch(ports: Vec<OvsPort>) -> std::result::Result<OvsState, String> {
+fn switch(ports: Vec<OvsPort>) -> OvsState {
     let bridge = OvsBridge { name: "blue".into(), ports, ..OvsBridge::default() };
-    Ok(OvsState { bridges: vec![bridge] })
+    OvsState { bridges: vec![bridge] }
 }
 
 fn net_link(name: &str, kind: &str, master: Option<&str>) -> NetLink {
@@ -81,7 +81,7 @@ fn healthy() -> Evidence {
         here: true,
         attachments: attachments(),
         markers: vec![json!({"spec": {"nodeName": "n0"}, "status": ready})],
-        switch: Some(switch(vec![port("veth1", BLUE)])),
+        switch: Some(Ok(switch(vec![port("veth1", BLUE)]))),
         plugins: [("ovs", "/opt/cni/bin/ovs"), ("host-local", "/opt/cni/bin/host-local")]
             .map(|(kind, path)| (kind.to_owned(), Some(path.into())))
             .into(),
@@ -146,11 +146,11 @@ fn a_chain_without_a_cut_holds_from_end_to_end() {
 fn every_cut_is_named_by_its_own_link() {
     let blue = |link, code, found: &str| (link, "default/ovs-blue".to_owned(), code, found.to_owned());
     assert_eq!(
-        cut(|seen| seen.switch = Some(switch(Vec::new()))),
+        cut(|seen| seen.switch = Some(Ok(switch(Vec::new())))),
         blue("port", "KVN623", "Open vSwitch has no port for pod16477688c0e of the pod")
     );
     assert_eq!(
-        cut(|seen| seen.switch = Some(switch(vec![OvsPort { tag: Some(200), ..port("veth1", BLUE) }]))),
+        cut(|seen| seen.switch = Some(Ok(switch(vec![OvsPort { tag: Some(200), ..port("veth1", BLUE) }])))),
         blue("port", "KVN623", "port veth1 is on blue, VLAN 200; it should be on blue, untagged")
     );
     assert_eq!(
@@ -219,11 +219,11 @@ fn what_cannot_be_looked_at_is_unknown_and_not_broken() {
 fn a_vlan_may_be_the_networks_or_that_of_a_vlan_bridge() {
     let tagged = || switch(vec![OvsPort { tag: Some(100), ..port("veth1", BLUE) }]);
     let mut seen = healthy();
-    seen.switch = Some(tagged());
+    seen.switch = Some(Ok(tagged()));
     seen.attachments[1].config = Some(json!({"type": "ovs", "bridge": "blue", "vlan": 100}));
     assert_eq!(trace(&seen).broken(), None);
     let mut seen = healthy();
-    seen.switch = Some(tagged());
+    seen.switch = Some(Ok(tagged()));
     if let Some(Ok(state)) = &mut seen.switch {
         let vlan =
             OvsPort { name: "blue100".into(), tag: Some(100), fake_bridge: true, ..OvsPort::default() };
