@@ -152,17 +152,21 @@ fn wait(condition: Condition, live: Option<&Value>, timeout: u64) -> (bool, Chan
     (holds, Change::Wait { condition, timeout, now })
 }
 
-/// The version that the operator installs, as it says itself: in its environment, or by the tag of its image.
+/// The version that the operator installs: the tag of its image, or what its environment says when the image is named by
+/// a digest.
 fn operator_version(operator: &[Value]) -> Option<String> {
     let is_operator =
         |object: &&Value| object["kind"] == "Deployment" && object["metadata"]["name"] == "virt-operator";
     let deployment = operator.iter().find(is_operator)?;
     let container = deployment.pointer("/spec/template/spec/containers/0")?;
     let settings = container["env"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let setting = settings.iter().find(|setting| setting["name"] == "KUBEVIRT_VERSION");
-    let tag = || Some(container["image"].as_str()?.rsplit_once(':')?.1.to_owned());
-    let named = setting.and_then(|setting| setting["value"].as_str()).map(str::to_owned);
-    named.or_else(tag).filter(|version| version.starts_with('v'))
+    let setting = |name: &str| {
+        settings.iter().find(|setting| setting["name"] == name).and_then(|s| s["value"].as_str())
+    };
+    let image = setting("VIRT_OPERATOR_IMAGE").or_else(|| container["image"].as_str())?;
+    let name = image.rsplit('/').next().unwrap_or(image);
+    let version = if name.contains('@') { setting("KUBEVIRT_VERSION")? } else { name.split_once(':')?.1 };
+    Some(version.to_owned())
 }
 
 #[cfg(test)]
@@ -245,13 +249,17 @@ mod tests {
 
     #[test]
     fn an_operator_without_a_version_is_not_waited_for_by_one() {
-        let mut digest = operator("v1.5.0");
-        digest["spec"]["template"]["spec"]["containers"][0] =
-            json!({"image": "quay.io/kubevirt/virt-operator@sha256:00"});
-        assert_eq!(operator_version(&[digest]), None);
-        let mut tag = operator("v1.5.0");
-        tag["spec"]["template"]["spec"]["containers"][0]["env"] = json!([]);
-        assert_eq!(operator_version(&[tag]).as_deref(), Some("v1.5.0"));
+        let container = |container: Value| {
+            let mut operator = operator("v1.5.0");
+            operator["spec"]["template"]["spec"]["containers"][0] = container;
+            operator_version(&[operator])
+        };
+        let env = json!([{"name": "KUBEVIRT_VERSION", "value": "v1.5.1"}]);
+        let digest = "quay.io:443/kubevirt/virt-operator@sha256:00";
+        assert_eq!(container(json!({"image": digest})), None);
+        assert_eq!(container(json!({"image": digest, "env": env})).as_deref(), Some("v1.5.1"));
+        let tag = "quay.io:443/kubevirt/virt-operator:v1.5.0";
+        assert_eq!(container(json!({"image": tag, "env": env})).as_deref(), Some("v1.5.0"));
     }
 
     #[tokio::test]

@@ -184,6 +184,7 @@ async fn definitions(
     for mut attachment in attachments {
         if let Some(network) = attachment.network.clone() {
             let definition = cluster.get(&key(&network)).await?;
+            attachment.defined = definition.is_some();
             let config = definition.as_ref().and_then(|definition| definition["spec"]["config"].as_str());
             attachment.config = config.and_then(|config| serde_json::from_str(config).ok());
             let bridge =

@@ -20,7 +20,9 @@ pub fn database(seen: &Evidence) -> Option<Link> {
     Some(match (seen.elsewhere(), &seen.switch) {
         (Some(reason), _) => link.unknown(reason),
         (None, None) => link.unknown("not looked at"),
-        (None, Some(Ok(state))) => link.holds(format!("it answers: {} bridges", state.bridges.len())),
+        (None, Some(Ok(state))) => {
+            link.holds(format!("it answers and has {}", counted(state.bridges.len(), "bridge")))
+        }
         (None, Some(Err(reason))) => link.broken(&code::OVS_UNAVAILABLE, reason),
     })
 }
@@ -47,9 +49,9 @@ pub fn bridge(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     Some(match parent.error() {
         Some(error) => link.broken(&code::OVS_BRIDGE, format!("Open vSwitch could not set it up: {error}")),
         None => link.holds(format!(
-            "{through}datapath {}, {} ports",
+            "{through}datapath {}, {}",
             parent.datapath(),
-            parent.guest_ports().count()
+            counted(parent.guest_ports().count(), "port")
         )),
     })
 }
@@ -97,7 +99,10 @@ pub fn definition(attachment: &Attachment) -> Link {
             let vlan = vlan.map(|vlan| format!(", VLAN {vlan}")).unwrap_or_default();
             link.holds(format!("it uses {}{vlan}", types.join(", ")))
         }
-        None => link.broken(&code::NETWORK_MISSING, "it is missing, or its configuration is no JSON"),
+        None if attachment.defined => {
+            link.broken(&code::NETWORK_MISSING, "its configuration is no JSON, or is a file on the node")
+        }
+        None => link.broken(&code::NETWORK_MISSING, "it is missing"),
     }
 }
 
@@ -153,6 +158,10 @@ pub fn switch(seen: &Evidence) -> Option<&OvsState> {
 /// Why nothing is known about Open vSwitch.
 pub fn not_asked(seen: &Evidence) -> String {
     seen.elsewhere().unwrap_or_else(|| "not looked at: Open vSwitch does not answer".into())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn why(pod: &Value) -> String {

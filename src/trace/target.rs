@@ -35,6 +35,8 @@ pub struct Attachment {
     pub masquerade: bool,
     /// The NIC in the pod; none when the pod leaves its name to Multus.
     pub interface: Option<String>,
+    /// Whether its definition is there.
+    pub defined: bool,
     /// The CNI configuration; none when the definition is missing or cannot be read.
     pub config: Option<Value>,
     /// The Open vSwitch bridge, when it is one.
