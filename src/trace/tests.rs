@@ -242,3 +242,26 @@ fn a_vm_without_a_pod_says_what_keeps_it() {
     });
     assert_eq!(found.3, "the VM has no pod: failed to locate network attachment definition default/ovs-blue");
 }
+
+#[test]
+fn the_document_lists_every_link_with_its_codes() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trace.md")).unwrap();
+    for (link, code) in [
+        ("ovsdb", "KVN604"),
+        ("bridge", "KVN605"),
+        ("marker", "KVN620"),
+        ("network", "KVN621"),
+        ("cni-plugin", "KVN603"),
+        ("multus", "KVN602"),
+        ("pod-nic", "KVN622"),
+        ("port", "KVN623"),
+        ("tap", "KVN624"),
+        ("guest-nic", "KVN625"),
+    ] {
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{link}` ")));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| {code} |"))), "{link}");
+    }
+    let known: Vec<&str> = links(&healthy()).iter().map(|link| link.link).collect();
+    let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, known.iter().collect::<std::collections::BTreeSet<_>>().len());
+}

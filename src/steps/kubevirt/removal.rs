@@ -67,6 +67,41 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::steps::testing::{cluster, list};
+
+    const RESOURCE: &str = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt";
+    const OPERATOR: &str = "/apis/apps/v1/namespaces/kubevirt/deployments/virt-operator";
+
+    async fn refusal(machines: &[Value], instances: &[Value], operator: bool) -> Option<Error> {
+        let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
+        let resource = json!({"metadata": {"labels": ours, "finalizers": ["foregroundDeleteKubeVirt"]}});
+        let mut answers = vec![
+            (RESOURCE, resource),
+            ("/apis/kubevirt.io/v1/virtualmachines", list(machines)),
+            ("/apis/kubevirt.io/v1/virtualmachineinstances", list(instances)),
+        ];
+        if operator {
+            answers.push((OPERATOR, json!({"metadata": {"name": "virt-operator"}})));
+        }
+        let key = ObjectKey::new("kubevirt.io/v1", "KubeVirt", Some("kubevirt"), "kubevirt");
+        refuse_blocked(&cluster(&answers), &key).await.err()
+    }
+
+    #[tokio::test]
+    async fn others_machines_and_a_missing_operator_stop_the_removal() {
+        let machine = |metadata: Value| json!({ "metadata": metadata });
+        let ours = machine(json!({"name": "a", "labels": {"app.kubernetes.io/managed-by": "kvnet"}}));
+        let theirs = machine(json!({"name": "web", "namespace": "shop"}));
+        let owned = machine(
+            json!({"name": "web", "namespace": "shop", "ownerReferences": [{"kind": "VirtualMachine"}]}),
+        );
+        assert!(refusal(&[ours.clone()], &[ours.clone()], true).await.is_none());
+        let error = refusal(&[theirs], &[owned, ours.clone()], true).await.unwrap();
+        assert_eq!(error.code().id, "KVN613");
+        assert!(error.message().ends_with("kvnet did not make: VirtualMachine shop/web"), "{error}");
+        let error = refusal(&[], &[ours], false).await.unwrap();
+        assert!(error.hints()[0].contains("--only kubevirt"), "{error}");
+    }
 
     #[test]
     fn only_kubevirts_own_marks_go() {
