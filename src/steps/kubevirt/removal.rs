@@ -64,6 +64,8 @@ fn is_kubevirts(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use serde_json::json;
 
     use super::*;
@@ -95,7 +97,7 @@ mod tests {
         let owned = machine(
             json!({"name": "web", "namespace": "shop", "ownerReferences": [{"kind": "VirtualMachine"}]}),
         );
-        assert!(refusal(&[ours.clone()], &[ours.clone()], true).await.is_none());
+        assert!(refusal(from_ref(&ours), from_ref(&ours), true).await.is_none());
         let error = refusal(&[theirs], &[owned, ours.clone()], true).await.unwrap();
         assert_eq!(error.code().id, "KVN613");
         assert!(error.message().ends_with("kvnet did not make: VirtualMachine shop/web"), "{error}");
