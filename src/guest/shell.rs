@@ -13,6 +13,8 @@ use crate::profile::Login;
 const SILENCE: Duration = Duration::from_millis(200);
 /// After so much silence the guest is poked for a new prompt.
 const POKE: Duration = Duration::from_secs(2);
+/// Asks for a new prompt. Ctrl-U first: what somebody has typed there and not sent must not be run.
+const ENTER: &[u8] = b"\x15\n";
 /// How much of the screen is remembered.
 const SCREEN: usize = 256 << 10;
 
@@ -75,7 +77,7 @@ impl<T: Terminal> Shell<T> {
     ) -> Result<Self> {
         let mut shell = Self { terminal, screen: String::new(), count: 0 };
         let deadline = Instant::now() + patience;
-        shell.terminal.send(b"\n").await?;
+        shell.terminal.send(ENTER).await?;
         let mut asked = false;
         loop {
             let Some(asks) = shell.prompt(deadline, progress).await? else {
@@ -154,7 +156,7 @@ impl<T: Terminal> Shell<T> {
                 told = now;
             }
             if poked.elapsed() >= POKE {
-                self.terminal.send(b"\n").await?;
+                self.terminal.send(ENTER).await?;
                 poked = Instant::now();
             }
         }

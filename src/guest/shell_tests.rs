@@ -63,7 +63,9 @@ fn shell(line: &str) -> String {
 #[async_trait]
 impl Terminal for Guest {
     async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.typed.push_str(std::str::from_utf8(bytes).unwrap());
+        for character in std::str::from_utf8(bytes).unwrap().chars() {
+            if character == '\u{15}' { self.typed.clear() } else { self.typed.push(character) }
+        }
         while let Some((line, rest)) = self.typed.split_once('\n') {
             let (line, rest) = (line.to_owned(), rest.to_owned());
             self.typed = rest;
@@ -92,6 +94,14 @@ async fn a_shell_on_the_console_runs_commands_and_hears_no_kernel() {
     let ended = shell.run("date", Duration::from_secs(5)).await.unwrap();
     assert_eq!(ended, Ended { status: 0, output: "today\ntomorrow".into() });
     assert_eq!(shell.run("nonsense", Duration::from_secs(5)).await.unwrap().status, 127);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_left_on_the_line_is_not_run() {
+    let mut guest = Guest::new(State::Shell, &[]);
+    guest.typed = "rm -rf /tmp/x".into();
+    let shell = open(guest, "", "").await.unwrap();
+    assert!(shell.terminal.seen.iter().all(|line| !line.contains("rm ")), "{:?}", shell.terminal.seen);
 }
 
 #[tokio::test(start_paused = true)]
