@@ -65,29 +65,21 @@ pub fn wait(node: &Node, machines: &[&str]) {
     }
 }
 
-/// The guest's own name of its NIC with the address that KubeVirt reports, and that address on the network `blue`.
+/// The guest's own name of its NIC on `blue`, found by its MAC address, and its address there.
 pub fn nic(node: &Node, machine: &str) -> (String, String) {
     let mac = node.sh(&format!(
         "kubectl get vmi {machine} -o jsonpath='{{.status.interfaces[?(@.name==\"blue\")].mac}}'"
     ));
     let said = sh(node, machine, "ip addr show");
-    let mut name = String::new();
-    let mut found = false;
-    for line in said.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            [number, nic, ..] if number.ends_with(':') && nic.ends_with(':') => {
-                name = nic.trim_end_matches(':').split('@').next().unwrap_or_default().to_owned();
-                found = false;
-            }
-            ["link/ether", address, ..] => found = *address == mac,
-            ["inet", address, ..] if found => {
-                return (name, address.split('/').next().unwrap_or_default().to_owned());
-            }
-            _ => {}
-        }
-    }
-    panic!("{machine} has no address on {mac}:\n{said}");
+    // Each NIC begins with a line that is not indented.
+    let blocks = said.replace("\n ", " ");
+    let block = blocks.lines().find(|block| block.contains(&format!("link/ether {mac} ")));
+    let words: Vec<&str> =
+        block.unwrap_or_else(|| panic!("{machine} has no {mac}:\n{said}")).split_whitespace().collect();
+    let address =
+        words.iter().position(|word| *word == "inet").and_then(|at| words[at + 1].split('/').next());
+    let address = address.unwrap_or_else(|| panic!("{machine} has no address on {mac}:\n{said}"));
+    (words[1].trim_end_matches(':').to_owned(), address.to_owned())
 }
 
 fn quoted(text: &str) -> String {
