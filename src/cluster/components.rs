@@ -7,12 +7,32 @@ use serde_json::Value;
 use super::api::text;
 use super::conditions::{Scope, condition_of, explanation};
 use super::pods::{is_ready, why_waiting};
-use super::{Condition, ObjectKey};
+use super::{Cluster, Condition, ObjectKey};
+use crate::error::Result;
 
 /// The label that every pod of KubeVirt has, with the component's name.
 const COMPONENT: &str = "kubevirt.io";
 /// The label of a launcher's pod, with the uid of its virtual machine.
 const CREATED_BY: &str = "kubevirt.io/created-by";
+
+impl Cluster {
+    /// The pod that runs a virtual machine instance; none while there is none. After a migration the newest counts.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::list`].
+    pub async fn launcher(&self, instance: &Value) -> Result<Option<Value>> {
+        let namespace = text(instance, "/metadata/namespace");
+        let pods = self.list("v1", "Pod", Some(namespace), Some(&launchers(instance))).await?;
+        let lives = |pod: &Value| !matches!(text(pod, "/status/phase"), "Failed" | "Succeeded");
+        let made = |pod: &Value| text(pod, "/metadata/creationTimestamp").to_owned();
+        Ok(pods.into_iter().filter(lives).max_by_key(made))
+    }
+}
+
+/// The selector of the pods that run or ran an instance.
+fn launchers(instance: &Value) -> String {
+    format!("{CREATED_BY}={}", text(instance, "/metadata/uid"))
+}
 
 /// The object of a condition whose pods are not named by a selector of its own.
 fn object_of(condition: &Condition) -> Option<&ObjectKey> {
@@ -28,9 +48,7 @@ pub(super) fn pod_scope(condition: &Condition, live: Option<&Value>) -> Option<S
     let namespace = object.namespace.as_deref()?;
     match object.kind.as_str() {
         "KubeVirt" => Some(Scope::pods(namespace, COMPONENT)),
-        "VirtualMachineInstance" => {
-            Some(Scope::pods(namespace, &format!("{CREATED_BY}={}", text(live?, "/metadata/uid"))))
-        }
+        "VirtualMachineInstance" => Some(Scope::pods(namespace, &launchers(live?))),
         _ => None,
     }
 }

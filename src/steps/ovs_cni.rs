@@ -15,7 +15,7 @@ use crate::source::{Component, Manifest};
 /// The marker looks for bridges every 60 s with jitter; two rounds and some air.
 const MARKER_TIMEOUT: u64 = 180;
 /// Under which the marker publishes each bridge.
-const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
+pub const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
 
 /// Installs ovs-cni on every node.
 pub struct OvsCni;

@@ -18,8 +18,6 @@ use crate::profile::{NetworkKind, Profile};
 
 /// The pods of ovs-cni, in kvnet's manifest and in upstream's.
 const MARKERS: &str = "app=ovs-cni";
-/// The label of a launcher's pod, with the uid of its virtual machine.
-const CREATED_BY: &str = "kubevirt.io/created-by";
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -60,7 +58,10 @@ impl Evidence {
             return Err(Error::new(&code::TRACE_TARGET, format!("there is no {target}")));
         };
         let mut seen = Self { machine: target.machine, object, ..Self::default() };
-        seen.pod = seen.carrier(&cluster, target).await?;
+        seen.pod = match target.machine {
+            true => cluster.launcher(&seen.object).await?,
+            false => Some(seen.object.clone()),
+        };
         seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
         seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
@@ -95,19 +96,6 @@ impl Evidence {
 
     fn is_placed(&self) -> bool {
         self.pod.as_ref().is_some_and(|pod| pod["spec"]["nodeName"].is_string())
-    }
-
-    /// The pod itself, or the newest launcher.
-    async fn carrier(&self, cluster: &Cluster, target: &Target) -> Result<Option<Value>> {
-        if !self.machine {
-            return Ok(Some(self.object.clone()));
-        }
-        let uid = self.object["metadata"]["uid"].as_str().unwrap_or_default();
-        let selector = format!("{CREATED_BY}={uid}");
-        let pods = cluster.list("v1", "Pod", Some(&target.namespace), Some(&selector)).await?;
-        let lives = |pod: &Value| !matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
-        let made = |pod: &Value| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
-        Ok(pods.into_iter().filter(lives).max_by_key(made))
     }
 
     fn networks(&self, target: &Target) -> Vec<Attachment> {

@@ -9,9 +9,7 @@ use crate::cluster::{is_ready, why_waiting};
 use crate::error::code;
 use crate::facts::cni::{CniConf, all_types};
 use crate::facts::ovs::OvsState;
-
-/// Under which the marker publishes each bridge.
-const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io";
+use crate::steps::ovs_cni::MARKER_DOMAIN;
 
 /// Open vSwitch answers; none when no network uses it.
 pub fn database(seen: &Evidence) -> Option<Link> {
@@ -58,7 +56,7 @@ pub fn bridge(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
 
 /// The node offers the bridge, and the marker that says so runs.
 pub fn marker(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
-    let resource = format!("{MARKER_DOMAIN}/{}", attachment.bridge.as_deref()?);
+    let resource = format!("{MARKER_DOMAIN}{}", attachment.bridge.as_deref()?);
     let link = Link::new(
         "marker",
         attachment.network.clone(),

@@ -10,9 +10,7 @@ use super::node_links::{not_asked, switch};
 use super::target::Attachment;
 use crate::cluster::why_waiting;
 use crate::error::code;
-
-/// The annotation in which Multus says what NICs a pod got.
-const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+use crate::facts::cni::NETWORK_STATUS;
 
 /// The pod has the NIC, and it is up.
 pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
@@ -151,7 +149,7 @@ fn name_of(attachment: &Attachment) -> String {
 
 /// What Multus says about a network. Without Multus, the pod's own address tells of the pod network.
 fn reported(pod: &Value, attachment: &Attachment) -> Option<Value> {
-    let text = pod["metadata"]["annotations"][STATUS].as_str();
+    let text = pod["metadata"]["annotations"][NETWORK_STATUS].as_str();
     let status: Value = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let all = status.as_array().cloned().unwrap_or_default();
     let named = attachment.interface.as_deref();

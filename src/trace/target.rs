@@ -7,9 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::ObjectKey;
 use crate::error::{Error, Result, code};
-
-/// In which a pod asks for networks.
-pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+use crate::facts::cni::NETWORKS;
 
 /// A pod or a virtual machine instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

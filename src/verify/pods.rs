@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use super::scenario::{Probe, Scenario};
 use crate::cluster::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::engine::teardown::STEP_LABEL;
+use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
 pub use crate::guest::Link;
 use crate::guest::links;
 use crate::profile::Profile;
 use crate::source::rewrite_image;
-
-/// The annotation in which Multus says what NICs a pod got.
-const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// The label that finds one pod of a verification.
 pub const PROBE_LABEL: &str = "kvnet.dev/probe";
@@ -39,7 +37,7 @@ fn manifest(probe: &Probe, profile: &Profile) -> Value {
             "name": probe.name,
             "namespace": profile.verification.namespace,
             "labels": labels,
-            "annotations": {"k8s.v1.cni.cncf.io/networks": network},
+            "annotations": {NETWORKS: network},
         },
         "spec": {
             // The pods hold nothing: they may end at once.
@@ -69,7 +67,7 @@ pub struct Nic {
 
 /// The NIC of a pod on a network (`namespace/name`); none when Multus reports none.
 pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
-    let status = pod["metadata"]["annotations"][STATUS].as_str()?;
+    let status = pod["metadata"]["annotations"][NETWORK_STATUS].as_str()?;
     let status: Value = serde_json::from_str(status).ok()?;
     let found = status.as_array()?.iter().find(|nic| nic["name"] == network)?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
@@ -91,7 +89,7 @@ mod tests {
     fn the_nic_of_a_network_is_found_by_its_name() {
         let status = r#"[{"name":"cbr0","interface":"eth0","ips":["10.244.0.5"],"default":true},
             {"name":"default/ovs-blue","interface":"net1","ips":["10.20.0.2"],"mac":"0a:58:0a:14:00:02"}]"#;
-        let pod = json!({"metadata": {"annotations": {STATUS: status}}});
+        let pod = json!({"metadata": {"annotations": {NETWORK_STATUS: status}}});
         let found = nic(&pod, "default/ovs-blue").unwrap();
         assert_eq!((found.interface.as_str(), found.ips[0].to_string().as_str()), ("net1", "10.20.0.2"));
         assert_eq!(nic(&pod, "default/other"), None);

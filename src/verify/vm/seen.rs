@@ -11,6 +11,7 @@ use super::plan::{Machine, NicPlan};
 use crate::cluster::{Cluster, ObjectKey, is_ready};
 use crate::engine::context::Context;
 use crate::error::Result;
+use crate::facts::cni::NETWORKS;
 use crate::facts::counters::{self, Counters};
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::guest::Link;
@@ -35,10 +36,7 @@ impl Outside {
         let namespace = Some(machine.namespace.as_str());
         let key = ObjectKey::new(version, "VirtualMachineInstance", namespace, &machine.name);
         let instance = cluster.get(&key).await?.unwrap_or_default();
-        let uid = instance["metadata"]["uid"].as_str().unwrap_or_default();
-        let selector = format!("kubevirt.io/created-by={uid}");
-        let pods = cluster.list("v1", "Pod", namespace, Some(&selector)).await?;
-        let launcher = pods.into_iter().find(|pod| pod["status"]["phase"] == "Running");
+        let launcher = cluster.launcher(&instance).await?;
         let here = instance["status"]["nodeName"].as_str() == Some(&cx.facts.hostname);
         let switch = match cx.host.find("ovs-vsctl").await? {
             Some(_) if here => Some(OvsState::read(cx.host.as_ref()).await?),
@@ -122,7 +120,7 @@ impl Pods {
     /// The NIC of a pod besides that of the pod network.
     pub fn nic(&self, name: &str) -> Option<Nic> {
         let pod = self.0.get(name)?;
-        let network = pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"].as_str()?;
+        let network = pod["metadata"]["annotations"][NETWORKS].as_str()?;
         nic(pod, network)
     }
 
