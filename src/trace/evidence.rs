@@ -58,10 +58,8 @@ impl Evidence {
             return Err(Error::new(&code::TRACE_TARGET, format!("there is no {target}")));
         };
         let mut seen = Self { machine: target.machine, object, ..Self::default() };
-        seen.pod = match target.machine {
-            true => cluster.launcher(&seen.object).await?,
-            false => Some(seen.object.clone()),
-        };
+        let launcher = if target.machine { cluster.launcher(&seen.object).await? } else { None };
+        seen.pod = if target.machine { launcher } else { Some(seen.object.clone()) };
         seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
         seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
