@@ -10,14 +10,14 @@ use crate::networks::{address, pod};
 use crate::node::Node;
 use crate::see::{self, Snapshot, Tolerated};
 
-const GUEST: &str = "registry.rig/guest:v1";
+const GUEST: &str = "docker.io/library/kvnet-guest:1";
 /// The VM is on a network with addresses, so that traffic can be tried in both directions.
 const PROFILE: &str = "\
 extends: default
 kubevirt:
   version: v1.5.0
 vm:
-  image: registry.rig/guest:v1
+  image: docker.io/library/kvnet-guest:1
   memory: 128M
   interfaces:
     - {name: default, network: pod, binding: masquerade}
