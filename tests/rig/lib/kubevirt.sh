@@ -146,7 +146,8 @@ kubevirt_image_list() {
     chmod 1777 "$layers/users/tmp"
     for name in operator api controller; do
         layer "$layers/$name" usr/bin "$KUBEVIRT/virt-$name"
-        echo "$KUBEVIRT_REGISTRY/virt-$name:$KUBEVIRT_VERSION $layers/users,$layers/$name /usr/bin/virt-$name 1001"
+        # They are linked against the C library.
+        echo "$KUBEVIRT_REGISTRY/virt-$name:$KUBEVIRT_VERSION $IMAGE_BASE,$layers/users,$layers/$name /usr/bin/virt-$name 1001"
     done
 
     layer "$layers/handler" usr/bin "$KUBEVIRT"/{virt-handler,virt-chroot}
