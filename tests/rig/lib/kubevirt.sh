@@ -69,7 +69,8 @@ build_launcher_base() {
         mmdebstrap --quiet --mode=root --variant=essential --include="${packages// /,}" \
             --dpkgopt=path-exclude='/usr/share/doc/*' --dpkgopt=path-exclude='/usr/share/man/*' \
             --dpkgopt=path-exclude='/usr/share/locale/*' "$LAUNCHER_SUITE" "$directory" - >&2
-    rm -rf "$directory"/var/{cache,lib/apt,log}/* "$directory"/usr/lib/modules
+    rm -rf "$directory"/var/cache/apt "$directory"/var/lib/apt "$directory"/usr/lib/modules
+    find "$directory/var/log" -type f -delete
     # virt-handler writes through /proc/PID/root/var/run: an absolute link
     # would lead it into its own file system.
     ln -sfn ../run "$directory/var/run"
