@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test program")]
 
 mod corpora;
+mod host;
 mod hostile;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
@@ -9,4 +10,5 @@ mod local;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod run;
+mod secrets;
 mod server;
