@@ -76,7 +76,7 @@ build_launcher_base() {
     ln -sfn ../run "$directory/var/run"
     printf '%s\n' root:x:0:0:root:/root:/bin/bash qemu:x:107:107::/home/qemu:/bin/bash \
         libvirt-qemu:x:64055:107::/var/lib/libvirt:/bin/false >"$directory/etc/passwd"
-    printf '%s\n' root:x:0: qemu:x:107: >"$directory/etc/group"
+    printf '%s\n' root:x:0: qemu:x:107: libvirt-qemu:x:64055: >"$directory/etc/group"
     # KubeVirt starts libvirt's daemon for QEMU alone, Debian has the one for all.
     cp --remove-destination "$directory/usr/sbin/libvirtd" "$directory/usr/libexec/virtqemud"
     install --mode=755 "$RIG_DIR/node/virtqemud" "$directory/usr/sbin/virtqemud"
