@@ -24,7 +24,7 @@ pub(super) fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// The error of a file operation, with the code that its reason asks for.
-pub(super) fn failed(error: &io::Error, verb: &str, path: &Utf8Path) -> Error {
+pub(crate) fn failed(error: &io::Error, verb: &str, path: &Utf8Path) -> Error {
     let code = match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ACCESS | Errno::PERM) => &code::HOST_PERMISSION,
         Some(Errno::NOSPC | Errno::DQUOT) => &code::HOST_FULL,

@@ -7,9 +7,9 @@
 mod command;
 pub mod execute;
 pub mod fake;
-mod files;
+pub(crate) mod files;
 pub mod local;
-mod process;
+pub(crate) mod process;
 pub(crate) mod service;
 mod watch;
 

@@ -134,7 +134,8 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-fn late(command: &Command, stderr: &str) -> Error {
+/// The error for a program that was killed at its deadline, with the last line of what it said.
+pub(crate) fn late(command: &Command, stderr: &str) -> Error {
     let seconds = command.timeout.as_secs_f64();
     let error =
         Error::new(&code::HOST_TIMEOUT, format!("`{}` did not end within {seconds} s", command.display()));
@@ -154,7 +155,7 @@ fn not_started(error: &io::Error, command: &Command) -> Error {
 }
 
 /// The error for a program that is not there, with the package that usually has it.
-pub(super) fn missing(program: &str) -> Error {
+pub(crate) fn missing(program: &str) -> Error {
     let error = Error::new(&code::HOST_TOOL_MISSING, format!("`{program}` is not on the node"));
     match package_of(program) {
         Some(package) => error.hint(format!("install the package {package}")),
