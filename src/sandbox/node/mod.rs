@@ -3,12 +3,14 @@
 //! Commands answer as the real tools do, as far as kvnet uses them; one that is not known is an error, so that a test
 //! sees every command that a step runs.
 
+mod catalogue;
 mod distribution;
 mod doors;
 mod entry;
 mod files;
 mod host;
 mod interference;
+mod kernel;
 mod links;
 mod programs;
 mod seed;
@@ -59,7 +61,7 @@ impl SandboxHost {
     /// # Errors
     /// Those of the store.
     pub fn seeded(store: Store, seed: &Seed, user: u32) -> Result<Self> {
-        let seed = store.write(|transaction| seed::plant(transaction, seed))?;
+        let seed = store.write(|transaction| seed::plant(transaction, seed, user))?;
         let shared = Shared { store, seed, user, interference: Mutex::default(), log: Mutex::default() };
         Ok(Self(Arc::new(shared)))
     }
