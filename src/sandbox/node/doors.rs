@@ -1,34 +1,19 @@
 //! What the daemons of a cluster do on the node, and what tests look at: synchronous, never interfered with, as root.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 use rustix::io::Errno;
 
 use super::entry::{Content, Entry};
 use super::files::{self, Answer, Files};
-use super::{NetworkLink, SandboxHost, links};
+use super::{NetworkLink, SandboxHost, SwitchPort, links, ovs};
 use crate::engine::change::UnitState;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
 use crate::host::Stat;
 use crate::host::files::failed;
 use crate::sandbox::store::Transaction;
-
-/// A port that somebody connects to a bridge, as ovs-cni does for a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SwitchPort {
-    /// Its name, which is that of its only interface and of the network link.
-    pub name: String,
-    /// The real bridge that it is on.
-    pub bridge: String,
-    /// Its VLAN.
-    pub tag: Option<u16>,
-    /// The VLANs that it carries tagged.
-    pub trunks: Vec<u16>,
-    /// External ids of the port.
-    pub external_ids: BTreeMap<String, String>,
-}
 
 impl SandboxHost {
     /// The content of a file, links followed; none when there is none.
@@ -125,18 +110,18 @@ impl SandboxHost {
 
     /// What Open vSwitch has; none while it does not run.
     pub fn open_vswitch(&self) -> Result<Option<OvsState>> {
-        Ok(None)
+        self.0.store.read(|transaction| ovs::state(transaction))
     }
 
     /// Connects a port, as somebody who speaks to the database itself; false when the bridge is not there, the name is
-    /// taken, or Open vSwitch does not run.
-    pub fn add_switch_port(&self, _port: &SwitchPort) -> Result<bool> {
-        Ok(false)
+    /// taken, or Open vSwitch does not run. Its network link has to be there, or the switch cannot set it up.
+    pub fn add_switch_port(&self, port: &SwitchPort) -> Result<bool> {
+        self.0.store.write(|transaction| ovs::add_port(transaction, port))
     }
 
     /// Takes a port off its bridge; false when there is none, or Open vSwitch does not run.
-    pub fn remove_switch_port(&self, _name: &str) -> Result<bool> {
-        Ok(false)
+    pub fn remove_switch_port(&self, name: &str) -> Result<bool> {
+        self.0.store.write(|transaction| ovs::remove_port(transaction, name))
     }
 
     fn put_entry(&self, path: &Utf8Path, content: Content<'_>, mode: u32) -> Result<()> {

@@ -212,6 +212,13 @@ pub(super) fn remove(transaction: &mut Transaction<'_>, user: u32, path: &Utf8Pa
     Ok(true)
 }
 
+/// Removes what the node itself takes away, which no permission stops.
+pub(super) fn drop(transaction: &mut Transaction<'_>, path: &Utf8Path) {
+    if let Ok(path) = (Files { transaction, user: 0 }).real_path(path, false) {
+        transaction.remove(&key(&path));
+    }
+}
+
 /// Removes an empty directory.
 pub(super) fn remove_directory(transaction: &mut Transaction<'_>, user: u32, path: &Utf8Path) -> Answer<()> {
     let files = Files { transaction, user };

@@ -20,8 +20,12 @@ const LOADABLE: [(&str, &[&str]); 5] = [
 const BRIDGE_SETTINGS: [&str; 3] =
     ["bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables"];
 
-/// What the kernel shows at the start.
-pub(super) fn plant(transaction: &mut Transaction<'_>) {
+/// What the kernel shows at the start. One without the module openvswitch has all it has built in, as those of containers.
+pub(super) fn plant(transaction: &mut Transaction<'_>, seed: &Seed) {
+    if !seed.openvswitch_module {
+        settings(transaction);
+        return;
+    }
     seed::file(transaction, LIST, 0o444, "");
     for module in LOADED {
         insert(transaction, module);
@@ -37,7 +41,7 @@ pub(super) fn is_loaded(transaction: &Transaction<'_>, module: &str) -> bool {
 /// Whether a module is loaded or can be.
 pub(super) fn is_there(transaction: &Transaction<'_>, seed: &Seed, module: &str) -> bool {
     let offered = LOADABLE.iter().any(|(name, _)| *name == module);
-    is_loaded(transaction, module) || (offered && (module != "openvswitch" || seed.openvswitch_module))
+    is_loaded(transaction, module) || (offered && seed.openvswitch_module)
 }
 
 /// Loads a module with those that it needs; false when the kernel does not have it.
@@ -62,8 +66,12 @@ fn insert(transaction: &mut Transaction<'_>, module: &str) {
     seed::file(transaction, LIST, 0o444, &text);
     seed::directory(transaction, &format!("/sys/module/{module}"), 0o755);
     if module == "br_netfilter" {
-        for name in BRIDGE_SETTINGS {
-            seed::file(transaction, &format!("/proc/sys/net/bridge/{name}"), 0o644, "1\n");
-        }
+        settings(transaction);
+    }
+}
+
+fn settings(transaction: &mut Transaction<'_>) {
+    for name in BRIDGE_SETTINGS {
+        seed::file(transaction, &format!("/proc/sys/net/bridge/{name}"), 0o644, "1\n");
     }
 }

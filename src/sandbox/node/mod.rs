@@ -12,6 +12,7 @@ mod host;
 mod interference;
 mod kernel;
 mod links;
+mod ovs;
 mod programs;
 mod seed;
 
@@ -20,9 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use camino::Utf8PathBuf;
 
 pub use self::distribution::Distribution;
-pub use self::doors::SwitchPort;
 pub use self::interference::{HostFault, HostInterference, HostOperation};
 pub use self::links::NetworkLink;
+pub use self::ovs::SwitchPort;
 pub use self::seed::{Runtime, Seed};
 use crate::error::Result;
 use crate::sandbox::store::Store;

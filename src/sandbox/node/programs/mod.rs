@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::ovs;
 use super::seed::Seed;
 use crate::error::{Error, Result, code};
 use crate::host::{Command, Output};
@@ -17,8 +18,10 @@ pub(super) fn run(
     user: u32,
     command: &Command,
 ) -> Result<Output> {
-    let _ = (transaction, seed, user);
-    Err(unknown(command))
+    match command.program() {
+        "ovs-vsctl" => ovs::run(transaction, user, command),
+        _ => Err(unknown(command)),
+    }
 }
 
 /// What the C library says about an error number.

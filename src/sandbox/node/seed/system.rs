@@ -135,7 +135,7 @@ fn kernel_files(transaction: &mut Transaction<'_>, seed: &Seed, user: u32) {
     ] {
         file(transaction, path, 0o644, &text);
     }
-    kernel::plant(transaction);
+    kernel::plant(transaction, seed);
     special(transaction, "/dev/net/tun", 0o666);
     if seed.kvm {
         special(transaction, "/dev/kvm", 0o660);

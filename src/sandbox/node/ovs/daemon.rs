@@ -1,0 +1,209 @@
+//! The daemons of Open vSwitch: what they make of the database, and the files that they have while they run.
+
+use camino::Utf8Path;
+
+use super::database::{Database, ROOT};
+use super::datum::{Atom, Datum};
+use crate::sandbox::node::files::{self, Files};
+use crate::sandbox::node::seed::{self, Seed};
+use crate::sandbox::node::{NetworkLink, kernel, links};
+use crate::sandbox::store::Transaction;
+
+/// The version that the sandbox behaves as.
+pub(super) const VERSION: &str = "3.1.0";
+/// Where the database listens.
+pub(super) const SOCKET: &str = "/var/run/openvswitch/db.sock";
+const RUN: &str = "/run/openvswitch";
+/// The daemons with their process ids.
+const DAEMONS: [(&str, u32); 2] = [("ovsdb-server", 1201), ("ovs-vswitchd", 1217)];
+/// The links that the data paths have of their own.
+const DATAPATH_LINKS: [(&str, &str); 2] = [("netdev", "ovs-netdev"), ("system", "ovs-system")];
+/// The number of a bridge's own port.
+const LOCAL: i64 = 65534;
+
+/// Whether they run.
+pub(in crate::sandbox::node) fn is_running(transaction: &Transaction<'_>) -> bool {
+    let files = Files { transaction, user: 0 };
+    matches!(files.stat(Utf8Path::new(SOCKET)), Ok(Some(_)))
+}
+
+/// Starts them.
+pub(in crate::sandbox::node) fn start(transaction: &mut Transaction<'_>, seed: &Seed) {
+    kernel::load(transaction, seed, "openvswitch");
+    seed::special(transaction, &format!("{RUN}/db.sock"), 0o750);
+    for (name, id) in DAEMONS {
+        seed::file(transaction, &format!("{RUN}/{name}.pid"), 0o644, &format!("{id}\n"));
+        seed::file(transaction, &format!("/proc/{id}/comm"), 0o444, &format!("{name}\n"));
+    }
+    let mut database = Database::load(transaction);
+    introduce(&mut database, seed);
+    reconfigure(transaction, &mut database);
+    database.save(transaction);
+}
+
+/// Ends them; bridges of the kernel's data path go on, as they do.
+pub(in crate::sandbox::node) fn stop(transaction: &mut Transaction<'_>) {
+    let mut paths = vec![format!("{RUN}/db.sock")];
+    for (name, id) in DAEMONS {
+        paths.extend([format!("{RUN}/{name}.pid"), format!("/proc/{id}/comm")]);
+    }
+    for path in paths {
+        // What the kernel shows of processes goes by itself, so that no permission matters.
+        files::drop(transaction, Utf8Path::new(&path));
+    }
+}
+
+/// Deletes the database, as the removal of the package with its configuration does, and the links of its bridges.
+pub(in crate::sandbox::node) fn purge(transaction: &mut Transaction<'_>) {
+    for link in links::all(transaction).iter().filter(|link| link.kind == "openvswitch") {
+        links::remove(transaction, &link.name);
+    }
+    Database::delete(transaction);
+}
+
+/// What the start script tells the database about the system.
+fn introduce(database: &mut Database, seed: &Seed) {
+    let root = database.root();
+    let text = |text: &str| Some(Atom::Text(text.to_owned()));
+    let ids = [
+        ("hostname", seed.hostname.as_str()),
+        ("rundir", "/var/run/openvswitch"),
+        ("system-id", "5a9db0c1-5a9d-4b0c-a1d2-5a9db0c15a9d"),
+    ];
+    for (key, value) in ids {
+        let mut map = database.get(ROOT, &root, "external_ids");
+        map.insert(Atom::Text(key.to_owned()), text(value));
+        database.set(ROOT, &root, "external_ids", map);
+    }
+    let set =
+        |items: &[&str]| items.iter().map(|item| (Atom::Text((*item).to_owned()), None)).collect::<Datum>();
+    for (column, datum) in [
+        ("ovs_version", VERSION.into()),
+        ("db_version", "8.3.1".into()),
+        ("datapath_types", set(&["netdev", "system"])),
+        (
+            "iface_types",
+            set(&["bareudp", "erspan", "geneve", "gre", "internal", "patch", "system", "tap", "vxlan"]),
+        ),
+        ("dpdk_version", "none".into()),
+    ] {
+        database.set(ROOT, &root, column, datum);
+    }
+}
+
+/// Does what the database says: sets up bridges and ports, and writes there how that went.
+pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Database) {
+    let root = database.root();
+    let count = database.get(ROOT, &root, "next_cfg").integer().unwrap_or_default() + 1;
+    for column in ["next_cfg", "cur_cfg"] {
+        database.set(ROOT, &root, column, count.into());
+    }
+    let mut wanted = Vec::new();
+    for bridge in database.references(ROOT, &root, "bridges") {
+        wanted.extend(set_up(transaction, database, &bridge));
+    }
+    remove_links(transaction, &wanted);
+}
+
+/// Sets a bridge up; returns the links that it has.
+fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &str) -> Vec<String> {
+    let bridge_name = database.name("Bridge", bridge);
+    let datapath = match database.get("Bridge", bridge, "datapath_type").text() {
+        "netdev" => "netdev",
+        _ => "system",
+    };
+    let works = datapath == "netdev" || kernel::is_loaded(transaction, "openvswitch");
+    if works {
+        let version = if datapath == "netdev" { "<built-in>" } else { "6.1.0" };
+        database.set("Bridge", bridge, "datapath_version", version.into());
+        let id = format!("0000{}", mac(&bridge_name).replace(':', ""));
+        database.set("Bridge", bridge, "datapath_id", id.as_str().into());
+    }
+    let mut wanted: Vec<String> = DATAPATH_LINKS
+        .iter()
+        .filter(|(of, _)| works && *of == datapath)
+        .map(|(_, link)| (*link).to_owned())
+        .collect();
+    for port in database.references("Bridge", bridge, "ports") {
+        for interface in database.references("Port", &port, "interfaces") {
+            let name = database.name("Interface", &interface);
+            let internal = database.get("Interface", &interface, "type").text() == "internal";
+            let error = match (works, internal) {
+                (false, _) => {
+                    Some(format!("could not add network device {name} to ofproto (No such device)"))
+                }
+                (true, false) if links::find(transaction, &name).is_none() => {
+                    Some(format!("could not open network device {name} (No such device)"))
+                }
+                _ => None,
+            };
+            tell(database, &interface, &bridge_name, error.as_deref());
+            if internal && error.is_none() {
+                wanted.push(name);
+            }
+        }
+    }
+    for name in &wanted {
+        make_link(transaction, name);
+    }
+    wanted
+}
+
+/// Writes how it went with an interface.
+fn tell(database: &mut Database, interface: &str, bridge: &str, error: Option<&str>) {
+    let name = database.name("Interface", interface);
+    let number = match error {
+        Some(_) => -1,
+        None if name == bridge => LOCAL,
+        None => match database.get("Interface", interface, "ofport").integer() {
+            Some(number @ 1..) => number,
+            _ => free_number(database),
+        },
+    };
+    database.set("Interface", interface, "ofport", number.into());
+    let error = error.map(Datum::from).unwrap_or_default();
+    if error.len() == 0 {
+        database.set("Interface", interface, "mac_in_use", mac(&name).as_str().into());
+        for column in ["admin_state", "link_state"] {
+            database.set("Interface", interface, column, "up".into());
+        }
+        database.set("Interface", interface, "mtu", 1500.into());
+    }
+    database.set("Interface", interface, "error", error);
+}
+
+/// A number that no port has: the real switch gives them for each bridge, which nobody relies on.
+fn free_number(database: &Database) -> i64 {
+    let ids = database.ids("Interface");
+    let numbers = ids.iter().filter_map(|id| database.get("Interface", id, "ofport").integer());
+    numbers.filter(|number| *number < LOCAL).max().unwrap_or_default().max(0) + 1
+}
+
+fn make_link(transaction: &mut Transaction<'_>, name: &str) {
+    if links::find(transaction, name).is_none() {
+        let link = NetworkLink {
+            name: name.to_owned(),
+            kind: "openvswitch".into(),
+            mtu: 1500,
+            mac: mac(name),
+            ..NetworkLink::default()
+        };
+        links::put(transaction, &link);
+    }
+}
+
+fn remove_links(transaction: &mut Transaction<'_>, wanted: &[String]) {
+    for link in links::all(transaction) {
+        if link.kind == "openvswitch" && !wanted.contains(&link.name) {
+            links::remove(transaction, &link.name);
+        }
+    }
+}
+
+/// A hardware address that depends on the name only.
+fn mac(name: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(name);
+    let bytes: Vec<String> = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("5a:{}:00", bytes.join(":"))
+}

@@ -1,0 +1,144 @@
+//! `ovs-vsctl`: its command lines, its answers and its errors.
+
+mod bridges;
+mod find;
+mod line;
+mod names;
+mod print;
+mod records;
+mod show;
+
+use self::line::Call;
+use self::print::{Printed, Style};
+use super::database::Database;
+use super::{daemon, parse};
+use crate::error::{Error, Result, code};
+use crate::host::{Command, Output};
+use crate::sandbox::store::Transaction;
+
+const PROGRAM: &str = "ovs-vsctl";
+
+/// Why a command line was not done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The program tells why and ends with exit code 1.
+    Fatal(String),
+    /// The program ends with an exit code and says nothing.
+    Exit(i32),
+    /// The database refuses the transaction.
+    Refused(String),
+    /// The real program may know it; the sandbox does not.
+    Unknown,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Fatal(message)
+    }
+}
+
+/// What a command gives back.
+type Done<T = ()> = std::result::Result<T, Failure>;
+
+/// Runs `ovs-vsctl`.
+///
+/// # Errors
+/// `KVN505` for what the sandbox does not know.
+pub(in crate::sandbox::node) fn run(
+    transaction: &mut Transaction<'_>,
+    user: u32,
+    command: &Command,
+) -> Result<Output> {
+    let words: Vec<&str> = command.argv.iter().skip(1).map(String::as_str).collect();
+    let done = line::parse(&words).and_then(|line| match line {
+        line::Line::Version => Ok(Output { stdout: version(), ..Output::default() }),
+        line::Line::Calls { calls, style, waits } => {
+            reachable(transaction, user)?;
+            execute(transaction, &calls, &style, waits)
+        }
+    });
+    match done {
+        Ok(output) => Ok(output),
+        Err(Failure::Fatal(message)) => Ok(failed(1, format!("{PROGRAM}: {message}\n"))),
+        Err(Failure::Refused(reason)) => Ok(failed(1, format!("{PROGRAM}: transaction error: {reason}\n"))),
+        Err(Failure::Exit(status)) => Ok(failed(status, String::new())),
+        Err(Failure::Unknown) => {
+            let message = format!("the sandbox does not know `{}`", command.display());
+            Err(Error::new(&code::INTERNAL, message))
+        }
+    }
+}
+
+fn version() -> String {
+    format!("{PROGRAM} (Open vSwitch) {}\nDB Schema 8.3.1\n", daemon::VERSION)
+}
+
+fn failed(status: i32, stderr: String) -> Output {
+    Output { status, stdout: String::new(), stderr }
+}
+
+/// The database listens while its server runs, and only to root.
+fn reachable(transaction: &Transaction<'_>, user: u32) -> Done {
+    let reason = match daemon::is_running(transaction) {
+        true if user == 0 => return Ok(()),
+        true => "Permission denied",
+        false => "No such file or directory",
+    };
+    Err(format!("unix:{}: database connection failed ({reason})", daemon::SOCKET).into())
+}
+
+/// All commands of a line are one transaction.
+fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: &Style, waits: bool) -> Done<Output> {
+    let before = Database::load(transaction);
+    let mut database = before.clone();
+    let mut printed = Vec::new();
+    let mut connected = Vec::new();
+    for call in calls {
+        printed.push(dispatch(&mut database, call, &mut connected)?);
+    }
+    database.commit().map_err(|reason| Failure::Refused(reason.to_string()))?;
+    let mut stderr = String::new();
+    if database != before {
+        daemon::reconfigure(transaction, &mut database);
+        database.save(transaction);
+        if waits {
+            stderr = complaints(&database, &connected);
+        }
+    }
+    Ok(Output { status: 0, stdout: print::all(&printed, style), stderr })
+}
+
+fn dispatch(database: &mut Database, call: &Call, connected: &mut Vec<String>) -> Done<Printed> {
+    match call.name() {
+        "init" | "comment" => Ok(Printed::Text(String::new())),
+        "show" => Ok(Printed::Text(show::all(database))),
+        "list" => records::list(database, call),
+        "find" => find::find(database, call),
+        "get" => records::get(database, call),
+        "set" => records::set(database, call),
+        "add" => records::add(database, call),
+        "remove" => records::remove(database, call),
+        "clear" => records::clear(database, call),
+        _ => bridges::run(database, call, connected),
+    }
+}
+
+/// What the program says about new ports that the switch could not set up.
+fn complaints(database: &Database, connected: &[String]) -> String {
+    let mut text = String::new();
+    for name in connected {
+        let Some(id) = database.named("Interface", name) else { continue };
+        let get = |column: &str| database.get("Interface", &id, column);
+        if get("ofport").integer() == Some(-1) {
+            let error = get("error");
+            let reason = if error.len() > 0 { format!(": {}", error.text()) } else { String::new() };
+            text.push_str(&format!(
+                "{PROGRAM}: Error detected while setting up '{name}'{reason}.  See ovs-vswitchd log for details.\n"
+            ));
+        }
+    }
+    if !text.is_empty() {
+        text.push_str(&format!("{PROGRAM}: The default log directory is \"/var/log/openvswitch\".\n"));
+    }
+    text
+}
