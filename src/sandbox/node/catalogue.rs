@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Distribution;
-use super::seed::{self, Seed};
+use super::seed::Seed;
 use crate::sandbox::store::Transaction;
 
 const KEYS: &str = "package/";
@@ -349,39 +349,20 @@ pub(super) fn listed(transaction: &Transaction<'_>, name: &str, list: &str) -> V
     items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Puts a package with its files on the node.
-pub(super) fn install(transaction: &mut Transaction<'_>, offer: &Offer) {
-    for path in offer.files {
-        let is_program = ["/bin/", "/sbin/", "/cni/", "/init.d/", "/ovs-vswitchd"]
-            .iter()
-            .any(|part| path.contains(part) && !path.ends_with(".service"));
-        if is_program {
-            seed::program(transaction, path);
-        } else {
-            seed::file(transaction, path, 0o644, &content(path));
-        }
-    }
-    note(transaction, offer.name, offer.version, offer.needs, offer.files);
-}
-
-/// Takes a package with its files away.
-pub(super) fn uninstall(transaction: &mut Transaction<'_>, name: &str) {
-    for path in listed(transaction, name, "files") {
-        // A file that somebody took away already is fine.
-        let _ = super::files::remove(transaction, 0, path.as_str().into());
-    }
-    transaction.remove(&key(name));
-}
-
-fn content(path: &str) -> String {
-    match path.ends_with(".service") {
-        true => "[Unit]\nDescription=Open vSwitch\n\n[Install]\nWantedBy=multi-user.target\n".to_owned(),
-        false => String::new(),
-    }
-}
-
-fn note(transaction: &mut Transaction<'_>, name: &str, version: &str, needs: &[&str], files: &[&str]) {
+/// Notes that a package is installed.
+pub(super) fn note(
+    transaction: &mut Transaction<'_>,
+    name: &str,
+    version: &str,
+    needs: &[&str],
+    files: &[&str],
+) {
     transaction.put(&key(name), json!({"version": version, "needs": needs, "files": files}));
+}
+
+/// Notes that a package is not installed any more.
+pub(super) fn forget(transaction: &mut Transaction<'_>, name: &str) {
+    transaction.remove(&key(name));
 }
 
 fn key(name: &str) -> String {

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::entry::{Content, Entry};
 use super::files::{self, Answer, Files};
-use super::{NetworkLink, SandboxHost, SwitchPort, links, ovs};
+use super::{NetworkLink, SandboxHost, SwitchPort, catalogue, links, ovs, units};
 use crate::engine::change::UnitState;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
@@ -92,20 +92,12 @@ impl SandboxHost {
 
     /// The names of the installed packages.
     pub fn packages(&self) -> Result<BTreeSet<String>> {
-        self.0.store.read(|transaction| {
-            let keys = transaction.range("package/").map(|(key, _)| key);
-            keys.filter_map(|key| key.strip_prefix("package/")).map(str::to_owned).collect()
-        })
+        self.0.store.read(|transaction| catalogue::installed(transaction).into_iter().collect())
     }
 
     /// The state of a service; none when there is no such service.
     pub fn unit(&self, name: &str) -> Result<Option<UnitState>> {
-        let key = format!("unit/{name}");
-        let state = |value: &serde_json::Value| UnitState {
-            running: value["running"] == true,
-            enabled: value["enabled"] == true,
-        };
-        self.0.store.read(|transaction| transaction.value(&key).map(|value| state(value)))
+        self.0.store.read(|transaction| units::state(transaction, name))
     }
 
     /// What Open vSwitch has; none while it does not run.

@@ -28,7 +28,7 @@ impl Host for SandboxHost {
 
     async fn run(&self, command: &Command) -> Result<Output> {
         lock(&self.0.log).commands.push(command.display());
-        let fault = self.fault(HostOperation::Run(command)).await?;
+        let fault = self.fault(HostOperation::Run(command))?;
         match fault {
             None => self.execute(command),
             Some(HostFault::Hang { after }) => {
@@ -43,7 +43,7 @@ impl Host for SandboxHost {
     }
 
     async fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
-        let fault = self.fault(HostOperation::Read(path)).await?;
+        let fault = self.fault(HostOperation::Read(path))?;
         if let Some(HostFault::Garbage(content)) = fault {
             return Ok(Some(content));
         }
@@ -51,7 +51,7 @@ impl Host for SandboxHost {
     }
 
     async fn write(&self, path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
-        let fault = self.fault(HostOperation::Write(path)).await?;
+        let fault = self.fault(HostOperation::Write(path))?;
         pass(fault).map_err(told("write", path))?;
         self.0.store.write(|transaction| {
             refuse_unsafe(Files { transaction, user: self.0.user }, path)?;
@@ -62,17 +62,17 @@ impl Host for SandboxHost {
     }
 
     async fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
-        let fault = self.fault(HostOperation::Stat(path)).await?;
+        let fault = self.fault(HostOperation::Stat(path))?;
         pass(fault).and_then(|()| self.look(|files| files.stat(path))).map_err(told("look at", path))
     }
 
     async fn list(&self, directory: &Utf8Path) -> Result<Option<Vec<String>>> {
-        let fault = self.fault(HostOperation::List(directory)).await?;
+        let fault = self.fault(HostOperation::List(directory))?;
         pass(fault).and_then(|()| self.look(|files| files.list(directory))).map_err(told("list", directory))
     }
 
     async fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-        let fault = self.fault(HostOperation::Rename(from, to)).await?;
+        let fault = self.fault(HostOperation::Rename(from, to))?;
         let moved = pass(fault).and_then(|()| self.change(|t| files::rename(t, self.0.user, from, to)));
         moved.map_err(|error| match error {
             Failure::Kernel(Errno::EXIST) => {
@@ -86,7 +86,7 @@ impl Host for SandboxHost {
     }
 
     async fn remove(&self, path: &Utf8Path) -> Result<()> {
-        let fault = self.fault(HostOperation::Remove(path)).await?;
+        let fault = self.fault(HostOperation::Remove(path))?;
         let removed = pass(fault).and_then(|()| self.change(|t| files::remove(t, self.0.user, path)));
         if removed.map_err(told("remove", path))? {
             self.wrote(path);
@@ -104,7 +104,7 @@ impl Host for SandboxHost {
 
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now() + timeout;
-        match self.fault(HostOperation::Wait(path)).await? {
+        match self.fault(HostOperation::Wait(path))? {
             Some(HostFault::Hang { .. }) => tokio::time::sleep_until(deadline).await,
             fault => pass(fault).map_err(told("wait for", path))?,
         }
@@ -124,12 +124,8 @@ impl Host for SandboxHost {
 
 impl SandboxHost {
     /// Asks who interferes; what changes files under us has done it then.
-    async fn fault(&self, operation: HostOperation<'_>) -> Result<Option<HostFault>> {
+    fn fault(&self, operation: HostOperation<'_>) -> Result<Option<HostFault>> {
         let Some(interference) = self.asked() else { return Ok(None) };
-        let delay = interference.delay(&operation);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
         match interference.fault(&operation) {
             Some(HostFault::Changed(path, content)) => {
                 match content {

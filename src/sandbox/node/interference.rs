@@ -1,7 +1,6 @@
 //! What goes wrong on a node on purpose.
 
 use std::fmt;
-use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::io::Errno;
@@ -12,11 +11,6 @@ use crate::host::Command;
 pub trait HostInterference: Send + Sync {
     /// The fault of this operation; none lets it pass.
     fn fault(&self, operation: &HostOperation<'_>) -> Option<HostFault>;
-
-    /// How long the operation takes before it is done; at once by default.
-    fn delay(&self, _operation: &HostOperation<'_>) -> Duration {
-        Duration::ZERO
-    }
 }
 
 impl<F: Fn(&HostOperation<'_>) -> Option<HostFault> + Send + Sync> HostInterference for F {

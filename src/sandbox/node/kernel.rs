@@ -44,6 +44,13 @@ pub(super) fn is_there(transaction: &Transaction<'_>, seed: &Seed, module: &str)
     is_loaded(transaction, module) || (offered && seed.openvswitch_module)
 }
 
+/// The kernel's release.
+pub(super) fn release(transaction: &Transaction<'_>) -> String {
+    let files = Files { transaction, user: 0 };
+    let text = files.read(Utf8Path::new("/proc/sys/kernel/osrelease")).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
+
 /// Loads a module with those that it needs; false when the kernel does not have it.
 pub(super) fn load(transaction: &mut Transaction<'_>, seed: &Seed, module: &str) -> bool {
     if !is_there(transaction, seed, module) {

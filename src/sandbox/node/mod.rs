@@ -4,22 +4,26 @@
 //! sees every command that a step runs.
 
 mod catalogue;
+mod cni;
 mod distribution;
 mod doors;
 mod entry;
 mod files;
 mod host;
+mod installation;
 mod interference;
 mod kernel;
 mod links;
 mod ovs;
 mod programs;
 mod seed;
+mod units;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::Utf8PathBuf;
 
+pub use self::cni::CniChoice;
 pub use self::distribution::Distribution;
 pub use self::interference::{HostFault, HostInterference, HostOperation};
 pub use self::links::NetworkLink;

@@ -15,40 +15,63 @@ pub(super) const VERSION: &str = "3.1.0";
 pub(super) const SOCKET: &str = "/var/run/openvswitch/db.sock";
 const RUN: &str = "/run/openvswitch";
 /// The daemons with their process ids.
-const DAEMONS: [(&str, u32); 2] = [("ovsdb-server", 1201), ("ovs-vswitchd", 1217)];
+const DATABASE: (&str, u32) = ("ovsdb-server", 1201);
+const SWITCH: (&str, u32) = ("ovs-vswitchd", 1217);
 /// The links that the data paths have of their own.
 const DATAPATH_LINKS: [(&str, &str); 2] = [("netdev", "ovs-netdev"), ("system", "ovs-system")];
 /// The number of a bridge's own port.
 const LOCAL: i64 = 65534;
 
-/// Whether they run.
-pub(in crate::sandbox::node) fn is_running(transaction: &Transaction<'_>) -> bool {
-    let files = Files { transaction, user: 0 };
-    matches!(files.stat(Utf8Path::new(SOCKET)), Ok(Some(_)))
+/// Whether the database is served.
+pub(in crate::sandbox::node) fn is_reachable(transaction: &Transaction<'_>) -> bool {
+    is_there(transaction, SOCKET)
 }
 
-/// Starts them.
-pub(in crate::sandbox::node) fn start(transaction: &mut Transaction<'_>, seed: &Seed) {
-    kernel::load(transaction, seed, "openvswitch");
+/// Whether somebody does what the database says.
+pub(super) fn is_switching(transaction: &Transaction<'_>) -> bool {
+    is_there(transaction, &format!("{RUN}/{}.pid", SWITCH.0))
+}
+
+fn is_there(transaction: &Transaction<'_>, path: &str) -> bool {
+    let files = Files { transaction, user: 0 };
+    matches!(files.stat(Utf8Path::new(path)), Ok(Some(_)))
+}
+
+/// Starts the server of the database.
+pub(in crate::sandbox::node) fn start_database(transaction: &mut Transaction<'_>, seed: &Seed) {
     seed::special(transaction, &format!("{RUN}/db.sock"), 0o750);
-    for (name, id) in DAEMONS {
-        seed::file(transaction, &format!("{RUN}/{name}.pid"), 0o644, &format!("{id}\n"));
-        seed::file(transaction, &format!("/proc/{id}/comm"), 0o444, &format!("{name}\n"));
-    }
+    begin(transaction, DATABASE);
     let mut database = Database::load(transaction);
     introduce(&mut database, seed);
+    database.save(transaction);
+}
+
+/// Starts the switch.
+pub(in crate::sandbox::node) fn start_daemon(transaction: &mut Transaction<'_>) {
+    begin(transaction, SWITCH);
+    let mut database = Database::load(transaction);
     reconfigure(transaction, &mut database);
     database.save(transaction);
 }
 
-/// Ends them; bridges of the kernel's data path go on, as they do.
-pub(in crate::sandbox::node) fn stop(transaction: &mut Transaction<'_>) {
-    let mut paths = vec![format!("{RUN}/db.sock")];
-    for (name, id) in DAEMONS {
-        paths.extend([format!("{RUN}/{name}.pid"), format!("/proc/{id}/comm")]);
-    }
-    for path in paths {
-        // What the kernel shows of processes goes by itself, so that no permission matters.
+/// Ends the server of the database.
+pub(in crate::sandbox::node) fn stop_database(transaction: &mut Transaction<'_>) {
+    files::drop(transaction, Utf8Path::new(SOCKET));
+    end(transaction, DATABASE);
+}
+
+/// Ends the switch; the kernel goes on with the bridges that it has.
+pub(in crate::sandbox::node) fn stop_daemon(transaction: &mut Transaction<'_>) {
+    end(transaction, SWITCH);
+}
+
+fn begin(transaction: &mut Transaction<'_>, (name, id): (&str, u32)) {
+    seed::file(transaction, &format!("{RUN}/{name}.pid"), 0o644, &format!("{id}\n"));
+    seed::file(transaction, &format!("/proc/{id}/comm"), 0o444, &format!("{name}\n"));
+}
+
+fn end(transaction: &mut Transaction<'_>, (name, id): (&str, u32)) {
+    for path in [format!("{RUN}/{name}.pid"), format!("/proc/{id}/comm")] {
         files::drop(transaction, Utf8Path::new(&path));
     }
 }
@@ -94,10 +117,8 @@ fn introduce(database: &mut Database, seed: &Seed) {
 /// Does what the database says: sets up bridges and ports, and writes there how that went.
 pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Database) {
     let root = database.root();
-    let count = database.get(ROOT, &root, "next_cfg").integer().unwrap_or_default() + 1;
-    for column in ["next_cfg", "cur_cfg"] {
-        database.set(ROOT, &root, column, count.into());
-    }
+    let next = database.get(ROOT, &root, "next_cfg");
+    database.set(ROOT, &root, "cur_cfg", next);
     let mut wanted = Vec::new();
     for bridge in database.references(ROOT, &root, "bridges") {
         wanted.extend(set_up(transaction, database, &bridge));

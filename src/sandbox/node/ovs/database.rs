@@ -136,6 +136,13 @@ impl Database {
         self.set(table, id, column, datum);
     }
 
+    /// Notes that there is something new for the switch to do.
+    pub(super) fn count_change(&mut self) {
+        let root = self.root();
+        let count = self.get(ROOT, &root, "next_cfg").integer().unwrap_or_default();
+        self.set(ROOT, &root, "next_cfg", count.saturating_add(1).into());
+    }
+
     /// Ends a transaction: rows that nothing refers to go, and the rules are looked at.
     ///
     /// # Errors

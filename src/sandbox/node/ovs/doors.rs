@@ -26,7 +26,7 @@ pub struct SwitchPort {
 
 /// What is in the database; none while it does not run.
 pub(in crate::sandbox::node) fn state(transaction: &Transaction<'_>) -> Option<OvsState> {
-    if !daemon::is_running(transaction) {
+    if !daemon::is_reachable(transaction) {
         return None;
     }
     let database = Database::load(transaction);
@@ -72,13 +72,15 @@ pub(in crate::sandbox::node) fn remove_port(transaction: &mut Transaction<'_>, n
 }
 
 fn change(transaction: &mut Transaction<'_>, change: impl FnOnce(&mut Database) -> bool) -> bool {
-    if !daemon::is_running(transaction) {
+    if !daemon::is_reachable(transaction) {
         return false;
     }
     let mut database = Database::load(transaction);
     let done = change(&mut database) && database.commit().is_ok();
     if done {
-        daemon::reconfigure(transaction, &mut database);
+        if daemon::is_switching(transaction) {
+            daemon::reconfigure(transaction, &mut database);
+        }
         database.save(transaction);
     }
     done

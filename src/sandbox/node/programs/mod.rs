@@ -1,5 +1,13 @@
 //! The programs of a node in memory, each with the output and the exit codes of the real one.
 
+mod apt;
+mod kubeadm;
+mod network;
+mod others;
+mod rpm;
+mod services;
+mod tools;
+
 use rustix::io::Errno;
 
 use super::ovs;
@@ -7,6 +15,18 @@ use super::seed::Seed;
 use crate::error::{Error, Result, code};
 use crate::host::{Command, Output};
 use crate::sandbox::store::Transaction;
+
+/// A program's view of the node.
+pub(super) struct Call<'a, 't> {
+    /// The node.
+    pub(super) transaction: &'a mut Transaction<'t>,
+    /// What the node was made as.
+    pub(super) seed: &'a Seed,
+    /// Who runs it.
+    pub(super) user: u32,
+    /// The program's arguments.
+    pub(super) words: Vec<&'a str>,
+}
 
 /// Runs a program that is on the node.
 ///
@@ -18,10 +38,48 @@ pub(super) fn run(
     user: u32,
     command: &Command,
 ) -> Result<Output> {
-    match command.program() {
-        "ovs-vsctl" => ovs::run(transaction, user, command),
-        _ => Err(unknown(command)),
+    if command.program() == "ovs-vsctl" {
+        return ovs::run(transaction, user, command);
     }
+    let words = command.argv.iter().skip(1).map(String::as_str).collect();
+    let mut call = Call { transaction, seed, user, words };
+    answer(command.program(), &mut call).ok_or_else(|| unknown(command))
+}
+
+/// None for what the sandbox does not know.
+fn answer(program: &str, call: &mut Call<'_, '_>) -> Option<Output> {
+    match program {
+        "uname" => tools::uname(call),
+        "mv" => tools::mv(call),
+        "rmdir" => tools::rmdir(call),
+        "modprobe" => tools::modprobe(call),
+        "sysctl" => tools::sysctl(call),
+        "containerd" => tools::containerd(call),
+        "kubeadm" => kubeadm::run(call),
+        "ip" => network::ip(call),
+        "systemctl" => services::systemctl(call),
+        "rc-service" => services::rc_service(call),
+        "rc-update" => services::rc_update(call),
+        "apt-get" => apt::apt_get(call),
+        "dpkg" => apt::dpkg(call),
+        "dpkg-query" => apt::dpkg_query(call),
+        "dnf" | "yum" => rpm::dnf(call),
+        "zypper" => rpm::zypper(call),
+        "rpm" => rpm::rpm(call),
+        "pacman" => others::pacman(call),
+        "apk" => others::apk(call),
+        _ => None,
+    }
+}
+
+/// A program that succeeds and prints something.
+fn prints(stdout: impl Into<String>) -> Option<Output> {
+    Some(Output { stdout: stdout.into(), ..Output::default() })
+}
+
+/// A program that fails and says why; its line end is added.
+fn fails(status: i32, stderr: impl Into<String>) -> Option<Output> {
+    Some(Output { status, stdout: String::new(), stderr: stderr.into() + "\n" })
 }
 
 /// What the C library says about an error number.
