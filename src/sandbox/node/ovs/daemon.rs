@@ -121,6 +121,10 @@ pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Data
     database.set(ROOT, &root, "cur_cfg", next);
     let mut wanted = Vec::new();
     for bridge in database.references(ROOT, &root, "bridges") {
+        // Its name could not be a file's, so that the switch does not look at it.
+        if database.name("Bridge", &bridge).contains('/') {
+            continue;
+        }
         wanted.extend(set_up(transaction, database, &bridge));
     }
     remove_links(transaction, &wanted);
@@ -133,7 +137,10 @@ fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &s
         "netdev" => "netdev",
         _ => "system",
     };
-    let works = datapath == "netdev" || kernel::is_loaded(transaction, "openvswitch");
+    let works = match datapath {
+        "netdev" => is_there(transaction, "/dev/net/tun"),
+        _ => kernel::is_loaded(transaction, "openvswitch"),
+    };
     if works {
         let version = if datapath == "netdev" { "<built-in>" } else { "6.1.0" };
         database.set("Bridge", bridge, "datapath_version", version.into());

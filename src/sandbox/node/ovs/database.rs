@@ -143,11 +143,8 @@ impl Database {
         self.set(ROOT, &root, "next_cfg", count.saturating_add(1).into());
     }
 
-    /// Ends a transaction: rows that nothing refers to go, and the rules are looked at.
-    ///
-    /// # Errors
-    /// The broken rule, as the database server tells it.
-    pub(super) fn commit(&mut self) -> Result<(), Value> {
+    /// Removes the rows that nothing refers to.
+    pub(super) fn collect(&mut self) {
         for (table, column, below) in
             [(ROOT, "bridges", "Bridge"), ("Bridge", "ports", "Port"), ("Port", "interfaces", "Interface")]
         {
@@ -157,6 +154,14 @@ impl Database {
                 rows.retain(|id, _| used.contains(id));
             }
         }
+    }
+
+    /// Ends a transaction: rows that nothing refers to go, and the rules are looked at.
+    ///
+    /// # Errors
+    /// The broken rule, as the database server tells it.
+    pub(super) fn commit(&mut self) -> Result<(), Value> {
+        self.collect();
         for table in &TABLES {
             self.check(table)?;
         }

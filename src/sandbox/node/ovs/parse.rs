@@ -10,6 +10,14 @@ const DELIMITERS: &str = ":=, []{}!<>";
 
 /// Reads what a column is to hold.
 pub(super) fn datum(text: &str, column: &Column) -> Parsed<Datum> {
+    if text.is_empty() {
+        let empty = if column.value.is_some() {
+            "\"{}\" to specify the empty map"
+        } else {
+            "\"[]\" to specify the empty set"
+        };
+        return Err(format!("use {empty}"));
+    }
     let mut reader = Reader { all: text, rest: text };
     let elements = reader.elements(column)?;
     let (count, unit) = (elements.len(), if column.value.is_some() { "pair(s)" } else { "value(s)" });

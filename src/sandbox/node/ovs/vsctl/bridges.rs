@@ -259,17 +259,10 @@ fn refuse_elsewhere(switch: &Switch, on: &Bridge, port: &Port) -> Done {
         return Ok(());
     }
     let (on, name, at) = (&on.name, &port.name, &port.bridge);
-    let is_child = |child: &str, of: &str| {
-        switch.bridge(child).and_then(|bridge| bridge.parent.as_ref()).is_some_and(|(parent, _)| parent == of)
-    };
-    Err(if is_child(at, on) {
-        format!("bridge {on} does not have a port {name} (although its child bridge {at} does)")
-    } else if is_child(on, at) {
-        format!("bridge {on} does not have a port {name} (although its parent bridge {at} does)")
-    } else {
-        format!("bridge {on} does not have a port {name}")
-    }
-    .into())
+    let parent = switch.bridge(at).and_then(|bridge| bridge.parent.as_ref()).map(|(parent, _)| parent);
+    let child =
+        if parent == Some(on) { format!(" (although its child bridge {at} does)") } else { String::new() };
+    Err(format!("bridge {on} does not have a port {name}{child}").into())
 }
 
 /// The row that keeps a bridge's external ids, and how they begin there.

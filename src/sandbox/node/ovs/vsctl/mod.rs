@@ -95,6 +95,7 @@ fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: &Style, wai
     let mut connected = Vec::new();
     for call in calls {
         printed.push(dispatch(&mut database, call, &mut connected)?);
+        database.collect();
     }
     database.commit().map_err(|reason| Failure::Refused(reason.to_string()))?;
     let stdout = print::all(&printed, style);
@@ -140,7 +141,7 @@ fn complaints(database: &Database, connected: &[String]) -> String {
     for name in connected {
         let Some(id) = database.named("Interface", name) else { continue };
         let get = |column: &str| database.get("Interface", &id, column);
-        if get("ofport").integer() == Some(-1) {
+        if get("ofport").integer().is_none_or(|number| number == -1) {
             let error = get("error");
             let reason = if error.len() > 0 { format!(": {}", error.text()) } else { String::new() };
             text.push_str(&format!(
