@@ -59,6 +59,12 @@ impl SandboxHost {
         self.put_entry(path.as_ref(), Content::Other, 0o755)
     }
 
+    /// Gives what is at a path other permission bits; fine when nothing is.
+    pub fn set_mode(&self, path: impl AsRef<Utf8Path>, mode: u32) -> Result<()> {
+        let path = path.as_ref();
+        self.change_files(|transaction| files::set_mode(transaction, path, mode), "change", path)
+    }
+
     /// Removes a file, link or socket; fine when there is none.
     pub fn remove_file(&self, path: impl AsRef<Utf8Path>) -> Result<()> {
         let path = path.as_ref();

@@ -212,6 +212,17 @@ pub(super) fn remove(transaction: &mut Transaction<'_>, user: u32, path: &Utf8Pa
     Ok(true)
 }
 
+/// Gives an entry other permission bits; fine when there is none.
+pub(super) fn set_mode(transaction: &mut Transaction<'_>, path: &Utf8Path, mode: u32) -> Answer<()> {
+    let files = Files { transaction, user: 0 };
+    let path = files.real_path(path, true)?;
+    let Ok(value) = files.entry(&path) else { return Ok(()) };
+    let mut value = value.as_ref().clone();
+    value["mode"] = mode.into();
+    transaction.put(&key(&path), value);
+    Ok(())
+}
+
 /// Removes what the node itself takes away, which no permission stops.
 pub(super) fn drop(transaction: &mut Transaction<'_>, path: &Utf8Path) {
     if let Ok(path) = (Files { transaction, user: 0 }).real_path(path, false) {

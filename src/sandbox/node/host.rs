@@ -105,7 +105,10 @@ impl Host for SandboxHost {
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now() + timeout;
         match self.fault(HostOperation::Wait(path))? {
-            Some(HostFault::Hang { .. }) => tokio::time::sleep_until(deadline).await,
+            Some(HostFault::Hang { .. }) => {
+                tokio::time::sleep_until(deadline).await;
+                return Ok(false);
+            }
             fault => pass(fault).map_err(told("wait for", path))?,
         }
         let mut revisions = self.0.store.revisions();

@@ -17,6 +17,8 @@ mod links;
 mod ovs;
 mod programs;
 mod seed;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::datum::{Atom, Datum};
+use super::parse;
 use super::schema::{Kind, TABLES, Table};
 use crate::sandbox::store::Transaction;
 
@@ -172,7 +173,11 @@ impl Database {
         let mut names = BTreeSet::new();
         for id in self.ids(table.name) {
             for column in table.columns {
-                let count = self.get(table.name, &id, column.name).len();
+                let datum = self.get(table.name, &id, column.name);
+                let count = datum.len();
+                if let Some(details) = datum.atoms().find_map(|atom| parse::refusal(atom, column.key)) {
+                    return Err(json!({"details": details, "error": "constraint violation"}));
+                }
                 if count > column.max || count < column.min {
                     return Err(wrong_count(count, column));
                 }

@@ -210,22 +210,26 @@ fn row(text: &str) -> Parsed<String> {
     if is_uuid(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is not a valid UUID")) }
 }
 
-fn allowed(atom: Atom, kind: Kind) -> Parsed<Atom> {
-    match (&atom, kind) {
-        (Atom::Integer(number), Kind::Integer(least, most)) if *number < least || *number > most => Err(
-            format!("constraint violation: {number} is not in the valid range {least} to {most} (inclusive)"),
-        ),
+/// Why an element cannot be one of a kind; none when it can.
+pub(super) fn refusal(atom: &Atom, kind: Kind) -> Option<String> {
+    match (atom, kind) {
+        (Atom::Integer(number), Kind::Integer(least, most)) if *number < least || *number > most => {
+            Some(format!("{number} is not in the valid range {least} to {most} (inclusive)"))
+        }
         (Atom::Text(text), Kind::Text(choices))
             if !choices.is_empty() && !choices.contains(&text.as_str()) =>
         {
-            let choices: Vec<String> =
-                choices.iter().map(|choice| Atom::Text((*choice).to_owned()).shown()).collect();
-            Err(format!(
-                "constraint violation: {} is not one of the allowed values ([{}])",
-                atom.shown(),
-                choices.join(", ")
-            ))
+            let choices = choices.iter().map(|choice| Atom::Text((*choice).to_owned()).shown());
+            let choices = choices.collect::<Vec<_>>().join(", ");
+            Some(format!("{} is not one of the allowed values ([{choices}])", atom.shown()))
         }
-        _ => Ok(atom),
+        _ => None,
+    }
+}
+
+fn allowed(atom: Atom, kind: Kind) -> Parsed<Atom> {
+    match refusal(&atom, kind) {
+        Some(reason) => Err(format!("constraint violation: {reason}")),
+        None => Ok(atom),
     }
 }
