@@ -7,6 +7,7 @@ mod catalogue;
 mod cni;
 mod distribution;
 mod doors;
+mod edit;
 mod entry;
 mod files;
 mod host;

@@ -103,8 +103,8 @@ impl Database {
     /// Makes a row and returns its id.
     pub(super) fn insert(&mut self, table: &'static str, row: Row) -> String {
         self.made += 1;
-        let digest = Sha256::digest(format!("row {}", self.made));
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let digest: [u8; 32] = Sha256::digest(format!("row {}", self.made)).into();
+        let hex = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let id =
             format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
         self.rows.entry(table).or_default().insert(id.clone(), row);

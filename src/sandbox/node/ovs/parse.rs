@@ -108,12 +108,9 @@ impl Reader<'_> {
             let key = allowed(self.atom(column.key)?, column.key)?;
             self.skip_blanks();
             if !self.take('=') {
-                let next = self.rest.chars().next().map(String::from).unwrap_or_default();
                 // The real one prints the end of the text as it is in memory: nothing comes after it.
-                return Err(match next.is_empty() {
-                    true => format!("{}: syntax error at \"", self.all),
-                    false => format!("{}: syntax error at \"{next}\" expecting \"=\"", self.all),
-                });
+                let expected = self.rest.chars().next().map(|next| format!("{next}\" expecting \"=\""));
+                return Err(format!("{}: syntax error at \"{}", self.all, expected.unwrap_or_default()));
             }
             let value = allowed(self.atom(kind)?, kind)?;
             elements.push((key, Some(value)));

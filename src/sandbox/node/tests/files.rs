@@ -105,7 +105,7 @@ async fn a_file_that_is_waited_for_is_seen_when_it_has_content() {
     let node = node(Distribution::Debian);
     let waiting = {
         let node = node.clone();
-        tokio::spawn(async move { node.wait_for(path("/etc/new/x"), Duration::from_secs(3600)).await })
+        tokio::spawn(async move { node.wait_for(path("/etc/new/x"), Duration::from_hours(1)).await })
     };
     for content in ["", "{}"] {
         tokio::task::yield_now().await;

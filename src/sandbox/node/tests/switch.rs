@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{failure, node, printed, run, switch};
+use super::{failure, printed, run, switch};
 use crate::facts::ovs::OvsState;
 use crate::sandbox::node::{Distribution, NetworkLink, SandboxHost, SwitchPort};
 

@@ -2,8 +2,11 @@
 
 mod bridges;
 mod find;
+mod known;
 mod line;
 mod names;
+mod options;
+mod ports;
 mod print;
 mod records;
 mod show;
@@ -54,7 +57,7 @@ pub(in crate::sandbox::node) fn run(
         line::Line::Version => Ok(Output { stdout: version(), ..Output::default() }),
         line::Line::Calls { calls, style, waits } => {
             reachable(transaction, user)?;
-            execute(transaction, &calls, &style, waits)
+            execute(transaction, &calls, style, waits)
         }
     });
     match done {
@@ -88,7 +91,7 @@ fn reachable(transaction: &Transaction<'_>, user: u32) -> Done {
 }
 
 /// All commands of a line are one transaction.
-fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: &Style, waits: bool) -> Done<Output> {
+fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: Style, waits: bool) -> Done<Output> {
     let before = Database::load(transaction);
     let mut database = before.clone();
     let mut printed = Vec::new();
