@@ -99,6 +99,15 @@ pub mod code {
         KUBEVIRT_VERSION = "KVN611", Environment, "KubeVirt does not support this version of Kubernetes", "choose a KubeVirt version that does";
         MULTUS_CONFIG = "KVN612", Environment, "Multus wrote a configuration that cannot work", "look at the log of the Multus pod on the node";
         DOWN_BLOCKED = "KVN613", Environment, "something cannot be taken back", "look at what the message names, then run `kvnet down` again";
+        MARKER = "KVN620", Environment, "no node offers the bridge to the scheduler", "look at the pods of ovs-cni: their marker publishes the bridges";
+        NETWORK_MISSING = "KVN621", Environment, "a network attachment is missing or cannot be understood", "run `kvnet up --only networks`, or create it";
+        POD_NIC = "KVN622", Environment, "a pod does not have its NIC", "look at the pod's events: `kubectl describe pod`; a NIC is only made when a pod starts";
+        OVS_PORT = "KVN623", Environment, "a pod's port in Open vSwitch is missing or wrong", "delete the pod: a new one gets a new port";
+        VM_TAP = "KVN624", Environment, "a VM's tap device is missing or not connected", "restart the VM; look at the log of virt-handler on its node";
+        GUEST_NIC = "KVN625", Environment, "a NIC of the guest is missing or down", "look into the guest: `kvnet console VM`, then `ip link`";
+        CONSOLE = "KVN626", Environment, "a serial console cannot be used", "check that the VM runs: `kubectl get vmi`";
+        VM_ENDED = "KVN627", Environment, "a virtual machine has ended", "look at its events: `kubectl describe vmi`; `kvnet up` makes it anew";
+        TRACE_TARGET = "KVN628", User, "there is nothing of that name to trace", "name it as `vmi/NAME` or `pod/NAME`, with `--namespace`";
     }
 }
 pub use code::CODES;

@@ -59,7 +59,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
     /// Downloads manifests from `URL/HOST/PATH` instead of `https://HOST/PATH`
-    #[arg(long, global = true, env = "KVNET_MIRROR", value_name = "URL")]
+    // The address may hold a password, which the help must not show.
+    #[arg(long, global = true, env = "KVNET_MIRROR", hide_env_values = true, value_name = "URL")]
     pub mirror: Option<String>,
     /// Where the journal is; by default /var/lib/kvnet for root, else the XDG state directory
     #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR")]
@@ -113,6 +114,15 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+    /// Graphviz; `topology` only.
+    #[value(hide = true)]
+    Dot,
+    /// A picture; `topology` only.
+    #[value(hide = true)]
+    Svg,
+    /// A page; `topology` only.
+    #[value(hide = true)]
+    Html,
 }
 
 /// The commands.
@@ -135,9 +145,28 @@ pub enum Command {
     /// Takes back what `up` made
     #[command(after_help = "Examples:\n  kvnet down --dry-run\n  kvnet down --yes")]
     Down(Down),
+    /// Opens the serial console of a VM; in a pipe it copies
+    #[command(
+        after_help = "Ctrl-] ends it. KubeVirt has one console for each VM: yours takes the place of another's.\n\n\
+                      Examples:\n  kvnet console vm-two-nics\n  echo 'ip addr' | kvnet console vm-two-nics"
+    )]
+    Console(Console),
+    /// Follows a VM's or a pod's network from Open vSwitch to its NIC, and names the first broken link
+    #[command(
+        after_help = "Exits with 1 when a link is broken.\n\nExamples:\n  kvnet trace vmi/vm-two-nics\n  \
+                      kvnet trace pod/web --namespace shop -o json"
+    )]
+    Trace(Trace),
     /// Lists, shows and checks profiles
     #[command(subcommand)]
     Profile(Profile),
+    /// Shows what is connected to what: nodes, bridges, VLANs, attachments, pods and VMs
+    #[command(
+        long_about = "Shows what is connected to what: nodes, network cards, bridges, VLANs, attachments, and the NICs of \
+                      pods and VMs.\n\nBesides text, json and yaml, `--output` takes dot, svg and html here.",
+        after_help = "Examples:\n  kvnet topology\n  kvnet topology -o html > topology.html\n  kvnet topology --declared -o svg > plan.svg"
+    )]
+    Topology(Topology),
     /// Prints all manifests that `up` applies
     #[command(after_help = "Examples:\n  kvnet render\n  kvnet render --only multus -o json")]
     Render,
@@ -180,6 +209,38 @@ pub struct Down {
     /// Does not start a pod at the end
     #[arg(long)]
     pub no_check: bool,
+}
+
+/// Options of `topology`.
+#[derive(Clone, Debug, Args)]
+pub struct Topology {
+    /// Shows what the profile describes instead of what is there
+    #[arg(long)]
+    pub declared: bool,
+}
+
+/// Options of `console`.
+#[derive(Clone, Debug, Args)]
+pub struct Console {
+    /// The virtual machine instance
+    pub vm: String,
+    /// Its namespace; by default that of the profile's VM
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+}
+
+/// Options of `trace`.
+#[derive(Clone, Debug, Args)]
+pub struct Trace {
+    /// What to follow
+    #[arg(value_name = "vmi/NAME|pod/NAME")]
+    pub target: String,
+    /// Its namespace; by default that of the profile's VM
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+    /// Leaves the guest's serial console to whoever uses it
+    #[arg(long)]
+    pub no_console: bool,
 }
 
 /// What to do with profiles.

@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 mod session;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,7 +12,7 @@ use clap::error::ErrorKind;
 
 use crate::error::{Error, Kind};
 use crate::ui;
-use args::{Cli, Command};
+use args::{Cli, Command, Format};
 
 /// Exit code of `plan` and `status` when something is to be done.
 pub const PENDING: u8 = 3;
@@ -25,7 +26,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     ui::colours(cli.global.no_color);
-    log(cli.global.verbose);
+    log(cli.global.verbose, cli.global.no_color);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&cli)),
@@ -42,17 +43,31 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<u8, Error> {
     let global = &cli.global;
+    refuse_pictures(cli)?;
     match &cli.command {
         Command::Up(options) => commands::up::run(global, options).await,
         Command::Plan => commands::plan::run(global).await,
         Command::Status => commands::status::run(global).await,
         Command::Down(options) => commands::down::run(global, options).await,
+        Command::Console(options) => commands::console::run(global, options).await,
+        Command::Trace(options) => commands::trace::run(global, options).await,
         Command::Profile(action) => commands::profile::run(global, action),
+        Command::Topology(options) => commands::topology::run(global, options).await,
         Command::Render => commands::render::run(global).await,
         Command::Explain { code } => commands::explain::run(code.as_deref()),
         Command::Completions { shell } => Ok(commands::completions::run(*shell)),
         Command::Version => commands::version::run(global),
     }
+}
+
+/// Only a topology can be drawn.
+fn refuse_pictures(cli: &Cli) -> Result<(), Error> {
+    let drawn = matches!(cli.global.output, Format::Dot | Format::Svg | Format::Html);
+    if !drawn || matches!(cli.command, Command::Topology(_)) {
+        return Ok(());
+    }
+    let error = Error::new(&crate::error::code::USAGE, "only `kvnet topology` can be drawn");
+    Err(error.hint("use `--output text`, `json` or `yaml`"))
 }
 
 /// Help and version go to standard output and end well; everything else is the user's error.
@@ -66,7 +81,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn log(verbose: u8) {
+fn log(verbose: u8, no_color: bool) {
     let level = match verbose {
         0 => return,
         1 => "kvnet=info",
@@ -74,7 +89,9 @@ fn log(verbose: u8) {
         _ => "kvnet=trace,kube=debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let coloured = std::io::stderr().is_terminal() && !no_color && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(coloured).without_time().init();
 }
 
 /// The exit code of a run that made `changes` changes and ended with `error`.

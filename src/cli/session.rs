@@ -50,6 +50,8 @@ impl Session {
         if let Some(seconds) = global.timeout {
             profile.timeouts.all(seconds);
         }
+        // What is left out is not verified either.
+        profile.vm.enabled &= !selection.skip.iter().any(|step| step == "vm" || step == "kubevirt");
         let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
         let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
         let facts = Facts::gather(host.as_ref(), &profile).await?;
@@ -57,6 +59,7 @@ impl Session {
             Some(sandbox) => sandbox.state().clone(),
             None => StateDir::locate(global.state_dir.as_deref(), facts.root),
         };
+        state.refuse_unsafe()?;
         let sources = sources(global, &profile, &state, sandbox.is_some());
         let connect = ConnectOptions {
             kubeconfig: global.kubeconfig.clone(),

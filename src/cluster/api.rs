@@ -237,6 +237,8 @@ fn busy(key: &ObjectKey) -> Error {
 fn take_items(list: &mut Value, api_version: &str, kind: &str) -> Vec<Value> {
     let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Vec::new() };
     let mut items = items;
+    // What is no object has no name either; nobody could do anything with it.
+    items.retain(Value::is_object);
     for item in items.iter_mut().filter_map(Value::as_object_mut) {
         item.insert("apiVersion".into(), api_version.into());
         item.insert("kind".into(), kind.into());

@@ -75,7 +75,9 @@ impl Entry {
         let first = items(config, "contexts").next().map(|item| text_in(item, "name")).unwrap_or_default();
         let name = if current.is_empty() { first } else { current };
         let find = |list: &str, field: &str, name: &str| {
-            let item = items(config, list).find(|item| text_in(item, "name") == name);
+            // An entry without a name cannot be current, so the copy would never be what it should.
+            let named = |item: &&Value| !name.is_empty() && text_in(item, "name") == name;
+            let item = items(config, list).find(named);
             item.and_then(|item| item.get(field))
                 .cloned()
                 .ok_or_else(|| unreadable_added(&format!("it has no {field} `{name}`")))
@@ -239,6 +241,12 @@ mod tests {
         assert!(!merge(&merged.text, &added).unwrap().changed);
         let third = merge(&merged.text, &config("https://10.0.0.2:6443", "C", "M")).unwrap();
         assert_eq!(third.context, "kubernetes-admin@kubernetes-10.0.0.2-2");
+    }
+
+    #[test]
+    fn a_context_without_a_name_is_none() {
+        let nameless = config("https://x", "A", "K").replace("kubernetes-admin@kubernetes", "''");
+        assert_eq!(merge("", &nameless).unwrap_err().code().id, "KVN300");
     }
 
     #[test]

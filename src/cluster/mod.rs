@@ -2,7 +2,9 @@
 
 mod api;
 mod client;
+mod components;
 mod conditions;
+mod console;
 mod diff;
 mod exec;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 pub use client::{ConnectOptions, ServerVersion};
 pub use conditions::{holds_in, rolled_out};
+pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::differences;
 pub use exec::ExecOutput;
 pub use key::{Condition, ObjectKey};

@@ -109,7 +109,8 @@ impl Cluster {
                 Err(failure) => failure,
             };
             let pause = failure.pause.unwrap_or_else(|| back_off(attempt));
-            if !failure.retry || attempt >= call.attempts || Instant::now() + pause > deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !failure.retry || attempt >= call.attempts || pause > left {
                 return Err(failure.error);
             }
             tracing::debug!(path = call.path, attempt, error = %failure.error, "retrying");

@@ -9,7 +9,7 @@ use super::conditions::{Scope, holds_in};
 use super::pods::{selector_of, why_unplaced, why_waiting};
 use super::request::{Call, Outcome};
 use super::watch::{Followed, Sight};
-use super::{Cluster, Condition, ObjectKey};
+use super::{Cluster, Condition, ObjectKey, components};
 use crate::error::{Error, Result, code};
 
 /// How many pods are named in a reason.
@@ -56,6 +56,11 @@ impl Cluster {
             if holds {
                 return Ok(());
             }
+            if let Some(reason) = components::ended(condition, live.first()) {
+                return Err(
+                    Error::new(&code::VM_ENDED, format!("{condition} cannot be waited for")).because(reason)
+                );
+            }
             if pods.is_none() {
                 pods = pod_scope(condition, &live).map(|scope| self.follow(scope));
             }
@@ -85,8 +90,10 @@ impl Cluster {
 
     /// What is the case, with the reasons of the pods, or of the nodes when there are no pods.
     async fn explained(&self, condition: &Condition, now: String, live: &[Value], pods: &[Value]) -> String {
-        let Condition::RolledOut { .. } = condition else { return now };
         let Some(workload) = live.first() else { return now };
+        let Condition::RolledOut { .. } = condition else {
+            return join(&now, components::explain(condition, workload, pods));
+        };
         if wants_no_pod(workload) {
             let nodes = self.list("v1", "Node", None, None).await.unwrap_or_default();
             return join(&now, why_unplaced(workload, &nodes));
@@ -97,9 +104,14 @@ impl Cluster {
         join(&now, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
 
-    /// The newest warning about the pods of a roll-out: a sandbox that cannot be made is told nowhere else.
+    /// The newest warning about the pods behind a condition: a sandbox that cannot be made is told nowhere else.
     async fn last_warning(&self, condition: &Condition) -> Option<String> {
-        let Condition::RolledOut { object } = condition else { return None };
+        let (Condition::RolledOut { object }
+        | Condition::True { object, .. }
+        | Condition::Field { object, .. }) = condition
+        else {
+            return None;
+        };
         let live = self.get(object).await.ok()?;
         let scope = pod_scope(condition, live.as_slice())?;
         let namespace = scope.namespace.as_deref()?;
@@ -229,9 +241,11 @@ fn scope_of(condition: &Condition) -> Result<Scope> {
         .ok_or_else(|| Error::new(&code::INTERNAL, format!("the API cannot wait for {condition}")))
 }
 
-/// The pods of the workload that a condition waits for.
+/// The pods behind what a condition waits for.
 fn pod_scope(condition: &Condition, live: &[Value]) -> Option<Scope> {
-    let Condition::RolledOut { object } = condition else { return None };
+    let Condition::RolledOut { object } = condition else {
+        return components::pod_scope(condition, live.first());
+    };
     let selector = selector_of(live.first()?)?;
     Some(Scope::pods(object.namespace.as_deref().unwrap_or("default"), &selector))
 }

@@ -191,7 +191,8 @@ fn absorb(event: WatchEvent<Value>, objects: &mut Vec<Value>, scope: &Scope) -> 
         (text(object, "/metadata/namespace").to_owned(), text(object, "/metadata/name").to_owned())
     };
     match event {
-        WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
+        // Nothing that calls itself Kubernetes sends anything else, but a proxy may.
+        WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) if object.is_object() => {
             object["apiVersion"] = scope.api_version.as_str().into();
             object["kind"] = scope.kind.as_str().into();
             match objects.iter_mut().find(|known| identity(known) == identity(&object)) {
@@ -204,6 +205,6 @@ fn absorb(event: WatchEvent<Value>, objects: &mut Vec<Value>, scope: &Scope) -> 
             objects.retain(|known| identity(known) != identity(&object));
             true
         }
-        WatchEvent::Bookmark(_) | WatchEvent::Error(_) => false,
+        _ => false,
     }
 }

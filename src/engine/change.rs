@@ -41,6 +41,13 @@ pub enum Change {
         /// Its content: the file is left alone when it is another by now.
         before: Option<String>,
     },
+    /// Puts back the copy that was kept of a file with keys when kvnet replaced it.
+    RestoreFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The digest of what kvnet wrote: the file is left alone when it is another by now.
+        written: String,
+    },
     /// Runs a command that the diff found to be needed.
     Run {
         /// What the command achieves, for people: `add Open vSwitch bridge blue`.
@@ -112,6 +119,9 @@ pub enum Change {
     CleanNode {
         /// The node.
         node: String,
+        /// Names of labels.
+        #[serde(default)]
+        labels: Vec<String>,
         /// Names of annotations.
         annotations: Vec<String>,
         /// Names of resources in its capacity.
@@ -203,6 +213,7 @@ impl Change {
             | Self::Taint { .. }
             | Self::MoveFile { .. }
             | Self::RemoveFile { .. }
+            | Self::RestoreFile { .. }
             | Self::RemovePackages { .. }
             | Self::Delete { .. }
             | Self::Restore { .. }
@@ -224,6 +235,16 @@ impl Change {
     }
 }
 
+/// How many names are worth telling.
+const LISTED: usize = 4;
+
+/// The first names, and how many more there are: virt-handler alone writes dozens of labels.
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    if names.len() > LISTED { format!("{shown} and {} more", names.len() - LISTED) } else { shown }
+}
+
 impl fmt::Display for Change {
     /// One line: a verb and what it is done to.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,6 +253,7 @@ impl fmt::Display for Change {
             Self::WriteFile { path, .. } => write!(f, "change file {path}"),
             Self::MoveFile { from, to } => write!(f, "move {from} to {to}"),
             Self::RemoveFile { path, .. } => write!(f, "remove file {path}"),
+            Self::RestoreFile { path, .. } => write!(f, "put {path} back as it was"),
             Self::Run { purpose, .. } => f.write_str(purpose),
             Self::InstallPackage { manager, package, .. } => {
                 write!(f, "install package {package} with {manager}")
@@ -251,9 +273,9 @@ impl fmt::Display for Change {
                 let verb = if *present { "add taint" } else { "remove taint" };
                 write!(f, "{verb} {}:{} on node {node}", taint.key, taint.effect)
             }
-            Self::CleanNode { node, annotations, resources } => {
-                let names: Vec<&str> = annotations.iter().chain(resources).map(String::as_str).collect();
-                write!(f, "remove {} from node {node}", names.join(", "))
+            Self::CleanNode { node, labels, annotations, resources } => {
+                let names = labels.iter().chain(annotations).chain(resources);
+                write!(f, "remove {} from node {node}", listed(names))
             }
             Self::Wait { condition, now, .. } => write!(f, "wait for {condition} (now: {now})"),
             Self::Verify { checks } => write!(f, "verify with pods: {} checks", checks.len()),

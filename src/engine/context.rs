@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, ConnectOptions};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::profile::{Emulation, Profile};
+use crate::profile::Profile;
 use crate::source::{Component, Manifest, RenderFacts, Sources};
 
 /// The node, the cluster, the profile and the facts. Cheap to clone.
@@ -86,16 +86,11 @@ impl Context {
 
     /// The objects of a component as the profile wants them.
     pub async fn manifest(&self, component: Component) -> Result<Manifest> {
-        let extra = RenderFacts { emulation: self.emulates() };
-        self.sources.load(component, &self.profile, &self.facts, &extra).await
+        self.manifest_with(component, RenderFacts::default()).await
     }
 
-    /// Whether VMs have to run without hardware virtualisation.
-    pub fn emulates(&self) -> bool {
-        match self.profile.kubevirt.emulation {
-            Emulation::On => true,
-            Emulation::Off => false,
-            Emulation::Auto => !self.facts.kvm,
-        }
+    /// As [`Context::manifest`], with what a step has found out about the cluster.
+    pub async fn manifest_with(&self, component: Component, extra: RenderFacts) -> Result<Manifest> {
+        self.sources.load(component, &self.profile, &self.facts, &extra).await
     }
 }

@@ -28,8 +28,8 @@ pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> R
         Change::Taint { node, taint, present } => {
             set_taint(&cx.need_cluster().await?, node, taint, *present).await
         }
-        Change::CleanNode { node, annotations, resources } => {
-            clean_node(&cx.need_cluster().await?, node, annotations, resources).await
+        Change::CleanNode { node, labels, annotations, resources } => {
+            clean_node(&cx.need_cluster().await?, node, [labels, annotations], resources).await
         }
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
         Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
@@ -46,6 +46,13 @@ async fn apply(cx: &Context, object: &Value) -> Result<Outcome> {
         Some(live) if is_ours(&live) => Outcome::Transient,
         Some(live) => Outcome::Replaced { before: Some(Box::new(without_status(live))) },
     })
+}
+
+/// Somebody else's object that a change is going to change, as it is now, without its secrets.
+pub async fn replaced_object(cx: &Context, change: &Change) -> Result<Option<Box<Value>>> {
+    let Change::Apply { object, before: Some(_) } = change else { return Ok(None) };
+    let live = cx.need_cluster().await?.get(&ObjectKey::of(object)).await?;
+    Ok(live.filter(|live| !is_ours(live)).map(|live| Box::new(without_status(live))))
 }
 
 /// Whether kvnet created the object.
@@ -77,7 +84,9 @@ async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
     let key = ObjectKey::of(object);
     let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
     let mut object = object.clone();
-    object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("resourceVersion".into(), live["metadata"]["resourceVersion"].clone());
+    }
     cluster.replace(&object).await?;
     Ok(Outcome::Transient)
 }
@@ -119,15 +128,17 @@ async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, presen
 async fn clean_node(
     cluster: &Cluster,
     node: &str,
-    annotations: &[String],
+    [labels, annotations]: [&[String]; 2],
     resources: &[String],
 ) -> Result<Outcome> {
     let key = ObjectKey::new("v1", "Node", None, node);
     let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
-    if !annotations.is_empty() {
-        let nothing: serde_json::Map<_, _> =
-            annotations.iter().map(|name| (name.clone(), Value::Null)).collect();
-        cluster.patch_merge(&key, &json!({"metadata": {"annotations": nothing}})).await?;
+    if !labels.is_empty() || !annotations.is_empty() {
+        let nothing = |names: &[String]| -> serde_json::Map<_, _> {
+            names.iter().map(|name| (name.clone(), Value::Null)).collect()
+        };
+        let metadata = json!({"labels": nothing(labels), "annotations": nothing(annotations)});
+        cluster.patch_merge(&key, &json!({ "metadata": metadata })).await?;
     }
     let there = resources.iter().filter(|name| live["status"]["capacity"].get(name.as_str()).is_some());
     let removals: Vec<Value> = there

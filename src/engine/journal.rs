@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::change::{Change, Outcome};
+use super::checkpoint::reached;
 use super::state::{StateDir, file_error};
 use crate::error::{Error, Result, code};
 
@@ -50,6 +52,9 @@ pub enum Record {
         step: String,
         /// The change, secrets replaced by digests.
         change: Box<Change>,
+        /// Somebody else's object that it changes, as it is before: a run that is killed could not tell afterwards.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<Box<Value>>,
     },
     /// The change was made.
     Done {
@@ -84,13 +89,18 @@ pub struct Entry {
     pub change: Change,
     /// What it did; none when the process ended in the middle.
     pub outcome: Option<Outcome>,
+    /// Somebody else's object that it changes, as it was.
+    pub replaces: Option<Box<Value>>,
+    /// Whether it was made by `down`: there is nothing to take back, or the next `down` would do it all again.
+    taking_back: bool,
 }
 
 /// What the journal says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// Changes that were made and not taken back, oldest first.
-    pub entries: Vec<Entry>,
+    entries: Vec<Entry>,
+    /// Whether the last header is one of `down`.
+    taking_back: bool,
     /// What was there before, by step.
     pub before: Vec<(String, Vec<String>)>,
     next: u64,
@@ -99,6 +109,11 @@ pub struct History {
 }
 
 impl History {
+    /// Changes that `up` made and that were not taken back, oldest first.
+    pub fn made(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.taking_back)
+    }
+
     /// Reads the journal; empty when there is none. A torn last line is ignored, any other damage is refused.
     pub fn read(state: &StateDir) -> Result<Self> {
         let text = state.read(FILE)?.unwrap_or_default();
@@ -127,15 +142,17 @@ impl History {
                 let message = format!("the journal was written by kvnet {kvnet}");
                 return Err(Error::new(&code::STATE_NEWER, message));
             }
-            Record::Header { .. } | Record::Failed { .. } => {}
+            Record::Header { command, .. } => self.taking_back = command == "down",
+            Record::Failed { .. } => {}
             Record::Before { step, present } => {
                 if self.present(&step).is_none() {
                     self.before.push((step, present));
                 }
             }
-            Record::Intent { seq, step, change } => {
+            Record::Intent { seq, step, change, replaces } => {
                 self.next = self.next.max(seq + 1);
-                self.entries.push(Entry { seq, step, change: *change, outcome: None });
+                let taking_back = self.taking_back;
+                self.entries.push(Entry { seq, step, change: *change, outcome: None, replaces, taking_back });
             }
             Record::Done { seq, outcome } => {
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {
@@ -145,6 +162,22 @@ impl History {
             Record::Undone { seq } => self.entries.retain(|entry| entry.seq != seq),
         }
         Ok(())
+    }
+
+    /// A record as tests name the points around it: `done of kernel: create file /etc/x`.
+    fn name_of(&self, record: &Record) -> String {
+        let entry = |seq: &u64| self.entries.iter().find(|entry| entry.seq == *seq);
+        let of = |seq: &u64| {
+            entry(seq).map(|entry| format!("{}: {}", entry.step, entry.change)).unwrap_or_default()
+        };
+        match record {
+            Record::Header { command, .. } => format!("header of {command}"),
+            Record::Before { step, .. } => format!("what was before {step}"),
+            Record::Intent { step, change, .. } => format!("intent of {step}: {change}"),
+            Record::Done { seq, .. } => format!("done of {}", of(seq)),
+            Record::Failed { seq, .. } => format!("failure of {}", of(seq)),
+            Record::Undone { seq } => format!("undone of {}", of(seq)),
+        }
     }
 
     /// What was there before a step first acted; none when it never acted.
@@ -180,12 +213,12 @@ impl Journal {
         Ok(Self(Arc::new(Mutex::new(writer))))
     }
 
-    /// Records that a change is about to be made; returns its number.
-    pub fn intent(&self, step: &str, change: &Change) -> Result<u64> {
+    /// Records that a change is about to be made, and which object of somebody else it changes; returns its number.
+    pub fn intent(&self, step: &str, change: &Change, replaces: Option<Box<Value>>) -> Result<u64> {
         let mut writer = self.writer();
         let seq = writer.history.next;
         let change = Box::new(change.redacted());
-        writer.write(Record::Intent { seq, step: step.into(), change })?;
+        writer.write(Record::Intent { seq, step: step.into(), change, replaces })?;
         Ok(seq)
     }
 
@@ -240,10 +273,13 @@ impl Writer {
             }
             append(&mut file, &self.state, &header)?;
             self.file = Some(file);
+            self.history.add(header)?;
         }
+        reached(|| format!("before {}", self.history.name_of(&record)));
         if let Some(file) = &mut self.file {
             append(file, &self.state, &record)?;
         }
+        reached(|| format!("after {}", self.history.name_of(&record)));
         self.history.add(record)
     }
 }
@@ -281,15 +317,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = state(&directory);
         let journal = Journal::open(&state, "up", "digest").unwrap();
-        let first = journal.intent("cni-order", &move_file("a")).unwrap();
+        let first = journal.intent("cni-order", &move_file("a"), None).unwrap();
         journal.done(first, Outcome::Created).unwrap();
-        let second = journal.intent("cni-order", &move_file("b")).unwrap();
+        let second = journal.intent("cni-order", &move_file("b"), None).unwrap();
         journal.done(second, Outcome::Created).unwrap();
         Journal::open(&state, "down", "digest").unwrap().undone(first).unwrap();
         let history = History::read(&state).unwrap();
-        assert_eq!(history.entries.len(), 1);
-        assert_eq!(history.entries[0].change, move_file("b"));
-        assert_eq!(history.entries[0].outcome, Some(Outcome::Created));
+        let made: Vec<_> = history.made().map(|entry| (&entry.change, entry.outcome.as_ref())).collect();
+        assert_eq!(made, [(&move_file("b"), Some(&Outcome::Created))]);
+    }
+
+    /// A `down` that is killed right after it moved a file back must not be taken back itself.
+    #[test]
+    fn what_down_did_is_nothing_to_take_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = state(&directory);
+        let up = Journal::open(&state, "up", "digest").unwrap();
+        let seq = up.intent("cni-order", &move_file("a"), None).unwrap();
+        up.done(seq, Outcome::Created).unwrap();
+        let down = Journal::open(&state, "down", "digest").unwrap();
+        let back = down.intent("cni-order", &move_file("b"), None).unwrap();
+        down.done(back, Outcome::Created).unwrap();
+        let history = History::read(&state).unwrap();
+        assert_eq!(history.made().map(|entry| entry.seq).collect::<Vec<_>>(), [seq]);
     }
 
     #[test]
@@ -304,13 +354,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = state(&directory);
         let journal = Journal::open(&state, "up", "digest").unwrap();
-        let seq = journal.intent("cni-order", &move_file("a")).unwrap();
+        let seq = journal.intent("cni-order", &move_file("a"), None).unwrap();
         let whole = state.read(FILE).unwrap().unwrap();
         state.write(FILE, &format!("{whole}{{\"record\":\"do")).unwrap();
         let history = History::read(&state).unwrap();
-        assert_eq!((history.entries.len(), history.entries[0].outcome.clone()), (1, None));
+        assert_eq!(history.made().map(|entry| entry.outcome.clone()).collect::<Vec<_>>(), [None]);
         Journal::open(&state, "up", "digest").unwrap().done(seq, Outcome::Created).unwrap();
-        assert_eq!(History::read(&state).unwrap().entries[0].outcome, Some(Outcome::Created));
+        let history = History::read(&state).unwrap();
+        assert_eq!(history.made().next().unwrap().outcome, Some(Outcome::Created));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod change;
+pub(crate) mod checkpoint;
 pub mod context;
 pub mod events;
 pub mod execute;

@@ -5,6 +5,10 @@ use sha2::{Digest, Sha256};
 
 use super::change::Change;
 
+/// The annotation `kubectl.kubernetes.io/last-applied-configuration`.
+const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+const CLOUD_INIT: [&str; 4] = ["userData", "userDataBase64", "networkData", "networkDataBase64"];
+
 /// What stands for a secret on the screen.
 pub const HIDDEN: &str = "(hidden)";
 
@@ -39,6 +43,10 @@ pub fn redact_object(object: &mut Value) {
                 values.values_mut().for_each(|value| *value = json!(HIDDEN));
             }
         }
+        // `kubectl apply` keeps the whole object there.
+        if let Some(value) = object.pointer_mut(LAST_APPLIED) {
+            *value = json!(HIDDEN);
+        }
     }
     redact_cloud_init(object);
 }
@@ -47,7 +55,7 @@ fn redact_cloud_init(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
-                let secret = matches!(name.as_str(), "userData" | "userDataBase64");
+                let secret = CLOUD_INIT.contains(&name.as_str());
                 if secret && field.is_string() {
                     *field = json!(HIDDEN);
                 } else {
@@ -73,8 +81,11 @@ mod tests {
             after: "new-canary".into(),
             secret: true,
         };
-        let secret = json!({"kind": "Secret", "stringData": {"userdata": "canary"}, "data": {"x": "canary"}});
-        let vmi = json!({"spec": {"volumes": [{"cloudInitNoCloud": {"userData": "canary"}}]}});
+        let applied = json!({"kubectl.kubernetes.io/last-applied-configuration": "canary"});
+        let secret = json!({"kind": "Secret", "stringData": {"userdata": "canary"}, "data": {"x": "canary"},
+            "metadata": {"annotations": applied}});
+        let cloud_init = json!({"userData": "canary", "networkDataBase64": "canary"});
+        let vmi = json!({"spec": {"volumes": [{"cloudInitNoCloud": cloud_init}]}});
         let changes = [
             file,
             Change::Apply { object: Box::new(secret), before: None },

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
 
 use super::cancel::Cancel;
 use super::change::{Change, Outcome};
 use super::context::Context;
 use super::events::{Event, Events};
-use super::execute::execute;
+use super::execute::{execute, replaced_object};
 use super::journal::Journal;
 use super::plan::{Plan, Planned};
 use super::step::AnyStep;
@@ -159,7 +160,8 @@ impl Run<'_> {
                 () = self.cancel.cancelled() => return Err(Cancel::error("up")),
             }
         } else {
-            journaled(self.journal, id, change, execute(self.cx, change, &progress)).await?;
+            let replaces = replaced_object(self.cx, change).await?;
+            journaled(self.journal, id, change, replaces, execute(self.cx, change, &progress)).await?;
         }
         let seconds = started.elapsed().as_secs_f64();
         self.report(Event::ChangeDone { step: id.into(), change: line, seconds });
@@ -183,9 +185,10 @@ pub async fn journaled(
     journal: &Journal,
     step: &str,
     change: &Change,
+    replaces: Option<Box<Value>>,
     execution: impl Future<Output = Result<Outcome>>,
 ) -> Result<()> {
-    let seq = journal.intent(step, change)?;
+    let seq = journal.intent(step, change, replaces)?;
     match execution.await {
         Ok(outcome) => journal.done(seq, outcome),
         Err(error) => {

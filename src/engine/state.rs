@@ -8,8 +8,9 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
+use super::checkpoint::reached;
 use crate::error::{Error, Result, code};
 
 /// Where kvnet keeps its state.
@@ -41,16 +42,30 @@ impl StateDir {
         &self.0
     }
 
-    /// Makes the directory, mode 0700, and refuses one that others can write to.
+    /// Makes the directory, mode 0700, and refuses one as [`refuse_unsafe`](Self::refuse_unsafe) does.
     pub fn create(&self) -> Result<()> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
         made.map_err(|error| file_error(&self.0, &error))?;
-        let metadata = fs::symlink_metadata(&self.0).map_err(|error| file_error(&self.0, &error))?;
-        if metadata.file_type().is_symlink() || metadata.mode() & 0o022 != 0 {
-            let what = "the state directory is a symbolic link or others can write to it";
-            return Err(Error::new(&code::HOST_UNSAFE, what).at(self.0.as_str()));
-        }
-        Ok(())
+        self.refuse_unsafe()
+    }
+
+    /// Refuses a directory that somebody else can change: `down` runs commands that the journal names. Fine when there
+    /// is none.
+    pub fn refuse_unsafe(&self) -> Result<()> {
+        let metadata = match fs::symlink_metadata(&self.0) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            metadata => metadata.map_err(|error| file_error(&self.0, &error))?,
+        };
+        let (what, hint) = if metadata.file_type().is_symlink() {
+            ("the state directory is a symbolic link", "name the directory that it leads to")
+        } else if metadata.mode() & 0o022 != 0 {
+            ("others can write to the state directory", "take the write permission of others away")
+        } else if metadata.uid() != rustix::process::geteuid().as_raw() {
+            ("the state directory belongs to another user", "run kvnet as that user, or name another one")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(&code::HOST_UNSAFE, what).at(self.0.as_str()).hint(hint))
     }
 
     /// A file's text; none when there is none.
@@ -66,12 +81,13 @@ impl StateDir {
     /// Replaces a file, mode 0600, atomically and durably.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         self.create()?;
-        let (path, temporary) = (self.path(name), self.path(&format!(".{name}.{}", std::process::id())));
+        // Always the same name: what a run that was killed left is written over by the next one.
+        let (path, temporary) = (self.path(name), self.path(&format!(".{name}.new")));
         let write = || -> std::io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut file = own().write(true).truncate(true).open(&temporary)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
+            reached(|| format!("within the write of {name}"));
             fs::rename(&temporary, &path)?;
             File::open(&self.0)?.sync_all()
         };
@@ -81,6 +97,7 @@ impl StateDir {
     /// Removes a file; fine when there is none.
     pub fn remove(&self, name: &str) -> Result<()> {
         let path = self.path(name);
+        reached(|| format!("before the removal of {name}"));
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(&path, &error)),
             _ => Ok(()),
@@ -89,6 +106,7 @@ impl StateDir {
 
     /// Renames a file, replacing what is at the new name; fine when there is none.
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        reached(|| format!("before the move of {from}"));
         match fs::rename(self.path(from), self.path(to)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(file_error(&self.path(from), &error))
@@ -101,17 +119,15 @@ impl StateDir {
     pub fn append(&self, name: &str) -> Result<File> {
         self.create()?;
         let path = self.path(name);
-        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        opened.map_err(|error| file_error(&path, &error))
+        own().append(true).open(&path).map_err(|error| file_error(&path, &error))
     }
 
     /// Takes the lock; dies with the process. When another holds it, [`STATE_LOCKED`](code::STATE_LOCKED) says who.
     pub fn lock(&self, purpose: &str) -> Result<Lock> {
         self.create()?;
         let path = self.path("lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&path).map_err(|error| file_error(&path, &error))?;
+        let file = own().read(true).write(true).truncate(false).open(&path);
+        let mut file = file.map_err(|error| file_error(&path, &error))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
@@ -125,6 +141,13 @@ impl StateDir {
         written.map_err(|error| file_error(&path, &error))?;
         Ok(Lock { _file: file })
     }
+}
+
+/// Opens files that are kvnet's own: made with mode 0600, and never behind a symbolic link.
+fn own() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 /// The held lock; released when dropped or when the process ends, however it ends.
@@ -174,6 +197,21 @@ mod tests {
         assert_eq!(state.read("verified.json").unwrap().as_deref(), Some("short"));
         assert_eq!(fs::metadata(state.path("verified.json")).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(state.directory()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_symbolic_link() {
+        let (_keep, state) = temporary();
+        state.create().unwrap();
+        let target = state.directory().with_file_name("target");
+        fs::write(&target, "precious").unwrap();
+        for name in ["lock", "journal.jsonl", ".verified.json.new"] {
+            std::os::unix::fs::symlink(&target, state.path(name)).unwrap();
+        }
+        assert!(state.lock("up").is_err());
+        assert!(state.append("journal.jsonl").is_err());
+        assert!(state.write("verified.json", "x").is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
     }
 
     #[test]

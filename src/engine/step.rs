@@ -4,8 +4,10 @@ use async_trait::async_trait;
 
 use super::change::Change;
 use super::context::Context;
+use super::execute::is_ours;
 use super::traces::Traces;
-use crate::error::Result;
+use crate::cluster::ObjectKey;
+use crate::error::{Error, Result, code};
 
 /// One part of the job. Each lives in its own file under `src/steps`.
 #[async_trait]
@@ -143,7 +145,9 @@ impl<S: Step> AnyStep for S {
     async fn find(&self, cx: &Context) -> Result<Findings> {
         let observed = self.observe(cx).await?;
         let desired = self.desired(cx, &observed).await?;
-        self.diff(cx, &observed, &desired)
+        let findings = self.diff(cx, &observed, &desired)?;
+        findings.changes.iter().try_for_each(refuse_foreign_secret)?;
+        Ok(findings)
     }
 
     async fn verify(&self, cx: &Context) -> Result<()> {
@@ -164,5 +168,41 @@ impl<S: Step> AnyStep for S {
 
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
         Step::after_removal(self, cx).await
+    }
+}
+
+/// The values of a Secret are never journaled, so `down` could not put back one that somebody else made.
+fn refuse_foreign_secret(change: &Change) -> Result<()> {
+    match change {
+        Change::Apply { object, before: Some(_) } if object["kind"] == "Secret" && !is_ours(object) => {
+            let key = ObjectKey::of(object);
+            let message = format!("{key} was made by somebody else and holds other values");
+            let error = Error::new(&code::CLUSTER_CONFLICT, message);
+            Err(error.hint(format!("delete {key}, or give kvnet's object another name in the profile")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_secret_of_somebody_else_that_would_change_is_refused() {
+        let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
+        for (kind, labels, before, refused) in [
+            ("Secret", json!({}), Some(Vec::new()), true),
+            ("Secret", json!({}), None, false),
+            ("Secret", ours, Some(Vec::new()), false),
+            ("ConfigMap", json!({}), Some(Vec::new()), false),
+        ] {
+            let object =
+                json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "s", "labels": labels}});
+            let change = Change::Apply { object: Box::new(object), before };
+            assert_eq!(refuse_foreign_secret(&change).is_err(), refused, "{change}");
+        }
     }
 }

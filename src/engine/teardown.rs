@@ -18,7 +18,7 @@ use super::plan::Selection;
 use super::runner::{Report, Run, journaled};
 use super::step::{AnyStep, Note};
 use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::host::{Command, Host};
 
 /// The label that names the step which created an object.
@@ -57,6 +57,8 @@ pub struct Removal<'a> {
     pub changes: Vec<(Change, Option<u64>)>,
     /// What is left alone, and why.
     pub notes: Vec<Note>,
+    /// Why it cannot be done; a reason only when the step is selected.
+    pub blocked: Option<Error>,
 }
 
 /// Everything that `down` does, in order.
@@ -85,6 +87,11 @@ impl<'a> Teardown<'a> {
             self.0.drain(..).partition(|removal| selection.wants(removal.step.id()));
         self.0 = kept;
         left.iter().any(|removal| !removal.changes.is_empty())
+    }
+
+    /// Refuses a removal that could not end well, before anything is touched.
+    pub fn refuse_blocked(&mut self) -> Result<()> {
+        self.0.iter_mut().find_map(|removal| removal.blocked.take()).map_or(Ok(()), Err)
     }
 
     /// How many changes there are.
@@ -142,7 +149,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
     rest.extend(removal.step.after_removal(run.cx).await?);
     for change in rest {
         run.events.report(Event::ChangeStarted { step: id.into(), change: change.to_string() });
-        journaled(run.journal, id, &change, execute(run.cx, &change, &|_| ())).await?;
+        journaled(run.journal, id, &change, None, execute(run.cx, &change, &|_| ())).await?;
         *count += 1;
     }
     Ok(())
@@ -151,7 +158,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
 async fn take_one_back(run: &Run<'_>, id: &str, change: &Change, undoes: Option<u64>) -> Result<()> {
     run.events.report(Event::ChangeStarted { step: id.into(), change: change.to_string() });
     let progress = |reason| run.events.report(Event::Waiting { step: id.into(), reason });
-    journaled(run.journal, id, change, execute(run.cx, change, &progress)).await?;
+    journaled(run.journal, id, change, None, execute(run.cx, change, &progress)).await?;
     undoes.map_or(Ok(()), |seq| run.journal.undone(seq))
 }
 
@@ -170,10 +177,12 @@ async fn removal<'a>(
     history: &History,
     objects: Vec<ObjectKey>,
 ) -> Result<Removal<'a>> {
-    let mut removal = Removal { step, changes: Vec::new(), notes: Vec::new() };
+    let mut removal = Removal { step, changes: Vec::new(), notes: Vec::new(), blocked: None };
     let cluster = cx.cluster().await;
-    for change in step.before_removal(cx, !objects.is_empty()).await? {
-        removal.changes.push((change, None));
+    match step.before_removal(cx, !objects.is_empty()).await {
+        Ok(changes) => removal.changes.extend(changes.into_iter().map(|change| (change, None))),
+        Err(error) if error.code() == &code::DOWN_BLOCKED => removal.blocked = Some(error),
+        Err(error) => return Err(error),
     }
     for object in objects {
         match foreign_users(cluster.as_ref(), &object).await? {
@@ -183,7 +192,7 @@ async fn removal<'a>(
             None => removal.changes.push((Change::Delete { object }, None)),
         }
     }
-    for entry in history.entries.iter().rev().filter(|entry| entry.step == step.id()) {
+    for entry in history.made().rev().filter(|entry| entry.step == step.id()) {
         if let Some(change) = undo(cx.host.as_ref(), entry).await? {
             removal.changes.push((change, Some(entry.seq)));
         }
@@ -271,13 +280,20 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
         (Change::Apply { .. }, Some(Outcome::Replaced { before: Some(object) })) => {
             Some(Change::Restore { object: object.clone() })
         }
+        (Change::Apply { .. }, None) => {
+            entry.replaces.as_ref().map(|object| Change::Restore { object: object.clone() })
+        }
         (Change::WriteFile { path, before, after, mode, secret }, _) => {
             match (before, host.stat(path).await?) {
-                (_, None) => None,
+                // The run may have ended before the file had taken its place.
+                (_, None) => {
+                    let path = crate::host::unfinished(path);
+                    host.stat(&path).await?.map(|_| Change::RemoveFile { path, before: None })
+                }
                 (None, Some(_)) => {
                     Some(Change::RemoveFile { path: path.clone(), before: Some(after.clone()) })
                 }
-                (Some(_), Some(_)) if *secret => restore_saved(host, path).await?,
+                (Some(_), Some(_)) if *secret => restore_saved(host, path, after).await?,
                 (Some(before), Some(_)) => Some(Change::WriteFile {
                     path: path.clone(),
                     mode: *mode,
@@ -329,12 +345,12 @@ async fn undo(host: &dyn Host, entry: &Entry) -> Result<Option<Change>> {
     })
 }
 
-async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path) -> Result<Option<Change>> {
-    let saved = crate::host::saved_copy(path);
-    let there = host.stat(&saved).await?.is_some();
-    let command = Command::new(["mv", "--", saved.as_str(), path.as_str()]);
-    let purpose = format!("put {path} back as it was");
-    Ok(there.then(|| Change::Run { purpose, before: Some("changed by kvnet".into()), command, undo: None }))
+/// The copy that was kept of a file with keys, if there is one, or the begin of one.
+async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path, written: &str) -> Result<Option<Change>> {
+    let copy = crate::host::saved_copy(path);
+    let begun = host.stat(&crate::host::unfinished(&copy)).await?.is_some();
+    let there = begun || host.stat(&copy).await?.is_some();
+    Ok(there.then(|| Change::RestoreFile { path: path.to_owned(), written: written.to_owned() }))
 }
 
 /// Whether bridges will be left after kvnet's own are gone: then Open vSwitch is somebody's and its package stays.
@@ -370,7 +386,7 @@ mod tests {
                     "flannel" => vec![(Change::Delete { object: object.clone() }, None)],
                     _ => Vec::new(),
                 };
-                Removal { step: step.as_ref(), changes, notes: Vec::new() }
+                Removal { step: step.as_ref(), changes, notes: Vec::new(), blocked: None }
             });
             Teardown(removals.collect())
         };

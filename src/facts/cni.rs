@@ -2,6 +2,11 @@
 
 use serde_json::Value;
 
+/// The annotation in which a pod asks Multus for networks.
+pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+/// The annotation in which Multus says what NICs a pod got.
+pub const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
 /// The order in which the runtime sees a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CniOrder {

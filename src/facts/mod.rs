@@ -1,6 +1,7 @@
 //! What is found out about the node before any step looks: pure parsers of what tools print, and one gathering pass.
 
 pub mod cni;
+pub mod counters;
 pub(crate) mod gather;
 pub mod net;
 pub mod os;

@@ -3,7 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host, service};
+use super::{Command, FileKind, Host, service};
 use crate::engine::change::{Change, Outcome, UnitState};
 use crate::engine::redact::digest;
 use crate::error::{Error, Result, code};
@@ -23,6 +23,7 @@ pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outco
         }
         Change::MoveFile { from, to } => move_file(host, from, to).await,
         Change::RemoveFile { path, before } => remove_file(host, path, before.as_deref()).await,
+        Change::RestoreFile { path, written } => restore_file(host, path, written).await,
         Change::Run { command, before, .. } => run(host, command, before.is_some()).await,
         Change::InstallPackage { manager, package, timeout, .. } => {
             install(host, *manager, package, *timeout).await
@@ -44,6 +45,7 @@ pub fn is_host_change(change: &Change) -> bool {
         Change::WriteFile { .. }
             | Change::MoveFile { .. }
             | Change::RemoveFile { .. }
+            | Change::RestoreFile { .. }
             | Change::Run { .. }
             | Change::InstallPackage { .. }
             | Change::RemovePackages { .. }
@@ -64,6 +66,7 @@ async fn write_file(
     let is = |text: Option<&str>| now.as_deref() == text.map(str::as_bytes);
     // A run that was killed after the write left it so.
     if is(Some(after)) && before != Some(after) && mode_fits {
+        host.remove(&unfinished(path)).await?;
         return Ok(written(before));
     }
     if !is(before) {
@@ -83,13 +86,45 @@ pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
     format!("{path}.kvnet-saved").into()
 }
 
+/// Where [`Host::write`] has the new content before the file takes its place; a run that is killed may leave it.
+#[must_use]
+pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
+    super::files::unfinished(path)
+}
+
 /// The first copy is what was there before kvnet; it is never overwritten.
 async fn save(host: &dyn Host, path: &Utf8Path, content: &str) -> Result<()> {
     let copy = saved_copy(path);
     match host.stat(&copy).await? {
-        Some(_) => Ok(()),
-        None => host.write(&copy, content.as_bytes(), 0o600).await,
+        Some(stat) if stat.kind == FileKind::File => Ok(()),
+        Some(_) => {
+            let what = "the copy of the file that kvnet replaces cannot be kept: this is not a regular file";
+            Err(Error::new(&code::HOST_UNSAFE, what).at(copy.as_str()))
+        }
+        None => {
+            // Not more open than the file itself, and `down` finds its mode here.
+            let mode = host.stat(path).await?.map_or(0o600, |stat| stat.mode);
+            host.write(&copy, content.as_bytes(), mode).await
+        }
     }
+}
+
+/// Takes the copy's content and mode. Ends the same wherever an earlier attempt was killed.
+async fn restore_file(host: &dyn Host, path: &Utf8Path, written: &str) -> Result<Outcome> {
+    let copy = saved_copy(path);
+    host.remove(&unfinished(&copy)).await?;
+    let (Some(saved), Some(stat)) = (host.read(&copy).await?, host.stat(&copy).await?) else {
+        return Ok(Outcome::Transient);
+    };
+    let now = host.read(path).await?.unwrap_or_default();
+    let is_kvnets = written == digest(&String::from_utf8_lossy(&now));
+    if !is_kvnets && now != saved {
+        tracing::warn!("{path} was changed by somebody and stays; what was there before kvnet is in {copy}");
+        return Ok(Outcome::Adopted);
+    }
+    host.write(path, &saved, stat.mode).await?;
+    host.remove(&copy).await?;
+    Ok(Outcome::Transient)
 }
 
 fn written(before: Option<&str>) -> Outcome {
@@ -110,6 +145,7 @@ async fn move_file(host: &dyn Host, from: &Utf8Path, to: &Utf8Path) -> Result<Ou
 
 /// A file that somebody changed is theirs now. Without a `before` it may also be a socket or a link.
 async fn remove_file(host: &dyn Host, path: &Utf8Path, before: Option<&str>) -> Result<Outcome> {
+    host.remove(&unfinished(path)).await?;
     if host.stat(path).await?.is_none() {
         return Ok(Outcome::Transient);
     }
@@ -238,6 +274,31 @@ mod tests {
         let change = Change::RemoveFile { path: "/k".into(), before: Some(digest("newer")) };
         apply_host_change(&host, &change).await.unwrap();
         assert_eq!(host.content("/k"), None);
+    }
+
+    #[tokio::test]
+    async fn a_replaced_secret_comes_back_unless_somebody_changed_it() {
+        let change = Change::WriteFile {
+            path: "/k".into(),
+            mode: 0o600,
+            before: Some("old".into()),
+            after: "new".into(),
+            secret: true,
+        };
+        let back = Change::RestoreFile { path: "/k".into(), written: digest("new") };
+        let host = FakeHost::new().file("/k", "old");
+        let mode = host.stat("/k".into()).await.unwrap().unwrap().mode;
+        apply_host_change(&host, &change).await.unwrap();
+        for _ in 0..2 {
+            apply_host_change(&host, &back).await.unwrap();
+            assert_eq!((host.content("/k").as_deref(), host.content("/k.kvnet-saved")), (Some("old"), None));
+        }
+        assert_eq!(host.stat("/k".into()).await.unwrap().unwrap().mode, mode);
+        apply_host_change(&host, &change).await.unwrap();
+        host.write("/k".into(), b"theirs", 0o600).await.unwrap();
+        assert_eq!(apply_host_change(&host, &back).await.unwrap(), Outcome::Adopted);
+        assert_eq!(host.content("/k").unwrap(), "theirs");
+        assert_eq!(host.content("/k.kvnet-saved").unwrap(), "old");
     }
 
     #[tokio::test]

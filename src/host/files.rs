@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::engine::checkpoint::reached;
 use crate::error::{Error, Result, code};
 
 /// `None` in place of the error that nothing is there.
@@ -38,6 +39,7 @@ pub(super) fn write(path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
     let Some(directory) = path.parent() else {
         return Err(Error::new(&code::HOST_FILE, "the root directory is not a file").at(path.as_str()));
     };
+    refuse_foreign_links(directory)?;
     make_directories(directory)?;
     refuse_open_directory(directory)?;
     let before =
@@ -80,6 +82,20 @@ fn make_directory(directory: &Utf8Path, parent: &Utf8Path) -> io::Result<()> {
     sync_directory(parent)
 }
 
+/// A link that another user made leads where that user wants. Links of root, such as /var/run, are the system's own.
+fn refuse_foreign_links(directory: &Utf8Path) -> Result<()> {
+    let me = rustix::process::geteuid().as_raw();
+    for ancestor in directory.ancestors() {
+        let found = existing(std::fs::symlink_metadata(or_here(ancestor)))
+            .map_err(|error| failed(&error, "look at", ancestor))?;
+        if found.is_some_and(|found| found.is_symlink() && ![0, me].contains(&found.uid())) {
+            let error = Error::new(&code::HOST_UNSAFE, "it is a symbolic link of another user");
+            return Err(error.at(ancestor.as_str()));
+        }
+    }
+    Ok(())
+}
+
 /// Anybody could exchange a file in such a directory between two looks at it.
 fn refuse_open_directory(directory: &Utf8Path) -> Result<()> {
     let metadata =
@@ -110,13 +126,13 @@ fn replace(
     mode: u32,
     before: Option<&Metadata>,
 ) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default();
-    let temporary = directory.join(format!(".{name}.kvnet-{}", std::process::id()));
+    let temporary = unfinished(path);
     let owner = match before {
         Some(before) => before.clone(),
         None => std::fs::metadata(or_here(directory))?,
     };
     let result = fill(&temporary, content, mode, &owner)
+        .inspect(|()| reached(|| format!("within the write of {path}")))
         .and_then(|()| std::fs::rename(&temporary, path))
         .and_then(|()| sync_directory(directory));
     if result.is_err() {
@@ -126,8 +142,14 @@ fn replace(
     result
 }
 
+/// Where a file is written before it takes its place. Always the same name: what a run that was killed left is written
+/// over by the next one, and found by `down`.
+pub(super) fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
+    path.with_file_name(format!(".{}.kvnet-new", path.file_name().unwrap_or_default()))
+}
+
 fn fill(temporary: &Utf8Path, content: &[u8], mode: u32, owner: &Metadata) -> io::Result<()> {
-    // A leftover of a killed kvnet with the same process id.
+    // A leftover of a killed kvnet, or what somebody put there.
     existing(std::fs::remove_file(temporary))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: OwnedFd = rustix::fs::open(temporary.as_std_path(), flags, Mode::RUSR | Mode::WUSR)?;
@@ -180,7 +202,6 @@ fn or_here(directory: &Utf8Path) -> &Utf8Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use camino::Utf8PathBuf;
     use std::os::unix::fs::PermissionsExt;
 
     fn directory() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -207,6 +228,29 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", root.join("link")).unwrap();
         let error = write(&root.join("link"), b"x", 0o600).unwrap_err();
         assert_eq!(error.code(), &code::HOST_UNSAFE);
+    }
+
+    #[test]
+    fn a_link_of_another_user_on_the_way_is_not_followed() {
+        let (_keep, root) = directory();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
+        write(&root.join("link/mine"), b"x", 0o600).unwrap();
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        std::os::unix::fs::lchown(root.join("link"), Some(65_534), None).unwrap();
+        let error = write(&root.join("link/new/theirs"), b"x", 0o600).unwrap_err();
+        assert_eq!((error.code(), error.place()), (&code::HOST_UNSAFE, Some(root.join("link").as_str())));
+        assert_eq!(std::fs::read_dir(root.join("real")).unwrap().count(), 1, "only the first file");
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_written_over() {
+        let (_keep, root) = directory();
+        std::os::unix::fs::symlink("/etc/passwd", unfinished(&root.join("f"))).unwrap();
+        write(&root.join("f"), b"x", 0o600).unwrap();
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::Result;
 pub use command::{Command, Output};
-pub use execute::{apply_host_change, is_host_change, saved_copy};
+pub use execute::{apply_host_change, is_host_change, saved_copy, unfinished};
 
 /// What a path is, without following a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod set;
 mod shape;
 mod shipped;
 mod validate;
+mod vm;
 mod write;
 
 #[cfg(test)]
@@ -30,4 +31,5 @@ pub use model::*;
 pub use release::Release;
 pub use schema::schema;
 pub use shipped::{Shipped, shipped};
+pub use vm::is_mac_address;
 pub use write::{digest, redacted, to_yaml};

@@ -19,7 +19,9 @@ pub fn to_yaml(profile: &Profile) -> String {
 #[must_use]
 pub fn redacted(profile: &Profile) -> Profile {
     let mut profile = profile.clone();
-    for secret in [&mut profile.vm.cloud_init.user_data, &mut profile.vm.cloud_init.network_data] {
+    let vm = &mut profile.vm;
+    let texts = [&mut vm.cloud_init.user_data, &mut vm.cloud_init.network_data, &mut vm.login.password];
+    for secret in texts.into_iter().chain(&mut vm.login.ssh_keys) {
         if !secret.is_empty() {
             *secret = HIDDEN.into();
         }
@@ -56,6 +58,8 @@ mod tests {
         let mut profile = Profile::default();
         assert_eq!(redacted(&profile), profile);
         profile.vm.cloud_init.user_data = "#cloud-config\npassword: s3cret\n".into();
+        profile.vm.login.password = "s3cret".into();
+        profile.vm.login.ssh_keys = vec!["ssh-ed25519 s3cret me@home".into()];
         let yaml = to_yaml(&redacted(&profile));
         assert!(yaml.contains("userData: (hidden)") && !yaml.contains("s3cret"), "{yaml}");
     }

@@ -1,7 +1,5 @@
 //! kvnet's own manifests: what the profile and the facts put into the templates.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +8,7 @@ use super::yaml::parse_manifests;
 use super::{Component, RenderFacts, objects};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
-use crate::profile::{Binding, FlannelBackend, MultusFlavour, Profile, PullPolicy, VmInterface};
+use crate::profile::{FlannelBackend, MultusFlavour, Profile, PullPolicy};
 use crate::template;
 
 const DEFAULT_CONF_DIR: &str = "/etc/cni/net.d";
@@ -38,7 +36,7 @@ pub(super) fn render(
         Component::KubeVirtCr => {
             objects_of(&["kubevirt/cr.yaml.tera"], &KubeVirtValues::new(profile, extra)?)
         }
-        Component::Vm => vm(profile),
+        Component::Vm => super::vm::render(profile),
     }
 }
 
@@ -178,71 +176,16 @@ impl<'a> KubeVirtValues<'a> {
             api_version: version.kubevirt_api(),
             namespace: &profile.kubevirt.namespace,
             pull_policy: profile.images.pull_policy,
-            infra_replicas: profile.kubevirt.infra_replicas,
+            infra_replicas: match profile.kubevirt.infra_replicas {
+                0 if extra.single_node => 1,
+                chosen => chosen,
+            },
             emulation: extra.emulation,
         })
     }
 }
 
-#[derive(Serialize)]
-struct VmValues<'a> {
-    api_version: &'static str,
-    /// The field of the volume that names the disk's image.
-    disk_source: &'static str,
-    name: &'a str,
-    namespace: &'a str,
-    image: &'a str,
-    pull_policy: PullPolicy,
-    memory: &'a str,
-    interfaces: Vec<InterfaceValues<'a>>,
-    cloud_init_secret: String,
-    user_data: String,
-    network_data: String,
-}
-
-#[derive(Serialize)]
-struct InterfaceValues<'a> {
-    name: &'a str,
-    masquerade: bool,
-    /// Empty for the pod network.
-    network: &'a str,
-}
-
-impl<'a> InterfaceValues<'a> {
-    fn new(interface: &'a VmInterface) -> Self {
-        let network = if interface.network == "pod" { "" } else { interface.network.as_str() };
-        Self { name: &interface.name, masquerade: interface.binding == Binding::Masquerade, network }
-    }
-}
-
-fn vm(profile: &Profile) -> Result<Vec<Value>> {
-    let (vm, version) = (&profile.vm, kubevirt_version(profile)?);
-    let cloud_init = &vm.cloud_init;
-    let has_cloud_init = !cloud_init.user_data.is_empty() || !cloud_init.network_data.is_empty();
-    let modern = version.disks_are_volumes();
-    if !modern && !cloud_init.network_data.is_empty() {
-        let message = format!("KubeVirt {} knows no network data", profile.kubevirt.version);
-        return Err(Error::new(&code::PROFILE_VALUE, message).at("vm.cloudInit.networkData"));
-    }
-    // A Secret holds base64; the old object holds the text itself.
-    let data = |text: &str| if modern { STANDARD.encode(text) } else { text.to_owned() };
-    let values = VmValues {
-        api_version: version.kubevirt_api(),
-        disk_source: version.disk_source(),
-        name: &vm.name,
-        namespace: &vm.namespace,
-        image: &vm.image,
-        pull_policy: profile.images.pull_policy,
-        memory: &vm.memory,
-        interfaces: vm.interfaces.iter().map(InterfaceValues::new).collect(),
-        cloud_init_secret: if has_cloud_init { format!("{}-cloud-init", vm.name) } else { String::new() },
-        user_data: data(&cloud_init.user_data),
-        network_data: data(&cloud_init.network_data),
-    };
-    objects_of(&[if modern { "vm/vmi.yaml.tera" } else { "vm/vmi-2018.yaml.tera" }], &values)
-}
-
-fn kubevirt_version(profile: &Profile) -> Result<Version> {
+pub(super) fn kubevirt_version(profile: &Profile) -> Result<Version> {
     profile
         .kubevirt
         .version

@@ -1,11 +1,13 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::profile::{CloudInit, FlannelBackend};
+use crate::profile::{Binding, CloudInit, FlannelBackend, VmInterface};
 
 const EVERY: [Component; 5] =
     [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirtCr, Component::Vm];
-const EMULATED: RenderFacts = RenderFacts { emulation: true };
+const EMULATED: RenderFacts = RenderFacts { emulation: true, single_node: true };
 /// Ends strings, documents, template tags, comments and block scalars, where it is not encoded.
 const HOSTILE: &str = "a\"'\n---\nkind: Evil\n...\n{{ x }}{% if y %}{# z #}\r\t#\u{85}\u{2028}\u{feff}\\: &a *b !!int | >\u{1f600}";
 
@@ -22,6 +24,7 @@ fn two_nics() -> Profile {
         name: name.into(),
         network: network.into(),
         binding,
+        mac_address: None,
     };
     let mut profile = Profile::default();
     profile.vm.interfaces = vec![
@@ -143,7 +146,7 @@ fn every_field_is_one_that_the_api_has() {
                 "Secret" => through::<core::Secret>(&object),
                 "DaemonSet" => through::<apps::DaemonSet>(&object),
                 "CustomResourceDefinition" => through::<extensions::CustomResourceDefinition>(&object),
-                "KubeVirt" | "VirtualMachineInstance" => continue,
+                "KubeVirt" | "VirtualMachineInstance" | "VirtualMachine" => continue,
                 other => panic!("{other}"),
             };
             assert_eq!(back, object);
@@ -246,9 +249,10 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
         json!({"imagePullPolicy": "IfNotPresent", "infra": {"replicas": 1},
             "configuration": {"developerConfiguration": {"useEmulation": true}}})
     );
+    profile.kubevirt.infra_replicas = 2;
+    assert_eq!(objects(Component::KubeVirtCr, &profile)[0]["spec"]["infra"]["replicas"], 2);
     profile.kubevirt.infra_replicas = 0;
-    let found =
-        render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false }).unwrap();
+    let found = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts::default()).unwrap();
     assert_eq!(found[0]["spec"], json!({"imagePullPolicy": "IfNotPresent"}));
 
     profile.kubevirt.version = "v0.8.0".into();
@@ -260,8 +264,7 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
             "metadata": {"name": "kubevirt-config", "namespace": "kube-system"},
             "data": {"debug.useEmulation": "true"}})]
     );
-    let none =
-        render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts { emulation: false }).unwrap();
+    let none = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts::default()).unwrap();
     assert_eq!(none, Vec::<Value>::new());
 }
 
@@ -281,15 +284,18 @@ fn the_vm_of_today_keeps_its_cloud_init_in_a_secret() {
     );
     assert_eq!(
         spec["domain"]["devices"]["interfaces"],
-        json!([{"name": "default", "masquerade": {}}, {"name": "blue", "bridge": {}}])
+        json!([
+            {"name": "default", "macAddress": "02:72:c7:4f:c2:0b", "masquerade": {}},
+            {"name": "blue", "macAddress": "02:06:80:fe:6b:62", "bridge": {}},
+        ])
     );
     let secret_name = json!({"name": "vm-two-nics-cloud-init"});
     assert_eq!(
         spec["volumes"][1]["cloudInitNoCloud"],
         json!({"secretRef": secret_name, "networkDataSecretRef": secret_name})
     );
-
     let mut bare = two_nics();
+    bare.vm.interfaces.clear();
     bare.vm.cloud_init = CloudInit::default();
     assert_eq!(kinds(&objects(Component::Vm, &bare)), ["\"VirtualMachineInstance\""]);
 }

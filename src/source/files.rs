@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
+use super::yaml::MAX_BYTES;
 use crate::error::{Error, Result, code};
 
 /// The SHA-256 digest in lower-case hexadecimal.
@@ -27,10 +28,15 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 }
 
 /// Reads a manifest from a path of the profile.
+///
+/// At most one byte more than a manifest can have, so that `/dev/zero` ends as well; the parser refuses it.
 pub(super) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
         Error::new(&code::PROFILE_VALUE, "the manifest cannot be read").at(path.as_str()).because(error)
-    })
+    })?;
+    Ok(bytes)
 }
 
 /// Downloads by their digest. Losing it costs a download; it is never trusted without checking.
@@ -109,6 +115,8 @@ fn write_atomically(path: &Utf8Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = Utf8PathBuf::from(format!("{path}.{}.{number}.new", std::process::id()));
+    // What a killed run left that had the same process id, as it has in each container.
+    let _ = fs::remove_file(&temporary);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written =
         file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));

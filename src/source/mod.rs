@@ -10,6 +10,7 @@ mod remote;
 mod scalar;
 mod stand_ins;
 mod version;
+mod vm;
 mod yaml;
 
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub enum Component {
 pub struct RenderFacts {
     /// Whether virtual machines run without hardware virtualisation.
     pub emulation: bool,
+    /// Whether only one node runs pods.
+    pub single_node: bool,
 }
 
 /// The objects of a component.

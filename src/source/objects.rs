@@ -17,6 +17,12 @@ pub(super) fn flatten(document: Value, found: &mut Vec<Value>) -> Result<(), Str
     if name("name").or_else(|| name("generateName")).is_none() {
         return Err(format!("the {kind} has no `metadata.name`"));
     }
+    for field in ["labels", "annotations"] {
+        let value = object.get("metadata").and_then(|metadata| metadata.get(field));
+        if value.is_some_and(|value| !value.is_object() && !value.is_null()) {
+            return Err(format!("`metadata.{field}` of the {kind} is not a map"));
+        }
+    }
     found.push(Value::Object(object));
     Ok(())
 }
@@ -81,6 +87,7 @@ mod tests {
             json!({"kind": "Pod", "metadata": {"name": "a"}}),
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ""}}),
             json!({"apiVersion": "v1", "kind": "List", "items": [1]}),
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": "x"}}),
         ] {
             assert!(flatten(document.clone(), &mut Vec::new()).is_err(), "{document}");
         }

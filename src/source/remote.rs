@@ -135,13 +135,23 @@ pub(super) fn release_address(component: Component, profile: &Profile) -> String
 
 fn parse(address: &str) -> Result<Url> {
     let wrong = |reason: &str| {
-        Error::new(&code::PROFILE_VALUE, format!("`{address}` is not a possible address")).because(reason)
+        let message = format!("`{}` is not a possible address", masked(address));
+        Error::new(&code::PROFILE_VALUE, message).because(reason)
     };
     let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         _ => Err(wrong("only http and https addresses can be downloaded")),
     }
+}
+
+/// What cannot be read as an address, without what may be secret in it: a password before `@`, a token behind `?`.
+fn masked(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let start = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?..."));
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{start}{place}{query}")
 }
 
 #[cfg(test)]

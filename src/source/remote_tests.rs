@@ -166,3 +166,16 @@ fn a_release_without_an_address_has_the_one_of_its_project() {
     assert!(address(Component::OvsCni, &profile).ends_with("/ovs-cni/v0.39.0/examples/ovs-cni.yml"));
     assert_eq!(address(Component::KubeVirt, &profile), profile.kubevirt.source.url);
 }
+
+#[test]
+fn a_wrong_address_is_named_without_its_password() {
+    for (address, named) in [
+        ("user:canary@host/x", "`host/x`"),
+        ("http://user:canary@host:99999/x", "`http://host:99999/x`"),
+        ("ftp://u:p@canary@h/?token=canary", "`ftp://h/?...`"),
+        ("https//example.org", "`https//example.org`"),
+    ] {
+        let error = parse(address).unwrap_err();
+        assert!(error.message().starts_with(named) && !error.to_string().contains("canary"), "{error}");
+    }
+}

@@ -136,7 +136,12 @@ fn clean(node: &Value) -> Option<Change> {
     let annotations: Vec<String> =
         written.filter(|name| name.starts_with("flannel.alpha.coreos.com/")).cloned().collect();
     let node = name(node)?.to_owned();
-    (!annotations.is_empty()).then_some(Change::CleanNode { node, annotations, resources: Vec::new() })
+    (!annotations.is_empty()).then_some(Change::CleanNode {
+        node,
+        labels: Vec::new(),
+        annotations,
+        resources: Vec::new(),
+    })
 }
 
 async fn nodes(cx: &Context) -> Result<Vec<Value>> {

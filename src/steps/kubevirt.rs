@@ -1,32 +1,39 @@
 //! KubeVirt: its operator and the resource that tells the operator what to run.
 
+mod nodes;
+mod removal;
+mod support;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
+use self::nodes::Fit;
 use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::error::Result;
-use crate::source::{Component, Manifest};
+use crate::source::Component;
 
-/// KubeVirt's releases with the minor versions of Kubernetes 1.x that they support, from its support matrix.
-const SUPPORT: &[(&str, std::ops::RangeInclusive<u32>)] =
-    &[("v1.5", 30..=32), ("v1.6", 31..=33), ("v1.7", 32..=34), ("v1.8", 33..=35), ("v1.9", 34..=36)];
+/// Where the operator says which version all of its parts have.
+const VERSION: &str = "/status/observedKubeVirtVersion";
 
 /// Deploys KubeVirt.
 pub struct KubeVirt;
 
-/// The live objects and the cluster's version.
+/// The manifests as they fit the cluster, the live objects, and the cluster's version.
 pub struct Observed {
+    desired: Desired,
     live: Live,
+    fit: Fit,
     kubernetes: Option<String>,
 }
 
 /// What is applied first, and what once that runs.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
-    operator: Manifest,
+    operator: Vec<Value>,
     resource: Vec<Value>,
 }
 
@@ -44,40 +51,42 @@ impl Step for KubeVirt {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let desired = manifests(cx).await?;
-        let objects: Vec<Value> = desired.operator.objects.iter().chain(&desired.resource).cloned().collect();
+        let fit = fit(cx).await?;
+        let desired = manifests(cx, &fit).await?;
+        let objects: Vec<Value> = desired.operator.iter().chain(&desired.resource).cloned().collect();
         let live = objects::observe(cx, &objects).await?;
         let kubernetes = match cx.cluster().await {
             Some(cluster) => Some(cluster.version().await?.git_version),
             None => None,
         };
-        Ok(Observed { live, kubernetes })
+        Ok(Observed { desired, live, fit, kubernetes })
     }
 
-    async fn desired(&self, cx: &Context, _: &Observed) -> Result<Desired> {
-        manifests(cx).await
+    async fn desired(&self, _: &Context, observed: &Observed) -> Result<Desired> {
+        Ok(observed.desired.clone())
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
         let kubevirt = &cx.profile.kubevirt;
         let timeout = cx.profile.timeouts.kubevirt;
-        let mut findings = objects::diff(Self::ID, &desired.operator.objects, &observed.live, timeout);
+        let mut findings = objects::diff(Self::ID, &desired.operator, &observed.live, timeout);
         let resource = objects::diff(Self::ID, &desired.resource, &observed.live, timeout);
-        let changed = !resource.changes.is_empty() || !findings.changes.is_empty();
         findings.changes.extend(resource.changes);
+        findings.notes.extend(resource.notes);
+        let changed = !findings.changes.is_empty();
         for object in desired.resource.iter().filter(|object| object["kind"] == "KubeVirt") {
-            let key = ObjectKey::of(object);
-            if changed || !is_available(observed.live.get(&key)) {
-                let now = phase(observed.live.get(&key));
-                let condition = Condition::True { object: key, kind: "Available".into() };
-                findings.changes.push(Change::Wait { condition, timeout, now });
-            }
+            let live = observed.live.get(&ObjectKey::of(object));
+            let conditions = conditions(object, operator_version(&desired.operator));
+            let waits = conditions.into_iter().map(|condition| wait(condition, live, timeout));
+            findings.changes.extend(waits.filter(|(holds, _)| changed || !holds).map(|(_, wait)| wait));
         }
-        if cx.emulates() {
-            findings.note("VMs run in software emulation: the node has no usable KVM");
+        if let Some((warning, text)) = observed.fit.note() {
+            if warning { findings.warn(text) } else { findings.note(text) }
         }
-        let unsupported = observed.kubernetes.as_deref().and_then(|k8s| unsupported(&kubevirt.version, k8s));
-        if let Some(warning) = unsupported {
+        let kubernetes = observed.kubernetes.as_deref();
+        if let Some(warning) =
+            kubernetes.and_then(|kubernetes| support::warning(&kubevirt.version, kubernetes))
+        {
             findings.warn(warning);
         }
         findings.version = Some(kubevirt.version.clone());
@@ -85,49 +94,194 @@ impl Step for KubeVirt {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        let desired = manifests(cx).await?;
-        Ok(desired.operator.objects.into_iter().chain(desired.resource).collect())
+        let desired = manifests(cx, &fit(cx).await?).await?;
+        Ok(desired.operator.into_iter().chain(desired.resource).collect())
+    }
+
+    async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
+        let Some(cluster) = cx.cluster().await.filter(|_| installed) else { return Ok(Vec::new()) };
+        for object in cluster.list("kubevirt.io/v1", "KubeVirt", None, None).await? {
+            removal::refuse_blocked(&cluster, &ObjectKey::of(&object)).await?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// virt-handler's marks stay on the nodes when it goes.
+    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
+        let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
+        if !cluster.list("kubevirt.io/v1", "KubeVirt", None, None).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        Ok(nodes.iter().filter_map(removal::clean).collect())
     }
 }
 
-async fn manifests(cx: &Context) -> Result<Desired> {
-    let operator = cx.manifest(Component::KubeVirt).await?;
-    let resource = cx.manifest(Component::KubeVirtCr).await?.objects;
+async fn fit(cx: &Context) -> Result<Fit> {
+    let nodes = match cx.cluster().await {
+        Some(cluster) => cluster.list("v1", "Node", None, None).await?,
+        None => Vec::new(),
+    };
+    Ok(Fit::of(&cx.profile, &cx.facts, &nodes))
+}
+
+async fn manifests(cx: &Context, fit: &Fit) -> Result<Desired> {
+    let operator = cx.manifest(Component::KubeVirt).await?.objects;
+    let resource = cx.manifest_with(Component::KubeVirtCr, fit.render).await?.objects;
     Ok(Desired { operator, resource })
 }
 
-fn is_available(kubevirt: Option<&Value>) -> bool {
-    let conditions = kubevirt.and_then(|kubevirt| kubevirt["status"]["conditions"].as_array());
-    conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Available" && c["status"] == "True"))
+/// What must hold in the end: all parts have the operator's version, because a KubeVirt that is being upgraded stays
+/// available, and they run.
+fn conditions(resource: &Value, version: Option<String>) -> Vec<Condition> {
+    let object = ObjectKey::of(resource);
+    let upgraded = version.map(|value| {
+        let (object, pointer) = (object.clone(), VERSION.to_owned());
+        Condition::Field { object, pointer, value }
+    });
+    let available = Condition::True { object, kind: "Available".into() };
+    upgraded.into_iter().chain([available]).collect()
 }
 
-fn phase(kubevirt: Option<&Value>) -> String {
-    let Some(kubevirt) = kubevirt else { return "absent".into() };
-    kubevirt["status"]["phase"].as_str().unwrap_or("no phase yet").into()
+/// The wait for a condition, and whether it holds already.
+fn wait(condition: Condition, live: Option<&Value>, timeout: u64) -> (bool, Change) {
+    let (holds, now) = match live {
+        Some(live) => crate::cluster::holds_in(&condition, std::slice::from_ref(live)),
+        None => (false, "absent".into()),
+    };
+    (holds, Change::Wait { condition, timeout, now })
 }
 
-/// A warning with both versions when KubeVirt's matrix does not have the pair.
-fn unsupported(kubevirt: &str, kubernetes: &str) -> Option<String> {
-    let minor: u32 = kubernetes.trim_start_matches('v').split('.').nth(1)?.parse().ok()?;
-    let release = |prefix: &str| kubevirt.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
-    let (_, supported) = SUPPORT.iter().find(|(prefix, _)| release(prefix))?;
-    (!supported.contains(&minor)).then(|| {
-        let (first, last) = (supported.start(), supported.end());
-        format!("KubeVirt {kubevirt} supports Kubernetes 1.{first} to 1.{last}, the cluster is {kubernetes}")
-    })
+/// The version that the operator installs: the tag of its image, or what its environment says when the image is named by
+/// a digest.
+fn operator_version(operator: &[Value]) -> Option<String> {
+    let is_operator =
+        |object: &&Value| object["kind"] == "Deployment" && object["metadata"]["name"] == "virt-operator";
+    let deployment = operator.iter().find(is_operator)?;
+    let container = deployment.pointer("/spec/template/spec/containers/0")?;
+    let settings = container["env"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let setting = |name: &str| {
+        settings.iter().find(|setting| setting["name"] == name).and_then(|s| s["value"].as_str())
+    };
+    let image = setting("VIRT_OPERATOR_IMAGE").or_else(|| container["image"].as_str())?;
+    let name = image.rsplit('/').next().unwrap_or(image);
+    let version = if name.contains('@') { setting("KUBEVIRT_VERSION")? } else { name.split_once(':')?.1 };
+    Some(version.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::engine::step::{AnyStep, Step};
+    use crate::facts::Facts;
+    use crate::host::fake::FakeHost;
+    use crate::profile::Profile;
+    use crate::source::RenderFacts;
+    use crate::steps::testing::{context, debian, lines};
+
+    fn operator(version: &str) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "virt-operator", "namespace": "kubevirt"},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "virt-operator",
+                "image": format!("quay.io/kubevirt/virt-operator:{version}"),
+                "env": [{"name": "KUBEVIRT_VERSION", "value": version}]}]}}}})
+    }
+
+    fn resource() -> Value {
+        json!({"apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
+            "spec": {"infra": {"replicas": 1}}})
+    }
+
+    /// As the API server shows an object that kvnet has applied and that works.
+    fn live(mut object: Value, status: Value) -> (ObjectKey, Value) {
+        object["metadata"]["labels"] =
+            json!({"app.kubernetes.io/managed-by": "kvnet", "kvnet.dev/step": "kubevirt"});
+        object["status"] = status;
+        (ObjectKey::of(&object), object)
+    }
+
+    fn found(installed: &[(ObjectKey, Value)], version: &str) -> Findings {
+        let cx = context(&Arc::new(FakeHost::new()), Profile::default(), debian());
+        let fit = Fit::of(&Profile::default(), &Facts::default(), &[]);
+        let desired = Desired { operator: vec![operator(version)], resource: vec![resource()] };
+        let live = installed.iter().cloned().collect();
+        let observed = Observed { desired: desired.clone(), live, fit, kubernetes: Some("v1.32.2".into()) };
+        Step::diff(&KubeVirt, &cx, &observed, &desired).unwrap()
+    }
+
+    fn installed(version: &str) -> [(ObjectKey, Value); 2] {
+        let available = json!({"observedKubeVirtVersion": version, "phase": "Deployed",
+            "conditions": [{"type": "Available", "status": "True"}]});
+        let ready = json!({"observedGeneration": 0, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2});
+        [live(operator(version), ready), live(resource(), available)]
+    }
 
     #[test]
-    fn a_pair_outside_the_matrix_is_a_warning_with_both_versions() {
+    fn the_operator_comes_before_its_resource_and_both_are_waited_for() {
         assert_eq!(
-            unsupported("v1.5.0", "v1.34.4").unwrap(),
-            "KubeVirt v1.5.0 supports Kubernetes 1.30 to 1.32, the cluster is v1.34.4"
+            lines(&found(&[], "v1.5.0")),
+            [
+                "create Deployment kubevirt/virt-operator",
+                "wait for Deployment kubevirt/virt-operator to be ready (now: absent)",
+                "create KubeVirt kubevirt/kubevirt",
+                "wait for KubeVirt kubevirt/kubevirt to have observedKubeVirtVersion v1.5.0 (now: absent)",
+                "wait for KubeVirt kubevirt/kubevirt to be Available (now: absent)",
+            ]
         );
-        assert_eq!(unsupported("v1.9.0", "v1.34.4"), None);
-        assert_eq!(unsupported("v0.8.0", "v1.11.0"), None, "no row is no opinion");
+        assert_eq!(lines(&found(&installed("v1.5.0"), "v1.5.0")), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_upgrade_waits_for_the_new_version_because_the_old_one_is_available() {
+        assert_eq!(
+            lines(&found(&installed("v1.5.0"), "v1.5.1")),
+            [
+                "change Deployment kubevirt/virt-operator",
+                "wait for Deployment kubevirt/virt-operator to be ready (now: 2 of 2 ready)",
+                "wait for KubeVirt kubevirt/kubevirt to have observedKubeVirtVersion v1.5.1 (now: observedKubeVirtVersion is v1.5.0)",
+                "wait for KubeVirt kubevirt/kubevirt to be Available (now: it is Available)",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_operator_without_a_version_is_not_waited_for_by_one() {
+        let container = |container: Value| {
+            let mut operator = operator("v1.5.0");
+            operator["spec"]["template"]["spec"]["containers"][0] = container;
+            operator_version(&[operator])
+        };
+        let env = json!([{"name": "KUBEVIRT_VERSION", "value": "v1.5.1"}]);
+        let digest = "quay.io:443/kubevirt/virt-operator@sha256:00";
+        assert_eq!(container(json!({"image": digest})), None);
+        assert_eq!(container(json!({"image": digest, "env": env})).as_deref(), Some("v1.5.1"));
+        let tag = "quay.io:443/kubevirt/virt-operator:v1.5.0";
+        assert_eq!(container(json!({"image": tag, "env": env})).as_deref(), Some("v1.5.0"));
+    }
+
+    #[tokio::test]
+    async fn a_single_node_gets_one_copy_and_emulation_is_told() {
+        let mut profile = Profile::default();
+        profile.kubevirt.source.kind = crate::profile::SourceKind::File;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), operator("v1.9.0").to_string()).unwrap();
+        profile.kubevirt.source.path = file.path().to_str().unwrap().into();
+        let cx = context(&Arc::new(FakeHost::new()), profile, debian());
+        let findings = AnyStep::find(&KubeVirt, &cx).await.unwrap();
+        let object =
+            findings.changes.iter().filter_map(Change::object).find(|object| object["kind"] == "KubeVirt");
+        let spec = &object.unwrap()["spec"];
+        assert_eq!(spec["infra"]["replicas"], 1);
+        assert_eq!(spec["configuration"]["developerConfiguration"]["useEmulation"], true);
+        assert!(
+            findings.notes.iter().any(|note| note.text.contains("software emulation")),
+            "{:?}",
+            findings.notes
+        );
+        let facts = RenderFacts { emulation: true, single_node: true };
+        assert_eq!(fit(&cx).await.unwrap().render, facts);
     }
 }

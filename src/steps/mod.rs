@@ -18,7 +18,7 @@ pub mod verification;
 pub mod vm;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use crate::engine::step::AnyStep;
 

@@ -15,7 +15,7 @@ use crate::source::{Component, Manifest};
 /// The marker looks for bridges every 60 s with jitter; two rounds and some air.
 const MARKER_TIMEOUT: u64 = 180;
 /// Under which the marker publishes each bridge.
-const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
+pub const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
 
 /// Installs ovs-cni on every node.
 pub struct OvsCni;
@@ -100,7 +100,12 @@ fn clean(node: &Value) -> Option<Change> {
     let offered = node["status"]["capacity"].as_object()?.keys();
     let resources: Vec<String> = offered.filter(|name| name.starts_with(MARKER_DOMAIN)).cloned().collect();
     let node = node["metadata"]["name"].as_str()?.to_owned();
-    (!resources.is_empty()).then_some(Change::CleanNode { node, annotations: Vec::new(), resources })
+    (!resources.is_empty()).then_some(Change::CleanNode {
+        node,
+        labels: Vec::new(),
+        annotations: Vec::new(),
+        resources,
+    })
 }
 
 /// The marker came with v0.3.0; a commit of 2018 has none.

@@ -1,7 +1,12 @@
 //! What the tests of steps share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use kube::client::Body;
+use serde_json::json;
+
+use crate::cluster::Cluster;
 use crate::engine::context::Context;
 use crate::engine::state::StateDir;
 use crate::engine::step::{AnyStep, Findings};
@@ -38,6 +43,27 @@ pub fn context(host: &Arc<FakeHost>, profile: Profile, facts: Facts) -> Context 
     };
     let state = StateDir::locate(Some("/nonexistent/kvnet".into()), true);
     Context::new(host, profile, facts, Sources::new(options), state)
+}
+
+/// A cluster that answers each path with an object or a list; everything else is not there.
+pub fn cluster(answers: &[(&str, serde_json::Value)]) -> Cluster {
+    let answers: HashMap<String, serde_json::Value> =
+        answers.iter().map(|(path, answer)| ((*path).to_owned(), answer.clone())).collect();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let answer = answers.get(request.uri().path());
+        let status = if answer.is_some() { 200 } else { 404 };
+        let missing = || json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"});
+        let body = answer.cloned().unwrap_or_else(missing).to_string().into_bytes();
+        async move {
+            http::Response::builder().status(status).body(Body::from(body)).map_err(std::io::Error::other)
+        }
+    });
+    Cluster::from_client(kube::Client::new(service, "default"))
+}
+
+/// A list as the API server answers it.
+pub fn list(items: &[serde_json::Value]) -> serde_json::Value {
+    json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": items})
 }
 
 /// What a step finds on a Debian node.

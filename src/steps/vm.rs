@@ -4,13 +4,16 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::objects::{self, Live};
-use crate::cluster::{Condition, ObjectKey};
+use crate::cluster::{Condition, ObjectKey, differences};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
+use crate::engine::execute::is_ours;
 use crate::engine::step::{Findings, Step};
 use crate::error::Result;
 use crate::profile::{Binding, Vm};
 use crate::source::{Component, Manifest};
+
+const INSTANCE: &str = "VirtualMachineInstance";
 
 /// Creates the sample virtual machine and waits until it runs.
 pub struct SampleVm;
@@ -29,8 +32,12 @@ impl Step for SampleVm {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
-        let manifest = cx.manifest(Component::Vm).await?;
-        objects::observe(cx, &manifest.objects).await
+        let mut objects = cx.manifest(Component::Vm).await?.objects;
+        // A VirtualMachine makes an instance of its own name, and that is what runs.
+        let instances: Vec<Value> =
+            objects.iter().filter(|object| is_machine(object)).map(instance).collect();
+        objects.extend(instances);
+        objects::observe(cx, &objects).await
     }
 
     async fn desired(&self, cx: &Context, _: &Live) -> Result<Manifest> {
@@ -39,15 +46,17 @@ impl Step for SampleVm {
 
     fn diff(&self, cx: &Context, live: &Live, desired: &Manifest) -> Result<Findings> {
         let timeout = cx.profile.timeouts.vm;
-        let mut findings = objects::diff(Self::ID, &desired.objects, live, timeout);
-        for object in desired.objects.iter().filter(|object| object["kind"] == "VirtualMachineInstance") {
-            let key = ObjectKey::of(object);
-            let phase =
-                live.get(&key).and_then(|vmi| vmi["status"]["phase"].as_str()).unwrap_or("absent").to_owned();
-            if phase != "Running" {
+        let mut live = live.clone();
+        let replaced = replaced(&mut live, &desired.objects);
+        let mut findings = objects::diff(Self::ID, &desired.objects, &live, timeout);
+        findings.changes.splice(0..0, replaced.into_iter().map(|object| Change::Delete { object }));
+        for machine in desired.objects.iter().filter(|object| is_machine(object)) {
+            let object = ObjectKey::of(&instance(machine));
+            let now = live.get(&object).map_or("absent", phase).to_owned();
+            if now != "Running" {
                 let (pointer, value) = ("/status/phase".into(), "Running".into());
-                let condition = Condition::Field { object: key, pointer, value };
-                findings.changes.push(Change::Wait { condition, timeout, now: phase });
+                let condition = Condition::Field { object, pointer, value };
+                findings.changes.push(Change::Wait { condition, timeout, now });
             }
         }
         if blocks_migration(&cx.profile.vm) {
@@ -61,6 +70,117 @@ impl Step for SampleVm {
     }
 }
 
+fn is_machine(object: &Value) -> bool {
+    object["kind"] == INSTANCE || object["kind"] == "VirtualMachine"
+}
+
+/// The name of the instance that is or belongs to a machine, as an object.
+fn instance(machine: &Value) -> Value {
+    let mut instance = machine.clone();
+    instance["kind"] = INSTANCE.into();
+    instance
+}
+
+fn phase(instance: &Value) -> &str {
+    instance["status"]["phase"].as_str().unwrap_or("no phase yet")
+}
+
+/// Takes out of `live` the instances that have to be made anew: KubeVirt changes no instance, one that ended does not
+/// start again, and a guest reads its cloud-init at its first start only.
+fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
+    let differs = |object: &Value| {
+        live.get(&ObjectKey::of(object)).is_some_and(|found| !differences(object, found).is_empty())
+    };
+    let changed = desired.iter().filter(|object| object["kind"] == "Secret").any(differs);
+    let anew = |object: &&Value| {
+        let Some(found) = live.get(&ObjectKey::of(object)).filter(|found| is_ours(found)) else {
+            return false;
+        };
+        changed || differs(object) || matches!(phase(found), "Failed" | "Succeeded")
+    };
+    let instances = desired.iter().filter(|object| object["kind"] == INSTANCE);
+    let keys: Vec<ObjectKey> = instances.filter(anew).map(ObjectKey::of).collect();
+    live.retain(|key, _| !keys.contains(key));
+    keys
+}
+
 fn blocks_migration(vm: &Vm) -> bool {
     vm.interfaces.iter().any(|interface| interface.network == "pod" && interface.binding == Binding::Bridge)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+    use crate::profile::{self, Profile, RunStrategy};
+    use crate::steps::testing::{context, debian, lines};
+
+    fn shipped() -> Profile {
+        profile::load("default", &[]).unwrap().profile
+    }
+
+    /// What is found when the objects of `applied` are there, the instance in a phase.
+    async fn found(applied: &Profile, phase: &str, wanted: &Profile) -> Findings {
+        let objects = |profile: &Profile| context(&Arc::new(FakeHost::new()), profile.clone(), debian());
+        let manifest = objects(applied).manifest(Component::Vm).await.unwrap();
+        let mut live = Live::new();
+        for mut object in manifest.objects {
+            object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("kvnet");
+            object["metadata"]["labels"]["kvnet.dev/step"] = json!("vm");
+            let mut instance = instance(&object);
+            instance["status"] = json!({"phase": phase});
+            if object["kind"] != "Secret" {
+                live.insert(ObjectKey::of(&instance), instance.clone());
+            }
+            if object["kind"] == INSTANCE {
+                object = instance;
+            }
+            live.insert(ObjectKey::of(&object), object);
+        }
+        let cx = objects(wanted);
+        let desired = cx.manifest(Component::Vm).await.unwrap();
+        SampleVm.diff(&cx, &live, &desired).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_running_vm_is_left_alone_and_a_starting_one_is_waited_for() {
+        let profile = shipped();
+        assert_eq!(lines(&found(&profile, "Running", &profile).await), [] as [&str; 0]);
+        let wait =
+            "wait for VirtualMachineInstance default/vm-two-nics to have phase Running (now: Scheduling)";
+        assert_eq!(lines(&found(&profile, "Scheduling", &profile).await), [wait]);
+        let mut machine = shipped();
+        machine.vm.run_strategy = Some(RunStrategy::Always);
+        assert_eq!(lines(&found(&machine, "Running", &machine).await), [] as [&str; 0]);
+        assert_eq!(lines(&found(&machine, "Scheduling", &machine).await), [wait]);
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_made_anew_because_it_cannot_be_changed() {
+        let delete = "delete VirtualMachineInstance default/vm-two-nics";
+        let create = "create VirtualMachineInstance default/vm-two-nics";
+        let wait = "wait for VirtualMachineInstance default/vm-two-nics to have phase Running (now: absent)";
+        let (mut bigger, mut secret) = (shipped(), shipped());
+        bigger.vm.memory = "2048M".into();
+        assert_eq!(lines(&found(&shipped(), "Running", &bigger).await), [delete, create, wait]);
+        assert_eq!(lines(&found(&shipped(), "Failed", &shipped()).await), [delete, create, wait]);
+        secret.vm.cloud_init.user_data = "#cloud-config\n".into();
+        let change = "change Secret default/vm-two-nics-cloud-init";
+        assert_eq!(lines(&found(&secret, "Running", &secret).await), [] as [&str; 0]);
+        let mut other = secret.clone();
+        other.vm.cloud_init.user_data = "#cloud-config\n{}\n".into();
+        assert_eq!(lines(&found(&secret, "Running", &other).await), [delete, change, create, wait]);
+    }
+
+    #[tokio::test]
+    async fn a_bridge_on_the_pod_network_is_possible_with_a_warning() {
+        let mut profile = shipped();
+        profile.vm.interfaces[0].binding = Binding::Bridge;
+        let findings = found(&profile, "Running", &profile).await;
+        assert!(findings.notes[0].warning && findings.notes[0].text.contains("cannot be migrated"));
+    }
 }

@@ -45,7 +45,7 @@ fn file(before: &str, after: &str) -> Vec<String> {
 fn field(field: &FieldDiff) -> Vec<String> {
     let owners = match field.owners.as_slice() {
         [] => String::new(),
-        owners => format!("  (owned by {})", owners.join(", ")),
+        owners => format!("  (owned by {})", clean(&owners.join(", "))),
     };
     let mut lines = vec![format!("{}{owners}", clean(&field.path))];
     lines.extend(field.before.as_ref().map(|value| format!("- {}", short(value)).red().to_string()));

@@ -5,6 +5,7 @@ mod lines;
 pub mod plan;
 pub mod status;
 mod text;
+pub mod trace;
 mod tree;
 
 use std::io::{IsTerminal, Write};
@@ -18,7 +19,7 @@ use crate::cli::args::Format;
 use crate::engine::events::{Event, Events, Reporter};
 use crate::engine::plan::Plan;
 use crate::error::{Error, Result, code};
-pub use text::clean;
+pub use text::{clean, cut};
 
 /// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
 pub fn colours(off: bool) {
@@ -42,7 +43,7 @@ pub fn say(text: &str) {
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
-    print(&format!("{text}\n"));
+    print(&format!("{}\n", text::clean_json(&text)));
     Ok(())
 }
 
@@ -79,7 +80,7 @@ pub fn error(error: &Error, format: Format) {
             "cause": error.cause(),
             "hints": error.hints(),
         });
-        print(&format!("{line}\n"));
+        print(&format!("{}\n", text::clean_json(&line.to_string())));
         return;
     }
     let mut text = format!(
@@ -126,7 +127,7 @@ struct JsonLines;
 impl Reporter for JsonLines {
     fn report(&self, event: Event) {
         if let Ok(line) = serde_json::to_string(&event) {
-            print(&format!("{line}\n"));
+            print(&format!("{}\n", text::clean_json(&line)));
         }
     }
 }

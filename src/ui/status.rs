@@ -16,7 +16,12 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
     let mut text = String::new();
     for planned in &plan.steps {
         let version = planned.findings.as_ref().ok().and_then(|f| f.version.as_deref()).unwrap_or_default();
-        text.push_str(&format!("{:10} {:28} {version}\n", word(planned.state()), planned.step.title()));
+        text.push_str(&format!(
+            "{:10} {:28} {}\n",
+            word(planned.state()),
+            planned.step.title(),
+            clean(version)
+        ));
         for line in details(planned) {
             text.push_str(&format!("           {line}\n"));
         }

@@ -1,8 +1,29 @@
 //! Text from elsewhere, made safe to print.
 
-/// The text without control characters: what a tool, a server or a file says cannot move the cursor or colour the screen.
+/// The text without control characters: what a tool, a server or a file says cannot move the cursor, colour the screen,
+/// or show characters in another order than they have.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// JSON that a terminal shows as it is: the characters that it allows in texts are written as escapes.
+pub fn clean_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_obeyed(c) {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Whether a terminal does something else with it than to show it.
+fn is_obeyed(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || matches!(c, '\u{2028}' | '\u{2029}') || (c.is_control() && c != '\n')
 }
 
 /// The text in at most `width` characters, cut with `…`.
@@ -21,6 +42,15 @@ mod tests {
     #[test]
     fn control_characters_are_shown_not_obeyed() {
         assert_eq!(clean("a\u{1b}[31mb\r\nc"), "a\u{fffd}[31mb\u{fffd}\nc");
+        assert_eq!(clean("a\u{9b}1m\u{202e}txt"), "a\u{fffd}1m\u{fffd}txt");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{202e}\u{1b}"});
+        let text = clean_json(&value.to_string());
+        assert_eq!(text, r#"{"a":"\u009b31m\u007f\u202e\u001b"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod checks;
 mod plain;
 mod pods;
 mod scenario;
+mod vm;
 
 use std::time::Duration;
 
@@ -31,6 +32,14 @@ pub struct Outcome {
     pub detail: String,
 }
 
+/// One line for each check.
+pub fn lines(cx: &Context) -> Vec<String> {
+    let scenario = Scenario::of(&cx.profile);
+    let mut lines = scenario.checks();
+    lines.extend(vm::checks(cx, &scenario));
+    lines
+}
+
 /// Starts the pods, checks them and removes them. On a failure they stay for a look, until the next run or `down`.
 pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let cluster = cx.need_cluster().await?;
@@ -40,7 +49,11 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     let manifests = pods::manifests(&scenario, &cx.profile);
     futures::future::try_join_all(manifests.iter().map(|pod| cluster.apply(pod, true))).await?;
-    let outcomes = checks::all(cx, &cluster, &scenario, timeout, progress).await?;
+    let (mut outcomes, of_vm) = futures::try_join!(
+        checks::all(cx, &cluster, &scenario, timeout, progress),
+        vm::all(cx, &cluster, &scenario, progress)
+    )?;
+    outcomes.extend(of_vm);
     for outcome in &outcomes {
         let Outcome { check, passed, detail } = outcome.clone();
         cx.events.report(Event::Check { check, passed, detail });

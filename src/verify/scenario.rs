@@ -51,7 +51,7 @@ impl Scenario {
     /// One line for each check.
     pub fn checks(&self) -> Vec<String> {
         let mut lines: Vec<String> =
-            self.pods.iter().map(|probe| format!("{}: {}", probe.name, nic(probe))).collect();
+            self.pods.iter().map(|probe| format!("{}: {}", probe.name, nic_line("net1", probe))).collect();
         lines.extend(self.reach.iter().map(|(one, other)| format!("{one} reaches {other}")));
         lines.extend(self.isolated.iter().map(|(one, other)| format!("{one} does not reach {other}")));
         lines
@@ -62,7 +62,8 @@ fn first_word(pod: &str) -> String {
     pod.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
 }
 
-fn nic(probe: &Probe) -> String {
+/// What a NIC on the network of a probe must have.
+pub(super) fn nic_line(nic: &str, probe: &Probe) -> String {
     let address = match (probe.address, &probe.subnet) {
         (_, Some(subnet)) => format!("an address in {subnet}"),
         (Some(false), None) => "no address".into(),
@@ -73,7 +74,7 @@ fn nic(probe: &Probe) -> String {
         Some((bridge, None)) => format!(", an untagged port of {bridge}"),
         None => String::new(),
     };
-    format!("net1 has {address}{port}")
+    format!("{nic} has {address}{port}")
 }
 
 fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {

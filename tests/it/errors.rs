@@ -380,7 +380,7 @@ fn the_state_directory() {
             arguments: UP,
             exit: 1,
             code: "KVN207",
-            says: "write permission of others",
+            says: "the write permission of others",
             ..ROW
         },
         Row {

@@ -11,7 +11,9 @@ const ESCAPE: char = '\u{1b}';
 fn a_pipe_gets_no_escape_sequences() {
     let place = Place::new();
     let status = &["status", "--only", "kernel", "--kubeconfig", "DIR/refused.yaml"];
-    for arguments in [PLAN, status, &["explain"], &["profile", "show"], &["--help"], &["plna"], &["plan"]] {
+    for arguments in
+        [PLAN, status, &["explain"], &["profile", "show"], &["--help"], &["plna"], &["plan", "-vvv"]]
+    {
         let output = place.kvnet(As::Tester, arguments, &[]);
         let all = text(&output.stdout) + &text(&output.stderr);
         assert!(!all.is_empty() && !all.contains(ESCAPE), "{arguments:?}: {all}");

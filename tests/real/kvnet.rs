@@ -9,8 +9,8 @@ use crate::networks::ports_of_ended_pods_go;
 use crate::node::Node;
 use crate::see;
 
-/// The rig has no images of KubeVirt: everything else is looked at here.
-const ALWAYS: [&str; 2] = ["--skip", "kubevirt,vm"];
+/// Most nodes have no images of KubeVirt: everything else is looked at there.
+const WITHOUT_KUBEVIRT: [&str; 2] = ["--skip", "kubevirt,vm"];
 
 /// The kubelet forgets a pod some seconds before the runtime has taken its NICs down.
 const PORTS_ARE_PODS: &str = r#"
@@ -44,7 +44,13 @@ impl From<Output> for Ran {
 }
 
 impl<'a> Kvnet<'a> {
+    /// kvnet on a node without KubeVirt.
     pub fn new(node: &'a Node, options: &[&str]) -> Self {
+        Self::whole(node, &[options, &WITHOUT_KUBEVIRT].concat())
+    }
+
+    /// kvnet with every step of the profile.
+    pub fn whole(node: &'a Node, options: &[&str]) -> Self {
         Self { node, options: options.iter().map(ToString::to_string).collect() }
     }
 
@@ -53,7 +59,6 @@ impl<'a> Kvnet<'a> {
         let mut argv = vec!["kvnet"];
         argv.extend(arguments);
         argv.extend(self.options.iter().map(String::as_str));
-        argv.extend(ALWAYS);
         argv
     }
 

@@ -6,8 +6,10 @@
 mod adopt;
 mod api;
 mod conflict;
+mod cuts;
 mod default;
 mod drift;
+mod guests;
 mod init;
 mod interrupt;
 mod kvnet;
@@ -15,7 +17,9 @@ mod networks;
 mod node;
 mod see;
 mod thin;
+mod topology;
 mod upstream;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,7 @@ const STORIES: &[Story] = &[
     ("adopt", adopt::story),
     ("api", api::story),
     ("interrupt", interrupt::story),
+    ("vm", vm::story),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;

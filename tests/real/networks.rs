@@ -86,6 +86,7 @@ pub fn check_pods(node: &Node) {
             "{name}"
         );
     }
+    crate::topology::check(node);
     node.say("the pods have their NICs and ports; VLANs reach themselves and nothing else");
     node.sh(&format!("kubectl delete pod {names} --wait --timeout=60s"));
     // The kubelet forgets a pod some seconds before the runtime has taken its NICs down.

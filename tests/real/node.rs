@@ -18,7 +18,12 @@ pub struct Node {
 impl Node {
     /// A fresh node with a control plane that has given the node its pod addresses, and nothing else.
     pub fn start(story: &str) -> Self {
-        let node = Self::boot(story, &[]);
+        Self::start_with(story, &[])
+    }
+
+    /// As [`Node::start`], with further options of the rig.
+    pub fn start_with(story: &str, options: &[&str]) -> Self {
+        let node = Self::boot(story, options);
         node.wait_for_pod_addresses();
         node
     }

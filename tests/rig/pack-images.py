@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """pack-images.py ARCHIVE: packs container images into one archive for `ctr images import`.
 
-Standard input has one image a line: NAMES LAYERS ENTRYPOINT, separated by
-blanks. NAMES and LAYERS are separated by commas, a layer is a directory, and
-ENTRYPOINT is a path or '-'. The same input gives the same image digests.
+Standard input has one image a line: NAMES LAYERS ENTRYPOINT [USER], separated
+by blanks. NAMES and LAYERS are separated by commas, a layer is a directory,
+ENTRYPOINT is a path or '-', and USER a number. The same input gives the same image digests.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 
+CAPABILITY = "security.capability"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -22,12 +23,12 @@ def main(archive_path):
         digests = {}
         manifest = []
         for line in sys.stdin:
-            names, layers, entrypoint = line.split()
+            names, layers, entrypoint, *user = line.split()
             layers = layers.split(",")
             for layer in layers:
                 if layer not in digests:
                     digests[layer] = add_layer(archive, layer)
-            config = image_config([digests[layer] for layer in layers], entrypoint)
+            config = image_config([digests[layer] for layer in layers], entrypoint, *user)
             config_name = sha256(config) + ".json"
             add_bytes(archive, config_name, config)
             manifest.append(
@@ -45,7 +46,7 @@ def add_layer(archive, directory):
     with tempfile.TemporaryFile() as layer_file:
         with tarfile.open(fileobj=layer_file, mode="w", format=tarfile.PAX_FORMAT) as layer:
             for path in sorted_paths(directory):
-                layer.add(os.path.join(directory, path), path, recursive=False, filter=anonymous)
+                add_path(layer, os.path.join(directory, path), path)
         size = layer_file.tell()
         layer_file.seek(0)
         digest = hashlib.file_digest(layer_file, "sha256").hexdigest()
@@ -64,16 +65,25 @@ def sorted_paths(directory):
     return sorted(paths)
 
 
-def anonymous(entry):
+def add_path(layer, path, name):
+    entry = layer.gettarinfo(path, name)
     entry.mtime = 0
     entry.uname = entry.gname = ""
-    return entry
+    if not entry.isreg():
+        layer.addfile(entry)
+        return
+    if CAPABILITY in os.listxattr(path):
+        entry.pax_headers["SCHILY.xattr." + CAPABILITY] = os.getxattr(path, CAPABILITY).decode("latin-1")
+    with open(path, "rb") as content:
+        layer.addfile(entry, content)
 
 
-def image_config(digests, entrypoint):
+def image_config(digests, entrypoint, user=""):
     config = {"Env": [PATH], "WorkingDir": "/"}
     if entrypoint != "-":
         config["Entrypoint"] = [entrypoint]
+    if user:
+        config["User"] = user
     return json.dumps(
         {
             "architecture": "amd64",

@@ -23,6 +23,7 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
     let history = History::read(&session.cx.state)?;
     let mut teardown = Teardown::make(&session.steps, &session.cx, &history).await?;
     let partial = teardown.narrow(&session.selection);
+    teardown.refuse_blocked()?;
     if options.dry_run {
         ui::plan::show_down(&teardown, session.format)?;
         return Ok(if teardown.change_count() == 0 { 0 } else { PENDING });

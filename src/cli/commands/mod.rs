@@ -1,12 +1,15 @@
 //! One file for each command.
 
 pub mod completions;
+pub mod console;
 pub mod down;
 pub mod explain;
 pub mod plan;
 pub mod profile;
 pub mod render;
 pub mod status;
+pub mod topology;
+pub mod trace;
 pub mod up;
 pub mod version;
 

@@ -14,7 +14,7 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
             let shown = profile::redacted(&loaded.profile);
             match global.output {
                 Format::Json => ui::json(&shown)?,
-                Format::Text | Format::Yaml => ui::print(&profile::to_yaml(&shown)),
+                _ => ui::print(&profile::to_yaml(&shown)),
             }
         }
         Profile::Validate => {

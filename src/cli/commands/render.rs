@@ -21,7 +21,7 @@ pub async fn run(global: &Global) -> Result<u8> {
     }
     match session.format {
         Format::Json => ui::json(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))?,
-        Format::Text | Format::Yaml => ui::yaml_documents(&objects)?,
+        _ => ui::yaml_documents(&objects)?,
     }
     Ok(0)
 }

@@ -33,7 +33,8 @@ pub struct KubeVirt {
     pub source: Source,
     /// Software emulation.
     pub emulation: Emulation,
-    /// How many copies of virt-api and virt-controller run; 0 leaves it to KubeVirt.
+    /// How many copies of virt-api and virt-controller run; 0 fits the cluster: one on a single node, KubeVirt's own
+    /// number otherwise.
     pub infra_replicas: u8,
     /// The namespace that it lives in.
     pub namespace: String,
@@ -51,7 +52,7 @@ impl Default for KubeVirt {
                 ..Source::default()
             },
             emulation: Emulation::Auto,
-            infra_replicas: 1,
+            infra_replicas: 0,
             namespace: "kubevirt".into(),
         }
     }
@@ -68,6 +69,15 @@ pub enum Binding {
     Bridge,
 }
 
+/// When KubeVirt starts a VM again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RunStrategy {
+    /// Whenever it does not run.
+    Always,
+    /// When it has failed.
+    RerunOnFailure,
+}
+
 /// A sample virtual machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -82,10 +92,17 @@ pub struct Vm {
     pub image: String,
     /// Its memory.
     pub memory: String,
+    /// Makes it a `VirtualMachine` that KubeVirt starts again; without one it is a `VirtualMachineInstance`, which runs
+    /// once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_strategy: Option<RunStrategy>,
     /// Its NICs, in order; none leaves it to KubeVirt, which connects one to the pod network.
     pub interfaces: Vec<VmInterface>,
     /// Its cloud-init; the user data is kept in a Secret (kubevirt.io/v1) and never printed.
     pub cloud_init: CloudInit,
+    /// Who may log in; never printed. Without user data it becomes the user data, and the verification logs in with it
+    /// on the serial console.
+    pub login: Login,
 }
 
 impl Default for Vm {
@@ -96,8 +113,10 @@ impl Default for Vm {
             namespace: "default".into(),
             image: "quay.io/containerdisks/fedora:43".into(),
             memory: "1024M".into(),
+            run_strategy: None,
             interfaces: Vec::new(),
             cloud_init: CloudInit::default(),
+            login: Login::default(),
         }
     }
 }
@@ -113,6 +132,9 @@ pub struct VmInterface {
     /// How it is bound.
     #[serde(default)]
     pub binding: Binding,
+    /// Its MAC address; without one it follows from the names of the VM and the NIC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac_address: Option<String>,
 }
 
 /// cloud-init of the virtual machine.
@@ -121,7 +143,8 @@ pub struct VmInterface {
 pub struct CloudInit {
     /// The user data: a script or `#cloud-config`.
     pub user_data: String,
-    /// The network data, version 2.
+    /// The network data, version 2. When it is empty, it names every NIC by its MAC address: those whose network gives
+    /// addresses ask for one by DHCP, the others are only raised.
     pub network_data: String,
 }
 
@@ -129,6 +152,25 @@ impl std::fmt::Debug for CloudInit {
     /// User data holds passwords: it is never shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CloudInit").finish_non_exhaustive()
+    }
+}
+
+/// A user of the virtual machine.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Login {
+    /// The user's name; empty when the image has one that needs no changes.
+    pub user: String,
+    /// The password, for the serial console.
+    pub password: String,
+    /// SSH keys that may log in.
+    pub ssh_keys: Vec<String>,
+}
+
+impl std::fmt::Debug for Login {
+    /// Passwords and keys are never shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
     }
 }
 

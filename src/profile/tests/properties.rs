@@ -158,5 +158,6 @@ fn add_bridge(profile: &mut Profile, index: usize, vlan: Option<u16>, has_ipam: 
         name: format!("nic{index}"),
         network: format!("n{index}"),
         binding: Binding::Bridge,
+        mac_address: None,
     });
 }

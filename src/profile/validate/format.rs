@@ -23,6 +23,7 @@ formats! {
     SUBDOMAIN = "a DNS-1123 name", "use at most 253 of a-z, 0-9, `-` and `.`, with a letter or digit around each `.`", is_subdomain;
     INTERFACE = "a name that the kernel accepts for a network interface", "use 1 to 15 letters, digits, `-`, `_` and `.`, not beginning with `-` or `.`", is_interface;
     NIC = "a name that KubeVirt accepts for a NIC", "use 1 to 63 letters, digits, `-` and `_`", is_nic;
+    MAC = "the MAC address of a network card", "write it as `02:00:00:00:00:01`, with an even first pair", crate::profile::is_mac_address;
     RELEASE = "a version", "write it as `v1.2.3`", is_tag;
     COMMIT_OR_RELEASE = "a version", "write it as `v1.2.3`, or as a commit of 40 hexadecimal digits", |text| is_tag(text) || is_hex(text, 40);
     KUBERNETES = "a Kubernetes version", "write it as `v1.34.4`, or leave it empty for kubeadm's own", |text| Release::parse(text).is_some();

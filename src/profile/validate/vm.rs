@@ -22,7 +22,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
             "set `vm.enabled` to false as well",
         );
     }
-    let mut names = BTreeSet::new();
+    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
     let mut has_pod = false;
     for (index, nic) in vm.interfaces.iter().enumerate() {
         let path = format!("vm.interfaces[{index}]");
@@ -41,15 +41,20 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
                 "name one of the profile's networks",
             );
         }
+        if let Some(address) = &nic.mac_address {
+            found.format(format!("{path}.macAddress"), address, &format::MAC);
+            if !addresses.insert(vm.mac_address(nic)) {
+                let message = format!("`{address}` is already the address of another NIC");
+                found.add(format!("{path}.macAddress"), message, "give each NIC its own, or leave it out");
+            }
+        }
         network(profile, nic, &path, found);
         binding(profile, nic, &path, found);
     }
 }
 
 fn network(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {
-    let (namespace, name) = nic.network.split_once('/').unwrap_or((&profile.vm.namespace, &nic.network));
-    let known = profile.networks.iter().any(|network| network.namespace == namespace && network.name == name);
-    if nic.network == "pod" || known {
+    if nic.network == "pod" || profile.network_of(nic).is_some() {
         return;
     }
     let names = profile.networks.iter().map(|network| {

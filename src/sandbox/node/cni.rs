@@ -94,7 +94,7 @@ fn choice(files: Files<'_>, directory: &Utf8Path, steps_over: bool) -> CniChoice
 /// The plugins of a file; that of a single plugin becomes a list of one.
 fn list(file: &str, content: &[u8]) -> std::result::Result<Value, String> {
     let value: Value = serde_json::from_slice(content).map_err(|error| error.to_string())?;
-    if !value["name"].as_str().is_some_and(|name| !name.is_empty()) && file.ends_with(".conflist") {
+    if value["name"].as_str().is_none_or(str::is_empty) && file.ends_with(".conflist") {
         return Err("it has no name".to_owned());
     }
     if file.ends_with(".conflist") {
@@ -106,7 +106,7 @@ fn list(file: &str, content: &[u8]) -> std::result::Result<Value, String> {
             (_, true) => Ok(value),
         };
     }
-    if !value["type"].as_str().is_some_and(|kind| !kind.is_empty()) {
+    if value["type"].as_str().is_none_or(str::is_empty) {
         return Err("it has no type".to_owned());
     }
     Ok(json!({"cniVersion": value["cniVersion"], "name": value["name"], "plugins": [value]}))

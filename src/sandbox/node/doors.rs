@@ -6,8 +6,8 @@ use camino::Utf8Path;
 use rustix::io::Errno;
 
 use super::entry::{Content, Entry};
-use super::files::{self, Answer, Files};
-use super::{NetworkLink, SandboxHost, SwitchPort, catalogue, links, ovs, units};
+use super::files::{Answer, Files};
+use super::{NetworkLink, SandboxHost, SwitchPort, catalogue, edit, links, ovs, units};
 use crate::engine::change::UnitState;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
@@ -59,16 +59,22 @@ impl SandboxHost {
         self.put_entry(path.as_ref(), Content::Other, 0o755)
     }
 
+    /// Gives what is at a path other permission bits; fine when nothing is.
+    pub fn set_mode(&self, path: impl AsRef<Utf8Path>, mode: u32) -> Result<()> {
+        let path = path.as_ref();
+        self.change_files(|transaction| edit::set_mode(transaction, path, mode), "change", path)
+    }
+
     /// Removes a file, link or socket; fine when there is none.
     pub fn remove_file(&self, path: impl AsRef<Utf8Path>) -> Result<()> {
         let path = path.as_ref();
-        self.change_files(|transaction| files::remove(transaction, 0, path).map(|_| ()), "remove", path)
+        self.change_files(|transaction| edit::remove(transaction, 0, path).map(|_| ()), "remove", path)
     }
 
     /// Removes a directory when it is empty; fine when it is not, or not there.
     pub fn remove_empty_directory(&self, path: impl AsRef<Utf8Path>) -> Result<()> {
         let path = path.as_ref();
-        let remove = |transaction: &mut Transaction<'_>| match files::remove_directory(transaction, 0, path) {
+        let remove = |transaction: &mut Transaction<'_>| match edit::remove_directory(transaction, 0, path) {
             Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
             result => result,
         };
@@ -77,7 +83,7 @@ impl SandboxHost {
 
     /// The network links, by name.
     pub fn links(&self) -> Result<Vec<NetworkLink>> {
-        self.0.store.read(|transaction| links::all(transaction))
+        self.0.store.read(links::all)
     }
 
     /// Adds or replaces a network link.
@@ -102,7 +108,7 @@ impl SandboxHost {
 
     /// What Open vSwitch has; none while it does not run.
     pub fn open_vswitch(&self) -> Result<Option<OvsState>> {
-        self.0.store.read(|transaction| ovs::state(transaction))
+        self.0.store.read(ovs::state)
     }
 
     /// Connects a port, as somebody who speaks to the database itself; false when the bridge is not there, the name is
@@ -118,7 +124,7 @@ impl SandboxHost {
 
     fn put_entry(&self, path: &Utf8Path, content: Content<'_>, mode: u32) -> Result<()> {
         let entry = Entry { content, mode, uid: 0 };
-        self.change_files(|transaction| files::put(transaction, path, &entry), "write", path)
+        self.change_files(|transaction| edit::put(transaction, path, &entry), "write", path)
     }
 
     fn read_files<T>(

@@ -7,9 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
-use super::files::{self, Answer, Files};
+use super::files::{Answer, Files};
 use super::interference::{HostFault, HostOperation};
-use super::{SandboxHost, lock, programs};
+use super::{SandboxHost, edit, lock, programs};
 use crate::error::{Error, Result, code};
 use crate::host::files::failed;
 use crate::host::process::{late, missing};
@@ -47,15 +47,15 @@ impl Host for SandboxHost {
         if let Some(HostFault::Garbage(content)) = fault {
             return Ok(Some(content));
         }
-        pass(fault).and_then(|()| self.look(|files| files.read(path))).map_err(told("read", path))
+        pass(fault.as_ref()).and_then(|()| self.look(|files| files.read(path))).map_err(told("read", path))
     }
 
     async fn write(&self, path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
         let fault = self.fault(HostOperation::Write(path))?;
-        pass(fault).map_err(told("write", path))?;
+        pass(fault.as_ref()).map_err(told("write", path))?;
         self.0.store.write(|transaction| {
             refuse_unsafe(Files { transaction, user: self.0.user }, path)?;
-            files::write(transaction, self.0.user, path, content, mode).map_err(told("write", path))
+            edit::write(transaction, self.0.user, path, content, mode).map_err(told("write", path))
         })??;
         self.wrote(path);
         Ok(())
@@ -63,17 +63,20 @@ impl Host for SandboxHost {
 
     async fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
         let fault = self.fault(HostOperation::Stat(path))?;
-        pass(fault).and_then(|()| self.look(|files| files.stat(path))).map_err(told("look at", path))
+        pass(fault.as_ref()).and_then(|()| self.look(|files| files.stat(path))).map_err(told("look at", path))
     }
 
     async fn list(&self, directory: &Utf8Path) -> Result<Option<Vec<String>>> {
         let fault = self.fault(HostOperation::List(directory))?;
-        pass(fault).and_then(|()| self.look(|files| files.list(directory))).map_err(told("list", directory))
+        pass(fault.as_ref())
+            .and_then(|()| self.look(|files| files.list(directory)))
+            .map_err(told("list", directory))
     }
 
     async fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
         let fault = self.fault(HostOperation::Rename(from, to))?;
-        let moved = pass(fault).and_then(|()| self.change(|t| files::rename(t, self.0.user, from, to)));
+        let moved =
+            pass(fault.as_ref()).and_then(|()| self.change(|t| edit::rename(t, self.0.user, from, to)));
         moved.map_err(|error| match error {
             Failure::Kernel(Errno::EXIST) => {
                 let message = format!("cannot move it to {to}: that exists");
@@ -87,7 +90,7 @@ impl Host for SandboxHost {
 
     async fn remove(&self, path: &Utf8Path) -> Result<()> {
         let fault = self.fault(HostOperation::Remove(path))?;
-        let removed = pass(fault).and_then(|()| self.change(|t| files::remove(t, self.0.user, path)));
+        let removed = pass(fault.as_ref()).and_then(|()| self.change(|t| edit::remove(t, self.0.user, path)));
         if removed.map_err(told("remove", path))? {
             self.wrote(path);
         }
@@ -105,8 +108,11 @@ impl Host for SandboxHost {
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now() + timeout;
         match self.fault(HostOperation::Wait(path))? {
-            Some(HostFault::Hang { .. }) => tokio::time::sleep_until(deadline).await,
-            fault => pass(fault).map_err(told("wait for", path))?,
+            Some(HostFault::Hang { .. }) => {
+                tokio::time::sleep_until(deadline).await;
+                return Ok(false);
+            }
+            fault => pass(fault.as_ref()).map_err(told("wait for", path))?,
         }
         let mut revisions = self.0.store.revisions();
         loop {
@@ -217,9 +223,9 @@ fn told<F: Into<Failure>>(verb: &str, path: &Utf8Path) -> impl Fn(F) -> Error {
 }
 
 /// Only an error number stops an operation on files.
-fn pass(fault: Option<HostFault>) -> Result<(), Failure> {
+fn pass(fault: Option<&HostFault>) -> Result<(), Failure> {
     match fault {
-        Some(HostFault::Errno(error)) => Err(error.into()),
+        Some(HostFault::Errno(error)) => Err((*error).into()),
         _ => Ok(()),
     }
 }

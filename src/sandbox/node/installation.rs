@@ -2,7 +2,7 @@
 
 use super::catalogue::{self, Offer, offers};
 use super::seed::{self, Seed};
-use super::{Distribution, files, ovs, units};
+use super::{Distribution, edit, ovs, units};
 use crate::sandbox::store::Transaction;
 
 /// Set when the package manager has its lists.
@@ -59,9 +59,9 @@ fn collect(
 
 /// Puts a package on the node. Debian starts a service when it installs it.
 pub(super) fn install(transaction: &mut Transaction<'_>, seed: &Seed, offer: &Offer) {
-    let has_whole =
-        offer.files.iter().any(|path| path.contains("/openvswitch") && path.ends_with(".service"));
-    for path in offer.files {
+    let paths = offer.paths();
+    let has_whole = paths.iter().any(|path| path.contains("/openvswitch") && path.ends_with(".service"));
+    for path in &paths {
         match service_of(path) {
             Some(name) if path.ends_with(".service") => {
                 let installs = !has_whole || name.starts_with("openvswitch");
@@ -76,7 +76,7 @@ pub(super) fn install(transaction: &mut Transaction<'_>, seed: &Seed, offer: &Of
             _ => seed::program(transaction, path),
         }
     }
-    catalogue::note(transaction, offer.name, offer.version, offer.needs, offer.files);
+    catalogue::note(transaction, offer);
     let starts = matches!(seed.distribution, Distribution::Debian | Distribution::Ubuntu);
     if starts && SWITCH.contains(&offer.name) {
         units::enable(transaction, seed, offer.name);
@@ -90,7 +90,7 @@ pub(super) fn uninstall(transaction: &mut Transaction<'_>, seed: &Seed, name: &s
         if let Some(unit) = service_of(&path) {
             units::remove(transaction, seed, unit);
         }
-        files::drop(transaction, path.as_str().into());
+        edit::drop(transaction, path.as_str().into());
     }
     catalogue::forget(transaction, name);
     // The others keep the database for the next installation.

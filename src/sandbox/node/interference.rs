@@ -75,7 +75,8 @@ pub enum HostFault {
         /// What it says on standard error.
         stderr: String,
     },
-    /// The command does not end and is killed at its deadline; a wait does not end before its time.
+    /// The command does not end and is killed at its deadline; a wait does not see
+    /// the file before its time is over.
     Hang {
         /// Whether the command does its work before that.
         after: bool,

@@ -4,8 +4,8 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::edit;
 use super::entry::{Content, Entry};
-use super::files;
 use crate::sandbox::store::Transaction;
 
 const KEYS: &str = "link/";
@@ -71,7 +71,7 @@ fn list(transaction: &mut Transaction<'_>) {
     let text = all(transaction).iter().fold(HEADINGS.to_owned(), |text, link| text + &line(link));
     let entry = Entry { content: Content::File(text.as_bytes()), mode: 0o444, uid: 0 };
     // Only a /proc that is no directory could stop it.
-    let _ = files::put(transaction, Utf8Path::new(LIST), &entry);
+    let _ = edit::put(transaction, Utf8Path::new(LIST), &entry);
 }
 
 fn of(value: &Value) -> Option<NetworkLink> {

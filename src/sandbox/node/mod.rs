@@ -7,6 +7,7 @@ mod catalogue;
 mod cni;
 mod distribution;
 mod doors;
+mod edit;
 mod entry;
 mod files;
 mod host;
@@ -17,6 +18,8 @@ mod links;
 mod ovs;
 mod programs;
 mod seed;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

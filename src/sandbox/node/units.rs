@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::files::{self, Files};
+use super::files::Files;
 use super::seed::{self, Seed};
-use super::{kernel, ovs};
+use super::{edit, kernel, ovs};
 use crate::engine::change::UnitState;
 use crate::sandbox::store::Transaction;
 
@@ -71,7 +71,7 @@ pub(super) fn enable(transaction: &mut Transaction<'_>, seed: &Seed, name: &str)
 /// Lets a service no longer start at boot.
 pub(super) fn disable(transaction: &mut Transaction<'_>, seed: &Seed, name: &str) {
     if let Some((link, _)) = link_of(seed, name) {
-        files::drop(transaction, link.as_str().into());
+        edit::drop(transaction, link.as_str().into());
     }
     change(transaction, name, |state| state.enabled = false);
 }

@@ -26,6 +26,11 @@ option_value() {
 
 need_root() { [[ $EUID -eq 0 ]] || die "this command needs root"; }
 
+# default_kubernetes KUBEVIRT: the version of a node that names none.
+default_kubernetes() {
+    if [[ $1 == yes ]]; then echo "$KUBEVIRT_KUBERNETES"; else echo "$DEFAULT_KUBERNETES"; fi
+}
+
 check_kubernetes_version() {
     [[ " ${KUBERNETES_VERSIONS[*]} " == *" $1 "* ]] ||
         usage_error "Kubernetes '$1' cannot be built; these can: ${KUBERNETES_VERSIONS[*]}"

@@ -13,9 +13,14 @@ readonly LATER_PACKAGES=(openvswitch-switch)
 readonly LOCAL_APT=/var/lib/kvnet-rig/apt
 
 install_build_tools() {
-    local package missing=()
     command -v go >/dev/null || die "there is no Go on this machine"
-    for package in "${BUILD_TOOLS[@]}"; do
+    install_packages "${BUILD_TOOLS[@]}"
+}
+
+# install_packages PACKAGE...: those that this machine does not have yet.
+install_packages() {
+    local package missing=()
+    for package in "$@"; do
         [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
             missing+=("$package")
     done

@@ -44,9 +44,9 @@ node_list() {
 }
 
 node_start() {
-    local name=$1 version=$2 address=$3 init=$4 started=$SECONDS
+    local name=$1 version=$2 kubevirt=$3 address=$4 init=$5 started=$SECONDS
     [[ ! -e $NODES/$name ]] || die "there is a node '$name' already ('rig stop $name' removes it)"
-    with_lock build build_and_create "$name" "$version" "$address"
+    with_lock build build_and_create "$name" "$version" "$kubevirt" "$address"
     # Half a node is of no use to anyone.
     # shellcheck disable=SC2064
     trap "say 'the start of $name failed'; node_stop '$name'" EXIT
@@ -64,8 +64,8 @@ node_start() {
 
 # Under one lock, so that nothing removes the parts before the node uses them.
 build_and_create() {
-    build_all "$2"
-    node_create "$@"
+    build_all "$2" "$3"
+    node_create "$1" "$2" "$4"
 }
 
 # node_create NAME VERSION ADDRESS: lays out the node's files.

@@ -1,10 +1,12 @@
 //! The daemons of Open vSwitch: what they make of the database, and the files that they have while they run.
 
 use camino::Utf8Path;
+use sha2::{Digest, Sha256};
 
 use super::database::{Database, ROOT};
 use super::datum::{Atom, Datum};
-use crate::sandbox::node::files::{self, Files};
+use crate::sandbox::node::edit;
+use crate::sandbox::node::files::Files;
 use crate::sandbox::node::seed::{self, Seed};
 use crate::sandbox::node::{NetworkLink, kernel, links};
 use crate::sandbox::store::Transaction;
@@ -56,7 +58,7 @@ pub(in crate::sandbox::node) fn start_daemon(transaction: &mut Transaction<'_>) 
 
 /// Ends the server of the database.
 pub(in crate::sandbox::node) fn stop_database(transaction: &mut Transaction<'_>) {
-    files::drop(transaction, Utf8Path::new(SOCKET));
+    edit::drop(transaction, Utf8Path::new(SOCKET));
     end(transaction, DATABASE);
 }
 
@@ -72,7 +74,7 @@ fn begin(transaction: &mut Transaction<'_>, (name, id): (&str, u32)) {
 
 fn end(transaction: &mut Transaction<'_>, (name, id): (&str, u32)) {
     for path in [format!("{RUN}/{name}.pid"), format!("/proc/{id}/comm")] {
-        files::drop(transaction, Utf8Path::new(&path));
+        edit::drop(transaction, Utf8Path::new(&path));
     }
 }
 
@@ -121,6 +123,10 @@ pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Data
     database.set(ROOT, &root, "cur_cfg", next);
     let mut wanted = Vec::new();
     for bridge in database.references(ROOT, &root, "bridges") {
+        // Its name could not be a file's, so that the switch does not look at it.
+        if database.name("Bridge", &bridge).contains('/') {
+            continue;
+        }
         wanted.extend(set_up(transaction, database, &bridge));
     }
     remove_links(transaction, &wanted);
@@ -133,7 +139,10 @@ fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &s
         "netdev" => "netdev",
         _ => "system",
     };
-    let works = datapath == "netdev" || kernel::is_loaded(transaction, "openvswitch");
+    let works = match datapath {
+        "netdev" => is_there(transaction, "/dev/net/tun"),
+        _ => kernel::is_loaded(transaction, "openvswitch"),
+    };
     if works {
         let version = if datapath == "netdev" { "<built-in>" } else { "6.1.0" };
         database.set("Bridge", bridge, "datapath_version", version.into());
@@ -223,8 +232,7 @@ fn remove_links(transaction: &mut Transaction<'_>, wanted: &[String]) {
 
 /// A hardware address that depends on the name only.
 fn mac(name: &str) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(name);
-    let bytes: Vec<String> = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("5a:{}:00", bytes.join(":"))
+    let digest: [u8; 32] = Sha256::digest(name).into();
+    let [a, b, c, d, ..] = digest;
+    format!("5a:{a:02x}:{b:02x}:{c:02x}:{d:02x}:00")
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::datum::{Atom, Datum};
+use super::parse;
 use super::schema::{Kind, TABLES, Table};
 use crate::sandbox::store::Transaction;
 
@@ -102,8 +103,8 @@ impl Database {
     /// Makes a row and returns its id.
     pub(super) fn insert(&mut self, table: &'static str, row: Row) -> String {
         self.made += 1;
-        let digest = Sha256::digest(format!("row {}", self.made));
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let digest: [u8; 32] = Sha256::digest(format!("row {}", self.made)).into();
+        let hex = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let id =
             format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
         self.rows.entry(table).or_default().insert(id.clone(), row);
@@ -143,11 +144,8 @@ impl Database {
         self.set(ROOT, &root, "next_cfg", count.saturating_add(1).into());
     }
 
-    /// Ends a transaction: rows that nothing refers to go, and the rules are looked at.
-    ///
-    /// # Errors
-    /// The broken rule, as the database server tells it.
-    pub(super) fn commit(&mut self) -> Result<(), Value> {
+    /// Removes the rows that nothing refers to.
+    pub(super) fn collect(&mut self) {
         for (table, column, below) in
             [(ROOT, "bridges", "Bridge"), ("Bridge", "ports", "Port"), ("Port", "interfaces", "Interface")]
         {
@@ -157,6 +155,14 @@ impl Database {
                 rows.retain(|id, _| used.contains(id));
             }
         }
+    }
+
+    /// Ends a transaction: rows that nothing refers to go, and the rules are looked at.
+    ///
+    /// # Errors
+    /// The broken rule, as the database server tells it.
+    pub(super) fn commit(&mut self) -> Result<(), Value> {
+        self.collect();
         for table in &TABLES {
             self.check(table)?;
         }
@@ -167,7 +173,11 @@ impl Database {
         let mut names = BTreeSet::new();
         for id in self.ids(table.name) {
             for column in table.columns {
-                let count = self.get(table.name, &id, column.name).len();
+                let datum = self.get(table.name, &id, column.name);
+                let count = datum.len();
+                if let Some(details) = datum.atoms().find_map(|atom| parse::refusal(atom, column.key)) {
+                    return Err(json!({"details": details, "error": "constraint violation"}));
+                }
                 if count > column.max || count < column.min {
                     return Err(wrong_count(count, column));
                 }

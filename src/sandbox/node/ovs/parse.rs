@@ -10,6 +10,14 @@ const DELIMITERS: &str = ":=, []{}!<>";
 
 /// Reads what a column is to hold.
 pub(super) fn datum(text: &str, column: &Column) -> Parsed<Datum> {
+    if text.is_empty() {
+        let empty = if column.value.is_some() {
+            "\"{}\" to specify the empty map"
+        } else {
+            "\"[]\" to specify the empty set"
+        };
+        return Err(format!("use {empty}"));
+    }
     let mut reader = Reader { all: text, rest: text };
     let elements = reader.elements(column)?;
     let (count, unit) = (elements.len(), if column.value.is_some() { "pair(s)" } else { "value(s)" });
@@ -100,12 +108,9 @@ impl Reader<'_> {
             let key = allowed(self.atom(column.key)?, column.key)?;
             self.skip_blanks();
             if !self.take('=') {
-                let next = self.rest.chars().next().map(String::from).unwrap_or_default();
                 // The real one prints the end of the text as it is in memory: nothing comes after it.
-                return Err(match next.is_empty() {
-                    true => format!("{}: syntax error at \"", self.all),
-                    false => format!("{}: syntax error at \"{next}\" expecting \"=\"", self.all),
-                });
+                let expected = self.rest.chars().next().map(|next| format!("{next}\" expecting \"=\""));
+                return Err(format!("{}: syntax error at \"{}", self.all, expected.unwrap_or_default()));
             }
             let value = allowed(self.atom(kind)?, kind)?;
             elements.push((key, Some(value)));
@@ -202,22 +207,26 @@ fn row(text: &str) -> Parsed<String> {
     if is_uuid(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is not a valid UUID")) }
 }
 
-fn allowed(atom: Atom, kind: Kind) -> Parsed<Atom> {
-    match (&atom, kind) {
-        (Atom::Integer(number), Kind::Integer(least, most)) if *number < least || *number > most => Err(
-            format!("constraint violation: {number} is not in the valid range {least} to {most} (inclusive)"),
-        ),
+/// Why an element cannot be one of a kind; none when it can.
+pub(super) fn refusal(atom: &Atom, kind: Kind) -> Option<String> {
+    match (atom, kind) {
+        (Atom::Integer(number), Kind::Integer(least, most)) if *number < least || *number > most => {
+            Some(format!("{number} is not in the valid range {least} to {most} (inclusive)"))
+        }
         (Atom::Text(text), Kind::Text(choices))
             if !choices.is_empty() && !choices.contains(&text.as_str()) =>
         {
-            let choices: Vec<String> =
-                choices.iter().map(|choice| Atom::Text((*choice).to_owned()).shown()).collect();
-            Err(format!(
-                "constraint violation: {} is not one of the allowed values ([{}])",
-                atom.shown(),
-                choices.join(", ")
-            ))
+            let choices = choices.iter().map(|choice| Atom::Text((*choice).to_owned()).shown());
+            let choices = choices.collect::<Vec<_>>().join(", ");
+            Some(format!("{} is not one of the allowed values ([{choices}])", atom.shown()))
         }
-        _ => Ok(atom),
+        _ => None,
+    }
+}
+
+fn allowed(atom: Atom, kind: Kind) -> Parsed<Atom> {
+    match refusal(&atom, kind) {
+        Some(reason) => Err(format!("constraint violation: {reason}")),
+        None => Ok(atom),
     }
 }

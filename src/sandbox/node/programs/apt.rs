@@ -1,6 +1,6 @@
 //! `apt-get`, `dpkg` and `dpkg-query` of Debian and Ubuntu.
 
-use super::{Call, fails, prints};
+use super::{Call, fails, joined, prints};
 use crate::host::Output;
 use crate::sandbox::node::Distribution;
 use crate::sandbox::node::catalogue::{self, Offer};
@@ -134,13 +134,12 @@ pub(super) fn dpkg(call: &mut Call<'_, '_>) -> Option<Output> {
     let mut going: Vec<String> = Vec::new();
     for name in names {
         let installed = catalogue::installed(call.transaction);
-        match installed.into_iter().find(|own| own == name || plain(own) == *name) {
-            Some(own) => going.push(own),
-            None => {
-                let message =
-                    format!("dpkg: warning: ignoring request to remove {name} which isn't installed\n");
-                stderr.push_str(&message);
-            }
+        if let Some(own) = installed.into_iter().find(|own| own == name || plain(own) == *name) {
+            going.push(own);
+        } else {
+            stderr.push_str(&format!(
+                "dpkg: warning: ignoring request to remove {name} which isn't installed\n"
+            ));
         }
     }
     let staying = held(call, &going);
@@ -160,7 +159,7 @@ pub(super) fn dpkg(call: &mut Call<'_, '_>) -> Option<Output> {
         ));
     }
     if !staying.is_empty() {
-        let names: String = staying.iter().map(|(name, _)| format!(" {}\n", plain(name))).collect();
+        let names = joined(staying.iter().map(|(name, _)| format!(" {}\n", plain(name))));
         stderr.push_str(&format!("Errors were encountered while processing:\n{names}"));
     }
     Some(Output { status: i32::from(!staying.is_empty()), stdout, stderr })
@@ -183,6 +182,6 @@ pub(super) fn dpkg_query(call: &mut Call<'_, '_>) -> Option<Output> {
     let format = "${db:Status-Abbrev} ${binary:Package}\n";
     (call.words == ["-W", "-f", format]).then(|| {
         let names = catalogue::installed(call.transaction);
-        prints(names.iter().map(|name| format!("ii  {name}\n")).collect::<String>())
+        prints(joined(names.iter().map(|name| format!("ii  {name}\n"))))
     })?
 }

@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 
-use super::{Call, fails, prints};
+use super::{Call, fails, joined, prints};
 use crate::host::Output;
 use crate::sandbox::node::files::Files;
 use crate::sandbox::node::seed::kubernetes;
@@ -44,7 +44,7 @@ fn init(call: &mut Call<'_, '_>, path: &str, ignored: &str) -> Option<Output> {
     };
     let errors: Vec<(String, String)> = problems(call).into_iter().filter(is_counted).collect();
     if !errors.is_empty() {
-        let lines: String = errors.iter().map(|(name, text)| format!("\t[ERROR {name}]: {text}\n")).collect();
+        let lines = joined(errors.iter().map(|(name, text)| format!("\t[ERROR {name}]: {text}\n")));
         return fails(
             1,
             format!(

@@ -73,13 +73,20 @@ fn answer(program: &str, call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// A program that succeeds and prints something.
+#[allow(clippy::unnecessary_wraps, reason = "programs return it, and none for what they do not know")]
 fn prints(stdout: impl Into<String>) -> Option<Output> {
     Some(Output { stdout: stdout.into(), ..Output::default() })
 }
 
 /// A program that fails and says why; its line end is added.
+#[allow(clippy::unnecessary_wraps, reason = "programs return it, and none for what they do not know")]
 fn fails(status: i32, stderr: impl Into<String>) -> Option<Output> {
     Some(Output { status, stdout: String::new(), stderr: stderr.into() + "\n" })
+}
+
+/// Texts after each other.
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    texts.collect::<Vec<_>>().concat()
 }
 
 /// What the C library says about an error number.

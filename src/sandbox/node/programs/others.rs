@@ -1,6 +1,6 @@
 //! `pacman` of Arch and `apk` of Alpine.
 
-use super::{Call, fails, prints};
+use super::{Call, fails, joined, prints};
 use crate::host::Output;
 use crate::sandbox::node::catalogue;
 use crate::sandbox::node::installation::{
@@ -119,9 +119,9 @@ fn install(call: &mut Call<'_, '_>, name: &str) -> Option<String> {
     for offer in &missing {
         installation::install(call.transaction, call.seed, offer);
     }
-    Some(missing.iter().map(|offer| format!("Installing {} ({})\n", offer.name, offer.version)).collect())
+    Some(joined(missing.iter().map(|offer| format!("Installing {} ({})\n", offer.name, offer.version))))
 }
 
 fn listed(call: &Call<'_, '_>) -> String {
-    catalogue::installed(call.transaction).iter().map(|name| format!("{name}\n")).collect()
+    joined(catalogue::installed(call.transaction).into_iter().map(|name| name + "\n"))
 }

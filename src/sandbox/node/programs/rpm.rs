@@ -1,6 +1,6 @@
 //! `dnf`, `zypper` and `rpm`.
 
-use super::{Call, fails, prints};
+use super::{Call, fails, joined, prints};
 use crate::host::Output;
 use crate::sandbox::node::catalogue;
 use crate::sandbox::node::installation::{
@@ -43,19 +43,15 @@ pub(super) fn zypper(call: &mut Call<'_, '_>) -> Option<Output> {
             prints("All repositories have been refreshed.\n")
         }
         ["install", "--no-recommends", name] => {
-            let found = if has_lists(call.transaction, call.seed) { installed_now(call, name) } else { None };
-            match found {
-                Some(text) => {
-                    prints(format!("Loading repository data...\nReading installed packages...\n{text}"))
-                }
-                None => {
-                    let stdout = format!(
-                        "Loading repository data...\nReading installed packages...\n'{name}' not found in \
-                        package names. Trying capabilities.\nNo provider of '{name}' found.\n"
-                    );
-                    Some(Output { status: 104, stdout, ..Output::default() })
-                }
+            let loading = "Loading repository data...\nReading installed packages...\n";
+            let found = has_lists(call.transaction, call.seed).then(|| installed_now(call, name)).flatten();
+            if let Some(text) = found {
+                return prints(format!("{loading}{text}"));
             }
+            let stdout = format!(
+                "{loading}'{name}' not found in package names. Trying capabilities.\nNo provider of '{name}' found.\n"
+            );
+            Some(Output { status: 104, stdout, ..Output::default() })
         }
         _ => None,
     }
@@ -71,22 +67,24 @@ fn installed_now(call: &mut Call<'_, '_>, name: &str) -> Option<String> {
     for offer in &missing {
         installation::install(call.transaction, call.seed, offer);
     }
-    Some(missing.iter().map(|offer| format!("Installing: {}-{}\n", offer.name, offer.version)).collect())
+    Some(joined(missing.iter().map(|offer| format!("Installing: {}-{}\n", offer.name, offer.version))))
 }
 
 /// `rpm -qa --qf '%{NAME}\n'`, `rpm --erase PACKAGES`.
 pub(super) fn rpm(call: &mut Call<'_, '_>) -> Option<Output> {
     if call.words == ["-qa", "--qf", "%{NAME}\n"] {
         let names = catalogue::installed(call.transaction);
-        return prints(names.iter().map(|name| format!("{name}\n")).collect::<String>());
+        return prints(joined(names.into_iter().map(|name| name + "\n")));
     }
     let ["--erase", names @ ..] = &call.words[..] else { return None };
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let absent: String = names
-        .iter()
-        .filter(|name| !catalogue::is_installed(call.transaction, name))
-        .map(|name| format!("error: package {name} is not installed\n"))
-        .collect();
+    let absent = names.iter().filter(|name| !catalogue::is_installed(call.transaction, name));
+    let absent = joined(absent.map(|name| {
+        format!(
+            "error: package {name} is not installed
+"
+        )
+    }));
     if !absent.is_empty() {
         return fails(1, absent.trim_end());
     }

@@ -5,9 +5,9 @@ use rustix::io::Errno;
 
 use super::{Call, fails, prints, reason};
 use crate::host::{FileKind, Output};
-use crate::sandbox::node::files::{self, Files};
+use crate::sandbox::node::files::Files;
 use crate::sandbox::node::seed::containerd_configuration;
-use crate::sandbox::node::{kernel, seed};
+use crate::sandbox::node::{edit, kernel, seed};
 
 /// `uname -m`.
 pub(super) fn uname(call: &mut Call<'_, '_>) -> Option<Output> {
@@ -28,7 +28,7 @@ pub(super) fn mv(call: &mut Call<'_, '_>) -> Option<Output> {
         }
         _ => to.into(),
     };
-    match files::replace(call.transaction, call.user, Utf8Path::new(from), &target) {
+    match edit::replace(call.transaction, call.user, Utf8Path::new(from), &target) {
         Ok(()) => prints(""),
         Err(error) => fails(1, format!("mv: cannot move '{from}' to '{target}': {}", reason(error))),
     }
@@ -37,7 +37,7 @@ pub(super) fn mv(call: &mut Call<'_, '_>) -> Option<Output> {
 /// `rmdir --ignore-fail-on-non-empty PATH`.
 pub(super) fn rmdir(call: &mut Call<'_, '_>) -> Option<Output> {
     let ["--ignore-fail-on-non-empty", path] = call.words[..] else { return None };
-    match files::remove_directory(call.transaction, call.user, Utf8Path::new(path)) {
+    match edit::remove_directory(call.transaction, call.user, Utf8Path::new(path)) {
         Ok(()) | Err(Errno::NOTEMPTY) => prints(""),
         Err(error) => fails(1, format!("rmdir: failed to remove '{path}': {}", reason(error))),
     }

@@ -7,16 +7,17 @@ mod system;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::runtime::containerd_configuration;
+pub(super) use self::runtime::{PLUGINS, containerd_configuration};
 use super::Distribution;
+use super::edit;
 use super::entry::{Content, Entry};
-use super::files;
 use crate::sandbox::store::Transaction;
 
 const KEY: &str = "node/seed";
 
 /// What a new node is made as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent, and each is named where it is set")]
 pub struct Seed {
     /// The distribution.
     pub distribution: Distribution,
@@ -111,5 +112,5 @@ pub(super) fn special(transaction: &mut Transaction<'_>, path: &str, mode: u32) 
 
 fn put(transaction: &mut Transaction<'_>, path: &str, entry: &Entry<'_>) {
     // Fails only below something that is no directory: then somebody put it there, and the node is as they want it.
-    let _ = files::put(transaction, Utf8Path::new(path), entry);
+    let _ = edit::put(transaction, Utf8Path::new(path), entry);
 }

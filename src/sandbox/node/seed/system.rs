@@ -69,10 +69,8 @@ fn tree(transaction: &mut Transaction<'_>, distribution: Distribution) {
             link(transaction, &format!("/{name}"), &format!("usr/{name}"));
         }
     }
-    match distribution.has_systemd() {
-        true => directory(transaction, "/run/systemd/system", 0o755),
-        false => directory(transaction, "/etc/runlevels/default", 0o755),
-    }
+    let manager = if distribution.has_systemd() { "/run/systemd/system" } else { "/etc/runlevels/default" };
+    directory(transaction, manager, 0o755);
 }
 
 fn release(transaction: &mut Transaction<'_>, distribution: Distribution) {

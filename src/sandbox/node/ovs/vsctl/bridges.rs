@@ -1,11 +1,10 @@
-//! The commands for bridges and ports.
+//! The commands for bridges, and those that only ask.
 
 use super::line::Call;
 use super::print::Printed;
-use super::records::assign;
-use super::{Done, Failure};
+use super::{Done, Failure, ports};
 use crate::sandbox::node::ovs::database::Database;
-use crate::sandbox::node::ovs::schema::Table;
+use crate::sandbox::node::ovs::datum::{Atom, Datum};
 use crate::sandbox::node::ovs::switch::{self, Bridge, Port, Switch, with_key};
 
 /// How the external ids of a VLAN bridge begin, which are kept with its port.
@@ -18,9 +17,9 @@ pub(super) fn run(database: &mut Database, call: &Call, connected: &mut Vec<Stri
     match call.name() {
         "add-br" => return add_bridge(database, &switch, call, connected),
         "del-br" => return del_bridge(database, &switch, call),
-        "add-port" => return add_port(database, &switch, call, connected),
-        "del-port" => return del_port(database, &switch, call),
-        "br-set-external-id" => return set_external_id(database, bridge(&switch, first)?, call),
+        "add-port" => return ports::add(database, &switch, call, connected),
+        "del-port" => return ports::delete(database, &switch, call),
+        "br-set-external-id" => return Ok(set_external_id(database, bridge(&switch, first)?, call)),
         "br-get-external-id" => return Ok(external_ids(database, bridge(&switch, first)?, call)),
         "set-fail-mode" | "get-fail-mode" | "del-fail-mode" => {
             return fail_mode(database, bridge(&switch, first)?, call.name(), second);
@@ -69,7 +68,8 @@ fn question(switch: &Switch, call: &Call) -> Done<Printed> {
     })
 }
 
-fn bridge<'a>(switch: &'a Switch, name: &str) -> Done<&'a Bridge> {
+/// The bridge of that name.
+pub(super) fn bridge<'a>(switch: &'a Switch, name: &str) -> Done<&'a Bridge> {
     switch.bridge(name).ok_or_else(|| format!("no bridge named {name}").into())
 }
 
@@ -102,7 +102,8 @@ fn add_bridge(
     match wanted {
         None => switch::add_bridge(database, name),
         Some((parent, vlan)) => {
-            switch::add_vlan_bridge(database, parent_of(switch, parent, vlan)?, name, vlan)
+            let parent = parent_of(switch, parent, vlan)?;
+            switch::add_vlan_bridge(database, parent, name, vlan);
         }
     }
     connected.push(name.to_owned());
@@ -130,25 +131,26 @@ fn vlan(word: &str) -> Done<i64> {
 /// What `--may-exist` does not allow: a bridge of that name that is another one.
 fn refuse_other(found: &Bridge, wanted: Option<(&str, i64)>) -> Done {
     let name = &found.name;
-    let reason = match (wanted, &found.parent) {
-        (None, None) => return Ok(()),
-        (None, Some((_, vlan))) => {
-            return Err(
-                format!("\"--may-exist add-br {name}\" but {name} is a VLAN bridge for VLAN {vlan}").into()
-            );
-        }
-        (Some(_), None) => "is not a VLAN bridge".to_owned(),
-        (Some((parent, _)), Some((own, _))) if parent != own => format!("has the wrong parent {own}"),
-        (Some((_, vlan)), Some((_, own))) if vlan != *own => {
-            format!("is a VLAN bridge for the wrong VLAN {own}")
-        }
-        (Some(_), Some(_)) => return Ok(()),
+    let Some((parent, vlan)) = wanted else {
+        return match &found.parent {
+            Some((_, own)) => {
+                Err(format!("\"--may-exist add-br {name}\" but {name} is a VLAN bridge for VLAN {own}")
+                    .into())
+            }
+            None => Ok(()),
+        };
     };
-    let (parent, vlan) = wanted.unwrap_or_default();
+    let reason = match &found.parent {
+        None => "is not a VLAN bridge".to_owned(),
+        Some((own, _)) if parent != own => format!("has the wrong parent {own}"),
+        Some((_, own)) if vlan != *own => format!("is a VLAN bridge for the wrong VLAN {own}"),
+        Some(_) => return Ok(()),
+    };
     Err(format!("\"--may-exist add-br {name} {parent} {vlan}\" but {name} {reason}").into())
 }
 
-fn refuse_taken(switch: &Switch, name: &str, message: &str) -> Done {
+/// Refuses a name that something has.
+pub(super) fn refuse_taken(switch: &Switch, name: &str, message: &str) -> Done {
     if switch.bridge(name).is_some() {
         return Err(format!("{message} because a bridge named {name} already exists").into());
     }
@@ -188,90 +190,6 @@ fn del_bridge(database: &mut Database, switch: &Switch, call: &Call) -> Done<Pri
     Ok(Printed::nothing())
 }
 
-fn add_port(
-    database: &mut Database,
-    switch: &Switch,
-    call: &Call,
-    connected: &mut Vec<String>,
-) -> Done<Printed> {
-    let (on, name) = (call.argument(1), call.argument(2));
-    let settings = call.arguments(3);
-    if let Some(found) =
-        switch.port(name).filter(|_| call.has("--may-exist") && switch.bridge(name).is_none())
-    {
-        if found.bridge != on {
-            let at = &found.bridge;
-            return Err(format!(
-                "\"--may-exist add-port {on} {name}\" but {name} is actually attached to bridge {at}"
-            )
-            .into());
-        }
-        return Ok(Printed::nothing());
-    }
-    refuse_taken(switch, name, &format!("cannot create a port named {name}"))?;
-    let bridge = bridge(switch, on)?;
-    let (port, _) = switch::add_port(database, &bridge.row, name);
-    if let Some((_, vlan)) = &bridge.parent {
-        database.set("Port", &port, "tag", (*vlan).into());
-    }
-    let table = Table::named("Port").ok_or(Failure::Unknown)?;
-    for setting in settings {
-        assign(database, table, Some(&port), setting)?;
-    }
-    connected.push(name.to_owned());
-    Ok(Printed::nothing())
-}
-
-fn del_port(database: &mut Database, switch: &Switch, call: &Call) -> Done<Printed> {
-    let may_miss = call.has("--if-exists");
-    let (on, name) = match call.count() {
-        1 => (None, call.argument(1)),
-        _ => (Some(call.argument(1)), call.argument(2)),
-    };
-    let on = on.map(|on| bridge(switch, on)).transpose();
-    let on = match on {
-        Err(_) if may_miss => return Ok(Printed::nothing()),
-        on => on?,
-    };
-    if switch.bridge(name).is_some() && !may_miss {
-        return Err(format!(
-            "cannot delete port {name} because it is the local port for bridge {name} (deleting this port requires \
-             deleting the entire bridge)"
-        )
-        .into());
-    }
-    let by_interface = || switch.port_of_interface(name).filter(|_| call.has("--with-iface"));
-    let found = switch.port(name).or_else(by_interface).filter(|port| switch.bridge(&port.name).is_none());
-    let Some(found) = found else {
-        return if may_miss { Ok(Printed::nothing()) } else { Err(format!("no port named {name}").into()) };
-    };
-    if let Some(on) = on {
-        refuse_elsewhere(switch, on, found)?;
-    }
-    if let Some(bridge) = switch.bridge(&found.bridge) {
-        database.release(("Bridge", &bridge.row, "ports"), &found.row);
-    }
-    Ok(Printed::nothing())
-}
-
-fn refuse_elsewhere(switch: &Switch, on: &Bridge, port: &Port) -> Done {
-    if port.bridge == on.name {
-        return Ok(());
-    }
-    let (on, name, at) = (&on.name, &port.name, &port.bridge);
-    let is_child = |child: &str, of: &str| {
-        switch.bridge(child).and_then(|bridge| bridge.parent.as_ref()).is_some_and(|(parent, _)| parent == of)
-    };
-    Err(if is_child(at, on) {
-        format!("bridge {on} does not have a port {name} (although its child bridge {at} does)")
-    } else if is_child(on, at) {
-        format!("bridge {on} does not have a port {name} (although its parent bridge {at} does)")
-    } else {
-        format!("bridge {on} does not have a port {name}")
-    }
-    .into())
-}
-
 /// The row that keeps a bridge's external ids, and how they begin there.
 fn keeper(database: &Database, bridge: &Bridge) -> (&'static str, String, &'static str) {
     match bridge.parent {
@@ -280,13 +198,13 @@ fn keeper(database: &Database, bridge: &Bridge) -> (&'static str, String, &'stat
     }
 }
 
-fn set_external_id(database: &mut Database, bridge: &Bridge, call: &Call) -> Done<Printed> {
+fn set_external_id(database: &mut Database, bridge: &Bridge, call: &Call) -> Printed {
     let (table, row, start) = keeper(database, bridge);
     let key = format!("{start}{}", call.argument(2));
     let value = (call.count() == 3).then(|| call.argument(3));
     let ids = with_key(&database.get(table, &row, "external_ids"), &key, value);
     database.set(table, &row, "external_ids", ids);
-    Ok(Printed::nothing())
+    Printed::nothing()
 }
 
 fn external_ids(database: &Database, bridge: &Bridge, call: &Call) -> Printed {
@@ -303,11 +221,9 @@ fn fail_mode(database: &mut Database, bridge: &Bridge, command: &str, mode: &str
     let column = "fail_mode";
     match command {
         "get-fail-mode" => {
-            return Ok(Printed::lines(
-                database.get("Bridge", &bridge.row, column).first().map(|mode| mode.text()),
-            ));
+            return Ok(Printed::lines(database.get("Bridge", &bridge.row, column).first().map(Atom::text)));
         }
-        "del-fail-mode" => database.set("Bridge", &bridge.row, column, super::super::datum::Datum::default()),
+        "del-fail-mode" => database.set("Bridge", &bridge.row, column, Datum::default()),
         _ if matches!(mode, "standalone" | "secure") => {
             database.set("Bridge", &bridge.row, column, mode.into());
         }

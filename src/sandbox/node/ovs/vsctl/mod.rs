@@ -2,8 +2,11 @@
 
 mod bridges;
 mod find;
+mod known;
 mod line;
 mod names;
+mod options;
+mod ports;
 mod print;
 mod records;
 mod show;
@@ -54,7 +57,7 @@ pub(in crate::sandbox::node) fn run(
         line::Line::Version => Ok(Output { stdout: version(), ..Output::default() }),
         line::Line::Calls { calls, style, waits } => {
             reachable(transaction, user)?;
-            execute(transaction, &calls, &style, waits)
+            execute(transaction, &calls, style, waits)
         }
     });
     match done {
@@ -88,13 +91,14 @@ fn reachable(transaction: &Transaction<'_>, user: u32) -> Done {
 }
 
 /// All commands of a line are one transaction.
-fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: &Style, waits: bool) -> Done<Output> {
+fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: Style, waits: bool) -> Done<Output> {
     let before = Database::load(transaction);
     let mut database = before.clone();
     let mut printed = Vec::new();
     let mut connected = Vec::new();
     for call in calls {
         printed.push(dispatch(&mut database, call, &mut connected)?);
+        database.collect();
     }
     database.commit().map_err(|reason| Failure::Refused(reason.to_string()))?;
     let stdout = print::all(&printed, style);
@@ -140,7 +144,7 @@ fn complaints(database: &Database, connected: &[String]) -> String {
     for name in connected {
         let Some(id) = database.named("Interface", name) else { continue };
         let get = |column: &str| database.get("Interface", &id, column);
-        if get("ofport").integer() == Some(-1) {
+        if get("ofport").integer().is_none_or(|number| number == -1) {
             let error = get("error");
             let reason = if error.len() > 0 { format!(": {}", error.text()) } else { String::new() };
             text.push_str(&format!(

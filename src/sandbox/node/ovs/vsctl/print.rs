@@ -107,12 +107,12 @@ impl Printed {
 
     /// Lines.
     pub(super) fn lines<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> Self {
-        Self::Text(lines.into_iter().map(|line| format!("{}\n", line.as_ref())).collect())
+        Self::Text(lines.into_iter().fold(String::new(), |text, line| text + line.as_ref() + "\n"))
     }
 }
 
 /// Everything that a command line prints.
-pub(super) fn all(results: &[Printed], style: &Style) -> String {
+pub(super) fn all(results: &[Printed], style: Style) -> String {
     let mut text = String::new();
     let mut tables = 0;
     for result in results {
@@ -131,7 +131,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// `before` counts what blank lines are put between: rows of lists, and other tables.
-fn table(rows: &Rows, style: &Style, before: &mut usize, text: &mut String) {
+fn table(rows: &Rows, style: Style, before: &mut usize, text: &mut String) {
     match style.format {
         Format::List => list(rows, style, before, text),
         Format::Json => text.push_str(&format!("{}\n", object(rows))),
@@ -150,7 +150,7 @@ fn table(rows: &Rows, style: &Style, before: &mut usize, text: &mut String) {
     }
 }
 
-fn list(rows: &Rows, style: &Style, before: &mut usize, text: &mut String) {
+fn list(rows: &Rows, style: Style, before: &mut usize, text: &mut String) {
     for row in &rows.rows {
         if *before > 0 {
             text.push('\n');
@@ -174,7 +174,7 @@ fn object(rows: &Rows) -> Value {
     json!({"data": rows.rows.iter().map(row).collect::<Vec<_>>(), "headings": headings})
 }
 
-fn cells(rows: &Rows, style: &Style) -> Vec<Vec<String>> {
+fn cells(rows: &Rows, style: Style) -> Vec<Vec<String>> {
     let headings = style.headings.then(|| rows.columns.iter().map(|column| column.name.to_owned()).collect());
     let row = |row: &Vec<Datum>| {
         rows.columns.iter().zip(row).map(|(column, datum)| style.cells.shown(datum, column)).collect()
@@ -184,11 +184,12 @@ fn cells(rows: &Rows, style: &Style) -> Vec<Vec<String>> {
 
 /// Cells with a comma, a quote or a line end are quoted.
 fn csv(lines: &[Vec<String>]) -> String {
-    let cell = |cell: &String| match cell.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.clone(),
+    let cell = |cell: &String| {
+        let quotes = cell.contains([',', '"', '\n']);
+        if quotes { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
     };
-    lines.iter().map(|line| format!("{}\n", line.iter().map(cell).collect::<Vec<_>>().join(","))).collect()
+    let line = |line: &Vec<String>| line.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
+    lines.iter().map(line).collect()
 }
 
 /// Each column is as wide as its widest cell; nothing pads the last one.

@@ -1,9 +1,11 @@
 //! The commands for any table: `list`, `get`, `set`, `add`, `remove`, `clear`.
 
+use serde_json::json;
+
 use super::line::Call;
 use super::names::{self, Field};
 use super::print::{Printed, Rows};
-use super::{Done, parse};
+use super::{Done, Failure, parse};
 use crate::sandbox::node::ovs::database::Database;
 use crate::sandbox::node::ovs::datum::Datum;
 use crate::sandbox::node::ovs::schema::{Column, Table};
@@ -134,11 +136,27 @@ pub(super) fn add(database: &mut Database, call: &Call) -> Done<Printed> {
         added.extend(parse::datum(argument, &any_number(column))?);
     }
     if let Some(id) = id {
+        if column.max == 1 && column.min == 1 {
+            return Err(not_a_set(column, &added));
+        }
         let mut datum = database.get(table.name, &id, column.name);
         datum.extend(added);
         database.set(table.name, &id, column.name, datum);
     }
     Ok(Printed::nothing())
+}
+
+/// The server's answer to an element for a column that is no set.
+fn not_a_set(column: &Column, added: &Datum) -> Failure {
+    let elements = match added.json(false) {
+        one if added.len() == 1 => json!(["set", [one]]),
+        many => many,
+    };
+    let (name, kind) = (column.name, column.describe());
+    let details =
+        format!("Type mismatch: \"insert\" operator may not be applied to column {name} of type {kind}.");
+    let syntax = json!([name, "insert", elements]).to_string();
+    Failure::Refused(json!({"details": details, "error": "syntax error", "syntax": syntax}).to_string())
 }
 
 /// Takes elements out of a set or map; of a map by key, or by key and value.

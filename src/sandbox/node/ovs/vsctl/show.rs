@@ -1,6 +1,7 @@
 //! `show`: the whole switch at a glance.
 
 use crate::sandbox::node::ovs::database::{Database, ROOT};
+use crate::sandbox::node::ovs::datum::{Atom, Datum};
 use crate::sandbox::node::ovs::schema::Table;
 
 /// The levels: a table, the columns that are shown when they hold something, and the column with what is below.
@@ -27,13 +28,13 @@ fn level(database: &Database, ids: &[String], depth: usize, text: &mut String) {
     let indent = "    ".repeat(depth + 1);
     for id in ids {
         let name = database.get(table, id, "name");
-        let name = name.first().map(super::super::datum::Atom::shown).unwrap_or_default();
+        let name = name.first().map(Atom::shown).unwrap_or_default();
         text.push_str(&format!("{indent}{table} {name}\n"));
         for column in
             columns.iter().filter_map(|name| Table::named(table).and_then(|table| table.column(name)))
         {
             let datum = database.get(table, id, column.name);
-            if datum.len() > 0 && datum != super::super::datum::Datum::default_of(column) {
+            if datum.len() > 0 && datum != Datum::default_of(column) {
                 text.push_str(&format!("{indent}    {}: {}\n", column.name, datum.shown(column)));
             }
         }

@@ -1,0 +1,147 @@
+//! `kvnet console`: the serial console of a VM, on the terminal or in a pipe.
+
+use std::io::{IsTerminal, Read, Write};
+use std::time::Duration;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::cli::args::{Console as Options, Global};
+use crate::cli::session::Session;
+use crate::cluster::{Console, ConsoleInput, ConsoleOutput};
+use crate::error::{Error, Result, code};
+use crate::ui;
+
+/// Ctrl-], as in telnet and virsh.
+const ESCAPE: u8 = 0x1d;
+/// In a pipe, the end comes when the input has ended and the guest has been silent for so long.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub async fn run(global: &Global, options: &Options) -> Result<u8> {
+    let session = Session::start(global).await?;
+    session.connect().await?;
+    let cluster = session.cx.need_cluster().await?;
+    let namespace = options.namespace.as_deref().unwrap_or(&session.cx.profile.vm.namespace);
+    let console = cluster.console(namespace, &options.vm).await?;
+    let interactive = std::io::stdin().is_terminal();
+    if interactive {
+        ui::say(&format!("connected to {namespace}/{}; press Enter for a prompt, Ctrl-] to end", options.vm));
+    }
+    let raw = if interactive { Some(RawTerminal::enter()?) } else { None };
+    let result = relay(console, typed(interactive)).await;
+    // Before anything is said: a raw terminal does not return to the begin of the line.
+    drop(raw);
+    result.map(|()| 0)
+}
+
+/// Copies both ways until one side ends.
+async fn relay(console: Console, typed: mpsc::Receiver<Vec<u8>>) -> Result<()> {
+    let Console { mut input, output } = console;
+    let (mut terminate, mut hang_up) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    let result = tokio::select! {
+        result = copy(&mut input, output, typed) => result,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    };
+    input.close().await;
+    result
+}
+
+async fn copy(
+    input: &mut ConsoleInput,
+    mut output: ConsoleOutput,
+    mut typed: mpsc::Receiver<Vec<u8>>,
+) -> Result<()> {
+    let mut open = true;
+    loop {
+        tokio::select! {
+            keys = typed.recv(), if open => match keys {
+                Some(keys) => {
+                    let (before, ends) = until_escape(&keys);
+                    input.send(before).await?;
+                    if ends {
+                        return Ok(());
+                    }
+                }
+                None => open = false,
+            },
+            bytes = output.next() => match bytes? {
+                Some(bytes) => show(&bytes)?,
+                None => return Ok(()),
+            },
+            () = tokio::time::sleep(SILENCE), if !open => return Ok(()),
+        }
+    }
+}
+
+/// What comes before Ctrl-], and whether there is one.
+fn until_escape(keys: &[u8]) -> (&[u8], bool) {
+    match keys.iter().position(|key| *key == ESCAPE) {
+        Some(at) => (&keys[..at], true),
+        None => (keys, false),
+    }
+}
+
+/// The guest's own bytes: a console's colours and cursor are wanted.
+fn show(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let shown = out.write_all(bytes).and_then(|()| out.flush());
+    shown.map_err(|error| Error::new(&code::CONSOLE, "the output cannot be written").because(error))
+}
+
+/// Standard input in pieces. A thread of its own: a pending read cannot be cancelled, and must not hold up the end.
+fn typed(interactive: bool) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        // Serial ports have small buffers; a pipe would fill them at once.
+        let most = if interactive { buffer.len() } else { 256 };
+        while let Ok(count @ 1..) = std::io::stdin().lock().read(&mut buffer[..most]) {
+            if sender.blocking_send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn listen(kind: SignalKind) -> Result<Signal> {
+    signal(kind)
+        .map_err(|error| Error::new(&code::INTERNAL, "a signal cannot be listened for").because(error))
+}
+
+/// A terminal that hands over every key; as it was before when this is dropped.
+struct RawTerminal(Termios);
+
+impl RawTerminal {
+    fn enter() -> Result<Self> {
+        let failed = |error: rustix::io::Errno| {
+            Error::new(&code::CONSOLE, "the terminal cannot be made raw").because(error)
+        };
+        let before = tcgetattr(std::io::stdin()).map_err(failed)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(std::io::stdin(), OptionalActions::Drain, &raw).map_err(failed)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        // There is nothing left to try, and nobody to tell in a line that would be readable.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, &self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_escape_ends_and_is_not_sent() {
+        assert_eq!(until_escape(b"ls\n\x1dx"), (&b"ls\n"[..], true));
+        assert_eq!(until_escape(b"\x03"), (&b"\x03"[..], false));
+    }
+}

@@ -1,0 +1,198 @@
+//! The serial console of a virtual machine: bytes both ways over a WebSocket of KubeVirt's API.
+
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use kube::client::Body;
+use serde_json::Value;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::{Message, protocol::Role};
+
+use super::Cluster;
+use super::refusal::{Refusal, connection_error};
+use crate::error::{Error, Result, code};
+
+/// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
+const PROTOCOL: &str = "plain.kubevirt.io";
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// An open serial console. KubeVirt has one for each machine: the newest takes it from the one before.
+pub struct Console {
+    /// What the guest reads.
+    pub input: ConsoleInput,
+    /// What the guest writes.
+    pub output: ConsoleOutput,
+}
+
+/// The guest's keyboard.
+pub struct ConsoleInput(SplitSink<Socket, Message>);
+
+/// The guest's screen.
+pub struct ConsoleOutput(SplitStream<Socket>);
+
+impl Cluster {
+    /// Opens the serial console of a running virtual machine instance.
+    ///
+    /// # Errors
+    /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
+    pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
+        let subject = format!("the console of {namespace}/{name}");
+        let path = format!(
+            "/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/{name}/console"
+        );
+        let request = Request::get(path)
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, generate_key())
+            .header(header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL)
+            .body(Body::empty())
+            .map_err(|error| {
+                Error::new(&code::INTERNAL, format!("{subject}: not a request")).because(error)
+            })?;
+        let sent = tokio::time::timeout(self.answer_time, self.client.send(request));
+        let response = sent.await.map_err(|_| unusable(&subject).because("the API server gave no answer"))?;
+        let response = response.map_err(|error| connection_error(&self.server, &error).0)?;
+        let socket = upgraded(response, &subject).await?;
+        let (input, output) = socket.split();
+        Ok(Console { input: ConsoleInput(input), output: ConsoleOutput(output) })
+    }
+}
+
+impl ConsoleInput {
+    /// Types bytes.
+    ///
+    /// # Errors
+    /// `KVN626` when the connection has ended.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let sent = self.0.send(Message::binary(bytes.to_vec())).await;
+        sent.map_err(|error| lost().because(error))
+    }
+
+    /// Ends the connection; one that is gone already has ended as well.
+    pub async fn close(&mut self) {
+        let _ = self.0.close().await;
+    }
+}
+
+impl ConsoleOutput {
+    /// The next bytes; none when the other side has ended the connection.
+    ///
+    /// # Errors
+    /// `KVN626` when it broke.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        while let Some(message) = self.0.next().await {
+            match message.map_err(|error| lost().because(error))? {
+                Message::Binary(bytes) => return Ok(Some(bytes.to_vec())),
+                Message::Text(text) => return Ok(Some(text.as_bytes().to_vec())),
+                Message::Close(_) => return Ok(None),
+                // The library answers pings itself.
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn upgraded(response: Response<Body>, subject: &str) -> Result<Socket> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refused(response, subject).await);
+    }
+    let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+    if protocol.is_some_and(|protocol| protocol != HeaderValue::from_static(PROTOCOL)) {
+        return Err(unusable(subject).because(format!("the server speaks {protocol:?}")));
+    }
+    let upgraded = hyper::upgrade::on(response).await.map_err(|error| unusable(subject).because(error))?;
+    Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await)
+}
+
+/// The server's reason: KubeVirt answers with a `Status` as the API server does.
+async fn refused(response: Response<Body>, subject: &str) -> Error {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect_bytes().await.unwrap_or_default();
+    let value = serde_json::from_slice::<Value>(&bytes).ok();
+    let refusal = Refusal::parse(status, value.as_ref(), &bytes);
+    if matches!(status, 401 | 403) {
+        return refusal.into_error(subject);
+    }
+    unusable(subject).because(refusal.message)
+}
+
+fn unusable(subject: &str) -> Error {
+    Error::new(&code::CONSOLE, format!("{subject} cannot be opened"))
+}
+
+fn lost() -> Error {
+    Error::new(&code::CONSOLE, "the connection to the console was lost")
+        .hint("a console that somebody else opens takes the place of the one before")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_hdr_async;
+    use tokio_tungstenite::tungstenite::handshake::server;
+
+    use super::*;
+
+    /// A guest that answers each message with itself in brackets, behind an API server that accepts one connection.
+    async fn server(answer: Option<(u16, &'static str)>) -> Cluster {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            #[allow(clippy::result_large_err, reason = "the type is the library's")]
+            let check = |request: &server::Request, mut response: server::Response| {
+                let path =
+                    "/apis/subresources.kubevirt.io/v1/namespaces/n/virtualmachineinstances/vm/console";
+                assert_eq!(request.uri().path(), path);
+                if let Some((status, body)) = answer {
+                    return Err(Response::builder().status(status).body(Some(body.to_owned())).unwrap());
+                }
+                assert_eq!(request.headers()[header::SEC_WEBSOCKET_PROTOCOL], PROTOCOL);
+                response
+                    .headers_mut()
+                    .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+                Ok(response)
+            };
+            let Ok(mut guest) = accept_hdr_async(stream, check).await else { return };
+            guest.send(Message::Ping(Vec::new().into())).await.unwrap();
+            while let Some(Ok(Message::Binary(bytes))) = guest.next().await {
+                if &bytes[..] == b"bye" {
+                    break;
+                }
+                guest.send(Message::binary([b"<", &bytes[..], b">"].concat())).await.unwrap();
+            }
+            guest.close(None).await.unwrap();
+        });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+        Cluster::from_client(kube::Client::try_from(config).unwrap())
+    }
+
+    #[tokio::test]
+    async fn bytes_go_both_ways_until_one_side_ends() {
+        let mut console = server(None).await.console("n", "vm").await.unwrap();
+        console.input.send(b"\x03\xff").await.unwrap();
+        assert_eq!(console.output.next().await.unwrap().unwrap(), b"<\x03\xff>");
+        console.input.send(b"bye").await.unwrap();
+        assert_eq!(console.output.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_servers_words() {
+        let status = r#"{"kind":"Status","status":"Failure","code":404,"message":"virtualmachineinstance \"vm\" not found"}"#;
+        let error = server(Some((404, status))).await.console("n", "vm").await.err().unwrap();
+        assert_eq!(
+            (error.code().id, error.cause()),
+            ("KVN626", Some("virtualmachineinstance \"vm\" not found"))
+        );
+        let status = r#"{"kind":"Status","status":"Failure","code":403,"message":"no"}"#;
+        let error = server(Some((403, status))).await.console("n", "vm").await.err().unwrap();
+        assert_eq!(error.code().id, "KVN302");
+    }
+}

@@ -1,0 +1,12 @@
+//! What a guest says about itself, on its serial console or through its agent.
+
+mod agent;
+mod links;
+mod shell;
+
+pub use agent::nics as agent_nics;
+pub use links::{Link, links};
+pub use shell::{Ended, Shell, Terminal};
+
+/// A NIC as the guest sees it: its name there and its state.
+pub type GuestNic = (String, Link);

@@ -1,0 +1,244 @@
+//! A shell on a serial console: waits for its prompt, logs in when it must, and runs commands one by one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout};
+
+use crate::cluster::Console;
+use crate::error::{Error, Result, code};
+use crate::profile::Login;
+
+/// After so much silence what stands in the last line is taken for a prompt: a guest that starts writes all the time.
+const SILENCE: Duration = Duration::from_millis(200);
+/// After so much silence the guest is poked for a new prompt.
+const POKE: Duration = Duration::from_secs(2);
+/// Asks for a new prompt. Ctrl-U first: what somebody has typed there and not sent must not be run.
+const ENTER: &[u8] = b"\x15\n";
+/// How much of the screen is remembered.
+const SCREEN: usize = 256 << 10;
+
+/// Something to type on and to read from.
+#[async_trait]
+pub trait Terminal: Send {
+    /// Types bytes.
+    async fn send(&mut self, bytes: &[u8]) -> Result<()>;
+    /// The next bytes; none at the end. May be dropped while it waits without losing any.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>>;
+}
+
+#[async_trait]
+impl Terminal for Console {
+    async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.input.send(bytes).await
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        self.output.next().await
+    }
+}
+
+/// A shell that waits for commands.
+pub struct Shell<T> {
+    terminal: T,
+    /// What the guest has written since the last command, as text.
+    screen: String,
+    /// How many commands were run: it tells their markers apart.
+    count: u32,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: i32,
+    /// What it printed, standard error included.
+    pub output: String,
+}
+
+/// What the last line of the screen asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    User,
+    Password,
+    Command,
+}
+
+impl<T: Terminal> Shell<T> {
+    /// Waits until the guest takes commands, which may be its whole start; `progress` hears its last line.
+    ///
+    /// # Errors
+    /// `KVN626` when it wants a login that is not known or refuses it, or is not ready after `patience`.
+    pub async fn open(
+        terminal: T,
+        login: &Login,
+        patience: Duration,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Self> {
+        let mut shell = Self { terminal, screen: String::new(), count: 0 };
+        let deadline = Instant::now() + patience;
+        shell.terminal.send(ENTER).await?;
+        let mut asked = false;
+        loop {
+            let Some(asks) = shell.prompt(deadline, progress).await? else {
+                let last = last_words(&shell.screen);
+                return Err(closed(format!("no prompt came in {} s", patience.as_secs())).because(last));
+            };
+            shell.screen.clear();
+            match asks {
+                Asks::Command if shell.answers(deadline).await? => return Ok(shell),
+                Asks::Command => {}
+                // A refused password is asked for again, after the name.
+                Asks::User if asked => return Err(closed("the guest refuses the login".into())),
+                Asks::User if login.user.is_empty() => return Err(wants_login()),
+                Asks::User => shell.terminal.send(format!("{}\n", login.user).as_bytes()).await?,
+                Asks::Password if login.password.is_empty() => return Err(wants_login()),
+                Asks::Password => {
+                    asked = true;
+                    shell.terminal.send(format!("{}\n", login.password).as_bytes()).await?;
+                }
+            }
+        }
+    }
+
+    /// Runs a command of one line.
+    ///
+    /// # Errors
+    /// `KVN202` after `patience`, `KVN626` when the console ends.
+    pub async fn run(&mut self, command: &str, patience: Duration) -> Result<Ended> {
+        self.count += 1;
+        let number = self.count;
+        self.screen.clear();
+        // The quotes keep the markers out of the echo of the line itself.
+        let line = format!("echo kvnet''-begin-{number}; {command} 2>&1; echo kvnet''-end-{number} $?\n");
+        self.terminal.send(line.as_bytes()).await?;
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(ended) = between(&self.screen, number) {
+                return Ok(ended);
+            }
+            if !self.read(deadline).await? {
+                let message = format!("`{command}` in the guest did not end in {} s", patience.as_secs());
+                return Err(Error::new(&code::HOST_TIMEOUT, message).because(last_words(&self.screen)));
+            }
+        }
+    }
+
+    /// Whether what looks like a prompt is one.
+    async fn answers(&mut self, deadline: Instant) -> Result<bool> {
+        let patience = POKE.min(deadline.saturating_duration_since(Instant::now()));
+        match self.run("true", patience).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == &code::HOST_TIMEOUT => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the guest asks for, once it is silent; none at the deadline.
+    async fn prompt(
+        &mut self,
+        deadline: Instant,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Option<Asks>> {
+        let mut told = String::new();
+        let mut poked = Instant::now();
+        while Instant::now() < deadline {
+            if self.read(deadline.min(Instant::now() + SILENCE)).await? {
+                poked = Instant::now();
+                continue;
+            }
+            if let Some(asks) = asks(&self.screen) {
+                return Ok(Some(asks));
+            }
+            let now = last_words(&self.screen);
+            if now != told {
+                progress(format!("the guest starts: {now}"));
+                told = now;
+            }
+            if poked.elapsed() >= POKE {
+                self.terminal.send(ENTER).await?;
+                poked = Instant::now();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads what comes until `deadline`; false when nothing came.
+    async fn read(&mut self, deadline: Instant) -> Result<bool> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let Ok(bytes) = timeout(patience, self.terminal.next()).await else { return Ok(false) };
+        let bytes = bytes?.ok_or_else(|| closed("the console ended".into()))?;
+        self.screen.push_str(&plain(&String::from_utf8_lossy(&bytes)));
+        if self.screen.len() > SCREEN {
+            let cut = self.screen.ceil_char_boundary(self.screen.len() - SCREEN / 2);
+            self.screen.drain(..cut);
+        }
+        Ok(true)
+    }
+}
+
+fn closed(message: String) -> Error {
+    Error::new(&code::CONSOLE, message)
+}
+
+fn wants_login() -> Error {
+    closed("the guest asks for a login".into())
+        .hint("set `vm.login.user` and `vm.login.password` in the profile")
+}
+
+/// The last line that says something.
+fn last_words(screen: &str) -> String {
+    let line =
+        screen.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it says nothing yet");
+    line.chars().take(100).collect()
+}
+
+fn asks(screen: &str) -> Option<Asks> {
+    let line = screen.rsplit('\n').next()?.trim_end();
+    let lower = line.to_lowercase();
+    if lower.ends_with("login:") {
+        return Some(Asks::User);
+    }
+    if lower.ends_with("password:") {
+        return Some(Asks::Password);
+    }
+    line.ends_with(['#', '$']).then_some(Asks::Command)
+}
+
+/// What stands between the markers of a command, once both are there.
+fn between(screen: &str, number: u32) -> Option<Ended> {
+    let (begin, end) = (format!("kvnet-begin-{number}\n"), format!("kvnet-end-{number} "));
+    let rest = &screen[screen.find(&begin)? + begin.len()..];
+    let (output, after) = rest.split_once(&end)?;
+    let (status, _) = after.split_once('\n')?;
+    let kernels = |line: &&str| !is_kernels(line);
+    let output: Vec<&str> = output.lines().filter(kernels).collect();
+    Some(Ended { status: status.trim().parse().ok()?, output: output.join("\n") })
+}
+
+/// `[   12.345678] ...`: the kernel writes to the same console whenever it likes.
+fn is_kernels(line: &str) -> bool {
+    let inner = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    inner.is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok() && time.contains('.'))
+}
+
+/// The text without carriage returns and without escape sequences for the cursor and colours.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().filter(|c| *c != '\r');
+    while let Some(character) = characters.next() {
+        if character != '\u{1b}' {
+            plain.push(character);
+            continue;
+        }
+        // CSI sequences end with a letter or `~`, all others have one more character.
+        if characters.next() == Some('[') {
+            let _ = characters.find(|c| c.is_ascii_alphabetic() || *c == '~');
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+#[path = "shell_tests.rs"]
+mod tests;

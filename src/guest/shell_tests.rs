@@ -1,0 +1,152 @@
+use std::collections::VecDeque;
+
+use super::*;
+
+/// A guest in memory: says things by itself first, then answers each line that is typed.
+struct Guest {
+    says: VecDeque<String>,
+    state: State,
+    typed: String,
+    seen: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Boot,
+    User,
+    Password,
+    Shell,
+}
+
+impl Guest {
+    fn new(state: State, boot: &[&str]) -> Self {
+        let says = boot.iter().map(ToString::to_string).collect();
+        Self { says, state, typed: String::new(), seen: Vec::new() }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.seen.push(line.to_owned());
+        let answer = match (self.state, line) {
+            (State::Boot, _) => return,
+            (State::User, "") => "\r\nhost login: ".into(),
+            (State::User, "me") => {
+                self.state = State::Password;
+                "\r\nPassword: ".into()
+            }
+            (State::Password, "right") => {
+                self.state = State::Shell;
+                "\r\n\u{1b}[32mme@host\u{1b}[0m:~$ ".into()
+            }
+            (State::User | State::Password, _) => {
+                self.state = State::User;
+                "\r\nLogin incorrect\r\nhost login: ".into()
+            }
+            (State::Shell, "") => "\r\n~ # ".into(),
+            (State::Shell, line) => shell(line),
+        };
+        self.says.push_back(answer);
+    }
+}
+
+/// The echo of the line, what `echo` prints, and a message of the kernel in between.
+fn shell(line: &str) -> String {
+    let number = line.split("begin-").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
+    let command = line.split("; ").nth(1).unwrap_or_default().trim_end_matches(" 2>&1");
+    let (status, output) = match command {
+        "true" => (0, ""),
+        "date" => (0, "today\r\n[   12.345678] eth1: link is up\r\ntomorrow\r\n"),
+        _ => (127, "not found\r\n"),
+    };
+    format!("{line}\r\nkvnet-begin-{number}\r\n{output}kvnet-end-{number} {status}\r\n~ # ")
+}
+
+#[async_trait]
+impl Terminal for Guest {
+    async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        for character in std::str::from_utf8(bytes).unwrap().chars() {
+            if character == '\u{15}' { self.typed.clear() } else { self.typed.push(character) }
+        }
+        while let Some((line, rest)) = self.typed.split_once('\n') {
+            let (line, rest) = (line.to_owned(), rest.to_owned());
+            self.typed = rest;
+            self.line(&line);
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let Some(text) = self.says.pop_front() else { return std::future::pending().await };
+        if text == "ready" {
+            self.state = State::Shell;
+        }
+        Ok(Some(text.into_bytes()))
+    }
+}
+
+async fn open(guest: Guest, user: &str, password: &str) -> Result<Shell<Guest>> {
+    let login = Login { user: user.into(), password: password.into(), ..Login::default() };
+    Shell::open(guest, &login, Duration::from_secs(30), &|_| ()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shell_on_the_console_runs_commands_and_hears_no_kernel() {
+    let mut shell = open(Guest::new(State::Shell, &[]), "", "").await.unwrap();
+    let ended = shell.run("date", Duration::from_secs(5)).await.unwrap();
+    assert_eq!(ended, Ended { status: 0, output: "today\ntomorrow".into() });
+    assert_eq!(shell.run("nonsense", Duration::from_secs(5)).await.unwrap().status, 127);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_left_on_the_line_is_not_run() {
+    let mut guest = Guest::new(State::Shell, &[]);
+    guest.typed = "rm -rf /tmp/x".into();
+    let shell = open(guest, "", "").await.unwrap();
+    assert!(shell.terminal.seen.iter().all(|line| !line.contains("rm ")), "{:?}", shell.terminal.seen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_starts_is_waited_for_and_poked() {
+    let boot = ["BIOS\r\n", "[    0.000000] Linux #", "1 SMP\r\n", "ready"];
+    let shell = open(Guest::new(State::Boot, &boot), "", "").await.unwrap();
+    assert_eq!(
+        shell.terminal.seen.iter().filter(|line| line.is_empty()).count(),
+        2,
+        "{:?}",
+        shell.terminal.seen
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_used_and_a_missing_or_wrong_one_is_told_without_it() {
+    open(Guest::new(State::User, &[]), "me", "right").await.unwrap();
+    let error = open(Guest::new(State::User, &[]), "", "").await.err().unwrap();
+    assert!(error.hints()[0].contains("vm.login"), "{error}");
+    let error = open(Guest::new(State::User, &[]), "me", "s3cret").await.err().unwrap();
+    assert_eq!((error.code().id, error.message()), ("KVN626", "the guest refuses the login"));
+    assert!(!format!("{error} {error:?}").contains("s3cret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_never_gets_ready_is_given_up_with_its_last_words() {
+    let error =
+        open(Guest::new(State::Boot, &["Kernel panic - not syncing\r\n"]), "", "").await.err().unwrap();
+    assert_eq!(
+        (error.message(), error.cause()),
+        ("no prompt came in 30 s", Some("Kernel panic - not syncing"))
+    );
+}
+
+#[test]
+fn only_the_last_line_asks() {
+    for (screen, expected) in [
+        ("login: x\nstarting", None),
+        ("fedora login: ", Some(Asks::User)),
+        ("Password: ", Some(Asks::Password)),
+        ("[root@vm ~]# ", Some(Asks::Command)),
+        ("/ # ", Some(Asks::Command)),
+        ("me@vm:~$ ", Some(Asks::Command)),
+        ("", None),
+    ] {
+        assert_eq!(asks(screen), expected, "{screen}");
+    }
+}

@@ -1,0 +1,71 @@
+//! The NICs of the sample VM: their networks, and their MAC addresses, which are fixed so that the guest, the pod and the
+//! switch can be compared by them.
+
+use sha2::{Digest, Sha256};
+
+use super::{Network, Profile, Vm, VmInterface};
+
+impl Profile {
+    /// The network of a NIC of the VM; none for the pod network.
+    #[must_use]
+    pub fn network_of(&self, nic: &VmInterface) -> Option<&Network> {
+        let (namespace, name) = nic.network.split_once('/').unwrap_or((&self.vm.namespace, &nic.network));
+        self.networks.iter().find(|network| network.namespace == namespace && network.name == name)
+    }
+}
+
+impl Vm {
+    /// The MAC address of a NIC: the profile's, otherwise one that follows from the names of namespace, VM and NIC.
+    /// Locally administered and for one receiver, in lower case.
+    #[must_use]
+    pub fn mac_address(&self, nic: &VmInterface) -> String {
+        if let Some(given) = &nic.mac_address {
+            return given.replace('-', ":").to_ascii_lowercase();
+        }
+        let digest = Sha256::digest(format!("{}/{}/{}", self.namespace, self.name, nic.name));
+        let bytes = digest.iter().take(5).map(|byte| format!(":{byte:02x}"));
+        std::iter::once("02".to_owned()).chain(bytes).collect()
+    }
+}
+
+/// Whether a text is the MAC address of one card: six octets, not of a group and not zero.
+#[must_use]
+pub fn is_mac_address(text: &str) -> bool {
+    let octet = |part: &str| (part.len() == 2).then(|| u8::from_str_radix(part, 16).ok())?;
+    let octets: Option<Vec<u8>> = text.split([':', '-']).map(octet).collect();
+    octets.is_some_and(|octets| {
+        octets.len() == 6 && octets[0] & 1 == 0 && octets.iter().any(|octet| *octet != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Binding;
+
+    fn nic(name: &str, mac_address: Option<&str>) -> VmInterface {
+        let (name, network) = (name.to_owned(), "pod".to_owned());
+        VmInterface { name, network, binding: Binding::Bridge, mac_address: mac_address.map(str::to_owned) }
+    }
+
+    #[test]
+    fn an_address_is_fixed_local_and_different_for_each_nic_and_vm() {
+        let vm = Vm::default();
+        let address = vm.mac_address(&nic("blue", None));
+        assert_eq!(address, "02:06:80:fe:6b:62");
+        assert!(is_mac_address(&address));
+        let other = Vm { name: "other".into(), ..Vm::default() };
+        assert_ne!(address, vm.mac_address(&nic("red", None)));
+        assert_ne!(address, other.mac_address(&nic("blue", None)));
+        assert_eq!(vm.mac_address(&nic("blue", Some("52-54-00-AB-CD-EF"))), "52:54:00:ab:cd:ef");
+    }
+
+    #[test]
+    fn groups_and_nonsense_are_no_cards() {
+        for text in
+            ["", "02:00", "01:00:5e:00:00:01", "00:00:00:00:00:00", "02:00:00:00:00:0g", "020000000001"]
+        {
+            assert!(!is_mac_address(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+use camino::Utf8Path;
+
+use super::{node, printed, run, seeded};
+use crate::engine::change::{Change, Outcome, UnitState};
+use crate::facts::Facts;
+use crate::facts::packages::{OVS_SERVICES, PackageManager};
+use crate::host::service::ServiceManager;
+use crate::host::{Host, apply_host_change};
+use crate::profile::Profile;
+use crate::sandbox::node::{Distribution, Runtime, SandboxHost};
+
+const ON: UnitState = UnitState { running: true, enabled: true };
+const OFF: UnitState = UnitState { running: false, enabled: false };
+
+fn switch_package(manager: PackageManager) -> Change {
+    Change::InstallPackage { manager, package: manager.ovs_package().into(), with: Vec::new(), timeout: 60 }
+}
+
+async fn service(node: &SandboxHost) -> Option<String> {
+    let manager = ServiceManager::of(node).await.unwrap();
+    manager.first_existing(node, &OVS_SERVICES).await.unwrap()
+}
+
+#[tokio::test]
+async fn kvnet_finds_out_what_each_distribution_is() {
+    for (distribution, id, bin) in [
+        (Distribution::Debian, "debian", &["/opt/cni/bin"][..]),
+        (Distribution::Ubuntu, "ubuntu", &["/opt/cni/bin"]),
+        (Distribution::Fedora, "fedora", &["/opt/cni/bin", "/usr/libexec/cni"]),
+        (Distribution::OpenSuse, "opensuse-leap", &["/opt/cni/bin", "/usr/libexec/cni"]),
+        (Distribution::Arch, "arch", &["/opt/cni/bin"]),
+        (Distribution::Alpine, "alpine", &["/usr/libexec/cni"]),
+    ] {
+        let node = node(distribution);
+        let facts = Facts::gather(&node, &Profile::default()).await.unwrap();
+        assert_eq!((facts.os.id.as_str(), facts.packages), (id, Some(distribution.packages())));
+        assert_eq!((facts.hostname.as_str(), facts.architecture.as_str()), ("sandbox", "x86_64"));
+        assert!(facts.root && facts.kvm && facts.home == "/root");
+        assert_eq!(
+            (facts.cni_conf_dir.as_str(), &facts.cni_bin_dirs[..]),
+            ("/etc/cni/net.d", &bin.iter().map(Into::into).collect::<Vec<_>>()[..])
+        );
+        let dirs = node.cni_directories().unwrap();
+        assert_eq!((dirs.conf, dirs.bin), (facts.cni_conf_dir, facts.cni_bin_dirs.clone()));
+        assert!(node.status(facts.cni_bin_dirs[0].join("portmap")).unwrap().is_some());
+        assert_eq!(service(&node).await, None);
+    }
+}
+
+#[tokio::test]
+async fn open_vswitch_is_installed_started_stopped_and_removed_on_each_distribution() {
+    for distribution in Distribution::ALL {
+        let node = node(distribution);
+        let manager = distribution.packages();
+        let before = node.packages().unwrap();
+        let outcome = apply_host_change(&node, &switch_package(manager)).await.unwrap();
+        let Outcome::Installed { packages } = outcome else { panic!("{outcome:?}") };
+        assert!(packages.len() > 1 && packages.contains(&manager.ovs_package().to_owned()), "{packages:?}");
+        let unit = service(&node).await.unwrap();
+        assert_eq!(unit, manager.ovs_service());
+        let starts = matches!(distribution, Distribution::Debian | Distribution::Ubuntu);
+        let found = node.unit(&unit).unwrap().unwrap();
+        assert_eq!(found, if starts { ON } else { OFF }, "only Debian starts what it installs");
+
+        let on = Change::Unit { unit: unit.clone(), running: true, enabled: true, before: found };
+        apply_host_change(&node, &on).await.unwrap();
+        assert!(ServiceManager::of(&node).await.unwrap().is_enabled(&node, &unit).await.unwrap());
+        assert_eq!(printed(&node, "ovs-vsctl list-br").await, "");
+
+        let off = Change::Unit { unit: unit.clone(), running: false, enabled: false, before: ON };
+        apply_host_change(&node, &off).await.unwrap();
+        assert_eq!(node.unit(&unit).unwrap().unwrap(), OFF);
+        // The daemons that a package has as services of their own stop one by one.
+        let reachable = run(&node, "ovs-vsctl list-br").await.success();
+        assert_eq!(reachable, unit == "ovs-vswitchd", "{distribution:?}");
+
+        apply_host_change(&node, &Change::RemovePackages { manager, packages }).await.unwrap();
+        assert_eq!(node.packages().unwrap(), before);
+        assert_eq!(node.find("ovs-vsctl").await.unwrap(), None);
+        assert_eq!(service(&node).await, None);
+    }
+}
+
+#[tokio::test]
+async fn lists_that_were_never_fetched_are_fetched() {
+    for distribution in Distribution::ALL {
+        let mut seed = crate::sandbox::node::Seed::new(distribution);
+        seed.package_lists = false;
+        let node = SandboxHost::seeded(crate::sandbox::store::Store::in_memory(), &seed, 0).unwrap();
+        apply_host_change(&node, &switch_package(distribution.packages())).await.unwrap();
+        let fetches =
+            node.commands().iter().filter(|line| line.contains("update") || line.contains("refresh")).count();
+        // dnf fetches them by itself.
+        assert_eq!(fetches, usize::from(distribution != Distribution::Fedora), "{distribution:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_plan_knows_what_apt_brings() {
+    let node = node(Distribution::Debian);
+    let command = PackageManager::Apt.simulate("openvswitch-switch").unwrap();
+    let brought = PackageManager::brought(&node.run(&command).await.unwrap().stdout);
+    let install = apply_host_change(&node, &switch_package(PackageManager::Apt)).await.unwrap();
+    let Outcome::Installed { packages } = install else { panic!("{install:?}") };
+    let plain: Vec<&str> = packages.iter().map(|name| name.split(':').next().unwrap()).collect();
+    assert_eq!(brought, plain);
+    assert!(
+        PackageManager::brought(&node.run(&command).await.unwrap().stdout).is_empty(),
+        "nothing is left to bring"
+    );
+}
+
+#[tokio::test]
+async fn a_package_that_another_one_needs_stays() {
+    for (distribution, needed, status) in [
+        (Distribution::Debian, "openvswitch-common", 1),
+        (Distribution::Fedora, "unbound-libs", 1),
+        (Distribution::Arch, "unbound", 1),
+        (Distribution::Alpine, "unbound-libs", 0),
+    ] {
+        let node = node(distribution);
+        let manager = distribution.packages();
+        apply_host_change(&node, &switch_package(manager)).await.unwrap();
+        let output = node.run(&manager.remove(&[needed.into()], 60)).await.unwrap();
+        assert_eq!(output.status, status, "{output:?}");
+        assert!(node.packages().unwrap().contains(needed));
+    }
+}
+
+#[tokio::test]
+async fn a_package_that_is_not_there_is_told() {
+    for (distribution, status) in [
+        (Distribution::Debian, 100),
+        (Distribution::Fedora, 1),
+        (Distribution::OpenSuse, 104),
+        (Distribution::Arch, 1),
+        (Distribution::Alpine, 1),
+    ] {
+        let manager = distribution.packages();
+        let output = node(distribution).run(&manager.install("no-such", 60)).await.unwrap();
+        assert_eq!(output.status, status, "{output:?}");
+        let said = format!("{}{}", output.stdout, output.stderr);
+        assert!(distribution == Distribution::Fedora || manager.wants_refresh(&said), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn plugins_that_are_missing_come_where_the_runtime_looks() {
+    let node = SandboxHost::seeded(
+        crate::sandbox::store::Store::in_memory(),
+        &crate::sandbox::node::Seed {
+            cni_plugins: false,
+            ..crate::sandbox::node::Seed::new(Distribution::Alpine)
+        },
+        0,
+    )
+    .unwrap();
+    let (package, directory) = PackageManager::Apk.cni_plugins().unwrap();
+    let loopback = Utf8Path::new(directory).join("loopback");
+    assert!(node.status(&loopback).unwrap().is_none());
+    assert!(node.run(&PackageManager::Apk.install(package, 60)).await.unwrap().success());
+    assert!(node.status(&loopback).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn bridges_outlive_the_service_and_the_package_where_they_do() {
+    for (distribution, kept) in [(Distribution::Debian, ""), (Distribution::Fedora, "blue\n")] {
+        let node = node(distribution);
+        let manager = distribution.packages();
+        let Outcome::Installed { packages } =
+            apply_host_change(&node, &switch_package(manager)).await.unwrap()
+        else {
+            panic!("not installed")
+        };
+        run(&node, &format!("systemctl start {}", manager.ovs_service())).await;
+        printed(&node, "ovs-vsctl add-br blue").await;
+        run(&node, &format!("systemctl stop {}", manager.ovs_service())).await;
+        run(&node, &format!("systemctl start {}", manager.ovs_service())).await;
+        assert_eq!(printed(&node, "ovs-vsctl list-br").await, "blue\n");
+        apply_host_change(&node, &Change::RemovePackages { manager, packages }).await.unwrap();
+        apply_host_change(&node, &switch_package(manager)).await.unwrap();
+        run(&node, &format!("systemctl start {}", manager.ovs_service())).await;
+        assert_eq!(printed(&node, "ovs-vsctl list-br").await, kept, "{distribution:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_kernel_without_modules_lets_the_switch_start_without_its_data_path() {
+    let node = seeded(|seed| {
+        seed.openvswitch_module = false;
+        seed.runtime = Runtime::Containerd;
+    });
+    apply_host_change(&node, &switch_package(PackageManager::Apt)).await.unwrap();
+    let output = run(&node, "ovs-vsctl add-br blue").await;
+    assert_eq!(
+        (output.status, output.stderr.contains("could not add network device blue")),
+        (0, true),
+        "{output:?}"
+    );
+    let error = node.open_vswitch().unwrap().unwrap().bridge("blue").unwrap().error().map(str::to_owned);
+    assert_eq!(error.as_deref(), Some("could not add network device blue to ofproto (No such device)"));
+    printed(&node, "ovs-vsctl set bridge blue datapath_type=netdev").await;
+    assert_eq!(node.open_vswitch().unwrap().unwrap().bridge("blue").unwrap().error(), None);
+}

@@ -1,0 +1,126 @@
+//! What `down` has to know before it removes KubeVirt, and what KubeVirt leaves on the nodes.
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ObjectKey};
+use crate::engine::change::Change;
+use crate::engine::execute::is_ours;
+use crate::error::{Error, Result, code};
+
+/// The part of names that KubeVirt's labels, annotations and resources have in common.
+const DOMAIN: &str = "kubevirt.io";
+
+/// Refuses a removal that could not end well: VMs of others would be deleted, or nobody is left who can remove what the
+/// operator made.
+pub async fn refuse_blocked(cluster: &Cluster, resource: &ObjectKey) -> Result<()> {
+    let Some(live) = cluster.get(resource).await?.filter(is_ours) else { return Ok(()) };
+    let foreign = foreign_machines(cluster, &resource.api_version).await?;
+    if !foreign.is_empty() {
+        let message =
+            format!("KubeVirt runs virtual machines that kvnet did not make: {}", foreign.join(", "));
+        return Err(Error::new(&code::DOWN_BLOCKED, message).hint(
+            "delete them first, or leave KubeVirt: `kvnet down --skip kubevirt,flannel,multus,cni-order`",
+        ));
+    }
+    let operator = ObjectKey::new("apps/v1", "Deployment", resource.namespace.as_deref(), "virt-operator");
+    let has_finalizers = live["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+    if has_finalizers && cluster.get(&operator).await?.is_none() {
+        let message = format!("{resource} can only be removed by its operator, and {operator} is gone");
+        return Err(Error::new(&code::DOWN_BLOCKED, message)
+            .hint("bring it back with `kvnet up --only kubevirt`, then run `kvnet down` again"));
+    }
+    Ok(())
+}
+
+async fn foreign_machines(cluster: &Cluster, api_version: &str) -> Result<Vec<String>> {
+    let (machines, instances) = futures::try_join!(
+        cluster.list(api_version, "VirtualMachine", None, None),
+        cluster.list(api_version, "VirtualMachineInstance", None, None)
+    )?;
+    let owned = |object: &&Value| object.pointer("/metadata/ownerReferences/0").is_some();
+    let foreign = machines.iter().chain(&instances).filter(|object| !is_ours(object) && !owned(object));
+    Ok(foreign.map(|object| ObjectKey::of(object).to_string()).collect())
+}
+
+/// Removes what KubeVirt wrote about a node and leaves there.
+pub fn clean(node: &Value) -> Option<Change> {
+    let names = |value: &Value| -> Vec<String> {
+        let names = value.as_object().into_iter().flat_map(|map| map.keys());
+        names.filter(|name| is_kubevirts(name)).cloned().collect()
+    };
+    let labels = names(&node["metadata"]["labels"]);
+    let annotations = names(&node["metadata"]["annotations"]);
+    let resources = names(&node["status"]["capacity"]);
+    let empty = labels.is_empty() && annotations.is_empty() && resources.is_empty();
+    let node = node["metadata"]["name"].as_str()?.to_owned();
+    (!empty).then_some(Change::CleanNode { node, labels, annotations, resources })
+}
+
+/// ovs-cni's resources are in the same domain and belong to another step.
+fn is_kubevirts(name: &str) -> bool {
+    let domain = name.split('/').next().unwrap_or_default();
+    (domain == DOMAIN || domain.ends_with(&format!(".{DOMAIN}"))) && !domain.ends_with("network.kubevirt.io")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::steps::testing::{cluster, list};
+
+    const RESOURCE: &str = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt";
+    const OPERATOR: &str = "/apis/apps/v1/namespaces/kubevirt/deployments/virt-operator";
+
+    async fn refusal(machines: &[Value], instances: &[Value], operator: bool) -> Option<Error> {
+        let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
+        let resource = json!({"metadata": {"labels": ours, "finalizers": ["foregroundDeleteKubeVirt"]}});
+        let mut answers = vec![
+            (RESOURCE, resource),
+            ("/apis/kubevirt.io/v1/virtualmachines", list(machines)),
+            ("/apis/kubevirt.io/v1/virtualmachineinstances", list(instances)),
+        ];
+        if operator {
+            answers.push((OPERATOR, json!({"metadata": {"name": "virt-operator"}})));
+        }
+        let key = ObjectKey::new("kubevirt.io/v1", "KubeVirt", Some("kubevirt"), "kubevirt");
+        refuse_blocked(&cluster(&answers), &key).await.err()
+    }
+
+    #[tokio::test]
+    async fn others_machines_and_a_missing_operator_stop_the_removal() {
+        let machine = |metadata: Value| json!({ "metadata": metadata });
+        let ours = machine(json!({"name": "a", "labels": {"app.kubernetes.io/managed-by": "kvnet"}}));
+        let theirs = machine(json!({"name": "web", "namespace": "shop"}));
+        let owned = machine(
+            json!({"name": "web", "namespace": "shop", "ownerReferences": [{"kind": "VirtualMachine"}]}),
+        );
+        assert!(refusal(from_ref(&ours), from_ref(&ours), true).await.is_none());
+        let error = refusal(&[theirs], &[owned, ours.clone()], true).await.unwrap();
+        assert_eq!(error.code().id, "KVN613");
+        assert!(error.message().ends_with("kvnet did not make: VirtualMachine shop/web"), "{error}");
+        let error = refusal(&[], &[ours], false).await.unwrap();
+        assert!(error.hints()[0].contains("--only kubevirt"), "{error}");
+    }
+
+    #[test]
+    fn only_kubevirts_own_marks_go() {
+        let node = json!({
+            "metadata": {
+                "name": "n0",
+                "labels": {"kubevirt.io/schedulable": "true", "cpu-model.node.kubevirt.io/Penryn": "true", "a": "b"},
+                "annotations": {"kubevirt.io/heartbeat": "now", "flannel.alpha.coreos.com/public-ip": "1"},
+            },
+            "status": {"capacity": {"cpu": "2", "devices.kubevirt.io/kvm": "0", "ovs-cni.network.kubevirt.io/blue": "1k"}},
+        });
+        let Some(Change::CleanNode { labels, annotations, resources, .. }) = clean(&node) else {
+            panic!("{node}")
+        };
+        assert_eq!(labels, ["kubevirt.io/schedulable", "cpu-model.node.kubevirt.io/Penryn"]);
+        assert_eq!(annotations, ["kubevirt.io/heartbeat"]);
+        assert_eq!(resources, ["devices.kubevirt.io/kvm"]);
+        assert_eq!(clean(&json!({"metadata": {"name": "n0"}})), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! What there is: from the cluster, and from the node that kvnet looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::try_join;
+use serde_json::Value;
+
+use super::{Bridge, BridgeKind, Card, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology};
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::facts::net::{default_route_cards, links};
+use crate::facts::ovs::OvsState;
+use crate::host::{Command, Host};
+
+const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+/// The label of the pod that a VM runs in: its NICs are shown as the VM's.
+const LAUNCHER: (&str, &str) = ("kubevirt.io", "virt-launcher");
+
+/// The topology of the live cluster. Cards and bridges are known of the node that kvnet looks at only.
+///
+/// # Errors
+/// Those of the cluster and of the node's tools; a node without Open vSwitch or `ip` is none.
+pub async fn live(cx: &Context) -> Result<Topology> {
+    let cluster = cx.need_cluster().await?;
+    let vmi = cx.profile.kubevirt.api_version();
+    let (nodes, pods, attachments, vmis) = try_join!(
+        cluster.list("v1", "Node", None, None),
+        cluster.list("v1", "Pod", None, None),
+        cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None),
+        cluster.list(vmi, "VirtualMachineInstance", None, None),
+    )?;
+    let mut nodes: Vec<Node> = nodes.iter().map(node).collect();
+    if let Some(here) = nodes.iter_mut().find(|node| node.name == cx.facts.hostname) {
+        look_at(cx.host.as_ref(), here).await?;
+    }
+    let vlan_bridges = vlan_bridges(cx.host.as_ref()).await?;
+    let networks =
+        std::iter::once(pod_network(cx)).chain(attachments.iter().map(|nad| attachment(nad, &vlan_bridges)));
+    let mut topology = Topology { source: cluster.server().to_owned(), nodes, networks: networks.collect() };
+    for (on, guest) in pods.iter().filter_map(pod).chain(vmis.iter().filter_map(vm)) {
+        if let Some(node) = topology.nodes.iter_mut().find(|node| node.name == on) {
+            node.guests.push(guest);
+        }
+    }
+    Ok(topology.with_unknown_networks().sorted())
+}
+
+fn pod_network(cx: &Context) -> Network {
+    let kind = if cx.profile.flannel.enabled { "flannel" } else { "cni" };
+    let subnet = Some(cx.profile.cluster.pod_subnet.clone());
+    Network { name: POD_NETWORK.into(), kind: kind.into(), subnet, ..Network::default() }
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn node(object: &Value) -> Node {
+    let ready = items(object, "/status/conditions").iter().find(|condition| condition["type"] == "Ready");
+    let addresses = items(object, "/status/addresses").iter();
+    let addresses =
+        addresses.filter(|address| address["type"] != "Hostname").map(|address| text(address, "/address"));
+    Node {
+        name: text(object, "/metadata/name"),
+        ready: ready.map(|condition| condition["status"] == "True"),
+        addresses: addresses.collect(),
+        ..Node::default()
+    }
+}
+
+async fn look_at(host: &dyn Host, node: &mut Node) -> Result<()> {
+    let ovs = match host.find("ovs-vsctl").await? {
+        // Its database may be down; what is on the switch is not known then.
+        Some(_) => OvsState::read(host).await.unwrap_or_default(),
+        None => OvsState::default(),
+    };
+    let cards = cards(host).await?;
+    node.bridges =
+        ovs.bridges.iter().map(|bridge| ovs_bridge(bridge, cards.as_deref().unwrap_or_default())).collect();
+    node.cards = cards;
+    Ok(())
+}
+
+fn ovs_bridge(bridge: &crate::facts::ovs::OvsBridge, cards: &[Card]) -> Bridge {
+    let vlans: BTreeSet<u16> = bridge.ports.iter().filter_map(|port| port.tag).collect();
+    let is_card = |name: &&String| cards.iter().any(|card| card.name == **name);
+    let uplinks = bridge.ports.iter().map(|port| &port.name).filter(is_card).cloned();
+    let (name, vlans) = (bridge.name.clone(), vlans.into_iter().collect());
+    Bridge { name, kind: BridgeKind::OpenVswitch, vlans, uplinks: uplinks.collect() }
+}
+
+/// The node's own cards, without what pods and bridges bring along; none without `ip`.
+async fn cards(host: &dyn Host) -> Result<Option<Vec<Card>>> {
+    if host.find("ip").await?.is_none() {
+        return Ok(None);
+    }
+    let (links_of, routes) = (Command::new(["ip", "-j", "-d", "addr"]), Command::new(["ip", "-j", "route"]));
+    let printed = host.run(&links_of).await?.ok(&links_of)?.stdout;
+    let carriers = default_route_cards(&host.run(&routes).await?.ok(&routes)?.stdout);
+    let virtual_links = virtual_links(&printed);
+    let own = links(&printed).into_iter().filter(|link| !virtual_links.contains(&link.name));
+    Ok(Some(
+        own.map(|link| Card {
+            carries_node: carriers.contains(&link.name),
+            name: link.name,
+            addresses: link.addresses,
+            up: link.up,
+        })
+        .collect(),
+    ))
+}
+
+/// The links that no cable and no other machine is behind: loopback, bridges, tunnels, and those of pods.
+fn virtual_links(ip_addr: &str) -> BTreeSet<String> {
+    let links: Vec<Value> = serde_json::from_str(ip_addr).unwrap_or_default();
+    let carried: BTreeSet<String> =
+        links.iter().filter(|link| has_global(link)).map(|link| text(link, "/ifname")).collect();
+    let made = |link: &&Value| {
+        let kind = text(link, "/linkinfo/info_kind");
+        let loopback = link["link_type"] == "loopback";
+        // A container's only card is one end of a pair too: one with an address is the node's.
+        let pod = kind == "veth" && !carried.contains(&text(link, "/ifname"));
+        loopback
+            || pod
+            || ["bridge", "vxlan", "openvswitch", "dummy", "tun", "ipvs", "ip6tnl", "sit"]
+                .contains(&kind.as_str())
+    };
+    links.iter().filter(made).map(|link| text(link, "/ifname")).collect()
+}
+
+fn has_global(link: &Value) -> bool {
+    items(link, "/addr_info").iter().any(|address| address["scope"] == "global")
+}
+
+/// The VLAN bridges of the node, with their parents and VLANs.
+async fn vlan_bridges(host: &dyn Host) -> Result<BTreeMap<String, (String, u16)>> {
+    if host.find("ovs-vsctl").await?.is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let ovs = OvsState::read(host).await.unwrap_or_default();
+    let all = ovs.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
+    let fake = all.filter(|(_, port)| port.fake_bridge);
+    Ok(fake
+        .filter_map(|(bridge, port)| Some((port.name.clone(), (bridge.name.clone(), port.tag?))))
+        .collect())
+}
+
+fn attachment(object: &Value, vlan_bridges: &BTreeMap<String, (String, u16)>) -> Network {
+    let config: Value = serde_json::from_str(&text(object, "/spec/config")).unwrap_or_default();
+    // A chain of plugins: the first makes the NIC.
+    let first = items(&config, "/plugins").first().unwrap_or(&config);
+    let kind = text(first, "/type");
+    let named = Some(text(first, "/bridge")).filter(|name| !name.is_empty());
+    let vlan = first["vlan"].as_u64().and_then(|vlan| u16::try_from(vlan).ok());
+    let (bridge, vlan) = match named.as_ref().and_then(|name| vlan_bridges.get(name)) {
+        Some((parent, tag)) => (Some(parent.clone()), Some(*tag)),
+        None => (named, vlan),
+    };
+    let subnet = Some(text(first, "/ipam/subnet")).filter(|subnet| !subnet.is_empty());
+    let name = format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+    Network { name, kind: if kind.is_empty() { "other".into() } else { kind }, bridge, vlan, subnet }
+}
+
+/// A pod with NICs of its own, and its node.
+fn pod(object: &Value) -> Option<(String, Guest)> {
+    let is_launcher = object["metadata"]["labels"][LAUNCHER.0] == LAUNCHER.1;
+    let ended = ["Succeeded", "Failed"].contains(&text(object, "/status/phase").as_str());
+    if object["spec"]["hostNetwork"] == true || is_launcher || ended {
+        return None;
+    }
+    let owner = items(object, "/metadata/ownerReferences").first();
+    let guest = Guest {
+        kind: GuestKind::Pod,
+        namespace: text(object, "/metadata/namespace"),
+        name: text(object, "/metadata/name"),
+        phase: text(object, "/status/phase"),
+        owner: owner.map(|owner| text(owner, "/name")),
+        nics: pod_nics(object),
+    };
+    Some((text(object, "/spec/nodeName"), guest))
+}
+
+fn pod_nics(object: &Value) -> Vec<Nic> {
+    let status = object["metadata"]["annotations"][STATUS].as_str();
+    let status: Vec<Value> = status.and_then(|status| serde_json::from_str(status).ok()).unwrap_or_default();
+    let nics: Vec<Nic> = status.iter().map(multus_nic).collect();
+    let address = text(object, "/status/podIP");
+    if nics.is_empty() && !address.is_empty() {
+        let (name, network) = ("eth0".into(), POD_NETWORK.into());
+        return vec![Nic { name, network, addresses: vec![address], ..Nic::default() }];
+    }
+    nics
+}
+
+fn multus_nic(status: &Value) -> Nic {
+    let default = status["default"] == true;
+    let addresses = items(status, "/ips").iter().filter_map(Value::as_str);
+    Nic {
+        name: text(status, "/interface"),
+        network: if default { POD_NETWORK.into() } else { text(status, "/name") },
+        mac: text(status, "/mac"),
+        addresses: addresses.map(str::to_owned).collect(),
+    }
+}
+
+/// A VM that has a node, and that node.
+fn vm(object: &Value) -> Option<(String, Guest)> {
+    let namespace = text(object, "/metadata/namespace");
+    let nic = |network: &Value| {
+        let name = text(network, "/name");
+        let status =
+            items(object, "/status/interfaces").iter().find(|status| status["name"] == name.as_str());
+        let addresses = status.map(|status| items(status, "/ipAddresses")).unwrap_or_default();
+        let multus = text(network, "/multus/networkName");
+        Nic {
+            network: match (multus.is_empty(), multus.contains('/')) {
+                (true, _) => POD_NETWORK.into(),
+                (false, true) => multus,
+                (false, false) => format!("{namespace}/{multus}"),
+            },
+            mac: status.map(|status| text(status, "/mac")).unwrap_or_default(),
+            addresses: addresses.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            name,
+        }
+    };
+    let guest = Guest {
+        kind: GuestKind::Vm,
+        name: text(object, "/metadata/name"),
+        phase: text(object, "/status/phase"),
+        owner: None,
+        nics: items(object, "/spec/networks").iter().map(nic).collect(),
+        namespace: namespace.clone(),
+    };
+    let node = text(object, "/status/nodeName");
+    (!node.is_empty()).then_some((node, guest))
+}
+
+impl Topology {
+    /// Adds the networks that a NIC is on although their attachment is gone.
+    fn with_unknown_networks(mut self) -> Self {
+        let nics = self.nodes.iter().flat_map(|node| &node.guests).flat_map(|guest| &guest.nics);
+        let known: BTreeSet<&str> = self.networks.iter().map(|network| network.name.as_str()).collect();
+        let gone: BTreeSet<String> =
+            nics.map(|nic| nic.network.clone()).filter(|name| !known.contains(name.as_str())).collect();
+        let gone = gone.into_iter().map(|name| Network { name, kind: "gone".into(), ..Network::default() });
+        self.networks.extend(gone);
+        self
+    }
+}

@@ -1,0 +1,173 @@
+//! What is connected to what: nodes, network cards, bridges, VLANs, attachments, and the NICs of pods and VMs.
+//!
+//! [`live`] and [`declared`] say what there is, [`picture`] arranges it, and a file for each format draws the picture.
+
+mod declared;
+mod dot;
+mod html;
+mod live;
+mod picture;
+mod svg;
+mod text;
+
+use serde::Serialize;
+
+pub use declared::declared;
+pub use dot::dot;
+pub use html::html;
+pub use live::live;
+pub use svg::svg;
+pub use text::text;
+
+/// The name of the pods' first network, which has no attachment.
+pub const POD_NETWORK: &str = "pod network";
+
+/// Everything that is drawn.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Topology {
+    /// Where it comes from, for people: the API server's address, or a profile's name.
+    pub source: String,
+    /// The nodes, by name.
+    pub nodes: Vec<Node>,
+    /// The pod network first, then the attachments by bridge, VLAN and name.
+    pub networks: Vec<Network>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Whether it is Ready; none when that is not known.
+    pub ready: Option<bool>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Its network cards; none when kvnet did not look at this node.
+    pub cards: Option<Vec<Card>>,
+    /// Its bridges.
+    pub bridges: Vec<Bridge>,
+    /// The pods and VMs on it that have NICs of their own, by namespace and name.
+    pub guests: Vec<Guest>,
+}
+
+/// A network card of a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Whether it is switched on.
+    pub up: bool,
+    /// Whether the node's default route goes over it.
+    pub carries_node: bool,
+}
+
+/// What makes a bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BridgeKind {
+    /// Open vSwitch.
+    #[default]
+    OpenVswitch,
+    /// The kernel.
+    Linux,
+}
+
+/// A bridge of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bridge {
+    /// Its name.
+    pub name: String,
+    /// What makes it.
+    pub kind: BridgeKind,
+    /// The VLANs that it carries apart from untagged traffic, as far as they are known.
+    pub vlans: Vec<u16>,
+    /// The network cards that connect it to the outside.
+    pub uplinks: Vec<String>,
+}
+
+/// What a NIC is connected to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Network {
+    /// `NAMESPACE/NAME` of the attachment, or [`POD_NETWORK`].
+    pub name: String,
+    /// The type of its CNI plugin: `ovs`, `bridge`, `flannel`.
+    pub kind: String,
+    /// The bridge that it names.
+    pub bridge: Option<String>,
+    /// The VLAN that it names.
+    pub vlan: Option<u16>,
+    /// Where its addresses are from; none on layer 2 only.
+    pub subnet: Option<String>,
+}
+
+/// A pod or a VM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guest {
+    /// Which of the two.
+    pub kind: GuestKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Running`, `Pending`.
+    pub phase: String,
+    /// What made it, when that made others like it.
+    pub owner: Option<String>,
+    /// Its NICs, in order.
+    pub nics: Vec<Nic>,
+}
+
+/// Pod or VM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GuestKind {
+    /// A virtual machine.
+    Vm,
+    /// A pod.
+    #[default]
+    Pod,
+}
+
+/// A NIC of a pod or a VM.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Nic {
+    /// Its name, in a VM the name that the VM's definition gives it.
+    pub name: String,
+    /// The [`Network::name`] that it is on.
+    pub network: String,
+    /// Its MAC address; empty when it is not known.
+    pub mac: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+}
+
+impl Topology {
+    /// Puts everything into the order that its fields promise.
+    fn sorted(mut self) -> Self {
+        self.nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        for node in &mut self.nodes {
+            node.bridges.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+            node.guests.sort_by(|one, other| {
+                (one.kind, &one.namespace, &one.name).cmp(&(other.kind, &other.namespace, &other.name))
+            });
+        }
+        let place = |network: &Network| {
+            let is_pod = network.name == POD_NETWORK;
+            // Without a bridge last: the others stand above the bridge that they share.
+            let bridge = network.bridge.clone();
+            (!is_pod, network.kind != "ovs", bridge.is_none(), bridge, network.vlan, network.name.clone())
+        };
+        self.networks.sort_by_key(place);
+        self.networks.dedup_by(|one, other| one.name == other.name);
+        self
+    }
+}

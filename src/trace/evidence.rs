@@ -1,0 +1,204 @@
+//! Everything that is looked at, before anything is judged.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use serde_json::Value;
+
+use super::guest::{GuestView, look};
+use super::netns::{self, NetLink};
+use super::target::{Attachment, Target, of_machine, of_pod};
+use crate::cluster::{Cluster, ObjectKey};
+use crate::engine::context::Context;
+use crate::error::{Error, Result, code};
+use crate::facts::cni::{CniConf, all_types, is_configuration};
+use crate::facts::gather::text;
+use crate::facts::ovs::OvsState;
+use crate::profile::{NetworkKind, Profile};
+
+/// The pods of ovs-cni, in kvnet's manifest and in upstream's.
+const MARKERS: &str = "app=ovs-cni";
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// The pod, or the virtual machine instance.
+    pub object: Value,
+    /// Whether it is a virtual machine instance.
+    pub machine: bool,
+    /// The pod that has the NICs: a VM's launcher.
+    pub pod: Option<Value>,
+    /// The node that it is on, or the only one that there is.
+    pub node: Option<Value>,
+    /// Whether that node is the one that kvnet runs on.
+    pub here: bool,
+    /// Its networks.
+    pub attachments: Vec<Attachment>,
+    /// The pods of ovs-cni.
+    pub markers: Vec<Value>,
+    /// Open vSwitch, or why it does not answer; none when it was not asked.
+    pub switch: Option<std::result::Result<OvsState, String>>,
+    /// Where each CNI plugin is; none when it is nowhere.
+    pub plugins: BTreeMap<String, Option<Utf8PathBuf>>,
+    /// Where plugins and configurations are looked for.
+    pub directories: (Vec<Utf8PathBuf>, Utf8PathBuf),
+    /// The runtime's configurations in its order; none where a file cannot be understood.
+    pub configurations: Vec<(String, Option<CniConf>)>,
+    /// The pod's links; none when they were not looked at.
+    pub links: Option<Vec<NetLink>>,
+    /// What the guest says.
+    pub guest: Option<GuestView>,
+}
+
+impl Evidence {
+    /// Looks at everything.
+    pub async fn gather(cx: &Context, target: &Target, console: bool) -> Result<Self> {
+        let cluster = cx.need_cluster().await?;
+        let Some(object) = cluster.get(&target.key()).await? else {
+            return Err(Error::new(&code::TRACE_TARGET, format!("there is no {target}")));
+        };
+        let mut seen = Self { machine: target.machine, object, ..Self::default() };
+        let launcher = if target.machine { cluster.launcher(&seen.object).await? } else { None };
+        seen.pod = if target.machine { launcher } else { Some(seen.object.clone()) };
+        seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
+        (seen.node, seen.here) = seen.place(cx, &cluster).await?;
+        seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
+        if seen.here {
+            seen.look_at_node(cx).await?;
+        }
+        if seen.machine && seen.object["status"]["phase"] == "Running" {
+            seen.guest = Some(look(cx, &cluster, target, &seen.object, console).await);
+        }
+        Ok(seen)
+    }
+
+    /// `Running on node1`.
+    pub fn now(&self) -> String {
+        let phase = self.object["status"]["phase"].as_str().unwrap_or("no phase yet");
+        let on = self.node_name().map(|node| format!(" on {node}")).unwrap_or_default();
+        if self.is_placed() { format!("{phase}{on}") } else { phase.to_owned() }
+    }
+
+    /// The name of the node.
+    pub fn node_name(&self) -> Option<&str> {
+        self.node.as_ref()?["metadata"]["name"].as_str()
+    }
+
+    /// Why the node itself was not looked at; none when it was.
+    pub fn elsewhere(&self) -> Option<String> {
+        (!self.here).then(|| match self.node_name() {
+            Some(node) => format!("not looked at: {node} is another machine; run kvnet there"),
+            None => "not looked at: it is on no node yet".into(),
+        })
+    }
+
+    fn is_placed(&self) -> bool {
+        self.pod.as_ref().is_some_and(|pod| pod["spec"]["nodeName"].is_string())
+    }
+
+    fn networks(&self, target: &Target) -> Vec<Attachment> {
+        if self.machine {
+            return of_machine(&self.object, &target.namespace);
+        }
+        of_pod(&self.object, &target.namespace)
+    }
+
+    async fn place(&self, cx: &Context, cluster: &Cluster) -> Result<(Option<Value>, bool)> {
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        let name = self.pod.as_ref().and_then(|pod| pod["spec"]["nodeName"].as_str());
+        let node = match name {
+            Some(name) => nodes.into_iter().find(|node| node["metadata"]["name"] == name),
+            // What waits for a node can only get this one.
+            None if nodes.len() == 1 => nodes.into_iter().next(),
+            None => None,
+        };
+        let here = node.as_ref().is_some_and(|node| {
+            let metadata = &node["metadata"];
+            let names = [&metadata["name"], &metadata["labels"]["kubernetes.io/hostname"]];
+            names.iter().any(|name| name.as_str() == Some(&cx.facts.hostname))
+        });
+        Ok((node, here))
+    }
+
+    async fn look_at_node(&mut self, cx: &Context) -> Result<()> {
+        let host = cx.host.as_ref();
+        if self.attachments.iter().any(|attachment| attachment.bridge.is_some()) {
+            self.switch = Some(OvsState::read(host).await.map_err(|error| error.to_string()));
+        }
+        self.directories = (cx.facts.cni_bin_dirs.clone(), cx.facts.cni_conf_dir.clone());
+        for kind in
+            self.attachments.iter().filter_map(|attachment| attachment.config.as_ref()).flat_map(all_types)
+        {
+            self.plugins.insert(kind.clone(), place_of(cx, &kind).await?);
+        }
+        let mut names = host.list(&cx.facts.cni_conf_dir).await?.unwrap_or_default();
+        names.sort_unstable();
+        for name in names.into_iter().filter(|name| is_configuration(name)) {
+            let content = text(host, cx.facts.cni_conf_dir.join(&name)).await?.unwrap_or_default();
+            self.configurations.push((name, CniConf::parse(&content)));
+        }
+        let uid = self.pod.as_ref().and_then(|pod| pod["metadata"]["uid"].as_str());
+        self.links = match uid {
+            Some(uid) => netns::links(host, uid).await?,
+            None => None,
+        };
+        Ok(())
+    }
+}
+
+async fn place_of(cx: &Context, kind: &str) -> Result<Option<Utf8PathBuf>> {
+    for directory in &cx.facts.cni_bin_dirs {
+        let path = directory.join(kind);
+        if cx.host.stat(&path).await?.is_some() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Adds to each attachment what its definition says; the profile knows the bridge of one that is gone.
+async fn definitions(
+    cx: &Context,
+    cluster: &Cluster,
+    attachments: Vec<Attachment>,
+) -> Result<Vec<Attachment>> {
+    let key = |network: &str| {
+        let (namespace, name) = network.split_once('/').unwrap_or(("default", network));
+        ObjectKey::new("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", Some(namespace), name)
+    };
+    let mut found = Vec::new();
+    for mut attachment in attachments {
+        if let Some(network) = attachment.network.clone() {
+            let definition = cluster.get(&key(&network)).await?;
+            attachment.defined = definition.is_some();
+            let config = definition.as_ref().and_then(|definition| definition["spec"]["config"].as_str());
+            attachment.config = config.and_then(|config| serde_json::from_str(config).ok());
+            let bridge =
+                attachment.switch_plugin().and_then(|plugin| plugin["bridge"].as_str()).map(str::to_owned);
+            let known = || declared_bridge(&cx.profile, &network);
+            attachment.bridge = if attachment.config.is_some() { bridge } else { known() };
+        }
+        found.push(attachment);
+    }
+    Ok(found)
+}
+
+fn declared_bridge(profile: &Profile, network: &str) -> Option<String> {
+    let declared = profile
+        .networks
+        .iter()
+        .find(|declared| format!("{}/{}", declared.namespace, declared.name) == network)?;
+    match &declared.kind {
+        NetworkKind::Ovs { bridge, .. } => Some(bridge.clone()),
+        _ => None,
+    }
+}
+
+impl Attachment {
+    /// The part of the CNI configuration that is for Open vSwitch.
+    pub fn switch_plugin(&self) -> Option<&Value> {
+        let config = self.config.as_ref()?;
+        let chained = config["plugins"].as_array().into_iter().flatten();
+        std::iter::once(config).chain(chained).find(|plugin| plugin["type"] == "ovs")
+    }
+}

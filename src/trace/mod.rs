@@ -1,0 +1,130 @@
+//! Follows the network of a VM or a pod, link by link, from Open vSwitch to its NIC, and names the first that is broken.
+
+mod evidence;
+mod guest;
+mod netns;
+mod node_links;
+mod pod_links;
+mod target;
+
+use serde::Serialize;
+
+use crate::engine::context::Context;
+use crate::error::{Code, Result};
+use evidence::Evidence;
+pub use target::Target;
+
+/// How a link was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is as it must be.
+    Holds,
+    /// It is not.
+    Broken,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// One link of the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// Its name: `bridge`, `port`.
+    pub link: &'static str,
+    /// The network that it belongs to; none when it serves all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// How it was found.
+    pub state: State,
+    /// What was looked at.
+    pub looked_at: String,
+    /// What was seen there.
+    pub found: String,
+    /// The error's code when it is broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What to do when it is broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The whole chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// What was followed: `vmi/vm-two-nics in default`.
+    pub target: String,
+    /// How it is now: `Running on node1`.
+    pub now: String,
+    /// The links, in the order in which a NIC comes to be.
+    pub links: Vec<Link>,
+}
+
+impl Trace {
+    /// Looks at every link of a target.
+    ///
+    /// # Errors
+    /// `KVN628` when there is no such target, and those of the host and the cluster.
+    pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
+        let evidence = Evidence::gather(cx, target, console).await?;
+        Ok(Self { target: target.to_string(), now: evidence.now(), links: links(&evidence) })
+    }
+
+    /// The first broken link: what comes after it can only be broken too.
+    pub fn broken(&self) -> Option<&Link> {
+        self.links.iter().find(|link| link.state == State::Broken)
+    }
+}
+
+/// Every link; causes before what they cause.
+fn links(evidence: &Evidence) -> Vec<Link> {
+    let mut links = Vec::new();
+    let secondary = || evidence.attachments.iter().filter(|attachment| attachment.network.is_some());
+    links.extend(node_links::database(evidence));
+    for attachment in secondary() {
+        links.extend(node_links::bridge(evidence, attachment));
+        links.extend(node_links::marker(evidence, attachment));
+        links.push(node_links::definition(attachment));
+        links.extend(node_links::plugins(evidence, attachment));
+    }
+    if secondary().next().is_some() {
+        links.push(node_links::configuration(evidence));
+    }
+    for attachment in &evidence.attachments {
+        links.push(pod_links::nic(evidence, attachment));
+        links.extend(pod_links::port(evidence, attachment));
+        links.extend(pod_links::tap(evidence, attachment));
+        links.extend(pod_links::guest(evidence, attachment));
+    }
+    links
+}
+
+impl Link {
+    fn new(link: &'static str, network: Option<String>, looked_at: impl Into<String>) -> Self {
+        let (looked_at, found) = (looked_at.into(), String::new());
+        Self { link, network, state: State::Unknown, looked_at, found, code: None, hint: None }
+    }
+
+    fn holds(self, found: impl Into<String>) -> Self {
+        Self { state: State::Holds, found: found.into(), ..self }
+    }
+
+    fn unknown(self, found: impl Into<String>) -> Self {
+        Self { state: State::Unknown, found: found.into(), ..self }
+    }
+
+    fn broken(self, code: &'static Code, found: impl Into<String>) -> Self {
+        let (found, hint) = (found.into(), Some(code.fix.to_owned()));
+        Self { state: State::Broken, found, code: Some(code.id), hint, ..self }
+    }
+
+    /// Replaces the code's own fix.
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

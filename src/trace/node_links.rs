@@ -1,0 +1,167 @@
+//! The links that belong to the node and the cluster: they are there before any pod.
+
+use serde_json::Value;
+
+use super::Link;
+use super::evidence::Evidence;
+use super::target::Attachment;
+use crate::cluster::{is_ready, why_waiting};
+use crate::error::code;
+use crate::facts::cni::{CniConf, all_types};
+use crate::facts::ovs::OvsState;
+use crate::steps::ovs_cni::MARKER_DOMAIN;
+
+/// Open vSwitch answers; none when no network uses it.
+pub fn database(seen: &Evidence) -> Option<Link> {
+    seen.attachments.iter().find(|attachment| attachment.bridge.is_some())?;
+    let link = Link::new("ovsdb", None, "the database of Open vSwitch");
+    Some(match (seen.elsewhere(), &seen.switch) {
+        (Some(reason), _) => link.unknown(reason),
+        (None, None) => link.unknown("not looked at"),
+        (None, Some(Ok(state))) => {
+            link.holds(format!("it answers and has {}", counted(state.bridges.len(), "bridge")))
+        }
+        (None, Some(Err(reason))) => link.broken(&code::OVS_UNAVAILABLE, reason),
+    })
+}
+
+/// The bridge is there and works.
+pub fn bridge(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
+    let name = attachment.bridge.as_deref()?;
+    let link = Link::new("bridge", attachment.network.clone(), format!("bridge {name} in Open vSwitch"));
+    let Some(state) = switch(seen) else { return Some(link.unknown(not_asked(seen))) };
+    let (parent, through) = match (state.bridge(name), state.vlan_bridge(name)) {
+        (Some(bridge), _) => (bridge, String::new()),
+        (None, Some((parent, port))) => {
+            (parent, format!("it is VLAN {} of {}; ", port.tag.unwrap_or_default(), parent.name))
+        }
+        (None, None) => {
+            let known: Vec<&str> = state.bridges.iter().map(|bridge| bridge.name.as_str()).collect();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            return Some(
+                link.broken(&code::OVS_BRIDGE, format!("it is not there; bridges are: {known}"))
+                    .hint("make it with `kvnet up --only ovs-bridges`, then delete the pods that were on it: new ones get new ports"),
+            );
+        }
+    };
+    Some(match parent.error() {
+        Some(error) => link.broken(&code::OVS_BRIDGE, format!("Open vSwitch could not set it up: {error}")),
+        None => link.holds(format!(
+            "{through}datapath {}, {}",
+            parent.datapath(),
+            counted(parent.guest_ports().count(), "port")
+        )),
+    })
+}
+
+/// The node offers the bridge, and the marker that says so runs.
+pub fn marker(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
+    let resource = format!("{MARKER_DOMAIN}{}", attachment.bridge.as_deref()?);
+    let link = Link::new(
+        "marker",
+        attachment.network.clone(),
+        format!("{resource} in the node's capacity, and ovs-cni's pod"),
+    );
+    let Some(node) = &seen.node else { return Some(link.unknown("not looked at: it is on no node yet")) };
+    let name = seen.node_name().unwrap_or_default();
+    let offered = node["status"]["capacity"][&resource].as_str().unwrap_or("0");
+    let pod = seen.markers.iter().find(|pod| pod["spec"]["nodeName"] == name);
+    let state = match pod {
+        None => Some(format!("no pod of ovs-cni is on {name}")),
+        Some(pod) if !is_ready(pod) => Some(format!("ovs-cni's pod on {name}: {}", why(pod))),
+        Some(_) => None,
+    };
+    let hint =
+        "look at its DaemonSet: `kubectl --namespace kube-system describe daemonset --selector app=ovs-cni`";
+    Some(match (offered, state) {
+        ("0", None) => link.broken(&code::MARKER, format!("{name} does not offer it, though the marker runs")).hint(
+            "the marker looks every minute: wait, then look at its log; it publishes real bridges only, not VLAN bridges",
+        ),
+        ("0", Some(state)) => link.broken(&code::MARKER, format!("{name} does not offer it: {state}")).hint(hint),
+        (_, Some(state)) => {
+            link.broken(&code::MARKER, format!("{name} still offers it, but {state}: nobody keeps it true")).hint(hint)
+        }
+        (amount, None) => link.holds(format!("{name} offers {amount}")),
+    })
+}
+
+/// The network attachment can be read.
+pub fn definition(attachment: &Attachment) -> Link {
+    let network = attachment.network.clone().unwrap_or_default();
+    let looked_at = format!("NetworkAttachmentDefinition {network}");
+    let link = Link::new("network", attachment.network.clone(), looked_at);
+    match &attachment.config {
+        Some(config) => {
+            let types: Vec<String> = all_types(config);
+            let vlan = attachment.switch_plugin().and_then(|plugin| plugin["vlan"].as_u64());
+            let vlan = vlan.map(|vlan| format!(", VLAN {vlan}")).unwrap_or_default();
+            link.holds(format!("it uses {}{vlan}", types.join(", ")))
+        }
+        None if attachment.defined => {
+            link.broken(&code::NETWORK_MISSING, "its configuration is no JSON, or is a file on the node")
+        }
+        None => link.broken(&code::NETWORK_MISSING, "it is missing"),
+    }
+}
+
+/// The plugins that the network needs are where the runtime looks.
+pub fn plugins(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
+    let types = all_types(attachment.config.as_ref()?);
+    let directories: Vec<&str> = seen.directories.0.iter().map(|directory| directory.as_str()).collect();
+    let looked_at = format!("the plugins {} in {}", types.join(", "), directories.join(", "));
+    let link = Link::new("cni-plugin", attachment.network.clone(), looked_at);
+    if let Some(reason) = seen.elsewhere() {
+        return Some(Link { looked_at: format!("the plugins {}", types.join(", ")), ..link }.unknown(reason));
+    }
+    let missing: Vec<&str> = types
+        .iter()
+        .filter(|kind| seen.plugins.get(*kind).is_none_or(Option::is_none))
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        return Some(link.holds("all are there"));
+    }
+    let link = link.broken(&code::CNI_PLUGIN_MISSING, format!("missing: {}", missing.join(", ")));
+    Some(if missing.contains(&"ovs") {
+        link.hint("delete ovs-cni's pod on the node: a new one copies the plugin at its start (`kubectl --namespace kube-system delete pod --selector app=ovs-cni`)")
+    } else {
+        link
+    })
+}
+
+/// The runtime calls Multus.
+pub fn configuration(seen: &Evidence) -> Link {
+    let link = Link::new("multus", None, format!("the first CNI configuration in {}", seen.directories.1));
+    if let Some(reason) = seen.elsewhere() {
+        return Link { looked_at: "the first CNI configuration".into(), ..link }.unknown(reason);
+    }
+    let is_multus = |conf: &Option<CniConf>| conf.as_ref().is_some_and(CniConf::is_multus);
+    let found = match seen.configurations.first() {
+        Some((name, conf)) if is_multus(conf) => return link.holds(format!("{name} is Multus'")),
+        None => "there is none".to_owned(),
+        Some((name, _)) => match seen.configurations.iter().find(|(_, conf)| is_multus(conf)) {
+            Some((multus, _)) => format!("{name} is not Multus', and {multus}, which is, comes after it"),
+            None => format!("{name} is not Multus', and no other is"),
+        },
+    };
+    link.broken(&code::CNI_ORDER, found)
+        .hint("new pods get no other NICs; `kvnet up --only multus,cni-order` puts Multus first")
+}
+
+/// Open vSwitch, when it was looked at and answered.
+pub fn switch(seen: &Evidence) -> Option<&OvsState> {
+    seen.switch.as_ref()?.as_ref().ok()
+}
+
+/// Why nothing is known about Open vSwitch.
+pub fn not_asked(seen: &Evidence) -> String {
+    seen.elsewhere().unwrap_or_else(|| "not looked at: Open vSwitch does not answer".into())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn why(pod: &Value) -> String {
+    why_waiting(pod).unwrap_or_else(|| "it is not ready".into())
+}

@@ -1,0 +1,208 @@
+//! The links that belong to the pod and its VM.
+
+use serde_json::Value;
+
+use super::Link;
+use super::evidence::Evidence;
+use super::guest::GuestView;
+use super::netns::NetLink;
+use super::node_links::{not_asked, switch};
+use super::target::Attachment;
+use crate::cluster::why_waiting;
+use crate::error::code;
+use crate::facts::cni::NETWORK_STATUS;
+
+/// The pod has the NIC, and it is up.
+pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
+    let network = attachment.network.as_deref().unwrap_or("the pod network");
+    let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));
+    let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
+    let Some(reported) = reported(pod, attachment) else {
+        return link.broken(
+            &code::POD_NIC,
+            format!("Multus reports none in the pod's network-status{}", waits(pod)),
+        );
+    };
+    let mac = reported["mac"].as_str().unwrap_or("without MAC address");
+    let interface = interface(&reported, attachment);
+    let Some(links) = &seen.links else {
+        let reason = seen.elsewhere().unwrap_or_else(|| "no process of the pod is on this node".into());
+        return link.holds(format!("Multus reports {interface}, {mac}; {reason}"));
+    };
+    match carrier(links, &interface) {
+        None => {
+            link.broken(&code::POD_NIC, format!("Multus reports {interface}, and the pod has no such link"))
+        }
+        Some(found) if !found.up => link.broken(&code::POD_NIC, format!("{} is down", found.name)),
+        Some(found) => link.holds(format!("{} is up, {}, MTU {}", found.name, found.mac, found.mtu)),
+    }
+}
+
+/// The port of the NIC is on the right bridge with the right VLAN; none when the network is no Open vSwitch one.
+pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
+    let name = attachment.bridge.as_deref()?;
+    let link = Link::new("port", attachment.network.clone(), format!("the NIC's port on {name}"));
+    let Some(state) = switch(seen) else { return Some(link.unknown(not_asked(seen))) };
+    let Some(pod) = &seen.pod else {
+        return Some(link.broken(&code::OVS_PORT, "there is no pod that could have one"));
+    };
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let interface =
+        reported(pod, attachment).map(|reported| interface(&reported, attachment)).unwrap_or_default();
+    let Some((on, port)) = state.port_of_pod(uid, &interface) else {
+        return Some(
+            link.broken(&code::OVS_PORT, format!("Open vSwitch has no port for {interface} of the pod")),
+        );
+    };
+    let errors = port.interfaces.iter().find_map(|interface| interface.error.as_deref());
+    if let Some(error) = errors {
+        return Some(link.broken(&code::OVS_PORT, format!("port {} does not work: {error}", port.name)));
+    }
+    // A network may name a VLAN bridge, which is a tagged port of its parent.
+    let (bridge, tag) = match state.vlan_bridge(name) {
+        Some((parent, port)) => (parent.name.as_str(), port.tag),
+        None => (name, None),
+    };
+    let Some(plugin) = attachment.switch_plugin() else {
+        return Some(link.unknown(format!("port {} is on {on}; what it should be is not known", port.name)));
+    };
+    let wanted = plugin["vlan"].as_u64().and_then(|vlan| u16::try_from(vlan).ok()).or(tag);
+    let shown = |tag: Option<u16>| tag.map_or_else(|| "untagged".to_owned(), |tag| format!("VLAN {tag}"));
+    let found = format!("port {} is on {on}, {}", port.name, shown(port.tag));
+    if on == bridge && port.tag == wanted {
+        return Some(link.holds(found));
+    }
+    let wanted_tag =
+        wanted.map_or_else(|| "clear port NAME tag".to_owned(), |tag| format!("set port NAME tag={tag}"));
+    let hint = format!("delete the pod, or set it: `ovs-vsctl {}`", wanted_tag.replace("NAME", &port.name));
+    Some(
+        link.broken(&code::OVS_PORT, format!("{found}; it should be on {bridge}, {}", shown(wanted)))
+            .hint(hint),
+    )
+}
+
+/// The VM's tap is held by it and connected to the NIC; none for a pod.
+pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
+    let nic = attachment.nic.as_deref().filter(|_| seen.machine)?;
+    let link = Link::new(
+        "tap",
+        Some(name_of(attachment)),
+        format!("the tap device of NIC {nic} in the launcher's pod"),
+    );
+    let Some(links) = &seen.links else {
+        let reason =
+            seen.elsewhere().unwrap_or_else(|| "not looked at: there is no process of the pod".into());
+        return Some(link.unknown(reason));
+    };
+    let interface = attachment.interface.as_deref().unwrap_or_default();
+    let name = tap_name(interface);
+    let Some(tap) = links.iter().find(|link| link.name == name) else {
+        return Some(link.broken(&code::VM_TAP, format!("there is no {name}")));
+    };
+    let Some(bridge) = &tap.master else {
+        return Some(link.broken(&code::VM_TAP, format!("{name} is connected to nothing")));
+    };
+    if !tap.up {
+        return Some(link.broken(&code::VM_TAP, format!("{name} is down, or no VM holds it")));
+    }
+    let nic = carrier(links, interface).and_then(|nic| nic.master.as_ref());
+    if !attachment.masquerade && nic != Some(bridge) {
+        return Some(link.broken(&code::VM_TAP, format!("{name} is on {bridge}, and the pod's NIC is not")));
+    }
+    Some(link.holds(format!("{name} is up, on {bridge}")))
+}
+
+/// The guest has the NIC, and it is up; none for a pod.
+pub fn guest(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
+    let nic = attachment.nic.as_deref().filter(|_| seen.machine)?;
+    let mac = attachment.mac.as_deref().unwrap_or_default();
+    let link = Link::new("guest-nic", Some(name_of(attachment)), format!("the guest's NIC {nic} with {mac}"));
+    let (nics, by) = match &seen.guest {
+        None => {
+            return Some(
+                link.broken(&code::GUEST_NIC, format!("the VM does not run: {}", seen.now()))
+                    .hint("look at its events: `kubectl describe vmi`"),
+            );
+        }
+        Some(GuestView::Silent(reason)) => return Some(link.unknown(format!("not looked at: {reason}"))),
+        Some(GuestView::Nics(nics, by)) => (nics, by),
+    };
+    Some(match nics.iter().find(|(_, link)| link.mac == mac) {
+        None => {
+            link.broken(&code::GUEST_NIC, format!("the guest has no NIC with that MAC address, says {by}"))
+        }
+        Some((name, found)) if !found.up => link
+            .broken(&code::GUEST_NIC, format!("{name} is down, says {by}"))
+            .hint(format!("raise it in the guest: `ip link set {name} up`")),
+        Some((name, found)) => {
+            let ips: Vec<String> = found.ips.iter().map(ToString::to_string).collect();
+            let ips = if ips.is_empty() { "no address".into() } else { ips.join(" ") };
+            link.holds(format!("{name} is up, {ips}, says {by}"))
+        }
+    })
+}
+
+/// How links of the pod are told apart.
+fn name_of(attachment: &Attachment) -> String {
+    attachment.network.clone().unwrap_or_else(|| "pod".into())
+}
+
+/// What Multus says about a network. Without Multus, the pod's own address tells of the pod network.
+fn reported(pod: &Value, attachment: &Attachment) -> Option<Value> {
+    let text = pod["metadata"]["annotations"][NETWORK_STATUS].as_str();
+    let status: Value = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let all = status.as_array().cloned().unwrap_or_default();
+    let named = attachment.interface.as_deref();
+    let on_network = |entry: &&Value| match &attachment.network {
+        Some(network) => entry["name"] == network.as_str(),
+        None => entry["default"] == true,
+    };
+    let mut entries = all.iter().filter(on_network);
+    // Two NICs on one network differ by their names only.
+    let exact = entries.clone().find(|entry| named.is_some_and(|name| entry["interface"] == name));
+    let found = exact.or_else(|| entries.next()).cloned();
+    let has_address = pod["status"]["podIP"].is_string();
+    found.or_else(|| {
+        (attachment.network.is_none() && has_address).then(|| serde_json::json!({"interface": "eth0"}))
+    })
+}
+
+fn interface(reported: &Value, attachment: &Attachment) -> String {
+    let name = reported["interface"].as_str().map(str::to_owned);
+    name.or_else(|| attachment.interface.clone()).unwrap_or_default()
+}
+
+/// The link that carries the traffic: KubeVirt renames a NIC that it bridges, and leaves a placeholder under its name.
+fn carrier<'a>(links: &'a [NetLink], interface: &str) -> Option<&'a NetLink> {
+    let renamed = format!("{}-nic", bare(interface));
+    let by_name = |name: &str| links.iter().find(|link| link.name == name);
+    by_name(&renamed).or_else(|| by_name(interface))
+}
+
+/// KubeVirt names devices after what comes behind `pod` in the NIC's name.
+fn bare(interface: &str) -> &str {
+    interface.strip_prefix("pod").unwrap_or(interface)
+}
+
+/// `tap0` for eth0, `tap16477688c0e` for pod16477688c0e.
+fn tap_name(interface: &str) -> String {
+    format!(
+        "tap{}",
+        interface
+            .strip_prefix("eth")
+            .or_else(|| interface.strip_prefix("net"))
+            .unwrap_or_else(|| bare(interface))
+    )
+}
+
+fn without_pod(seen: &Evidence) -> String {
+    let conditions = seen.object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let refused = conditions.iter().find(|one| one["type"] == "Synchronized" && one["status"] == "False");
+    let reason = refused.and_then(|condition| condition["message"].as_str());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("the VM has no pod{reason}")
+}
+
+fn waits(pod: &Value) -> String {
+    why_waiting(pod).map(|reason| format!("; the pod: {reason}")).unwrap_or_default()
+}

@@ -1,0 +1,196 @@
+//! What is followed, and the networks that it asks for.
+
+use std::fmt;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::cluster::ObjectKey;
+use crate::error::{Error, Result, code};
+use crate::facts::cni::NETWORKS;
+
+/// A pod or a virtual machine instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Whether it is a virtual machine instance.
+    pub machine: bool,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One network of a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attachment {
+    /// The `NetworkAttachmentDefinition` as `namespace/name`; none for the pod network.
+    pub network: Option<String>,
+    /// The name of the VM's NIC; none for a pod.
+    pub nic: Option<String>,
+    /// The MAC address that the guest's NIC has.
+    pub mac: Option<String>,
+    /// Whether the guest is behind the pod's address.
+    pub masquerade: bool,
+    /// The NIC in the pod; none when the pod leaves its name to Multus.
+    pub interface: Option<String>,
+    /// Whether its definition is there.
+    pub defined: bool,
+    /// The CNI configuration; none when the definition is missing or cannot be read.
+    pub config: Option<Value>,
+    /// The Open vSwitch bridge, when it is one.
+    pub bridge: Option<String>,
+}
+
+impl Target {
+    /// Reads `vmi/NAME` or `pod/NAME`.
+    ///
+    /// # Errors
+    /// `KVN100` for anything else.
+    pub fn parse(text: &str, namespace: &str) -> Result<Self> {
+        let (kind, name) = text.split_once('/').unwrap_or(("", text));
+        let machine = match kind {
+            "vmi" | "vm" | "virtualmachineinstance" | "virtualmachine" => true,
+            "pod" | "po" => false,
+            _ => {
+                let message = format!("`{text}` is neither a VM nor a pod");
+                return Err(Error::new(&code::USAGE, message).hint("write `vmi/NAME` or `pod/NAME`"));
+            }
+        };
+        Ok(Self { machine, namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    /// The object behind it.
+    pub fn key(&self) -> ObjectKey {
+        let (version, kind) =
+            if self.machine { ("kubevirt.io/v1", "VirtualMachineInstance") } else { ("v1", "Pod") };
+        ObjectKey::new(version, kind, Some(&self.namespace), &self.name)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.machine { "vmi" } else { "pod" };
+        write!(f, "{kind}/{} in {}", self.name, self.namespace)
+    }
+}
+
+/// The networks of a virtual machine instance, in its own order.
+pub fn of_machine(instance: &Value, namespace: &str) -> Vec<Attachment> {
+    let list =
+        |pointer: &str| instance.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let (interfaces, status) = (list("/spec/domain/devices/interfaces"), list("/status/interfaces"));
+    let attachment = |network: &Value| {
+        let named = |all: &[Value]| all.iter().find(|one| one["name"] == network["name"]).cloned();
+        let (wanted, seen) = (named(&interfaces).unwrap_or_default(), named(&status).unwrap_or_default());
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let name = text(&network["name"])?;
+        let definition = text(&network["multus"]["networkName"]);
+        let interface =
+            text(&seen["podInterfaceName"]).or_else(|| Some(pod_interface(&name, definition.is_some())));
+        Some(Attachment {
+            network: definition.map(|definition| qualified(&definition, namespace)),
+            mac: text(&seen["mac"])
+                .or_else(|| text(&wanted["macAddress"]))
+                .map(|mac| mac.to_ascii_lowercase()),
+            masquerade: wanted.get("masquerade").is_some(),
+            interface,
+            nic: Some(name),
+            ..Attachment::default()
+        })
+    };
+    list("/spec/networks").iter().filter_map(attachment).collect()
+}
+
+/// KubeVirt's name for the NIC of a network in the launcher's pod.
+fn pod_interface(network: &str, secondary: bool) -> String {
+    if !secondary {
+        return "eth0".into();
+    }
+    let digest = format!("{:x}", Sha256::digest(network));
+    format!("pod{}", &digest[..11])
+}
+
+/// The networks of a pod: the pod network, and those of its annotation in either of its forms.
+pub fn of_pod(pod: &Value, namespace: &str) -> Vec<Attachment> {
+    let primary = Attachment { interface: Some("eth0".into()), ..Attachment::default() };
+    let text = pod["metadata"]["annotations"][NETWORKS].as_str().unwrap_or_default();
+    let secondary = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Array(list)) => list.iter().filter_map(|entry| of_object(entry, namespace)).collect(),
+        _ => text.split(',').filter_map(|entry| of_word(entry.trim(), namespace)).collect::<Vec<_>>(),
+    };
+    std::iter::once(primary).chain(secondary).collect()
+}
+
+fn of_object(entry: &Value, namespace: &str) -> Option<Attachment> {
+    let text = |field: &str| entry[field].as_str().filter(|text| !text.is_empty());
+    let network = format!("{}/{}", text("namespace").unwrap_or(namespace), text("name")?);
+    let interface = text("interface").map(str::to_owned);
+    Some(Attachment { network: Some(network), interface, ..Attachment::default() })
+}
+
+/// `NAMESPACE/NAME@INTERFACE`, the first and last part of which may be missing.
+fn of_word(word: &str, namespace: &str) -> Option<Attachment> {
+    let (name, interface) =
+        word.split_once('@').map_or((word, None), |(name, nic)| (name, Some(nic.to_owned())));
+    let network = Some(qualified(name, namespace));
+    (!name.is_empty()).then(|| Attachment { network, interface, ..Attachment::default() })
+}
+
+fn qualified(name: &str, namespace: &str) -> String {
+    if name.contains('/') { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn targets_are_machines_or_pods() {
+        assert_eq!(Target::parse("vmi/a", "n").unwrap().to_string(), "vmi/a in n");
+        assert_eq!(Target::parse("pod/a", "n").unwrap().key().to_string(), "Pod n/a");
+        for text in ["a", "node/a", "/"] {
+            assert_eq!(Target::parse(text, "n").unwrap_err().code().id, "KVN100", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pod_asks_in_words_or_in_json() {
+        let networks = |text: &str| {
+            let pod = json!({"metadata": {"annotations": {NETWORKS: text}}});
+            let found = of_pod(&pod, "n").into_iter().skip(1);
+            found.map(|a| (a.network.unwrap_or_default(), a.interface)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            networks("a, other/b@net7"),
+            [("n/a".into(), None), ("other/b".into(), Some("net7".into()))]
+        );
+        assert_eq!(
+            networks(r#"[{"name":"a","interface":"podx"},{"name":"b","namespace":"other"}]"#),
+            [("n/a".into(), Some("podx".into())), ("other/b".into(), None)]
+        );
+        assert_eq!(networks(""), []);
+    }
+
+    #[test]
+    fn a_machine_that_does_not_run_yet_has_the_names_that_it_will_have() {
+        let mut instance = json!({"spec": {
+            "networks": [{"name": "default", "pod": {}}, {"name": "blue", "multus": {"networkName": "ovs-blue"}}],
+            "domain": {"devices": {"interfaces": [
+                {"name": "default", "masquerade": {}, "macAddress": "02:00:00:00:00:0A"}, {"name": "blue", "bridge": {}}]}}}});
+        let found = of_machine(&instance, "n");
+        assert_eq!(found[0].mac.as_deref(), Some("02:00:00:00:00:0a"));
+        assert!(found[0].masquerade && found[0].network.is_none());
+        // The name that the notes of a first bring-up on a real node have for a network `blue`.
+        assert_eq!(found[1].interface.as_deref(), Some("pod16477688c0e"));
+        assert_eq!(found[1].network.as_deref(), Some("n/ovs-blue"));
+        instance["status"]["interfaces"] =
+            json!([{"name": "blue", "mac": "02:00:00:00:00:0b", "podInterfaceName": "net1"}]);
+        let found = of_machine(&instance, "n");
+        assert_eq!(
+            (found[1].interface.as_deref(), found[1].mac.as_deref()),
+            (Some("net1"), Some("02:00:00:00:00:0b"))
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! The cuts that must be told apart, made in what was seen.
+
+use serde_json::{Value, json};
+
+use super::evidence::Evidence;
+use super::guest::GuestView;
+use super::netns::NetLink;
+use super::target::{Attachment, of_machine};
+use super::*;
+use crate::facts::cni::CniConf;
+use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
+use crate::guest::Link as GuestLink;
+
+const BLUE: &str = "pod16477688c0e";
+const MAC: &str = "02:06:80:fe:6b:62";
+
+fn port(name: &str, interface: &str) -> OvsPort {
+    let ids = [("contPodUid", "uid-1"), ("contIface", interface), ("owner", "ovs-cni.network.kubevirt.io")];
+    OvsPort {
+        name: name.into(),
+        external_ids: ids.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        interfaces: vec![OvsInterface { name: name.into(), ..OvsInterface::default() }],
+        ..OvsPort::default()
+    }
+}
+
+fn switch(ports: Vec<OvsPort>) -> OvsState {
+    let bridge = OvsBridge { name: "blue".into(), ports, ..OvsBridge::default() };
+    OvsState { bridges: vec![bridge] }
+}
+
+fn net_link(name: &str, kind: &str, master: Option<&str>) -> NetLink {
+    let (name, kind, master) = (name.into(), kind.into(), master.map(str::to_owned));
+    NetLink { name, kind, mac: MAC.into(), mtu: 1500, up: true, master }
+}
+
+fn instance() -> Value {
+    json!({
+        "metadata": {"name": "vm", "namespace": "default", "uid": "vm-uid"},
+        "spec": {
+            "networks": [{"name": "default", "pod": {}}, {"name": "blue", "multus": {"networkName": "ovs-blue"}}],
+            "domain": {"devices": {"interfaces": [
+                {"name": "default", "masquerade": {}, "macAddress": "02:72:c7:4f:c2:0b"},
+                {"name": "blue", "bridge": {}, "macAddress": MAC}]}},
+        },
+        "status": {"phase": "Running", "interfaces": [{"name": "blue", "mac": MAC, "podInterfaceName": BLUE}]},
+    })
+}
+
+fn pod() -> Value {
+    let status = json!([
+        {"name": "cbr0", "interface": "eth0", "ips": ["10.244.0.7"], "mac": "aa:bb:cc:dd:ee:ff", "default": true},
+        {"name": "default/ovs-blue", "interface": BLUE, "mac": MAC},
+    ]);
+    json!({
+        "metadata": {"uid": "uid-1", "annotations": {"k8s.v1.cni.cncf.io/network-status": status.to_string()}},
+        "spec": {"nodeName": "n0"},
+        "status": {"podIP": "10.244.0.7"},
+    })
+}
+
+fn attachments() -> Vec<Attachment> {
+    let mut attachments = of_machine(&instance(), "default");
+    attachments[1].config = Some(json!({"type": "ovs", "bridge": "blue", "ipam": {"type": "host-local"}}));
+    attachments[1].bridge = Some("blue".into());
+    attachments
+}
+
+/// A running VM in which everything is as it must be.
+fn healthy() -> Evidence {
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    let guest = |mac: &str| GuestLink { mac: mac.into(), mtu: 1500, up: true, ips: Vec::new() };
+    let nics = vec![("eth0".into(), guest("02:72:c7:4f:c2:0b")), ("eth1".into(), guest(MAC))];
+    let conf = |text: &str| CniConf::parse(text);
+    Evidence {
+        object: instance(),
+        machine: true,
+        pod: Some(pod()),
+        node: Some(json!({"metadata": {"name": "n0"},
+            "status": {"capacity": {"ovs-cni.network.kubevirt.io/blue": "1k"}}})),
+        here: true,
+        attachments: attachments(),
+        markers: vec![json!({"spec": {"nodeName": "n0"}, "status": ready})],
+        switch: Some(Ok(switch(vec![port("veth1", BLUE)]))),
+        plugins: [("ovs", "/opt/cni/bin/ovs"), ("host-local", "/opt/cni/bin/host-local")]
+            .map(|(kind, path)| (kind.to_owned(), Some(path.into())))
+            .into(),
+        directories: (vec!["/opt/cni/bin".into()], "/etc/cni/net.d".into()),
+        configurations: vec![
+            ("00-multus.conf".into(), conf(r#"{"type":"multus-shim","name":"m"}"#)),
+            ("10-flannel.conflist".into(), conf(r#"{"plugins":[{"type":"flannel"}]}"#)),
+        ],
+        links: Some(vec![
+            net_link("eth0", "veth", None),
+            net_link("k6t-eth0", "bridge", None),
+            net_link("tap0", "tun", Some("k6t-eth0")),
+            net_link("16477688c0e-nic", "veth", Some("k6t-16477688c0e")),
+            net_link(BLUE, "dummy", None),
+            net_link("tap16477688c0e", "tun", Some("k6t-16477688c0e")),
+        ]),
+        guest: Some(GuestView::Nics(nics, "its serial console")),
+    }
+}
+
+fn trace(seen: &Evidence) -> Trace {
+    Trace { target: "vmi/vm in default".into(), now: seen.now(), links: links(seen) }
+}
+
+/// The first broken link after a cut: its name, network, code and what was found.
+fn cut(make: impl FnOnce(&mut Evidence)) -> (&'static str, String, &'static str, String) {
+    let mut seen = healthy();
+    make(&mut seen);
+    let trace = trace(&seen);
+    let broken = trace.broken().unwrap_or_else(|| panic!("nothing is broken: {trace:#?}"));
+    let network = broken.network.clone().unwrap_or_default();
+    (broken.link, network, broken.code.unwrap(), broken.found.clone())
+}
+
+#[test]
+fn a_chain_without_a_cut_holds_from_end_to_end() {
+    let trace = trace(&healthy());
+    let names: Vec<&str> = trace.links.iter().map(|link| link.link).collect();
+    assert_eq!(
+        names,
+        [
+            "ovsdb",
+            "bridge",
+            "marker",
+            "network",
+            "cni-plugin",
+            "multus",
+            "pod-nic",
+            "tap",
+            "guest-nic",
+            "pod-nic",
+            "port",
+            "tap",
+            "guest-nic"
+        ]
+    );
+    assert!(trace.links.iter().all(|link| link.state == State::Holds), "{:#?}", trace.links);
+    assert_eq!(trace.now, "Running on n0");
+}
+
+#[test]
+fn every_cut_is_named_by_its_own_link() {
+    let blue = |link, code, found: &str| (link, "default/ovs-blue".to_owned(), code, found.to_owned());
+    assert_eq!(
+        cut(|seen| seen.switch = Some(Ok(switch(Vec::new())))),
+        blue("port", "KVN623", "Open vSwitch has no port for pod16477688c0e of the pod")
+    );
+    assert_eq!(
+        cut(|seen| seen.switch = Some(Ok(switch(vec![OvsPort { tag: Some(200), ..port("veth1", BLUE) }])))),
+        blue("port", "KVN623", "port veth1 is on blue, VLAN 200; it should be on blue, untagged")
+    );
+    assert_eq!(
+        cut(|seen| seen.switch = Some(Ok(OvsState::default()))),
+        blue("bridge", "KVN605", "it is not there; bridges are: none")
+    );
+    assert_eq!(cut(|seen| seen.attachments[1].config = None), blue("network", "KVN621", "it is missing"));
+    assert_eq!(
+        cut(|seen| _ = seen.plugins.insert("ovs".into(), None)),
+        blue("cni-plugin", "KVN603", "missing: ovs")
+    );
+    assert_eq!(
+        cut(|seen| seen.markers.clear()),
+        blue("marker", "KVN620", "n0 still offers it, but no pod of ovs-cni is on n0: nobody keeps it true")
+    );
+    let (link, network, code, found) = cut(|seen| _ = seen.configurations.remove(0));
+    assert_eq!((link, network.as_str(), code), ("multus", "", "KVN602"));
+    assert_eq!(found, "10-flannel.conflist is not Multus', and no other is");
+    assert_eq!(
+        cut(|seen| {
+            let Some(GuestView::Nics(nics, _)) = &mut seen.guest else { panic!("the guest speaks") };
+            nics[1].1.up = false;
+        }),
+        blue("guest-nic", "KVN625", "eth1 is down, says its serial console")
+    );
+}
+
+#[test]
+fn other_ends_of_the_chain() {
+    for (cut, link, code) in [
+        (cut(|seen| seen.switch = Some(Err("no such file".into()))), "ovsdb", "KVN604"),
+        (cut(|seen| seen.node.as_mut().unwrap()["status"] = json!({})), "marker", "KVN620"),
+        (cut(|seen| seen.pod = None), "pod-nic", "KVN622"),
+        (cut(|seen| seen.pod.as_mut().unwrap()["metadata"]["annotations"] = json!({})), "pod-nic", "KVN622"),
+        (cut(|seen| seen.links.as_mut().unwrap()[3].up = false), "pod-nic", "KVN622"),
+        (cut(|seen| seen.links.as_mut().unwrap()[5].master = None), "tap", "KVN624"),
+        (cut(|seen| seen.links.as_mut().unwrap()[5].up = false), "tap", "KVN624"),
+        (cut(|seen| seen.links.as_mut().unwrap()[5].master = Some("k6t-eth0".into())), "tap", "KVN624"),
+        (cut(|seen| seen.guest = Some(GuestView::Nics(Vec::new(), "x"))), "guest-nic", "KVN625"),
+        (cut(|seen| seen.guest = None), "guest-nic", "KVN625"),
+    ] {
+        assert_eq!((cut.0, cut.2), (link, code), "{cut:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_unknown_and_not_broken() {
+    let mut seen = healthy();
+    (seen.here, seen.switch, seen.links) = (false, None, None);
+    seen.guest = Some(GuestView::Silent("the guest asks for a login".into()));
+    let trace = trace(&seen);
+    assert_eq!(trace.broken(), None);
+    let unknown: Vec<&str> =
+        trace.links.iter().filter(|link| link.state == State::Unknown).map(|link| link.link).collect();
+    assert_eq!(
+        unknown,
+        ["ovsdb", "bridge", "cni-plugin", "multus", "tap", "guest-nic", "port", "tap", "guest-nic"]
+    );
+    assert!(trace.links[0].found.contains("n0 is another machine"), "{}", trace.links[0].found);
+}
+
+#[test]
+fn a_vlan_may_be_the_networks_or_that_of_a_vlan_bridge() {
+    let tagged = || switch(vec![OvsPort { tag: Some(100), ..port("veth1", BLUE) }]);
+    let mut seen = healthy();
+    seen.switch = Some(Ok(tagged()));
+    seen.attachments[1].config = Some(json!({"type": "ovs", "bridge": "blue", "vlan": 100}));
+    assert_eq!(trace(&seen).broken(), None);
+    let mut seen = healthy();
+    seen.switch = Some(Ok(tagged()));
+    if let Some(Ok(state)) = &mut seen.switch {
+        let vlan =
+            OvsPort { name: "blue100".into(), tag: Some(100), fake_bridge: true, ..OvsPort::default() };
+        state.bridges[0].ports.push(vlan);
+    }
+    seen.attachments[1].bridge = Some("blue100".into());
+    seen.attachments[1].config = Some(json!({"type": "ovs", "bridge": "blue100"}));
+    seen.node = Some(json!({"metadata": {"name": "n0"},
+        "status": {"capacity": {"ovs-cni.network.kubevirt.io/blue100": "1k"}}}));
+    assert_eq!(trace(&seen).broken(), None);
+}
+
+#[test]
+fn a_vm_without_a_pod_says_what_keeps_it() {
+    let found = cut(|seen| {
+        (seen.pod, seen.guest) = (None, None);
+        seen.object["status"] = json!({"phase": "Pending", "conditions": [{"type": "Synchronized", "status": "False",
+            "message": "failed to locate network attachment definition default/ovs-blue"}]});
+    });
+    assert_eq!(found.3, "the VM has no pod: failed to locate network attachment definition default/ovs-blue");
+}
+
+#[test]
+fn the_document_lists_every_link_with_its_codes() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trace.md")).unwrap();
+    for (link, code) in [
+        ("ovsdb", "KVN604"),
+        ("bridge", "KVN605"),
+        ("marker", "KVN620"),
+        ("network", "KVN621"),
+        ("cni-plugin", "KVN603"),
+        ("multus", "KVN602"),
+        ("pod-nic", "KVN622"),
+        ("port", "KVN623"),
+        ("tap", "KVN624"),
+        ("guest-nic", "KVN625"),
+    ] {
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{link}` ")));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| {code} |"))), "{link}");
+    }
+    let known: Vec<&str> = links(&healthy()).iter().map(|link| link.link).collect();
+    let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, known.iter().collect::<std::collections::BTreeSet<_>>().len());
+}

@@ -1,0 +1,216 @@
+//! The checks of the VM, each of what was seen. None means that it could not be made.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::guest::Guest;
+use super::plan::{Machine, NicPlan, What};
+use super::seen::{EXEC_TIMEOUT, Outside, Pods};
+use crate::cluster::Cluster;
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::guest::Link;
+
+/// Whether a check passed, and what was seen.
+type Verdict = Option<(bool, String)>;
+
+/// What the checks of one NIC work with.
+pub struct Look<'a> {
+    pub cx: &'a Context,
+    pub cluster: &'a Cluster,
+    pub machine: &'a Machine,
+    pub nic: &'a NicPlan,
+    pub pods: &'a Pods,
+}
+
+impl Look<'_> {
+    /// Makes one check.
+    pub async fn make(&self, what: What, guest: &mut Guest, outside: &Outside) -> Result<Verdict> {
+        match what {
+            What::Nic => self.nic(guest, outside).await,
+            What::Names => guest.resolves().await,
+            What::Reaches => self.reaches(guest).await,
+            What::Reached => self.reached(guest, outside).await,
+            What::Isolated => self.isolated(guest).await,
+        }
+    }
+
+    async fn nic(&self, guest: &Guest, outside: &Outside) -> Result<Verdict> {
+        let nic = self.nic;
+        let mut found = Found::default();
+        match guest.nic(&nic.mac) {
+            Some((name, link)) => self.in_guest(name, link, guest, &mut found).await?,
+            None if guest.speaks() => found.add(false, format!("the guest has no NIC with {}", nic.mac)),
+            None if nic.network.is_none() => return Ok(None),
+            None => found.add(true, format!("{} was not looked at in the guest", nic.mac)),
+        }
+        let reported = outside.status(nic).and_then(|status| status["mac"].as_str());
+        if let Some(other) = reported.filter(|mac| !mac.eq_ignore_ascii_case(&nic.mac)) {
+            found.add(false, format!("KubeVirt reports {other}"));
+        }
+        if nic.network.is_some() && outside.multus(nic).is_none() {
+            found.add(false, "Multus reports no such NIC of the launcher's pod".into());
+        }
+        if let Some(port) = nic.like.as_ref().and_then(|like| like.port.as_ref()) {
+            self.port(port, outside, &mut found);
+        }
+        Ok(Some(found.verdict()))
+    }
+
+    async fn in_guest(&self, name: &str, link: &Link, guest: &Guest, found: &mut Found) -> Result<()> {
+        let nic = self.nic;
+        let up = if link.up { "up" } else { "down" };
+        found.add(link.up, format!("{name} {up}, {}", link.mac));
+        let mtu = self.mtu().await?;
+        if link.mtu > 0 {
+            let wanted = mtu.filter(|wanted| *wanted != link.mtu);
+            let but = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
+            found.add(wanted.is_none(), format!("MTU {}{but}", link.mtu));
+        }
+        let (holds, shown) = address(nic, &link.ips);
+        found.add(holds, shown);
+        if nic.network.is_none() && guest.has_shell() {
+            match guest.gateway(name) {
+                Some(gateway) => found.add(true, format!("gateway {gateway}")),
+                None => found.add(false, "no gateway".into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The MTU that the NIC must have: the profile's, otherwise that of a pod on the same network.
+    async fn mtu(&self) -> Result<Option<u32>> {
+        let (None, Some(peer)) = (self.nic.mtu, &self.nic.peer) else { return Ok(self.nic.mtu) };
+        let interface = match &self.nic.network {
+            None => "eth0".to_owned(),
+            Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),
+        };
+        let link = self.pods.link(self.cx, self.cluster, peer, &interface).await?;
+        Ok(link.map(|link| link.mtu))
+    }
+
+    fn port(&self, (bridge, vlan): &(String, Option<u16>), outside: &Outside, found: &mut Found) {
+        if let Some(node) = outside.elsewhere() {
+            found.add(true, format!("port not looked at: the VM runs on {node}"));
+            return;
+        }
+        let Some((on, port)) = outside.port(self.nic) else {
+            found.add(false, "no port in Open vSwitch".into());
+            return;
+        };
+        let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));
+        found.add(on == bridge && port.tag == *vlan, format!("port {} of {on}, {tag}", port.name));
+        if let Some(counters) = outside.counters(&port.name) {
+            let (received, sent) = (counters.received, counters.sent);
+            found.add(received > 0, format!("{received} packets from the VM, {sent} to it"));
+        }
+    }
+
+    async fn reaches(&self, guest: &mut Guest) -> Result<Verdict> {
+        let Some((name, target)) = self.target(guest, self.nic.peer.as_deref()) else { return Ok(None) };
+        if self.nic.has_address() != Some(false) {
+            return guest.pings(&name, target).await;
+        }
+        let answers = guest.arpings(&name, target, 3).await?;
+        Ok(answers.map(|answers| (answers, arp(target, answers))))
+    }
+
+    async fn isolated(&self, guest: &mut Guest) -> Result<Verdict> {
+        let Some((name, target)) = self.target(guest, self.nic.stranger.as_deref()) else { return Ok(None) };
+        let answers = guest.arpings(&name, target, 1).await?;
+        Ok(answers.map(|answers| (!answers, arp(target, answers))))
+    }
+
+    /// The guest's own name of the NIC, and the address of a pod to try.
+    fn target(&self, guest: &Guest, pod: Option<&str>) -> Option<(String, IpAddr)> {
+        let (name, _) = guest.nic(&self.nic.mac)?;
+        let target = self.pods.address(pod?, self.nic.network.is_none())?;
+        Some((name.clone(), target))
+    }
+
+    async fn reached(&self, guest: &Guest, outside: &Outside) -> Result<Verdict> {
+        let Some(peer) = &self.nic.peer else { return Ok(None) };
+        let own = || guest.nic(&self.nic.mac).and_then(|(_, link)| link.ips.first().copied());
+        let address =
+            if self.nic.masquerade { outside.address(self.nic) } else { own().or(outside.address(self.nic)) };
+        let Some(address) = address else { return Ok(None) };
+        let interface = match &self.nic.network {
+            None => "eth0".to_owned(),
+            Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),
+        };
+        let target = address.to_string();
+        let ping = ["ping", "-I", &interface, "-c", "1", "-W", "5", &target];
+        let namespace = self.cx.profile.verification.namespace.as_str();
+        let output = self.cluster.exec(namespace, peer, None, &ping, EXEC_TIMEOUT).await?;
+        let verb = if output.status == 0 { "answers" } else { "does not answer" };
+        Ok(Some((output.status == 0, format!("{target} of {} {verb}", self.machine.name))))
+    }
+}
+
+fn arp(target: IpAddr, answers: bool) -> String {
+    let verb = if answers { "answers" } else { "does not answer" };
+    format!("{target} {verb} an ARP request")
+}
+
+/// Whether a NIC has the addresses that it should have.
+fn address(nic: &NicPlan, ips: &[IpAddr]) -> (bool, String) {
+    let shown: Vec<String> = ips.iter().map(ToString::to_string).collect();
+    let shown = if shown.is_empty() { "no address".into() } else { shown.join(" ") };
+    let subnet = nic.like.as_ref().and_then(|like| like.subnet.as_deref()?.parse::<IpNet>().ok());
+    let holds = match (nic.has_address(), subnet) {
+        (_, Some(subnet)) => ips.iter().any(|ip| subnet.contains(ip)),
+        (Some(true), None) => !ips.is_empty(),
+        (Some(false), None) => ips.is_empty(),
+        (None, None) => true,
+    };
+    (holds, shown)
+}
+
+/// What was seen of one NIC.
+#[derive(Default)]
+struct Found {
+    wrong: bool,
+    details: Vec<String>,
+}
+
+impl Found {
+    fn add(&mut self, holds: bool, detail: String) {
+        self.wrong |= !holds;
+        self.details.push(detail);
+    }
+
+    fn verdict(self) -> (bool, String) {
+        (!self.wrong, self.details.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+    use crate::verify::scenario::Scenario;
+
+    #[test]
+    fn an_address_is_wanted_refused_or_left_open() {
+        let settings = ["vm.interfaces[1].network=ovs-blue".to_owned()];
+        let nics = |settings: &[String]| {
+            let profile = profile::load("default", settings).unwrap().profile;
+            Machine::of(&profile, &Scenario::of(&profile)).unwrap().nics
+        };
+        let ips =
+            |text: &str| -> Vec<IpAddr> { text.split_whitespace().map(|ip| ip.parse().unwrap()).collect() };
+        let (bare, addressed) = (nics(&[]), nics(&settings));
+        for (nic, found, holds) in [
+            (&bare[0], "10.0.2.2", true),
+            (&bare[0], "", false),
+            (&bare[1], "", true),
+            (&bare[1], "10.20.0.9", false),
+            (&addressed[1], "10.20.0.9", true),
+            (&addressed[1], "10.20.100.9", false),
+            (&addressed[1], "", false),
+        ] {
+            assert_eq!(address(nic, &ips(found)).0, holds, "{} {found}", nic.name);
+        }
+    }
+}

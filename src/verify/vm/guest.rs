@@ -1,0 +1,182 @@
+//! Inside the guest: what it says about itself, and what it reaches.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::plan::Machine;
+use crate::cluster::{Cluster, Console, ObjectKey};
+use crate::engine::context::Context;
+use crate::engine::execute::Progress;
+use crate::error::{Result, code};
+use crate::guest::{Ended, GuestNic, Link, Shell, agent_nics, links};
+
+/// How long one command in the guest may take; emulation is slow.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the guest may take to get its addresses, once it takes commands.
+const ADDRESSES: Duration = Duration::from_secs(30);
+/// The pause between two looks: a guest cannot be watched.
+const PAUSE: Duration = Duration::from_millis(300);
+/// A name that every cluster resolves.
+const NAME: &str = "kubernetes.default.svc.cluster.local";
+
+/// The guest, as far as it can be spoken to.
+pub struct Guest {
+    shell: Option<Shell<Console>>,
+    nics: Vec<GuestNic>,
+    /// The gateways of its default routes, each with the NIC's name.
+    gateways: Vec<(String, IpAddr)>,
+    /// Why nobody can look into it; none when a shell can.
+    pub why_silent: Option<String>,
+}
+
+impl Guest {
+    /// Opens a shell on the serial console, as soon as the guest has started; without one, asks the agent.
+    pub async fn meet(
+        cx: &Context,
+        cluster: &Cluster,
+        machine: &Machine,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let console = cluster.console(&machine.namespace, &machine.name).await?;
+        let patience = Duration::from_secs(cx.profile.timeouts.vm);
+        match Shell::open(console, &cx.profile.vm.login, patience, progress).await {
+            Ok(shell) => {
+                let mut guest =
+                    Self { shell: Some(shell), nics: Vec::new(), gateways: Vec::new(), why_silent: None };
+                guest.look().await?;
+                Ok(guest)
+            }
+            // Somebody else's image may have no console that takes commands.
+            Err(error) if error.code() == &code::CONSOLE => {
+                let version = cx.profile.kubevirt.api_version();
+                let key = ObjectKey::new(
+                    version,
+                    "VirtualMachineInstance",
+                    Some(&machine.namespace),
+                    &machine.name,
+                );
+                let live = cluster.get(&key).await?.unwrap_or_default();
+                let nics = agent_nics(&live).unwrap_or_default();
+                let why_silent = Some(format!("{error}; {}", error.hints().join("; ")));
+                Ok(Self { shell: None, nics, gateways: Vec::new(), why_silent })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until every NIC that gets an address has one. Not an error when one gets none: its check tells.
+    pub async fn wait_addresses(&mut self, machine: &Machine) -> Result<()> {
+        let deadline = Instant::now() + ADDRESSES;
+        let wanted: Vec<&str> = machine
+            .nics
+            .iter()
+            .filter(|nic| nic.has_address() == Some(true))
+            .map(|nic| nic.mac.as_str())
+            .collect();
+        while self.shell.is_some() && Instant::now() < deadline {
+            let has = |mac: &&str| self.nic(mac).is_some_and(|(_, link)| !link.ips.is_empty());
+            if wanted.iter().all(has) {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+            self.look().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads NICs and routes again.
+    async fn look(&mut self) -> Result<()> {
+        if let Some(ended) = self.run("ip addr show; ip route show").await? {
+            self.nics = links(&ended.output);
+            self.gateways = gateways(&ended.output);
+        }
+        Ok(())
+    }
+
+    /// The guest's NIC with a MAC address.
+    pub fn nic(&self, mac: &str) -> Option<&(String, Link)> {
+        self.nics.iter().find(|(_, link)| link.mac == mac)
+    }
+
+    /// Whether the guest says anything about its NICs.
+    pub fn speaks(&self) -> bool {
+        !self.nics.is_empty()
+    }
+
+    /// The gateway of a NIC; none when it has none or the guest does not say.
+    pub fn gateway(&self, nic: &str) -> Option<IpAddr> {
+        self.gateways.iter().find(|(name, _)| name == nic).map(|(_, gateway)| *gateway)
+    }
+
+    /// Whether only a shell tells about gateways.
+    pub fn has_shell(&self) -> bool {
+        self.shell.is_some()
+    }
+
+    /// Whether the guest resolves a name; none when it cannot be asked.
+    pub async fn resolves(&mut self) -> Result<Option<(bool, String)>> {
+        let command = format!("getent hosts {NAME} || nslookup {NAME}");
+        let Some(ended) = self.run(&command).await? else { return Ok(None) };
+        if ended.status == 127 {
+            return Ok(None);
+        }
+        let resolves = ended.status == 0;
+        let detail = if resolves { format!("{NAME} is known") } else { last_line(&ended) };
+        Ok(Some((resolves, detail)))
+    }
+
+    /// Whether an address answers a ping over a NIC; none when it cannot be asked.
+    pub async fn pings(&mut self, nic: &str, address: IpAddr) -> Result<Option<(bool, String)>> {
+        let Some(ended) = self.run(&format!("ping -I {nic} -c 1 -W 5 {address}")).await? else {
+            return Ok(None);
+        };
+        let verb = if ended.status == 0 { "answers" } else { "does not answer" };
+        Ok(Some((ended.status == 0, format!("{address} {verb}"))))
+    }
+
+    /// Whether an address answers an ARP request that comes from no address, so that any NIC can send it; none when it
+    /// cannot be sent.
+    pub async fn arpings(&mut self, nic: &str, address: IpAddr, tries: u8) -> Result<Option<bool>> {
+        let command =
+            format!("$([ $(id -u) = 0 ] || echo sudo -n) arping -D -I {nic} -c {tries} -w {tries} {address}");
+        let Some(ended) = self.run(&command).await? else { return Ok(None) };
+        // Without this line the request was not even sent.
+        let sent = ended.output.contains("Sent ");
+        Ok(sent.then(|| ended.output.to_lowercase().contains("reply from")))
+    }
+
+    async fn run(&mut self, command: &str) -> Result<Option<Ended>> {
+        match &mut self.shell {
+            Some(shell) => shell.run(command, PATIENCE).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn last_line(ended: &Ended) -> String {
+    ended.output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output").trim().to_owned()
+}
+
+/// `default via 10.0.2.1 dev eth0 ...`
+fn gateways(routes: &str) -> Vec<(String, IpAddr)> {
+    let gateway = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let after = |word: &str| words.get(words.iter().position(|one| *one == word)? + 1).copied();
+        let is_default = words.first() == Some(&"default");
+        Some((after("dev").filter(|_| is_default)?.to_owned(), after("via")?.parse().ok()?))
+    };
+    routes.lines().filter_map(gateway).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_those_of_default_routes() {
+        let routes = "default via 10.0.2.1 dev enp1s0 proto dhcp metric 100\n10.0.2.0/24 dev enp1s0 scope link\ndefault dev ppp0\n";
+        assert_eq!(gateways(routes), [("enp1s0".to_owned(), "10.0.2.1".parse().unwrap())]);
+    }
+}

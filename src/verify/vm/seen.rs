@@ -1,0 +1,133 @@
+//! From outside the guest: KubeVirt's status, the launcher's pod, Open vSwitch, and the pods that the VM talks to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::plan::{Machine, NicPlan};
+use crate::cluster::{Cluster, ObjectKey, is_ready};
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::facts::cni::NETWORKS;
+use crate::facts::counters::{self, Counters};
+use crate::facts::ovs::{OvsPort, OvsState};
+use crate::guest::Link;
+use crate::verify::pods::{Nic, PROBE_LABEL, link, nic};
+
+/// How long a command in a pod may take.
+pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the cluster and the node say about the VM.
+pub struct Outside {
+    instance: Value,
+    launcher: Option<Value>,
+    /// Open vSwitch, when the VM runs on this node.
+    switch: Option<OvsState>,
+    counters: BTreeMap<String, Counters>,
+}
+
+impl Outside {
+    /// Looks once: ports are made before the VM starts.
+    pub async fn look(cx: &Context, cluster: &Cluster, machine: &Machine) -> Result<Self> {
+        let version = cx.profile.kubevirt.api_version();
+        let namespace = Some(machine.namespace.as_str());
+        let key = ObjectKey::new(version, "VirtualMachineInstance", namespace, &machine.name);
+        let instance = cluster.get(&key).await?.unwrap_or_default();
+        let launcher = cluster.launcher(&instance).await?;
+        let here = instance["status"]["nodeName"].as_str() == Some(&cx.facts.hostname);
+        let switch = match cx.host.find("ovs-vsctl").await? {
+            Some(_) if here => Some(OvsState::read(cx.host.as_ref()).await?),
+            _ => None,
+        };
+        Ok(Self { instance, launcher, switch, counters: BTreeMap::new() })
+    }
+
+    /// Reads the counters of a NIC's port.
+    pub async fn count(&mut self, cx: &Context, nic: &NicPlan) -> Result<()> {
+        let Some(name) = self.port(nic).map(|(_, port)| port.name.clone()) else { return Ok(()) };
+        if let Some(counters) = counters::read(cx.host.as_ref(), &name).await? {
+            self.counters.insert(name, counters);
+        }
+        Ok(())
+    }
+
+    /// The packets of a port.
+    pub fn counters(&self, port: &str) -> Option<Counters> {
+        self.counters.get(port).copied()
+    }
+
+    /// What KubeVirt says about a NIC.
+    pub fn status(&self, nic: &NicPlan) -> Option<&Value> {
+        let interfaces = self.instance["status"]["interfaces"].as_array()?;
+        interfaces.iter().find(|interface| interface["name"] == nic.name.as_str())
+    }
+
+    /// The address that others reach the guest at: the pod's behind which it is, or its own.
+    pub fn address(&self, nic: &NicPlan) -> Option<IpAddr> {
+        let address = match &nic.network {
+            None => self.launcher.as_ref()?["status"]["podIP"].as_str(),
+            Some(_) => self.status(nic)?["ipAddress"].as_str(),
+        };
+        address?.split('/').next()?.parse().ok()
+    }
+
+    /// What Multus says about a NIC of the launcher's pod.
+    pub fn multus(&self, plan: &NicPlan) -> Option<Nic> {
+        nic(self.launcher.as_ref()?, plan.network.as_deref()?)
+    }
+
+    /// The port of a NIC and its bridge.
+    pub fn port(&self, nic: &NicPlan) -> Option<(&str, &OvsPort)> {
+        let uid = self.launcher.as_ref()?["metadata"]["uid"].as_str()?;
+        self.switch.as_ref()?.port_of_pod(uid, &self.multus(nic)?.interface)
+    }
+
+    /// The node, when it is another than the one that kvnet looks at.
+    pub fn elsewhere(&self) -> Option<&str> {
+        if self.switch.is_some() { None } else { self.instance["status"]["nodeName"].as_str() }
+    }
+}
+
+/// The pods that the VM talks to.
+pub struct Pods(BTreeMap<String, Value>);
+
+impl Pods {
+    /// Waits for them.
+    pub async fn wait(cx: &Context, cluster: &Cluster, machine: &Machine) -> Result<Self> {
+        let timeout = Duration::from_secs(cx.profile.timeouts.verification);
+        let namespace = cx.profile.verification.namespace.as_str();
+        let names = machine.nics.iter().flat_map(|nic| nic.peer.iter().chain(&nic.stranger));
+        let waits = names.map(async |name| {
+            let selector = format!("{PROBE_LABEL}={name}");
+            let pods = cluster.wait_pods(namespace, &selector, 1, &is_ready, timeout, &|_| ()).await?;
+            Ok::<_, crate::error::Error>((name.clone(), pods.into_iter().next().unwrap_or_default()))
+        });
+        Ok(Self(try_join_all(waits).await?.into_iter().collect()))
+    }
+
+    /// The address of a pod on its own network, or on the pod network.
+    pub fn address(&self, name: &str, pod_network: bool) -> Option<IpAddr> {
+        let pod = self.0.get(name)?;
+        if pod_network {
+            return pod["status"]["podIP"].as_str()?.parse().ok();
+        }
+        self.nic(name)?.ips.into_iter().next()
+    }
+
+    /// The NIC of a pod besides that of the pod network.
+    pub fn nic(&self, name: &str) -> Option<Nic> {
+        let pod = self.0.get(name)?;
+        let network = pod["metadata"]["annotations"][NETWORKS].as_str()?;
+        nic(pod, network)
+    }
+
+    /// A NIC of a pod as the pod itself sees it.
+    pub async fn link(&self, cx: &Context, cluster: &Cluster, name: &str, nic: &str) -> Result<Option<Link>> {
+        let namespace = cx.profile.verification.namespace.as_str();
+        let output = cluster.exec(namespace, name, None, &["ip", "addr", "show"], EXEC_TIMEOUT).await?;
+        Ok(link(&output.stdout, nic))
+    }
+}

@@ -1,0 +1,14 @@
+//! What kvnet survives: kills, faults, hostile input. What was tried is counted in `docs/survives.md`.
+#![allow(missing_docs, reason = "a test program")]
+
+mod corpora;
+mod host;
+mod hostile;
+#[path = "../../fuzz/inputs.rs"]
+mod inputs;
+mod local;
+#[path = "../it/run.rs"]
+#[allow(dead_code, reason = "the other program's tests use the rest")]
+mod run;
+mod secrets;
+mod server;
