@@ -102,7 +102,10 @@ impl ApiServer {
                 found.map_or_else(nothing, |found| Ok(Answered::Json(200, found)))
             }
             Route::Objects(path) => {
-                match kinds::by_path(self.0.version, store, &path.group, &path.version, &path.plural) {
+                // KubeVirt serves consoles in a group of their own.
+                let group = path.group.strip_prefix("subresources.").filter(|_| !path.subresource.is_empty());
+                let group = group.unwrap_or(&path.group);
+                match kinds::by_path(self.0.version, store, group, &path.version, &path.plural) {
                     Some(kind) => self.objects(store, asked, &path, &kind),
                     None => nothing(),
                 }
