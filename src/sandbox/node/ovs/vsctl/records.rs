@@ -57,6 +57,10 @@ pub(super) fn rows(database: &Database, table: &Table, fields: &[Field], ids: &[
 /// Columns of a row, or keys of them.
 pub(super) fn get(database: &Database, call: &Call) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
+    // A name for the row, which other commands of the line could use for a column of rows; kvnet has none.
+    if call.option("--id").is_some_and(|name| !name.starts_with('@')) {
+        return Err(Failure::Unknown);
+    }
     let mut text = String::new();
     for argument in call.arguments(3) {
         let (field, key, rest) = names::place(table, argument)?;
