@@ -57,6 +57,7 @@ pub(in crate::sandbox::node) fn run(
     let done = line::parse(&words).and_then(|line| match line {
         line::Line::Version => Ok(Output { stdout: version(), ..Output::default() }),
         line::Line::Calls { calls, style, waits, remote } => {
+            calls.iter().try_for_each(records::prepare)?;
             reachable(transaction, user, &remote)?;
             execute(transaction, &calls, style, waits)
         }
