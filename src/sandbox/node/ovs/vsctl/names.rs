@@ -51,10 +51,7 @@ pub(super) fn table(word: &str) -> Done<&'static Table> {
     match best(word, NAMES.into_iter()).as_slice() {
         [] => Err(format!("unknown table \"{word}\"").into()),
         [name] => Table::named(name).ok_or(Failure::Unknown),
-        several => {
-            // The real program sorts without regard to nothing: capital letters come first.
-            Err(format!("\"{word}\" matches multiple table names: {}", several.join(", ")).into())
-        }
+        several => Err(format!("\"{word}\" matches multiple table names: {}", several.join(", ")).into()),
     }
 }
 

@@ -163,7 +163,7 @@ impl<'a> Options<'a> {
                 self.style.headings = false;
             }
             "--no-wait" => self.waits = false,
-            "--db" => self.remote = text.to_owned(),
+            "--db" => text.clone_into(&mut self.remote),
             "--no-syslog" | "--retry" => {}
             name if LOCAL.iter().any(|option| option.trim_end_matches('=') == name) => {
                 self.local.retain(|(option, _)| option != name);

@@ -34,7 +34,7 @@ pub(super) fn prepare(call: &Call) -> Done {
     let named = match name {
         "list" => &[],
         "find" => call.arguments(2),
-        "add" | "remove" => &call.arguments(3)[..1],
+        "add" | "remove" => call.arguments(3).get(..1).unwrap_or_default(),
         _ => call.arguments(3),
     };
     for argument in named.iter().filter(|argument| name != "get" || *argument != names::ID) {
