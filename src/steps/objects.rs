@@ -49,7 +49,7 @@ pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Finding
 }
 
 /// The object with kvnet's labels, unless somebody else created it.
-fn marked(object: &Value, step: &str, live: Option<&Value>) -> Value {
+pub(super) fn marked(object: &Value, step: &str, live: Option<&Value>) -> Value {
     let mut object = object.clone();
     if live.is_none_or(is_ours) {
         object["metadata"]["labels"][MANAGED_BY_LABEL] = json!(MANAGED_BY);

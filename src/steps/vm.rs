@@ -89,7 +89,11 @@ fn phase(instance: &Value) -> &str {
 /// start again, and a guest reads its cloud-init at its first start only.
 fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
     let differs = |object: &Value| {
-        live.get(&ObjectKey::of(object)).is_some_and(|found| !differences(object, found).is_empty())
+        // With the labels that it was applied with: an owned field that is not wanted any more is a difference.
+        let differs_from = |found: &Value| {
+            !differences(&objects::marked(object, SampleVm::ID, Some(found)), found).is_empty()
+        };
+        live.get(&ObjectKey::of(object)).is_some_and(differs_from)
     };
     let changed = desired.iter().filter(|object| object["kind"] == "Secret").any(differs);
     let anew = |object: &&Value| {
@@ -131,6 +135,10 @@ mod tests {
         for mut object in manifest.objects {
             object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("kvnet");
             object["metadata"]["labels"]["kvnet.dev/step"] = json!("vm");
+            // As the API server notes it: the labels were applied too.
+            object["metadata"]["managedFields"] = json!([{"manager": "kvnet", "operation": "Apply", "fieldsV1": {
+                "f:metadata": {"f:labels": {"f:app.kubernetes.io/managed-by": {}, "f:kvnet.dev/step": {}}},
+            }}]);
             let mut instance = instance(&object);
             instance["status"] = json!({"phase": phase});
             if object["kind"] != "Secret" {

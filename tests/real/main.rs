@@ -6,10 +6,8 @@
 mod adopt;
 mod api;
 mod conflict;
-mod cuts;
 mod default;
 mod drift;
-mod guests;
 mod init;
 mod interrupt;
 mod kvnet;
@@ -19,7 +17,6 @@ mod see;
 mod thin;
 mod topology;
 mod upstream;
-mod vm;
 
 use std::process::ExitCode;
 
@@ -36,7 +33,6 @@ const STORIES: &[Story] = &[
     ("adopt", adopt::story),
     ("api", api::story),
     ("interrupt", interrupt::story),
-    ("vm", vm::story),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;
