@@ -19,8 +19,25 @@ const RUN: &str = "/run/openvswitch";
 /// The daemons with their process ids.
 const DATABASE: (&str, u32) = ("ovsdb-server", 1201);
 const SWITCH: (&str, u32) = ("ovs-vswitchd", 1217);
-/// The links that the data paths have of their own.
-const DATAPATH_LINKS: [(&str, &str); 2] = [("netdev", "ovs-netdev"), ("system", "ovs-system")];
+/// The kinds of interface that it knows.
+const INTERFACE_TYPES: [&str; 16] = [
+    "afxdp",
+    "afxdp-nonpmd",
+    "bareudp",
+    "erspan",
+    "geneve",
+    "gre",
+    "gtpu",
+    "internal",
+    "ip6erspan",
+    "ip6gre",
+    "lisp",
+    "patch",
+    "stt",
+    "system",
+    "tap",
+    "vxlan",
+];
 /// The number of a bridge's own port.
 const LOCAL: i64 = 65534;
 
@@ -106,10 +123,7 @@ fn introduce(database: &mut Database, seed: &Seed) {
         ("ovs_version", VERSION.into()),
         ("db_version", "8.3.1".into()),
         ("datapath_types", set(&["netdev", "system"])),
-        (
-            "iface_types",
-            set(&["bareudp", "erspan", "geneve", "gre", "internal", "patch", "system", "tap", "vxlan"]),
-        ),
+        ("iface_types", set(&INTERFACE_TYPES)),
         ("dpdk_version", "none".into()),
     ] {
         database.set(ROOT, &root, column, datum);
@@ -132,41 +146,20 @@ pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Data
     remove_links(transaction, &wanted);
 }
 
-/// Sets a bridge up; returns the links that it has.
+/// Sets a bridge up; returns the links that it has. The switch tells nobody about a bridge whose data path cannot be
+/// had: its ports never get a number, and no error.
 fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &str) -> Vec<String> {
+    let Some((datapath, version)) = datapath(transaction, database, bridge) else { return Vec::new() };
     let bridge_name = database.name("Bridge", bridge);
-    let datapath = match database.get("Bridge", bridge, "datapath_type").text() {
-        "netdev" => "netdev",
-        _ => "system",
-    };
-    let works = match datapath {
-        "netdev" => is_there(transaction, "/dev/net/tun"),
-        _ => kernel::is_loaded(transaction, "openvswitch"),
-    };
-    if works {
-        let version = if datapath == "netdev" { "<built-in>" } else { "6.1.0" };
-        database.set("Bridge", bridge, "datapath_version", version.into());
-        let id = format!("0000{}", mac(&bridge_name).replace(':', ""));
-        database.set("Bridge", bridge, "datapath_id", id.as_str().into());
-    }
-    let mut wanted: Vec<String> = DATAPATH_LINKS
-        .iter()
-        .filter(|(of, _)| works && *of == datapath)
-        .map(|(_, link)| (*link).to_owned())
-        .collect();
+    database.set("Bridge", bridge, "datapath_version", version.into());
+    let id = format!("0000{}", mac(&bridge_name).replace(':', ""));
+    database.set("Bridge", bridge, "datapath_id", id.as_str().into());
+    let mut wanted = vec![datapath.to_owned()];
     for port in database.references("Bridge", bridge, "ports") {
         for interface in database.references("Port", &port, "interfaces") {
             let name = database.name("Interface", &interface);
             let internal = database.get("Interface", &interface, "type").text() == "internal";
-            let error = match (works, internal) {
-                (false, _) => {
-                    Some(format!("could not add network device {name} to ofproto (No such device)"))
-                }
-                (true, false) if links::find(transaction, &name).is_none() => {
-                    Some(format!("could not open network device {name} (No such device)"))
-                }
-                _ => None,
-            };
+            let error = refusal(transaction, &name, internal);
             tell(database, &interface, &bridge_name, error.as_deref());
             if internal && error.is_none() {
                 wanted.push(name);
@@ -177,6 +170,28 @@ fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &s
         make_link(transaction, name);
     }
     wanted
+}
+
+/// The link and the version of a bridge's data path; none when the node does not have it.
+fn datapath(
+    transaction: &Transaction<'_>,
+    database: &Database,
+    bridge: &str,
+) -> Option<(&'static str, &'static str)> {
+    match database.get("Bridge", bridge, "datapath_type").text() {
+        "netdev" if is_there(transaction, "/dev/net/tun") => Some(("ovs-netdev", "<built-in>")),
+        "" | "system" if kernel::is_loaded(transaction, "openvswitch") => Some(("ovs-system", "<unknown>")),
+        _ => None,
+    }
+}
+
+/// Why an interface cannot be opened; none when it can.
+fn refusal(transaction: &Transaction<'_>, name: &str, internal: bool) -> Option<String> {
+    if name.contains(char::is_whitespace) {
+        return Some(format!("could not open network device {name} (Invalid argument)"));
+    }
+    let missing = !internal && links::find(transaction, name).is_none();
+    missing.then(|| format!("could not open network device {name} (No such device)"))
 }
 
 /// Writes how it went with an interface.

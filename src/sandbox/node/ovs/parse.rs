@@ -52,23 +52,28 @@ pub(super) fn atom(text: &str, kind: Kind) -> Parsed<Atom> {
     allowed(atom, kind)
 }
 
-/// A word at the beginning of a text, up to a delimiter, and what is left.
+/// A word at the beginning of a text, up to a delimiter, and what is left. Quotes stay; outside of them, a backslash
+/// takes the meaning of the character after it.
 pub(super) fn word(text: &str) -> Parsed<(String, &str)> {
-    if !text.starts_with('"') {
-        let end = text.find(|c| DELIMITERS.contains(c)).unwrap_or(text.len());
-        return Ok((text[..end].to_owned(), &text[end..]));
-    }
-    let mut escaped = false;
-    for (place, c) in text.char_indices().skip(1) {
+    let (mut word, mut quoted) = (String::new(), false);
+    let mut characters = text.char_indices();
+    while let Some((place, c)) = characters.next() {
         match c {
-            '"' if !escaped => {
-                let quoted = &text[..=place];
-                return Ok((unquoted(quoted)?, &text[place + 1..]));
+            '\\' => {
+                let Some((_, escaped)) = characters.next() else {
+                    return Err(format!("{text}: backslash at end of argument"));
+                };
+                word.extend(quoted.then_some('\\'));
+                word.push(escaped);
             }
-            c => escaped = c == '\\' && !escaped,
+            c if !quoted && DELIMITERS.contains(c) => return Ok((word, &text[place..])),
+            c => {
+                quoted = quoted != (c == '"');
+                word.push(c);
+            }
         }
     }
-    Err(format!("{text}: quoted string extends past end of argument"))
+    if quoted { Err(format!("{text}: quoted string extends past end of argument")) } else { Ok((word, "")) }
 }
 
 /// The reader of a set or map.
@@ -128,13 +133,9 @@ impl Reader<'_> {
     }
 
     fn atom(&mut self, kind: Kind) -> Parsed<Atom> {
-        let quoted = self.rest.starts_with('"');
         let (word, rest) = word(self.rest)?;
         self.rest = rest;
-        match kind {
-            Kind::Text(_) if quoted || !word.is_empty() => Ok(Atom::Text(word)),
-            kind => atom(&word, kind),
-        }
+        atom(&word, kind)
     }
 
     /// Steps over a character and the blanks after it, when it is the next.
@@ -200,10 +201,32 @@ fn string(text: &str) -> Parsed<String> {
 }
 
 fn unquoted(quoted: &str) -> Parsed<String> {
-    serde_json::from_str(quoted).map_err(|_| format!("{quoted}: invalid escape in quoted string"))
+    let text: String = serde_json::from_str(quoted).map_err(|_| wrong_escape(quoted))?;
+    if text.contains('\0') {
+        return Err(format!("{quoted}: null bytes not supported in quoted strings"));
+    }
+    Ok(text)
+}
+
+/// Which escape is none.
+fn wrong_escape(quoted: &str) -> String {
+    let mut characters = quoted.chars();
+    while let Some(c) = characters.next() {
+        if c == '\\'
+            && let Some(escaped) = characters.next().filter(|escaped| !"\"\\/bfnrtu".contains(*escaped))
+        {
+            return format!("{quoted}: bad escape \\{escaped}");
+        }
+    }
+    format!("{quoted}: malformed escape")
 }
 
 fn row(text: &str) -> Parsed<String> {
+    if text.starts_with('@') {
+        return Err(format!(
+            "row id \"{text}\" is referenced but never created (e.g. with \"-- --id={text} create ...\")"
+        ));
+    }
     if is_uuid(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is not a valid UUID")) }
 }
 

@@ -86,14 +86,14 @@ fn add_bridge(
     connected: &mut Vec<String>,
 ) -> Done<Printed> {
     let name = call.argument(1);
+    if name.is_empty() {
+        return Err("bridge name must not be empty string".to_owned().into());
+    }
     let wanted = match call.count() {
         1 => None,
         3 => Some((call.argument(2), vlan(call.argument(3))?)),
         _ => return Err("'add-br' command takes exactly 1 or 3 arguments".to_owned().into()),
     };
-    if name.is_empty() {
-        return Err("bridge name must not be empty string".to_owned().into());
-    }
     if let Some(found) = switch.bridge(name).filter(|_| call.has("--may-exist")) {
         refuse_other(found, wanted)?;
         return Ok(Printed::nothing());

@@ -17,10 +17,6 @@ pub(super) fn find(database: &Database, call: &Call) -> Done<Printed> {
     let table = names::table(call.argument(1))?;
     let fields = fields(table, call)?;
     let mut found = Vec::new();
-    // Looked at even when there is no row, so that a wrong condition is always told.
-    for argument in call.arguments(2) {
-        names::assignment(table, argument, &OPERATORS)?;
-    }
     for id in database.ids(table.name) {
         let mut fits = true;
         for argument in call.arguments(2) {
@@ -35,10 +31,10 @@ pub(super) fn find(database: &Database, call: &Call) -> Done<Printed> {
 
 fn holds(database: &Database, table: &'static Table, id: &str, argument: &str) -> Done<bool> {
     let condition = names::assignment(table, argument, &OPERATORS)?;
-    let column = condition.field.column();
-    let held = condition.field.of(database, table, id);
+    let column = condition.column;
+    let held = database.get(table.name, id, column.name);
     let Some(word) = condition.key else {
-        let wanted = parse::datum(condition.value, &of_any_number(column))?;
+        let wanted = parse::datum(condition.value, column)?;
         return Ok(compare(&held, &wanted, condition.operator));
     };
     let Some(kind) = column.value else {
@@ -46,16 +42,12 @@ fn holds(database: &Database, table: &'static Table, id: &str, argument: &str) -
     };
     let values = Column { name: column.name, key: kind, value: None, min: 0, max: usize::MAX };
     let wanted = parse::datum(condition.value, &values)?;
-    let value = held.value(&names::key(condition.field, &word)?).cloned();
+    let value = held.value(&parse::atom(&word, column.key)?).cloned();
     let is_set_operator = condition.operator.starts_with('{');
     match value {
         None if !is_set_operator => Ok(false),
         value => Ok(compare(&value.map(Datum::from).unwrap_or_default(), &wanted, condition.operator)),
     }
-}
-
-fn of_any_number(column: &Column) -> Column {
-    Column { name: column.name, key: column.key, value: column.value, min: 0, max: usize::MAX }
 }
 
 fn compare(held: &Datum, wanted: &Datum, operator: &str) -> bool {

@@ -17,6 +17,8 @@ pub(super) enum Line {
         style: Style,
         /// Whether the program waits until the switch has done it.
         waits: bool,
+        /// Where the database is.
+        remote: String,
     },
 }
 
@@ -78,7 +80,7 @@ pub(super) fn parse(words: &[&str]) -> Done<Line> {
     if calls.is_empty() {
         return Err(no_command());
     }
-    Ok(Line::Calls { calls, style: reader.style, waits: reader.waits })
+    Ok(Line::Calls { calls, style: reader.style, waits: reader.waits, remote: reader.remote })
 }
 
 fn no_command() -> Failure {
@@ -98,8 +100,5 @@ fn call(words: &[&str], mut options: Vec<(String, Option<String>)>) -> Done<Call
     let words: Vec<String> = words[count..].iter().map(|word| (*word).to_owned()).collect();
     let Some(name) = words.first() else { return Err(no_command()) };
     check(name, words.len() - 1, &options)?;
-    if options.iter().any(|(option, _)| option == "--id") {
-        return Err(Failure::Unknown);
-    }
     Ok(Call { words, options })
 }

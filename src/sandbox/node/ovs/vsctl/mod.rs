@@ -13,6 +13,7 @@ mod show;
 
 use self::line::Call;
 use self::print::{Printed, Style};
+use super::daemon::SOCKET;
 use super::database::Database;
 use super::{daemon, parse};
 use crate::error::{Error, Result, code};
@@ -55,8 +56,9 @@ pub(in crate::sandbox::node) fn run(
     let words: Vec<&str> = command.argv.iter().skip(1).map(String::as_str).collect();
     let done = line::parse(&words).and_then(|line| match line {
         line::Line::Version => Ok(Output { stdout: version(), ..Output::default() }),
-        line::Line::Calls { calls, style, waits } => {
-            reachable(transaction, user)?;
+        line::Line::Calls { calls, style, waits, remote } => {
+            calls.iter().try_for_each(records::prepare)?;
+            reachable(transaction, user, &remote)?;
             execute(transaction, &calls, style, waits)
         }
     });
@@ -80,14 +82,16 @@ fn failed(status: i32, stderr: String) -> Output {
     Output { status, stdout: String::new(), stderr }
 }
 
-/// The database listens while its server runs, and only to root.
-fn reachable(transaction: &Transaction<'_>, user: u32) -> Done {
-    let reason = match daemon::is_reachable(transaction) {
-        true if user == 0 => return Ok(()),
-        true => "Permission denied",
-        false => "No such file or directory",
+/// The database listens while its server runs, at one place and only to root.
+fn reachable(transaction: &Transaction<'_>, user: u32, remote: &str) -> Done {
+    let reason = match remote.strip_prefix("unix:") {
+        None if remote.contains(':') => return Err(Failure::Unknown),
+        None => "Address family not supported by protocol",
+        Some(SOCKET) if daemon::is_reachable(transaction) && user == 0 => return Ok(()),
+        Some(SOCKET) if daemon::is_reachable(transaction) => "Permission denied",
+        Some(_) => "No such file or directory",
     };
-    Err(format!("unix:{}: database connection failed ({reason})", daemon::SOCKET).into())
+    Err(format!("{remote}: database connection failed ({reason})").into())
 }
 
 /// All commands of a line are one transaction.

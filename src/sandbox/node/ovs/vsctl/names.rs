@@ -1,6 +1,6 @@
 //! Tables, columns and rows as a command names them, shortened where that is unambiguous.
 
-use super::parse::{self, Parsed};
+use super::parse;
 use super::{Done, Failure};
 use crate::sandbox::node::ovs::database::{Database, ROOT};
 use crate::sandbox::node::ovs::datum::{Atom, Datum, is_uuid};
@@ -51,23 +51,21 @@ pub(super) fn table(word: &str) -> Done<&'static Table> {
     match best(word, NAMES.into_iter()).as_slice() {
         [] => Err(format!("unknown table \"{word}\"").into()),
         [name] => Table::named(name).ok_or(Failure::Unknown),
-        several => {
-            // The real program sorts without regard to nothing: capital letters come first.
-            Err(format!("\"{word}\" matches multiple table names: {}", several.join(", ")).into())
-        }
+        several => Err(format!("\"{word}\" matches multiple table names: {}", several.join(", ")).into()),
     }
 }
 
+/// The column that a word means; the id by its whole name only.
+pub(super) fn field_or_id(table: &'static Table, word: &str) -> Done<Field> {
+    if word == ID { Ok(Field::Id) } else { column(table, word).map(Field::Column) }
+}
+
 /// The column that a word means.
-pub(super) fn field(table: &'static Table, word: &str) -> Done<Field> {
-    let all = Field::all(table);
-    let names = best(word, all.iter().map(|field| field.column().name));
+pub(super) fn column(table: &'static Table, word: &str) -> Done<&'static Column> {
+    let names = best(word, table.columns.iter().map(|column| column.name));
     match names.as_slice() {
         [] => Err(format!("{} does not contain a column whose name matches \"{word}\"", table.name).into()),
-        [name] => {
-            let found = all.into_iter().find(|field| field.column().name == *name);
-            found.ok_or(Failure::Unknown)
-        }
+        [name] => table.column(name).ok_or(Failure::Unknown),
         several => {
             let several = several.join(", ");
             Err(format!(
@@ -81,13 +79,11 @@ pub(super) fn field(table: &'static Table, word: &str) -> Done<Field> {
 
 /// The column that a word means, when it can be changed.
 pub(super) fn writable(table: &'static Table, word: &str) -> Done<&'static Column> {
-    match field(table, word)? {
-        Field::Column(column) if !column.is_read_only() => Ok(column),
-        other => {
-            Err(format!("cannot modify read-only column {} in table {}", other.column().name, table.name)
-                .into())
-        }
+    let column = column(table, word)?;
+    if column.is_read_only() {
+        return Err(format!("cannot modify read-only column {} in table {}", column.name, table.name).into());
     }
+    Ok(column)
 }
 
 /// The names that fit a word best: the same, the same but for capitals, or those that begin with it.
@@ -145,7 +141,7 @@ fn found(database: &Database, table: &Table, word: &str) -> Option<String> {
 /// A column with a key of its map, an operator and a value: `COLUMN:KEY=VALUE`.
 pub(super) struct Assignment<'a> {
     /// The column.
-    pub(super) field: Field,
+    pub(super) column: &'static Column,
     /// The key, as it was written.
     pub(super) key: Option<String>,
     /// One of the operators that were allowed.
@@ -160,7 +156,7 @@ pub(super) fn assignment<'a>(
     argument: &'a str,
     operators: &[&'static str],
 ) -> Done<Assignment<'a>> {
-    let (field, key, rest) = place(table, argument)?;
+    let (column, key, rest) = place(table, argument)?;
     let operator =
         operators.iter().filter(|operator| rest.len() > operator.len() && rest.starts_with(**operator));
     let Some(operator) = operator.max_by_key(|operator| operator.len()) else {
@@ -168,22 +164,25 @@ pub(super) fn assignment<'a>(
             format!("{argument}: argument does not end in {} followed by a value.", listed(operators));
         return Err(message.into());
     };
-    Ok(Assignment { field, key, operator, value: &rest[operator.len()..] })
+    Ok(Assignment { column, key, operator, value: &rest[operator.len()..] })
 }
 
 /// A column, perhaps with a key of its map, and what comes after them.
-pub(super) fn place<'a>(table: &'static Table, argument: &'a str) -> Done<(Field, Option<String>, &'a str)> {
+pub(super) fn place<'a>(
+    table: &'static Table,
+    argument: &'a str,
+) -> Done<(&'static Column, Option<String>, &'a str)> {
     let (name, rest) = parse::word(argument)?;
     if name.is_empty() {
         return Err(format!("{argument}: missing column name").into());
     }
-    let field = field(table, &name)?;
+    let column = column(table, &name)?;
     match rest.strip_prefix(':') {
         Some(rest) => {
             let (key, rest) = parse::word(rest)?;
-            Ok((field, Some(key), rest))
+            Ok((column, Some(key), rest))
         }
-        None => Ok((field, None, rest)),
+        None => Ok((column, None, rest)),
     }
 }
 
@@ -194,9 +193,4 @@ fn listed(operators: &[&str]) -> String {
         [all @ .., last] if !all.is_empty() => format!("{}, or {last}", all.join(", ")),
         _ => quoted.join(""),
     }
-}
-
-/// A key as the kind of the map's keys.
-pub(super) fn key(field: Field, word: &str) -> Parsed<Atom> {
-    parse::atom(word, field.column().key)
 }

@@ -1,7 +1,7 @@
 //! The options of the program, which end at the first word that is none.
 
 use super::print::{Cells, Format, Style};
-use super::{Done, Failure};
+use super::{Done, Failure, SOCKET};
 
 /// The options of the program itself; those with `=` take a value.
 const GLOBAL: [&str; 32] = [
@@ -64,12 +64,21 @@ pub(super) struct Options<'a> {
     pub(super) local: Vec<(String, Option<String>)>,
     /// Whether the program waits until the switch has done it.
     pub(super) waits: bool,
+    /// Where the database is.
+    pub(super) remote: String,
 }
 
 impl<'a> Options<'a> {
     /// A reader at the beginning of a command line.
     pub(super) fn of(words: &'a [&'a str]) -> Self {
-        Self { words, place: 0, style: Style::default(), local: Vec::new(), waits: true }
+        Self {
+            words,
+            place: 0,
+            style: Style::default(),
+            local: Vec::new(),
+            waits: true,
+            remote: format!("unix:{SOCKET}"),
+        }
     }
 
     /// Whether the version is asked for.
@@ -154,6 +163,7 @@ impl<'a> Options<'a> {
                 self.style.headings = false;
             }
             "--no-wait" => self.waits = false,
+            "--db" => text.clone_into(&mut self.remote),
             "--no-syslog" | "--retry" => {}
             name if LOCAL.iter().any(|option| option.trim_end_matches('=') == name) => {
                 self.local.retain(|(option, _)| option != name);

@@ -18,6 +18,9 @@ pub(super) fn add(
 ) -> Done<Printed> {
     let (on, name) = (call.argument(1), call.argument(2));
     let settings = call.arguments(3);
+    if name.is_empty() {
+        return Err("port name must not be empty string".to_owned().into());
+    }
     if let Some(found) =
         switch.port(name).filter(|_| call.has("--may-exist") && switch.bridge(name).is_none())
     {
@@ -46,30 +49,18 @@ pub(super) fn add(
 
 /// `del-port`.
 pub(super) fn delete(database: &mut Database, switch: &Switch, call: &Call) -> Done<Printed> {
-    let may_miss = call.has("--if-exists");
-    let (on, name) = match call.count() {
-        1 => (None, call.argument(1)),
-        _ => (Some(call.argument(1)), call.argument(2)),
-    };
-    let on = on.map(|on| bridge(switch, on)).transpose();
-    let on = match on {
-        Err(_) if may_miss => return Ok(Printed::nothing()),
-        on => on?,
-    };
-    if switch.bridge(name).is_some() && !may_miss {
-        return Err(format!(
-            "cannot delete port {name} because it is the local port for bridge {name} (deleting this port requires \
-             deleting the entire bridge)"
-        )
-        .into());
-    }
-    let by_interface = || switch.port_of_interface(name).filter(|_| call.has("--with-iface"));
+    let name = call.argument(call.count());
+    let with_interface = call.has("--with-iface");
+    let by_interface = || switch.port_of_interface(name).filter(|_| with_interface);
     let found = switch.port(name).or_else(by_interface).filter(|port| switch.bridge(&port.name).is_none());
     let Some(found) = found else {
-        return if may_miss { Ok(Printed::nothing()) } else { Err(format!("no port named {name}").into()) };
+        if call.has("--if-exists") {
+            return Ok(Printed::nothing());
+        }
+        return Err(absent(switch, name, with_interface).into());
     };
-    if let Some(on) = on {
-        refuse_elsewhere(switch, on, found)?;
+    if call.count() == 2 {
+        refuse_elsewhere(bridge(switch, call.argument(1))?, switch, found)?;
     }
     if let Some(bridge) = switch.bridge(&found.bridge) {
         database.release(("Bridge", &bridge.row, "ports"), &found.row);
@@ -77,7 +68,18 @@ pub(super) fn delete(database: &mut Database, switch: &Switch, call: &Call) -> D
     Ok(Printed::nothing())
 }
 
-fn refuse_elsewhere(switch: &Switch, on: &Bridge, port: &Port) -> Done {
+fn absent(switch: &Switch, name: &str, with_interface: bool) -> String {
+    if switch.bridge(name).is_some() {
+        return format!(
+            "cannot delete port {name} because it is the local port for bridge {name} (deleting this port requires \
+             deleting the entire bridge)"
+        );
+    }
+    let what = if with_interface { "port or interface" } else { "port" };
+    format!("no {what} named {name}")
+}
+
+fn refuse_elsewhere(on: &Bridge, switch: &Switch, port: &Port) -> Done {
     if port.bridge == on.name {
         return Ok(());
     }

@@ -23,6 +23,29 @@ fn place(database: &Database, call: &Call) -> Done<Place> {
     Ok(Place { table, id })
 }
 
+/// Looks at the tables and columns that a command names, which the program does before it looks at the database.
+pub(super) fn prepare(call: &Call) -> Done {
+    let name = call.name();
+    if !["list", "find", "get", "set", "add", "remove", "clear"].contains(&name) {
+        return Ok(());
+    }
+    let table = names::table(call.argument(1))?;
+    fields(table, call)?;
+    let named = match name {
+        "list" => &[],
+        "find" => call.arguments(2),
+        "add" | "remove" => call.arguments(3).get(..1).unwrap_or_default(),
+        _ => call.arguments(3),
+    };
+    for argument in named.iter().filter(|argument| name != "get" || *argument != names::ID) {
+        match name {
+            "add" | "remove" | "clear" => _ = names::column(table, argument)?,
+            _ => _ = names::place(table, argument)?,
+        }
+    }
+    Ok(())
+}
+
 /// The rows that are named, or all.
 pub(super) fn list(database: &Database, call: &Call) -> Done<Printed> {
     let table = names::table(call.argument(1))?;
@@ -41,7 +64,7 @@ pub(super) fn list(database: &Database, call: &Call) -> Done<Printed> {
 pub(super) fn fields(table: &'static Table, call: &Call) -> Done<Vec<Field>> {
     let Some(columns) = call.option("--columns") else { return Ok(Field::all(table)) };
     let words = columns.split([',', ' ']).filter(|word| !word.is_empty());
-    let fields = words.map(|word| names::field(table, word)).collect::<Done<Vec<_>>>()?;
+    let fields = words.map(|word| names::field_or_id(table, word)).collect::<Done<Vec<_>>>()?;
     if fields.is_empty() {
         return Err("must specify at least one column name".to_owned().into());
     }
@@ -57,22 +80,29 @@ pub(super) fn rows(database: &Database, table: &Table, fields: &[Field], ids: &[
 /// Columns of a row, or keys of them.
 pub(super) fn get(database: &Database, call: &Call) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
+    // A name for the row, which other commands of the line could use for a column of rows; kvnet has none.
+    if call.option("--id").is_some_and(|name| !name.starts_with('@')) {
+        return Err(Failure::Unknown);
+    }
     let mut text = String::new();
     for argument in call.arguments(3) {
-        let (field, key, rest) = names::place(table, argument)?;
+        if argument == names::ID {
+            text.extend(id.iter().map(|id| format!("{id}\n")));
+            continue;
+        }
+        let (column, key, rest) = names::place(table, argument)?;
         if !rest.is_empty() {
             return Err(format!("{argument}: trailing garbage \"{rest}\" in argument").into());
         }
-        let column = field.column();
         if key.is_some() && column.value.is_none() {
             return Err(format!("cannot specify key to get for non-map column {}", column.name).into());
         }
         let Some(id) = &id else { continue };
-        let datum = field.of(database, table, id);
+        let datum = database.get(table.name, id, column.name);
         let line = match key {
             None => datum.shown(column),
             Some(word) => {
-                let key = names::key(field, &word)?;
+                let key = parse::atom(&word, column.key)?;
                 match datum.value(&key) {
                     Some(value) => value.shown(),
                     None if call.has("--if-exists") => String::new(),
@@ -97,12 +127,13 @@ pub(super) fn get(database: &Database, call: &Call) -> Done<Printed> {
 pub(super) fn set(database: &mut Database, call: &Call) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
     for argument in call.arguments(3) {
+        names::writable(table, names::place(table, argument)?.0.name)?;
         assign(database, table, id.as_deref(), argument)?;
     }
     Ok(Printed::nothing())
 }
 
-/// Gives a column, or a key of it, another value: `COLUMN=VALUE`, `COLUMN:KEY=VALUE`.
+/// Gives a column, or a key of it, another value: `COLUMN=VALUE`, `COLUMN:KEY=VALUE`. That of a new row may be read-only.
 pub(super) fn assign(
     database: &mut Database,
     table: &'static Table,
@@ -110,7 +141,7 @@ pub(super) fn assign(
     argument: &str,
 ) -> Done {
     let assignment = names::assignment(table, argument, &["="])?;
-    let column = names::writable(table, assignment.field.column().name)?;
+    let column = assignment.column;
     let Some(id) = id else { return Ok(()) };
     let datum = match (assignment.key, column.value) {
         (Some(_), None) => {
@@ -118,7 +149,7 @@ pub(super) fn assign(
         }
         (Some(key), Some(kind)) => {
             let mut datum = database.get(table.name, id, column.name);
-            datum.insert(names::key(assignment.field, &key)?, Some(parse::atom(assignment.value, kind)?));
+            datum.insert(parse::atom(&key, column.key)?, Some(parse::atom(assignment.value, kind)?));
             datum
         }
         (None, _) => parse::datum(assignment.value, column)?,
