@@ -217,7 +217,13 @@ fn texts(bytes: &[u8]) -> Vec<String> {
 
 fn sources(directory: &camino::Utf8Path) -> Sources {
     let timeout = Duration::from_secs(1);
-    Sources::new(SourceOptions { mirror: None, cache_dir: directory.join("cache"), lock_file: None, timeout })
+    Sources::new(SourceOptions {
+        mirror: None,
+        cache_dir: directory.join("cache"),
+        lock_file: None,
+        timeout,
+        stand_ins: false,
+    })
 }
 
 /// Runs a future with a clock that jumps over every pause.
