@@ -58,12 +58,11 @@ impl Sandbox {
     /// # Errors
     /// Those of the directory.
     pub fn open(options: &Options, profile: &Profile) -> Result<Self> {
-        let (store, state, temporary) = match &options.directory {
-            Some(directory) => (Store::on_disk(directory)?, directory.join("state"), None),
-            None => {
-                let (directory, path) = temporary()?;
-                (Store::in_memory(), path, Some(directory))
-            }
+        let (store, state, temporary) = if let Some(directory) = &options.directory {
+            (Store::on_disk(directory)?, directory.join("state"), None)
+        } else {
+            let (directory, path) = temporary()?;
+            (Store::in_memory(), path, Some(directory))
         };
         let node = SandboxHost::seeded(store.clone(), &seed(options.distribution, profile), ROOT)?;
         let version = if node.seed().kubernetes.starts_with("v1.11.") {

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn images_are_never_named_by_a_moving_tag() {
-        for (name, text) in all() {
+        // A stand-in names what the manifest in whose place it is names; nothing is pulled for it.
+        for (name, text) in all().into_iter().filter(|(name, _)| !name.starts_with("sandbox/")) {
             assert!(!text.contains("latest") && !text.contains("snapshot"), "{name}");
         }
     }

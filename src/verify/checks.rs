@@ -144,9 +144,10 @@ fn port_check(cx: &Context, seen: &Seen<'_>, ovs: Option<&OvsState>) -> (bool, S
     let found = ovs.and_then(|ovs| ovs.port_of_pod(&seen.uid, interface));
     let Some((on, port)) = found else {
         let nameless = ovs.is_some_and(|ovs| ovs.has_nameless_port(bridge, *vlan, interface));
-        return match nameless {
-            true => (true, ", port not told apart: this ovs-cni does not write whose it is".into()),
-            false => (false, ", no port in Open vSwitch".into()),
+        return if nameless {
+            (true, ", port not told apart: this ovs-cni does not write whose it is".into())
+        } else {
+            (false, ", no port in Open vSwitch".into())
         };
     };
     let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));

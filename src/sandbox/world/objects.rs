@@ -1,6 +1,6 @@
 //! What the parts of the world read from objects and write into them.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// The characters of generated names, as Kubernetes chooses them: no vowels, so that no words come out.
@@ -61,15 +61,6 @@ pub(super) fn owner_reference(owner: &Value, api_version: &str, kind: &str) -> V
     }])
 }
 
-/// Whether a label selector (`matchLabels`, `matchExpressions`) fits labels; an empty one fits nothing.
-pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
-    let exact = selector["matchLabels"].as_object();
-    let expressions = items(selector, "/matchExpressions");
-    let wanted = exact.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    let empty = exact.is_none_or(Map::is_empty) && expressions.is_empty();
-    !empty && wanted && expressions.iter().all(|expression| holds(expression, labels))
-}
-
 /// Whether one requirement of a selector holds.
 pub(super) fn holds(expression: &Value, labels: &Value) -> bool {
     let value = labels.get(text(expression, "/key"));
@@ -112,8 +103,9 @@ pub(super) fn suffix(hashed: &str, length: usize) -> String {
 
 /// The first `length` hexadecimal digits of a digest, 64 at most.
 pub(super) fn hex(hashed: &str, length: usize) -> String {
-    let digits: String = Sha256::digest(hashed).iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.chars().take(length).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    let digits = Sha256::digest(hashed).into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.take(length).collect()
 }
 
 #[cfg(test)]
@@ -121,17 +113,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_as_kubernetes_has_them() {
+    fn requirements_as_kubernetes_has_them() {
         let labels = json!({"app": "a", "tier": "node"});
-        for (selector, fits) in [
-            (json!({"matchLabels": {"app": "a"}}), true),
-            (json!({"matchLabels": {"app": "b"}}), false),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["node"]}]}), true),
-            (json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}), false),
-            (json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}), true),
-            (json!({}), false),
+        for (requirement, fits) in [
+            (json!({"key": "tier", "operator": "In", "values": ["node"]}), true),
+            (json!({"key": "tier", "operator": "In", "values": ["pod"]}), false),
+            (json!({"key": "tier", "operator": "NotIn", "values": ["node"]}), false),
+            (json!({"key": "x", "operator": "Exists"}), false),
+            (json!({"key": "x", "operator": "DoesNotExist"}), true),
         ] {
-            assert_eq!(selects(&selector, &labels), fits, "{selector}");
+            assert_eq!(holds(&requirement, &labels), fits, "{requirement}");
         }
     }
 

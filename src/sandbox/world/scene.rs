@@ -108,6 +108,10 @@ impl Scene {
 
     /// The number of the last change of anything.
     pub fn revision(&self) -> Result<u64> {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method is of one lifetime, the closure of any"
+        )]
         self.store.read(|store| store.revision())
     }
 

@@ -58,7 +58,7 @@ pub(super) fn add(
         }
     }
     let Some(mut nic) = made else { return Ok(Err("no plugin of the configuration makes a NIC".into())) };
-    nic.network = shown.to_owned();
+    shown.clone_into(&mut nic.network);
     nic.plugins = configuration.plugins.iter().map(|plugin| text(plugin, "/type").to_owned()).collect();
     sandbox.made(scene, nic)?;
     Ok(Ok(()))

@@ -47,7 +47,7 @@ fn sync(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<()> 
         keep_revision(scene, set, &hash)?;
         let generation = set["metadata"]["generation"].to_string();
         let labels = json!({HASH: hash, "pod-template-generation": generation});
-        pods::create(scene, set, "apps/v1", "DaemonSet", &labels, bound(scene, spec, node))?;
+        pods::create(scene, set, "apps/v1", "DaemonSet", &labels, &bound(scene, spec, node))?;
     } else if let Some(old) =
         staying.iter().find(|pod| must_go(pod, node) || (label(pod, HASH) != hash && rolls(set)))
     {

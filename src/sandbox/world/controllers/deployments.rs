@@ -1,4 +1,4 @@
-//! Deployments: a ReplicaSet for each template; the newest one has the pods.
+//! Deployments: a `ReplicaSet` for each template; the newest one has the pods.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::sandbox::world::scene::{Scene, versions};
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// Makes and scales the ReplicaSets of all Deployments, and writes their status.
+/// Makes and scales the `ReplicaSets` of all Deployments, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let sets = scene.list("apps/v1", "ReplicaSet")?;
     for deployment in scene.list("apps/v1", "Deployment")?.iter() {

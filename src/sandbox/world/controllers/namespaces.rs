@@ -1,4 +1,4 @@
-//! What every namespace gets: a ServiceAccount and the cluster's certificate.
+//! What every namespace gets: a `ServiceAccount` and the cluster's certificate.
 
 use serde_json::json;
 

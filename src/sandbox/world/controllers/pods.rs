@@ -16,7 +16,7 @@ pub(super) fn create(
     api_version: &str,
     kind: &str,
     labels: &Value,
-    spec: Value,
+    spec: &Value,
 ) -> Result<()> {
     let template = &owner["spec"]["template"]["metadata"];
     let mut all = template["labels"].as_object().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! ReplicaSets: as many pods of one template as they say.
+//! `ReplicaSets`: as many pods of one template as they say.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::sandbox::world::objects::{is_leaving, number, uid};
 use crate::sandbox::world::scene::{Scene, versions};
 
-/// Makes and removes the pods of all ReplicaSets, and writes their status.
+/// Makes and removes the pods of all `ReplicaSets`, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let all = scene.list("v1", "Pod")?;
     for set in scene.list("apps/v1", "ReplicaSet")?.iter() {
@@ -24,7 +24,7 @@ fn sync(scene: &Scene, set: &Value, staying: &[&Value]) -> Result<()> {
     let wanted = usize::try_from(number(set, "/spec/replicas").unwrap_or(1)).unwrap_or_default();
     for _ in staying.len()..wanted {
         let spec = set["spec"]["template"]["spec"].clone();
-        pods::create(scene, set, "apps/v1", "ReplicaSet", &json!({}), spec)?;
+        pods::create(scene, set, "apps/v1", "ReplicaSet", &json!({}), &spec)?;
     }
     staying.iter().skip(wanted).try_for_each(|pod| scene.delete(pod))?;
     let ready = staying.iter().filter(|pod| pods::is_ready(pod)).count();

@@ -99,13 +99,13 @@ fn tolerates(toleration: &Value, taint: &Value) -> bool {
 mod tests {
     use super::*;
 
-    fn node(taints: Value) -> Value {
+    fn node(taints: &Value) -> Value {
         json!({"metadata": {"name": "n", "labels": {"os": "linux"}}, "spec": {"taints": taints}})
     }
 
     #[test]
     fn a_taint_needs_a_toleration() {
-        let tainted = node(json!([{"key": "role", "effect": "NoSchedule"}]));
+        let tainted = node(&json!([{"key": "role", "effect": "NoSchedule"}]));
         for (toleration, fits) in [
             (json!({"operator": "Exists"}), true),
             (json!({"operator": "Exists", "effect": "NoExecute"}), false),
@@ -117,7 +117,7 @@ mod tests {
             let spec = json!({"tolerations": [toleration]});
             assert_eq!(refusal(&spec, &tainted).is_none(), fits, "{spec}");
         }
-        let preferred = node(json!([{"key": "role", "effect": "PreferNoSchedule"}]));
+        let preferred = node(&json!([{"key": "role", "effect": "PreferNoSchedule"}]));
         assert_eq!(refusal(&json!({}), &preferred), None);
     }
 
@@ -135,7 +135,7 @@ mod tests {
             (affinity(named("n")), true),
             (affinity(named("m")), false),
         ] {
-            assert_eq!(refusal(&spec, &node(json!([]))).is_none(), fits, "{spec}");
+            assert_eq!(refusal(&spec, &node(&json!([]))).is_none(), fits, "{spec}");
         }
     }
 }

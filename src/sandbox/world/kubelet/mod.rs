@@ -30,7 +30,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
         match (is_leaving(pod), programs::are_quiet(pod)) {
             (true, _) => end(scene, pod)?,
             (false, true) if is_ready(pod) => {
-                scene.unless_settled(uid(pod), versions([pod]), || sync(scene, pod, &node))?
+                scene.unless_settled(uid(pod), versions([pod]), || sync(scene, pod, &node))?;
             }
             (false, _) => sync(scene, pod, &node)?,
         }

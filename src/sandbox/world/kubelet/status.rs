@@ -132,15 +132,18 @@ fn conditions_of(pod: &Value, has_sandbox: bool, stage: &Stage) -> Vec<Value> {
     let (preparing, staying) =
         (unready(&stage.preparing, "/spec/initContainers"), unready(&stage.staying, "/spec/containers"));
     let completed = stage.staying.iter().all(|state| *state == State::Done);
-    let ready = |kind: &str| match completed {
-        true => json!({"type": kind, "status": "False", "lastProbeTime": null, "reason": "PodCompleted"}),
-        false => condition(
-            kind,
-            staying.is_empty(),
-            "ContainersNotReady",
-            "containers with unready status",
-            &staying,
-        ),
+    let ready = |kind: &str| {
+        if completed {
+            json!({"type": kind, "status": "False", "lastProbeTime": null, "reason": "PodCompleted"})
+        } else {
+            condition(
+                kind,
+                staying.is_empty(),
+                "ContainersNotReady",
+                "containers with unready status",
+                &staying,
+            )
+        }
     };
     vec![
         condition("PodReadyToStartContainers", has_sandbox, "", "", &[]),

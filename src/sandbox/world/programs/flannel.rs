@@ -12,7 +12,7 @@ use crate::sandbox::world::objects::{items, name, set_condition, text};
 
 const SUBNET: &str = "/run/flannel/subnet.env";
 const CONFIGURATION: &str = "/etc/kube-flannel/net-conf.json";
-/// The setting that only the loaded module br_netfilter has.
+/// The setting that only the loaded module `br_netfilter` has.
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 /// The first release that ends without it: 0.26.
 const CHECKS_FILTER: u32 = 26;
@@ -31,7 +31,7 @@ impl Program for InstallPlugin {
     }
 }
 
-/// Copies flannel's CNI configuration from its ConfigMap to the node.
+/// Copies flannel's CNI configuration from its `ConfigMap` to the node.
 pub(super) struct InstallConfiguration;
 
 impl Program for InstallConfiguration {

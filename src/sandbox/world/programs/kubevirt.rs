@@ -55,7 +55,7 @@ impl Program for Operator {
 
     fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
         for resource in task.scene.list("kubevirt.io/v1", "KubeVirt")?.iter() {
-            if is_leaving(&resource) { remove(task, &resource)? } else { deploy(task, &resource)? }
+            if is_leaving(resource) { remove(task, resource)? } else { deploy(task, resource)? }
         }
         Ok(Outcome::Running { ready: true })
     }
@@ -137,7 +137,9 @@ fn deploy(task: &Task<'_>, resource: &Value) -> Result<()> {
     }
     let now = scene.now();
     let mut conditions = items(resource, "/status/conditions").to_vec();
-    conditions_of(ready).into_iter().for_each(|condition| set_condition(&mut conditions, condition, &now));
+    for condition in conditions_of(ready) {
+        set_condition(&mut conditions, condition, &now);
+    }
     written["status"]["conditions"] = conditions.into();
     scene.save(MANAGER, resource, written)
 }

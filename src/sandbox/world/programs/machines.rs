@@ -41,7 +41,7 @@ impl Program for Controller {
         for version in [TODAY, OF_2018] {
             machines(task.scene, version)?;
             for instance in task.scene.list(version, INSTANCE)?.iter() {
-                sync(task, &instance, version)?;
+                sync(task, instance, version)?;
             }
         }
         Ok(Outcome::Running { ready: true })
@@ -55,27 +55,27 @@ impl Program for Controller {
 /// A machine that is to run has an instance of its name.
 fn machines(scene: &Scene, version: &str) -> Result<()> {
     for machine in scene.list(version, "VirtualMachine")?.iter() {
-        let strategy = text(&machine, "/spec/runStrategy");
+        let strategy = text(machine, "/spec/runStrategy");
         let runs =
             machine["spec"]["running"] == true || ["Always", "RerunOnFailure", "Once"].contains(&strategy);
-        if is_leaving(&machine) || !runs {
+        if is_leaving(machine) || !runs {
             continue;
         }
         let template = &machine["spec"]["template"];
         let mut metadata = template["metadata"].clone();
-        metadata["name"] = name(&machine).into();
-        metadata["namespace"] = namespace(&machine).into();
-        metadata["ownerReferences"] = owner_reference(&machine, version, "VirtualMachine");
+        metadata["name"] = name(machine).into();
+        metadata["namespace"] = namespace(machine).into();
+        metadata["ownerReferences"] = owner_reference(machine, version, "VirtualMachine");
         let instance =
             json!({"apiVersion": version, "kind": INSTANCE, "metadata": metadata, "spec": template["spec"]});
         scene.create(CONTROLLER, &instance)?;
-        let live = scene.get(version, INSTANCE, Some(namespace(&machine)), name(&machine))?;
+        let live = scene.get(version, INSTANCE, Some(namespace(machine)), name(machine))?;
         let ready = live.is_some_and(|live| is_true(&live, "Ready"));
         let mut written = machine.clone();
         written["status"]["created"] = true.into();
         written["status"]["ready"] = ready.into();
         written["status"]["printableStatus"] = if ready { "Running" } else { "Starting" }.into();
-        scene.save(CONTROLLER, &machine, written)?;
+        scene.save(CONTROLLER, machine, written)?;
     }
     Ok(())
 }

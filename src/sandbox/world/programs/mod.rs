@@ -158,15 +158,6 @@ impl Task<'_> {
             None => Ok(()),
         }
     }
-
-    /// The first mount path under which the container sees a directory that ends so on the node.
-    pub fn mount_of(&self, volumes: &[&str]) -> Option<&str> {
-        let mounts = items(self.container, "/volumeMounts").iter();
-        mounts
-            .into_iter()
-            .find(|mount| volumes.contains(&text(mount, "/name")))
-            .map(|mount| text(mount, "/mountPath"))
-    }
 }
 
 #[cfg(test)]

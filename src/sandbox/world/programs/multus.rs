@@ -111,7 +111,7 @@ fn settings(task: &Task<'_>) -> Result<Option<Settings>> {
 fn master(task: &Task<'_>, settings: &Settings) -> Result<Option<(String, Configuration)>> {
     let names = task.scene.node.names(&settings.directory)?.unwrap_or_default();
     let is_one = |name: &&String| {
-        let fits = name.ends_with(".conf") || name.ends_with(".conflist");
+        let fits = [".conf", ".conflist"].iter().any(|end| name.ends_with(end));
         match &settings.master {
             Some(master) => *name == master,
             None => fits && !name.starts_with(OWN_PREFIX),

@@ -69,7 +69,8 @@ fn master(task: &Task<'_>, directory: &Utf8PathBuf) -> Result<Result<Configurati
     let is_one = |name: &&String| match task.option("multus-master-cni-file-name") {
         Some(master) => *name == master,
         None => {
-            (name.ends_with(".conf") || name.ends_with(".conflist")) && !name.starts_with("00-multus.conf")
+            [".conf", ".conflist"].iter().any(|end| name.ends_with(end))
+                && !name.starts_with("00-multus.conf")
         }
     };
     let Some(name) = names.iter().find(is_one) else {
