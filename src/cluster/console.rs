@@ -18,6 +18,9 @@ use crate::error::{Error, Result, code};
 /// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
 const PROTOCOL: &str = "plain.kubevirt.io";
 
+/// The versions in which KubeVirt has served consoles, the newest first.
+const VERSIONS: [&str; 3] = ["v1", "v1alpha3", "v1alpha2"];
+
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// An open serial console. KubeVirt has one for each machine: the newest takes it from the one before.
@@ -41,8 +44,31 @@ impl Cluster {
     /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
     pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
         let subject = format!("the console of {namespace}/{name}");
+        let mut refused = unusable(&subject);
+        for version in VERSIONS {
+            let response = self.ask_for_console(version, namespace, name, &subject).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let (input, output) = upgraded(response, &subject).await?.split();
+                return Ok(Console { input: ConsoleInput(input), output: ConsoleOutput(output) });
+            }
+            let (is_served, error) = refusal(response, &subject).await;
+            refused = error;
+            if is_served {
+                break;
+            }
+        }
+        Err(refused)
+    }
+
+    async fn ask_for_console(
+        &self,
+        version: &str,
+        namespace: &str,
+        name: &str,
+        subject: &str,
+    ) -> Result<Response<Body>> {
         let path = format!(
-            "/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/{name}/console"
+            "/apis/subresources.kubevirt.io/{version}/namespaces/{namespace}/virtualmachineinstances/{name}/console"
         );
         let request = Request::get(path)
             .header(header::CONNECTION, "Upgrade")
@@ -55,11 +81,8 @@ impl Cluster {
                 Error::new(&code::INTERNAL, format!("{subject}: not a request")).because(error)
             })?;
         let sent = tokio::time::timeout(self.answer_time, self.client.send(request));
-        let response = sent.await.map_err(|_| unusable(&subject).because("the API server gave no answer"))?;
-        let response = response.map_err(|error| connection_error(&self.server, &error).0)?;
-        let socket = upgraded(response, &subject).await?;
-        let (input, output) = socket.split();
-        Ok(Console { input: ConsoleInput(input), output: ConsoleOutput(output) })
+        let response = sent.await.map_err(|_| unusable(subject).because("the API server gave no answer"))?;
+        response.map_err(|error| connection_error(&self.server, &error).0)
     }
 }
 
@@ -99,9 +122,6 @@ impl ConsoleOutput {
 }
 
 async fn upgraded(response: Response<Body>, subject: &str) -> Result<Socket> {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(refused(response, subject).await);
-    }
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     if protocol.is_some_and(|protocol| protocol != HeaderValue::from_static(PROTOCOL)) {
         return Err(unusable(subject).because(format!("the server speaks {protocol:?}")));
@@ -110,16 +130,19 @@ async fn upgraded(response: Response<Body>, subject: &str) -> Result<Socket> {
     Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await)
 }
 
-/// The server's reason: KubeVirt answers with a `Status` as the API server does.
-async fn refused(response: Response<Body>, subject: &str) -> Error {
+/// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` as the API server
+/// does, which has a plain text for a path that it does not know.
+async fn refusal(response: Response<Body>, subject: &str) -> (bool, Error) {
     let status = response.status().as_u16();
     let bytes = response.into_body().collect_bytes().await.unwrap_or_default();
     let value = serde_json::from_slice::<Value>(&bytes).ok();
     let refusal = Refusal::parse(status, value.as_ref(), &bytes);
-    if matches!(status, 401 | 403) {
-        return refusal.into_error(subject);
-    }
-    unusable(subject).because(refusal.message)
+    let is_served = status != 404 || value.is_some();
+    let error = match status {
+        401 | 403 => refusal.into_error(subject),
+        _ => unusable(subject).because(refusal.message),
+    };
+    (is_served, error)
 }
 
 fn unusable(subject: &str) -> Error {
@@ -133,7 +156,7 @@ fn lost() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio_tungstenite::accept_hdr_async;
     use tokio_tungstenite::tungstenite::handshake::server;
 
@@ -141,37 +164,58 @@ mod tests {
 
     /// A guest that answers each message with itself in brackets, behind an API server that accepts one connection.
     async fn server(answer: Option<(u16, &'static str)>) -> Cluster {
+        serving("v1", answer).await
+    }
+
+    /// One that knows a single version of KubeVirt.
+    async fn serving(version: &'static str, answer: Option<(u16, &'static str)>) -> Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            #[allow(clippy::result_large_err, reason = "the type is the library's")]
-            let check = |request: &server::Request, mut response: server::Response| {
-                let path =
-                    "/apis/subresources.kubevirt.io/v1/namespaces/n/virtualmachineinstances/vm/console";
-                assert_eq!(request.uri().path(), path);
-                if let Some((status, body)) = answer {
-                    return Err(Response::builder().status(status).body(Some(body.to_owned())).unwrap());
-                }
-                assert_eq!(request.headers()[header::SEC_WEBSOCKET_PROTOCOL], PROTOCOL);
-                response
-                    .headers_mut()
-                    .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-                Ok(response)
-            };
-            let Ok(mut guest) = accept_hdr_async(stream, check).await else { return };
-            guest.send(Message::Ping(Vec::new().into())).await.unwrap();
-            while let Some(Ok(Message::Binary(bytes))) = guest.next().await {
-                if &bytes[..] == b"bye" {
-                    break;
-                }
-                guest.send(Message::binary([b"<", &bytes[..], b">"].concat())).await.unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(guest(stream, version, answer));
             }
-            guest.close(None).await.unwrap();
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = kube::Config::new(format!("http://{address}").parse().unwrap());
         Cluster::from_client(kube::Client::try_from(config).unwrap())
+    }
+
+    async fn guest(stream: TcpStream, version: &'static str, answer: Option<(u16, &'static str)>) {
+        #[allow(clippy::result_large_err, reason = "the type is the library's")]
+        let check = |request: &server::Request, mut response: server::Response| {
+            let path = format!(
+                "/apis/subresources.kubevirt.io/{version}/namespaces/n/virtualmachineinstances/vm/console"
+            );
+            let answer =
+                if request.uri().path() == path { answer } else { Some((404, "404 page not found")) };
+            if let Some((status, body)) = answer {
+                return Err(Response::builder().status(status).body(Some(body.to_owned())).unwrap());
+            }
+            assert_eq!(request.headers()[header::SEC_WEBSOCKET_PROTOCOL], PROTOCOL);
+            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+            Ok(response)
+        };
+        let Ok(mut guest) = accept_hdr_async(stream, check).await else { return };
+        guest.send(Message::Ping(Vec::new().into())).await.unwrap();
+        while let Some(Ok(Message::Binary(bytes))) = guest.next().await {
+            if &bytes[..] == b"bye" {
+                break;
+            }
+            guest.send(Message::binary([b"<", &bytes[..], b">"].concat())).await.unwrap();
+        }
+        guest.close(None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_older_kubevirt_serves_an_older_version() {
+        for version in VERSIONS {
+            let mut console = serving(version, None).await.console("n", "vm").await.unwrap();
+            console.input.send(b"a").await.unwrap();
+            assert_eq!(console.output.next().await.unwrap().unwrap(), b"<a>", "{version}");
+        }
+        let error = serving("v9", None).await.console("n", "vm").await.err().unwrap();
+        assert_eq!((error.code().id, error.cause()), ("KVN626", Some("`404 page not found`")));
     }
 
     #[tokio::test]

@@ -96,7 +96,13 @@ impl Look<'_> {
             return;
         }
         let Some((on, port)) = outside.port(self.nic) else {
-            found.add(false, "no port in Open vSwitch".into());
+            let nameless = outside.has_nameless_port(self.nic, bridge, *vlan);
+            let what = if nameless {
+                "port not told apart: this ovs-cni does not write whose it is"
+            } else {
+                "no port in Open vSwitch"
+            };
+            found.add(nameless, what.into());
             return;
         };
         let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));

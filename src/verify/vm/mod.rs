@@ -33,12 +33,15 @@ pub async fn all(
     scenario: &Scenario,
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
-    let Some(machine) = Machine::of(&cx.profile, scenario) else { return Ok(Vec::new()) };
+    let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Vec::new()) };
     wait_running(cx, cluster, &machine, progress).await?;
     let (mut guest, pods) =
         try_join!(Guest::meet(cx, cluster, &machine, progress), Pods::wait(cx, cluster, &machine))?;
-    guest.wait_addresses(&machine).await?;
     let mut outside = Outside::look(cx, cluster, &machine).await?;
+    for nic in &mut machine.nics {
+        nic.mac = outside.mac(nic).unwrap_or_else(|| nic.mac.clone());
+    }
+    guest.wait_addresses(&machine).await?;
     let mut outcomes = Vec::new();
     let mut left_out = Vec::new();
     // What the NICs are like comes last: by then their ports have counted some packets.

@@ -65,6 +65,14 @@ impl Outside {
         interfaces.iter().find(|interface| interface["name"] == nic.name.as_str())
     }
 
+    /// The MAC address of a NIC: the one that the VM asks for, otherwise the one that KubeVirt gave it.
+    pub fn mac(&self, nic: &NicPlan) -> Option<String> {
+        let interfaces = self.instance["spec"]["domain"]["devices"]["interfaces"].as_array()?;
+        let wanted = interfaces.iter().find(|interface| interface["name"] == nic.name.as_str());
+        let wanted = wanted.and_then(|interface| interface["macAddress"].as_str());
+        wanted.or_else(|| self.status(nic)?["mac"].as_str()).map(str::to_ascii_lowercase)
+    }
+
     /// The address that others reach the guest at: the pod's behind which it is, or its own.
     pub fn address(&self, nic: &NicPlan) -> Option<IpAddr> {
         let address = match &nic.network {
@@ -83,6 +91,12 @@ impl Outside {
     pub fn port(&self, nic: &NicPlan) -> Option<(&str, &OvsPort)> {
         let uid = self.launcher.as_ref()?["metadata"]["uid"].as_str()?;
         self.switch.as_ref()?.port_of_pod(uid, &self.multus(nic)?.interface)
+    }
+
+    /// Whether the port of a NIC may be there without a word about whose it is: older versions of ovs-cni write none.
+    pub fn has_nameless_port(&self, nic: &NicPlan, bridge: &str, vlan: Option<u16>) -> bool {
+        let interface = self.multus(nic).map(|nic| nic.interface).unwrap_or_default();
+        self.switch.as_ref().is_some_and(|switch| switch.has_nameless_port(bridge, vlan, &interface))
     }
 
     /// The node, when it is another than the one that kvnet looks at.
