@@ -61,8 +61,14 @@ impl Outside {
 
     /// What KubeVirt says about a NIC.
     pub fn status(&self, nic: &NicPlan) -> Option<&Value> {
-        let interfaces = self.instance["status"]["interfaces"].as_array()?;
-        interfaces.iter().find(|interface| interface["name"] == nic.name.as_str())
+        let told = self.instance["status"]["interfaces"].as_array()?;
+        if let Some(interface) = told.iter().find(|interface| interface["name"] == nic.name.as_str()) {
+            return Some(interface);
+        }
+        // KubeVirt of 2018 tells addresses and no names, in the order of the NICs.
+        let wanted = self.instance["spec"]["domain"]["devices"]["interfaces"].as_array()?;
+        let index = wanted.iter().position(|interface| interface["name"] == nic.name.as_str())?;
+        told.get(index).filter(|_| told.iter().all(|interface| interface.get("name").is_none()))
     }
 
     /// The MAC address of a NIC: the one that the VM asks for, otherwise the one that KubeVirt gave it.
