@@ -40,7 +40,7 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
 }
 
 fn pod(cx: &Context, has_network: bool) -> Value {
-    json!({
+    let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "plain", "namespace": cx.profile.verification.namespace, "labels": labels()},
@@ -57,5 +57,10 @@ fn pod(cx: &Context, has_network: bool) -> Value {
                 "command": ["sleep", "3600"],
             }],
         },
-    })
+    });
+    if !has_network {
+        // Schedulers before v1.12 give nothing to a node that is not ready; its kubelet takes what is placed there.
+        pod["spec"]["nodeName"] = cx.facts.hostname.as_str().into();
+    }
+    pod
 }
