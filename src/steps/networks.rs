@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::objects::{self, Live};
@@ -10,7 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::profile::{NetworkKind, Profile};
+use crate::profile::{Network, NetworkKind, Profile};
 use crate::source::network_attachment;
 
 /// Creates the profile's NetworkAttachmentDefinitions.
@@ -45,14 +46,31 @@ impl Step for Networks {
         Ok(attachments(&cx.profile))
     }
 
-    /// The plugin `bridge` makes its bridge with the first pod and never removes it.
+    /// The plugin `bridge` makes its bridge with the first pod and never removes it; `host-local` keeps a lock and the
+    /// last address in the directory of its leases.
     fn traces(&self, cx: &Context) -> Traces {
-        let links = cx.profile.networks.iter().filter_map(|network| match &network.kind {
-            NetworkKind::Bridge { bridge, .. } => Some(bridge.clone()),
-            _ => None,
-        });
-        Traces { links: links.collect(), ..Traces::default() }
+        let mut traces = Traces::default();
+        for network in &cx.profile.networks {
+            if let NetworkKind::Bridge { bridge, .. } = &network.kind {
+                traces.links.push(bridge.clone());
+            }
+            if let Some(directory) = lease_directory(network) {
+                let own = directory.join(&network.name);
+                traces.files.extend(["last_reserved_ip.0", "lock"].map(|name| own.join(name)));
+                traces.directories.extend([own, directory.to_owned()]);
+            }
+        }
+        traces
     }
+}
+
+/// Where a network's leases are, when that is a directory of its own and not that of all plugins.
+fn lease_directory(network: &Network) -> Option<&Utf8Path> {
+    let (NetworkKind::Bridge { ipam, .. } | NetworkKind::Ovs { ipam, .. }) = &network.kind else {
+        return None;
+    };
+    let directory = Utf8Path::new(ipam.as_ref()?.data_dir.as_deref()?);
+    (!directory.starts_with("/var/lib/cni")).then_some(directory)
 }
 
 /// The attachments, after the namespaces that they live in.
@@ -70,7 +88,6 @@ fn attachments(profile: &Profile) -> Vec<Value> {
 mod tests {
     use super::*;
     use crate::cluster::ObjectKey;
-    use crate::profile::Network;
 
     #[test]
     fn a_namespace_of_its_own_comes_before_the_attachment() {
