@@ -1,7 +1,10 @@
 //! The command line: types for clap and nothing else.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
+
+use super::complete;
 
 use crate::sandbox;
 use crate::sandbox::node::Distribution;
@@ -34,23 +37,24 @@ pub struct Global {
         global = true,
         default_value = "default",
         env = "KVNET_PROFILE",
-        value_name = "NAME|FILE"
+        value_name = "NAME|FILE",
+        add = ArgValueCompleter::new(complete::profiles)
     )]
     pub profile: String,
     /// Changes one value of the profile, for example `flannel.enabled=false`; may be repeated
     #[arg(long, global = true, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
     /// Looks only at these steps
-    #[arg(long, global = true, value_delimiter = ',', value_name = "STEP")]
+    #[arg(long, global = true, value_delimiter = ',', value_name = "STEP", add = ArgValueCandidates::new(complete::steps))]
     pub only: Vec<String>,
     /// Leaves these steps out
-    #[arg(long, global = true, value_delimiter = ',', value_name = "STEP")]
+    #[arg(long, global = true, value_delimiter = ',', value_name = "STEP", add = ArgValueCandidates::new(complete::steps))]
     pub skip: Vec<String>,
     /// The kubeconfig; by default KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<Utf8PathBuf>,
     /// The context of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCandidates::new(complete::contexts))]
     pub context: Option<String>,
     /// How to print
     #[arg(long, short, global = true, default_value = "text", value_name = "FORMAT")]
@@ -63,13 +67,19 @@ pub struct Global {
     #[arg(long, global = true, env = "KVNET_MIRROR", hide_env_values = true, value_name = "URL")]
     pub mirror: Option<String>,
     /// Where the journal is; by default /var/lib/kvnet for root, else the XDG state directory
-    #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<Utf8PathBuf>,
     /// Works on a node and a cluster in memory, without root, cluster and network; they end with the command
     #[arg(long, global = true, conflicts_with_all = ["kubeconfig", "context"])]
     pub sandbox: bool,
     /// Keeps the node and the cluster of the sandbox in a directory; implies `--sandbox`
-    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        conflicts_with_all = ["kubeconfig", "context"]
+    )]
     pub sandbox_dir: Option<Utf8PathBuf>,
     /// The distribution of a new node of the sandbox
     #[arg(long, global = true, default_value = "debian", value_name = "NAME")]
@@ -125,6 +135,17 @@ pub enum Format {
     Html,
 }
 
+/// A shell that kvnet can complete words in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -174,13 +195,24 @@ pub enum Command {
     #[command(after_help = "Examples:\n  kvnet explain KVN604\n  kvnet explain")]
     Explain {
         /// The code; without one all are listed
+        #[arg(add = ArgValueCandidates::new(complete::codes))]
         code: Option<String>,
     },
-    /// Prints a shell's completion script
-    #[command(after_help = "Examples:\n  kvnet completions bash > /etc/bash_completion.d/kvnet")]
+    /// Prints a shell's completion script, which asks kvnet itself for profiles, steps, contexts and codes
+    #[command(after_help = "Examples:\n  kvnet completions bash > /etc/bash_completion.d/kvnet\n  \
+                      kvnet completions zsh > /usr/local/share/zsh/site-functions/_kvnet\n  \
+                      kvnet completions fish > ~/.config/fish/completions/kvnet.fish")]
     Completions {
         /// The shell
-        shell: clap_complete::Shell,
+        shell: Shell,
+    },
+    /// Prints the manual page of kvnet or of one of its commands
+    #[command(
+        after_help = "Examples:\n  kvnet man > kvnet.1\n  kvnet man profile show > kvnet-profile-show.1"
+    )]
+    Man {
+        /// The command
+        command: Vec<String>,
     },
     /// Prints the version, and the versions that the profile installs
     Version,

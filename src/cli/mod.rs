@@ -2,6 +2,7 @@
 
 pub mod args;
 mod commands;
+mod complete;
 mod session;
 
 use std::io::IsTerminal;
@@ -21,6 +22,7 @@ pub const PARTLY: u8 = 4;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -55,7 +57,8 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Topology(options) => commands::topology::run(global, options).await,
         Command::Render => commands::render::run(global).await,
         Command::Explain { code } => commands::explain::run(code.as_deref()),
-        Command::Completions { shell } => Ok(commands::completions::run(*shell)),
+        Command::Completions { shell } => commands::completions::run(*shell),
+        Command::Man { command } => commands::man::run(command),
         Command::Version => commands::version::run(global),
     }
 }

@@ -106,6 +106,12 @@ impl Cluster {
     }
 }
 
+/// The names of the contexts of the kubeconfig that would be taken; none when there is no usable one.
+pub fn contexts(options: &ConnectOptions) -> Vec<String> {
+    let contexts = load(options).map(|(kubeconfig, _)| kubeconfig.contexts).unwrap_or_default();
+    contexts.into_iter().map(|context| context.name).collect()
+}
+
 /// The kubeconfig and where it comes from.
 fn load(options: &ConnectOptions) -> Result<(Kubeconfig, String)> {
     if let Some(path) = &options.kubeconfig {

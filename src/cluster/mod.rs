@@ -22,7 +22,7 @@ mod watch;
 
 use std::sync::Arc;
 
-pub use client::{ConnectOptions, ServerVersion};
+pub use client::{ConnectOptions, ServerVersion, contexts};
 pub use conditions::{holds_in, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::differences;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use kvnet::cli::args::Cli;
 use kvnet::error::CODES;
 
-use crate::run::{As, Place, text};
+use crate::run::{As, KVNET, Place, text};
 
 fn says(arguments: &[&str]) -> String {
     let output = Place::new().kvnet(As::Tester, arguments, &[]);
@@ -71,7 +71,6 @@ fn every_error_code_is_explained() {
 fn completion_scripts_parse() {
     for (shell, option) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
         let script = says(&["completions", shell]);
-        assert!(script.contains("force-conflicts"), "{shell}");
         let child = Command::new(shell).arg(option).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let Ok(mut child) = child else {
             assert!(shell != "bash" && std::env::var_os("KVNET_REAL").is_none(), "{shell} is not installed");
@@ -81,4 +80,57 @@ fn completion_scripts_parse() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {}", text(&output.stderr));
     }
+}
+
+/// What bash offers for the last word, with the script loaded and kvnet on the PATH.
+fn offered(words: &[&str], kubeconfig: &str) -> Vec<String> {
+    let place = Place::new();
+    place.write("config", kubeconfig);
+    place.write("mine.yaml", "");
+    let directory = std::path::Path::new(KVNET).parent().unwrap();
+    let type_it = format!(
+        "source <(kvnet completions bash); COMP_WORDS=({}); COMP_CWORD={}; _clap_complete_kvnet kvnet {}; \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len() - 1,
+        format_args!("'{}'", words.last().unwrap()),
+    );
+    let output = Command::new("bash")
+        .args(["--norc", "-c", &type_it])
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .env("KUBECONFIG", place.path("config"))
+        .current_dir(place.path(""))
+        .output()
+        .unwrap();
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_offers_profiles_steps_contexts_and_codes() {
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncontexts:\n- name: lab-one\n  context: {cluster: c, user: u}\n\
+                      - name: lab-two\n  context: {cluster: c, user: u}\n";
+    let offered = |words: &[&str]| offered(words, kubeconfig);
+    assert_eq!(offered(&["kvnet", "stat"]), ["status"]);
+    assert_eq!(offered(&["kvnet", "up", "--force-"]), ["--force-conflicts"]);
+    assert_eq!(offered(&["kvnet", "plan", "--profile", "walk"]), ["walkthrough-2018"]);
+    assert_eq!(offered(&["kvnet", "plan", "--profile", "mi"]), ["mine.yaml"]);
+    assert_eq!(offered(&["kvnet", "up", "--skip", "ovs-b"]), ["ovs-bridges"]);
+    assert_eq!(offered(&["kvnet", "up", "--skip", "vm,kubev"]), ["vm,kubevirt"]);
+    assert_eq!(offered(&["kvnet", "up", "--context", "lab"]), ["lab-one", "lab-two"]);
+    assert_eq!(offered(&["kvnet", "explain", "KVN60"]).first().unwrap(), "KVN600");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    for words in commands(&Cli::command(), &[]) {
+        let mut arguments = vec!["man"];
+        arguments.extend(words.iter().map(String::as_str));
+        let page = says(&arguments);
+        let title =
+            ["kvnet"].iter().copied().chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
+        assert!(page.contains(&format!(".TH {title} 1")), "{page}");
+        assert!(page.contains(".SH SYNOPSIS"), "{title}");
+    }
+    let output = Place::new().kvnet(As::Tester, &["man", "fly"], &[]);
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test program")]
 
 mod corpora;
+mod count;
 mod host;
 mod hostile;
 #[path = "../../fuzz/inputs.rs"]

@@ -1,14 +1,15 @@
 //! `kvnet completions`: a shell's completion script.
 
-use clap::CommandFactory;
-
-use crate::cli::args::Cli;
+use crate::cli::args::Shell;
+use crate::cli::complete;
+use crate::error::{Error, Result, code};
 use crate::ui;
 
 /// Runs the command.
-pub fn run(shell: clap_complete::Shell) -> u8 {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "kvnet", &mut script);
-    ui::print(&String::from_utf8_lossy(&script));
-    0
+pub fn run(shell: Shell) -> Result<u8> {
+    let script = complete::script(shell).map_err(|error| {
+        Error::new(&code::INTERNAL, format!("no completion script for {shell:?}")).because(error)
+    })?;
+    ui::print(&script);
+    Ok(0)
 }

@@ -1,0 +1,66 @@
+//! What a shell offers while a command is typed. The script that a shell loads asks kvnet for every word, because only
+//! kvnet knows its profiles and steps, and the contexts of the kubeconfig.
+
+use std::ffi::OsStr;
+
+use clap::CommandFactory;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::args::{Cli, Shell};
+use crate::cluster::{ConnectOptions, contexts as known_contexts};
+use crate::error::CODES;
+use crate::{profile, steps};
+
+/// Set by the script when it asks.
+const VARIABLE: &str = "KVNET_COMPLETE";
+
+/// Answers a shell that asks, and ends the program; does nothing otherwise.
+pub fn answer() {
+    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+}
+
+/// The script that a shell loads.
+///
+/// # Errors
+/// When it cannot be written to memory.
+pub fn script(shell: Shell) -> std::io::Result<String> {
+    let name = match shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+    };
+    let mut script = Vec::new();
+    if let Some(completer) = Shells::builtins().completer(name) {
+        completer.write_registration(VARIABLE, "kvnet", "kvnet", "kvnet", &mut script)?;
+    }
+    Ok(String::from_utf8_lossy(&script).into_owned())
+}
+
+/// The shipped profiles by name, and files.
+pub fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = current.to_string_lossy();
+    let shipped = profile::shipped().iter().filter(|known| known.name.starts_with(typed.as_ref()));
+    let shipped = shipped.map(|known| candidate(known.name, known.description));
+    shipped.chain(PathCompleter::file().complete(current)).collect()
+}
+
+/// The steps.
+pub fn steps() -> Vec<CompletionCandidate> {
+    steps::registry().iter().map(|step| candidate(step.id(), step.title())).collect()
+}
+
+/// The contexts of the kubeconfig that kvnet would take.
+pub fn contexts() -> Vec<CompletionCandidate> {
+    let options = ConnectOptions::default();
+    known_contexts(&options).into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// The error codes.
+pub fn codes() -> Vec<CompletionCandidate> {
+    CODES.iter().map(|code| candidate(code.id, code.title)).collect()
+}
+
+fn candidate(value: &'static str, help: &'static str) -> CompletionCandidate {
+    CompletionCandidate::new(value).help(Some(help.into()))
+}
