@@ -55,6 +55,9 @@ pub mod code {
         PROFILE_VALUE = "KVN104", User, "a value of the profile is not possible", "change the value that the message names";
         PROFILE_EXTENDS = "KVN105", User, "the profile extends something that cannot be used", "check the name or path behind `extends`, and that no profile extends itself";
         STEP_UNKNOWN = "KVN106", User, "a step of that name does not exist", "`kvnet status` lists the steps";
+        ANSWER_MISSING = "KVN110", User, "a question of `kvnet init` has no answer, and nobody can be asked", "run it on a terminal, give the answers by flags or `--answers FILE`, or take what is proposed with `--defaults`";
+        ANSWER = "KVN111", User, "an answer of `kvnet init` is not possible", "change the answer that the message names";
+        FILE_EXISTS = "KVN112", User, "the file is there already", "choose another with `--file`, or replace it with `--overwrite yes`";
         HOST_COMMAND = "KVN200", Environment, "a command on the node failed", "read its own message, mend the cause, and run `kvnet up` again";
         HOST_TOOL_MISSING = "KVN201", Environment, "a tool that the step needs is not on the node", "install the tool that the message names";
         HOST_TIMEOUT = "KVN202", Transient, "a command on the node did not end in time", "see what it waits for, or raise the time limit in the profile under `timeouts`";

@@ -21,3 +21,4 @@ pub mod topology;
 pub mod trace;
 pub mod ui;
 pub mod verify;
+pub mod wizard;

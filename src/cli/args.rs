@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
+pub use super::args_init::Init;
 use super::complete;
 
 use crate::sandbox;
@@ -149,6 +150,17 @@ pub enum Shell {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Looks at this node, asks a few questions, and writes a profile
+    #[command(
+        long_about = "Looks at this node and its cluster, asks a few questions, and writes a profile.\n\nNothing is changed, \
+                      and nothing is written before the last question. Every question has a flag; what flags and \
+                      `--answers` answer is not asked. With `-o json` or `-o yaml` it prints answers and profile, asks \
+                      nothing and writes nothing.",
+        after_help = "Examples:\n  kvnet init\n  kvnet init --sandbox\n  kvnet init --defaults --file my.yaml\n  \
+                      kvnet init --networks own --bridges red --uplink red=eth1 --vlans red=100 --range red:100=l2\n  \
+                      kvnet init --defaults -o json > answers.json"
+    )]
+    Init(Box<Init>),
     /// Makes the node and the cluster what the profile says
     #[command(
         after_help = "Examples:\n  kvnet up\n  kvnet up --yes --skip kubevirt,vm\n  kvnet up --profile my.yaml --set ovs.datapath=netdev"

@@ -1,6 +1,7 @@
 //! The command line, from arguments to an exit code.
 
 pub mod args;
+mod args_init;
 mod commands;
 mod complete;
 mod session;
@@ -47,6 +48,7 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
     let global = &cli.global;
     refuse_pictures(cli)?;
     match &cli.command {
+        Command::Init(options) => commands::init::run(global, options).await,
         Command::Up(options) => commands::up::run(global, options).await,
         Command::Plan => commands::plan::run(global).await,
         Command::Status => commands::status::run(global).await,

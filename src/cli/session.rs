@@ -42,10 +42,16 @@ pub struct Session {
 impl Session {
     /// Reads the profile and looks at the node; does not connect to the cluster.
     pub async fn start(global: &Global) -> Result<Self> {
+        let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
+        selection.refuse_unknown(&steps::registry())?;
+        Self::with(global, profile::load(&global.profile, &global.set)?).await
+    }
+
+    /// As [`Session::start`], with a profile that need not be in a file.
+    pub async fn with(global: &Global, loaded: profile::Loaded) -> Result<Self> {
         let steps = steps::registry();
         let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
         selection.refuse_unknown(&steps)?;
-        let loaded = profile::load(&global.profile, &global.set)?;
         let mut profile = loaded.profile;
         if let Some(seconds) = global.timeout {
             profile.timeouts.all(seconds);
@@ -61,12 +67,7 @@ impl Session {
         };
         state.refuse_unsafe()?;
         let sources = sources(global, &profile, &state, sandbox.is_some());
-        let connect = ConnectOptions {
-            kubeconfig: global.kubeconfig.clone(),
-            context: global.context.clone(),
-            fallback: Some(Utf8PathBuf::from(ADMIN_KUBECONFIG)),
-            answer_time: global.timeout.map(Duration::from_secs),
-        };
+        let connect = connect_options(global);
         let mut cx = Context::new(host, profile, facts, sources, state);
         cx.only = sandbox.as_ref().map(Sandbox::cluster);
         cx.digest = loaded.digest;
@@ -114,6 +115,16 @@ impl Session {
         }
         self.cx.connect(self.cx.reach(&self.connect).await?).await;
         Ok(())
+    }
+}
+
+/// Where the command line says that the cluster is.
+pub fn connect_options(global: &Global) -> ConnectOptions {
+    ConnectOptions {
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        fallback: Some(Utf8PathBuf::from(ADMIN_KUBECONFIG)),
+        answer_time: global.timeout.map(Duration::from_secs),
     }
 }
 

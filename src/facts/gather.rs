@@ -142,7 +142,7 @@ async fn known_dirs(host: &dyn Host, known: &runtime::KnownDirs) -> Result<CniDi
 }
 
 /// The runtime's socket, by the most specific source that names one; empty when none does.
-async fn socket(host: &dyn Host, profile: &Profile) -> Result<String> {
+pub(super) async fn socket(host: &dyn Host, profile: &Profile) -> Result<String> {
     if !profile.cluster.init.cri_socket.is_empty() {
         return Ok(profile.cluster.init.cri_socket.clone());
     }

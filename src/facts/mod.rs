@@ -3,11 +3,14 @@
 pub mod cni;
 pub mod counters;
 pub(crate) mod gather;
+pub mod kubernetes;
 pub mod net;
 pub mod os;
 pub mod ovs;
 pub mod packages;
 pub mod runtime;
+pub mod survey;
+mod tolerant;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;

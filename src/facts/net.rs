@@ -1,6 +1,13 @@
 //! What `ip -j addr` and `ip -j route` print.
 
+use ipnet::IpNet;
 use serde_json::Value;
+
+/// How the names of links begin that software makes: nothing of them leads out of the node.
+const SOFTWARE: [&str; 22] = [
+    "br-", "cali", "cilium", "cni", "docker", "dummy", "flannel", "genev_sys", "gre", "ip6tnl", "kube-", "lxc",
+    "nodelocaldns", "ovs-", "sit", "tap", "tun", "veth", "virbr", "vnet", "vxlan", "wg",
+];
 
 /// A network card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +33,40 @@ pub fn links(text: &str) -> Vec<Link> {
 pub fn default_route_cards(text: &str) -> Vec<String> {
     let is_default = |route: &&Value| route.get("dst").and_then(Value::as_str) == Some("default");
     objects(text).iter().filter(is_default).flat_map(cards_of_route).collect()
+}
+
+/// The links of `ip -j addr` that could connect a bridge to a network outside of the node: Ethernet, and not made by
+/// container or VM software as far as the name tells.
+#[must_use]
+pub fn cards(text: &str) -> Vec<Link> {
+    let is_ethernet = |value: &&Value| value.get("link_type").and_then(Value::as_str) == Some("ether");
+    let found = objects(text).iter().filter(is_ethernet).filter_map(link).collect::<Vec<_>>();
+    found.into_iter().filter(|link| !SOFTWARE.iter().any(|start| link.name.starts_with(start))).collect()
+}
+
+/// The networks that the node has addresses in, from `ip -j addr`; those of the loopback left out.
+#[must_use]
+pub fn subnets(text: &str) -> Vec<IpNet> {
+    let infos = |value: &Value| value.get("addr_info").and_then(Value::as_array).cloned().unwrap_or_default();
+    let subnet = |info: &Value| {
+        let (address, length) = (info.get("local")?.as_str()?, info.get("prefixlen")?.as_u64()?);
+        let subnet = IpNet::new(address.parse().ok()?, u8::try_from(length).ok()?).ok()?;
+        (!subnet.addr().is_loopback()).then(|| subnet.trunc())
+    };
+    objects(text).iter().flat_map(infos).filter_map(|info| subnet(&info)).collect()
+}
+
+/// What keeps a card from being an uplink, to be read after its name: whatever it carries would be cut off. None when it
+/// is free. `routed` are the cards with a default route.
+#[must_use]
+pub fn busy(card: &Link, routed: &[String]) -> Option<String> {
+    if let Some(address) = card.addresses.first() {
+        return Some(format!("has the address {address}"));
+    }
+    if routed.contains(&card.name) {
+        return Some("carries the default route".into());
+    }
+    card.master.as_ref().map(|master| format!("belongs to {master}"))
 }
 
 fn objects(text: &str) -> Vec<Value> {
@@ -78,5 +119,39 @@ mod tests {
         let text = r#"[{"dst":"default","gateway":"10.0.0.1","dev":"eth0"},{"dst":"10.0.0.0/24","dev":"eth9"},
             {"dst":"default","nexthops":[{"dev":"eth1"},{"dev":"eth2"}]}]"#;
         assert_eq!(default_route_cards(text), ["eth0", "eth1", "eth2"]);
+    }
+
+    #[test]
+    fn cards_lead_out_of_the_node_and_the_rest_does_not() {
+        let text = r#"[{"ifname":"lo","link_type":"loopback"},{"ifname":"eth0","link_type":"ether"},{"ifname":"enp1s0f1","link_type":"ether"},
+            {"ifname":"veth12","link_type":"ether"},{"ifname":"cni0","link_type":"ether"},{"ifname":"wg0","link_type":"none"},{"ifname":"ovs-system","link_type":"ether"}]"#;
+        let names: Vec<String> = cards(text).into_iter().map(|card| card.name).collect();
+        assert_eq!(names, ["eth0", "enp1s0f1"]);
+    }
+
+    #[test]
+    fn networks_of_the_node() {
+        let text = r#"[{"ifname":"lo","addr_info":[{"local":"127.0.0.1","prefixlen":8}]},
+            {"ifname":"eth0","addr_info":[{"local":"10.0.0.10","prefixlen":24},{"local":"fd00::5","prefixlen":64},{"local":"x","prefixlen":1}]}]"#;
+        let found: Vec<String> = subnets(text).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["10.0.0.0/24", "fd00::/64"]);
+    }
+
+    #[test]
+    fn what_a_card_carries_keeps_it_from_being_an_uplink() {
+        let card = |addresses: &[&str], master: Option<&str>| Link {
+            name: "eth0".into(),
+            addresses: addresses.iter().map(|&address| address.into()).collect(),
+            up: true,
+            master: master.map(Into::into),
+        };
+        for (card, routed, expected) in [
+            (card(&["10.0.0.2"], None), &["eth0".to_owned()][..], Some("has the address 10.0.0.2")),
+            (card(&[], None), &["eth0".to_owned()], Some("carries the default route")),
+            (card(&[], Some("bond0")), &["bond0".to_owned()], Some("belongs to bond0")),
+            (card(&[], None), &["eth1".to_owned()], None),
+        ] {
+            assert_eq!(busy(&card, routed).as_deref(), expected);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! model (`model`) and validated (`validate`). All of that happens before anything is touched.
 
 mod check;
+mod flat;
 mod load;
 mod model;
 mod nearest;
@@ -26,8 +27,10 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use flat::{Flat, flat};
 pub use load::{Loaded, load, load_text};
 pub use model::*;
+pub(crate) use nearest::suggestion;
 pub use release::Release;
 pub use schema::schema;
 pub use shipped::{Shipped, shipped};

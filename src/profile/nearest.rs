@@ -1,7 +1,7 @@
 //! What the user may have meant.
 
 /// A hint that names the candidate nearest to `word`, or else all candidates.
-pub(super) fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     match nearest(word, &candidates) {
         Some(name) => format!("did you mean `{name}`?"),

@@ -2,7 +2,7 @@
 
 mod nodes;
 mod removal;
-mod support;
+pub(crate) mod support;
 
 use async_trait::async_trait;
 use serde_json::Value;

@@ -195,6 +195,99 @@ fn the_profile() {
 }
 
 #[test]
+fn the_wizard() {
+    check(&[
+        Row {
+            name: "nobody to ask",
+            arguments: &["init", "--sandbox"],
+            code: "KVN110",
+            says: "hint: run it on a terminal",
+            ..ROW
+        },
+        Row {
+            name: "a question without an answer",
+            arguments: &["init", "--sandbox", "--base", "default"],
+            code: "KVN110",
+            says: "proposed is `base`; `--defaults` takes",
+            ..ROW
+        },
+        Row {
+            name: "no file of answers",
+            arguments: &["init", "--answers", "DIR/none"],
+            code: "KVN111",
+            says: "/none",
+            ..ROW
+        },
+        Row {
+            name: "an answer to no question",
+            prepare: |place| place.write("a", "base: default\nbrigdes: red\n"),
+            arguments: &["init", "--answers", "DIR/a"],
+            code: "KVN111",
+            says: "/a:2:1\n  hint: did you mean `bridges`?",
+            ..ROW
+        },
+        Row {
+            name: "an answer that steers the terminal",
+            prepare: |place| place.write("a", "networks: own\nbridges: \"red\\e[31m\"\n"),
+            arguments: &["init", "--sandbox", "--defaults", "--answers", "DIR/a"],
+            code: "KVN111",
+            says: "U+001B",
+            ..ROW
+        },
+        Row {
+            name: "an answer with the syntax of YAML and of templates",
+            arguments: &["init", "--sandbox", "--defaults", "--networks", "own", "--bridges", "{{red}}: &a"],
+            code: "KVN111",
+            says: "at: --bridges {{red}}: &a\n",
+            ..ROW
+        },
+        Row {
+            name: "the card that carries the node",
+            arguments: &["init", "--sandbox", "--defaults", "--uplink", "blue=eth0"],
+            code: "KVN111",
+            says: "cut this node off\n  at: --uplink blue=eth0\n",
+            ..ROW
+        },
+        Row {
+            name: "an answer about a bridge that is not asked about",
+            arguments: &["init", "--sandbox", "--defaults", "--uplink", "bleu=eth1"],
+            code: "KVN111",
+            says: "it is asked about: blue",
+            ..ROW
+        },
+        Row {
+            name: "a file that is no profile",
+            arguments: &["init", "--sandbox", "--defaults", "--file", "default"],
+            code: "KVN111",
+            says: "`.yaml`",
+            ..ROW
+        },
+        Row {
+            name: "a file that is there",
+            prepare: |place| place.write("a.yaml", ""),
+            arguments: &["init", "--sandbox", "--defaults", "--file", "DIR/a.yaml"],
+            code: "KVN112",
+            says: "--overwrite yes",
+            ..ROW
+        },
+        Row {
+            name: "a profile of one's own as the base",
+            arguments: &["init", "--defaults", "--profile", "my.yaml"],
+            code: "KVN100",
+            says: "shipped profile",
+            ..ROW
+        },
+        Row {
+            name: "a value to set",
+            arguments: &["init", "--defaults", "--set", "vm.enabled=false"],
+            code: "KVN100",
+            says: "no `--set`",
+            ..ROW
+        },
+    ]);
+}
+
+#[test]
 fn the_kubeconfig() {
     check(&[
         Row { name: "none", arguments: &["plan"], exit: 1, code: "KVN300", says: "--kubeconfig FILE", ..ROW },

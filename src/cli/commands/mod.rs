@@ -4,6 +4,7 @@ pub mod completions;
 pub mod console;
 pub mod down;
 pub mod explain;
+pub mod init;
 pub mod man;
 pub mod plan;
 pub mod profile;

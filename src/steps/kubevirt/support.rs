@@ -29,6 +29,13 @@ pub fn warning(kubevirt: &str, kubernetes: &str) -> Option<String> {
     })
 }
 
+/// The newest release that supports a version of Kubernetes; none when the matrix has none.
+pub fn newest_for(kubernetes: &str) -> Option<String> {
+    let minor = Release::parse(kubernetes)?.minor;
+    let (number, _) = MATRIX.iter().rev().find(|(_, supported)| supported.contains(&minor))?;
+    Some(format!("v1.{number}.0"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +50,16 @@ mod tests {
             [("v1.5.2", "v1.32.2"), ("v1.9.0", "v1.34.4+k3s1"), ("v0.8.0", "v1.11.0"), ("v1.99.0", "v1.34.4")]
         {
             assert_eq!(warning(kubevirt, kubernetes), None, "{kubevirt} on {kubernetes}");
+        }
+    }
+
+    #[test]
+    fn the_newest_release_for_a_cluster_supports_it() {
+        for (kubernetes, release) in
+            [("v1.32.2", Some("v1.7.0")), ("v1.36.0", Some("v1.9.0")), ("v1.11.0", None), ("?", None)]
+        {
+            assert_eq!(newest_for(kubernetes).as_deref(), release);
+            assert_eq!(release.and_then(|release| warning(release, kubernetes)), None);
         }
     }
 }

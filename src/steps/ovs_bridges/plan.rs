@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::engine::change::Change;
 use crate::engine::step::Findings;
 use crate::error::{Error, Result, code};
-use crate::facts::net::Link;
+use crate::facts::net::{self, Link};
 use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
 use crate::host::Command;
 use crate::profile::{Bridge, Datapath, VlanBridge};
@@ -187,21 +187,15 @@ fn connect(uplink: &str, bridge: &str, state: &OvsState, cards: Option<&Cards>) 
 }
 
 fn refuse_busy(uplink: &str, card: Option<&Link>, cards: Option<&Cards>) -> Result<()> {
-    let error = |message: String| Err(Error::new(&code::OVS_UPLINK, message));
     let Some(card) = card else {
         let error = Error::new(&code::OVS_UPLINK, format!("there is no network card {uplink}"));
         return Err(error.hint("`ip link` lists the network cards of the node"));
     };
-    if let Some(address) = card.addresses.first() {
-        return error(format!("uplink {uplink} has the address {address}"));
+    let routed = cards.map(|cards| cards.routed.as_slice()).unwrap_or_default();
+    match net::busy(card, routed) {
+        Some(reason) => Err(Error::new(&code::OVS_UPLINK, format!("uplink {uplink} {reason}"))),
+        None => Ok(()),
     }
-    if cards.is_some_and(|cards| cards.routed.iter().any(|name| name == uplink)) {
-        return error(format!("uplink {uplink} carries the default route"));
-    }
-    if let Some(master) = &card.master {
-        return error(format!("uplink {uplink} belongs to {master}"));
-    }
-    Ok(())
 }
 
 fn add_port(uplink: &str, bridge: &str) -> Change {

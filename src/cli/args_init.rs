@@ -1,0 +1,163 @@
+//! The options of `init`: one flag for each answer.
+
+use camino::Utf8PathBuf;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueHint};
+
+use crate::wizard::id::{Id, Segment};
+
+/// How answers about yes and no are written.
+const YES_NO: [&str; 2] = ["yes", "no"];
+
+/// Options of `init`.
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// Takes what is proposed for every question that nothing else answers
+    #[arg(long)]
+    pub defaults: bool,
+    /// Reads answers from a file, as `-o yaml` and `-o json` print them
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub answers: Option<Utf8PathBuf>,
+    /// The answers.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Answers; each has the name of its question.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Answers")]
+pub struct Flags {
+    /// The shipped profile to build on
+    #[arg(long, value_name = "PROFILE")]
+    base: Option<String>,
+    /// Whether `kubeadm init` makes the cluster
+    #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
+    create_cluster: Option<String>,
+    /// The pods' address range, when it cannot be seen
+    #[arg(long, value_name = "CIDR")]
+    pod_subnet: Option<String>,
+    /// Whether to install flannel although another pod network is there
+    #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
+    flannel: Option<String>,
+    /// The networks: those of the base, your own, or none
+    #[arg(long, value_name = "base|own|none")]
+    networks: Option<String>,
+    /// Your own bridges
+    #[arg(long, value_name = "NAME,...")]
+    bridges: Option<String>,
+    /// The card that a bridge is connected to
+    #[arg(long, value_name = "BRIDGE=CARD|none", value_parser = pair)]
+    uplink: Vec<(String, String)>,
+    /// The VLANs of a bridge
+    #[arg(long, value_name = "BRIDGE=VLAN,...|none", value_parser = pair)]
+    vlans: Vec<(String, String)>,
+    /// The addresses of a bridge's untagged network, or of one of its VLANs
+    #[arg(long, value_name = "BRIDGE[:VLAN]=CIDR|l2", value_parser = range)]
+    range: Vec<(Segment, String)>,
+    /// Whether to install `KubeVirt`
+    #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
+    kubevirt: Option<String>,
+    /// Whether VMs run in software
+    #[arg(long, value_name = "auto|on|off")]
+    emulation: Option<String>,
+    /// Whether to make a sample VM
+    #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
+    vm: Option<String>,
+    /// The network of the sample VM's second NIC
+    #[arg(long, value_name = "NETWORK")]
+    vm_network: Option<String>,
+    /// The versions: those of the base, or your own; sometimes also those that fit the cluster
+    #[arg(long, value_name = "base|own|fit")]
+    versions: Option<String>,
+    /// The release of flannel
+    #[arg(long, value_name = "VERSION")]
+    flannel_version: Option<String>,
+    /// The release of Multus
+    #[arg(long, value_name = "VERSION")]
+    multus_version: Option<String>,
+    /// The release of ovs-cni
+    #[arg(long, value_name = "VERSION")]
+    ovs_cni_version: Option<String>,
+    /// The release of `KubeVirt`
+    #[arg(long, value_name = "VERSION")]
+    kubevirt_version: Option<String>,
+    /// Where to write the profile; `-` prints it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: Option<String>,
+    /// Whether to replace the file when it is there already
+    #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
+    overwrite: Option<String>,
+    /// Whether to run `up` with the profile at the end
+    #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
+    run: Option<String>,
+}
+
+impl Flags {
+    /// The answers that were given.
+    pub fn answers(&self) -> Vec<(Id, &str)> {
+        let simple = [
+            (Id::Base, &self.base),
+            (Id::CreateCluster, &self.create_cluster),
+            (Id::PodSubnet, &self.pod_subnet),
+            (Id::Flannel, &self.flannel),
+            (Id::Networks, &self.networks),
+            (Id::Bridges, &self.bridges),
+            (Id::KubeVirt, &self.kubevirt),
+            (Id::Emulation, &self.emulation),
+            (Id::Vm, &self.vm),
+            (Id::VmNetwork, &self.vm_network),
+            (Id::Versions, &self.versions),
+            (Id::FlannelVersion, &self.flannel_version),
+            (Id::MultusVersion, &self.multus_version),
+            (Id::OvsCniVersion, &self.ovs_cni_version),
+            (Id::KubeVirtVersion, &self.kubevirt_version),
+            (Id::File, &self.file),
+            (Id::Overwrite, &self.overwrite),
+            (Id::Run, &self.run),
+        ];
+        let simple = simple.into_iter().filter_map(|(id, answer)| Some((id, answer.as_deref()?)));
+        let uplinks = self.uplink.iter().map(|(bridge, card)| (Id::Uplink(bridge.clone()), card.as_str()));
+        let vlans = self.vlans.iter().map(|(bridge, vlans)| (Id::Vlans(bridge.clone()), vlans.as_str()));
+        let ranges = self.range.iter().map(|(segment, range)| (Id::Range(segment.clone()), range.as_str()));
+        simple.chain(uplinks).chain(vlans).chain(ranges).collect()
+    }
+}
+
+fn yes_no() -> PossibleValuesParser {
+    PossibleValuesParser::new(YES_NO)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (bridge, answer) = text.split_once('=').ok_or("write it as BRIDGE=ANSWER")?;
+    Ok((bridge.to_owned(), answer.to_owned()))
+}
+
+fn range(text: &str) -> Result<(Segment, String), String> {
+    let wrong = "write it as BRIDGE=RANGE or BRIDGE:VLAN=RANGE";
+    let (segment, answer) = pair(text).map_err(|_| wrong)?;
+    Ok((Segment::parse(&segment).ok_or(wrong)?, answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    #[test]
+    fn every_question_has_a_flag_of_its_name() {
+        for name in Id::names() {
+            let (flag, key) = (format!("--{name}"), matches!(name, "uplink" | "vlans" | "range"));
+            let answer = match name {
+                "create-cluster" | "flannel" | "kubevirt" | "vm" | "overwrite" | "run" => "no",
+                _ if key => "red=x",
+                _ => "x",
+            };
+            let cli = Cli::try_parse_from(["kvnet", "init", &flag, answer]).unwrap();
+            let Command::Init(options) = cli.command else { panic!("{name}") };
+            let answers = options.flags.answers();
+            assert_eq!(answers, [(Id::of(name, key.then_some("red")).unwrap(), answer.trim_start_matches("red="))]);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the lines of a written profile mean, in a few words each.
+
+use serde_json::Value;
+
+/// By path; `[]` stands for each item of a list.
+const LINES: [(&str, &str); 38] = [
+    ("cluster", "the cluster and its node"),
+    ("cluster.init", "`kubeadm init`"),
+    ("cluster.init.enabled", "creates the cluster when the node has none"),
+    ("cluster.podSubnet", "the cluster's pod addresses; must be its own"),
+    ("flannel", "the pod network"),
+    ("flannel.enabled", "false: there is another pod network"),
+    ("flannel.version", "the release of flannel"),
+    ("multus", "gives pods more than one NIC"),
+    ("multus.enabled", "false: one NIC is enough"),
+    ("multus.version", "the release of Multus"),
+    ("multus.masterCni", "the file that makes the first NIC"),
+    ("ovs", "Open vSwitch"),
+    ("ovs.enabled", "false: no bridges"),
+    ("ovs.bridges", "takes the place of the base's list"),
+    ("ovs.bridges[].name", "the bridge"),
+    ("ovs.bridges[].datapath", "in the kernel or not"),
+    ("ovs.bridges[].uplink", "a card without an address"),
+    ("ovs.bridges[].vlans", "VLAN bridges of the host"),
+    ("ovs.bridges[].vlans[].name", "the VLAN bridge"),
+    ("ovs.bridges[].vlans[].vlan", "its VLAN"),
+    ("ovsCni", "connects pods to the bridges"),
+    ("ovsCni.enabled", "false: no bridges to connect to"),
+    ("ovsCni.version", "the release of ovs-cni"),
+    ("networks", "takes the place of the base's list"),
+    ("networks[].name", "what pods ask for"),
+    ("networks[].kind", "what makes the NIC"),
+    ("networks[].bridge", "where the NIC is connected"),
+    ("networks[].vlan", "its VLAN, apart from others"),
+    ("networks[].ipam", "pods get an address"),
+    ("networks[].ipam.subnet", "of this range"),
+    ("networks[].ipam.dataDir", "where leases are kept"),
+    ("networks[].isGateway", "the bridge has an address too"),
+    ("networks[].cniVersion", "of the configuration"),
+    ("kubevirt", "virtual machines in pods"),
+    ("kubevirt.enabled", "false: no virtual machines"),
+    ("kubevirt.version", "the release of KubeVirt"),
+    ("kubevirt.emulation", "VMs in software: auto, on or off"),
+    ("vm", "the sample virtual machine"),
+];
+/// More of them.
+const VM_LINES: [(&str, &str); 6] = [
+    ("vm.enabled", "false: none is made"),
+    ("vm.interfaces", "its NICs, in their order"),
+    ("vm.interfaces[].name", "the NIC within the VM"),
+    ("vm.interfaces[].network", "`pod`, or one of the networks"),
+    ("vm.interfaces[].binding", "how it is connected"),
+    ("vm.interfaces[].macAddress", "its hardware address"),
+];
+
+/// What a line means; empty for a path that nothing here writes.
+pub fn explain(path: &str) -> &'static str {
+    LINES.iter().chain(&VM_LINES).find(|(known, _)| *known == path).map_or("", |(_, text)| text)
+}
+
+/// A sentence above an item of a list.
+pub fn introduce(path: &str, item: &Value) -> Option<String> {
+    let text = |key: &str| item[key].as_str();
+    match path {
+        "ovs.bridges[]" => Some(match text("uplink") {
+            Some(card) => format!("Reaches the physical network through {card}."),
+            None => "Connects what runs on this node.".into(),
+        }),
+        "networks[]" if text("kind") == Some("ovs") => {
+            let bridge = text("bridge")?;
+            let traffic = item["vlan"].as_u64().map(|vlan| format!("VLAN {vlan} of {bridge}"));
+            let traffic = traffic.unwrap_or_else(|| format!("Untagged traffic of {bridge}"));
+            let has_addresses = item["ipam"].is_object();
+            Some(format!("{traffic}{}.", if has_addresses { "" } else { ", layer 2 only" }))
+        }
+        "networks[]" => Some("A Linux bridge, made when a pod first uses it.".into()),
+        "vm.interfaces[]" => Some(match text("network")? {
+            "pod" => "On the pod network.".into(),
+            network => format!("Directly on {network}, next to the pods on it."),
+        }),
+        _ => None,
+    }
+}

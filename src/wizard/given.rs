@@ -1,0 +1,169 @@
+//! Answers that nobody has to be asked for: from flags, from a file, or what is proposed.
+
+use std::collections::BTreeMap;
+
+use super::answers::Answers;
+use super::id::Id;
+use super::prompt::{Prompt, Reply};
+use super::question::Question;
+use crate::error::{Error, Result, code};
+use crate::profile::{Flat, flat, suggestion};
+
+/// Answers by question; a flag takes the place of a file's.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    answers: BTreeMap<Id, Answer>,
+    proposals: bool,
+    base: Option<String>,
+}
+
+/// An answer and who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer as it was written.
+    pub text: String,
+    /// A flag, or the place in a file.
+    origin: String,
+}
+
+impl Given {
+    /// None yet. With `proposals`, what is proposed answers every question that nothing else does; `base` is proposed as
+    /// the base profile.
+    pub fn new(proposals: bool, base: Option<&str>) -> Self {
+        Self { answers: BTreeMap::new(), proposals, base: base.map(str::to_owned) }
+    }
+
+    /// Takes a flag's answer.
+    pub fn flag(&mut self, id: Id, text: &str) {
+        let origin = match id.key() {
+            Some(_) => id.to_string().replace('…', text),
+            None => format!("{id} {text}"),
+        };
+        self.answers.insert(id, Answer { text: text.to_owned(), origin });
+    }
+
+    /// Takes the answers of a file, unless a flag gave them.
+    ///
+    /// # Errors
+    /// `KVN111` with the place, for what is no answer.
+    pub fn file(&mut self, bytes: &[u8], path: &str) -> Result<()> {
+        let parsed = flat(bytes, path).map_err(|error| {
+            let new = Error::new(&code::ANSWER, format!("the answers cannot be read: {}", error.message()));
+            new.at(error.place().unwrap_or(path)).hint("write them as `NAME: ANSWER`, as `-o yaml` prints them")
+        })?;
+        for entry in parsed {
+            let (id, text) = answer_of(&entry)?;
+            self.answers.entry(id).or_insert(Answer { text, origin: entry.place });
+        }
+        Ok(())
+    }
+
+    /// Whether anything is given.
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty() && !self.proposals
+    }
+
+    /// The answer to a question.
+    pub fn answer(&self, question: &Question) -> Option<Answer> {
+        let proposal = || Answer { text: question.default.clone(), origin: "--defaults".into() };
+        self.answers.get(&question.id).cloned().or_else(|| self.proposals.then(proposal))
+    }
+
+    /// The base that is proposed.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Given answers that answered nothing.
+    pub fn unused(&self, answers: &Answers) -> Vec<(&Id, &Answer)> {
+        self.answers.iter().filter(|(id, _)| answers.of(id).is_none()).collect()
+    }
+}
+
+impl Answer {
+    /// The error that the answer cannot be.
+    pub fn refused(&self, id: &Id, reason: &str) -> Error {
+        let error = Error::new(&code::ANSWER, format!("`{}` cannot be: {reason}", id.name()));
+        error.at(self.origin.clone())
+    }
+
+    /// The error that nothing asks for the answer; `others` are the things that are asked about.
+    pub fn unasked(&self, id: &Id, others: &[String]) -> Error {
+        let about = id.key().map(|key| format!(" about `{key}`")).unwrap_or_default();
+        let error = Error::new(&code::ANSWER, format!("nothing asks for `{}`{about}", id.name()));
+        let error = error.at(self.origin.clone());
+        match others {
+            [] => error.hint("leave it out, or answer the questions before it otherwise"),
+            others => error.hint(format!("it is asked about: {}", others.join(", "))),
+        }
+    }
+
+    /// A flag, or the place in a file.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+fn answer_of(entry: &Flat) -> Result<(Id, String)> {
+    let wrong = |message: String| Error::new(&code::ANSWER, message).at(entry.place.clone());
+    let (name, key) = (entry.keys.first().map_or("", String::as_str), entry.keys.get(1).map(String::as_str));
+    let Some(id) = Id::of(name, key) else {
+        let known = Id::names().any(|known| known == name);
+        return Err(match (known, key) {
+            (false, _) => {
+                wrong(format!("there is no question `{name}`")).hint(suggestion(name, Id::names()))
+            }
+            (true, None) => wrong(format!("`{name}` is asked for each bridge"))
+                .hint(format!("write it as `{name}: {{BRIDGE: ANSWER}}`")),
+            (true, Some(key)) => wrong(format!("`{name}` is not asked about `{key}`"))
+                .hint("write one answer, not a map; ranges are asked about BRIDGE and BRIDGE:VLAN"),
+        });
+    };
+    let text = entry.text.clone();
+    let text = text.ok_or_else(|| wrong(format!("`{name}` is no answer")).hint("write a text or a list"))?;
+    Ok((id, text))
+}
+
+/// There is nobody who could answer.
+pub struct Nobody;
+
+impl Prompt for Nobody {
+    fn ask(&mut self, question: &Question, _problem: Option<&str>) -> Result<Reply> {
+        let message = format!("nobody answered `{}`, and nobody can be asked", question.id.name());
+        let error = Error::new(&code::ANSWER_MISSING, message).at(question.id.to_string());
+        Err(error.hint(format!("proposed is `{}`; `--defaults` takes what is proposed", question.default)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_takes_the_place_of_a_file() {
+        let mut given = Given::new(false, None);
+        given.flag(Id::KubeVirt, "no");
+        given.file(b"kubevirt: true\nuplink: {red: eth1}\n", "a.yaml").unwrap();
+        let question = Question::yes_no(Id::KubeVirt, "", "", ["", ""], true);
+        assert_eq!(given.answer(&question).unwrap().text, "no");
+        let unused = given.unused(&Answers::default());
+        assert_eq!(unused[0].1.unasked(unused[0].0, &["blue".into()]).hints(), ["it is asked about: blue"]);
+        assert_eq!(unused[0].1.origin(), "a.yaml:2:10");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused_at_its_place() {
+        for (text, place, message) in [
+            ("kubevrit: true\n", "a.yaml:1:1", "there is no question `kubevrit`"),
+            ("vm: yes\nuplink: eth1\n", "a.yaml:2:1", "is asked for each bridge"),
+            ("vm: {a: b}\n", "a.yaml:1:6", "is not asked about `a`"),
+            ("bridges: [[{a: b}]]\n", "a.yaml:1:1", "is no answer"),
+            ("- a\n", "a.yaml:1:1", "cannot be read"),
+            ("a: [\n", "a.yaml:2:1", "cannot be read"),
+        ] {
+            let error = Given::new(false, None).file(text.as_bytes(), "a.yaml").unwrap_err();
+            assert!(error.message().contains(message), "{text}: {error}");
+            assert_eq!((error.code().id, error.place()), ("KVN111", Some(place)), "{text}: {error}");
+        }
+    }
+}

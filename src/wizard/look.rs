@@ -1,0 +1,34 @@
+//! Looks at node and cluster before anything is asked.
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ObjectKey};
+use crate::error::Result;
+use crate::facts::kubernetes::pod_subnet;
+use crate::facts::survey::{Presence, Survey};
+use crate::host::Host;
+use crate::profile::Profile;
+
+/// What can be seen of the node, and of the cluster when there is a way to it.
+pub async fn look(host: &dyn Host, cluster: Result<Cluster>, profile: &Profile) -> Survey {
+    let mut survey = Survey::gather(host, profile).await;
+    if let Err(error) = ask(&mut survey, cluster).await {
+        survey.unseen.push(("the cluster".into(), format!("{error} [{}]", error.code().id)));
+    }
+    survey
+}
+
+async fn ask(survey: &mut Survey, cluster: Result<Cluster>) -> Result<()> {
+    let cluster = cluster?;
+    let version = cluster.reachable().await?.git_version;
+    let nodes = cluster.list("v1", "Node", None, None).await?;
+    let kubeadm = ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
+    let configuration = cluster.get(&kubeadm).await?.unwrap_or_default();
+    let configuration = configuration.pointer("/data/ClusterConfiguration").and_then(Value::as_str);
+    let seen = &mut survey.cluster;
+    seen.presence = Presence::Answers(nodes.len());
+    seen.version = Some(version);
+    // What the cluster says counts more than a file of this node.
+    seen.pod_subnet = configuration.and_then(pod_subnet).or(seen.pod_subnet.take());
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Who answers.
+
+use super::question::Question;
+use crate::error::Result;
+
+/// What somebody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// An answer; it may be refused.
+    Answer(String),
+    /// To the question before.
+    Back,
+    /// Enough; nothing is to be left.
+    Stop,
+}
+
+/// Somebody who can be asked.
+pub trait Prompt: Send {
+    /// Asks; `problem` tells what was wrong with the last answer to the same question.
+    ///
+    /// # Errors
+    /// When nobody can be asked any more.
+    fn ask(&mut self, question: &Question, problem: Option<&str>) -> Result<Reply>;
+}
+
+/// Says what a test tells it to say, and remembers what it was asked.
+#[cfg(test)]
+pub struct Scripted {
+    replies: std::collections::VecDeque<Reply>,
+    /// The questions with what was proposed, and the problems, in order.
+    pub asked: Vec<(String, String, Option<String>)>,
+}
+
+#[cfg(test)]
+impl Scripted {
+    /// `<` goes back, `^C` stops, an empty text takes the proposal.
+    pub fn new(replies: &[&str]) -> Self {
+        let reply = |text: &&str| match *text {
+            "<" => Reply::Back,
+            "^C" => Reply::Stop,
+            text => Reply::Answer(text.to_owned()),
+        };
+        Self { replies: replies.iter().map(reply).collect(), asked: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+impl Prompt for Scripted {
+    fn ask(&mut self, question: &Question, problem: Option<&str>) -> Result<Reply> {
+        let name = question.id.to_string();
+        self.asked.push((name, question.default.clone(), problem.map(str::to_owned)));
+        Ok(match self.replies.pop_front() {
+            Some(Reply::Answer(text)) if text.is_empty() => Reply::Answer(question.default.clone()),
+            Some(reply) => reply,
+            None => Reply::Stop,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! What the wizard tells, as lines of a width.
+
+use crate::engine::plan::Plan;
+use crate::facts::net::Link;
+use crate::facts::survey::{Card, Presence, Survey, Switch};
+use crate::profile::{Network, NetworkKind, Profile};
+use crate::ui::{clean, cut};
+
+/// The widest that text is set, so that it stays easy to read.
+pub const WIDEST: usize = 80;
+/// The most changes of a step that are listed.
+const MOST_CHANGES: usize = 5;
+
+/// Breaks a text into lines; a word that is longer than a line is broken too.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(10);
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        if used > 0 && used + 1 + word.len() > width {
+            lines.push(String::new());
+        } else if used > 0 {
+            lines.last_mut().into_iter().for_each(|line| line.push(' '));
+        }
+        while word.len() > width {
+            let rest = word.split_off(width);
+            lines.last_mut().into_iter().for_each(|line| line.extend(word.iter()));
+            lines.push(String::new());
+            word = rest;
+        }
+        lines.last_mut().into_iter().for_each(|line| line.extend(word.iter()));
+    }
+    lines
+}
+
+/// Two columns: a name, and what is to be said about it, in as many lines as it needs.
+pub fn columns(rows: &[(String, String)], width: usize) -> String {
+    let first = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(width / 3);
+    let mut text = String::new();
+    for (name, value) in rows {
+        let mut name = cut(&clean(name).replace('\n', " "), first);
+        for line in wrap(&clean(value), width.saturating_sub(first + 4)) {
+            text.push_str(format!("  {name:first$}  {line}").trim_end());
+            text.push('\n');
+            name = String::new();
+        }
+    }
+    text
+}
+
+/// What was seen on the node.
+pub fn seen(survey: &Survey) -> Vec<(String, String)> {
+    let facts = &survey.facts;
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+    let manager = facts.packages.map_or("no package manager that kvnet knows", |manager| manager.program());
+    let system = if facts.os.pretty.is_empty() { "unknown" } else { &facts.os.pretty };
+    row("system", format!("{system}, {}, {manager}", facts.architecture));
+    row("user", if facts.root { "root" } else { "not root: `up` needs root" }.into());
+    let directories: Vec<&str> = facts.cni_bin_dirs.iter().map(|path| path.as_str()).collect();
+    let runtime = survey.runtime.unwrap_or("not found");
+    row("runtime", format!("{runtime}; CNI in {} and {}", facts.cni_conf_dir, directories.join(", ")));
+    row("CNI files", configurations(survey));
+    row("Kubernetes", kubernetes(survey));
+    row("Open vSwitch", switch(&survey.switch));
+    for card in &survey.cards {
+        row(&format!("card {}", card.link.name), described(card));
+    }
+    row("KVM", if facts.kvm { "yes" } else { "no: VMs run in software" }.into());
+    row("tools", tools(survey));
+    for (what, why) in &survey.unseen {
+        row("not seen", format!("{what}: {why}"));
+    }
+    rows
+}
+
+fn configurations(survey: &Survey) -> String {
+    let one = |(name, types): &(String, Vec<String>)| format!("{name} ({})", types.join(", "));
+    let all: Vec<String> = survey.configurations.iter().map(one).collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
+}
+
+fn kubernetes(survey: &Survey) -> String {
+    let seen = &survey.cluster;
+    let version = seen.version.as_deref().unwrap_or("of unknown version");
+    let pods = seen.pod_subnet.as_ref().map(|range| format!(", pods in {range}")).unwrap_or_default();
+    match seen.presence {
+        Presence::Answers(1) => format!("{version}, 1 node{pods}"),
+        Presence::Answers(count) => format!("{version}, {count} nodes{pods}"),
+        Presence::Files => format!("{version}{pods}; the cluster does not answer"),
+        Presence::Absent if seen.version.is_some() => format!("no cluster yet; kubeadm {version}"),
+        Presence::Absent => "no cluster on this node".into(),
+        Presence::Unknown => "unknown".into(),
+    }
+}
+
+fn switch(switch: &Switch) -> String {
+    match switch {
+        Switch::Absent => "not installed: `up` installs it".into(),
+        Switch::Stopped => "installed, does not run".into(),
+        Switch::Closed => "runs".into(),
+        Switch::Running(state) if state.bridges.is_empty() => "runs, no bridges".into(),
+        Switch::Running(state) => {
+            let names: Vec<&str> = state.bridges.iter().map(|bridge| bridge.name.as_str()).collect();
+            format!("runs, bridges: {}", names.join(", "))
+        }
+    }
+}
+
+fn described(card: &Card) -> String {
+    let Link { addresses, up, .. } = &card.link;
+    let state = if *up { "up" } else { "down" };
+    let addresses = if addresses.is_empty() { "no address".into() } else { addresses.join(", ") };
+    let role = match (&card.busy, &card.bridge) {
+        (_, Some(bridge)) => format!("on bridge {bridge}"),
+        (Some(_), None) if card.routed => "carries this node".into(),
+        (Some(_), None) => "in use".into(),
+        (None, None) => "free for an uplink".into(),
+    };
+    format!("{state}, {addresses}: {role}")
+}
+
+fn tools(survey: &Survey) -> String {
+    let named = |there: bool| -> Vec<&str> {
+        survey.tools.iter().filter(|(_, found)| *found == there).map(|(name, _)| *name).collect()
+    };
+    let (found, missing) = (named(true), named(false));
+    let missing = if missing.is_empty() { String::new() } else { format!("; not found: {}", missing.join(", ")) };
+    format!("{}{missing}", found.join(", "))
+}
+
+/// What a profile will lead to.
+pub fn summary(profile: &Profile, base: &str) -> Vec<(String, String)> {
+    let mut rows = vec![("base".to_owned(), base.to_owned())];
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+    let cluster = if profile.cluster.init.enabled { "made by `kubeadm init`" } else { "the one that is there" };
+    row("cluster", format!("{cluster}, pods in {}", profile.cluster.pod_subnet));
+    let flannel = if profile.flannel.enabled { "flannel" } else { "the one that is there" };
+    row("pod network", flannel.into());
+    for bridge in &profile.ovs.bridges {
+        let uplink = bridge.uplink.as_ref().map(|card| format!("uplink {card}"));
+        row(&format!("bridge {}", bridge.name), uplink.unwrap_or_else(|| "no uplink".into()));
+    }
+    for network in &profile.networks {
+        row("network", described_network(network));
+    }
+    if profile.networks.is_empty() {
+        row("networks", "none besides the pod network".into());
+    }
+    let emulation = serde_json::to_value(profile.kubevirt.emulation).unwrap_or_default();
+    let emulation = emulation.as_str().unwrap_or_default();
+    row("KubeVirt", if profile.kubevirt.enabled { format!("yes, emulation {emulation}") } else { "no".into() });
+    let nics: Vec<&str> = profile.vm.interfaces.iter().map(|nic| nic.network.as_str()).collect();
+    let vm = format!("{} on {}", profile.vm.name, nics.join(", "));
+    row("sample VM", if profile.vm.enabled { vm } else { "none".into() });
+    row("versions", versions(profile));
+    rows
+}
+
+fn versions(profile: &Profile) -> String {
+    let all = super::questions::components(profile);
+    let on = [profile.flannel.enabled, profile.multus.enabled, profile.ovs_cni.enabled, profile.kubevirt.enabled];
+    let named = all.iter().zip(on).filter(|(_, on)| *on);
+    named.map(|((name, _, version), _)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+}
+
+fn described_network(network: &Network) -> String {
+    let name = &network.name;
+    let addresses = |ipam: &Option<crate::profile::Ipam>| match ipam {
+        Some(ipam) => ipam.subnet.clone(),
+        None => "layer 2 only".into(),
+    };
+    match &network.kind {
+        NetworkKind::Ovs { bridge, vlan, ipam, .. } => {
+            let vlan = vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default();
+            format!("{name}: {bridge}{vlan}, {}", addresses(ipam))
+        }
+        NetworkKind::Bridge { bridge, ipam, .. } => {
+            format!("{name}: Linux bridge {bridge}, {}", addresses(ipam))
+        }
+        NetworkKind::Flannel { .. } => format!("{name}: the pod network"),
+        NetworkKind::Raw { .. } => format!("{name}: a CNI configuration"),
+    }
+}
+
+/// The plan in short: each step with its first changes.
+pub fn plan(plan: &Plan<'_>, width: usize) -> String {
+    let mut text = String::new();
+    for planned in &plan.steps {
+        let Ok(findings) = &planned.findings else { continue };
+        let changes: Vec<String> =
+            findings.changes.iter().map(|change| clean(&change.to_string()).replace('\n', " ")).collect();
+        if changes.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("  {}\n", cut(planned.step.title(), width.saturating_sub(2))));
+        for change in changes.iter().take(MOST_CHANGES) {
+            text.push_str(&format!("    {}\n", cut(change, width.saturating_sub(4))));
+        }
+        if changes.len() > MOST_CHANGES {
+            text.push_str(&format!("    … and {} more\n", changes.len() - MOST_CHANGES));
+        }
+    }
+    if text.is_empty() { "  nothing to do\n".into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words_and_only_then_within() {
+        assert_eq!(wrap("a few words that break", 12), ["a few words", "that break"]);
+        assert_eq!(wrap("/a/path/that/is/long x", 10), ["/a/path/th", "at/is/long", "x"]);
+        assert_eq!(wrap("", 12), [""]);
+    }
+
+    #[test]
+    fn columns_stay_within_the_width_and_are_clean() {
+        let rows = [("name".to_owned(), "a value with\u{1b}[31m many words in it".to_owned())];
+        assert_eq!(columns(&rows, 24), "  name  a value\n        with\u{fffd}[31m many\n        words in it\n");
+    }
+
+    #[test]
+    fn a_card_is_described_by_what_it_is_for() {
+        let card = |busy: Option<&str>, bridge: Option<&str>, routed| Card {
+            link: Link { name: "eth0".into(), up: true, ..Link::default() },
+            busy: busy.map(Into::into),
+            bridge: bridge.map(Into::into),
+            routed,
+        };
+        assert!(described(&card(Some("x"), None, true)).ends_with("carries this node"));
+        assert!(described(&card(Some("x"), None, false)).ends_with("in use"));
+        assert!(described(&card(None, Some("red"), false)).ends_with("on bridge red"));
+        assert!(described(&card(None, None, false)).ends_with("free for an uplink"));
+    }
+}
