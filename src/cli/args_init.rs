@@ -54,7 +54,7 @@ pub struct Flags {
     /// The addresses of a bridge's untagged network, or of one of its VLANs
     #[arg(long, value_name = "BRIDGE[:VLAN]=CIDR|l2", value_parser = range)]
     range: Vec<(Segment, String)>,
-    /// Whether to install `KubeVirt`
+    /// Whether to install KubeVirt
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     kubevirt: Option<String>,
     /// Whether VMs run in software
@@ -78,7 +78,7 @@ pub struct Flags {
     /// The release of ovs-cni
     #[arg(long, value_name = "VERSION")]
     ovs_cni_version: Option<String>,
-    /// The release of `KubeVirt`
+    /// The release of KubeVirt
     #[arg(long, value_name = "VERSION")]
     kubevirt_version: Option<String>,
     /// Where to write the profile; `-` prints it
@@ -157,7 +157,10 @@ mod tests {
             let cli = Cli::try_parse_from(["kvnet", "init", &flag, answer]).unwrap();
             let Command::Init(options) = cli.command else { panic!("{name}") };
             let answers = options.flags.answers();
-            assert_eq!(answers, [(Id::of(name, key.then_some("red")).unwrap(), answer.trim_start_matches("red="))]);
+            assert_eq!(
+                answers,
+                [(Id::of(name, key.then_some("red")).unwrap(), answer.trim_start_matches("red="))]
+            );
         }
     }
 }

@@ -4,9 +4,30 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 /// How the names of links begin that software makes: nothing of them leads out of the node.
-const SOFTWARE: [&str; 22] = [
-    "br-", "cali", "cilium", "cni", "docker", "dummy", "flannel", "genev_sys", "gre", "ip6tnl", "kube-", "lxc",
-    "nodelocaldns", "ovs-", "sit", "tap", "tun", "veth", "virbr", "vnet", "vxlan", "wg",
+const SOFTWARE: [&str; 23] = [
+    "br-",
+    "cali",
+    "cilium",
+    "cni",
+    "docker",
+    "dummy",
+    "flannel",
+    "genev_sys",
+    "gre",
+    "ifb",
+    "ip6tnl",
+    "kube-",
+    "lxc",
+    "nodelocaldns",
+    "ovs-",
+    "sit",
+    "tap",
+    "tun",
+    "veth",
+    "virbr",
+    "vnet",
+    "vxlan",
+    "wg",
 ];
 
 /// A network card.

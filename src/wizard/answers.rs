@@ -109,7 +109,8 @@ mod tests {
         let names: Vec<String> = answers.segments().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["red", "red:100", "red:200", "blue"]);
         answers.set(Id::Range(Segment::parse("red:100").unwrap()), LAYER_2.into());
-        let json = r#"{"bridges":"red,blue","vlans":{"blue":"none","red":"100,200"},"range":{"red:100":"l2"}}"#;
+        let json =
+            r#"{"bridges":"red,blue","vlans":{"blue":"none","red":"100,200"},"range":{"red:100":"l2"}}"#;
         assert_eq!(answers.to_json().to_string(), json);
     }
 }

@@ -40,11 +40,16 @@ fn head(view: &View<'_>, file: &str) -> String {
     let node = if facts.hostname.is_empty() { "a node" } else { &facts.hostname };
     let kubernetes = view.survey.cluster.version.iter().map(|version| format!(" and Kubernetes {version}"));
     let system = if facts.os.pretty.is_empty() { "Linux" } else { &facts.os.pretty };
-    let about = format!("Written by `kvnet init` for {node} with {system}{}.", kubernetes.collect::<String>());
+    let about =
+        format!("Written by `kvnet init` for {node} with {system}{}.", kubernetes.collect::<String>());
     let base = view.base_reference();
     let more = format!("Only what differs from the profile `{base}` is here. All of it:");
     let show = format!("# kvnet profile show --profile {}\n", crate::ui::clean(file).replace('\n', " "));
-    format!("{}{}{show}\nextends: {base}  # what this profile builds on\n", yaml::comment("", &about), yaml::comment("", &more))
+    format!(
+        "{}{}{show}\nextends: {base}  # what this profile builds on\n",
+        yaml::comment("", &about),
+        yaml::comment("", &more)
+    )
 }
 
 /// The settings as one map of maps.

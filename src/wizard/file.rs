@@ -95,9 +95,12 @@ mod tests {
         let inside = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         std::fs::create_dir(inside("d.yaml")).unwrap();
         assert_eq!(accept(&path), Ok(path.clone()));
-        for (name, reason) in
-            [("default", ".yaml"), (".yaml", ".yaml"), ("d.yaml", "is no file"), ("none/a.yaml", "no directory")]
-        {
+        for (name, reason) in [
+            ("default", ".yaml"),
+            (".yaml", ".yaml"),
+            ("d.yaml", "is no file"),
+            ("none/a.yaml", "no directory"),
+        ] {
             assert!(accept(&inside(name)).unwrap_err().contains(reason), "{name}");
         }
     }

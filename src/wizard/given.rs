@@ -49,7 +49,8 @@ impl Given {
     pub fn file(&mut self, bytes: &[u8], path: &str) -> Result<()> {
         let parsed = flat(bytes, path).map_err(|error| {
             let new = Error::new(&code::ANSWER, format!("the answers cannot be read: {}", error.message()));
-            new.at(error.place().unwrap_or(path)).hint("write them as `NAME: ANSWER`, as `-o yaml` prints them")
+            new.at(error.place().unwrap_or(path))
+                .hint("write them as `NAME: ANSWER`, as `-o yaml` prints them")
         })?;
         for entry in parsed {
             let (id, text) = answer_of(&entry)?;
@@ -110,9 +111,7 @@ fn answer_of(entry: &Flat) -> Result<(Id, String)> {
     let Some(id) = Id::of(name, key) else {
         let known = Id::names().any(|known| known == name);
         return Err(match (known, key) {
-            (false, _) => {
-                wrong(format!("there is no question `{name}`")).hint(suggestion(name, Id::names()))
-            }
+            (false, _) => wrong(format!("there is no question `{name}`")).hint(suggestion(name, Id::names())),
             (true, None) => wrong(format!("`{name}` is asked for each bridge"))
                 .hint(format!("write it as `{name}: {{BRIDGE: ANSWER}}`")),
             (true, Some(key)) => wrong(format!("`{name}` is not asked about `{key}`"))

@@ -182,11 +182,9 @@ mod tests {
 
     #[test]
     fn a_network_has_a_name_that_kubernetes_accepts() {
-        for (bridge, vlan, name) in [
-            ("red", None, "ovs-red"),
-            ("Red_1", Some(100), "ovs-red-1100"),
-            ("a.b-", None, "ovs-a-b"),
-        ] {
+        for (bridge, vlan, name) in
+            [("red", None, "ovs-red"), ("Red_1", Some(100), "ovs-red-1100"), ("a.b-", None, "ovs-a-b")]
+        {
             assert_eq!(Segment { bridge: bridge.into(), vlan }.network(), name);
         }
     }

@@ -223,7 +223,9 @@ fn vlans(text: &str) -> Result<String, String> {
                 return Err(format!("{number} is there twice"));
             }
             Ok(number @ 1..=4094) => numbers.push(number),
-            _ => return Err(format!("`{}` is no VLAN: write 1 to 4094, or `none`", crate::ui::cut(&part, 20))),
+            _ => {
+                return Err(format!("`{}` is no VLAN: write 1 to 4094, or `none`", crate::ui::cut(&part, 20)));
+            }
         }
     }
     match numbers.is_empty() {

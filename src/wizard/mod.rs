@@ -21,6 +21,8 @@ mod ranges;
 mod settings;
 pub mod show;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use crate::facts::survey::Survey;
@@ -51,7 +53,9 @@ impl View<'_> {
     /// The bridges that the profile will have.
     fn bridges(&self) -> Vec<String> {
         match self.answers.of(&Id::Networks) {
-            Some(questions::OF_BASE) => self.base.ovs.bridges.iter().map(|bridge| bridge.name.clone()).collect(),
+            Some(questions::OF_BASE) => {
+                self.base.ovs.bridges.iter().map(|bridge| bridge.name.clone()).collect()
+            }
             Some(questions::OWN) => self.answers.bridges(),
             _ => Vec::new(),
         }

@@ -96,7 +96,7 @@ fn which_networks(view: &View<'_>) -> Question {
     let items = vec![
         Item::new(OF_BASE, format!("those of `{}`: {}", base.name, names.join(", "))),
         Item::new(OWN, "my own bridges, VLANs and address ranges"),
-        Item::new(NONE, "none besides the pod network"),
+        Item::new(NONE, "nothing besides the pod network"),
     ];
     // Pods would not reach what the node reaches in such a range.
     let collides = ranges::of(base).iter().any(|range| ranges::overlaps_any(range, &view.survey.subnets));
@@ -124,7 +124,7 @@ fn uplink(view: &View<'_>, bridge: &str) -> Option<Question> {
     if view.survey.cards.is_empty() {
         return None;
     }
-    let none = Item::new(NONE, "none: only what runs on this node");
+    let none = Item::new(NONE, "only what runs on this node");
     let cards = view.survey.cards.iter().map(|card| card_item(card, bridge));
     let items = std::iter::once(none).chain(cards).collect();
     Some(Question::choice(id, &title, help, items, NONE).proposing(default))
@@ -181,7 +181,7 @@ fn machines(view: &View<'_>, list: &mut Vec<Question>) {
     let help = format!("{has_kvm} Emulation runs VMs without it, in software.");
     list.push(Question::choice(Id::Emulation, "Emulation", help, items, "auto"));
     let help = "A small one that shows that all works; it is verified and can be removed.";
-    let labels = ["make one", "none"];
+    let labels = ["make one", "make none"];
     list.push(Question::yes_no(Id::Vm, "Sample VM", help, labels, view.base.vm.enabled));
     if answers.is(&Id::Vm, YES) && answers.is(&Id::Networks, OWN) {
         list.push(vm_network(view));
@@ -223,7 +223,8 @@ pub fn fitting_kubevirt(view: &View<'_>) -> Option<String> {
 fn versions(view: &View<'_>, list: &mut Vec<Question>) {
     let wanted = |id: &Id| *id != Id::KubeVirtVersion || view.answers.is(&Id::KubeVirt, YES);
     let all: Vec<_> = components(&view.base).into_iter().filter(|(_, id, _)| wanted(id)).collect();
-    let named: Vec<String> = all.iter().map(|(name, _, version)| format!("{name} {}", short(version))).collect();
+    let named: Vec<String> =
+        all.iter().map(|(name, _, version)| format!("{name} {}", short(version))).collect();
     let mut items = vec![Item::new(OF_BASE, named.join(", ")), Item::new(OWN, "others, asked one by one")];
     let fitting = fitting_kubevirt(view).filter(|_| wanted(&Id::KubeVirtVersion));
     if let Some(fitting) = &fitting {
@@ -257,9 +258,9 @@ fn ending(view: &View<'_>, list: &mut Vec<Question>) {
         let labels = ["replace it", "keep it and choose another name"];
         list.push(Question::yes_no(Id::Overwrite, "Replace the file", help, labels, false));
     }
-    let up = if view.sandbox { "in the sandbox" } else { "it shows the whole plan and asks" };
-    let labels = [format!("write {path} and run `kvnet up`: {up}"), format!("write {path}, nothing else")];
-    let help = "Until now nothing was written and nothing was changed.";
+    let up = if view.sandbox { "in the sandbox" } else { "which asks again" };
+    let labels = [format!("write it, then `kvnet up` {up}"), "write it, nothing else".to_owned()];
+    let help = format!("{path} is not written yet, and nothing was changed.");
     let [yes, no] = [labels[0].as_str(), labels[1].as_str()];
     list.push(Question::yes_no(Id::Run, "Ready", help, [yes, no], false));
 }

@@ -15,9 +15,8 @@ const SECOND_OCTETS: std::ops::RangeInclusive<u8> = 20..=90;
 pub fn pods(view: &View<'_>) -> String {
     let base = view.base.cluster.pod_subnet.clone();
     let others = (200..=254).map(|octet| format!("10.{octet}.0.0/16"));
-    let is_free = |range: &String| {
-        range.parse().is_ok_and(|range: IpNet| !overlaps_any(&range, &view.survey.subnets))
-    };
+    let is_free =
+        |range: &String| range.parse().is_ok_and(|range: IpNet| !overlaps_any(&range, &view.survey.subnets));
     std::iter::once(base.clone()).chain(others).find(is_free).unwrap_or(base)
 }
 

@@ -107,9 +107,7 @@ fn bridge(view: &View<'_>, name: &str) -> Value {
 fn networks(view: &View<'_>, without_flannel: bool) -> Option<Value> {
     match view.answers.of(&Id::Networks) {
         Some(NONE) => Some(json!([])),
-        Some(OWN) => {
-            Some(view.answers.segments().iter().map(|segment| network(view, segment)).collect())
-        }
+        Some(OWN) => Some(view.answers.segments().iter().map(|segment| network(view, segment)).collect()),
         _ if without_flannel => {
             let is_flannel = |network: &&Network| matches!(network.kind, NetworkKind::Flannel { .. });
             let kept: Vec<&Network> =

@@ -9,7 +9,7 @@ use crate::ui::{clean, cut};
 /// The widest that text is set, so that it stays easy to read.
 pub const WIDEST: usize = 80;
 /// The most changes of a step that are listed.
-const MOST_CHANGES: usize = 5;
+const MOST_CHANGES: usize = 3;
 
 /// Breaks a text into lines; a word that is longer than a line is broken too.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -126,7 +126,8 @@ fn tools(survey: &Survey) -> String {
         survey.tools.iter().filter(|(_, found)| *found == there).map(|(name, _)| *name).collect()
     };
     let (found, missing) = (named(true), named(false));
-    let missing = if missing.is_empty() { String::new() } else { format!("; not found: {}", missing.join(", ")) };
+    let missing =
+        if missing.is_empty() { String::new() } else { format!("; not found: {}", missing.join(", ")) };
     format!("{}{missing}", found.join(", "))
 }
 
@@ -134,7 +135,8 @@ fn tools(survey: &Survey) -> String {
 pub fn summary(profile: &Profile, base: &str) -> Vec<(String, String)> {
     let mut rows = vec![("base".to_owned(), base.to_owned())];
     let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
-    let cluster = if profile.cluster.init.enabled { "made by `kubeadm init`" } else { "the one that is there" };
+    let cluster =
+        if profile.cluster.init.enabled { "made by `kubeadm init`" } else { "the one that is there" };
     row("cluster", format!("{cluster}, pods in {}", profile.cluster.pod_subnet));
     let flannel = if profile.flannel.enabled { "flannel" } else { "the one that is there" };
     row("pod network", flannel.into());
@@ -150,7 +152,10 @@ pub fn summary(profile: &Profile, base: &str) -> Vec<(String, String)> {
     }
     let emulation = serde_json::to_value(profile.kubevirt.emulation).unwrap_or_default();
     let emulation = emulation.as_str().unwrap_or_default();
-    row("KubeVirt", if profile.kubevirt.enabled { format!("yes, emulation {emulation}") } else { "no".into() });
+    row(
+        "KubeVirt",
+        if profile.kubevirt.enabled { format!("yes, emulation {emulation}") } else { "no".into() },
+    );
     let nics: Vec<&str> = profile.vm.interfaces.iter().map(|nic| nic.network.as_str()).collect();
     let vm = format!("{} on {}", profile.vm.name, nics.join(", "));
     row("sample VM", if profile.vm.enabled { vm } else { "none".into() });
@@ -160,7 +165,8 @@ pub fn summary(profile: &Profile, base: &str) -> Vec<(String, String)> {
 
 fn versions(profile: &Profile) -> String {
     let all = super::questions::components(profile);
-    let on = [profile.flannel.enabled, profile.multus.enabled, profile.ovs_cni.enabled, profile.kubevirt.enabled];
+    let on =
+        [profile.flannel.enabled, profile.multus.enabled, profile.ovs_cni.enabled, profile.kubevirt.enabled];
     let named = all.iter().zip(on).filter(|(_, on)| *on);
     named.map(|((name, _, version), _)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
 }
@@ -219,7 +225,10 @@ mod tests {
     #[test]
     fn columns_stay_within_the_width_and_are_clean() {
         let rows = [("name".to_owned(), "a value with\u{1b}[31m many words in it".to_owned())];
-        assert_eq!(columns(&rows, 24), "  name  a value\n        with\u{fffd}[31m many\n        words in it\n");
+        assert_eq!(
+            columns(&rows, 24),
+            "  name  a value\n        with\u{fffd}[31m many\n        words in it\n"
+        );
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl Terminal {
         let chosen = select.interact_on_opt(&self.term).map_err(io::Error::other_of)?;
         Ok(match chosen.and_then(|place| items.get(place).zip(labels.get(place))) {
             Some((item, label)) => {
-                self.answered(label)?;
+                self.answered(
+                    &label.split_whitespace().collect::<Vec<_>>().join(" ").replacen(' ', "  ", 1),
+                )?;
                 Reply::Answer(item.value.clone())
             }
             None => self.went_back()?,

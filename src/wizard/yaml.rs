@@ -112,8 +112,32 @@ mod tests {
     #[test]
     fn every_text_comes_back_as_it_was() {
         for text in [
-            "red", "10.20.0.0/24", "v1.9.0", "true", "No", "0x1f", "1e3", "10.20", "~", "a: b", "a #b", "{{ x }}", "- a",
-            "a\nb", "\u{1b}[31m", "é\u{1f600}\u{2028}", "\"quoted\\\"", "", " a ", "&a", "*a", "!x", "%", "@", "null", "fd00::/64",
+            "red",
+            "10.20.0.0/24",
+            "v1.9.0",
+            "true",
+            "No",
+            "0x1f",
+            "1e3",
+            "10.20",
+            "~",
+            "a: b",
+            "a #b",
+            "{{ x }}",
+            "- a",
+            "a\nb",
+            "\u{1b}[31m",
+            "é\u{1f600}\u{2028}",
+            "\"quoted\\\"",
+            "",
+            " a ",
+            "&a",
+            "*a",
+            "!x",
+            "%",
+            "@",
+            "null",
+            "fd00::/64",
         ] {
             let yaml = format!("description: {}\n", scalar(&text.into()));
             assert!(yaml.is_ascii() && yaml.lines().count() == 1, "{yaml}");
@@ -141,7 +165,10 @@ mod tests {
 
     #[test]
     fn a_comment_cannot_end_before_its_text() {
-        let text = comment("", "node \"x\"\nname: evil \u{1b}[2J and a long text that needs more than one line for itself");
+        let text = comment(
+            "",
+            "node \"x\"\nname: evil \u{1b}[2J and a long text that needs more than one line for itself",
+        );
         assert!(text.lines().count() > 1 && text.lines().all(|line| line.starts_with("# ")), "{text}");
         assert!(!text.contains('\u{1b}'));
     }

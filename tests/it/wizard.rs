@@ -77,7 +77,9 @@ fn sixty_columns_without_colour_are_enough() {
 /// Whether anything but the cursor was moved: `ESC [ ... m`.
 fn has_colours(ended: &Ended) -> bool {
     let sequences = ended.raw.split("\u{1b}[").skip(1);
-    sequences.into_iter().any(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'))
+    sequences
+        .into_iter()
+        .any(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'))
 }
 
 #[test]
@@ -90,10 +92,16 @@ fn a_terminal_with_colours_gets_them() {
 #[test]
 fn a_dumb_terminal_gets_lines_and_numbers() {
     let mut terminal = Terminal::start(60, SANDBOX, &[("TERM", "dumb")]);
-    let answers =
-        [("Base profile", "\n"), ("Networks", "7\n"), ("is not one of", "3\n"), ("KubeVirt", "<\n"), ("Networks", "1\n")];
+    let answers = [
+        ("Base profile", "\n"),
+        ("Networks", "7\n"),
+        ("is not one of", "3\n"),
+        ("KubeVirt", "<\n"),
+        ("Networks", "1\n"),
+    ];
     terminal.answer(&answers);
-    let uplink = [("Uplink of blue", "\n"), ("KubeVirt", "2\n"), ("Versions", "\n"), ("File", "\n"), ("Ready", "\n")];
+    let uplink =
+        [("Uplink of blue", "\n"), ("KubeVirt", "2\n"), ("Versions", "\n"), ("File", "\n"), ("Ready", "\n")];
     terminal.answer(&uplink);
     let ended = terminal.ends(0);
     ended.lines_fit(60);
@@ -113,7 +121,11 @@ fn ctrl_c_at_every_question_leaves_nothing() {
         terminal.answer(&[(title, CTRL_C)]);
         let ended = terminal.ends(130);
         assert!(ended.files().is_empty(), "{title}: {:?}", ended.files());
-        assert!(ended.screen.contains("error[KVN503]: stopped on request; nothing was written"), "{}", ended.screen);
+        assert!(
+            ended.screen.contains("error[KVN503]: stopped on request; nothing was written"),
+            "{}",
+            ended.screen
+        );
     }
 }
 
@@ -149,7 +161,11 @@ fn back_leads_to_the_question_before_and_proposes_what_was_said() {
     terminal.answer(&[("Base profile", ESCAPE), ("this is the first question", ENTER)]);
     terminal.answer(&[("Networks", "\u{1b}[B\r"), ("Bridges", "green\r"), ("Uplink of green", ESCAPE)]);
     terminal.answer(&[("[green] >", "<\r"), ("Networks", ENTER), ("[green] >", "violet\r")]);
-    terminal.answer(&[("Uplink of violet", ENTER), ("VLANs of violet", ESCAPE), ("Uplink of violet", CTRL_C)]);
+    terminal.answer(&[
+        ("Uplink of violet", ENTER),
+        ("VLANs of violet", ESCAPE),
+        ("Uplink of violet", CTRL_C),
+    ]);
     let ended = terminal.ends(130);
     assert_eq!(ended.screen.matches("< back").count(), 4, "{}", ended.screen);
     assert!(ended.files().is_empty());
@@ -186,7 +202,8 @@ fn a_file_that_is_there_is_kept_unless_its_end_is_agreed_to() {
 #[test]
 fn what_is_proposed_becomes_a_cluster_and_is_read_as_a_profile() {
     let place = place();
-    let (out, err) = without_terminal(&place, 0, &["init", "--defaults", "--file", "DIR/mine/a.yaml", "--sandbox"]);
+    let (out, err) =
+        without_terminal(&place, 0, &["init", "--defaults", "--file", "DIR/mine/a.yaml", "--sandbox"]);
     assert!(out.is_empty() && err.contains("a.yaml is written"), "{out}{err}");
     let written = fs::read_to_string(place.path("mine/a.yaml")).unwrap();
     assert!(written.contains("\nextends: default  #"), "{written}");

@@ -81,7 +81,9 @@ impl Terminal {
 
     /// Waits until the screen ends with a block of lines that has this text: the question that is being asked.
     pub fn sees(&self, text: &str) {
-        self.wait(text, |screen| screen.trim_end().rsplit("\n\n").next().is_some_and(|last| last.contains(text)));
+        self.wait(text, |screen| {
+            screen.trim_end().rsplit("\n\n").next().is_some_and(|last| last.contains(text))
+        });
     }
 
     /// Waits until the text is so many times on the screen.

@@ -33,7 +33,8 @@ pub async fn run(global: &Global, options: &Init) -> Result<u8> {
     let given = given(global, options).await?;
     let asks = global.output == Format::Text && !options.defaults && terminal::is_attended();
     if !asks && given.is_empty() {
-        let error = Error::new(&code::ANSWER_MISSING, "there is no terminal to ask on, and no answer is given");
+        let error =
+            Error::new(&code::ANSWER_MISSING, "there is no terminal to ask on, and no answer is given");
         return Err(error.hint(code::ANSWER_MISSING.fix));
     }
     let draws = asks && terminal::can_draw();
@@ -85,7 +86,8 @@ async fn make(global: &Global, given: Given, draws: Option<bool>) -> Result<Opti
         Some(false) => Box::new(Plain),
         None => Box::new(Nobody),
     };
-    let mut talk = Talk { interview: Interview::new(survey, given, writes, global.sandbox().is_some()), prompt };
+    let mut talk =
+        Talk { interview: Interview::new(survey, given, writes, global.sandbox().is_some()), prompt };
     loop {
         talk = talk.turn(|talk| talk.interview.run(talk.prompt.as_mut(), Some(&Id::Run))).await?.0;
         let path = talk.interview.answers().of(&Id::File).unwrap_or(UNNAMED).to_owned();
@@ -202,7 +204,10 @@ async fn preview(global: &Global, interview: &Interview, composed: &Composed, na
     say("");
     heading("Plan");
     match plan(global, composed, name, width).await {
-        Ok(plan) => say(plan.trim_end()),
+        Ok(plan) => {
+            say(plan.trim_end());
+            say("  (`kvnet plan` shows each change in full)");
+        }
         Err(error) => {
             let mut rows = vec![("not now".to_owned(), format!("{error} [{}]", error.code().id))];
             rows.extend(error.hints().first().map(|hint| ("hint".to_owned(), (*hint).to_owned())));
