@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The pod address range of a `ClusterConfiguration`, as it is in the ConfigMap `kubeadm-config`; of two families, IPv4.
+/// The pod address range of a `ClusterConfiguration`, as it is in the `ConfigMap` of kubeadm; of two families, IPv4.
 #[must_use]
 pub fn pod_subnet(configuration: &str) -> Option<String> {
     let value: Value = serde_yaml::from_str(configuration).ok()?;

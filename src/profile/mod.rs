@@ -31,6 +31,7 @@ pub(crate) use flat::{Flat, flat};
 pub use load::{Loaded, load, load_text};
 pub use model::*;
 pub(crate) use nearest::suggestion;
+pub(crate) use read::bytes;
 pub use release::Release;
 pub use schema::schema;
 pub use shipped::{Shipped, shipped};

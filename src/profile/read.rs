@@ -111,12 +111,12 @@ fn open(path: &Path) -> Result<Found> {
     })
 }
 
-/// At most one byte more than a profile can have, so that `/dev/zero` ends as well.
+/// The content of a file that somebody names: at most one byte more than a profile can have, so that `/dev/zero` ends as well.
 #[allow(
     clippy::disallowed_methods,
     reason = "a file of the machine that runs kvnet, see the module's comment"
 )]
-fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -118,7 +118,7 @@ impl Interview {
             Reply::Stop => return Ok(false),
             Reply::Back => self.back(),
             Reply::Answer(text) => match self.accept(&question, &text) {
-                Ok(answer) if questions::keeps_file(&question.id, &answer) => self.back(),
+                Ok(answer) if questions::keeps_file(&question.id, &answer) => self.ask_for_file(),
                 Ok(answer) => self.remember(question.id, answer, true),
                 Err(problem) => self.problem = Some(problem),
             },
@@ -137,6 +137,16 @@ impl Interview {
                 self.earlier.set(id, answer);
             }
         }
+    }
+
+    /// Lets the file be asked for again, also when it was given.
+    fn ask_for_file(&mut self) {
+        self.given.forget(&Id::File);
+        let place = self.path.iter().position(|(id, _)| *id == Id::File).unwrap_or(self.path.len());
+        for (id, _) in self.path.split_off(place) {
+            self.answers.forget(&id);
+        }
+        self.problem = None;
     }
 
     fn remember(&mut self, id: Id, answer: String, asked: bool) {
@@ -224,14 +234,17 @@ fn vlans(text: &str) -> Result<String, String> {
             }
             Ok(number @ 1..=4094) => numbers.push(number),
             _ => {
-                return Err(format!("`{}` is no VLAN: write 1 to 4094, or `none`", crate::ui::cut(&part, 20)));
+                return Err(format!(
+                    "`{}` is no VLAN: write 1 to 4094, or `none`",
+                    crate::ui::cut(&part, 20)
+                ));
             }
         }
     }
-    match numbers.is_empty() {
-        true => Err("write numbers from 1 to 4094, or `none`".into()),
-        false => Ok(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+    if numbers.is_empty() {
+        return Err("write numbers from 1 to 4094, or `none`".into());
     }
+    Ok(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
 /// What a profile's rules say about an answer. The path of the field says nothing to somebody who never saw it.

@@ -102,7 +102,7 @@ impl Terminal {
         let labels: Vec<String> = items.iter().map(|item| fitting(&label(item), width() - 6)).collect();
         let place = items.iter().position(|item| item.value == default).unwrap_or(0);
         let select = Select::with_theme(&Marks).items(&labels).default(place).report(false);
-        let chosen = select.interact_on_opt(&self.term).map_err(io::Error::other_of)?;
+        let chosen = select.interact_on_opt(&self.term).map_err(|dialoguer::Error::IO(error)| error)?;
         Ok(match chosen.and_then(|place| items.get(place).zip(labels.get(place))) {
             Some((item, label)) => {
                 self.answered(
@@ -214,18 +214,6 @@ fn edit_of(key: &Key) -> Option<Edit> {
         Key::Char(c) if !c.is_control() => Edit::Insert(*c),
         _ => return None,
     })
-}
-
-/// dialoguer has errors of one kind only, and hides it.
-trait OtherOf {
-    fn other_of(error: dialoguer::Error) -> Self;
-}
-
-impl OtherOf for io::Error {
-    fn other_of(error: dialoguer::Error) -> Self {
-        let dialoguer::Error::IO(error) = error;
-        error
-    }
 }
 
 /// The item under the cursor has a mark, so that it can be told without colours.

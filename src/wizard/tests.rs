@@ -149,7 +149,7 @@ fn hostile_answers_are_refused_by_their_question() {
         ("vlans", Some("red"), "1e3"),
         ("range", Some("red"), "10.20.0.0/24\nname: evil"),
         ("range", Some("red"), "10.96.0.0/24"),
-        ("range", Some("red"), "::/0"),
+        ("range", Some("red"), "fd00::1/64"),
         ("kubevirt-version", None, "v1.9.0\" #"),
         ("kubevirt-version", None, "latest"),
         ("multus-version", None, "&anchor"),
@@ -228,20 +228,7 @@ fn another_answer_takes_back_what_followed_from_the_first() {
 
 #[test]
 fn a_wrong_answer_is_asked_again_with_the_reason() {
-    let mut prompt = Scripted::new(&[
-        "",
-        "mine",
-        "own",
-        "a/b",
-        "red",
-        "eth0",
-        "none",
-        "9999",
-        "none",
-        "10.0.0.0/24",
-        "10.0.0.128/25",
-        "^C",
-    ]);
+    let mut prompt = Scripted::new(&["", "mine", "own", "a/b", "red", "eth0", "none", "9999", "^C"]);
     let mut interview = Interview::new(node(), given(&[], false), false, false);
     interview.run(&mut prompt, None).unwrap();
     let problems: Vec<&str> = prompt.asked.iter().filter_map(|(_, _, problem)| problem.as_deref()).collect();

@@ -22,7 +22,7 @@ pub fn sections(map: &Map<String, Value>) -> String {
 /// A comment in lines of at most the width.
 pub fn comment(indent: &str, text: &str) -> String {
     let lines = super::show::wrap(&crate::ui::clean(text).replace('\n', " "), WIDTH - indent.len() - 2);
-    lines.iter().map(|line| format!("{indent}# {line}\n")).collect()
+    lines.iter().fold(String::new(), |text, line| text + &format!("{indent}# {line}\n"))
 }
 
 /// A scalar that every reader of YAML takes for the same text. Quotes are JSON's, which YAML understands.

@@ -77,7 +77,14 @@ fn every_event_is_documented_with_its_fields() {
 #[test]
 fn commands_in_the_documents_parse() {
     let mut seen = 0;
-    for path in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/events.md", "docs/profile.md"] {
+    for path in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/events.md",
+        "docs/init.md",
+        "docs/profile.md",
+    ] {
         let text = document(path);
         let blocks = text.lines().filter_map(|line| line.strip_prefix("    kvnet "));
         let quoted = text.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("kvnet "));

@@ -228,8 +228,8 @@ fn every_kind_of_network_becomes_a_cluster() {
     {
         let place = place();
         let file = format!("DIR/mine/{number}.yaml");
-        let common = ["init", "--defaults", "--sandbox", "--run", "yes", "--file", &file];
-        let (_, err) = without_terminal(&place, 0, &[&common, *answers].concat());
+        let common = ["init", "--defaults", "--sandbox", "--run", "yes", "--file", file.as_str()];
+        let (_, err) = without_terminal(&place, 0, &[&common[..], answers].concat());
         assert!(err.contains("is written\n") && err.contains("done: "), "{answers:?}: {err}");
     }
 }
@@ -239,11 +239,12 @@ fn answers_that_are_printed_lead_to_the_same_profile() {
     let place = place();
     let own = ["--networks", "own", "--bridges", "red", "--vlans", "red=7", "--uplink", "red=eth1"];
     let print = |more: &[&str]| -> Value {
-        let (out, err) = without_terminal(&place, 0, &[&["init", "--sandbox", "-o", "json"], more].concat());
+        let (out, err) =
+            without_terminal(&place, 0, &[&["init", "--sandbox", "-o", "json"][..], more].concat());
         assert!(err.is_empty(), "{err}");
         serde_json::from_str(&out).unwrap()
     };
-    let first = print(&[&["--defaults"], &own[..]].concat());
+    let first = print(&[&["--defaults"][..], &own].concat());
     assert_eq!(first["profile"]["ovs"]["bridges"][0]["uplink"], "eth1");
     assert_eq!(fs::read_dir(place.path("mine")).unwrap().count(), 0, "something was written");
     place.write("all.json", &first.to_string());

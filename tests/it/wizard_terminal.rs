@@ -115,10 +115,13 @@ impl Terminal {
 
     /// Waits for the end, checks exit code and terminal, and returns the screen.
     pub fn ends(mut self, code: i32) -> Ended {
-        self.sees_times("end\n", 1);
+        self.sees_times("exit code", 1);
         drop(self.keys);
         self.child.wait().unwrap();
-        let seen = self.screen.0.lock().unwrap();
+        let mut seen = self.screen.0.lock().unwrap();
+        while !seen.ended {
+            seen = self.screen.1.wait(seen).unwrap();
+        }
         let screen = seen.parser.screen().contents();
         assert!(screen.contains(&format!("exit code {code}\n")), "{screen}");
         for mode in ["isig", "icanon", "echo"] {

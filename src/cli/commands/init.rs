@@ -30,7 +30,7 @@ const UNNAMED: &str = "kvnet.yaml";
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Init) -> Result<u8> {
-    let given = given(global, options).await?;
+    let given = given(global, options)?;
     let asks = global.output == Format::Text && !options.defaults && terminal::is_attended();
     if !asks && given.is_empty() {
         let error =
@@ -51,7 +51,7 @@ pub async fn run(global: &Global, options: &Init) -> Result<u8> {
 }
 
 /// The flags, the file of answers, and what of the common options is an answer.
-async fn given(global: &Global, options: &Init) -> Result<Given> {
+fn given(global: &Global, options: &Init) -> Result<Given> {
     let usage = |message: &str, hint: &str| Err(Error::new(&code::USAGE, message).hint(hint));
     if !global.set.is_empty() {
         return usage("`kvnet init` takes no `--set`", "change the profile once it is written");
@@ -67,8 +67,9 @@ async fn given(global: &Global, options: &Init) -> Result<Given> {
         given.flag(id, answer);
     }
     if let Some(path) = &options.answers {
-        let missing = || Error::new(&code::ANSWER, "there is no such file of answers").at(path.as_str());
-        let bytes = LocalHost.read(path).await?.ok_or_else(missing)?;
+        let bytes = profile::bytes(path.as_std_path()).map_err(|error| {
+            Error::new(&code::ANSWER, "the file of answers cannot be read").at(path.as_str()).because(error)
+        })?;
         given.file(&bytes, path.as_str())?;
     }
     Ok(given)
@@ -149,6 +150,7 @@ fn end_line(asks: bool, error: &Error) {
 
 async fn survey(global: &Global) -> Result<Survey> {
     let profile = profile::load(&global.profile, &[])?.profile;
+    let global = &for_looking(global).await?;
     let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
     let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
     let cluster = match &sandbox {
@@ -156,6 +158,17 @@ async fn survey(global: &Global) -> Result<Survey> {
         None => Cluster::connect(&connect_options(global)).await,
     };
     Ok(look::look(host.as_ref(), cluster, &profile).await)
+}
+
+/// A sandbox that is not there yet is looked at in memory: only `up` makes it.
+async fn for_looking(global: &Global) -> Result<Global> {
+    let mut global = global.clone();
+    if let Some(directory) = &global.sandbox_dir
+        && LocalHost.list(directory).await?.is_none_or(|names| names.is_empty())
+    {
+        (global.sandbox, global.sandbox_dir) = (true, None);
+    }
+    Ok(global)
 }
 
 fn introduce(survey: &Survey, draws: Option<bool>) {
@@ -221,7 +234,7 @@ async fn preview(global: &Global, interview: &Interview, composed: &Composed, na
 
 async fn plan(global: &Global, composed: &Composed, name: &str, width: usize) -> Result<String> {
     let loaded = profile::load_text(&composed.text, name, &[])?;
-    let session = Session::with(global, loaded).await?;
+    let session = Session::with(&for_looking(global).await?, loaded).await?;
     session.connect().await?;
     let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
     Ok(show::plan(&plan, width))
