@@ -186,10 +186,12 @@ impl Interview {
 
     fn bridges(&self, text: &str) -> Result<String, String> {
         let names = answers::list(text);
+        let twice = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name));
         // Open vSwitch would take the name away from the card, or fail.
         let card = names.iter().find(|name| self.survey.cards.iter().any(|card| card.link.name == **name));
-        match (names.is_empty(), card) {
-            (true, _) => Err("name one bridge at least".into()),
+        match (twice, card) {
+            _ if names.is_empty() => Err("name one bridge at least".into()),
+            (Some((_, name)), _) => Err(format!("{name} is there twice")),
             (_, Some(card)) => Err(format!("{card} is a network card: give the bridge another name")),
             _ => Ok(names.join(",")),
         }
@@ -258,5 +260,9 @@ fn said(answer: &str, error: &Error) -> String {
         None => message,
     };
     let hint = error.hints().first().map(|hint| format!("; {hint}")).unwrap_or_default();
+    // Some reasons begin with the value.
+    if reason.starts_with(answer.trim()) {
+        return format!("{reason}{hint}");
+    }
     format!("`{}` {reason}{hint}", crate::ui::cut(answer, 40))
 }

@@ -36,25 +36,36 @@ pub fn width() -> usize {
 }
 
 /// The terminal as it was: restored when this goes, whatever the question in hand did with it.
-pub struct Restored(Option<Termios>);
+pub struct Restored {
+    before: Option<Termios>,
+    quiet: bool,
+}
 
 impl Restored {
     /// Remembers how the terminal is; with `quiet`, keys are not shown by themselves meanwhile.
     pub fn new(quiet: bool) -> Self {
-        let Some(before) = tcgetattr(io::stdin()).ok().filter(|_| is_attended()) else { return Self(None) };
-        if quiet {
-            let mut now = before.clone();
-            now.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
-            // Only how it looks depends on it.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &now);
+        let restored = Self { before: tcgetattr(io::stdin()).ok().filter(|_| is_attended()), quiet };
+        restored.ask(false);
+        restored
+    }
+
+    /// Ctrl-C is a key while somebody is asked, and a signal otherwise. As a signal it would end the program just when the
+    /// thread that asks is about to change the terminal, which would then stay changed.
+    pub fn ask(&self, asking: bool) {
+        let Some(before) = self.before.as_ref().filter(|_| self.quiet) else { return };
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
+        if asking {
+            now.local_modes.remove(LocalModes::ISIG);
         }
-        Self(Some(before))
+        // A terminal that is gone is noticed by who asks.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &now);
     }
 }
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        if let Some(before) = &self.0 {
+        if let Some(before) = &self.before {
             // Nobody could be told that the terminal is gone.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
             if can_draw() {

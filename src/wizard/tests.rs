@@ -77,7 +77,7 @@ fn own_networks_are_as_they_were_answered() {
         ("bridges", None, "red, blue"),
         ("uplink", Some("red"), "eth1"),
         ("vlans", Some("red"), "100,200"),
-        ("range", Some("red:200"), "10.99.0.0/24"),
+        ("range", Some("red:200"), "10.50.0.0/24"),
         ("emulation", None, "on"),
         ("vm-network", None, "ovs-blue"),
         ("versions", None, "own"),
@@ -104,7 +104,7 @@ fn own_networks_are_as_they_were_answered() {
         [
             "ovs-red red 0 l2",
             "ovs-red100 red 100 l2",
-            "ovs-red200 red 200 10.99.0.0/24",
+            "ovs-red200 red 200 10.50.0.0/24",
             "ovs-blue blue 0 10.20.0.0/24"
         ]
     );

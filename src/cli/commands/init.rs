@@ -40,7 +40,7 @@ pub async fn run(global: &Global, options: &Init) -> Result<u8> {
     let draws = asks && terminal::can_draw();
     let restored = Restored::new(draws);
     let made = tokio::select! {
-        made = make(global, given, asks.then_some(draws)) => made,
+        made = make(global, given, asks.then_some(draws), &restored) => made,
         () = super::signal() => Err(stopped()),
     };
     drop(restored);
@@ -76,7 +76,12 @@ fn given(global: &Global, options: &Init) -> Result<Given> {
 }
 
 /// Everything up to the written file; the file when `up` is to be run with it. `draws` is none when nobody is asked.
-async fn make(global: &Global, given: Given, draws: Option<bool>) -> Result<Option<String>> {
+async fn make(
+    global: &Global,
+    given: Given,
+    draws: Option<bool>,
+    restored: &Restored,
+) -> Result<Option<String>> {
     let writes = global.output == Format::Text;
     let survey = survey(global).await?;
     if writes {
@@ -90,7 +95,7 @@ async fn make(global: &Global, given: Given, draws: Option<bool>) -> Result<Opti
     let mut talk =
         Talk { interview: Interview::new(survey, given, writes, global.sandbox().is_some()), prompt };
     loop {
-        talk = talk.turn(|talk| talk.interview.run(talk.prompt.as_mut(), Some(&Id::Run))).await?.0;
+        talk = talk.turn(restored, |talk| talk.interview.run(talk.prompt.as_mut(), Some(&Id::Run))).await?.0;
         let path = talk.interview.answers().of(&Id::File).unwrap_or(UNNAMED).to_owned();
         let name = if path == STANDARD_OUTPUT { UNNAMED } else { &path };
         let composed = compose(&talk.interview.view(), name)?;
@@ -101,7 +106,7 @@ async fn make(global: &Global, given: Given, draws: Option<bool>) -> Result<Opti
         }
         preview(global, &talk.interview, &composed, name).await;
         let turn;
-        (talk, turn) = talk.turn(|talk| talk.interview.finish(talk.prompt.as_mut())).await?;
+        (talk, turn) = talk.turn(restored, |talk| talk.interview.finish(talk.prompt.as_mut())).await?;
         if turn == Turn::Done {
             return write(global, &talk.interview, &composed, path).await;
         }
@@ -119,9 +124,11 @@ impl Talk {
     /// nobody waits for lets the program end on a signal.
     async fn turn(
         mut self,
+        restored: &Restored,
         ask: impl FnOnce(&mut Self) -> Result<Turn> + Send + 'static,
     ) -> Result<(Self, Turn)> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
+        restored.ask(true);
         std::thread::spawn(move || {
             let turn = ask(&mut self);
             // Nobody waits any more after a signal.
@@ -129,6 +136,7 @@ impl Talk {
         });
         let lost = |error| Error::new(&code::INTERNAL, "the questions ended by themselves").because(error);
         let (talk, turn) = receiver.await.map_err(lost)?;
+        restored.ask(false);
         match turn? {
             Turn::Stopped => Err(stopped()),
             turn => Ok((talk, turn)),
