@@ -24,37 +24,58 @@ pub fn labels() -> Value {
     json!({MANAGED_BY_LABEL: MANAGED_BY, STEP_LABEL: "verification"})
 }
 
-/// The pods to start.
-pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
-    scenario.pods.iter().map(|probe| manifest(probe, profile)).collect()
+/// A pod that does nothing but to be there.
+#[derive(Clone, Debug)]
+pub struct PodPlan<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The networks that it asks for besides the pod network, as `namespace/name`.
+    pub networks: Vec<String>,
+    /// What runs in it.
+    pub command: &'a [&'a str],
 }
 
-fn manifest(probe: &Probe, profile: &Profile) -> Value {
-    let network = format!("{}/{}", probe.network.namespace, probe.network.name);
-    let mut labels = labels();
-    labels[PROBE_LABEL] = json!(probe.name);
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": probe.name,
-            "namespace": profile.verification.namespace,
-            "labels": labels,
-            "annotations": {NETWORKS: network},
-        },
-        "spec": {
-            // The pods hold nothing: they may end at once.
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "containers": [{
-                "name": "probe",
-                "image": rewrite_image(&profile.verification.image, &profile.images.rewrite),
-                "imagePullPolicy": format!("{:?}", profile.images.pull_policy),
-                "command": ["sleep", "3600"],
-            }],
-        },
-    })
+impl<'a> PodPlan<'a> {
+    /// The pod of a probe; it only sleeps.
+    pub fn of(probe: &'a Probe, namespace: &'a str) -> Self {
+        let networks = vec![format!("{}/{}", probe.network.namespace, probe.network.name)];
+        Self { namespace, name: &probe.name, networks, command: &["sleep", "3600"] }
+    }
+
+    /// The object, with the image that the profile names.
+    pub fn manifest(&self, profile: &Profile) -> Value {
+        let mut labels = labels();
+        labels[PROBE_LABEL] = json!(self.name);
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.name, "namespace": self.namespace, "labels": labels},
+            "spec": {
+                // The pods hold nothing: they may end at once.
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "containers": [{
+                    "name": "probe",
+                    "image": rewrite_image(&profile.verification.image, &profile.images.rewrite),
+                    "imagePullPolicy": format!("{:?}", profile.images.pull_policy),
+                    "command": self.command,
+                }],
+            },
+        });
+        if !self.networks.is_empty() {
+            pod["metadata"]["annotations"] = json!({NETWORKS: self.networks.join(",")});
+        }
+        pod
+    }
+}
+
+/// The pods to start.
+pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
+    let namespace = profile.verification.namespace.as_str();
+    scenario.pods.iter().map(|probe| PodPlan::of(probe, namespace).manifest(profile)).collect()
 }
 
 /// A NIC of a pod as Multus reports it.
@@ -71,16 +92,22 @@ pub struct Nic {
 /// The NIC of a pod on a network (`namespace/name`); none when Multus reports none. Before v3.8 Multus gives only the
 /// name in the CNI configuration, which is that of the network unless it has another.
 pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
-    let annotations = &pod["metadata"]["annotations"];
-    let status = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str())?;
-    let status: Value = serde_json::from_str(status).ok()?;
+    let status = statuses(pod);
     let bare = network.rsplit('/').next().unwrap_or(network);
-    let named = |name: &str| status.as_array()?.iter().find(|nic| nic["name"] == name);
+    let named = |name: &str| status.iter().find(|nic| nic["name"] == name);
     let found = named(network).or_else(|| named(bare))?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     let ips = found["ips"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ips = ips.iter().filter_map(|ip| ip.as_str()?.split('/').next()?.parse().ok());
     Some(Nic { interface: text("interface"), ips: ips.collect(), mac: text("mac") })
+}
+
+/// What Multus says about the NICs of a pod; nothing when it says nothing.
+pub fn statuses(pod: &Value) -> Vec<Value> {
+    let annotations = &pod["metadata"]["annotations"];
+    let status = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str());
+    let status: Option<Value> = status.and_then(|status| serde_json::from_str(status).ok());
+    status.and_then(|status| status.as_array().cloned()).unwrap_or_default()
 }
 
 /// Reads one NIC from the output of `ip addr show` of `busybox` or iproute2.
