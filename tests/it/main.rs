@@ -8,3 +8,5 @@ mod output;
 mod run;
 mod sandbox;
 mod server;
+mod smoke;
+mod smoke_documents;
