@@ -35,9 +35,34 @@ pub async fn explained(room: &Room, error: Error) -> Error {
     let events = room.cluster.list("v1", "Event", Some(&room.namespace), None).await.unwrap_or_default();
     let warning = newest_warning(&events);
     let waited = error.cause().unwrap_or_default().to_owned();
-    let told = warning.as_deref().map_or_else(|| waited.clone(), |warning| format!("{waited}; {warning}"));
+    let is_new = |warning: &&str| {
+        !waited.contains(warning.split_once(": ").map_or(*warning, |(_, text)| text).trim_end_matches('.'))
+    };
+    let told = match warning.as_deref().filter(is_new) {
+        Some(warning) => format!("{waited}; {warning}"),
+        None => waited,
+    };
     let code = classify(&told);
+    if told.contains("untolerated taint") {
+        return Error::new(code, "no node takes the pod")
+            .because(format!("{}; {}", shortened(&told), taints(room).await))
+            .hint("`kvnet up --only taints` removes the taints that the profile names");
+    }
     Error::new(code, "a pod does not start").because(shortened(&told))
+}
+
+/// The taints of all nodes: newer schedulers do not name them.
+async fn taints(room: &Room) -> String {
+    let nodes = room.cluster.list("v1", "Node", None, None).await.unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = nodes.iter().flat_map(|node| {
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        taints.map(move |taint| {
+            let name = text(&node["metadata"]["name"]);
+            format!("node {name} has the taint {}:{}", text(&taint["key"]), text(&taint["effect"]))
+        })
+    });
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// The code for what a message tells.

@@ -8,7 +8,7 @@ use crate::engine::state::StateDir;
 use crate::error::{Error, Result, code};
 
 /// The file in the state directory.
-pub const RECORD: &str = "smoke.json";
+const RECORD: &str = "smoke.json";
 /// Another one after each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -31,6 +31,14 @@ impl Pending {
     /// Those of the state directory.
     pub fn read(state: &StateDir) -> Result<Option<Self>> {
         Ok(state.read(RECORD)?.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// Those of the state directory.
+    pub fn forget(state: &StateDir) -> Result<()> {
+        state.remove(RECORD)
     }
 
     /// Remembers it, before the node reboots.

@@ -1,5 +1,6 @@
 //! What a case works in: a namespace of its own, a time limit, and a list of what it has seen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub struct Room {
     /// The node that all pods go to, when there are others.
     pin: Option<String>,
     opened: OnceCell<()>,
+    rebooting: AtomicBool,
     ears: Arc<Ears>,
 }
 
@@ -81,7 +83,17 @@ impl Room {
         cx.events = ears.clone();
         let margin = (time / 10).min(Duration::from_secs(5));
         let (cluster, ends) = (cluster.clone(), Instant::now() + time);
-        Self { cx, cluster, namespace, ends, margin, pin, opened: OnceCell::new(), ears }
+        Self {
+            cx,
+            cluster,
+            namespace,
+            ends,
+            margin,
+            pin,
+            opened: OnceCell::new(),
+            rebooting: AtomicBool::new(false),
+            ears,
+        }
     }
 
     /// When the case has to be done.
@@ -165,9 +177,17 @@ impl Room {
         let looks = probes.iter().map(|probe| place.look(probe, time, &progress));
         let seen = try_join_all(looks.collect::<Vec<_>>()).await;
         match seen {
-            Ok(seen) => Ok(seen),
+            Ok(seen) => {
+                self.goes_on();
+                Ok(seen)
+            }
             Err(error) => Err(diagnose::explained(self, error).await),
         }
+    }
+
+    /// What was waited for is there.
+    fn goes_on(&self) {
+        self.ears.heard().waits_for.clear();
     }
 
     /// Starts pods without further networks, and looks at their first NIC.
@@ -206,7 +226,10 @@ impl Room {
         let progress = self.progress();
         let waited = self.cluster.wait_pods(&self.namespace, &selector, 1, predicate, self.time(), &progress);
         match waited.await {
-            Ok(pods) => Ok(pods.into_iter().next().unwrap_or_default()),
+            Ok(pods) => {
+                self.goes_on();
+                Ok(pods.into_iter().next().unwrap_or_default())
+            }
             Err(error) => Err(diagnose::explained(self, error).await),
         }
     }
@@ -243,6 +266,16 @@ impl Room {
     pub fn progress(&self) -> impl Fn(String) + Send + Sync + 'static {
         let ears = self.ears.clone();
         move |reason| ears.waits(reason)
+    }
+
+    /// Notes that the node is asked to reboot: whatever stops the case from now on is the reboot.
+    pub fn reboots(&self) {
+        self.rebooting.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the node was asked to reboot.
+    pub fn is_rebooting(&self) -> bool {
+        self.rebooting.load(Ordering::SeqCst)
     }
 
     /// What was waited for last.

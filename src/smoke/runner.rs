@@ -12,7 +12,7 @@ use super::case::{Case, Situation};
 use super::cases::{CASES, finish_reboot};
 use super::collect::Collector;
 use super::report::{CaseResult, Failure, Status};
-use super::resume::{Pending, RECORD, boot};
+use super::resume::{Pending, boot};
 use super::room::{CASE_LABEL, RUNNER_LABEL, Room};
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::cancel::Cancel;
@@ -106,7 +106,7 @@ impl Run {
             let room = self.room(case, pending.namespace);
             results.push(self.run(case, &room, Box::pin(finish_reboot(&room))).await);
         }
-        self.cx.state.remove(RECORD)?;
+        Pending::forget(&self.cx.state)?;
         sort(&mut results);
         Ok(results)
     }
@@ -133,7 +133,7 @@ impl Run {
         let result = self.run(case, &room, (case.run)(&room)).await;
         if result.status != Status::Pending {
             // It says that a reboot is under way, and none is; the next run would only find nothing to resume.
-            let _ = self.cx.state.remove(RECORD);
+            let _ = Pending::forget(&self.cx.state);
         }
         result
     }
@@ -167,10 +167,9 @@ impl Run {
 
     fn result(&self, case: &'static Case, room: &Room, ending: Ending) -> CaseResult {
         match ending {
-            Ending::Done(Err(error)) if error.code() == &code::SMOKE_PENDING => {
-                let reason = "the node reboots; `kvnet smoke --resume` ends the case after the boot";
-                outcome(case, Status::Pending, Some(reason.into()), None)
-            }
+            Ending::Done(Err(error)) if error.code() == &code::SMOKE_PENDING => pending(case),
+            // systemd tells every process to end, this one too.
+            Ending::Stopped if room.is_rebooting() => pending(case),
             // What was seen says more than what came of it.
             Ending::Done(done) => match room.failed_check().or(done.err()) {
                 None => outcome(case, Status::Passed, None, None),
@@ -230,6 +229,11 @@ fn outcome(case: &Case, status: Status, reason: Option<String>, error: Option<&E
         seconds: 0.0,
         collected: None,
     }
+}
+
+fn pending(case: &Case) -> CaseResult {
+    let reason = "the node reboots; `kvnet smoke --resume` ends the case after the boot";
+    outcome(case, Status::Pending, Some(reason.into()), None)
 }
 
 /// Deletes a namespace and waits until it is gone; fine when there is none.

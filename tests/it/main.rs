@@ -9,4 +9,7 @@ mod run;
 mod sandbox;
 mod server;
 mod smoke;
+mod smoke_broken;
 mod smoke_documents;
+mod smoke_junit;
+mod smoke_place;

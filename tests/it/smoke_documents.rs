@@ -10,10 +10,13 @@ const DOCUMENT: &str = include_str!("../../docs/smoke.md");
 #[test]
 fn every_case_is_documented_as_it_is() {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
-    let found: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).skip(1).take(3).collect()).collect();
+    let found: Vec<Vec<&str>> =
+        rows.map(|row| row.split('|').map(str::trim).skip(1).take(3).collect()).collect();
     let tags = |tags: &[&str]| tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
-    let wanted: Vec<Vec<String>> =
-        CASES.iter().map(|case| vec![format!("`{}`", case.name), case.title.into(), tags(case.tags)]).collect();
+    let wanted: Vec<Vec<String>> = CASES
+        .iter()
+        .map(|case| vec![format!("`{}`", case.name), case.title.into(), tags(case.tags)])
+        .collect();
     assert_eq!(found, wanted);
 }
 
@@ -44,8 +47,14 @@ fn the_examples_for_ci_are_yaml_with_commands_that_kvnet_knows() {
     assert!(examples[0]["jobs"]["smoke"]["steps"].is_array() && examples[1]["smoke"]["script"].is_array());
     for example in &examples {
         let lines = texts(example).into_iter().flat_map(str::lines).map(str::trim);
-        let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix("sudo ").or(Some(line))).filter(|line| line.starts_with("kvnet ")).collect();
-        assert!(commands.iter().any(|line| line.starts_with("kvnet smoke") && line.contains("--junit")), "{commands:?}");
+        let commands: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix("sudo ").or(Some(line)))
+            .filter(|line| line.starts_with("kvnet "))
+            .collect();
+        assert!(
+            commands.iter().any(|line| line.starts_with("kvnet smoke") && line.contains("--junit")),
+            "{commands:?}"
+        );
         for line in commands {
             assert!(parses(line), "{line}");
         }
@@ -54,7 +63,10 @@ fn the_examples_for_ci_are_yaml_with_commands_that_kvnet_knows() {
 
 #[test]
 fn commands_in_the_text_parse() {
-    let blocks = DOCUMENT.lines().filter_map(|line| line.strip_prefix("    kvnet ")).map(|line| line.split(" #").next().unwrap());
+    let blocks = DOCUMENT
+        .lines()
+        .filter_map(|line| line.strip_prefix("    kvnet "))
+        .map(|line| line.split(" #").next().unwrap());
     let quoted = DOCUMENT.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("kvnet "));
     let all: Vec<&str> = blocks.chain(quoted.filter(|code| !code.contains('\n'))).collect();
     assert!(all.len() > 6, "{all:?}");

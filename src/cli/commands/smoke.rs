@@ -1,15 +1,16 @@
 //! `kvnet smoke`: shows with pods whether the cluster does what the profile says.
 #![allow(clippy::disallowed_methods, reason = "the report belongs to the machine that runs kvnet")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::args::{Format, Global};
 use crate::cli::session::Session;
 use crate::cli::smoke_args::{Smoke, SmokeAction};
+use crate::cluster::Cluster;
 use crate::engine::state::file_error;
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Kind, Result, code};
 use crate::smoke::{Choice, Collector, Pending, Report, Run, Situation, boot, junit};
 use crate::ui;
 
@@ -26,7 +27,7 @@ pub async fn run(global: &Global, options: &Smoke) -> Result<u8> {
     let session = Session::start(global).await?;
     session.connect().await?;
     let cluster = session.cx.need_cluster().await?;
-    cluster.reachable().await?;
+    answers(&session, &cluster, options.resume).await?;
     let _lock = session.cx.state.lock("smoke")?;
     let pending = pending(&session, options).await?;
     let resumes = pending.is_some() || options.allow_reboot;
@@ -64,12 +65,29 @@ fn finish(report: &Report, options: &Smoke, global: &Global) -> Result<u8> {
     Ok(report.exit_code())
 }
 
+/// Waits until the API server answers, for as long as a boot may take; without `patient` it is asked once.
+async fn answers(session: &Session, cluster: &Cluster, patient: bool) -> Result<()> {
+    let time = Duration::from_secs(session.cx.profile.timeouts.ready);
+    let until = Instant::now() + if patient { time } else { Duration::ZERO };
+    loop {
+        match cluster.reachable().await {
+            Err(error) if error.kind() == Kind::Transient && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answer => return answer.map(|_| ()),
+        }
+    }
+}
+
 /// The run that waits for its second half, when that is meant and the node has been rebooted.
 async fn pending(session: &Session, options: &Smoke) -> Result<Option<Pending>> {
-    if !options.resume && !options.allow_reboot {
-        return Ok(None);
-    }
     let found = Pending::read(&session.cx.state)?;
+    if !options.resume && !options.allow_reboot {
+        return found.map_or(Ok(None), |_| {
+            ui::say("a smoke test waited for a reboot; it is given up");
+            Pending::forget(&session.cx.state).map(|()| None)
+        });
+    }
     let now = boot(&session.cx).await?;
     match found {
         Some(pending) if pending.boot != now => Ok(Some(pending)),

@@ -81,7 +81,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "multus-restart",
-        title: "pods that start while Multus restarts get their NICs",
+        title: "Multus restarts while pods start: it comes back, and pods get their NICs, at the latest at a second start",
         tags: &["disruptive", "networks"],
         needs: &[Need::Multus, Need::AnyNetwork],
         alone: true,

@@ -20,6 +20,7 @@ pub async fn begin(room: &Room) -> Result<()> {
         return Ok(());
     }
     let command = Command::new(["systemctl", "reboot"]).timeout(Duration::from_secs(30));
+    room.reboots();
     room.cx.host.run(&command).await?.ok(&command)?;
     Err(Error::new(&code::SMOKE_PENDING, "the node reboots"))
 }

@@ -8,7 +8,7 @@ use crate::cluster::{Condition, ObjectKey};
 use crate::engine::teardown::STEP_LABEL;
 use crate::error::{Error, Result, code};
 use crate::smoke::room::Room;
-use crate::verify::{Probe, Scenario};
+use crate::verify::{Probe, Scenario, Seen};
 
 pub async fn run(room: &Room) -> Result<()> {
     let daemon = daemon(room).await?;
@@ -18,11 +18,32 @@ pub async fn run(room: &Room) -> Result<()> {
     restart(room, &daemon).await?;
     start(room, rest).await?;
     let seen = room.look_at(&probes).await?;
-    look_at_nics(room, &seen).await?;
     let rolled_out = Condition::RolledOut { object: ObjectKey::of(&daemon) };
     room.cluster.wait(&rolled_out, room.time(), &room.progress()).await?;
     room.check("Multus is back", (true, format!("{} is ready", ObjectKey::of(&daemon))), &code::SMOKE_RETURN);
-    Ok(())
+    let (whole, missed): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|pod| pod.nic.is_some());
+    let again = start_again(room, &missed).await?;
+    look_at_nics(room, &[whole, again].concat()).await
+}
+
+/// Starts pods again that were started in the moment in which Multus was away: it takes its configuration with it when it
+/// ends, and the runtime takes the next one.
+async fn start_again(room: &Room, missed: &[Seen]) -> Result<Vec<Seen>> {
+    if missed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = missed.iter().map(|pod| pod.probe.name.as_str()).collect();
+    room.note(format!(
+        "these pods started while Multus was away, had only their first NIC, and were started again: {}",
+        names.join(", ")
+    ));
+    let probes: Vec<Probe> = missed.iter().map(|pod| pod.probe.clone()).collect();
+    for name in names {
+        let key = ObjectKey::new("v1", "Pod", Some(&room.namespace), name);
+        room.cluster.delete(&key, None).await?;
+        room.cluster.wait(&Condition::Gone { object: key }, room.time(), &room.progress()).await?;
+    }
+    room.meet(&probes).await
 }
 
 async fn start(room: &Room, probes: &[Probe]) -> Result<()> {
