@@ -25,7 +25,7 @@ pub struct Smoke {
     /// How many cases may run at the same time
     #[arg(long, short, default_value = "4", value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
-    /// Writes the results as JUnit
+    /// Writes the results in the form of `JUnit`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub junit: Option<Utf8PathBuf>,
     /// Where to put what explains a failure; by default a directory in the state directory

@@ -55,6 +55,7 @@ pub enum Need {
 
 /// What decides whether a case can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Situation {
     /// Whether `kvnet down` has taken everything back.
     pub down: bool,

@@ -45,11 +45,11 @@ struct Shelf<'a> {
 
 impl Collector {
     /// Collects for a case that failed, and returns the directory; none when nothing could be written.
-    pub async fn collect(&self, room: &Room, result: &CaseResult) -> Option<String> {
-        let directory = StateDir::locate(Some(&self.directory.join(&result.case)), true);
-        let path = directory.directory().to_string();
-        let mut shelf = Shelf { room, directory, missing: String::new() };
-        let text = serde_json::to_string_pretty(result).unwrap_or_default();
+    pub async fn collect(&self, room: &Room, outcome: &CaseResult) -> Option<String> {
+        let place = StateDir::locate(Some(&self.directory.join(&outcome.case)), true);
+        let path = place.directory().to_string();
+        let mut shelf = Shelf { room, directory: place, missing: String::new() };
+        let text = serde_json::to_string_pretty(outcome).unwrap_or_default();
         shelf.put("result.json", &text).ok()?;
         shelf.objects().await;
         shelf.logs().await;
@@ -85,7 +85,7 @@ impl Shelf<'_> {
         let events = cluster.list("v1", "Event", Some(namespace), None).await;
         let networks = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await;
         let nodes = cluster.list("v1", "Node", None, None).await;
-        let nics = pods.as_ref().map(|pods| nics(pods)).map_err(|error| again(error));
+        let nics = pods.as_ref().map(|pods| nics(pods)).map_err(again);
         self.keep("network-status.json", nics);
         self.keep("events.txt", events.map(|events| timeline(&events)));
         self.keep("pods.yaml", pods.map(documents));

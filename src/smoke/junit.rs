@@ -1,4 +1,4 @@
-//! The results as JUnit, for whoever shows tests in CI.
+//! The results as `JUnit`, for whoever shows tests in CI.
 
 use std::time::Duration;
 

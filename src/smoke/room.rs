@@ -124,7 +124,8 @@ impl Room {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
             self.cluster.apply(&namespace, true).await.map(|_| ())
         };
-        self.opened.get_or_try_init(open).await.map(|()| ())
+        self.opened.get_or_try_init(open).await?;
+        Ok(())
     }
 
     /// Starts a pod with further networks (`namespace/name`), all of which must exist; does not wait.

@@ -62,7 +62,7 @@ impl Listener for Lines {
         match news {
             News::Begins { .. } => {}
             News::Waits { case, reason } => {
-                say(&clean(&format!("{case}: waiting: {reason}")).replace('\n', " "))
+                say(&clean(&format!("{case}: waiting: {reason}")).replace('\n', " "));
             }
             News::Ended(result) => {
                 say(&format!("{} {}{}", word(result.status), result.case, clean(&tail(result))));

@@ -28,9 +28,9 @@ pub async fn run(room: &Room) -> Result<()> {
     let wanted: Vec<Vec<String>> = (0..PODS).map(|number| two_of(&networks, number)).collect();
     try_join_all(names.iter().zip(&wanted).map(|(name, networks)| room.start(name, networks))).await?;
     let progress = room.progress();
-    let waited =
+    let running =
         room.cluster.wait_pods(&room.namespace, PROBE_LABEL, PODS, &is_ready, room.time(), &progress);
-    let pods = match waited.await {
+    let pods = match running.await {
         Ok(pods) => pods,
         Err(error) => return Err(explained(room, error).await),
     };

@@ -38,13 +38,14 @@ fn answers(printed: &str) -> impl Iterator<Item = &str> {
         .lines()
         .filter(move |line| address(line))
         .skip(1)
-        .filter_map(|line| line.split_whitespace().nth(1).or(None))
+        .filter_map(|line| line.split_whitespace().nth(1))
 }
 
 /// The cluster's domain: what follows `svc.` in the list of domains that a pod searches.
 fn domain(resolv_conf: &str) -> &str {
-    let words = resolv_conf.lines().filter(|line| line.starts_with("search")).flat_map(str::split_whitespace);
-    words.filter_map(|word| word.strip_prefix("svc.")).next().unwrap_or("cluster.local")
+    let mut words =
+        resolv_conf.lines().filter(|line| line.starts_with("search")).flat_map(str::split_whitespace);
+    words.find_map(|word| word.strip_prefix("svc.")).unwrap_or("cluster.local")
 }
 
 /// What is wrong with the DNS servers; nothing when they seem to be fine.

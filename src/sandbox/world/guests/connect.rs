@@ -49,7 +49,7 @@ pub(super) fn traceroute(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Re
     let heading = format!("traceroute to {target} ({target}), {most} hops max, 46 byte packets\n");
     let hops = match reach::reached(scene, sandbox, &Asked::of(target))? {
         Some(_) => format!(" 1  {target}  0.012 ms\n"),
-        None => (1..=most).map(|hop| format!("{hop:2}  *\n")).collect(),
+        None => (1..=most).flat_map(|hop| [format!("{hop:2}"), "  *\n".to_owned()]).collect(),
     };
     Ok(prints(heading + &hops))
 }
