@@ -48,16 +48,16 @@ impl Collector {
     pub async fn collect(&self, room: &Room, outcome: &CaseResult) -> Option<String> {
         let place = StateDir::locate(Some(&self.directory.join(&outcome.case)), true);
         let path = place.directory().to_string();
-        let mut shelf = Shelf { room, directory: place, missing: String::new() };
+        let mut kept = Shelf { room, directory: place, missing: String::new() };
         let text = serde_json::to_string_pretty(outcome).unwrap_or_default();
-        shelf.put("result.json", &text).ok()?;
-        shelf.objects().await;
-        shelf.logs().await;
-        shelf.switch().await;
-        shelf.cni().await;
-        if !shelf.missing.is_empty() {
-            let missing = std::mem::take(&mut shelf.missing);
-            shelf.put("not-collected.txt", &missing).ok()?;
+        kept.put("result.json", &text).ok()?;
+        kept.objects().await;
+        kept.logs().await;
+        kept.switch().await;
+        kept.cni().await;
+        if !kept.missing.is_empty() {
+            let missing = std::mem::take(&mut kept.missing);
+            kept.put("not-collected.txt", &missing).ok()?;
         }
         Some(path)
     }

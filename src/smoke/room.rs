@@ -18,7 +18,7 @@ use crate::engine::context::Context;
 use crate::engine::events::{Event, Reporter};
 use crate::error::{Code, Error, Result, code};
 use crate::profile::{Network, NetworkKind};
-use crate::verify::{Found, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels};
+use crate::verify::{Found, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, start};
 
 /// The label of a case's namespace, with the case's name.
 pub const CASE_LABEL: &str = "kvnet.dev/smoke";
@@ -143,7 +143,7 @@ impl Room {
         if let Some(node) = &self.pin {
             pod["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": node});
         }
-        self.cluster.apply(&pod, true).await.map(|_| ())
+        start(&self.cluster, &pod).await
     }
 
     async fn need_network(&self, network: &str) -> Result<()> {

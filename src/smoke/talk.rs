@@ -1,5 +1,7 @@
 //! What pods say to each other: packets of full size, TCP and UDP.
 
+use futures::try_join;
+
 use super::offload;
 use super::room::{PORT, Room};
 use crate::error::{Code, Result, code};
@@ -39,8 +41,7 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     let size = one.link.as_ref().map_or(0, |link| link.mtu);
     let found = ping(room, from, other, Some(size)).await?;
     room.check(format!("{from} reaches {to} with packets of {size} bytes"), found, reach);
-    let mut found = tcp(room, from, other).await?;
-    let mut found_udp = udp(room, from, other).await?;
+    let (mut found, mut found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
     if !found.0 || !found_udp.0 {
         match offload::switch_off(room, one, other).await? {
             offload::Outcome::NotTheCause => {}
@@ -50,7 +51,7 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
                 }
             }
             offload::Outcome::Off(note) => {
-                (found, found_udp) = (tcp(room, from, other).await?, udp(room, from, other).await?);
+                (found, found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
                 room.note(note);
             }
         }

@@ -19,7 +19,7 @@ use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
 pub use look::{NicView, Place, Seen, ovs_state};
 pub use plain::plain_pod;
-pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, nic, statuses};
+pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, nic, start, statuses};
 pub use scenario::{Probe, Scenario};
 pub use talk::{Found, reaches, stays_apart};
 pub use vm::all as check_vm;
@@ -54,7 +54,7 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     let manifests = pods::manifests(&scenario, &cx.profile);
-    futures::future::try_join_all(manifests.iter().map(|pod| cluster.apply(pod, true))).await?;
+    futures::future::try_join_all(manifests.iter().map(|pod| pods::start(&cluster, pod))).await?;
     let place = Place { cx, cluster: &cluster, namespace: &cx.profile.verification.namespace };
     let (mut outcomes, of_vm) = futures::try_join!(
         checks::all(place, &scenario, timeout, progress),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::pods::PodPlan;
+use super::pods::{PodPlan, start};
 use super::{SELECTOR, clean, namespace, remove};
 use crate::engine::context::Context;
 use crate::engine::events::Event;
@@ -19,7 +19,7 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     let timeout = Duration::from_secs(cx.profile.timeouts.verification);
     clean(cx, &cluster, &|_| ()).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
-    cluster.apply(&pod(cx, has_network), true).await?;
+    start(&cluster, &pod(cx, has_network)).await?;
     let namespace = cx.profile.verification.namespace.as_str();
     let started =
         cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;

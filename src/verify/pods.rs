@@ -1,12 +1,14 @@
 //! The pods of a verification, and what they say about their NICs.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::scenario::{Probe, Scenario};
-use crate::cluster::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::engine::teardown::STEP_LABEL;
+use crate::error::Result;
 use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
 pub use crate::guest::Link;
 use crate::guest::links;
@@ -15,6 +17,11 @@ use crate::source::rewrite_image;
 
 /// What Multus before v4 calls the annotation with what NICs a pod got.
 const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
+
+/// What the server says in a namespace without its default service account, and how often it is asked again.
+const NO_ACCOUNT: &str = "serviceaccount \"default\" not found";
+const NEW_NAMESPACE: usize = 100;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The label that finds one pod of a verification.
 pub const PROBE_LABEL: &str = "kvnet.dev/probe";
@@ -72,6 +79,21 @@ impl<'a> PodPlan<'a> {
     }
 }
 
+/// Starts a pod, also in a namespace that was made a moment ago: until that has its default service account, the server
+/// refuses pods.
+///
+/// # Errors
+/// As [`Cluster::apply`].
+pub async fn start(cluster: &Cluster, pod: &Value) -> Result<()> {
+    for _ in 0..NEW_NAMESPACE {
+        match cluster.apply(pod, true).await {
+            Err(error) if error.to_string().contains(NO_ACCOUNT) => tokio::time::sleep(PAUSE).await,
+            applied => return applied.map(|_| ()),
+        }
+    }
+    cluster.apply(pod, true).await.map(|_| ())
+}
+
 /// The pods to start.
 pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
     let namespace = profile.verification.namespace.as_str();
@@ -117,7 +139,44 @@ pub fn link(ip_addr: &str, interface: &str) -> Option<Link> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::sandbox::api::{Fault, Interference, Seen};
+    use crate::sandbox::{Options, Sandbox};
+
+    /// Refuses pods as often as it says, as a server does in a new namespace.
+    struct New(AtomicUsize);
+
+    impl Interference for New {
+        fn fault(&self, request: &Seen) -> Option<Fault> {
+            let is_pod = request.path.contains("/pods/") && request.method != "GET";
+            let left = |count: usize| count.checked_sub(1);
+            (is_pod && self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok()).then(|| {
+                Fault::Status {
+                    code: 403,
+                    reason: "Forbidden",
+                    message: format!(
+                        "pods \"x\" is forbidden: error looking up service account a/default: {NO_ACCOUNT}"
+                    ),
+                    retry_after: None,
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pod_starts_in_a_namespace_that_is_new() {
+        let profile = Profile::default();
+        let sandbox = Sandbox::open(&Options::default(), &profile).unwrap();
+        sandbox.api().interfere(Arc::new(New(AtomicUsize::new(2))));
+        let plan =
+            PodPlan { namespace: "default", name: "x", networks: Vec::new(), command: &["sleep", "1"] };
+        start(&sandbox.cluster(), &plan.manifest(&profile)).await.unwrap();
+        let key = crate::cluster::ObjectKey::new("v1", "Pod", Some("default"), "x");
+        assert!(sandbox.api().get(&key).unwrap().is_some());
+    }
 
     #[test]
     fn the_nic_of_a_network_is_found_by_its_name() {

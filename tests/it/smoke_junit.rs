@@ -1,8 +1,8 @@
-//! Whether a file is JUnit as others read it.
+//! Whether a file is `JUnit` as others read it.
 
 use std::collections::BTreeMap;
 
-/// What the usual schema of JUnit (that of Jenkins) allows: element, its attributes (`!`: must be there), its children.
+/// What the usual schema of `JUnit` (that of Jenkins) allows: element, its attributes (`!`: must be there), its children.
 const JUNIT: [(&str, &[&str], &[&str]); 8] = [
     ("testsuites", &["name", "time", "tests", "failures", "disabled", "errors"], &["testsuite"]),
     (

@@ -107,7 +107,9 @@ impl Place {
         let values = self.values();
         let left: Vec<&String> =
             values.keys().filter(|key| key.starts_with("api/") && key.contains("kvnet-smoke")).collect();
-        left.iter().for_each(|key| eprintln!("{key} is left"));
+        for key in &left {
+            eprintln!("{key} is left");
+        }
         left.is_empty()
     }
 }

@@ -20,7 +20,8 @@ struct Broken {
 
 const BRIEF: &str = "14";
 const LONG: &str = "120";
-const MEND_NETWORKS: &str = "kvnet up --yes --only networks";
+// The patch was made under another name.
+const MEND_NETWORKS: &str = "kvnet up --yes --only networks --force-conflicts";
 
 const BROKEN: &[Broken] = &[
     Broken {

@@ -1,5 +1,6 @@
 //! The networks of the profile: NICs, reach, isolation.
 
+use futures::future::try_join_all;
 use ipnet::IpNet;
 
 use crate::error::{Result, code};
@@ -38,10 +39,8 @@ pub async fn look_at_nics(room: &Room, seen: &[Seen]) -> Result<()> {
 /// Pairs of pods on one network, over their NICs there.
 pub async fn same_network(room: &Room) -> Result<()> {
     let scenario = Scenario::of(&room.cx.profile);
-    for (one, other) in meet_pairs(room, &scenario, &scenario.reach).await? {
-        everything(room, &one, &other).await?;
-    }
-    Ok(())
+    let pairs = meet_pairs(room, &scenario, &scenario.reach).await?;
+    try_join_all(pairs.iter().map(|(one, other)| everything(room, one, other))).await.map(|_| ())
 }
 
 /// That VLANs are apart, which only says something when those on one VLAN are together.
