@@ -111,6 +111,19 @@ pub mod code {
         CONSOLE = "KVN626", Environment, "a serial console cannot be used", "check that the VM runs: `kubectl get vmi`";
         VM_ENDED = "KVN627", Environment, "a virtual machine has ended", "look at its events: `kubectl describe vmi`; `kvnet up` makes it anew";
         TRACE_TARGET = "KVN628", User, "there is nothing of that name to trace", "name it as `vmi/NAME` or `pod/NAME`, with `--namespace`";
+        SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";
+        SMOKE_DEADLINE = "KVN801", Environment, "a smoke test did not end in time", "look at what it waited for; `--timeout` gives it longer";
+        SMOKE_LEAK = "KVN802", Environment, "pods have left ports or addresses behind", "look at the log of Multus and of the runtime; delete what the message names by hand";
+        SMOKE_REACH = "KVN803", Environment, "pods that must reach each other do not", "follow the link between them: `kvnet trace pod/NAME --namespace NAMESPACE`";
+        SMOKE_ISOLATION = "KVN804", Environment, "pods that must be apart reach each other", "compare the VLANs of the ports with the profile: `kvnet topology`, then `kvnet up`";
+        SMOKE_DNS = "KVN805", Environment, "pods cannot resolve the names of Services", "look at the pods of the cluster's DNS: `kubectl get pods --namespace kube-system`";
+        SMOKE_CASE_UNKNOWN = "KVN806", User, "no smoke test of that name or tag exists", "`kvnet smoke list` shows names and tags";
+        SMOKE_NONE_RAN = "KVN807", Environment, "no smoke test could run", "see why in the report, or choose others with `kvnet smoke list`";
+        SMOKE_POD = "KVN808", Environment, "a pod of a smoke test does not start", "look at the events that were collected";
+        SMOKE_PENDING = "KVN809", Environment, "a smoke test waits for the node to come back", "run `kvnet smoke --resume` after the boot";
+        SMOKE_RESUME = "KVN810", User, "there is nothing to resume", "run `kvnet smoke --allow-reboot reboot` first";
+        SMOKE_CLEAN = "KVN811", Environment, "what a smoke test made cannot be removed", "look at why the namespace does not end: `kubectl get pods --namespace NAMESPACE`";
+        SMOKE_RETURN = "KVN812", Environment, "pods do not come back as they were after a restart", "look at the pods' events and at `kvnet status`";
     }
 }
 pub use code::CODES;

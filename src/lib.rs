@@ -14,6 +14,7 @@ pub mod guest;
 pub mod host;
 pub mod profile;
 pub mod sandbox;
+pub mod smoke;
 pub mod source;
 pub mod steps;
 pub mod template;

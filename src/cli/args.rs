@@ -6,6 +6,7 @@ use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 pub use super::args_init::Init;
 use super::complete;
+use super::smoke_args::Smoke;
 
 use crate::sandbox;
 use crate::sandbox::node::Distribution;
@@ -190,6 +191,17 @@ pub enum Command {
                       kvnet trace pod/web --namespace shop -o json"
     )]
     Trace(Trace),
+    /// Shows with pods whether the cluster does what the profile says
+    #[command(
+        long_about = "Shows with pods whether the cluster does what the profile says.\n\nRuns cases, each in a namespace of \
+                      its own that is removed afterwards, and changes nothing else. `kvnet smoke list` lists them; without \
+                      names and tags all of them run that can.",
+        after_help = "Exits with 0 when cases passed and none failed, 1 when one failed or none could run, 3 while the node \
+                      reboots.\n\nExamples:\n  kvnet smoke\n  kvnet smoke --tag quick --junit smoke.xml\n  \
+                      kvnet smoke vlan-isolation leaks --jobs 2 -o json\n  kvnet smoke --allow-reboot reboot\n  \
+                      kvnet smoke --resume"
+    )]
+    Smoke(Smoke),
     /// Lists, shows and checks profiles
     #[command(subcommand)]
     Profile(Profile),

@@ -10,7 +10,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::args::{Cli, Shell};
 use crate::cluster::{ConnectOptions, contexts as known_contexts};
 use crate::error::CODES;
-use crate::{profile, steps};
+use crate::{profile, smoke, steps};
 
 /// Set by the script when it asks.
 const VARIABLE: &str = "KVNET_COMPLETE";
@@ -54,6 +54,16 @@ pub fn steps() -> Vec<CompletionCandidate> {
 pub fn contexts() -> Vec<CompletionCandidate> {
     let options = ConnectOptions::default();
     known_contexts(&options).into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// The smoke tests.
+pub fn cases() -> Vec<CompletionCandidate> {
+    smoke::CASES.iter().map(|case| candidate(case.name, case.title)).collect()
+}
+
+/// The tags of smoke tests.
+pub fn tags() -> Vec<CompletionCandidate> {
+    smoke::tags().into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// The error codes.

@@ -5,6 +5,7 @@ mod args_init;
 mod commands;
 mod complete;
 mod session;
+pub mod smoke_args;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Down(options) => commands::down::run(global, options).await,
         Command::Console(options) => commands::console::run(global, options).await,
         Command::Trace(options) => commands::trace::run(global, options).await,
+        Command::Smoke(options) => commands::smoke::run(global, options).await,
         Command::Profile(action) => commands::profile::run(global, action),
         Command::Topology(options) => commands::topology::run(global, options).await,
         Command::Render => commands::render::run(global).await,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::engine::context::Context;
 use crate::error::{Code, Result};
 use evidence::Evidence;
+pub use netns::process_of;
 pub use target::Target;
 
 /// How a link was found.

@@ -33,7 +33,7 @@ pub async fn links(host: &dyn Host, pod_uid: &str) -> Result<Option<Vec<NetLink>
 }
 
 /// A process of the pod: its cgroup has the pod's uid, in which systemd's driver writes `_` for `-`.
-async fn process_of(host: &dyn Host, pod_uid: &str) -> Result<Option<u32>> {
+pub async fn process_of(host: &dyn Host, pod_uid: &str) -> Result<Option<u32>> {
     let names = [format!("pod{pod_uid}"), format!("pod{}", pod_uid.replace('-', "_"))];
     let mut processes: Vec<u32> = host
         .list(Utf8Path::new("/proc"))

@@ -3,6 +3,7 @@
 mod diff;
 mod lines;
 pub mod plan;
+pub mod smoke;
 pub mod status;
 mod text;
 pub mod trace;

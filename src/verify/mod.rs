@@ -1,9 +1,11 @@
 //! Proves with pods that the networks of a profile work: addresses, reach, isolation, and the ports in Open vSwitch.
 
 mod checks;
+mod look;
 mod plain;
 mod pods;
 mod scenario;
+mod talk;
 mod vm;
 
 use std::time::Duration;
@@ -15,8 +17,12 @@ use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
+pub use look::{NicView, Place, Seen, ovs_state};
 pub use plain::plain_pod;
-pub use scenario::Scenario;
+pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, nic, start, statuses};
+pub use scenario::{Probe, Scenario};
+pub use talk::{Found, reaches, stays_apart};
+pub use vm::all as check_vm;
 
 /// The label that finds the pods of a verification.
 const SELECTOR: &str = "kvnet.dev/step=verification";
@@ -48,9 +54,10 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     let manifests = pods::manifests(&scenario, &cx.profile);
-    futures::future::try_join_all(manifests.iter().map(|pod| cluster.apply(pod, true))).await?;
+    futures::future::try_join_all(manifests.iter().map(|pod| pods::start(&cluster, pod))).await?;
+    let place = Place { cx, cluster: &cluster, namespace: &cx.profile.verification.namespace };
     let (mut outcomes, of_vm) = futures::try_join!(
-        checks::all(cx, &cluster, &scenario, timeout, progress),
+        checks::all(place, &scenario, timeout, progress),
         vm::all(cx, &cluster, &scenario, progress)
     )?;
     outcomes.extend(of_vm);

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::pods::labels;
+use super::pods::{PodPlan, start};
 use super::{SELECTOR, clean, namespace, remove};
 use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::error::{Result, code};
 use crate::facts::cni::is_configuration;
-use crate::source::rewrite_image;
 
 /// Starts a pod on the pod network, or on the node's own network when the node has no pod network left, and removes it.
 pub async fn plain_pod(cx: &Context) -> Result<()> {
@@ -20,7 +19,7 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     let timeout = Duration::from_secs(cx.profile.timeouts.verification);
     clean(cx, &cluster, &|_| ()).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
-    cluster.apply(&pod(cx, has_network), true).await?;
+    start(&cluster, &pod(cx, has_network)).await?;
     let namespace = cx.profile.verification.namespace.as_str();
     let started =
         cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;
@@ -40,24 +39,12 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
 }
 
 fn pod(cx: &Context, has_network: bool) -> Value {
-    let mut pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "plain", "namespace": cx.profile.verification.namespace, "labels": labels()},
-        "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": false,
-            "hostNetwork": !has_network,
-            // The taints that `up` removed are back, and without a pod network the node is not ready.
-            "tolerations": [{"operator": "Exists"}],
-            "containers": [{
-                "name": "plain",
-                "image": rewrite_image(&cx.profile.verification.image, &cx.profile.images.rewrite),
-                "imagePullPolicy": format!("{:?}", cx.profile.images.pull_policy),
-                "command": ["sleep", "3600"],
-            }],
-        },
-    });
+    let namespace = cx.profile.verification.namespace.as_str();
+    let plan = PodPlan { namespace, name: "plain", networks: Vec::new(), command: &["sleep", "3600"] };
+    let mut pod = plan.manifest(&cx.profile);
+    pod["spec"]["hostNetwork"] = (!has_network).into();
+    // The taints that `up` removed are back, and without a pod network the node is not ready.
+    pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     if !has_network {
         // Schedulers before v1.12 give nothing to a node that is not ready; its kubelet takes what is placed there.
         pod["spec"]["nodeName"] = cx.facts.hostname.as_str().into();

@@ -1,12 +1,14 @@
 //! The pods of a verification, and what they say about their NICs.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::scenario::{Probe, Scenario};
-use crate::cluster::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::engine::teardown::STEP_LABEL;
+use crate::error::Result;
 use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
 pub use crate::guest::Link;
 use crate::guest::links;
@@ -16,6 +18,11 @@ use crate::source::rewrite_image;
 /// What Multus before v4 calls the annotation with what NICs a pod got.
 const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
 
+/// What the server says in a namespace without its default service account, and how often it is asked again.
+const NO_ACCOUNT: &str = "serviceaccount \"default\" not found";
+const NEW_NAMESPACE: usize = 100;
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// The label that finds one pod of a verification.
 pub const PROBE_LABEL: &str = "kvnet.dev/probe";
 
@@ -24,37 +31,73 @@ pub fn labels() -> Value {
     json!({MANAGED_BY_LABEL: MANAGED_BY, STEP_LABEL: "verification"})
 }
 
-/// The pods to start.
-pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
-    scenario.pods.iter().map(|probe| manifest(probe, profile)).collect()
+/// A pod that does nothing but to be there.
+#[derive(Clone, Debug)]
+pub struct PodPlan<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The networks that it asks for besides the pod network, as `namespace/name`.
+    pub networks: Vec<String>,
+    /// What runs in it.
+    pub command: &'a [&'a str],
 }
 
-fn manifest(probe: &Probe, profile: &Profile) -> Value {
-    let network = format!("{}/{}", probe.network.namespace, probe.network.name);
-    let mut labels = labels();
-    labels[PROBE_LABEL] = json!(probe.name);
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": probe.name,
-            "namespace": profile.verification.namespace,
-            "labels": labels,
-            "annotations": {NETWORKS: network},
-        },
-        "spec": {
-            // The pods hold nothing: they may end at once.
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "containers": [{
-                "name": "probe",
-                "image": rewrite_image(&profile.verification.image, &profile.images.rewrite),
-                "imagePullPolicy": format!("{:?}", profile.images.pull_policy),
-                "command": ["sleep", "3600"],
-            }],
-        },
-    })
+impl<'a> PodPlan<'a> {
+    /// The pod of a probe; it only sleeps.
+    pub fn of(probe: &'a Probe, namespace: &'a str) -> Self {
+        let networks = vec![format!("{}/{}", probe.network.namespace, probe.network.name)];
+        Self { namespace, name: &probe.name, networks, command: &["sleep", "3600"] }
+    }
+
+    /// The object, with the image that the profile names.
+    pub fn manifest(&self, profile: &Profile) -> Value {
+        let mut labels = labels();
+        labels[PROBE_LABEL] = json!(self.name);
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.name, "namespace": self.namespace, "labels": labels},
+            "spec": {
+                // The pods hold nothing: they may end at once.
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "containers": [{
+                    "name": "probe",
+                    "image": rewrite_image(&profile.verification.image, &profile.images.rewrite),
+                    "imagePullPolicy": format!("{:?}", profile.images.pull_policy),
+                    "command": self.command,
+                }],
+            },
+        });
+        if !self.networks.is_empty() {
+            pod["metadata"]["annotations"] = json!({NETWORKS: self.networks.join(",")});
+        }
+        pod
+    }
+}
+
+/// Starts a pod, also in a namespace that was made a moment ago: until that has its default service account, the server
+/// refuses pods.
+///
+/// # Errors
+/// As [`Cluster::apply`].
+pub async fn start(cluster: &Cluster, pod: &Value) -> Result<()> {
+    for _ in 0..NEW_NAMESPACE {
+        match cluster.apply(pod, true).await {
+            Err(error) if error.to_string().contains(NO_ACCOUNT) => tokio::time::sleep(PAUSE).await,
+            applied => return applied.map(|_| ()),
+        }
+    }
+    cluster.apply(pod, true).await.map(|_| ())
+}
+
+/// The pods to start.
+pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
+    let namespace = profile.verification.namespace.as_str();
+    scenario.pods.iter().map(|probe| PodPlan::of(probe, namespace).manifest(profile)).collect()
 }
 
 /// A NIC of a pod as Multus reports it.
@@ -71,16 +114,22 @@ pub struct Nic {
 /// The NIC of a pod on a network (`namespace/name`); none when Multus reports none. Before v3.8 Multus gives only the
 /// name in the CNI configuration, which is that of the network unless it has another.
 pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
-    let annotations = &pod["metadata"]["annotations"];
-    let status = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str())?;
-    let status: Value = serde_json::from_str(status).ok()?;
+    let status = statuses(pod);
     let bare = network.rsplit('/').next().unwrap_or(network);
-    let named = |name: &str| status.as_array()?.iter().find(|nic| nic["name"] == name);
+    let named = |name: &str| status.iter().find(|nic| nic["name"] == name);
     let found = named(network).or_else(|| named(bare))?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     let ips = found["ips"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ips = ips.iter().filter_map(|ip| ip.as_str()?.split('/').next()?.parse().ok());
     Some(Nic { interface: text("interface"), ips: ips.collect(), mac: text("mac") })
+}
+
+/// What Multus says about the NICs of a pod; nothing when it says nothing.
+pub fn statuses(pod: &Value) -> Vec<Value> {
+    let annotations = &pod["metadata"]["annotations"];
+    let status = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str());
+    let status: Option<Value> = status.and_then(|status| serde_json::from_str(status).ok());
+    status.and_then(|status| status.as_array().cloned()).unwrap_or_default()
 }
 
 /// Reads one NIC from the output of `ip addr show` of `busybox` or iproute2.
@@ -90,7 +139,44 @@ pub fn link(ip_addr: &str, interface: &str) -> Option<Link> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::sandbox::api::{Fault, Interference, Seen};
+    use crate::sandbox::{Options, Sandbox};
+
+    /// Refuses pods as often as it says, as a server does in a new namespace.
+    struct New(AtomicUsize);
+
+    impl Interference for New {
+        fn fault(&self, request: &Seen) -> Option<Fault> {
+            let is_pod = request.path.contains("/pods/") && request.method != "GET";
+            let left = |count: usize| count.checked_sub(1);
+            (is_pod && self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok()).then(|| {
+                Fault::Status {
+                    code: 403,
+                    reason: "Forbidden",
+                    message: format!(
+                        "pods \"x\" is forbidden: error looking up service account a/default: {NO_ACCOUNT}"
+                    ),
+                    retry_after: None,
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pod_starts_in_a_namespace_that_is_new() {
+        let profile = Profile::default();
+        let sandbox = Sandbox::open(&Options::default(), &profile).unwrap();
+        sandbox.api().interfere(Arc::new(New(AtomicUsize::new(2))));
+        let plan =
+            PodPlan { namespace: "default", name: "x", networks: Vec::new(), command: &["sleep", "1"] };
+        start(&sandbox.cluster(), &plan.manifest(&profile)).await.unwrap();
+        let key = crate::cluster::ObjectKey::new("v1", "Pod", Some("default"), "x");
+        assert!(sandbox.api().get(&key).unwrap().is_some());
+    }
 
     #[test]
     fn the_nic_of_a_network_is_found_by_its_name() {

@@ -24,6 +24,8 @@ pub struct Probe {
     pub subnet: Option<String>,
     /// Whether the NIC gets an address; none when the profile does not say.
     pub address: Option<bool>,
+    /// The MTU of the NIC, when the profile sets it.
+    pub mtu: Option<u32>,
     /// The Open vSwitch bridge and VLAN that its port must have.
     pub port: Option<(String, Option<u16>)>,
 }
@@ -60,6 +62,13 @@ impl Scenario {
 
 fn first_word(pod: &str) -> String {
     pod.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
+}
+
+impl Probe {
+    /// What its NIC must have.
+    pub fn line(&self) -> String {
+        nic_line("net1", self)
+    }
 }
 
 /// What a NIC on the network of a probe must have.
@@ -101,9 +110,23 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
         network: network.clone(),
         subnet: subnet.clone(),
         address,
+        mtu: mtu_of(network),
         port: port.clone(),
     };
     (1..=count).map(probe).collect()
+}
+
+/// The MTU that the profile declares for a network.
+fn mtu_of(network: &Network) -> Option<u32> {
+    let given = |config: &serde_json::Map<String, serde_json::Value>| config.get("mtu")?.as_u64();
+    let mtu = match &network.kind {
+        NetworkKind::Ovs { mtu, .. } => mtu.map(u64::from),
+        NetworkKind::Bridge { .. } => None,
+        NetworkKind::Flannel { delegate, .. } => given(delegate),
+        NetworkKind::Raw { config } => given(config),
+    };
+    // The plugins take 0 for "as the kernel likes".
+    mtu.and_then(|mtu| u32::try_from(mtu).ok()).filter(|mtu| *mtu > 0)
 }
 
 /// A port of a VLAN bridge is a tagged port of its parent.

@@ -14,6 +14,7 @@ mod kvnet;
 mod networks;
 mod node;
 mod see;
+mod smoke;
 mod thin;
 mod topology;
 mod upstream;
@@ -33,6 +34,7 @@ const STORIES: &[Story] = &[
     ("adopt", adopt::story),
     ("api", api::story),
     ("interrupt", interrupt::story),
+    ("smoke", smoke::story),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;

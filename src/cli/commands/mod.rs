@@ -9,6 +9,7 @@ pub mod man;
 pub mod plan;
 pub mod profile;
 pub mod render;
+pub mod smoke;
 pub mod status;
 pub mod topology;
 pub mod trace;
@@ -19,12 +20,17 @@ use crate::engine::cancel::Cancel;
 
 /// The first Ctrl-C (or SIGTERM) lets the change in hand finish; the second ends the program at once.
 pub fn stop_on_signal() -> Cancel {
+    stop_on_signal_saying("stopping after the change in hand; press Ctrl-C again to stop at once")
+}
+
+/// As [`stop_on_signal`], with what is told at the first Ctrl-C.
+pub fn stop_on_signal_saying(text: &'static str) -> Cancel {
     let cancel = Cancel::default();
     let asked = cancel.clone();
     tokio::spawn(async move {
         signal().await;
         asked.cancel();
-        crate::ui::say("stopping after the change in hand; press Ctrl-C again to stop at once");
+        crate::ui::say(text);
         signal().await;
         std::process::exit(130);
     });

@@ -1,7 +1,9 @@
 //! The insides of containers: what commands in them answer, from the links and switches as they are.
 
 mod address;
+mod connect;
 pub(super) mod console;
+mod names;
 mod reach;
 
 use async_trait::async_trait;
@@ -50,12 +52,20 @@ fn command(scene: &Scene, namespace: &str, pod: &str, argv: &[String]) -> Result
         ["ip", rest @ ..] => address::ip(scene, sandbox, rest),
         ["arping", rest @ ..] => reach::arping(scene, &sandbox, rest),
         ["ping", rest @ ..] => reach::ping(scene, &sandbox, rest),
+        ["nc", rest @ ..] => connect::nc(scene, &sandbox, rest),
+        ["traceroute", rest @ ..] => connect::traceroute(scene, &sandbox, rest),
+        ["nslookup", name] => names::nslookup(scene, &sandbox, name),
+        ["cat", path] => names::cat(scene, &sandbox, path),
         ["true"] => Ok(Ran::default()),
         [program, ..] => {
             Ok(failed(127, format!("exec: \"{program}\": executable file not found in $PATH: unknown")))
         }
         [] => Ok(failed(126, "no command".into())),
     }
+}
+
+fn prints(stdout: String) -> Ran {
+    Ran { stdout, ..Ran::default() }
 }
 
 fn failed(code: i32, stderr: String) -> Ran {

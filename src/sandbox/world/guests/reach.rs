@@ -18,11 +18,31 @@ enum Segment {
 }
 
 /// What a command line of `ping` or `arping` asks for.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     nic: Option<&'a Nic>,
     target: IpAddr,
     count: u32,
+    /// The whole packet in bytes.
+    packet: u32,
 }
+
+impl Asked<'_> {
+    /// A small packet to an address, over whatever NIC leads there.
+    pub(super) fn of(target: IpAddr) -> Self {
+        Self { nic: None, target, count: 1, packet: 0 }
+    }
+}
+
+/// Who has an address.
+pub(super) struct Neighbour {
+    mac: String,
+    mtu: u32,
+    /// The pod's uid; none for the node.
+    pub(super) pod: Option<String>,
+}
+
+/// The headers of an echo request before its content.
+const HEADERS: [u32; 2] = [28, 48];
 
 /// `arping`: whether somebody else on the NIC's segment has the address.
 pub(super) fn arping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran> {
@@ -39,8 +59,9 @@ pub(super) fn arping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result
         None => (asked.count, 0),
     };
     let source = nic.addresses.first().map_or("0.0.0.0".to_owned(), |address| address.addr().to_string());
-    let answer =
-        found.map(|mac| format!("Unicast reply from {} [{mac}] 0.020ms\n", asked.target)).unwrap_or_default();
+    let answer = found
+        .map(|one| format!("Unicast reply from {} [{}] 0.020ms\n", asked.target, one.mac))
+        .unwrap_or_default();
     let stdout = format!(
         "ARPING {} from {source} {}\n{answer}Sent {sent} probe(s) (0 broadcast(s))\nReceived {received} response(s) (0 request(s), 0 broadcast(s))\n",
         asked.target, nic.name
@@ -54,11 +75,12 @@ pub(super) fn ping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<R
         Ok(asked) => asked,
         Err(ran) => return Ok(ran),
     };
-    let answers = pings(scene, sandbox, &asked)?;
+    let answers = reached(scene, sandbox, &asked)?.is_some();
     let (received, lost) = if answers { (asked.count, 0) } else { (0, 100) };
-    let line = format!("64 bytes from {}: seq=0 ttl=64 time=0.048 ms\n", asked.target);
+    let content = asked.packet - header(asked.target);
+    let line = format!("{} bytes from {}: seq=0 ttl=64 time=0.048 ms\n", content + 8, asked.target);
     let stdout = format!(
-        "PING {0} ({0}): 56 data bytes\n{1}\n--- {0} ping statistics ---\n{2} packets transmitted, {received} packets received, {lost}% packet loss\n",
+        "PING {0} ({0}): {content} data bytes\n{1}\n--- {0} ping statistics ---\n{2} packets transmitted, {received} packets received, {lost}% packet loss\n",
         asked.target,
         if answers { line.as_str() } else { "" },
         asked.count
@@ -66,43 +88,56 @@ pub(super) fn ping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<R
     Ok(Ran { code: i32::from(!answers), stdout, stderr: String::new() })
 }
 
-fn pings(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Result<bool> {
-    let own =
-        sandbox.nics.iter().flat_map(|nic| &nic.addresses).any(|address| address.addr() == asked.target);
-    if own {
-        return Ok(true);
+/// Whoever has the address, when the packet gets there.
+pub(super) fn reached(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Result<Option<Neighbour>> {
+    let own = sandbox.nics.iter().find(|nic| has(nic, asked.target));
+    if let Some(own) = own {
+        return Ok(Some(Neighbour { mac: own.mac.clone(), mtu: own.mtu, pod: Some(sandbox.uid.clone()) }));
     }
     let is_near = |nic: &&Nic| nic.addresses.iter().any(|address| address.contains(&asked.target));
     let nic = asked.nic.or_else(|| sandbox.nics.iter().find(is_near));
     if let Some(nic) = nic.filter(is_near) {
-        return Ok(neighbour(scene, sandbox, nic, asked.target)?.is_some());
+        let found = neighbour(scene, sandbox, nic, asked.target)?;
+        // Bigger than the sender's MTU, it is cut in pieces; bigger than the receiver's, it is dropped.
+        let arrives = |there: &Neighbour| asked.packet > nic.mtu || asked.packet <= there.mtu;
+        return Ok(found.filter(arrives));
     }
     // Routed: from the first NIC, through the node, to whatever the node itself is connected to.
     let routed = asked.nic.is_none_or(|nic| nic.name == "eth0") && !sandbox.nics.is_empty();
-    Ok(routed && on_node(scene, asked.target)?)
+    if routed { on_node(scene, asked.target) } else { Ok(None) }
 }
 
-/// Whether the node has the address, or a bridge with a NIC that has it.
-fn on_node(scene: &Scene, target: IpAddr) -> Result<bool> {
+/// The node itself when it has the address, or whoever has it on a bridge of the node.
+fn on_node(scene: &Scene, target: IpAddr) -> Result<Option<Neighbour>> {
     let prefix = format!("{target}/");
-    if scene
-        .node
-        .links()?
-        .iter()
-        .any(|link| link.addresses.iter().any(|address| address.starts_with(&prefix)))
-    {
-        return Ok(true);
+    let is_own = |address: &String| address.starts_with(&prefix);
+    let links = scene.node.links()?;
+    if let Some(link) = links.into_iter().find(|link| link.addresses.iter().any(is_own)) {
+        return Ok(Some(Neighbour { mac: link.mac, mtu: link.mtu, pod: None }));
     }
-    let on_bridge = |nic: &Nic| matches!(nic.wire, Wire::Bridge(_)) && has(nic, target);
-    Ok(Sandbox::all(scene)?.iter().any(|sandbox| sandbox.nics.iter().any(on_bridge)))
+    for sandbox in Sandbox::all(scene)? {
+        let on_bridge = |nic: &&Nic| matches!(nic.wire, Wire::Bridge(_)) && has(nic, target);
+        if let Some(nic) = sandbox.nics.iter().find(on_bridge) {
+            return Ok(Some(Neighbour {
+                mac: nic.mac.clone(),
+                mtu: nic.mtu,
+                pod: Some(sandbox.uid.clone()),
+            }));
+        }
+    }
+    Ok(None)
 }
 
 fn has(nic: &Nic, target: IpAddr) -> bool {
     nic.addresses.iter().any(|address| address.addr() == target)
 }
 
-/// The MAC address of who else on the segment of a NIC has an address.
-fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Result<Option<String>> {
+fn header(target: IpAddr) -> u32 {
+    HEADERS[usize::from(target.is_ipv6())]
+}
+
+/// Who else on the segment of a NIC has an address.
+fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Result<Option<Neighbour>> {
     let switch = scene.node.open_vswitch()?.unwrap_or_default();
     let links = scene.node.links()?;
     let is_up = |name: &str| links.iter().any(|link| link.name == name && link.up);
@@ -113,7 +148,7 @@ fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Res
         if let Some(own) =
             own.filter(|own| own.up && own.addresses.iter().any(|address| address.starts_with(&prefix)))
         {
-            return Ok(Some(own.mac.clone()));
+            return Ok(Some(Neighbour { mac: own.mac.clone(), mtu: own.mtu, pod: None }));
         }
     }
     for other in Sandbox::all(scene)?.iter().filter(|other| other.uid != sandbox.uid) {
@@ -121,7 +156,7 @@ fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Res
             has(nic, target) && is_up(&nic.host_link) && segment(nic, &switch).as_ref() == Some(&here)
         });
         if let Some(nic) = reached {
-            return Ok(Some(nic.mac.clone()));
+            return Ok(Some(Neighbour { mac: nic.mac.clone(), mtu: nic.mtu, pod: Some(other.uid.clone()) }));
         }
     }
     Ok(None)
@@ -146,8 +181,9 @@ fn asked<'a>(sandbox: &'a Sandbox, words: &[&str]) -> Result<Asked<'a>, Ran> {
     let option = |name: &str| {
         words.iter().position(|word| *word == name).and_then(|place| words.get(place + 1).copied())
     };
-    let target =
+    let target: IpAddr =
         words.last().and_then(|word| word.parse().ok()).ok_or_else(|| failed(1, "bad address".into()))?;
+    let content: u32 = option("-s").and_then(|size| size.parse().ok()).unwrap_or(56);
     let nic = match option("-I") {
         None => None,
         Some(name) => match sandbox.nics.iter().find(|nic| nic.name == name) {
@@ -155,7 +191,8 @@ fn asked<'a>(sandbox: &'a Sandbox, words: &[&str]) -> Result<Asked<'a>, Ran> {
             None => return Err(failed(2, format!("arping: interface {name} not found: No such device"))),
         },
     };
-    Ok(Asked { nic, target, count: option("-c").and_then(|count| count.parse().ok()).unwrap_or(1) })
+    let count = option("-c").and_then(|count| count.parse().ok()).unwrap_or(1);
+    Ok(Asked { nic, target, count, packet: content + header(target) })
 }
 
 #[cfg(test)]

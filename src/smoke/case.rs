@@ -1,0 +1,219 @@
+//! A case: what it is called, what it needs, how long it may take, and what it does.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::room::Room;
+use crate::cluster::{Cluster, ObjectKey};
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::profile::{NetworkKind, Profile};
+use crate::verify::Scenario;
+
+/// A named test.
+pub struct Case {
+    /// Its name: lower case, stable.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub title: &'static str,
+    /// Words by which several cases are chosen.
+    pub tags: &'static [&'static str],
+    /// What must be there for it to run.
+    pub needs: &'static [Need],
+    /// Whether other cases would disturb it, or it them: then it runs by itself.
+    pub alone: bool,
+    /// How long it may take.
+    pub deadline: fn(&Profile) -> Duration,
+    /// What it does. It fails with the error that it returns, or when one of the room's checks does not hold.
+    pub run: for<'a> fn(&'a Room) -> BoxFuture<'a, Result<()>>,
+}
+
+/// What a case needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Any network in the profile.
+    AnyNetwork,
+    /// A network in the profile on which two pods with addresses can meet.
+    Pairs,
+    /// Two VLANs with addresses on one bridge.
+    Vlans,
+    /// The network of that name in the profile.
+    Network(&'static str),
+    /// Multus, because the profile says so.
+    Multus,
+    /// That kvnet runs on a node of the cluster, for what is only to be seen there.
+    OwnNode,
+    /// KubeVirt in the cluster, and a VM in the profile.
+    KubeVirt,
+    /// That `kvnet down` has happened.
+    Down,
+    /// `--allow-reboot`, and a node that can.
+    Reboot,
+}
+
+/// What decides whether a case can run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
+pub struct Situation {
+    /// Whether `kvnet down` has taken everything back.
+    pub down: bool,
+    /// Whether kvnet runs on a node of the cluster.
+    pub own_node: bool,
+    /// Whether the cluster has KubeVirt.
+    pub kubevirt: bool,
+    /// Whether the node is one in memory.
+    pub sandbox: bool,
+    /// Whether the node may be rebooted.
+    pub allow_reboot: bool,
+    /// The node that all pods go to, when there are several: kvnet's own, where it can look at the switch.
+    pub pin: Option<String>,
+}
+
+impl Situation {
+    /// Looks at the cluster and the journal.
+    ///
+    /// # Errors
+    /// Those of the API server and of the state directory.
+    pub async fn of(cx: &Context, cluster: &Cluster, allow_reboot: bool) -> Result<Self> {
+        let crd = "virtualmachineinstances.kubevirt.io";
+        let crd = ["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"]
+            .map(|version| ObjectKey::new(version, "CustomResourceDefinition", None, crd));
+        let found = cluster.get_many(&crd).await?;
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        let is_own = |node: &Value| node["metadata"]["name"].as_str() == Some(&cx.facts.hostname);
+        let own_node = nodes.iter().any(is_own);
+        Ok(Self {
+            down: is_down(cx, cluster).await?,
+            own_node,
+            pin: (own_node && nodes.len() > 1).then(|| cx.facts.hostname.clone()),
+            kubevirt: found.iter().any(Option::is_some),
+            sandbox: cx.only.is_some(),
+            allow_reboot,
+        })
+    }
+
+    /// Why a case cannot run; none when it can.
+    pub fn obstacle(&self, case: &Case, profile: &Profile) -> Option<String> {
+        if self.down && !case.needs.contains(&Need::Down) {
+            return Some("`kvnet down` has taken the networks back; `kvnet up` makes them again".into());
+        }
+        case.needs.iter().find_map(|need| self.lacks(*need, profile))
+    }
+
+    fn lacks(&self, need: Need, profile: &Profile) -> Option<String> {
+        let scenario = || Scenario::of(profile);
+        let (holds, why) = match need {
+            Need::AnyNetwork => (!profile.networks.is_empty(), "the profile has no networks".into()),
+            Need::Pairs => {
+                let why = "the profile has no Open vSwitch network with addresses";
+                (!scenario().reach.is_empty(), why.into())
+            }
+            Need::Vlans => {
+                let why = "the profile has no two VLANs with addresses on one bridge";
+                (!vlan_pairs(&scenario()).is_empty(), why.into())
+            }
+            Need::Network(name) => (
+                profile.networks.iter().any(|network| network.name == name),
+                format!("the profile has no network {name}"),
+            ),
+            Need::Multus => (profile.multus.enabled, "the profile has no Multus".into()),
+            Need::OwnNode => (
+                self.own_node,
+                "kvnet does not run on a node of the cluster, where Open vSwitch and the addresses in use are to be \
+                 seen"
+                    .into(),
+            ),
+            Need::KubeVirt if !profile.kubevirt.enabled || !profile.vm.enabled => {
+                (false, "the profile has no KubeVirt or no VM, or they are left out".into())
+            }
+            Need::KubeVirt => (self.kubevirt, "KubeVirt is not in the cluster".into()),
+            Need::Down => {
+                (self.down, "`kvnet down` has not happened; this case shows what it left".into())
+            }
+            Need::Reboot if !self.allow_reboot => {
+                (false, "it reboots the node, which only happens with `--allow-reboot`".into())
+            }
+            Need::Reboot => (!self.sandbox, "the node in memory cannot be rebooted".into()),
+        };
+        (!holds).then_some(why)
+    }
+}
+
+/// `down` retires the journal once all is taken back, and a later `up` begins a new one.
+async fn is_down(cx: &Context, cluster: &Cluster) -> Result<bool> {
+    if cx.state.read("journal.jsonl")?.is_some() || cx.state.read("journal.last.jsonl")?.is_none() {
+        return Ok(false);
+    }
+    let networks = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await?;
+    Ok(networks.is_empty())
+}
+
+/// The pairs of pods that are kept apart by nothing but their VLANs: those on one bridge.
+pub fn vlan_pairs(scenario: &Scenario) -> Vec<(String, String)> {
+    let bridge = |name: &str| {
+        let probe = scenario.pods.iter().find(|probe| probe.name == name);
+        probe.and_then(|probe| Some(probe.port.as_ref()?.0.clone()))
+    };
+    let apart = scenario.isolated.iter().filter(|(one, other)| bridge(one) == bridge(other));
+    apart.cloned().collect()
+}
+
+/// The time that the profile gives to all verification pods.
+pub fn usual(profile: &Profile) -> Duration {
+    Duration::from_secs(profile.timeouts.verification)
+}
+
+/// Whether a network's addresses come from ranges on the node, whose files can be looked at.
+pub fn is_counted(kind: &NetworkKind) -> bool {
+    matches!(kind, NetworkKind::Ovs { .. } | NetworkKind::Bridge { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+    use crate::smoke::CASES;
+
+    fn skipped(situation: &Situation, settings: &[&str]) -> Vec<(&'static str, String)> {
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let profile = profile::load("default", &settings).unwrap().profile;
+        let all = CASES.iter().filter_map(|case| Some((case.name, situation.obstacle(case, &profile)?)));
+        all.collect()
+    }
+
+    #[test]
+    fn what_cannot_run_says_why() {
+        let usual = Situation { own_node: true, kubevirt: true, ..Situation::default() };
+        let names =
+            |found: Vec<(&'static str, String)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(skipped(&usual, &[])), ["after-down", "reboot"]);
+        let bare = Situation::default();
+        assert_eq!(names(skipped(&bare, &[])), ["after-down", "leaks", "reboot", "vmi"]);
+        let found = skipped(&usual, &["networks=[]", "vm.enabled=false", "multus.enabled=false"]);
+        assert_eq!(
+            names(found),
+            [
+                "a-bridge-network",
+                "after-down",
+                "attachments",
+                "flannel-network",
+                "leaks",
+                "multus-restart",
+                "reboot",
+                "same-network",
+                "vlan-isolation",
+                "vmi"
+            ]
+        );
+    }
+
+    #[test]
+    fn after_down_only_one_case_runs() {
+        let down = Situation { down: true, own_node: true, ..Situation::default() };
+        let skipped = skipped(&down, &[]);
+        assert_eq!(skipped.len(), CASES.len() - 1);
+        assert!(skipped.iter().all(|(name, why)| *name != "after-down" && why.contains("`kvnet down`")));
+    }
+}

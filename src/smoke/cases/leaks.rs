@@ -1,0 +1,103 @@
+//! Many pods come and go.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cluster::is_ready;
+use crate::error::{Result, code};
+use crate::profile::Network;
+use crate::smoke::case::is_counted;
+use crate::smoke::diagnose::explained;
+use crate::smoke::leaks::Left;
+use crate::smoke::room::Room;
+use crate::verify::{PROBE_LABEL, nic};
+
+const PODS: usize = 20;
+/// How often the node is looked at: neither Open vSwitch nor a directory of addresses tells when it changes.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The runtime takes NICs down some seconds after the pod's object is gone.
+const SETTLES: Duration = Duration::from_mins(1);
+
+pub async fn run(room: &Room) -> Result<()> {
+    let networks: Vec<Network> =
+        room.cx.profile.networks.iter().filter(|network| is_counted(&network.kind)).cloned().collect();
+    let names: Vec<String> = (1..=PODS).map(|number| format!("leaks-{number}")).collect();
+    let wanted: Vec<Vec<String>> = (0..PODS).map(|number| two_of(&networks, number)).collect();
+    try_join_all(names.iter().zip(&wanted).map(|(name, networks)| room.start(name, networks))).await?;
+    let progress = room.progress();
+    let running =
+        room.cluster.wait_pods(&room.namespace, PROBE_LABEL, PODS, &is_ready, room.time(), &progress);
+    let pods = match running.await {
+        Ok(pods) => pods,
+        Err(error) => return Err(explained(room, error).await),
+    };
+    let without: Vec<&str> = pods.iter().filter(|pod| !has_all(pod, &names, &wanted)).map(name_of).collect();
+    let detail =
+        if without.is_empty() { "all of them".into() } else { format!("not {}", without.join(", ")) };
+    room.check(format!("{PODS} pods have their NICs"), (without.is_empty(), detail), &code::POD_NIC);
+    try_join_all(pods.iter().map(|pod| async { room.cluster.delete(&key(pod), None).await })).await?;
+    room.cluster.wait_gone(&room.namespace, PROBE_LABEL, room.time()).await?;
+    let left = settled(room, &networks).await?;
+    room.check("Open vSwitch has only the ports of pods that are there", left.ports(), &code::SMOKE_LEAK);
+    room.check("no address is taken by a pod that is gone", left.addresses(), &code::SMOKE_LEAK);
+    Ok(())
+}
+
+/// Two of the networks, others for each pod; the only one when there are no more.
+fn two_of(networks: &[Network], number: usize) -> Vec<String> {
+    let pick = |index: usize| networks.get(index % networks.len().max(1));
+    let mut names: Vec<String> = [pick(number), pick(number + 1)]
+        .into_iter()
+        .flatten()
+        .map(|network| format!("{}/{}", network.namespace, network.name))
+        .collect();
+    names.dedup();
+    names
+}
+
+fn has_all(pod: &Value, names: &[String], wanted: &[Vec<String>]) -> bool {
+    let found = names.iter().position(|name| name == name_of(pod)).and_then(|index| wanted.get(index));
+    found.is_some_and(|networks| networks.iter().all(|network| nic(pod, network).is_some()))
+}
+
+fn name_of(pod: &Value) -> &str {
+    pod["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn key(pod: &Value) -> crate::cluster::ObjectKey {
+    crate::cluster::ObjectKey::of(pod)
+}
+
+/// What is left behind once nothing more goes away by itself.
+async fn settled(room: &Room, networks: &[Network]) -> Result<Left> {
+    let until = Instant::now() + SETTLES.min(room.time());
+    loop {
+        let left = Left::look(&room.cx, &room.cluster, networks).await?;
+        if left.is_nothing() || Instant::now() >= until {
+            return Ok(left);
+        }
+        (room.progress())(format!("the NICs of ended pods to go: {}", left.summary()));
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    #[test]
+    fn every_network_is_used_and_each_pod_has_two() {
+        let networks = profile::load("default", &[]).unwrap().profile.networks;
+        let all: Vec<Vec<String>> = (0..PODS).map(|number| two_of(&networks, number)).collect();
+        assert!(all.iter().all(|two| two.len() == 2));
+        assert!(
+            networks.iter().all(|network| all.iter().flatten().any(|name| name.ends_with(&network.name)))
+        );
+        assert_eq!(two_of(&networks[..1], 7).len(), 1);
+        assert!(two_of(&[], 7).is_empty());
+    }
+}

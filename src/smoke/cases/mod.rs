@@ -1,0 +1,144 @@
+//! All cases, by name. A new one is a record here and a function in one of these files.
+
+mod after_down;
+mod leaks;
+mod names;
+mod networks;
+mod plain;
+mod reboot;
+mod restart;
+mod vm;
+
+use std::time::Duration;
+
+use super::case::{Case, Need, usual};
+pub use reboot::finish as finish_reboot;
+
+/// Every case, sorted by name.
+pub static CASES: &[Case] = &[
+    Case {
+        name: "a-bridge-network",
+        title: "pods on the walkthrough's `a-bridge-network` reach each other and its gateway",
+        tags: &["networks", "walkthrough"],
+        needs: &[Need::Multus, Need::Network("a-bridge-network")],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(networks::walkthrough(room, "a-bridge-network")),
+    },
+    Case {
+        name: "after-down",
+        title: "after `kvnet down` the node still starts a plain pod",
+        tags: &["down"],
+        needs: &[Need::Down],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(after_down::run(room)),
+    },
+    Case {
+        name: "attachments",
+        title: "a pod on each network of the profile has its NIC: MAC, MTU, address and port as declared",
+        tags: &["networks", "quick"],
+        needs: &[Need::Multus, Need::AnyNetwork],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(networks::attachments(room)),
+    },
+    Case {
+        name: "default-network",
+        title: "pods on the default network have addresses and reach each other: ping, full packets, TCP, UDP",
+        tags: &["default", "quick"],
+        needs: &[],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(plain::run(room)),
+    },
+    Case {
+        name: "dns",
+        title: "a pod resolves the names of Services",
+        tags: &["default", "quick"],
+        needs: &[],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(names::run(room)),
+    },
+    Case {
+        name: "flannel-network",
+        title: "pods with the walkthrough's `flannel-network` have a second NIC on the pod network",
+        tags: &["networks", "walkthrough"],
+        needs: &[Need::Multus, Need::Network("flannel-network")],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(networks::walkthrough(room, "flannel-network")),
+    },
+    Case {
+        name: "leaks",
+        title: "20 pods with further NICs come and go and leave no port and no address behind",
+        tags: &["networks", "slow"],
+        needs: &[Need::Multus, Need::AnyNetwork, Need::OwnNode],
+        alone: true,
+        deadline: usual,
+        run: |room| Box::pin(leaks::run(room)),
+    },
+    Case {
+        name: "multus-restart",
+        title: "Multus restarts while pods start: it comes back, and pods get their NICs, at the latest at a second start",
+        tags: &["disruptive", "networks"],
+        needs: &[Need::Multus, Need::AnyNetwork],
+        alone: true,
+        deadline: |profile| usual(profile) + Duration::from_secs(profile.timeouts.ready),
+        run: |room| Box::pin(restart::run(room)),
+    },
+    Case {
+        name: "reboot",
+        title: "after a reboot of the node pods come back with their NICs and reach each other",
+        tags: &["disruptive", "networks", "slow"],
+        needs: &[Need::Multus, Need::Pairs, Need::OwnNode, Need::Reboot],
+        alone: true,
+        deadline: |profile| usual(profile) + Duration::from_secs(profile.timeouts.ready),
+        run: |room| Box::pin(reboot::begin(room)),
+    },
+    Case {
+        name: "same-network",
+        title: "two pods on one network reach each other: ping, full packets, TCP, UDP",
+        tags: &["networks", "quick", "reach"],
+        needs: &[Need::Multus, Need::Pairs],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(networks::same_network(room)),
+    },
+    Case {
+        name: "vlan-isolation",
+        title: "pods of one VLAN reach each other, and no pod of another VLAN",
+        tags: &["networks", "quick", "reach"],
+        needs: &[Need::Multus, Need::Vlans],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(networks::vlan_isolation(room)),
+    },
+    Case {
+        name: "vmi",
+        title: "a VM like the profile's starts, and its NICs work from outside and inside",
+        tags: &["kubevirt", "slow"],
+        needs: &[Need::KubeVirt],
+        alone: false,
+        deadline: |profile| usual(profile) + Duration::from_secs(profile.timeouts.vm),
+        run: |room| Box::pin(vm::run(room)),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_fit_into_names_of_namespaces() {
+        for pair in CASES.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} comes before {}", pair[0].name, pair[1].name);
+        }
+        for case in CASES {
+            let fits = |c: char| c.is_ascii_lowercase() || c == '-';
+            assert!(case.name.len() <= 30 && case.name.chars().all(fits), "{}", case.name);
+            assert!(case.tags.is_sorted() && !case.title.ends_with('.'), "{}", case.name);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The networks of the profile: NICs, reach, isolation.
+
+use futures::future::try_join_all;
+use ipnet::IpNet;
+
+use crate::error::{Result, code};
+use crate::profile::{NetworkKind, Profile};
+use crate::smoke::case::vlan_pairs;
+use crate::smoke::diagnose::why_without_nics;
+use crate::smoke::room::Room;
+use crate::smoke::talk::everything;
+use crate::verify::{Probe, Scenario, Seen, ovs_state, reaches, stays_apart};
+
+/// One pod on each network, and what its NIC is like.
+pub async fn attachments(room: &Room) -> Result<()> {
+    let mut probes = Scenario::of(&room.cx.profile).pods;
+    probes.dedup_by(|one, other| one.network == other.network);
+    let seen = room.meet(&probes).await?;
+    look_at_nics(room, &seen).await
+}
+
+/// Notes for each pod whether its NIC is as declared.
+pub async fn look_at_nics(room: &Room, seen: &[Seen]) -> Result<()> {
+    let ovs = ovs_state(&room.cx).await?;
+    for pod in seen {
+        let mut view = pod.view(&room.cx, ovs.as_ref());
+        let mut code = if view.nic_holds { &code::OVS_PORT } else { &code::POD_NIC };
+        if pod.nic.is_none() {
+            let (likely, why) = why_without_nics(room).await;
+            code = likely;
+            view.detail.extend(why.map(|why| format!("; {why}")));
+        }
+        let holds = view.nic_holds && view.port_holds;
+        room.check(format!("{}: {}", pod.probe.name, pod.probe.line()), (holds, view.detail), code);
+    }
+    Ok(())
+}
+
+/// Pairs of pods on one network, over their NICs there.
+pub async fn same_network(room: &Room) -> Result<()> {
+    let scenario = Scenario::of(&room.cx.profile);
+    let pairs = meet_pairs(room, &scenario, &scenario.reach).await?;
+    try_join_all(pairs.iter().map(|(one, other)| everything(room, one, other))).await.map(|_| ())
+}
+
+/// That VLANs are apart, which only says something when those on one VLAN are together.
+pub async fn vlan_isolation(room: &Room) -> Result<()> {
+    let scenario = Scenario::of(&room.cx.profile);
+    let apart = vlan_pairs(&scenario);
+    let is_concerned = |(one, other): &&(String, String)| {
+        apart.iter().any(|(first, second)| [first, second].iter().any(|name| [one, other].contains(name)))
+    };
+    let together: Vec<_> = scenario.reach.iter().filter(is_concerned).cloned().collect();
+    let all: Vec<_> = together.iter().chain(&apart).cloned().collect();
+    for (index, (one, other)) in meet_pairs(room, &scenario, &all).await?.into_iter().enumerate() {
+        let (from, to) = (&one.probe.name, &other.probe.name);
+        if index < together.len() {
+            let found = reaches(room.place(), &one, &other).await?;
+            room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
+        } else {
+            let found = stays_apart(room.place(), &one, &other).await?;
+            room.check(format!("{from} does not reach {to}"), found, &code::SMOKE_ISOLATION);
+        }
+    }
+    Ok(())
+}
+
+/// Two pods on a network of the walkthrough.
+pub async fn walkthrough(room: &Room, network: &str) -> Result<()> {
+    let scenario = Scenario::of(&room.cx.profile);
+    let Some(first) = scenario.pods.iter().find(|probe| probe.network.name == network) else { return Ok(()) };
+    let probes = [1, 2].map(|number| Probe { name: format!("{network}-{number}"), ..first.clone() });
+    let seen = room.meet(&probes).await?;
+    look_at_nics(room, &seen).await?;
+    let [one, other] = seen.as_slice() else { return Ok(()) };
+    let (from, to) = (&one.probe.name, &other.probe.name);
+    if first.subnet.is_some() {
+        let found = reaches(room.place(), one, other).await?;
+        room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
+    }
+    let Some(gateway) = gateway(&room.cx.profile, network) else { return Ok(()) };
+    let nic = one.interface().unwrap_or("net1");
+    let ran = room.run(from, &["ping", "-I", nic, "-c", "1", "-W", "5", &gateway]).await?;
+    let verb = if ran.status == 0 { "answers" } else { "does not answer" };
+    let found = (ran.status == 0, format!("{gateway} {verb}"));
+    room.check(format!("{from} reaches the gateway of {network}"), found, &code::SMOKE_REACH);
+    Ok(())
+}
+
+/// The address that the node has on a network with a Linux bridge.
+fn gateway(profile: &Profile, name: &str) -> Option<String> {
+    let network = profile.networks.iter().find(|network| network.name == name)?;
+    let NetworkKind::Bridge { is_gateway: true, ipam: Some(ipam), .. } = &network.kind else { return None };
+    let subnet: IpNet = ipam.subnet.parse().ok()?;
+    ipam.gateway.clone().or_else(|| Some(subnet.hosts().next()?.to_string()))
+}
+
+/// Starts the pods of pairs, each once, and gives the pairs back as they were seen.
+async fn meet_pairs(
+    room: &Room,
+    scenario: &Scenario,
+    pairs: &[(String, String)],
+) -> Result<Vec<(Seen, Seen)>> {
+    let is_meant = |probe: &&Probe| pairs.iter().any(|(one, other)| [one, other].contains(&&probe.name));
+    let probes: Vec<Probe> = scenario.pods.iter().filter(is_meant).cloned().collect();
+    let seen = room.meet(&probes).await?;
+    let find = |name: &String| seen.iter().find(|pod| pod.probe.name == *name).cloned();
+    Ok(pairs.iter().filter_map(|(one, other)| Some((find(one)?, find(other)?))).collect())
+}

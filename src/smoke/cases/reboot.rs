@@ -1,0 +1,54 @@
+//! The node reboots. The case has two halves: the second one is run by the command after the boot.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::networks::look_at_nics;
+use crate::cluster::{Condition, is_ready};
+use crate::error::{Error, Result, code};
+use crate::host::Command;
+use crate::smoke::room::Room;
+use crate::verify::{Probe, Scenario, reaches};
+
+/// Starts two pods and reboots. Ends with `KVN809` when the node is on its way.
+pub async fn begin(room: &Room) -> Result<()> {
+    let seen = room.meet(&pair(room)).await?;
+    look_at_nics(room, &seen).await?;
+    if room.failed_check().is_some() {
+        return Ok(());
+    }
+    let command = Command::new(["systemctl", "reboot"]).timeout(Duration::from_secs(30));
+    room.reboots();
+    room.cx.host.run(&command).await?.ok(&command)?;
+    Err(Error::new(&code::SMOKE_PENDING, "the node reboots"))
+}
+
+/// After the boot: the same pods are back.
+pub async fn finish(room: &Room) -> Result<()> {
+    room.cluster.wait(&Condition::NodesReady, room.time(), &room.progress()).await?;
+    let probes = pair(room);
+    try_join_all(probes.iter().map(|probe| room.wait_for(&probe.name, &has_come_back))).await?;
+    let seen = room.look_at(&probes).await?;
+    look_at_nics(room, &seen).await?;
+    if let [one, other, ..] = seen.as_slice() {
+        let found = reaches(room.place(), one, other).await?;
+        let (from, to) = (&one.probe.name, &other.probe.name);
+        room.check(format!("{from} reaches {to} after the reboot"), found, &code::SMOKE_RETURN);
+    }
+    Ok(())
+}
+
+/// What the API server says of before the boot does not count.
+fn has_come_back(pod: &Value) -> bool {
+    let restarts = pod.pointer("/status/containerStatuses/0/restartCount").and_then(Value::as_u64);
+    is_ready(pod) && restarts.is_some_and(|restarts| restarts > 0)
+}
+
+/// Two pods that must reach each other.
+fn pair(room: &Room) -> Vec<Probe> {
+    let scenario = Scenario::of(&room.cx.profile);
+    let Some((one, other)) = scenario.reach.first() else { return Vec::new() };
+    scenario.pods.iter().filter(|probe| [one, other].contains(&&probe.name)).cloned().collect()
+}

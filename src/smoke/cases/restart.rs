@@ -1,0 +1,85 @@
+//! Multus restarts while pods start.
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::networks::look_at_nics;
+use crate::cluster::{Condition, ObjectKey};
+use crate::engine::teardown::STEP_LABEL;
+use crate::error::{Error, Result, code};
+use crate::smoke::room::Room;
+use crate::verify::{Probe, Scenario, Seen};
+
+pub async fn run(room: &Room) -> Result<()> {
+    let daemon = daemon(room).await?;
+    let probes = Scenario::of(&room.cx.profile).pods;
+    let (first, rest) = probes.split_at(probes.len() / 2);
+    start(room, first).await?;
+    restart(room, &daemon).await?;
+    start(room, rest).await?;
+    let seen = room.look_at(&probes).await?;
+    let rolled_out = Condition::RolledOut { object: ObjectKey::of(&daemon) };
+    room.cluster.wait(&rolled_out, room.time(), &room.progress()).await?;
+    room.check("Multus is back", (true, format!("{} is ready", ObjectKey::of(&daemon))), &code::SMOKE_RETURN);
+    let (whole, missed): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|pod| pod.nic.is_some());
+    let again = start_again(room, &missed).await?;
+    look_at_nics(room, &[whole, again].concat()).await
+}
+
+/// Starts pods again that were started in the moment in which Multus was away: it takes its configuration with it when it
+/// ends, and the runtime takes the next one.
+async fn start_again(room: &Room, missed: &[Seen]) -> Result<Vec<Seen>> {
+    if missed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = missed.iter().map(|pod| pod.probe.name.as_str()).collect();
+    room.note(format!(
+        "these pods started while Multus was away, had only their first NIC, and were started again: {}",
+        names.join(", ")
+    ));
+    let probes: Vec<Probe> = missed.iter().map(|pod| pod.probe.clone()).collect();
+    for name in names {
+        let key = ObjectKey::new("v1", "Pod", Some(&room.namespace), name);
+        room.cluster.delete(&key, None).await?;
+        room.cluster.wait(&Condition::Gone { object: key }, room.time(), &room.progress()).await?;
+    }
+    room.meet(&probes).await
+}
+
+async fn start(room: &Room, probes: &[Probe]) -> Result<()> {
+    let networks = |probe: &Probe| vec![format!("{}/{}", probe.network.namespace, probe.network.name)];
+    try_join_all(probes.iter().map(|probe| async { room.start(&probe.name, &networks(probe)).await }))
+        .await?;
+    Ok(())
+}
+
+/// Multus' DaemonSet: kvnet's, or the one that somebody else made.
+async fn daemon(room: &Room) -> Result<Value> {
+    let ours = format!("{STEP_LABEL}=multus");
+    let found = room.cluster.list("apps/v1", "DaemonSet", None, Some(&ours)).await?;
+    let all =
+        if found.is_empty() { room.cluster.list("apps/v1", "DaemonSet", None, None).await? } else { found };
+    let is_multus =
+        |set: &Value| set["metadata"]["name"].as_str().is_some_and(|name| name.contains("multus"));
+    all.into_iter().find(is_multus).ok_or_else(|| {
+        Error::new(&code::MULTUS_CONFIG, "the cluster has no DaemonSet of Multus").hint("run `kvnet up`")
+    })
+}
+
+/// Deletes the pods of a DaemonSet, which makes new ones.
+async fn restart(room: &Room, daemon: &Value) -> Result<()> {
+    let labels = daemon.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let selector: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)))
+        .collect();
+    let namespace = daemon["metadata"]["namespace"].as_str();
+    let pods = room.cluster.list("v1", "Pod", namespace, Some(&selector.join(","))).await?;
+    if pods.is_empty() {
+        return Err(Error::new(&code::MULTUS_CONFIG, format!("{} has no pods", ObjectKey::of(daemon))));
+    }
+    try_join_all(pods.iter().map(|pod| async { room.cluster.delete(&ObjectKey::of(pod), None).await }))
+        .await?;
+    Ok(())
+}

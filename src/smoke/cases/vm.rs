@@ -1,0 +1,71 @@
+//! A VM with the NICs of the profile's.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use crate::cluster::ObjectKey;
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::profile::{Profile, RunStrategy};
+use crate::smoke::room::Room;
+use crate::source::Component;
+use crate::verify::{Scenario, check_vm};
+
+const NAME: &str = "smoke-vm";
+
+/// The checks of the verification, for a VM of the case's own.
+pub async fn run(room: &Room) -> Result<()> {
+    let mut cx: Context = room.cx.clone();
+    cx.profile = Arc::new(of_the_case(&room.cx.profile));
+    let scenario = Scenario::of(&cx.profile);
+    try_join_all(scenario.pods.iter().map(|probe| async {
+        room.start(&probe.name, &[format!("{}/{}", probe.network.namespace, probe.network.name)]).await
+    }))
+    .await?;
+    room.open().await?;
+    for object in cx.manifest(Component::Vm).await?.objects {
+        room.cluster.apply(&object, true).await?;
+    }
+    let outcomes = check_vm(&cx, &room.cluster, &scenario, &room.progress()).await?;
+    for outcome in outcomes {
+        room.check(outcome.check, (outcome.passed, outcome.detail), &crate::error::code::VERIFY_FAILED);
+    }
+    let version = cx.profile.kubevirt.api_version();
+    let vm = ObjectKey::new(version, "VirtualMachineInstance", Some(&room.namespace), NAME);
+    // A namespace waits for it otherwise; it may just as well go now.
+    room.cluster.delete(&vm, Some(0)).await.map(|_| ())
+}
+
+/// The profile with a VM of another name in the case's namespace: its MAC addresses follow from its name, so that it may
+/// run beside the profile's own.
+fn of_the_case(profile: &Profile) -> Profile {
+    let mut own = profile.clone();
+    for nic in &mut own.vm.interfaces {
+        nic.mac_address = None;
+        // A name without a namespace means one in the namespace of the VM.
+        if let Some(network) = profile.network_of(nic) {
+            nic.network = format!("{}/{}", network.namespace, network.name);
+        }
+    }
+    NAME.clone_into(&mut own.vm.name);
+    own.vm.namespace.clone_from(&own.verification.namespace);
+    own.vm.run_strategy = None::<RunStrategy>;
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    #[test]
+    fn the_vm_is_another_one_on_the_same_networks() {
+        let before = profile::load("default", &[]).unwrap().profile;
+        let own = of_the_case(&before);
+        assert_eq!(own.vm.interfaces[1].network, "default/ovs-blue-l2");
+        assert_eq!(own.network_of(&own.vm.interfaces[1]), before.network_of(&before.vm.interfaces[1]));
+        let macs = [&before, &own].map(|profile| profile.vm.mac_address(&profile.vm.interfaces[1]));
+        assert_ne!(macs[0], macs[1]);
+    }
+}

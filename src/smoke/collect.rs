@@ -1,0 +1,241 @@
+//! What helps to understand a failure, without secrets, in a directory of its own.
+//!
+//! Each part is tried by itself: what cannot be had is named in `not-collected.txt`.
+
+use std::fmt::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use super::report::CaseResult;
+use super::room::Room;
+use crate::engine::redact::{redact_object, redact_text};
+use crate::engine::state::StateDir;
+use crate::engine::teardown::STEP_LABEL;
+use crate::error::Result;
+use crate::host::Command;
+use crate::verify::statuses;
+
+/// How many lines of each log are kept.
+const LINES: u32 = 400;
+/// Pods whose logs tell why a pod does not get its NICs, by the steps that made them.
+const COMPONENTS: &str = "flannel,multus,ovs-cni";
+const OVS: [(&str, &[&str]); 4] = [
+    ("ovs-show.txt", &["--timeout=10", "show"]),
+    ("ovs-bridges.txt", &["--timeout=10", "list", "Bridge"]),
+    ("ovs-ports.txt", &["--timeout=10", "list", "Port"]),
+    ("ovs-interfaces.txt", &["--timeout=10", "list", "Interface"]),
+];
+/// Where the plugin host-local files the addresses that are taken.
+const LEASES: &str = "/var/lib/cni/networks";
+
+/// Puts what it finds into directories.
+#[derive(Clone, Debug)]
+pub struct Collector {
+    /// The directory for a run; each case that failed gets one in it.
+    pub directory: Utf8PathBuf,
+}
+
+/// The directory of one case, while it is filled.
+struct Shelf<'a> {
+    room: &'a Room,
+    directory: StateDir,
+    missing: String,
+}
+
+impl Collector {
+    /// Collects for a case that failed, and returns the directory; none when nothing could be written.
+    pub async fn collect(&self, room: &Room, outcome: &CaseResult) -> Option<String> {
+        let place = StateDir::locate(Some(&self.directory.join(&outcome.case)), true);
+        let path = place.directory().to_string();
+        let mut kept = Shelf { room, directory: place, missing: String::new() };
+        let text = serde_json::to_string_pretty(outcome).unwrap_or_default();
+        kept.put("result.json", &text).ok()?;
+        kept.objects().await;
+        kept.logs().await;
+        kept.switch().await;
+        kept.cni().await;
+        if !kept.missing.is_empty() {
+            let missing = std::mem::take(&mut kept.missing);
+            kept.put("not-collected.txt", &missing).ok()?;
+        }
+        Some(path)
+    }
+}
+
+impl Shelf<'_> {
+    fn put(&self, name: &str, text: &str) -> Result<()> {
+        let vm = &self.room.cx.profile.vm;
+        let known = [vm.login.password.as_str(), vm.cloud_init.user_data.as_str()];
+        self.directory.write(name, &redact_text(text, &known))
+    }
+
+    /// Keeps a part, or why it is not there.
+    fn keep(&mut self, name: &str, text: Result<String>) {
+        if let Err(error) = text.and_then(|text| self.put(name, &text)) {
+            // Writing to a text does not fail.
+            let _ = writeln!(self.missing, "{name}: {error}");
+        }
+    }
+
+    /// Pods, what Multus says about them, events, networks and nodes.
+    async fn objects(&mut self) {
+        let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
+        let pods = cluster.list("v1", "Pod", Some(namespace), None).await;
+        let events = cluster.list("v1", "Event", Some(namespace), None).await;
+        let networks = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await;
+        let nodes = cluster.list("v1", "Node", None, None).await;
+        let nics = pods.as_ref().map(|pods| nics(pods)).map_err(again);
+        self.keep("network-status.json", nics);
+        self.keep("events.txt", events.map(|events| timeline(&events)));
+        self.keep("pods.yaml", pods.map(documents));
+        self.keep("networks.yaml", networks.map(documents));
+        self.keep("nodes.yaml", nodes.map(documents));
+    }
+
+    /// The logs of the case's pods, and of the components that make NICs.
+    async fn logs(&mut self) {
+        let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
+        let components = format!("{STEP_LABEL} in ({COMPONENTS})");
+        let own = cluster.list("v1", "Pod", Some(namespace), None).await.unwrap_or_default();
+        let labelled = cluster.list("v1", "Pod", None, Some(&components)).await.unwrap_or_default();
+        let all = cluster.list("v1", "Pod", None, None).await.unwrap_or_default();
+        let makes_nics = |pod: &&Value| {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            ["multus", "flannel", "ovs-cni", "coredns"].iter().any(|part| name.contains(part))
+        };
+        let others = all.iter().filter(makes_nics).filter(|pod| !labelled.contains(pod));
+        let pods: Vec<Value> = own.iter().chain(&labelled).chain(others).cloned().collect();
+        for pod in &pods {
+            let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
+            for container in containers(pod) {
+                let log = cluster.logs(text("namespace"), text("name"), Some(container), LINES).await;
+                let name = format!("log-{}-{}-{container}.txt", text("namespace"), text("name"));
+                // Most have nothing to say.
+                if log.as_ref().map_or(true, |log| !log.trim().is_empty()) {
+                    self.keep(&name, log);
+                }
+            }
+        }
+    }
+
+    async fn switch(&mut self) {
+        let host = self.room.cx.host.clone();
+        if !matches!(host.find("ovs-vsctl").await, Ok(Some(_))) {
+            self.missing.push_str("ovs-show.txt: `ovs-vsctl` is not on this machine\n");
+            return;
+        }
+        for (name, arguments) in OVS {
+            let command = Command::new(std::iter::once("ovs-vsctl").chain(arguments.iter().copied()));
+            let ran = host.run(&command).await.and_then(|output| output.ok(&command));
+            self.keep(name, ran.map(|output| output.stdout));
+        }
+    }
+
+    /// The runtime's network configurations, and the addresses that are taken.
+    async fn cni(&mut self) {
+        let directory = self.room.cx.facts.cni_conf_dir.clone();
+        let files = self.files(&directory).await;
+        self.keep("cni.txt", files);
+        let names = self.room.cx.host.list(Utf8Path::new(LEASES)).await;
+        let mut all = String::new();
+        for name in names.ok().flatten().unwrap_or_default() {
+            match self.files(&Utf8Path::new(LEASES).join(name)).await {
+                Ok(text) => all.push_str(&text),
+                Err(error) => _ = writeln!(self.missing, "ipam.txt: {error}"),
+            }
+        }
+        self.keep("ipam.txt", Ok(all));
+    }
+
+    /// Every file in a directory with its content; what is deeper is only named.
+    async fn files(&self, directory: &Utf8Path) -> Result<String> {
+        let host = self.room.cx.host.as_ref();
+        let mut all = String::new();
+        for name in host.list(directory).await?.unwrap_or_default() {
+            let path = directory.join(name);
+            let is_file =
+                host.stat(&path).await?.is_some_and(|stat| stat.kind == crate::host::FileKind::File);
+            let content = if is_file { host.read(&path).await?.unwrap_or_default() } else { Vec::new() };
+            let _ = writeln!(all, "==> {path}\n{}", String::from_utf8_lossy(&content).trim_end());
+        }
+        Ok(all)
+    }
+}
+
+/// The same error once more: errors are not cloned.
+fn again(error: &crate::error::Error) -> crate::error::Error {
+    crate::error::Error::new(error.code(), error.to_string())
+}
+
+fn containers(pod: &Value) -> impl Iterator<Item = &str> {
+    let of = |field: &str| pod["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default();
+    of("initContainers").iter().chain(of("containers")).filter_map(|one| one["name"].as_str())
+}
+
+/// What Multus says about each pod.
+fn nics(pods: &[Value]) -> String {
+    let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let all: serde_json::Map<String, Value> =
+        pods.iter().map(|pod| (name(pod), Value::from(statuses(pod)))).collect();
+    serde_json::to_string_pretty(&all).unwrap_or_default()
+}
+
+/// Objects as YAML documents, without secrets and without what only the server needs.
+fn documents(objects: Vec<Value>) -> String {
+    let mut text = String::new();
+    for mut object in objects {
+        redact_object(&mut object);
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        let _ = write!(text, "---\n{}", serde_yaml::to_string(&object).unwrap_or_default());
+    }
+    text
+}
+
+/// Events by their time, one a line.
+fn timeline(events: &[Value]) -> String {
+    let text = |event: &Value, pointer: &str| {
+        event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
+    };
+    let time = |event: &Value| {
+        let last = text(event, "/lastTimestamp");
+        if last.is_empty() { text(event, "/eventTime") } else { last }
+    };
+    let line = |event: &Value| {
+        let about =
+            format!("{} {}", text(event, "/involvedObject/kind"), text(event, "/involvedObject/name"));
+        let (kind, reason) = (text(event, "/type"), text(event, "/reason"));
+        format!("{} {kind:7} {reason:24} {about}: {}\n", time(event), text(event, "/message"))
+    };
+    let mut lines: Vec<String> = events.iter().map(line).collect();
+    lines.sort();
+    lines.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn events_are_lines_in_the_order_of_time() {
+        let event = |time: &str, message: &str| {
+            json!({"lastTimestamp": time, "type": "Warning", "reason": "R", "message": message,
+                "involvedObject": {"kind": "Pod", "name": "p"}})
+        };
+        let text =
+            timeline(&[event("2026-01-02T00:00:00Z", "later"), event("2026-01-01T00:00:00Z", "so\nmuch")]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("Pod p: so much") && lines[1].ends_with("Pod p: later"), "{text}");
+    }
+
+    #[test]
+    fn objects_have_no_secrets() {
+        let text = documents(vec![
+            json!({"kind": "Secret", "data": {"x": "canary"}, "metadata": {"managedFields": []}}),
+        ]);
+        assert_eq!(text, "---\nkind: Secret\ndata:\n  x: (hidden)\nmetadata: {}\n");
+    }
+}

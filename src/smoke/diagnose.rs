@@ -1,0 +1,151 @@
+//! Why a pod does not start, from what the cluster says about it.
+
+use serde_json::Value;
+
+use super::room::Room;
+use crate::error::{Code, Error, code};
+use crate::facts::cni::order;
+
+/// How much of a message is shown.
+const MOST: usize = 360;
+/// What Multus' shim puts behind its message: the whole configuration.
+const NOISE: &str = "': StdinData";
+
+/// What a message tells, and the code for it.
+const SIGNS: [(&str, &Code); 12] = [
+    ("untolerated taint", &code::SMOKE_POD),
+    ("network-attachment-definition", &code::NETWORK_MISSING),
+    ("failed to find plugin", &code::CNI_PLUGIN_MISSING),
+    ("failed to find bridge", &code::OVS_BRIDGE),
+    ("insufficient ovs-cni.network.kubevirt.io", &code::MARKER),
+    ("ovsdb", &code::OVS_UNAVAILABLE),
+    ("multus.sock", &code::MULTUS_CONFIG),
+    ("readinessindicatorfile", &code::MULTUS_CONFIG),
+    ("subnet.env", &code::POD_CIDR),
+    ("no ip addresses available", &code::SMOKE_LEAK),
+    ("networkpluginnotready", &code::CNI_ORDER),
+    ("cni plugin not initialized", &code::CNI_ORDER),
+];
+
+/// A wait that was in vain, with the newest warning about the case's pods and a code for the cause.
+pub async fn explained(room: &Room, error: Error) -> Error {
+    if error.code() != &code::CLUSTER_TIMEOUT {
+        return error;
+    }
+    let events = room.cluster.list("v1", "Event", Some(&room.namespace), None).await.unwrap_or_default();
+    let warning = newest_warning(&events);
+    let waited = error.cause().unwrap_or_default().to_owned();
+    let is_new = |warning: &&str| {
+        !waited.contains(warning.split_once(": ").map_or(*warning, |(_, text)| text).trim_end_matches('.'))
+    };
+    let told = match warning.as_deref().filter(is_new) {
+        Some(warning) => format!("{waited}; {warning}"),
+        None => waited,
+    };
+    let code = classify(&told);
+    if told.contains("untolerated taint") {
+        return Error::new(code, "no node takes the pod")
+            .because(format!("{}; {}", shortened(&told), taints(room).await))
+            .hint("`kvnet up --only taints` removes the taints that the profile names");
+    }
+    Error::new(code, "a pod does not start").because(shortened(&told))
+}
+
+/// The taints of all nodes: newer schedulers do not name them.
+async fn taints(room: &Room) -> String {
+    let nodes = room.cluster.list("v1", "Node", None, None).await.unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = nodes.iter().flat_map(|node| {
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        taints.map(move |taint| {
+            let name = text(&node["metadata"]["name"]);
+            format!("node {name} has the taint {}:{}", text(&taint["key"]), text(&taint["effect"]))
+        })
+    });
+    all.collect::<Vec<_>>().join(", ")
+}
+
+/// The code for what a message tells.
+fn classify(told: &str) -> &'static Code {
+    let told = told.to_lowercase();
+    SIGNS.iter().find(|(sign, _)| told.contains(sign)).map_or(&code::SMOKE_POD, |(_, code)| *code)
+}
+
+/// `REASON: MESSAGE` of the newest warning.
+fn newest_warning(events: &[Value]) -> Option<String> {
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let time = |event: &&Value| {
+        let last = text(event, "lastTimestamp");
+        if last.is_empty() { text(event, "eventTime") } else { last }
+    };
+    let newest = events.iter().filter(|event| event["type"] == "Warning").max_by_key(time)?;
+    let message = text(newest, "message");
+    let message = message.split(NOISE).next().unwrap_or_default();
+    Some(format!("{}: {message}", text(newest, "reason")))
+}
+
+/// The beginning and the end, which say most.
+fn shortened(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= MOST {
+        return text.to_owned();
+    }
+    let part = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{} … {}", part(&letters[..MOST / 3]), part(&letters[letters.len() - MOST * 2 / 3..]))
+}
+
+/// The code and the reason when a pod runs without its NICs: somebody else's configuration comes before Multus'.
+pub async fn why_without_nics(room: &Room) -> (&'static Code, Option<String>) {
+    let directory = &room.cx.facts.cni_conf_dir;
+    let names = room.cx.host.list(directory).await.ok().flatten().unwrap_or_default();
+    let Some(winner) = order(&names).winner else { return (&code::POD_NIC, None) };
+    let text = room.cx.host.read(&directory.join(&winner)).await.ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if crate::facts::cni::CniConf::parse(&text).is_some_and(|conf| conf.is_multus()) {
+        return (&code::POD_NIC, None);
+    }
+    let why = format!("the first CNI configuration is {}, which is not Multus'", directory.join(winner));
+    (&code::CNI_ORDER, Some(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_newest_warning_counts_without_the_configuration_behind_it() {
+        let event = |kind: &str, time: &str, message: &str| json!({"type": kind, "lastTimestamp": time, "reason": "R", "message": message});
+        let events = [
+            event("Warning", "2026-01-01T00:00:01Z", "old"),
+            event("Warning", "2026-01-01T00:00:02Z", "failed to find bridge blue\n': StdinData: {\"x\": 1}"),
+            event("Normal", "2026-01-01T00:00:03Z", "fine"),
+        ];
+        assert_eq!(newest_warning(&events).unwrap(), "R: failed to find bridge blue\n");
+        assert_eq!(newest_warning(&events[2..]), None);
+    }
+
+    #[test]
+    fn each_sign_has_its_code() {
+        for (told, id) in [
+            ("0/1 nodes are available: 1 node(s) had untolerated taint {node-role...}", "KVN808"),
+            ("0/1 nodes are available: 1 Insufficient ovs-cni.network.kubevirt.io/blue.", "KVN620"),
+            ("failed to find plugin \"ovs\" in path [/opt/cni/bin]", "KVN603"),
+            ("cannot find a network-attachment-definition (x)", "KVN621"),
+            ("loadFlannelSubnetEnv failed: open /run/flannel/subnet.env: no such file", "KVN601"),
+            ("ErrImagePull", "KVN808"),
+        ] {
+            assert_eq!(classify(told).id, id, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_end() {
+        let text = format!("begin {} end", "x".repeat(1000));
+        let short = shortened(&text);
+        assert!(
+            short.starts_with("begin") && short.ends_with("end") && short.chars().count() < 380,
+            "{short}"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! What pods that are gone have left on the node: ports in Open vSwitch, and addresses that count as taken.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::facts::ovs::OvsState;
+use crate::profile::{Network, NetworkKind};
+use crate::source::cni_config;
+use crate::verify::{Found, ovs_state, statuses};
+
+/// Where the plugin host-local files addresses, unless it is told otherwise.
+const DIRECTORY: &str = "/var/lib/cni/networks";
+
+/// What is left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// `PORT of BRIDGE`.
+    ports: Vec<String>,
+    /// Paths of files, each named like the address.
+    addresses: Vec<Utf8PathBuf>,
+}
+
+impl Left {
+    /// Compares the node with the pods that there are.
+    ///
+    /// # Errors
+    /// Those of the node and of the API server.
+    pub async fn look(cx: &Context, cluster: &Cluster, networks: &[Network]) -> Result<Self> {
+        // The node first: what appears afterwards would have no pod yet.
+        let switch = ovs_state(cx).await?;
+        let mut taken = Vec::new();
+        for directory in directories(networks) {
+            let names = cx.host.list(&directory).await?.unwrap_or_default();
+            let is_address = |name: &&String| name.parse::<IpAddr>().is_ok();
+            taken.extend(names.iter().filter(is_address).map(|name| directory.join(name)));
+        }
+        let pods = cluster.list("v1", "Pod", None, None).await?;
+        Ok(Self::of(&pods, switch.as_ref(), taken))
+    }
+
+    fn of(pods: &[Value], switch: Option<&OvsState>, taken: Vec<Utf8PathBuf>) -> Self {
+        let uids: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str()).collect();
+        let held: BTreeSet<IpAddr> = pods.iter().flat_map(addresses_of).collect();
+        let bridges = switch.map(|switch| switch.bridges.as_slice()).unwrap_or_default();
+        let all = bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
+        let is_left = |ids: &std::collections::BTreeMap<String, String>| {
+            ids.get("contPodUid").is_some_and(|uid| !uids.contains(uid.as_str()))
+        };
+        let ports = all.filter(|(_, port)| is_left(&port.external_ids));
+        let ports = ports.map(|(bridge, port)| format!("{} of {}", port.name, bridge.name)).collect();
+        let is_free = |path: &Utf8PathBuf| {
+            path.file_name().and_then(|name| name.parse().ok()).is_some_and(|ip: IpAddr| !held.contains(&ip))
+        };
+        Self { ports, addresses: taken.into_iter().filter(is_free).collect() }
+    }
+
+    /// Whether nothing is left.
+    pub fn is_nothing(&self) -> bool {
+        self.ports.is_empty() && self.addresses.is_empty()
+    }
+
+    /// How much, for people who wait.
+    pub fn summary(&self) -> String {
+        format!("{} ports, {} addresses", self.ports.len(), self.addresses.len())
+    }
+
+    /// The check of the ports.
+    pub fn ports(&self) -> Found {
+        if self.ports.is_empty() {
+            return (true, "no port is left".into());
+        }
+        (false, format!("ports whose pods are gone: {}", self.ports.join(", ")))
+    }
+
+    /// The check of the addresses.
+    pub fn addresses(&self) -> Found {
+        if self.addresses.is_empty() {
+            return (true, "no address is left".into());
+        }
+        let paths: Vec<&str> = self.addresses.iter().map(|path| path.as_str()).collect();
+        (false, format!("taken by pods that are gone: {}", paths.join(", ")))
+    }
+}
+
+/// Every address that Multus or the kubelet says a pod has.
+fn addresses_of(pod: &Value) -> Vec<IpAddr> {
+    let parse = |ip: &Value| ip.as_str()?.split('/').next()?.parse().ok();
+    let own = pod["status"]["podIPs"].as_array().into_iter().flatten().filter_map(|ip| parse(&ip["ip"]));
+    let own = own.chain(parse(&pod["status"]["podIP"]));
+    let nics = statuses(pod);
+    let further = nics.iter().filter_map(|nic| nic["ips"].as_array()).flatten().filter_map(parse);
+    own.chain(further).collect()
+}
+
+/// Where the networks' addresses are filed.
+fn directories(networks: &[Network]) -> BTreeSet<Utf8PathBuf> {
+    let directory = |network: &Network| {
+        let (NetworkKind::Ovs { ipam: Some(ipam), .. } | NetworkKind::Bridge { ipam: Some(ipam), .. }) =
+            &network.kind
+        else {
+            return None;
+        };
+        let name = cni_config(network).get("name").and_then(Value::as_str).map(str::to_owned);
+        let base = Utf8Path::new(ipam.data_dir.as_deref().unwrap_or(DIRECTORY));
+        Some(base.join(name.unwrap_or_else(|| network.name.clone())))
+    };
+    networks.iter().filter_map(directory).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::facts::ovs::{OvsBridge, OvsPort};
+    use crate::profile;
+
+    #[test]
+    fn what_no_pod_has_is_left() {
+        let status = r#"[{"name":"default/x","interface":"net1","ips":["10.20.0.2"]}]"#;
+        let pod = json!({"metadata": {"uid": "a", "annotations": {"k8s.v1.cni.cncf.io/network-status": status}},
+            "status": {"podIP": "10.244.0.9"}});
+        let port = |name: &str, uid: Option<&str>| {
+            let ids = uid
+                .map(|uid| ("contPodUid".to_owned(), uid.to_owned()))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>();
+            OvsPort { name: name.into(), external_ids: ids, ..OvsPort::default() }
+        };
+        let ports = vec![port("blue", None), port("veth1", Some("a")), port("veth2", Some("gone"))];
+        let switch =
+            OvsState { bridges: vec![OvsBridge { name: "blue".into(), ports, ..OvsBridge::default() }] };
+        let taken =
+            ["10.20.0.2", "10.20.0.3", "10.244.0.9"].map(|ip| Utf8PathBuf::from("/x").join(ip)).to_vec();
+        let left = Left::of(&[pod], Some(&switch), taken);
+        assert_eq!(left.ports, ["veth2 of blue"]);
+        assert_eq!(left.addresses, ["/x/10.20.0.3"]);
+        assert!(!left.ports().0 && left.addresses().1.contains("10.20.0.3"));
+        assert!(Left::of(&[], None, Vec::new()).is_nothing());
+    }
+
+    #[test]
+    fn each_network_has_its_own_directory() {
+        let networks = profile::load("default", &[]).unwrap().profile.networks;
+        let found: Vec<String> = directories(&networks).into_iter().map(Utf8PathBuf::into_string).collect();
+        assert_eq!(
+            found,
+            ["a-bridge-network", "ovs-blue", "ovs-blue100"].map(|name| format!("{DIRECTORY}/{name}"))
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! Smoke tests: cases that show with real pods whether a cluster does what its profile says.
+//!
+//! Each case has a namespace, a deadline and a clean-up of its own. A case that cannot run says why and is never counted as
+//! passed.
+
+mod case;
+mod cases;
+mod choose;
+mod collect;
+mod diagnose;
+mod junit;
+mod leaks;
+mod offload;
+mod report;
+mod resume;
+mod room;
+mod runner;
+mod talk;
+
+pub use case::{Case, Need, Situation};
+pub use cases::CASES;
+pub use choose::{Choice, tags};
+pub use collect::Collector;
+pub use junit::junit;
+pub use report::{CaseResult, Check, Failure, Report, Status};
+pub use resume::{Pending, boot};
+pub use runner::{Listener, News, Run};

@@ -1,0 +1,303 @@
+//! Runs cases: several at once, each within its time, and each cleaned up however it ends.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::case::{Case, Situation};
+use super::cases::{CASES, finish_reboot};
+use super::collect::Collector;
+use super::report::{CaseResult, Failure, Status};
+use super::resume::{Pending, boot};
+use super::room::{CASE_LABEL, RUNNER_LABEL, Room};
+use crate::cluster::{Cluster, Condition, ObjectKey};
+use crate::engine::cancel::Cancel;
+use crate::engine::context::Context;
+use crate::error::{Error, Result, code};
+
+/// How long a namespace may take to go.
+const CLEAN_UP: Duration = Duration::from_mins(2);
+/// The case that needs a second command.
+const REBOOT: &str = "reboot";
+
+/// Something to tell while cases run.
+pub enum News<'a> {
+    /// A case begins.
+    Begins {
+        /// Its name.
+        case: &'a str,
+    },
+    /// A case waits for something else than before.
+    Waits {
+        /// Its name.
+        case: &'a str,
+        /// What for.
+        reason: String,
+    },
+    /// A case has ended, and has been cleaned up.
+    Ended(&'a CaseResult),
+}
+
+/// Who hears of it.
+pub trait Listener: Send + Sync {
+    /// Hears it.
+    fn hear(&self, news: News<'_>);
+}
+
+/// A run of cases.
+pub struct Run {
+    /// The node and the profile.
+    pub cx: Context,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What decides which cases can run.
+    pub situation: Situation,
+    /// Where to put what helps to understand a failure.
+    pub collector: Collector,
+    /// Whether to stop.
+    pub cancel: Cancel,
+    /// How many cases may run at once.
+    pub jobs: usize,
+    /// The part of the namespaces' names that is this run's own.
+    pub id: String,
+    /// Who hears what happens.
+    pub listener: Arc<dyn Listener>,
+}
+
+/// How the work of a case ended.
+enum Ending {
+    Done(Result<()>),
+    Late,
+    Stopped,
+}
+
+impl Run {
+    /// Runs cases; the results are in the order of the list.
+    ///
+    /// # Errors
+    /// When what an earlier run has left cannot be removed; whatever happens in a case is its result.
+    pub async fn all(&self, cases: &[&'static Case]) -> Result<Vec<CaseResult>> {
+        self.remove_leftovers().await?;
+        let (alone, together): (Vec<&'static Case>, Vec<_>) =
+            cases.iter().copied().partition(|case| case.alone);
+        let mut results = bounded(self.jobs, together.iter().map(|case| self.one(case)).collect()).await;
+        // Last: nothing comes after it in this process.
+        let (last, alone): (Vec<_>, Vec<_>) = alone.into_iter().partition(|case| case.name == REBOOT);
+        for case in alone.into_iter().chain(last) {
+            let result =
+                if case.name == REBOOT { self.reboot(case, &results).await } else { self.one(case).await };
+            results.push(result);
+        }
+        sort(&mut results);
+        Ok(results)
+    }
+
+    /// Goes on after the boot with what was remembered before it.
+    ///
+    /// # Errors
+    /// Those of the state directory.
+    pub async fn resume(&self, pending: Pending) -> Result<Vec<CaseResult>> {
+        let mut results = pending.results;
+        if let Some(case) = CASES.iter().find(|case| case.name == REBOOT) {
+            let room = self.room(case, pending.namespace);
+            results.push(self.run(case, &room, Box::pin(finish_reboot(&room))).await);
+        }
+        Pending::forget(&self.cx.state)?;
+        sort(&mut results);
+        Ok(results)
+    }
+
+    async fn one(&self, case: &'static Case) -> CaseResult {
+        let room = self.room(case, format!("kvnet-smoke-{}-{}", case.name, self.id));
+        self.run(case, &room, (case.run)(&room)).await
+    }
+
+    /// What was found out so far is remembered, because the process ends with the node.
+    async fn reboot(&self, case: &'static Case, before: &[CaseResult]) -> CaseResult {
+        let namespace = format!("kvnet-smoke-{}-{}", case.name, self.id);
+        let can_run = self.situation.obstacle(case, &self.cx.profile).is_none();
+        if can_run && !self.cancel.is_cancelled() {
+            let remember = async {
+                let (boot, results) = (boot(&self.cx).await?, before.to_vec());
+                Pending { namespace: namespace.clone(), boot, results }.write(&self.cx.state)
+            };
+            if let Err(error) = remember.await {
+                return self.tell(outcome(case, Status::Failed, None, Some(&error)));
+            }
+        }
+        let room = self.room(case, namespace);
+        let result = self.run(case, &room, (case.run)(&room)).await;
+        if result.status != Status::Pending {
+            // It says that a reboot is under way, and none is; the next run would only find nothing to resume.
+            let _ = Pending::forget(&self.cx.state);
+        }
+        result
+    }
+
+    fn room(&self, case: &'static Case, namespace: String) -> Room {
+        let pin = self.situation.pin.clone();
+        Room::new(&self.cx, &self.cluster, case, namespace, pin, self.listener.clone())
+    }
+
+    async fn run(&self, case: &'static Case, room: &Room, work: BoxFuture<'_, Result<()>>) -> CaseResult {
+        if let Some(reason) = self.situation.obstacle(case, &self.cx.profile) {
+            return self.tell(outcome(case, Status::Skipped, Some(reason), None));
+        }
+        if self.cancel.is_cancelled() {
+            return self.tell(outcome(case, Status::Stopped, Some("not begun".into()), None));
+        }
+        self.listener.hear(News::Begins { case: case.name });
+        let started = Instant::now();
+        let ending = race(work, room.ends(), &self.cancel).await;
+        let mut result = self.result(case, room, ending);
+        result.seconds = started.elapsed().as_secs_f64();
+        (result.checks, result.notes) = room.seen();
+        if result.status == Status::Failed {
+            result.collected = self.collector.collect(room, &result).await;
+        }
+        if result.status != Status::Pending {
+            self.clean_up(room, &mut result).await;
+        }
+        self.tell(result)
+    }
+
+    fn result(&self, case: &'static Case, room: &Room, ending: Ending) -> CaseResult {
+        match ending {
+            Ending::Done(Err(error)) if error.code() == &code::SMOKE_PENDING => pending(case),
+            // systemd tells every process to end, this one too.
+            Ending::Stopped if room.is_rebooting() => pending(case),
+            // What was seen says more than what came of it.
+            Ending::Done(done) => match room.failed_check().or(done.err()) {
+                None => outcome(case, Status::Passed, None, None),
+                Some(error) => outcome(case, Status::Failed, None, Some(&error)),
+            },
+            Ending::Late => {
+                let seconds = (case.deadline)(&self.cx.profile).as_secs();
+                let message = format!("did not end in {seconds} s");
+                let waits_for = room.waits_for();
+                let error = Error::new(&code::SMOKE_DEADLINE, message);
+                let error = if waits_for.is_empty() { error } else { error.because(waits_for) };
+                outcome(case, Status::Failed, None, Some(&error))
+            }
+            Ending::Stopped => outcome(case, Status::Stopped, Some("stopped while it ran".into()), None),
+        }
+    }
+
+    /// Removes the namespace; one that does not go is a failure of the cluster too.
+    async fn clean_up(&self, room: &Room, result: &mut CaseResult) {
+        let Err(error) = remove(&self.cluster, &room.namespace).await else { return };
+        let message = format!("the namespace {} does not go away", room.namespace);
+        let error = Error::new(&code::SMOKE_CLEAN, message).because(error);
+        if result.status == Status::Passed {
+            result.status = Status::Failed;
+            result.failure = Some(Failure::from(&error));
+            result.collected = self.collector.collect(room, result).await;
+        } else {
+            result.notes.push(error.to_string());
+        }
+    }
+
+    /// What a run of this machine has left that was killed.
+    async fn remove_leftovers(&self) -> Result<()> {
+        let selector = format!("{CASE_LABEL},{RUNNER_LABEL}={}", self.cx.facts.hostname);
+        let left = self.cluster.list("v1", "Namespace", None, Some(&selector)).await?;
+        let names: Vec<&str> = left.iter().filter_map(|left| left["metadata"]["name"].as_str()).collect();
+        futures::future::try_join_all(names.into_iter().map(|name| remove(&self.cluster, name))).await?;
+        Ok(())
+    }
+
+    fn tell(&self, result: CaseResult) -> CaseResult {
+        self.listener.hear(News::Ended(&result));
+        result
+    }
+}
+
+fn outcome(case: &Case, status: Status, reason: Option<String>, error: Option<&Error>) -> CaseResult {
+    CaseResult {
+        case: case.name.into(),
+        title: case.title.into(),
+        tags: case.tags.iter().map(ToString::to_string).collect(),
+        status,
+        reason,
+        failure: error.map(Failure::from),
+        checks: Vec::new(),
+        notes: Vec::new(),
+        seconds: 0.0,
+        collected: None,
+    }
+}
+
+fn pending(case: &Case) -> CaseResult {
+    let reason = "the node reboots; `kvnet smoke --resume` ends the case after the boot";
+    outcome(case, Status::Pending, Some(reason.into()), None)
+}
+
+/// Deletes a namespace and waits until it is gone; fine when there is none.
+async fn remove(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let key = ObjectKey::new("v1", "Namespace", None, namespace);
+    if cluster.delete(&key, None).await? {
+        cluster.wait(&Condition::Gone { object: key }, CLEAN_UP, &|_| ()).await?;
+    }
+    Ok(())
+}
+
+/// In the order of the list.
+fn sort(results: &mut [CaseResult]) {
+    results.sort_by_key(|result| CASES.iter().position(|case| case.name == result.case));
+}
+
+/// Runs futures, so many at once.
+async fn bounded<T>(jobs: usize, futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    futures::stream::iter(futures).buffer_unordered(jobs.max(1)).collect().await
+}
+
+/// The work, unless its time is over or somebody stops it before.
+async fn race(work: impl Future<Output = Result<()>>, ends: Instant, cancel: &Cancel) -> Ending {
+    tokio::select! {
+        done = work => Ending::Done(done),
+        () = tokio::time::sleep_until(ends) => Ending::Late,
+        () = cancel.cancelled() => Ending::Stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn never_more_run_at_once_than_allowed() {
+        for jobs in [1, 3] {
+            let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let work = |_| async {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+            };
+            let started = Instant::now();
+            assert_eq!(bounded(jobs, (0..9).map(work).collect()).await.len(), 9);
+            assert_eq!(most.load(Ordering::SeqCst), jobs);
+            assert_eq!(started.elapsed().as_secs(), 9 / u64::try_from(jobs).unwrap());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_does_not_end_is_late_or_stopped() {
+        let cancel = Cancel::default();
+        let ends = Instant::now() + Duration::from_secs(5);
+        let never = || std::future::pending::<Result<()>>();
+        assert!(matches!(race(never(), ends, &cancel).await, Ending::Late));
+        assert!(matches!(
+            race(async { Ok(()) }, Instant::now() + Duration::from_secs(1), &cancel).await,
+            Ending::Done(Ok(()))
+        ));
+        cancel.cancel();
+        let ends = Instant::now() + Duration::from_secs(5);
+        assert!(matches!(race(never(), ends, &cancel).await, Ending::Stopped));
+    }
+}

@@ -1,0 +1,108 @@
+//! What pods say to each other: packets of full size, TCP and UDP.
+
+use futures::try_join;
+
+use super::offload;
+use super::room::{PORT, Room};
+use crate::error::{Code, Result, code};
+use crate::verify::{Found, Seen, reaches};
+
+/// The headers of an echo request, before which there is its content: IPv4 or IPv6, and ICMP.
+const HEADERS: [u32; 2] = [28, 48];
+
+/// Everything from one pod to another: ARP and ping, a packet of full size, TCP, UDP.
+///
+/// # Errors
+/// When a command cannot be run in a pod.
+pub async fn everything(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
+    let (from, to) = (&one.probe.name, &other.probe.name);
+    let found = reaches(room.place(), one, other).await?;
+    let holds = found.0;
+    room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
+    // Whoever cannot be reached at all would only cost more time.
+    if holds { transports(room, one, other).await } else { Ok(()) }
+}
+
+/// As [`everything`], through routers: without ARP.
+///
+/// # Errors
+/// When a command cannot be run in a pod.
+pub async fn everything_routed(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
+    let (from, to) = (&one.probe.name, &other.probe.name);
+    let found = ping(room, from, other, None).await?;
+    let holds = found.0;
+    room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
+    if holds { transports(room, one, other).await } else { Ok(()) }
+}
+
+async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
+    let (from, to) = (one.probe.name.as_str(), other.probe.name.as_str());
+    let reach: &Code = &code::SMOKE_REACH;
+    let size = one.link.as_ref().map_or(0, |link| link.mtu);
+    let found = ping(room, from, other, Some(size)).await?;
+    room.check(format!("{from} reaches {to} with packets of {size} bytes"), found, reach);
+    let (mut found, mut found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
+    if !found.0 || !found_udp.0 {
+        match offload::switch_off(room, one, other).await? {
+            offload::Outcome::NotTheCause => {}
+            offload::Outcome::Likely(why) => {
+                for found in [&mut found, &mut found_udp].into_iter().filter(|found| !found.0) {
+                    found.1 = format!("{}; {why}", found.1);
+                }
+            }
+            offload::Outcome::Off(note) => {
+                (found, found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
+                room.note(note);
+            }
+        }
+    }
+    room.check(format!("{from} reaches {to} by TCP"), found, reach);
+    room.check(format!("{from} reaches {to} by UDP"), found_udp, reach);
+    Ok(())
+}
+
+/// A ping, of a size that fills a packet of that MTU.
+///
+/// # Errors
+/// When it cannot be run in the pod.
+pub async fn ping(room: &Room, from: &str, to: &Seen, mtu: Option<u32>) -> Result<Found> {
+    let Some(target) = to.ip() else { return Ok((false, "the pod has no address to try".into())) };
+    let header = HEADERS[usize::from(target.is_ipv6())];
+    let size = mtu.map_or(56, |mtu| mtu.saturating_sub(header)).to_string();
+    let target = target.to_string();
+    let ran = room.run(from, &["ping", "-c", "1", "-W", "5", "-s", &size, &target]).await?;
+    let verb = if ran.status == 0 { "answers" } else { "does not answer" };
+    Ok((ran.status == 0, format!("{target} {verb}{}", said(&ran.stderr))))
+}
+
+/// Connects to the server in a pod, which tells its name.
+async fn tcp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
+    let Some(target) = to.ip() else { return Ok((false, "the pod has no address to try".into())) };
+    let target = target.to_string();
+    let ran = room.run(from, &["nc", "-w", "5", &target, PORT]).await?;
+    let name = ran.stdout.trim();
+    if name == to.probe.name {
+        return Ok((true, format!("{target} says that it is {name}")));
+    }
+    let found = if name.is_empty() { "does not answer".into() } else { format!("says that it is {name}") };
+    Ok((false, format!("{target} {found}{}", said(&ran.stderr))))
+}
+
+/// Sends datagrams to a port on which nobody listens: the pod itself says so.
+async fn udp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
+    let Some(target) = to.ip() else { return Ok((false, "the pod has no address to try".into())) };
+    let target = target.to_string();
+    let ran = room.run(from, &["traceroute", "-n", "-m", "4", "-q", "1", "-w", "2", &target]).await?;
+    let last = ran.stdout.lines().skip(1).last().unwrap_or_default();
+    let arrives = last.split_whitespace().any(|word| word == target);
+    let verb = if arrives { "takes a datagram" } else { "takes no datagram" };
+    Ok((arrives, format!("{target} {verb}{}", said(&ran.stderr))))
+}
+
+/// What a command complained about, in brackets.
+fn said(stderr: &str) -> String {
+    // traceroute writes its first line there.
+    let complaint =
+        stderr.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("traceroute to"));
+    complaint.map(|line| format!(" ({})", line.trim())).unwrap_or_default()
+}

@@ -1,0 +1,168 @@
+//! What a started pod is like: its NIC as Multus, the pod itself and Open vSwitch see it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::pods::{Link, Nic, PROBE_LABEL, link, nic};
+use super::scenario::Probe;
+use crate::cluster::{Cluster, ExecOutput, Progress, is_ready};
+use crate::engine::context::Context;
+use crate::error::Result;
+use crate::facts::ovs::OvsState;
+
+/// How long a command in a pod may take.
+pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The namespace in which pods are looked at.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The node and the profile.
+    pub cx: &'a Context,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The namespace.
+    pub namespace: &'a str,
+}
+
+/// A started pod with what was found out about its NIC.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What was meant.
+    pub probe: Probe,
+    /// The pod's uid.
+    pub uid: String,
+    /// The node that it runs on.
+    pub node: String,
+    /// The NIC as Multus reports it.
+    pub nic: Option<Nic>,
+    /// The NIC as the pod sees it.
+    pub link: Option<Link>,
+}
+
+/// Whether a NIC is as declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NicView {
+    /// Whether the NIC in the pod is.
+    pub nic_holds: bool,
+    /// Whether its port in Open vSwitch is.
+    pub port_holds: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl Place<'_> {
+    /// Waits until the pod of a probe is ready, and looks at it.
+    ///
+    /// # Errors
+    /// Those of the wait and of the command in the pod.
+    pub async fn look(&self, probe: &Probe, timeout: Duration, progress: Progress<'_>) -> Result<Seen> {
+        let selector = format!("{PROBE_LABEL}={}", probe.name);
+        let pods = self.cluster.wait_pods(self.namespace, &selector, 1, &is_ready, timeout, progress).await?;
+        let pod = pods.first().unwrap_or(&Value::Null);
+        let network = format!("{}/{}", probe.network.namespace, probe.network.name);
+        let nic = nic(pod, &network);
+        let link = match &nic {
+            Some(nic) => self.link(&probe.name, &nic.interface).await?,
+            None => None,
+        };
+        let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (uid, node) = (text("/metadata/uid").to_owned(), text("/spec/nodeName").to_owned());
+        Ok(Seen { probe: probe.clone(), uid, node, nic, link })
+    }
+
+    /// A NIC as a pod itself sees it; none when it has no such NIC.
+    ///
+    /// # Errors
+    /// Those of the command in the pod.
+    pub async fn link(&self, pod: &str, interface: &str) -> Result<Option<Link>> {
+        Ok(link(&self.run(pod, &["ip", "addr", "show"]).await?.stdout, interface))
+    }
+
+    /// Runs a command in a pod.
+    ///
+    /// # Errors
+    /// When it cannot be run; an exit code is none.
+    pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
+        self.cluster.exec(self.namespace, pod, None, argv, EXEC_TIMEOUT).await
+    }
+}
+
+impl Seen {
+    /// The first address of the NIC.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.link.as_ref()?.ips.first().copied()
+    }
+
+    /// The name of the NIC in the pod.
+    pub fn interface(&self) -> Option<&str> {
+        self.nic.as_ref().map(|nic| nic.interface.as_str())
+    }
+
+    /// Whether the NIC is as declared, with what was seen.
+    pub fn view(&self, cx: &Context, ovs: Option<&OvsState>) -> NicView {
+        let without = |detail: String| NicView { nic_holds: false, port_holds: true, detail };
+        let Some(nic) = &self.nic else {
+            return without("Multus reports no such NIC in the pod's network-status".into());
+        };
+        let Some(link) = &self.link else {
+            return without(format!("the pod has no NIC {}", nic.interface));
+        };
+        let (address_holds, address) = address_check(&self.probe, link);
+        let (port_holds, port) = port_check(cx, self, ovs);
+        let mac_holds = nic.mac.is_empty() || nic.mac.eq_ignore_ascii_case(&link.mac);
+        let mac = if mac_holds { String::new() } else { format!(", but Multus reports {}", nic.mac) };
+        let wanted = self.probe.mtu.filter(|wanted| *wanted != link.mtu);
+        let mtu = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
+        let up = if link.up { "up" } else { "down" };
+        let detail =
+            format!("{} {up}, {}{mac}, MTU {}{mtu}, {address}{port}", nic.interface, link.mac, link.mtu);
+        let nic_holds = address_holds && mac_holds && wanted.is_none() && link.up;
+        NicView { nic_holds, port_holds, detail }
+    }
+}
+
+/// What Open vSwitch has; none where it is not installed.
+///
+/// # Errors
+/// Those of `ovs-vsctl`.
+pub async fn ovs_state(cx: &Context) -> Result<Option<OvsState>> {
+    if cx.host.find("ovs-vsctl").await?.is_none() {
+        return Ok(None);
+    }
+    OvsState::read(cx.host.as_ref()).await.map(Some)
+}
+
+fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
+    let shown: Vec<String> = link.ips.iter().map(ToString::to_string).collect();
+    let shown = if shown.is_empty() { "no address".into() } else { shown.join(" ") };
+    let subnet = probe.subnet.as_deref().and_then(|text| text.parse::<IpNet>().ok());
+    let holds = match (probe.address, subnet) {
+        (_, Some(subnet)) => link.ips.iter().any(|ip| subnet.contains(ip)),
+        (Some(false), None) => link.ips.is_empty(),
+        (_, None) => true,
+    };
+    (holds, shown)
+}
+
+/// The port in Open vSwitch, when the pod runs on the node that kvnet looks at.
+fn port_check(cx: &Context, seen: &Seen, ovs: Option<&OvsState>) -> (bool, String) {
+    let Some((bridge, vlan)) = &seen.probe.port else { return (true, String::new()) };
+    if seen.node != cx.facts.hostname {
+        return (true, format!(", port not looked at: the pod runs on {}", seen.node));
+    }
+    let interface = seen.interface().unwrap_or_default();
+    let found = ovs.and_then(|ovs| ovs.port_of_pod(&seen.uid, interface));
+    let Some((on, port)) = found else {
+        let nameless = ovs.is_some_and(|ovs| ovs.has_nameless_port(bridge, *vlan, interface));
+        return if nameless {
+            (true, ", port not told apart: this ovs-cni does not write whose it is".into())
+        } else {
+            (false, ", no port in Open vSwitch".into())
+        };
+    };
+    let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));
+    (on == bridge && port.tag == *vlan, format!(", port {} of {on}, {tag}", port.name))
+}

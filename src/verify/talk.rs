@@ -1,0 +1,55 @@
+//! Whether pods reach each other, tried from inside of them.
+
+use std::net::IpAddr;
+
+use futures::try_join;
+
+use super::look::{Place, Seen};
+use crate::error::{Error, Result, code};
+
+/// Whether a check holds, with what was seen.
+pub type Found = (bool, String);
+
+/// Whether one pod reaches another over their NICs: by ARP on layer 2, and by ping.
+///
+/// # Errors
+/// When a command cannot be run in the pod.
+pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
+    let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
+    let arping = ["arping", "-I", nic, "-c", "3", "-w", "5", "-f", &target];
+    let ping = ["ping", "-I", nic, "-c", "1", "-W", "5", &target];
+    let name = one.probe.name.as_str();
+    let (answers, pings) = try_join!(place.run(name, &arping), place.run(name, &ping))?;
+    let detail = match (answers.status == 0, pings.status == 0) {
+        (true, true) => return Ok((true, format!("{target} answers"))),
+        (false, _) => format!("{target} does not answer an ARP request"),
+        (true, false) => format!("{target} answers an ARP request, but no ping"),
+    };
+    Ok((false, detail))
+}
+
+/// Whether two pods are on different networks of layer 2: an ARP request shows it, whatever their subnets and routes are.
+///
+/// # Errors
+/// When the request cannot even be sent, because then its silence says nothing.
+pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
+    let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
+    let arping = ["arping", "-I", nic, "-c", "1", "-w", "1", &target];
+    let ran = place.run(&one.probe.name, &arping).await?;
+    if !ran.stdout.contains("Sent ") {
+        let message = format!("pod {} cannot send an ARP request over {nic}", one.probe.name);
+        return Err(Error::new(&code::POD_NIC, message).because(ran.stderr.trim()));
+    }
+    let answers = ran.status == 0;
+    let verb = if answers { "answers" } else { "does not answer" };
+    Ok((!answers, format!("{target} {verb} an ARP request")))
+}
+
+/// The NIC to try from, and the address to try.
+fn ends<'a>(one: &'a Seen, other: &Seen) -> Option<(&'a str, String)> {
+    Some((one.interface()?, other.ip().as_ref().map(IpAddr::to_string)?))
+}
+
+fn no_address() -> Found {
+    (false, "a pod has no address to try".into())
+}
