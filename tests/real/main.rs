@@ -13,6 +13,7 @@ mod interrupt;
 mod kvnet;
 mod networks;
 mod node;
+mod parity;
 mod see;
 mod thin;
 mod topology;
@@ -33,6 +34,7 @@ const STORIES: &[Story] = &[
     ("adopt", adopt::story),
     ("api", api::story),
     ("interrupt", interrupt::story),
+    ("parity", parity::story),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;
