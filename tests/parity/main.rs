@@ -28,7 +28,7 @@ fn the_api_server_answers_as_the_real_one_did() {
             found.extend(differences(&format!("{}: {name}", chapter.name), &recorded.answer, answer));
         }
     }
-    judge(&found, OF_API);
+    judge(&found, OF_API).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_switch_answers_as_the_real_one_did() {
             ));
         }
     }
-    judge(&found, OF_SWITCH);
+    judge(&found, OF_SWITCH).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 fn same_questions(of: &str, recorded: &[Recorded], now: &[Recorded]) {
@@ -62,10 +62,7 @@ fn the_suite_is_large_and_names_each_request_once() {
     assert!(requests >= 200, "{requests} requests");
     let methods: BTreeSet<&str> =
         chapters.iter().flat_map(|chapter| &chapter.steps).map(|step| step.method).collect();
-    assert_eq!(
-        methods.into_iter().collect::<Vec<_>>(),
-        ["COMPACT", "DELETE", "GET", "PATCH", "POST", "PUT"]
-    );
+    assert_eq!(methods.into_iter().collect::<Vec<_>>(), ["COMPACT", "DELETE", "GET", "PATCH", "POST", "PUT"]);
     for chapter in &chapters {
         let names: BTreeSet<&str> = chapter.steps.iter().map(|step| step.name).collect();
         assert_eq!(names.len(), chapter.steps.len(), "{}: a name twice", chapter.name);

@@ -22,15 +22,22 @@ const OPEN_VSWITCH: &str = "openvswitch-3.1.0";
 
 pub fn story() {
     let parts = kubernetes::Parts::of_the_rig();
-    let commands = commands(&parts);
-    let requests = requests(&parts);
-    count::record("requests compared with the real API server", requests);
-    count::record("command lines compared with the real Open vSwitch", commands);
+    let (commands, requests) = (commands(&parts), requests(&parts));
+    let problems: Vec<&String> = [&commands.problems, &requests.problems].into_iter().flatten().collect();
+    assert!(problems.is_empty(), "{}", problems.into_iter().cloned().collect::<Vec<_>>().join("\n"));
+    count::record("requests compared with the real API server", requests.number);
+    count::record("command lines compared with the real Open vSwitch", commands.number);
     for (row, known) in
         [("known differences of the API server", OF_API), ("known differences of Open vSwitch", OF_SWITCH)]
     {
         count_known(row, known);
     }
+}
+
+/// What came of a comparison.
+struct Compared {
+    number: usize,
+    problems: Vec<String>,
 }
 
 /// None is worth a row as well, but the table has no zeros.
@@ -40,7 +47,7 @@ fn count_known(row: &str, known: &[Known]) {
     }
 }
 
-fn requests(parts: &kubernetes::Parts) -> usize {
+fn requests(parts: &kubernetes::Parts) -> Compared {
     let chapters = api::chapters();
     let real = kubernetes::answers(parts, &chapters);
     let fresh = chapters.iter().zip(&real);
@@ -49,37 +56,38 @@ fn requests(parts: &kubernetes::Parts) -> usize {
             (chapter.name, recording(kit::asked(chapter), real.iter().map(|(_, answer)| answer)))
         })
         .collect();
-    keep(KUBERNETES, &fresh);
+    let kept = keep(KUBERNETES, &fresh);
     let sandbox = memory::answers(&chapters);
     let sandbox = sandbox.iter().map(|answers| answers.iter().map(|(_, answer)| answer).collect());
-    compared(&fresh, sandbox, OF_API)
+    compared(kept, &fresh, sandbox, OF_API)
 }
 
-fn commands(parts: &kubernetes::Parts) -> usize {
+fn commands(parts: &kubernetes::Parts) -> Compared {
     let stories = switch::stories();
     let real = openvswitch::answers(parts, &stories);
     let fresh = stories.iter().zip(&real);
     let fresh: Vec<_> =
         fresh.map(|(story, real)| (story.name, recording(kit::lines(story), real.iter()))).collect();
-    keep(OPEN_VSWITCH, &fresh);
+    let kept = keep(OPEN_VSWITCH, &fresh);
     let sandbox = switch::in_memory(&stories);
-    compared(&fresh, sandbox.iter().map(|answers| answers.iter().collect()), OF_SWITCH)
+    compared(kept, &fresh, sandbox.iter().map(|answers| answers.iter().collect()), OF_SWITCH)
 }
 
-/// Compares what the real one and the sandbox answer; how many answers that were.
+/// Compares what the real one and the sandbox answer.
 fn compared<'a>(
+    kept: Result<(), String>,
     fresh: &[(&str, Vec<Recorded>)],
     sandbox: impl Iterator<Item = Vec<&'a Value>>,
     known: &[Known],
-) -> usize {
+) -> Compared {
     let mut found = Vec::new();
     for ((chapter, real), sandbox) in fresh.iter().zip(sandbox) {
         for (real, sandbox) in real.iter().zip(sandbox) {
             found.extend(differences(&format!("{chapter}: {}", real.name), &real.answer, sandbox));
         }
     }
-    judge(&found, known);
-    fresh.iter().map(|(_, answers)| answers.len()).sum()
+    let problems = [kept, judge(&found, known)].into_iter().filter_map(Result::err).collect();
+    Compared { number: fresh.iter().map(|(_, answers)| answers.len()).sum(), problems }
 }
 
 fn recording<'a>(asked: Vec<Recorded>, answers: impl Iterator<Item = &'a Value>) -> Vec<Recorded> {
@@ -88,10 +96,10 @@ fn recording<'a>(asked: Vec<Recorded>, answers: impl Iterator<Item = &'a Value>)
 }
 
 /// Writes the recordings, or shows that they are still what the real one answers.
-fn keep(of: &str, fresh: &[(&str, Vec<Recorded>)]) {
+fn keep(of: &str, fresh: &[(&str, Vec<Recorded>)]) -> Result<(), String> {
     if fixture::is_blessed() {
         fresh.iter().for_each(|(chapter, answers)| fixture::write(of, chapter, answers));
-        return;
+        return Ok(());
     }
     let mut found = Vec::new();
     for (chapter, answers) in fresh {
@@ -106,5 +114,5 @@ fn keep(of: &str, fresh: &[(&str, Vec<Recorded>)]) {
             ));
         }
     }
-    judge(&found, &[]);
+    judge(&found, &[])
 }

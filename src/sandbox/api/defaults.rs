@@ -64,6 +64,7 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
                 &[("spec", json!({"finalizers": ["kubernetes"]})), ("status", json!({"phase": "Active"}))],
             );
         }
+        "CustomResourceDefinition" => super::crd::fill(object),
         "Secret" => absent(object, &[("type", json!("Opaque"))]),
         "ClusterRoleBinding" | "RoleBinding" => {
             for subject in items(&mut object["subjects"]) {

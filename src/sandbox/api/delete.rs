@@ -35,17 +35,18 @@ impl Options {
     fn check(&self, kind: &Kind, name: &str, object: &Value) -> Answer<()> {
         let metadata = &object["metadata"];
         let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
-        let differ = |what: &str, wanted: &Option<String>, is: String| match wanted {
+        let differ = |what: &str, wanted: &Option<String>, is: String, perhaps: &str| match wanted {
             Some(wanted) if *wanted != is => {
                 let why = format!(
-                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}"
+                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({is}). The object might have been {perhaps}"
                 );
-                Err(Status::conflict(kind, name, &why))
+                // The real server, too, calls the resource by its kind here.
+                Err(Status::conflict(&Kind { plural: kind.kind.clone(), ..kind.clone() }, name, &why))
             }
             _ => Ok(()),
         };
-        differ("UID", &self.uid, text("uid"))?;
-        differ("ResourceVersion", &self.resource_version, text("resourceVersion"))
+        differ("UID", &self.uid, text("uid"), "deleted and then recreated")?;
+        differ("ResourceVersion", &self.resource_version, text("resourceVersion"), "modified")
     }
 }
 
@@ -210,6 +211,7 @@ fn delete_key(store: &mut Transaction<'_>, key: &str, now: &str) {
         has_status: false,
         counts: !object["metadata"]["generation"].is_null(),
         schema: None,
+        names: Value::Null,
     };
     if !mark(store, key, &kind, &object, &Options::default(), now) {
         remove(store, key, false, now);

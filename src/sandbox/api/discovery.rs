@@ -1,10 +1,69 @@
 //! What the server says about itself and its kinds.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::crd;
 use super::kinds::{self, Kind, KubernetesVersion};
 use crate::sandbox::store::Transaction;
+
+/// Where the server says that it can be reached.
+const SERVER_ADDRESS: &str = "192.0.2.10:6443";
+/// The short names that kubectl takes.
+const SHORT_NAMES: &[(&str, &[&str])] = &[
+    ("configmaps", &["cm"]),
+    ("cronjobs", &["cj"]),
+    ("customresourcedefinitions", &["crd", "crds"]),
+    ("daemonsets", &["ds"]),
+    ("deployments", &["deploy"]),
+    ("endpoints", &["ep"]),
+    ("events", &["ev"]),
+    ("limitranges", &["limits"]),
+    ("namespaces", &["ns"]),
+    ("networkpolicies", &["netpol"]),
+    ("nodes", &["no"]),
+    ("persistentvolumeclaims", &["pvc"]),
+    ("persistentvolumes", &["pv"]),
+    ("poddisruptionbudgets", &["pdb"]),
+    ("pods", &["po"]),
+    ("priorityclasses", &["pc"]),
+    ("replicasets", &["rs"]),
+    ("replicationcontrollers", &["rc"]),
+    ("resourcequotas", &["quota"]),
+    ("serviceaccounts", &["sa"]),
+    ("services", &["svc"]),
+    ("statefulsets", &["sts"]),
+];
+/// Kinds that are asked for together.
+const CATEGORIES: &[(&str, &[&str])] = &[
+    (
+        "all",
+        &[
+            "cronjobs",
+            "daemonsets",
+            "deployments",
+            "jobs",
+            "pods",
+            "replicasets",
+            "replicationcontrollers",
+            "services",
+            "statefulsets",
+        ],
+    ),
+    (
+        "api-extensions",
+        &[
+            "apiservices",
+            "customresourcedefinitions",
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        ],
+    ),
+];
 
 /// `/version`.
 pub(super) fn version(release: KubernetesVersion) -> Value {
@@ -32,7 +91,8 @@ pub(super) fn answer(
     match (group, version) {
         (Some(group), Some(version)) => resources(release, store, group, version),
         (_, None) if legacy => {
-            Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}))
+            let address = json!({"clientCIDR": "0.0.0.0/0", "serverAddress": SERVER_ADDRESS});
+            Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]}))
         }
         (Some(group), None) => {
             groups(release, store).into_iter().find(|found| found["name"] == group).map(|mut found| {
@@ -87,10 +147,26 @@ fn resources(
 
 fn rows(kind: &Kind) -> Vec<Value> {
     let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-    let singular = kind.kind.to_lowercase();
-    let mut rows = vec![json!({
+    let is_namespace = kind.group.is_empty() && kind.kind == "Namespace";
+    let verbs: Vec<&str> =
+        verbs.into_iter().filter(|verb| !is_namespace || *verb != "deletecollection").collect();
+    let singular = kind.names["singular"].as_str().map_or_else(|| kind.kind.to_lowercase(), str::to_owned);
+    let mut row = json!({
         "name": kind.plural, "singularName": singular, "namespaced": kind.namespaced, "kind": kind.kind, "verbs": verbs,
-    })];
+    });
+    let short = match SHORT_NAMES.iter().find(|(plural, _)| kind.names.is_null() && *plural == kind.plural) {
+        Some((_, short)) => json!(short),
+        None => kind.names["shortNames"].clone(),
+    };
+    if !short.is_null() {
+        row["shortNames"] = short;
+    }
+    let category = CATEGORIES.iter().find(|(_, plurals)| plurals.contains(&kind.plural.as_str()));
+    if let Some((category, _)) = category.filter(|_| kind.names.is_null()) {
+        row["categories"] = json!([category]);
+    }
+    row["storageVersionHash"] = hash(kind).into();
+    let mut rows = vec![row];
     if kind.has_status {
         rows.push(json!({
             "name": format!("{}/status", kind.plural), "singularName": "", "namespaced": kind.namespaced,
@@ -98,4 +174,10 @@ fn rows(kind: &Kind) -> Vec<Value> {
         }));
     }
     rows
+}
+
+/// The mark of the version that is stored.
+fn hash(kind: &Kind) -> String {
+    let digest = Sha256::digest(format!("{}/{}/{}", kind.group, kind.version, kind.kind));
+    STANDARD.encode(&digest[..8])
 }

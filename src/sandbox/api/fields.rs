@@ -243,6 +243,9 @@ fn walk(
         (Some(Value::Array(one)), Some(Value::Array(other))) if shape.list() != ListKind::Atomic => {
             walk_items(one, other, shape, path, out);
         }
+        (Some(Value::Null), Some(Value::Array(other))) if shape.list() != ListKind::Atomic => {
+            walk_items(&[], other, shape, path, out);
+        }
         (None, Some(value)) => added(value, shape, path, &mut out.changed),
         (Some(value), None) => added(value, shape, path, &mut out.removed),
         (Some(_), Some(_)) => _ = out.changed.insert(path.clone()),

@@ -36,6 +36,8 @@ pub(super) enum Edit<'a> {
     Replace(&'a Value),
     /// A merge patch.
     Merge(&'a Value),
+    /// A strategic merge patch, which knows the items of lists.
+    Strategic(&'a Value),
     /// A JSON patch.
     Operations(&'a Value),
 }
@@ -62,8 +64,12 @@ pub(super) fn shown(object: &Value, kind: &Kind) -> Value {
 
 /// Makes a new object.
 pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &Value) -> Answer<Value> {
-    if store.value(&target.key()).is_some() {
-        return Err(Status::already_exists(target.kind, target.name));
+    if !target.name.is_empty()
+        && let Some(live) = store.value(&target.key())
+    {
+        let leaving = !live["metadata"]["deletionTimestamp"].is_null();
+        let refusal = if leaving { Status::still_there } else { Status::already_exists };
+        return Err(refusal(target.kind, target.name));
     }
     let mut after = object.clone();
     target.header(&mut after);
@@ -113,6 +119,11 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
             super::patch::merge(&mut after, patch);
             after
         }
+        Edit::Strategic(patch) => {
+            let mut after = live.clone();
+            super::patch::strategic(&mut after, patch, target.shape());
+            after
+        }
         Edit::Operations(patch) => super::patch::json(live, patch)?,
     };
     check_version(target, live, &after)?;
@@ -146,8 +157,8 @@ fn without_owners(object: &Value) -> Value {
 fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -> Answer<Value> {
     check_namespace(store, target)?;
     validate::check(target.kind, &object, None)?;
-    if target.kind.kind == "CustomResourceDefinition" && target.kind.group == "apiextensions.k8s.io" {
-        crd::settle(&mut object, target.now);
+    if is_definition(target.kind) {
+        crd::begin(&mut object);
     }
     let revision = store.revision() + 1;
     let metadata = &mut object["metadata"];
@@ -156,7 +167,15 @@ fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -
     if target.kind.counts {
         metadata["generation"] = 1.into();
     }
-    Ok(put(store, target, object))
+    let object = put(store, target, object);
+    if is_definition(target.kind) {
+        crd::establish(store, &target.key(), target.now);
+    }
+    Ok(object)
+}
+
+fn is_definition(kind: &Kind) -> bool {
+    kind.kind == "CustomResourceDefinition" && kind.group == "apiextensions.k8s.io"
 }
 
 /// A namespaced object needs its namespace, and one that stays.
@@ -165,7 +184,13 @@ fn check_namespace(store: &Transaction<'_>, target: &Target<'_>) -> Answer<()> {
     let Some(found) = store.value(&format!("api/core/namespaces/-/{namespace}")) else {
         let message = format!("namespaces \"{namespace}\" not found");
         let details = json!({"name": namespace, "kind": "namespaces"});
-        return Err(Box::new(Status { code: 404, reason: "NotFound", message, details }));
+        return Err(Box::new(Status {
+            code: 404,
+            reason: "NotFound",
+            message,
+            details,
+            ..Status::default()
+        }));
     };
     if found["status"]["phase"] == "Terminating" {
         return Err(Status::terminating(target.kind, target.name, namespace));

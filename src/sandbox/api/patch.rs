@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::fields::step_of;
+use super::schema::{ListKind, Shape};
 use super::status::Status;
 
 /// Puts a merge patch (RFC 7386) over an object: null removes.
@@ -21,6 +23,52 @@ pub(super) fn merge(object: &mut Value, patch: &Value) {
             merge(object.entry(name.clone()).or_insert(Value::Null), value);
         }
     }
+}
+
+/// Puts a strategic merge patch over an object: items of lists are found by their keys, and `$patch: delete` removes one.
+pub(super) fn strategic(object: &mut Value, patch: &Value, shape: Shape<'_>) {
+    match (object, patch) {
+        (Value::Object(object), Value::Object(patch)) => {
+            for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+                match object.get_mut(name) {
+                    _ if value.is_null() => _ = object.shift_remove(name),
+                    Some(there) => strategic(there, value, shape.field(name)),
+                    None => _ = object.insert(name.clone(), value.clone()),
+                }
+            }
+        }
+        (Value::Array(object), Value::Array(patch)) => match shape.list() {
+            kind @ ListKind::Keyed(_) => strategic_items(object, patch, &kind, shape),
+            ListKind::Set => {
+                let new: Vec<Value> = patch.iter().filter(|item| !object.contains(item)).cloned().collect();
+                object.extend(new);
+            }
+            ListKind::Atomic => object.clone_from(patch),
+        },
+        (object, patch) => object.clone_from(patch),
+    }
+}
+
+/// Items of the patch come first, in its order, as the real server has them.
+fn strategic_items(object: &mut Vec<Value>, patch: &[Value], kind: &ListKind, shape: Shape<'_>) {
+    let step = |item: &Value| step_of(item, kind, shape);
+    let mut merged = Vec::new();
+    for item in patch {
+        let place = object.iter().position(|other| step(other) == step(item));
+        let there = place.map(|place| object.remove(place));
+        if item["$patch"] == "delete" {
+            continue;
+        }
+        merged.push(match there {
+            Some(mut there) => {
+                strategic(&mut there, item, shape.item());
+                there
+            }
+            None => item.clone(),
+        });
+    }
+    merged.append(object);
+    *object = merged;
 }
 
 /// Applies a JSON patch (RFC 6902), all of it or nothing.

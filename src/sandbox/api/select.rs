@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::kinds::Kind;
 use super::status::Status;
 
 /// Which objects of a list are meant.
@@ -25,10 +26,16 @@ enum Requirement {
 
 impl Selector {
     /// Reads `labelSelector` and `fieldSelector`.
-    pub fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Box<Status>> {
+    pub fn parse(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Box<Status>> {
         let labels = split(labels.unwrap_or_default()).into_iter().map(requirement).collect();
-        let fields = split(fields.unwrap_or_default()).into_iter().map(field).collect::<Result<_, _>>()?;
+        let fields = split(fields.unwrap_or_default()).into_iter().map(|text| field(kind, text));
+        let fields = fields.collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
+    }
+
+    /// Whether everything is meant.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     pub fn fits(&self, object: &Value) -> bool {
@@ -95,22 +102,32 @@ fn requirement(text: &str) -> Requirement {
     }
 }
 
-/// Fields that every kind or pods and nodes can be selected by.
-const FIELDS: &[&str] = &[
-    "metadata.name",
-    "metadata.namespace",
-    "spec.nodeName",
-    "status.phase",
-    "spec.unschedulable",
-    "type",
-    "reason",
-    "involvedObject.kind",
-    "involvedObject.name",
-    "involvedObject.namespace",
-    "involvedObject.uid",
-];
+/// Fields that a kind can be selected by, beside the name and the namespace.
+fn fields_of(kind: &Kind) -> &'static [&'static str] {
+    match kind.kind.as_str() {
+        "Pod" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+        ],
+        "Node" => &["spec.unschedulable"],
+        "Namespace" => &["status.phase"],
+        "Secret" => &["type"],
+        "Event" => &[
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.uid",
+            "reason",
+            "type",
+        ],
+        _ => &[],
+    }
+}
 
-fn field(text: &str) -> Result<(String, String, bool), Box<Status>> {
+fn field(kind: &Kind, text: &str) -> Result<(String, String, bool), Box<Status>> {
     let (name, value, equal) = match (text.split_once("!="), text.split_once('=')) {
         (Some((name, value)), _) => (name, value, false),
         (None, Some((name, value))) => (name, value.trim_start_matches('='), true),
@@ -120,8 +137,12 @@ fn field(text: &str) -> Result<(String, String, bool), Box<Status>> {
             )));
         }
     };
-    if !FIELDS.contains(&name) {
-        return Err(Status::bad_request(format!("field label not supported: {name}")));
+    let everywhere = name == "metadata.name" || (kind.namespaced && name == "metadata.namespace");
+    if !everywhere && !fields_of(kind).contains(&name) {
+        return Err(Status::bad_request(match kind.schema {
+            Some(_) => format!("field label not supported: {name}"),
+            None => format!("field label not supported: {name}"),
+        }));
     }
     Ok((name.to_owned(), value.to_owned(), equal))
 }
@@ -135,7 +156,12 @@ fn value_of<'a>(object: &'a Value, path: &str) -> &'a str {
 mod tests {
     use serde_json::json;
 
+    use super::super::kinds::{self, KubernetesVersion};
     use super::*;
+
+    fn pods() -> Kind {
+        kinds::built_in(KubernetesVersion::V1_34, "", "v1").find(|kind| kind.kind == "Pod").unwrap()
+    }
 
     #[test]
     fn labels_and_fields_select() {
@@ -149,9 +175,9 @@ mod tests {
             ("a!=1", "metadata.name=x", false),
             ("", "metadata.name=x,status.phase!=Pending", true),
         ] {
-            let selector = Selector::parse(Some(labels), Some(fields)).unwrap();
+            let selector = Selector::parse(&pods(), Some(labels), Some(fields)).unwrap();
             assert_eq!(selector.fits(&object), fits, "{labels} {fields}");
         }
-        assert_eq!(Selector::parse(None, Some("spec.x=1")).unwrap_err().code, 400);
+        assert_eq!(Selector::parse(&pods(), None, Some("spec.x=1")).unwrap_err().code, 400);
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Status {
     pub reason: &'static str,
     pub message: String,
     pub details: Value,
+    /// With it a list can go on.
+    pub token: String,
 }
 
 impl Status {
@@ -22,6 +24,9 @@ impl Status {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason,
         });
+        if !self.token.is_empty() {
+            value["metadata"]["continue"] = self.token.as_str().into();
+        }
         if !self.details.is_null() {
             value["details"] = self.details.clone();
         }
@@ -30,12 +35,18 @@ impl Status {
     }
 
     fn about(code: u16, reason: &'static str, kind: &Kind, name: &str, message: String) -> Box<Self> {
-        Box::new(Self { code, reason, message, details: details(kind, name) })
+        Box::new(Self { code, reason, message, details: details(kind, name), ..Self::default() })
     }
 
     pub fn not_found(kind: &Kind, name: &str) -> Box<Self> {
         let message = format!("{} \"{name}\" not found", kind.resource());
         Self::about(404, "NotFound", kind, name, message)
+    }
+
+    /// Its name is free only when it is gone.
+    pub fn still_there(kind: &Kind, name: &str) -> Box<Self> {
+        let message = format!("object is being deleted: {} \"{name}\" already exists", kind.resource());
+        Self::about(409, "AlreadyExists", kind, name, message)
     }
 
     pub fn already_exists(kind: &Kind, name: &str) -> Box<Self> {
@@ -70,45 +81,64 @@ impl Status {
     }
 
     pub fn bad_request(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: 400, reason: "BadRequest", message: message.into(), details: Value::Null })
+        Box::new(Self { code: 400, reason: "BadRequest", message: message.into(), ..Self::default() })
     }
 
     pub fn media_type(accepted: &str) -> Box<Self> {
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
-        Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, details: json!({}) })
+        Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, ..Self::default() })
     }
 
     pub fn not_allowed() -> Box<Self> {
         let message = "the server does not allow this method on the requested resource".into();
-        Box::new(Self { code: 405, reason: "MethodNotAllowed", message, details: json!({}) })
+        Box::new(Self {
+            code: 405,
+            reason: "MethodNotAllowed",
+            message,
+            details: json!({}),
+            ..Self::default()
+        })
     }
 
     pub fn expired(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: 410, reason: "Expired", message: message.into(), details: Value::Null })
+        Box::new(Self { code: 410, reason: "Expired", message: message.into(), ..Self::default() })
     }
 
     /// A JSON patch that cannot be applied.
     pub fn unprocessable(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: 422, reason: "Invalid", message: message.into(), details: json!({}) })
+        Box::new(Self {
+            code: 422,
+            reason: "Invalid",
+            message: message.into(),
+            details: json!({}),
+            ..Self::default()
+        })
     }
 
     /// Values that cannot be.
     pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Box<Self> {
+        Self::invalid_of(&kind.group, &kind.kind, name, causes)
+    }
+
+    /// As [`Status::invalid`], for what is no kind of object.
+    pub fn invalid_of(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Box<Self> {
         let lines: Vec<String> =
             causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let all = if lines.len() == 1 { lines[0].clone() } else { format!("[{}]", lines.join(", ")) };
-        let shown =
-            if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
-        let mut details = json!({"name": name});
-        if !kind.group.is_empty() {
-            details["group"] = kind.group.as_str().into();
+        let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut details = json!({});
+        if !name.is_empty() {
+            details["name"] = name.into();
         }
-        details["kind"] = kind.kind.as_str().into();
+        if !group.is_empty() {
+            details["group"] = group.into();
+        }
+        details["kind"] = kind.into();
         details["causes"] = causes.iter().map(Cause::json).collect();
         let message = format!("{shown} \"{name}\" is invalid: {all}");
-        Box::new(Self { code: 422, reason: "Invalid", message, details })
+        Box::new(Self { code: 422, reason: "Invalid", message, details, ..Self::default() })
     }
 
     pub fn apply_conflict(conflicts: &[(Manager, Vec<String>)]) -> Self {
@@ -142,6 +172,7 @@ impl Status {
             reason: "Conflict",
             message,
             details: json!({"causes": causes.collect::<Vec<_>>()}),
+            token: String::new(),
         }
     }
 }
@@ -163,6 +194,26 @@ impl Cause {
     pub fn required(field: impl Into<String>, why: &str) -> Self {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Self { reason: "FieldValueRequired", field: field.into(), message: format!("Required value{why}") }
+    }
+
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {why}") }
+    }
+
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Duplicate value: {value}");
+        Self { reason: "FieldValueDuplicate", field: field.into(), message }
+    }
+
+    pub fn too_long(field: impl Into<String>, most: usize) -> Self {
+        let message = format!("Too long: may not be more than {most} bytes");
+        Self { reason: "FieldValueTooLong", field: field.into(), message }
+    }
+
+    pub fn not_supported(field: impl Into<String>, value: &Value, all: &[&str]) -> Self {
+        let all: Vec<String> = all.iter().map(|one| format!("{one:?}")).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", all.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.into(), message }
     }
 
     fn json(&self) -> Value {

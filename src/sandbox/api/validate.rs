@@ -5,16 +5,14 @@ use serde_json::{Map, Value};
 
 use super::crd;
 use super::kinds::Kind;
+use super::metadata;
 use super::status::{Cause, Status};
-
-const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const DNS_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
 /// Refuses an object that is about to be stored.
 pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let mut causes = Vec::new();
-    names(kind, name, &mut causes);
+    metadata::check(kind, object, before, &mut causes);
     match (&kind.schema, kind.kind.as_str()) {
         (Some(schema), _) => fields(object, schema, "", &mut causes),
         (None, "CustomResourceDefinition") => return crd::check(kind, object),
@@ -26,31 +24,6 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
         _ => {}
     }
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, &causes)) }
-}
-
-fn names(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
-    let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_label = |part: &str| {
-        !part.is_empty() && part.chars().all(in_name) && !part.starts_with('-') && !part.ends_with('-')
-    };
-    // Their names may be anything that fits into a path.
-    if kind.group == "rbac.authorization.k8s.io" {
-        return;
-    }
-    let label = matches!(kind.kind.as_str(), "Namespace" | "Service");
-    let (fits, why) =
-        if label { (is_label(name), DNS_LABEL) } else { (name.split('.').all(is_label), DNS_SUBDOMAIN) };
-    if !fits {
-        causes.push(Cause::value("metadata.name", &name.into(), why));
-    }
-    let most = if label { 63 } else { 253 };
-    if name.len() > most {
-        causes.push(Cause::value(
-            "metadata.name",
-            &name.into(),
-            &format!("must be no more than {most} characters"),
-        ));
-    }
 }
 
 fn ports(service: &Value, causes: &mut Vec<Cause>) {

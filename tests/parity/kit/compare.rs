@@ -120,8 +120,8 @@ pub fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Fails with all differences that are not known, and with all known ones that are gone.
-pub fn judge(found: &[Difference], known: &[Known]) {
+/// Tells all differences that are not known, and all known ones that are gone.
+pub fn judge(found: &[Difference], known: &[Known]) -> Result<(), String> {
     let new: Vec<String> = found
         .iter()
         .filter(|difference| !known.iter().any(|known| known.covers(difference)))
@@ -136,12 +136,10 @@ pub fn judge(found: &[Difference], known: &[Known]) {
             }
         }
     }
-    assert!(
-        new.is_empty() && gone.is_empty(),
-        "{} new differences, {} known ones that are gone\n{}\n{}",
-        new.len(),
-        gone.len(),
-        new.join("\n"),
-        gone.join("\n")
-    );
+    if new.is_empty() && gone.is_empty() {
+        return Ok(());
+    }
+    let (new_ones, gone_ones) = (new.join("\n"), gone.join("\n"));
+    let (new, gone) = (new.len(), gone.len());
+    Err(format!("{new} new differences, {gone} known ones that are gone\n{new_ones}\n{gone_ones}"))
 }

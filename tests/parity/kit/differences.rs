@@ -14,10 +14,7 @@ pub const NOT_COMPARED: &[(&str, &str)] = &[
         "the Kubernetes of 2018",
         "its groups (`extensions/v1beta1`, `apiextensions.k8s.io/v1beta1` and their like) are not served by any API server that can be built today",
     ),
-    (
-        "`exec`, `attach` and logs",
-        "they need a kubelet; the stories on the real node use them",
-    ),
+    ("`exec`, `attach` and logs", "they need a kubelet; the stories on the real node use them"),
     (
         "what controllers, scheduler and kubelet do",
         "only the collector and the controller of namespaces run beside the compared API server; the rest is seen on the real node",

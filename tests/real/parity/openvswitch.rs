@@ -1,6 +1,7 @@
 //! The real database of Open vSwitch and the real `ovs-vsctl`, in a temporary folder, without its kernel module and without
 //! the switch itself.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -104,7 +105,12 @@ impl<'a> Database<'a> {
 
     fn output(&self, words: &[String]) -> std::process::Output {
         let mut command = self.programs.command("usr/bin/ovs-vsctl", self.folder.path());
-        command.arg("--no-wait").arg(format!("--db=unix:{}", self.socket().display())).args(words);
+        // Its complaints begin with the name that it was called by.
+        command
+            .arg0("ovs-vsctl")
+            .arg("--no-wait")
+            .arg(format!("--db=unix:{}", self.socket().display()))
+            .args(words);
         command.output().expect("ovs-vsctl runs")
     }
 

@@ -48,16 +48,34 @@ fn refused() -> Vec<Step> {
         post("a group without a dot", ALL, grouped),
         post("no version", ALL, versions(json!([]))),
         post("no schema", ALL, versions(json!([{"name": "v1", "served": true, "storage": true}]))),
-        post("no stored version", ALL, versions(json!([{"name": "v1", "served": true, "storage": false, "schema": {"openAPIV3Schema": {"type": "object"}}}]))),
+        post(
+            "no stored version",
+            ALL,
+            versions(
+                json!([{"name": "v1", "served": true, "storage": false, "schema": {"openAPIV3Schema": {"type": "object"}}}]),
+            ),
+        ),
         post("two stored versions", ALL, versions(json!([version("v1", &json!({"type": "object"})), two]))),
         post("a scope that there is not", ALL, scope),
-        post("a schema without types", ALL, versions(json!([version("v1", &json!({"properties": {"spec": {"properties": {"size": {"type": "integer"}}}}}))]))),
-        post("a definition of an older version of the API", "/apis/apiextensions.k8s.io/v1beta1/customresourcedefinitions", json!({"apiVersion": "apiextensions.k8s.io/v1beta1", "kind": "CustomResourceDefinition", "metadata": {"name": "x.y.z"}})),
+        post(
+            "a schema without types",
+            ALL,
+            versions(json!([version(
+                "v1",
+                &json!({"properties": {"spec": {"properties": {"size": {"type": "integer"}}}}})
+            )])),
+        ),
+        post(
+            "a definition of an older version of the API",
+            "/apis/apiextensions.k8s.io/v1beta1/customresourcedefinitions",
+            json!({"apiVersion": "apiextensions.k8s.io/v1beta1", "kind": "CustomResourceDefinition", "metadata": {"name": "x.y.z"}}),
+        ),
     ]
 }
 
 fn lived() -> Vec<Step> {
-    let (path, things) = (format!("{ALL}/things.{GROUP}"), format!("/apis/{GROUP}/v1/namespaces/definitions/things"));
+    let (path, things) =
+        (format!("{ALL}/things.{GROUP}"), format!("/apis/{GROUP}/v1/namespaces/definitions/things"));
     let thing = json!({"apiVersion": "definitions.kvnet.dev/v1", "kind": "Thing", "metadata": {"name": "a"}});
     let mut shorter = simple("things", "Thing");
     shorter["spec"]["names"]["shortNames"] = json!(["th"]);
@@ -74,7 +92,12 @@ fn lived() -> Vec<Step> {
         post("an object of a definition", things.clone(), thing.clone()),
         apply("an apply of a definition that is there", &path, "one", shorter),
         patch("a label for a definition", path.clone(), MERGE, json!({"metadata": {"labels": {"a": "b"}}})),
-        patch("a definition gets another kind", path.clone(), MERGE, json!({"spec": {"names": {"kind": "Other"}}})),
+        patch(
+            "a definition gets another kind",
+            path.clone(),
+            MERGE,
+            json!({"spec": {"names": {"kind": "Other"}}}),
+        ),
         put("a definition without a version", path.clone(), simple("things", "Thing")),
         delete("a definition goes", path.clone()),
         get("a definition is gone", path).until(Until::Status(404)),
@@ -90,14 +113,16 @@ fn versions() -> Vec<Step> {
     unserved["storage"] = false.into();
     unserved["served"] = false.into();
     let all = json!([version("v1", &schema), old, unserved]);
-    let at = |version: &str, rest: &str| format!("/apis/{GROUP}/{version}/namespaces/definitions/gears{rest}");
+    let at =
+        |version: &str, rest: &str| format!("/apis/{GROUP}/{version}/namespaces/definitions/gears{rest}");
     let gear = |version: &str| json!({"apiVersion": format!("{GROUP}/{version}"), "kind": "Gear", "metadata": {"name": "a"}, "spec": {"teeth": 7}});
     vec![
         post("a definition with versions", ALL, definition(GROUP, "gears", "Gear", &all)),
         get("a version is served", at("v1", "")).until(Until::Status(200)),
         get("an older version is served", at("v1beta1", "")).until(Until::Status(200)),
         get("a version that is not served", at("v1alpha1", "")),
-        get("the versions of a group", format!("/apis/{GROUP}")).until(Until::Is("/preferredVersion/version", "v1")),
+        get("the versions of a group", format!("/apis/{GROUP}"))
+            .until(Until::Is("/preferredVersion/version", "v1")),
         post("an object of the older version", at("v1beta1", ""), gear("v1beta1")),
         get("it as the newer version", at("v1", "/a")),
         put("a version that is not the path's", at("v1", "/a"), gear("v1beta1")),

@@ -28,9 +28,19 @@ pub fn steps() -> Vec<Step> {
         get("nowhere", "/nowhere"),
         get("objects of a kind that is not served", "/api/v1/namespaces/discovery/things"),
         get("objects of a group that is not served", "/apis/nowhere.example.com/v1/things"),
-        get("an object of a group that is not served", "/apis/nowhere.example.com/v1/namespaces/discovery/things/x"),
-        post("a new object of a kind that is not served", "/apis/k8s.cni.cncf.io/v1/namespaces/discovery/network-attachment-definitions", json!({"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": {"name": "x"}})),
-        get("a path below an object that is not served", "/api/v1/namespaces/discovery/serviceaccounts/default/nothing"),
+        get(
+            "an object of a group that is not served",
+            "/apis/nowhere.example.com/v1/namespaces/discovery/things/x",
+        ),
+        post(
+            "a new object of a kind that is not served",
+            "/apis/k8s.cni.cncf.io/v1/namespaces/discovery/network-attachment-definitions",
+            json!({"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": {"name": "x"}}),
+        ),
+        get(
+            "a path below an object that is not served",
+            "/api/v1/namespaces/discovery/serviceaccounts/default/nothing",
+        ),
         put("a change of a collection", "/api/v1/namespaces/discovery/configmaps", json!({})),
         post("a new object in place of another", "/api/v1/namespaces/discovery/configmaps/x", json!({})),
     ]

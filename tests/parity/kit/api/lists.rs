@@ -19,7 +19,11 @@ fn things() -> Vec<Step> {
         post("object b", MAPS, map("b", &json!({"set": "lists", "colour": "blue"}))),
         post("object c", MAPS, map("c", &json!({"set": "lists"}))),
         post("object d", MAPS, map("d", &json!({}))),
-        post("a node", "/api/v1/nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lists-node"}})),
+        post(
+            "a node",
+            "/api/v1/nodes",
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lists-node"}}),
+        ),
         post("a pod on a node", "/api/v1/namespaces/lists/pods", pod),
         get("a list", MAPS),
         get("a list of no certain version", format!("{MAPS}?resourceVersion=0")),
@@ -50,8 +54,9 @@ fn by_label() -> Vec<Step> {
 
 fn by_field() -> Vec<Step> {
     let by = |name: &'static str, selector: &str| get(name, format!("{MAPS}?fieldSelector={selector}"));
-    let pods =
-        |name: &'static str, selector: &str| get(name, format!("/api/v1/namespaces/lists/pods?fieldSelector={selector}"));
+    let pods = |name: &'static str, selector: &str| {
+        get(name, format!("/api/v1/namespaces/lists/pods?fieldSelector={selector}"))
+    };
     vec![
         by("a name", "metadata.name%3Da"),
         by("all names but one", "metadata.name%21%3Da"),
@@ -65,14 +70,21 @@ fn by_field() -> Vec<Step> {
         pods("the pods that run", "status.phase%3DRunning"),
         pods("the pods that do not run", "status.phase%21%3DRunning"),
         pods("pods by a field that cannot be asked for", "spec.hostname%3Dx"),
-        get("a label and a field", format!("{MAPS}?labelSelector=set%3Dlists&fieldSelector=metadata.name%3Db")),
+        get(
+            "a label and a field",
+            format!("{MAPS}?labelSelector=set%3Dlists&fieldSelector=metadata.name%3Db"),
+        ),
     ]
 }
 
 fn in_parts() -> Vec<Step> {
     vec![
         get("a first part", format!("{MAPS}?limit=2")).keeps("rest", "/metadata/continue"),
-        post("an object between two parts", MAPS, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bb"}})),
+        post(
+            "an object between two parts",
+            MAPS,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bb"}}),
+        ),
         get("the last part", format!("{MAPS}?limit=2&continue=$rest$")),
         get("the rest without a limit", format!("{MAPS}?continue=$rest$")),
         get("a limit that is not reached", format!("{MAPS}?limit=500")),

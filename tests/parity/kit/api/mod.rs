@@ -26,8 +26,9 @@ pub struct Chapter {
 
 /// The suite.
 pub fn chapters() -> Vec<Chapter> {
-    let chapter = |name: &'static str, steps: Vec<Step>| {
-        Chapter { name, steps: in_namespace(name).into_iter().chain(steps).collect() }
+    let chapter = |name: &'static str, steps: Vec<Step>| Chapter {
+        name,
+        steps: in_namespace(name).into_iter().chain(steps).collect(),
     };
     vec![
         chapter("discovery", discovery::steps()),

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::config_map;
 use super::super::step::{Step, Until, delete, delete_with, get, post};
+use super::config_map;
 
 const MAPS: &str = "/api/v1/namespaces/owners/configmaps";
 
@@ -30,8 +30,16 @@ fn owned(name: &str, owners: &[(&str, &str)], blocks: bool) -> Value {
 fn refused() -> Vec<Step> {
     let with = |owner: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bad", "ownerReferences": [owner]}});
     vec![
-        post("an owner without an id", MAPS, with(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": ""}))),
-        post("an owner without a name", MAPS, with(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "", "uid": "x"}))),
+        post(
+            "an owner without an id",
+            MAPS,
+            with(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": ""})),
+        ),
+        post(
+            "an owner without a name",
+            MAPS,
+            with(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "", "uid": "x"})),
+        ),
     ]
 }
 
@@ -45,7 +53,8 @@ fn background() -> Vec<Step> {
         delete("the owner goes", at("a")),
         get("what it owned goes", at("of-a")).until(Until::Status(404)),
         get("and what that owned", at("of-of-a")).until(Until::Status(404)),
-        get("what has another owner stays", at("of-both")).until(Until::Is("/metadata/ownerReferences/0/name", "b")),
+        get("what has another owner stays", at("of-both"))
+            .until(Until::Is("/metadata/ownerReferences/0/name", "b")),
         delete("the other owner goes", at("b")),
         get("what both owned goes", at("of-both")).until(Until::Status(404)),
     ]

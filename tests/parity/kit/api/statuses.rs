@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::config_map;
 use super::super::step::{MERGE, OPERATIONS, Step, apply, get, patch, post, put};
+use super::config_map;
 
 const SETS: &str = "/apis/apps/v1/namespaces/statuses/daemonsets";
 const PODS: &str = "/api/v1/namespaces/statuses/pods";
@@ -35,14 +35,43 @@ fn workloads() -> Vec<Step> {
         put("a status", status.clone(), set(&ready)),
         put("a status with another specification", status.clone(), other.clone()),
         put("a specification with another status", path.clone(), set(&json!({"numberReady": 9}))),
-        patch("a merge patch of a status", status.clone(), MERGE, json!({"status": {"numberReady": 0, "numberUnavailable": 1}})),
-        patch("operations on a status", status.clone(), OPERATIONS, json!([{"op": "replace", "path": "/status/numberReady", "value": 1}])),
-        patch("a merge patch of a status through the object", path.clone(), MERGE, json!({"status": {"numberReady": 5}})),
-        patch("a merge patch of a specification through the status", status.clone(), MERGE, json!({"spec": {"minReadySeconds": 5}})),
-        apply("an apply of a status", &status, "controller", json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "s"}, "status": {"conditions": [{"type": "Kvnet", "status": "True"}]}})),
+        patch(
+            "a merge patch of a status",
+            status.clone(),
+            MERGE,
+            json!({"status": {"numberReady": 0, "numberUnavailable": 1}}),
+        ),
+        patch(
+            "operations on a status",
+            status.clone(),
+            OPERATIONS,
+            json!([{"op": "replace", "path": "/status/numberReady", "value": 1}]),
+        ),
+        patch(
+            "a merge patch of a status through the object",
+            path.clone(),
+            MERGE,
+            json!({"status": {"numberReady": 5}}),
+        ),
+        patch(
+            "a merge patch of a specification through the status",
+            status.clone(),
+            MERGE,
+            json!({"spec": {"minReadySeconds": 5}}),
+        ),
+        apply(
+            "an apply of a status",
+            &status,
+            "controller",
+            json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "s"}, "status": {"conditions": [{"type": "Kvnet", "status": "True"}]}}),
+        ),
         patch("a new generation", path.clone(), MERGE, json!({"spec": {"minReadySeconds": 5}})),
         patch("no new generation", path, MERGE, json!({"metadata": {"labels": {"a": "b"}}})),
-        put("a status of what is not there", format!("{SETS}/none/status"), json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "none"}})),
+        put(
+            "a status of what is not there",
+            format!("{SETS}/none/status"),
+            json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "none"}}),
+        ),
     ]
 }
 
@@ -51,22 +80,65 @@ fn pods() -> Vec<Step> {
     let status = format!("{PODS}/p/status");
     vec![
         post("a pod", PODS, pod),
-        patch("a pod's phase", status.clone(), MERGE, json!({"status": {"phase": "Running", "podIP": "10.244.0.9", "podIPs": [{"ip": "10.244.0.9"}], "conditions": [{"type": "Ready", "status": "True"}]}})),
-        patch("another condition", status.clone(), OPERATIONS, json!([{"op": "add", "path": "/status/conditions/-", "value": {"type": "kvnet.dev/seen", "status": "False"}}])),
-        patch("an annotation through the status", status, MERGE, json!({"metadata": {"annotations": {"k8s.v1.cni.cncf.io/network-status": "[]"}}})),
+        patch(
+            "a pod's phase",
+            status.clone(),
+            MERGE,
+            json!({"status": {"phase": "Running", "podIP": "10.244.0.9", "podIPs": [{"ip": "10.244.0.9"}], "conditions": [{"type": "Ready", "status": "True"}]}}),
+        ),
+        patch(
+            "another condition",
+            status.clone(),
+            OPERATIONS,
+            json!([{"op": "add", "path": "/status/conditions/-", "value": {"type": "kvnet.dev/seen", "status": "False"}}]),
+        ),
+        patch(
+            "an annotation through the status",
+            status,
+            MERGE,
+            json!({"metadata": {"annotations": {"k8s.v1.cni.cncf.io/network-status": "[]"}}}),
+        ),
         get("the pod", format!("{PODS}/p")),
     ]
 }
 
 fn others() -> Vec<Step> {
     vec![
-        post("an object without a status", "/api/v1/namespaces/statuses/configmaps", config_map("a", &json!({}))),
+        post(
+            "an object without a status",
+            "/api/v1/namespaces/statuses/configmaps",
+            config_map("a", &json!({})),
+        ),
         get("the status of a kind without one", "/api/v1/namespaces/statuses/configmaps/a/status"),
-        patch("a change of the status of a kind without one", "/api/v1/namespaces/statuses/configmaps/a/status", MERGE, json!({})),
-        post("a node", "/api/v1/nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "statuses-node", "labels": {"a": "b"}}, "spec": {"podCIDR": "10.244.7.0/24", "taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]}})),
-        patch("a node's addresses", "/api/v1/nodes/statuses-node/status", MERGE, json!({"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.7"}], "conditions": [{"type": "Ready", "status": "True"}]}})),
-        patch("a node without taints", "/api/v1/nodes/statuses-node", OPERATIONS, json!([{"op": "test", "path": "/spec/taints/0/key", "value": "node-role.kubernetes.io/control-plane"}, {"op": "remove", "path": "/spec/taints/0"}])),
-        patch("a node's annotation", "/api/v1/nodes/statuses-node", MERGE, json!({"metadata": {"annotations": {"flannel.alpha.coreos.com/public-ip": "10.0.0.7"}}})),
+        patch(
+            "a change of the status of a kind without one",
+            "/api/v1/namespaces/statuses/configmaps/a/status",
+            MERGE,
+            json!({}),
+        ),
+        post(
+            "a node",
+            "/api/v1/nodes",
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "statuses-node", "labels": {"a": "b"}}, "spec": {"podCIDR": "10.244.7.0/24", "taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]}}),
+        ),
+        patch(
+            "a node's addresses",
+            "/api/v1/nodes/statuses-node/status",
+            MERGE,
+            json!({"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.7"}], "conditions": [{"type": "Ready", "status": "True"}]}}),
+        ),
+        patch(
+            "a node without taints",
+            "/api/v1/nodes/statuses-node",
+            OPERATIONS,
+            json!([{"op": "test", "path": "/spec/taints/0/key", "value": "node-role.kubernetes.io/control-plane"}, {"op": "remove", "path": "/spec/taints/0"}]),
+        ),
+        patch(
+            "a node's annotation",
+            "/api/v1/nodes/statuses-node",
+            MERGE,
+            json!({"metadata": {"annotations": {"flannel.alpha.coreos.com/public-ip": "10.0.0.7"}}}),
+        ),
         get("the namespace's status", "/api/v1/namespaces/statuses/status"),
     ]
 }
