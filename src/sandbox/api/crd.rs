@@ -120,6 +120,23 @@ pub(super) fn check(kind: &Kind, crd: &Value) -> Result<(), Box<Status>> {
         causes.push(Cause::value("metadata.name", &name.into(), why));
     }
     if kind.version == "v1" {
+        let group = text("/spec/group");
+        if !group.contains('.') {
+            causes.push(Cause::value(
+                "spec.group",
+                &group.into(),
+                "should be a domain with at least one dot",
+            ));
+        }
+        let scope = &crd["spec"]["scope"];
+        if !["Cluster", "Namespaced"].iter().any(|one| scope == one) {
+            causes.push(Cause::not_supported("spec.scope", scope, &["Cluster", "Namespaced"]));
+        }
+        let stored = crd["spec"]["versions"].as_array().into_iter().flatten();
+        if stored.filter(|version| version["storage"] == true).count() != 1 {
+            let why = "must have exactly one version marked as storage version";
+            causes.push(Cause::value("spec.versions", &crd["spec"]["versions"], why));
+        }
         let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
         for (index, version) in versions.iter().enumerate() {
             if version.pointer("/schema/openAPIV3Schema").is_none() {

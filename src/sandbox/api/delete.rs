@@ -11,6 +11,9 @@ use crate::sandbox::store::Transaction;
 /// The finalizer of an owner that waits for what it owns.
 const FOREGROUND: &str = "foregroundDeletion";
 
+/// Namespaces that stay.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// `DeleteOptions`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
@@ -59,11 +62,15 @@ pub(super) fn delete(
     options: &Options,
     now: &str,
 ) -> Answer<Value> {
+    let is_namespace = kind.kind == "Namespace" && kind.group.is_empty();
+    if is_namespace && IMMORTAL.contains(&name) {
+        return Err(Status::immortal(kind, name));
+    }
     let key = kind.key(namespace, name);
     let Some(object) = store.value(&key).cloned() else { return Err(Status::not_found(kind, name)) };
     options.check(kind, name, &object)?;
     let marked = mark(store, &key, kind, &object, options, now);
-    if kind.kind == "Namespace" && kind.group.is_empty() {
+    if is_namespace {
         empty_namespace(store, name, now);
     } else if kind.kind == "CustomResourceDefinition" {
         for kind in crd::kinds_of(&object) {

@@ -66,6 +66,12 @@ impl Status {
         Self::conflict(kind, name, why)
     }
 
+    pub fn immortal(kind: &Kind, name: &str) -> Box<Self> {
+        let message =
+            format!("{} \"{name}\" is forbidden: this namespace may not be deleted", kind.resource());
+        Self::about(403, "Forbidden", kind, name, message)
+    }
+
     /// New things cannot come to a namespace that goes.
     pub fn terminating(kind: &Kind, name: &str, namespace: &str) -> Box<Self> {
         let why =
@@ -208,6 +214,12 @@ impl Cause {
     pub fn too_long(field: impl Into<String>, most: usize) -> Self {
         let message = format!("Too long: may not be more than {most} bytes");
         Self { reason: "FieldValueTooLong", field: field.into(), message }
+    }
+
+    pub fn too_many(field: impl Into<String>, number: usize, most: usize) -> Self {
+        let items = if most == 1 { "item" } else { "items" };
+        let message = format!("Too many: {number}: must have at most {most} {items}");
+        Self { reason: "FieldValueTooMany", field: field.into(), message }
     }
 
     pub fn not_supported(field: impl Into<String>, value: &Value, all: &[&str]) -> Self {

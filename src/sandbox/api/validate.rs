@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::crd;
 use super::kinds::Kind;
 use super::metadata;
+use super::schema::{ListKind, Shape};
 use super::status::{Cause, Status};
 
 /// Refuses an object that is about to be stored.
@@ -14,7 +15,10 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
     let mut causes = Vec::new();
     metadata::check(kind, object, before, &mut causes);
     match (&kind.schema, kind.kind.as_str()) {
-        (Some(schema), _) => fields(object, schema, "", &mut causes),
+        (Some(schema), _) => {
+            fields(object, schema, "", &mut causes);
+            doubles(object, Shape::root(Some(schema)), "", &mut causes);
+        }
         (None, "CustomResourceDefinition") => return crd::check(kind, object),
         (None, "Service") => ports(object, &mut causes),
         (None, "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => {
@@ -73,17 +77,19 @@ fn fields(value: &Value, schema: &Value, place: &str, causes: &mut Vec<Cause>) {
     if value.is_null() {
         return;
     }
-    let wanted = schema["type"].as_str().unwrap_or_default();
+    let is_either = schema["x-kubernetes-int-or-string"] == true;
+    let wanted = if is_either { "integer,string" } else { schema["type"].as_str().unwrap_or_default() };
     let fits = match wanted {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
+        "integer" => is_whole(value),
         "number" => value.is_number(),
         "boolean" => value.is_boolean(),
+        "integer,string" => is_whole(value) || value.is_string(),
         _ => true,
     };
-    if !fits && schema["x-kubernetes-int-or-string"] != true {
+    if !fits {
         causes.push(wrong_type(value, wanted, place));
         return;
     }
@@ -110,6 +116,10 @@ fn is_header(place: &str, name: &str) -> bool {
     place.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name)
 }
 
+fn is_whole(value: &Value) -> bool {
+    value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
 fn wrong_type(value: &Value, wanted: &str, place: &str) -> Cause {
     let is = match value {
         Value::Object(_) => "object",
@@ -120,12 +130,11 @@ fn wrong_type(value: &Value, wanted: &str, place: &str) -> Cause {
         Value::Number(_) => "integer",
         Value::Null => "null",
     };
-    let shown = if value.is_string() { value.to_string() } else { format!("\"{is}\"") };
     let why = format!("{place} in body must be of type {wanted}: \"{is}\"");
     Cause {
         reason: "FieldValueTypeInvalid",
         field: place.to_owned(),
-        message: format!("Invalid value: {shown}: {why}"),
+        message: format!("Invalid value: \"{is}\": {why}"),
     }
 }
 
@@ -135,6 +144,7 @@ fn choices(value: &Value, schema: &Value, place: &str, causes: &mut Vec<Cause>) 
         let message = format!("Unsupported value: {value}: supported values: {}", shown.join(", "));
         causes.push(Cause { reason: "FieldValueNotSupported", field: place.to_owned(), message });
     }
+    sizes(value, schema, place, causes);
     let number = value.as_f64();
     if let (Some(number), Some(least)) = (number, schema["minimum"].as_f64())
         && number < least
@@ -147,6 +157,55 @@ fn choices(value: &Value, schema: &Value, place: &str, causes: &mut Vec<Cause>) 
     {
         let why = format!("{place} in body should be less than or equal to {most}");
         causes.push(Cause::value(place, value, &why));
+    }
+}
+
+/// How long a text and a list may be.
+fn sizes(value: &Value, schema: &Value, place: &str, causes: &mut Vec<Cause>) {
+    let limit = |name: &str| schema[name].as_u64().map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    if let Some(text) = value.as_str() {
+        let length = text.chars().count();
+        if let Some(most) = limit("maxLength").filter(|most| length > *most) {
+            causes.push(Cause::too_long(place, most));
+        }
+        if let Some(least) = limit("minLength").filter(|least| length < *least) {
+            let why = format!("{place} in body should be at least {least} chars long");
+            causes.push(Cause::value(place, value, &why));
+        }
+    }
+    if let Some(items) = value.as_array()
+        && let Some(most) = limit("maxItems").filter(|most| items.len() > *most)
+    {
+        causes.push(Cause::too_many(place, items.len(), most));
+    }
+}
+
+/// Items of a list that may occur only once.
+fn doubles(value: &Value, shape: Shape<'_>, place: &str, causes: &mut Vec<Cause>) {
+    match value {
+        Value::Object(map) => {
+            for (name, below) in map.iter().filter(|(name, _)| !is_header(place, name)) {
+                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                doubles(below, shape.field(name), &place, causes);
+            }
+        }
+        Value::Array(items) => {
+            let kind = shape.list();
+            let key = |item: &Value| match &kind {
+                ListKind::Atomic => Value::Null,
+                ListKind::Set => item.clone(),
+                ListKind::Keyed(keys) => Value::Object(shape.key(keys, item)),
+            };
+            for (index, item) in items.iter().enumerate() {
+                let place = format!("{place}[{index}]");
+                let own = key(item);
+                if kind != ListKind::Atomic && items[..index].iter().any(|other| key(other) == own) {
+                    causes.push(Cause::duplicate(&place, &own));
+                }
+                doubles(item, shape.item(), &place, causes);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -33,13 +33,13 @@ pub fn established(name: &'static str, path: String) -> Step {
 }
 
 fn refused() -> Vec<Step> {
-    let mut named = simple("things", "Thing");
+    let mut named = simple("bads", "Bad");
     named["metadata"]["name"] = "others.definitions.kvnet.dev".into();
-    let mut grouped = simple("things", "Thing");
+    let mut grouped = simple("bads", "Bad");
     grouped["spec"]["group"] = "nodot".into();
-    grouped["metadata"]["name"] = "things.nodot".into();
-    let versions = |versions: Value| definition(GROUP, "things", "Thing", &versions);
-    let mut scope = simple("things", "Thing");
+    grouped["metadata"]["name"] = "bads.nodot".into();
+    let versions = |versions: Value| definition(GROUP, "bads", "Bad", &versions);
+    let mut scope = simple("bads", "Bad");
     scope["spec"]["scope"] = "Galaxy".into();
     let mut two = version("v2", &json!({"type": "object"}));
     two["storage"] = true.into();
