@@ -7,12 +7,15 @@ use serde_json::Value;
 
 use super::kinds::Kind;
 use super::objects::Answer;
-use super::status::Status;
+use super::status::{Cause, Status};
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 /// What a body may be.
 const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// How much of a body is shown.
+const SHOWN: usize = 30;
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -67,7 +70,8 @@ impl Asked {
     pub(super) fn object(&self, what: &str) -> Answer<Value> {
         let unreadable = |error: &dyn std::fmt::Display| {
             Status::bad_request(format!(
-                "the object provided is unrecognized (must be of type {what}): couldn't get version/kind; json parse error: {error}"
+                "the object provided is unrecognized (must be of type {what}): couldn't get version/kind; json parse error: {error} ({})",
+                self.summary()
             ))
         };
         let object: Value = match self.media_type() {
@@ -76,6 +80,56 @@ impl Asked {
             _ => return Err(Status::media_type(READABLE)),
         };
         if object.is_object() { Ok(object) } else { Err(unreadable(&"it is no object")) }
+    }
+
+    /// The begin of the body, as text when it looks like JSON.
+    fn summary(&self) -> String {
+        let begin = &self.body[..self.body.len().min(SHOWN)];
+        let more = if self.body.len() > SHOWN { " ..." } else { "" };
+        match begin.first() {
+            None => "<empty>".to_owned(),
+            Some(b'{') => format!("{}{more}", String::from_utf8_lossy(begin)),
+            Some(_) => begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
+        }
+    }
+
+    /// Refuses an object of another kind or version than the path's.
+    pub(super) fn check_kind(&self, object: &Value, kind: &Kind) -> Answer<()> {
+        let text = |name: &str| object[name].as_str().unwrap_or_default();
+        let (given, wanted) = (text("apiVersion"), kind.api_version());
+        let is_custom = kind.schema.is_some();
+        if is_custom && text("kind").is_empty() {
+            let body = String::from_utf8_lossy(&self.body);
+            return Err(Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{body}' ({})",
+                kind.kind,
+                self.summary()
+            )));
+        }
+        if is_custom && !given.is_empty() && given != wanted {
+            return Err(Status::bad_request(format!(
+                "the API version in the data ({given}) does not match the expected API version ({wanted})"
+            )));
+        }
+        if is_custom && text("kind") != kind.kind {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let cause = Cause::value("kind", &object["kind"], &format!("must be {}", kind.kind));
+            return Err(Status::invalid_of(&kind.group, text("kind"), name, &[cause]));
+        }
+        let fits = |given: &str, wanted: &str| given.is_empty() || given == wanted;
+        if fits(text("kind"), &kind.kind) && fits(given, &wanted) {
+            return Ok(());
+        }
+        let version = given.rsplit('/').next().unwrap_or_default();
+        let home =
+            if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or_default() };
+        Err(Status::bad_request(format!(
+            "{} in version \"{version}\" cannot be handled as a {}: converting ({version}.{}) to ({home}.{}): unknown conversion",
+            text("kind"),
+            kind.kind,
+            text("kind"),
+            kind.kind
+        )))
     }
 
     pub(super) fn json(&self) -> Answer<Value> {
@@ -121,16 +175,13 @@ pub(super) fn check_namespace(object: &Value, namespace: Option<&str>) -> Answer
     ))
 }
 
-pub(super) fn check_kind(object: &Value, kind: &Kind) -> Answer<()> {
-    let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
-    let fits = |given: &str, wanted: &str| given.is_empty() || given == wanted;
-    if fits(&text("kind"), &kind.kind) && fits(&text("apiVersion"), &kind.api_version()) {
+/// Refuses a configuration of another kind or version than the path's.
+pub(super) fn check_applied_kind(object: &Value, kind: &Kind) -> Answer<()> {
+    let text = |name: &str| object[name].as_str().unwrap_or_default();
+    if text("kind") == kind.kind && text("apiVersion") == kind.api_version() {
         return Ok(());
     }
-    let (given, wanted) = (text("apiVersion"), kind.api_version());
-    Err(Status::bad_request(format!(
-        "{} in version \"{given}\" cannot be handled as a {}: the API version in the data ({given}) does not match the expected API version ({wanted})",
-        text("kind"),
-        kind.kind
-    )))
+    let version = text("apiVersion");
+    let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+    Err(Status::bad_request(format!("invalid object type: {version}, Kind={}", text("kind"))))
 }

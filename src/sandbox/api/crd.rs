@@ -110,7 +110,7 @@ pub(super) fn establish(store: &mut Transaction<'_>, key: &str, now: &str) {
 }
 
 /// Refuses a definition that is none.
-pub(super) fn check(kind: &Kind, crd: &Value) -> Result<(), Box<Status>> {
+pub(super) fn check(kind: &Kind, crd: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
     let name = crd["metadata"]["name"].as_str().unwrap_or_default();
     let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut causes = Vec::new();
@@ -118,6 +118,14 @@ pub(super) fn check(kind: &Kind, crd: &Value) -> Result<(), Box<Status>> {
     if name != wanted {
         let why = "must be spec.names.plural+\".\"+spec.group";
         causes.push(Cause::value("metadata.name", &name.into(), why));
+    }
+    if let Some(before) = before {
+        for field in ["plural", "kind"] {
+            let name = &crd["spec"]["names"][field];
+            if *name != before["spec"]["names"][field] {
+                causes.push(Cause::value(format!("spec.names.{field}"), name, "field is immutable"));
+            }
+        }
     }
     if kind.version == "v1" {
         let group = text("/spec/group");
@@ -132,16 +140,19 @@ pub(super) fn check(kind: &Kind, crd: &Value) -> Result<(), Box<Status>> {
         if !["Cluster", "Namespaced"].iter().any(|one| scope == one) {
             causes.push(Cause::not_supported("spec.scope", scope, &["Cluster", "Namespaced"]));
         }
-        let stored = crd["spec"]["versions"].as_array().into_iter().flatten();
-        if stored.filter(|version| version["storage"] == true).count() != 1 {
+        let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
             let why = "must have exactly one version marked as storage version";
             causes.push(Cause::value("spec.versions", &crd["spec"]["versions"], why));
+            if versions.is_empty() {
+                let why = "must have at least one stored version";
+                causes.push(Cause::value("status.storedVersions", &Value::Null, why));
+            }
         }
-        let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
         for (index, version) in versions.iter().enumerate() {
             if version.pointer("/schema/openAPIV3Schema").is_none() {
                 let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-                causes.push(Cause::required(field, "schemas are required"));
+                causes.push(Cause::required(field, ""));
             }
         }
     }

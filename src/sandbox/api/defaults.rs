@@ -35,16 +35,7 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         }
         "Pod" => {
             pod(&mut object["spec"]);
-            absent(
-                &mut object["spec"],
-                &[
-                    ("enableServiceLinks", json!(true)),
-                    ("serviceAccountName", json!("default")),
-                    ("preemptionPolicy", json!("PreemptLowerPriority")),
-                    ("priority", json!(0)),
-                ],
-            );
-            absent(object, &[("status", json!({"phase": "Pending", "qosClass": "BestEffort"}))]);
+            absent(&mut object["spec"], &[("enableServiceLinks", json!(true))]);
         }
         "Service" => {
             absent(&mut object["spec"], &[("type", json!("ClusterIP")), ("sessionAffinity", json!("None"))]);
@@ -59,10 +50,6 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
                 object["metadata"]["labels"] = json!({});
             }
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-            absent(
-                object,
-                &[("spec", json!({"finalizers": ["kubernetes"]})), ("status", json!({"phase": "Active"}))],
-            );
         }
         "CustomResourceDefinition" => super::crd::fill(object),
         "Secret" => absent(object, &[("type", json!("Opaque"))]),
@@ -73,6 +60,30 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
                 }
             }
         }
+        _ => {}
+    }
+}
+
+/// What the server gives a new object by itself, so that no writer owns it.
+pub(super) fn admit(kind: &Kind, object: &mut Value) {
+    match kind.kind.as_str() {
+        "Pod" => {
+            let account = object["spec"]["serviceAccountName"].as_str().unwrap_or("default").to_owned();
+            absent(
+                &mut object["spec"],
+                &[
+                    ("serviceAccountName", account.as_str().into()),
+                    ("serviceAccount", account.as_str().into()),
+                    ("preemptionPolicy", json!("PreemptLowerPriority")),
+                    ("priority", json!(0)),
+                ],
+            );
+            absent(object, &[("status", json!({"phase": "Pending", "qosClass": "BestEffort"}))]);
+        }
+        "Namespace" => absent(
+            object,
+            &[("spec", json!({"finalizers": ["kubernetes"]})), ("status", json!({"phase": "Active"}))],
+        ),
         _ => {}
     }
 }

@@ -11,6 +11,8 @@ use crate::sandbox::store::Transaction;
 /// The finalizer of an owner that waits for what it owns.
 const FOREGROUND: &str = "foregroundDeletion";
 
+/// The finalizer of a definition whose objects are being removed.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// Namespaces that stay.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
@@ -77,7 +79,10 @@ pub(super) fn delete(
             empty(store, &kind.prefix(), now);
         }
     }
-    let answer = if marked {
+    let answer = if let Some(last) = last_sight(kind, &object, options, now).filter(|_| !marked) {
+        remove(store, &key, options.propagation.as_deref() == Some("Orphan"), now);
+        last
+    } else if marked {
         if options.propagation.as_deref() == Some("Foreground") {
             delete_owned(store, &object["metadata"]["uid"], now);
         }
@@ -88,6 +93,29 @@ pub(super) fn delete(
     };
     settle(store, now);
     Ok(answer)
+}
+
+/// What the server answers about an object that would be marked, if only for a moment: a pod for the kubelet, a definition
+/// for the controller that removes its objects. None for what just goes.
+fn last_sight(kind: &Kind, object: &Value, options: &Options, now: &str) -> Option<Value> {
+    let mut last = shown(object, kind);
+    let metadata = &mut last["metadata"];
+    let is_marked = !metadata["deletionTimestamp"].is_null();
+    match kind.kind.as_str() {
+        "Pod" => {
+            let generation = metadata["generation"].as_u64().filter(|_| !is_marked);
+            if let Some(generation) = generation {
+                metadata["generation"] = (generation + 1).into();
+            }
+            metadata["deletionGracePeriodSeconds"] = grace_of(kind, object, options).into();
+        }
+        "CustomResourceDefinition" => metadata["finalizers"] = json!([CLEANUP]),
+        _ => return None,
+    }
+    if !is_marked {
+        metadata["deletionTimestamp"] = now.into();
+    }
+    Some(last)
 }
 
 /// Marks an object that cannot go at once; whether it had to be.
@@ -107,6 +135,9 @@ fn mark(
     }
     let mut marked = object.clone();
     let metadata = &mut marked["metadata"];
+    if metadata["deletionGracePeriodSeconds"].as_i64().is_some_and(|given| grace < given) {
+        metadata["deletionGracePeriodSeconds"] = grace.into();
+    }
     if metadata["deletionTimestamp"].is_null() {
         metadata["deletionTimestamp"] = now.into();
         metadata["deletionGracePeriodSeconds"] = grace.into();

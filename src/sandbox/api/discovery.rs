@@ -135,8 +135,9 @@ fn resources(
     version: &str,
 ) -> Option<Value> {
     let custom = crd::kinds(store).into_iter().filter(|kind| kind.group == group && kind.version == version);
-    let rows: Vec<Value> =
-        kinds::built_in(release, group, version).chain(custom).flat_map(|kind| rows(&kind)).collect();
+    let mut kinds: Vec<Kind> = kinds::built_in(release, group, version).chain(custom).collect();
+    kinds.sort_by(|one, other| one.plural.cmp(&other.plural));
+    let rows: Vec<Value> = kinds.iter().flat_map(rows).collect();
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let mut list = json!({"kind": "APIResourceList", "groupVersion": api_version, "resources": rows});
     if !group.is_empty() {
@@ -146,7 +147,11 @@ fn resources(
 }
 
 fn rows(kind: &Kind) -> Vec<Value> {
-    let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    let verbs = if kind.schema.is_some() {
+        ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+    } else {
+        ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    };
     let is_namespace = kind.group.is_empty() && kind.kind == "Namespace";
     let verbs: Vec<&str> =
         verbs.into_iter().filter(|verb| !is_namespace || *verb != "deletecollection").collect();

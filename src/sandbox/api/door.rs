@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::asked::{Asked, check_kind, check_name, check_namespace, nameless, yaml};
+use super::asked::{Asked, check_applied_kind, check_name, check_namespace, nameless, yaml};
 use super::delete::{self, Options};
 use super::kinds::{self, Kind};
 use super::lists::{list, matching, revision, selector};
-use super::objects::{self, Answer, Edit, Target, shown};
+use super::objects::{self, Answer, Edit, Target};
 use super::route::{ObjectsPath, Route};
 use super::select::Selector;
 use super::status::Status;
@@ -20,7 +20,7 @@ const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 const OPERATIONS: &str = "application/json-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-/// What a patch may be, except a strategic one.
+/// What a patch of a custom resource may be.
 const PATCHES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
@@ -66,7 +66,13 @@ impl ApiServer {
             Route::Discovery { group, version, legacy } => {
                 let found =
                     discovery::answer(self.0.version, store, group.as_deref(), version.as_deref(), legacy);
-                found.map_or_else(nothing, |found| Ok(Answered::Json(200, found)))
+                match found {
+                    Some(found) => Ok(Answered::Json(200, found)),
+                    None if group.as_deref().is_some_and(|group| self.has_group(group)) => {
+                        Err(Status::no_resource())
+                    }
+                    None => nothing(),
+                }
             }
             Route::Objects(path) => {
                 // KubeVirt serves consoles in a group of their own.
@@ -74,11 +80,17 @@ impl ApiServer {
                 let group = group.unwrap_or(&path.group);
                 match kinds::by_path(self.0.version, store, group, &path.version, &path.plural) {
                     Some(kind) => self.objects(store, asked, &path, &kind),
+                    None if self.has_group(group) => Err(Status::no_resource()),
                     None => nothing(),
                 }
             }
             Route::Unknown => nothing(),
         }
+    }
+
+    /// Whether the release brings a group along: whatever is missing there, the server itself says so.
+    fn has_group(&self, group: &str) -> bool {
+        kinds::groups(self.0.version).iter().any(|(name, ..)| *name == group)
     }
 
     fn objects(
@@ -95,7 +107,8 @@ impl ApiServer {
         }
         let has_path = path.subresource.is_empty() || (path.subresource == "status" && kind.has_status);
         if !has_path {
-            return Ok(Answered::Text(404, "404 page not found\n".into()));
+            let is_custom = kind.schema.is_some();
+            return Err(if is_custom { Status::not_found(kind, name) } else { Status::no_resource() });
         }
         let now = self.0.clock.stamp();
         let target = Target {
@@ -114,11 +127,12 @@ impl ApiServer {
             "PUT" => {
                 options::check(asked, "UpdateOptions", false)?;
                 let object = asked.object(&kind.kind)?;
-                check_kind(&object, kind)?;
+                asked.check_kind(&object, kind)?;
                 if object["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
                     return Err(nameless(name));
                 }
-                check_name(&object, namespace, name)?;
+                check_name(&object, None, name)?;
+                check_namespace(&object, namespace)?;
                 objects::edit(store, &target, &Edit::Replace(&object))
                     .map(|(object, _)| Answered::Json(200, object))
             }
@@ -152,7 +166,7 @@ impl ApiServer {
             "POST" => {
                 options::check(asked, "CreateOptions", false)?;
                 let mut object = asked.object(&kind.kind)?;
-                check_kind(&object, kind)?;
+                asked.check_kind(&object, kind)?;
                 check_namespace(&object, namespace)?;
                 let name = name_for(store, &mut object);
                 let now = self.0.clock.stamp();
@@ -243,11 +257,11 @@ fn patch(store: &mut Transaction<'_>, asked: &Asked, target: &Target<'_>) -> Ans
     let media_type = asked.media_type();
     let is_custom = target.kind.schema.is_some();
     let known = [APPLY, MERGE, OPERATIONS].contains(&media_type) || (media_type == STRATEGIC && !is_custom);
+    if !known && !is_custom {
+        return Err(Status::patch_type());
+    }
     if !known {
-        let strategic = "merge-patch+json, application/strategic-merge-patch+json, ";
-        let all =
-            if is_custom { PATCHES.to_owned() } else { PATCHES.replace("merge-patch+json, ", strategic) };
-        return Err(Status::media_type(&all));
+        return Err(Status::media_type(PATCHES));
     }
     options::check(asked, "PatchOptions", media_type == APPLY)?;
     let body = if media_type == APPLY { yaml(&asked.body)? } else { asked.json()? };
@@ -268,7 +282,7 @@ fn check_applied(body: &Value, target: &Target<'_>) -> Answer<()> {
     if !body["metadata"]["managedFields"].is_null() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    check_kind(body, target.kind)?;
+    check_applied_kind(body, target.kind)?;
     check_name(body, target.namespace, target.name)
 }
 

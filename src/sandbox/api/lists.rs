@@ -11,7 +11,7 @@ use super::asked::Asked;
 use super::kinds::Kind;
 use super::objects::{Answer, shown};
 use super::select::Selector;
-use super::status::Status;
+use super::status::{Cause, Status};
 use crate::sandbox::store::Transaction;
 
 /// The version of the token's form.
@@ -29,7 +29,9 @@ struct Token {
 
 impl Token {
     fn parse(text: &str) -> Answer<Self> {
-        let refused = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+        let refused = |why: &str| {
+            Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| refused(&error.to_string()))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|error| refused(&error.to_string()))?;
         let revision = token["rv"].as_i64().filter(|revision| *revision != 0);
@@ -136,7 +138,14 @@ fn check_version(asked: &Asked, goes_on: bool) -> Answer<()> {
     if goes_on && !["", "0"].contains(&version) {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
-    revision(version).map(|_| ())
+    if asked.parameter("resourceVersionMatch").is_some_and(|text| !text.is_empty()) && version.is_empty() {
+        let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        let cause = Cause::forbidden("resourceVersionMatch", why);
+        return Err(Status::invalid_of("meta.k8s.io", "ListOptions", "", &[cause]));
+    }
+    revision(version)
+        .map(|_| ())
+        .map_err(|why| Status::bad_request(format!("invalid resource version: {}", why.message)))
 }
 
 /// The revision that a version means; none for an empty one.
@@ -146,7 +155,7 @@ pub(super) fn revision(version: &str) -> Answer<Option<u64>> {
     }
     version.parse().map(Some).map_err(|_| {
         let why = format!("strconv.ParseUint: parsing \"{version}\": invalid syntax");
-        Status::bad_request(format!("resourceVersion: Invalid value: \"{version}\": {why}"))
+        Status::internal(format!("resourceVersion: Invalid value: \"{version}\": {why}"))
     })
 }
 

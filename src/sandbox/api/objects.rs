@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::apply::apply;
+use super::asked::check_name;
 use super::crd;
 use super::defaults;
 use super::delete;
 use super::fields::{self, Manager, compare};
 use super::kinds::Kind;
 use super::schema::Shape;
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::validate;
 use crate::sandbox::store::Transaction;
 
@@ -71,6 +72,9 @@ pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &
         let refusal = if leaving { Status::still_there } else { Status::already_exists };
         return Err(refusal(target.kind, target.name));
     }
+    if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    }
     let mut after = object.clone();
     target.header(&mut after);
     target.prepare(&mut after, None);
@@ -109,6 +113,7 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
     let mut after = match edit {
         Edit::Apply { configuration, force } => {
             check_version(target, live, configuration)?;
+            check_uid(target, live, configuration)?;
             let mut after = apply(live, configuration, target.shape(), target.writer("Apply"), *force)?;
             target.prepare(&mut after, Some(live));
             return Ok(after);
@@ -127,13 +132,57 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
         Edit::Operations(patch) => super::patch::json(live, patch)?,
     };
     check_version(target, live, &after)?;
+    check_replacement(target, live, &after, edit)?;
     target.header(&mut after);
     target.prepare(&mut after, Some(live));
+    // Nobody owns anything of an object that came without owners.
+    if fields::managers(live).is_empty() {
+        return Ok(after);
+    }
     let compared = compare(&without_owners(live), &without_owners(&after), target.shape());
     let mut managers = fields::managers(live);
     fields::hand_over(&mut managers, &target.writer("Update"), &compared);
     fields::set_managers(&mut after, managers);
     Ok(after)
+}
+
+/// What a writer says about the object must be so.
+fn check_replacement(target: &Target<'_>, live: &Value, after: &Value, edit: &Edit<'_>) -> Answer<()> {
+    let metadata = &after["metadata"];
+    let text = |name: &str| metadata[name].as_str().unwrap_or_default();
+    if !matches!(edit, Edit::Replace(_)) {
+        check_name(after, None, target.name)?;
+        return check_uid(target, live, after);
+    }
+    let is_versioned = target.kind.schema.is_some() || is_definition(target.kind);
+    if is_versioned && text("resourceVersion").is_empty() {
+        return Err(Status::versionless(target.kind, target.name));
+    }
+    let (uid, is) = (text("uid"), live["metadata"]["uid"].as_str().unwrap_or_default());
+    if !uid.is_empty() && uid != is {
+        let place = format!("{}/{}", target.kind.plural, target.namespace.unwrap_or_default());
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{place}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {is}",
+            target.name
+        );
+        return Err(Status::conflict(target.kind, target.name, &why));
+    }
+    if !text("deletionTimestamp").is_empty() && live["metadata"]["deletionTimestamp"].is_null() {
+        let why = "field is immutable";
+        let cause = Cause::value("metadata.deletionTimestamp", &metadata["deletionTimestamp"], why);
+        return Err(Status::invalid(target.kind, target.name, &[cause.clone(), cause]));
+    }
+    Ok(())
+}
+
+/// A configuration or a patch is not for another object of that name.
+fn check_uid(target: &Target<'_>, live: &Value, wanted: &Value) -> Answer<()> {
+    let uid = &wanted["metadata"]["uid"];
+    if uid.is_null() || *uid == live["metadata"]["uid"] {
+        return Ok(());
+    }
+    let cause = Cause::value("metadata.uid", uid, "field is immutable");
+    Err(Status::invalid(target.kind, target.name, &[cause]))
 }
 
 /// A writer that names a version wants no other one.
@@ -156,6 +205,9 @@ fn without_owners(object: &Value) -> Value {
 
 fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -> Answer<Value> {
     check_namespace(store, target)?;
+    if target.kind.schema.is_none() {
+        defaults::admit(target.kind, &mut object);
+    }
     validate::check(target.kind, &object, None)?;
     if is_definition(target.kind) {
         crd::begin(&mut object);
@@ -209,6 +261,9 @@ fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut af
     }
     let leaves = !after["metadata"]["deletionTimestamp"].is_null() && finalizers(&after) == 0;
     let object = put(store, target, after);
+    if is_definition(target.kind) && object["spec"]["names"] != live["spec"]["names"] {
+        crd::establish(store, &target.key(), target.now);
+    }
     if leaves {
         delete::finish(store, target.kind, target.namespace, target.name, target.now);
     }
@@ -340,6 +395,10 @@ impl Target<'_> {
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.shift_remove("selfLink");
         }
+        without_nothing(&mut object["metadata"], &["labels", "annotations", "finalizers", "ownerReferences"]);
+        if self.kind.schema.is_none() {
+            without_nothing(object, &["data", "binaryData"]);
+        }
         match &self.kind.schema {
             Some(schema) => validate::prune_object(object, schema),
             None => defaults::fill(self.kind, object),
@@ -356,6 +415,19 @@ impl Target<'_> {
             map.shift_remove("status");
         } else {
             map.insert("status".into(), status);
+        }
+    }
+}
+
+/// Removes maps and lists that are empty, which the real server does not keep.
+fn without_nothing(object: &mut Value, names: &[&str]) {
+    let Some(map) = object.as_object_mut() else { return };
+    for name in names {
+        let is_empty = |value: &Value| {
+            value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+        };
+        if map.get(*name).is_some_and(is_empty) {
+            map.shift_remove(*name);
         }
     }
 }

@@ -73,23 +73,23 @@ fn strategic_items(object: &mut Vec<Value>, patch: &[Value], kind: &ListKind, sh
 
 /// Applies a JSON patch (RFC 6902), all of it or nothing.
 pub(super) fn json(object: &Value, patch: &Value) -> Result<Value, Box<Status>> {
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let Value::Array(operations) = patch else {
+        return Err(Status::bad_request("error decoding patch: it is no list of operations"));
+    };
+    let refused = || Status::unprocessable("the server rejected our request due to an error in our request");
     let mut patched = object.clone();
-    json_patch::patch(&mut patched, &patch).map_err(|error| Status::unprocessable(refusal(&error)))?;
-    Ok(patched)
-}
-
-fn refusal(error: &json_patch::PatchError) -> String {
-    match error.kind {
-        json_patch::PatchErrorKind::TestFailed => {
-            format!(
-                "the server rejected our request due to an error in our request: testing value {} failed: test failed",
-                error.path
-            )
+    for operation in operations {
+        let mut operation = operation.clone();
+        // The real server makes a field that is to be replaced and is not there.
+        let path = operation["path"].as_str().unwrap_or_default();
+        if operation["op"] == "replace" && patched.pointer(path).is_none() {
+            operation["op"] = "add".into();
         }
-        _ => "the server rejected our request due to an error in our request".into(),
+        let operation: json_patch::Patch =
+            serde_json::from_value(Value::Array(vec![operation])).map_err(|_| refused())?;
+        json_patch::patch(&mut patched, &operation).map_err(|_| refused())?;
     }
+    Ok(patched)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::kinds::Kind;
+use super::metadata::{LABEL_VALUE, is_label_value, wrong_with_qualified};
 use super::status::Status;
 
 /// Which objects of a list are meant.
@@ -27,7 +28,7 @@ enum Requirement {
 impl Selector {
     /// Reads `labelSelector` and `fieldSelector`.
     pub fn parse(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Box<Status>> {
-        let labels = split(labels.unwrap_or_default()).into_iter().map(requirement).collect();
+        let labels = split(labels.unwrap_or_default()).into_iter().map(checked).collect::<Result<_, _>>()?;
         let fields = split(fields.unwrap_or_default()).into_iter().map(|text| field(kind, text));
         let fields = fields.collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
@@ -76,6 +77,35 @@ fn split(text: &str) -> Vec<&str> {
     }
     parts.push(&text[start..]);
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// A requirement whose words can be labels.
+fn checked(text: &str) -> Result<Requirement, Box<Status>> {
+    let refused = |why: String| Status::bad_request(format!("unable to parse requirement: {why}"));
+    for operator in [" in ", " notin "] {
+        if let Some((_, list)) = text.split_once(operator)
+            && !list.trim_start().starts_with('(')
+        {
+            return Err(refused(format!("found '{}' expected: '('", list.trim())));
+        }
+    }
+    let requirement = requirement(text);
+    let (key, values) = match &requirement {
+        Requirement::In(key, values) | Requirement::NotIn(key, values) => (key, values.as_slice()),
+        Requirement::Exists(key) | Requirement::Absent(key) => (key, [].as_slice()),
+    };
+    if let Some(why) = wrong_with_qualified(key).first() {
+        return Err(refused(format!("<nil>: Invalid value: \"{key}\": {why}")));
+    }
+    for value in values {
+        if let Some(second) = value.split_whitespace().nth(1) {
+            return Err(Status::bad_request(format!("found '{second}', expected: ',' or 'end of string'")));
+        }
+        if !is_label_value(value) {
+            return Err(refused(format!("values[0][{key}]: Invalid value: \"{value}\": {LABEL_VALUE}")));
+        }
+    }
+    Ok(requirement)
 }
 
 fn requirement(text: &str) -> Requirement {
@@ -139,9 +169,12 @@ fn field(kind: &Kind, text: &str) -> Result<(String, String, bool), Box<Status>>
     };
     let everywhere = name == "metadata.name" || (kind.namespaced && name == "metadata.namespace");
     if !everywhere && !fields_of(kind).contains(&name) {
-        return Err(Status::bad_request(match kind.schema {
-            Some(_) => format!("field label not supported: {name}"),
-            None => format!("field label not supported: {name}"),
+        return Err(Status::bad_request(if kind.schema.is_some() || !fields_of(kind).is_empty() {
+            format!("field label not supported: {name}")
+        } else {
+            format!(
+                "\"{name}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            )
         }));
     }
     Ok((name.to_owned(), value.to_owned(), equal))

@@ -22,8 +22,11 @@ impl Status {
     pub fn json(&self) -> Value {
         let mut value = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason,
+            "message": self.message,
         });
+        if !self.reason.is_empty() {
+            value["reason"] = self.reason.into();
+        }
         if !self.token.is_empty() {
             value["metadata"]["continue"] = self.token.as_str().into();
         }
@@ -97,6 +100,33 @@ impl Status {
         Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, ..Self::default() })
     }
 
+    /// A patch of a type that no object takes.
+    pub fn patch_type() -> Box<Self> {
+        let (reason, message) = ("UnsupportedMediaType", "415: Unsupported Media Type".into());
+        Box::new(Self { code: 415, reason, message, details: json!({}), ..Self::default() })
+    }
+
+    /// What the real server takes for its own mistake.
+    pub fn internal(message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { code: 500, message: message.into(), ..Self::default() })
+    }
+
+    /// A path below something that is served.
+    pub fn no_resource() -> Box<Self> {
+        let message = "the server could not find the requested resource".into();
+        Box::new(Self { code: 404, reason: "NotFound", message, details: json!({}), ..Self::default() })
+    }
+
+    /// A replacement of a kind that must say which version it replaces.
+    pub fn versionless(kind: &Kind, name: &str) -> Box<Self> {
+        let why = "must be specified for an update";
+        let cause = Cause::value("metadata.resourceVersion", &0.into(), why);
+        let mut status = Self::invalid_of(&kind.group, &kind.plural, name, &[cause]);
+        status.message =
+            status.message.replacen(&format!("{}.{}", kind.plural, kind.group), &kind.resource(), 1);
+        status
+    }
+
     pub fn not_allowed() -> Box<Self> {
         let message = "the server does not allow this method on the requested resource".into();
         Box::new(Self {
@@ -130,8 +160,12 @@ impl Status {
 
     /// As [`Status::invalid`], for what is no kind of object.
     pub fn invalid_of(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Box<Self> {
-        let lines: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let mut lines: Vec<String> = Vec::new();
+        for line in causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
         let all = if lines.len() == 1 { lines[0].clone() } else { format!("[{}]", lines.join(", ")) };
         let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         let mut details = json!({});
@@ -151,7 +185,12 @@ impl Status {
         let with = |manager: &Manager| {
             let sub = &manager.subresource;
             let through = if sub.is_empty() { String::new() } else { format!(" with subresource \"{sub}\"") };
-            format!("conflict with \"{}\"{through} using {}", manager.name, manager.api_version)
+            let version = if manager.operation == "Update" {
+                format!(" using {}", manager.api_version)
+            } else {
+                String::new()
+            };
+            format!("conflict with \"{}\"{through}{version}", manager.name)
         };
         let count: usize = conflicts.iter().map(|(_, fields)| fields.len()).sum();
         let message = match conflicts {

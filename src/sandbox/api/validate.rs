@@ -9,6 +9,8 @@ use super::metadata;
 use super::schema::{ListKind, Shape};
 use super::status::{Cause, Status};
 
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
 /// Refuses an object that is about to be stored.
 pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -19,15 +21,26 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
             fields(object, schema, "", &mut causes);
             doubles(object, Shape::root(Some(schema)), "", &mut causes);
         }
-        (None, "CustomResourceDefinition") => return crd::check(kind, object),
+        (None, "CustomResourceDefinition") => return crd::check(kind, object, before),
         (None, "Service") => ports(object, &mut causes),
         (None, "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => {
             workload(object, before, &mut causes);
         }
+        (None, "ConfigMap") => keys(object, &mut causes),
         (None, "Pod") => containers(&object["spec"], "spec", &mut causes),
         _ => {}
     }
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, &causes)) }
+}
+
+fn keys(map: &Value, causes: &mut Vec<Cause>) {
+    let names = |field: &str| map[field].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+    for name in names("data").chain(names("binaryData")) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if name.is_empty() || !name.chars().all(fits) {
+            causes.push(Cause::value(format!("data[{name}]"), &name.as_str().into(), CONFIG_KEY));
+        }
+    }
 }
 
 fn ports(service: &Value, causes: &mut Vec<Cause>) {
@@ -219,7 +232,8 @@ pub(super) fn prune(object: &mut Value, schema: &Value) {
         map.retain(|name, _| known(name));
     }
     for (name, below) in schema["properties"].as_object().into_iter().flatten() {
-        if let Some(default) = below.get("default").filter(|_| !map.contains_key(name)) {
+        let is_silent = map.get(name).is_none_or(|value| value.is_null() && below["nullable"] != true);
+        if let Some(default) = below.get("default").filter(|_| is_silent) {
             map.insert(name.clone(), default.clone());
         }
     }

@@ -69,7 +69,9 @@ impl Following {
             match self.server.0.store.changes_after(self.start.revision) {
                 None => {
                     self.over = true;
-                    let status = Status::expired("too old resource version");
+                    let now = *self.revisions.borrow();
+                    let from = self.start.revision;
+                    let status = Status::expired(format!("too old resource version: {from} ({now})"));
                     return Some(event("ERROR", &status.json()));
                 }
                 Some(changes) => self.take(&changes),

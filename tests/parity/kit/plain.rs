@@ -1,14 +1,21 @@
 //! Takes out of answers what differs each time: times, ids, versions, made up names and addresses.
 //!
-//! Ids and versions of objects become numbers in the order in which they come, so that two that are the same stay the same.
+//! An id becomes the name of its object, and how many objects of that name there were before; a version becomes how many
+//! there were of the object. So what stayed the same stays the same, and one difference does not bring others along.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 /// What was met in a chapter so far.
 #[derive(Default)]
 pub struct Plain {
-    ids: Vec<String>,
-    versions: Vec<String>,
+    /// What stands for each id.
+    ids: BTreeMap<String, String>,
+    /// How many objects there were of a name.
+    named: BTreeMap<String, usize>,
+    /// The versions of each object, by its id.
+    versions: BTreeMap<String, Vec<String>>,
 }
 
 /// The length of an id such as `5a9db0c1-5a9d-4b0c-a1d2-5a9db0c15a9d`.
@@ -20,8 +27,7 @@ const TOKEN_VOLUME: &str = "kube-api-access-";
 /// How many letters are made up.
 const MADE_UP: usize = 5;
 /// A number comes after them that is a version.
-const VERSION_WORDS: [&str; 4] =
-    ["ResourceVersion in object meta: ", "too old resource version: 1 (", "current: ", "(revision "];
+const VERSION_WORDS: [&str; 2] = ["ResourceVersion in record (", "too old resource version: 1 ("];
 
 impl Plain {
     pub fn answer(&mut self, answer: &Value) -> Value {
@@ -38,22 +44,35 @@ impl Plain {
     }
 
     fn map(&mut self, map: &Map<String, Value>, around: &str) -> Value {
-        let is_object = map.contains_key("uid");
+        let id = map.get("uid").and_then(Value::as_str).filter(|_| around == "metadata").map(str::to_owned);
+        if let Some(id) = &id {
+            self.meet(id, map.get("name").and_then(Value::as_str).unwrap_or_default());
+        }
         let start = map.get("generateName").and_then(Value::as_str);
         let mut plain = Map::new();
         for (name, value) in map {
             let made = match (name.as_str(), value.as_str(), start) {
-                ("resourceVersion", Some(version), _) if around == "metadata" => {
-                    if is_object { self.version(version) } else { "<version>".into() }.into()
-                }
+                ("resourceVersion", Some(version), _) if around == "metadata" => match &id {
+                    Some(id) => self.version(id, version).into(),
+                    None => "<version>".into(),
+                },
                 ("name", Some(given), Some(start)) if given.len() == start.len() + MADE_UP => {
                     format!("{start}<made up>").into()
                 }
                 _ => self.value(value, name),
             };
-            plain.insert(name.clone(), made);
+            plain.insert(self.text(name), made);
         }
         Value::Object(plain)
+    }
+
+    /// Takes note of an object.
+    fn meet(&mut self, id: &str, name: &str) {
+        if !self.ids.contains_key(id) {
+            let number = self.named.entry(name.to_owned()).or_default();
+            *number += 1;
+            self.ids.insert(id.to_owned(), format!("<id of {name} {number}>"));
+        }
     }
 
     fn field(&mut self, name: &str, text: &str) -> String {
@@ -65,8 +84,12 @@ impl Plain {
         }
     }
 
-    fn version(&mut self, version: &str) -> String {
-        format!("<version {}>", place(&mut self.versions, version))
+    fn version(&mut self, id: &str, version: &str) -> String {
+        let met = self.versions.entry(id.to_owned()).or_default();
+        if !met.iter().any(|one| one == version) {
+            met.push(version.to_owned());
+        }
+        format!("<version {}>", met.iter().position(|one| one == version).unwrap_or_default() + 1)
     }
 
     fn text(&mut self, text: &str) -> String {
@@ -74,7 +97,7 @@ impl Plain {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             if let Some(id) = rest.get(..ID).filter(|id| is_id(id)) {
-                out.push_str(&format!("<id {}>", place(&mut self.ids, id)));
+                out.push_str(self.ids.get(id).map_or("<id>", String::as_str));
                 rest = &rest[ID..];
             } else if rest.get(..TIME).is_some_and(is_time) {
                 out.push_str("<time>");
@@ -92,15 +115,6 @@ impl Plain {
         }
         out
     }
-}
-
-/// Its place among those that were met, from 1.
-fn place(met: &mut Vec<String>, this: &str) -> usize {
-    if let Some(place) = met.iter().position(|one| one == this) {
-        return place + 1;
-    }
-    met.push(this.to_owned());
-    met.len()
 }
 
 pub fn is_id(text: &str) -> bool {

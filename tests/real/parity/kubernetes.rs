@@ -14,6 +14,8 @@ use super::kit::send::{Server, chapter};
 
 /// For everything to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How many changes there were before the server came.
+const HISTORY: usize = 10;
 /// The administrator's token: nobody else can reach loopback, and it ends with the server.
 const TOKEN: &str = "parity";
 
@@ -94,8 +96,9 @@ pub fn answers(parts: &Parts, chapters: &[Chapter]) -> Vec<Vec<(String, Value)>>
     let mut running = Running { folder, children: Vec::new() };
     let [database, peers, port, controllers] = free_ports();
     start_database(&mut running, parts, database, peers);
-    start_server(&mut running, parts, database, port);
     runtime.block_on(async {
+        begin_history(database, &running).await;
+        start_server(&mut running, parts, database, port);
         let client = client(&running.path("kubeconfig")).await;
         ready(&client, &running).await;
         start_controllers(&mut running, parts, controllers);
@@ -191,6 +194,23 @@ async fn ready(client: &kube::Client, running: &Running) {
         }
         let late = begin.elapsed() >= PATIENCE;
         assert!(!late, "not ready\n{}\n{}", running.log("etcd"), running.log("kube-apiserver"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Something happens before the server comes, as in any cluster: its caches do not begin with the first version.
+async fn begin_history(port: u16, running: &Running) {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let address = format!("http://127.0.0.1:{port}/v3/kv/put");
+    let begin = Instant::now();
+    let mut written = 0;
+    while written < HISTORY {
+        let put = client.post(&address).body(r#"{"key": "YQ==", "value": "YQ=="}"#).send().await;
+        if put.is_ok_and(|answer| answer.status().is_success()) {
+            written += 1;
+            continue;
+        }
+        assert!(begin.elapsed() < PATIENCE, "no database\n{}", running.log("etcd"));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -105,7 +105,7 @@ fn refused() -> Vec<Step> {
     vec![
         patch("an apply by nobody", at("e"), APPLY, config_map("e", &json!({}))),
         apply("an apply with another name", &at("e"), "one", config_map("f", &json!({}))),
-        apply("an apply without a kind", &at("e"), "one", json!({"metadata": {"name": "e"}})),
+        apply("an apply without a kind", &at("k"), "one", json!({"metadata": {"name": "k"}})),
         apply(
             "an apply of another kind",
             &at("e"),

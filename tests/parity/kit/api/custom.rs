@@ -97,7 +97,7 @@ fn kept() -> Vec<Step> {
 }
 
 fn refused() -> Vec<Step> {
-    let wrong = |name: &'static str, spec: Value| post(name, THINGS, thing("x", &spec));
+    let wrong = |name: &'static str, spec: Value| post(name, THINGS, thing(&name.replace(' ', "-"), &spec));
     vec![
         wrong("a text for a number", json!({"size": "big"})),
         wrong("a number for a text", json!({"size": 1, "code": 7})),

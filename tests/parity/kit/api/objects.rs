@@ -78,7 +78,7 @@ fn refused() -> Vec<Step> {
         ),
         post("a label with a wrong value", MAPS, labelled("b", &json!({"a": "not this"}))),
         post("a label with a wrong name", MAPS, labelled("b", &json!({"/a": "b"}))),
-        post("a key of data with a wrong name", MAPS, config_map("b", &json!({"not this": "v"}))),
+        post("a key of data with a wrong name", MAPS, config_map("keyed", &json!({"not this": "v"}))),
         post(
             "another kind than the path's",
             MAPS,
@@ -104,7 +104,7 @@ fn unreadable() -> Vec<Step> {
         post(
             "a field of another type",
             MAPS,
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}, "data": "text"}),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "typed"}, "data": "text"}),
         ),
     ]
 }
