@@ -1,5 +1,6 @@
 //! Server-side apply: who owns what decides what is merged, what goes, and who is in the way.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
@@ -60,13 +61,22 @@ fn without_owners(object: &Value) -> Value {
 fn conflicts(managers: &[Manager], writer: &Manager, changed: &Set) -> Vec<(Manager, Vec<String>)> {
     let mut conflicts: Vec<(Manager, Vec<String>)> = Vec::new();
     for manager in others(managers, writer) {
-        let fields: Vec<String> = manager.fields.intersection(changed).map(display).collect();
+        let mut fields: Vec<&Path> = manager.fields.intersection(changed).collect();
+        fields.sort_by(|one, other| level_by_level(one, other));
+        let fields: Vec<String> = fields.into_iter().map(display).collect();
         if !fields.is_empty() {
             conflicts.push((manager.clone(), fields));
         }
     }
     conflicts.sort_by(|one, other| one.0.name.cmp(&other.0.name));
     conflicts
+}
+
+/// What ends at a level comes before what goes on below it.
+fn level_by_level(one: &Path, other: &Path) -> Ordering {
+    let common = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let goes_on = |path: &Path| path.len() > common + 1;
+    goes_on(one).cmp(&goes_on(other)).then_with(|| one.cmp(other))
 }
 
 /// Puts a configuration over an object.

@@ -149,6 +149,9 @@ pub(super) fn check(kind: &Kind, crd: &Value, before: Option<&Value>) -> Result<
                 causes.push(Cause::value("status.storedVersions", &Value::Null, why));
             }
         }
+        for version in versions.iter().filter_map(|version| version.pointer("/schema/openAPIV3Schema")) {
+            types(version, "spec.validation.openAPIV3Schema", true, &mut causes);
+        }
         for (index, version) in versions.iter().enumerate() {
             if version.pointer("/schema/openAPIV3Schema").is_none() {
                 let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
@@ -157,4 +160,24 @@ pub(super) fn check(kind: &Kind, crd: &Value, before: Option<&Value>) -> Result<
         }
     }
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, &causes)) }
+}
+
+/// Refuses places of a schema that do not say their type.
+fn types(schema: &Value, place: &str, is_root: bool, causes: &mut Vec<Cause>) {
+    let mut below: Vec<(&String, &Value)> = schema["properties"].as_object().into_iter().flatten().collect();
+    below.sort_unstable_by_key(|(name, _)| *name);
+    for (name, schema) in below {
+        types(schema, &format!("{place}.properties[{name}]"), false, causes);
+    }
+    let is_free = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"]
+        .iter()
+        .any(|name| schema[*name] == true);
+    if schema["type"].is_null() && !is_free {
+        let why = if is_root {
+            "must not be empty at the root"
+        } else {
+            "must not be empty for specified object fields"
+        };
+        causes.push(Cause::required(format!("{place}.type"), why));
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::crd;
+use super::fields;
 use super::kinds::Kind;
 use super::objects::{Answer, finalizers, shown};
 use super::status::{Status, deleted};
@@ -109,9 +110,23 @@ fn last_sight(kind: &Kind, object: &Value, options: &Options, now: &str) -> Opti
             }
             metadata["deletionGracePeriodSeconds"] = grace_of(kind, object, options).into();
         }
-        "CustomResourceDefinition" => metadata["finalizers"] = json!([CLEANUP]),
+        "CustomResourceDefinition" => {
+            metadata["finalizers"] = json!([CLEANUP]);
+            let condition = json!({
+                "type": "Terminating", "status": "True", "lastTransitionTime": now, "reason": "InstanceDeletionPending",
+                "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            });
+            if let Some(conditions) = last.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+                conditions.push(condition);
+            }
+        }
+        _ if options.propagation.as_deref() == Some("Orphan") => {
+            metadata["finalizers"] = json!(["orphan"]);
+            metadata["deletionGracePeriodSeconds"] = 0.into();
+        }
         _ => return None,
     }
+    let metadata = &mut last["metadata"];
     if !is_marked {
         metadata["deletionTimestamp"] = now.into();
     }
@@ -140,7 +155,9 @@ fn mark(
     }
     if metadata["deletionTimestamp"].is_null() {
         metadata["deletionTimestamp"] = now.into();
-        metadata["deletionGracePeriodSeconds"] = grace.into();
+        if !is_namespace {
+            metadata["deletionGracePeriodSeconds"] = grace.into();
+        }
         if kind.counts
             && let Some(generation) = metadata["generation"].as_u64()
         {
@@ -208,8 +225,22 @@ fn remove(store: &mut Transaction<'_>, key: &str, orphan: bool, now: &str) {
 }
 
 fn owners_without(object: &mut Value, uid: &Value) {
+    let mut is_empty = false;
     if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
         owners.retain(|owner| owner["uid"] != *uid);
+        is_empty = owners.is_empty();
+    }
+    let (list, item) = (["f:metadata", "f:ownerReferences"], format!("k:{}", json!({"uid": uid})));
+    let mut managers = fields::managers(object);
+    for manager in &mut managers {
+        manager.fields.retain(|path| {
+            let in_list = path.iter().zip(list).filter(|(one, other)| one == other).count() == 2;
+            !in_list || (path.get(2) != Some(&item) && (path.len() > 2 || !is_empty))
+        });
+    }
+    fields::set_managers(object, managers);
+    if let Some(metadata) = object["metadata"].as_object_mut().filter(|_| is_empty) {
+        metadata.shift_remove("ownerReferences");
     }
 }
 

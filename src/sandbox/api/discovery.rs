@@ -67,7 +67,7 @@ const CATEGORIES: &[(&str, &[&str])] = &[
 
 /// `/version`.
 pub(super) fn version(release: KubernetesVersion) -> Value {
-    json!({
+    let mut version = json!({
         "major": "1",
         "minor": release.minor(),
         "gitVersion": release.git(),
@@ -75,9 +75,18 @@ pub(super) fn version(release: KubernetesVersion) -> Value {
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "none",
-        "compiler": "none",
+        "compiler": "gc",
         "platform": "linux/amd64",
-    })
+    });
+    if release == KubernetesVersion::V1_34 {
+        for (name, value) in [("Major", "1"), ("Minor", "34")] {
+            version[format!("emulation{name}")] = value.into();
+        }
+        for (name, value) in [("Major", "1"), ("Minor", "33")] {
+            version[format!("minCompatibility{name}")] = value.into();
+        }
+    }
+    version
 }
 
 /// Groups or resources, as far as the path goes; none when they are not served.

@@ -109,6 +109,10 @@ pub(super) fn list(
     let items: Vec<Value> = rest.iter().take(limit).map(|(_, object)| item(object, kind)).collect();
     let revision = revision.unwrap_or_else(|| store.revision());
     let mut metadata = json!({"resourceVersion": revision.to_string()});
+    // Lists of custom resources have an empty token, others none.
+    if kind.schema.is_some() {
+        metadata["continue"] = "".into();
+    }
     if rest.len() > limit {
         let last = rest.get(limit - 1).and_then(|(key, _)| key.strip_prefix(&prefix)).unwrap_or_default();
         let next = Token { revision: i64::try_from(revision).unwrap_or(NOW), start: format!("{last}\0") };

@@ -22,7 +22,9 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>, causes:
         for why in wrong_with_qualified(name) {
             causes.push(Cause::value("metadata.labels", &name.as_str().into(), &why));
         }
-        if !is_label_value(value.as_str().unwrap_or_default()) {
+        if value.as_str().is_some_and(|value| value.len() > 63) {
+            causes.push(Cause::value("metadata.labels", value, "must be no more than 63 bytes"));
+        } else if !is_label_value(value.as_str().unwrap_or_default()) {
             causes.push(Cause::value("metadata.labels", value, LABEL_VALUE));
         }
     }
@@ -96,6 +98,9 @@ fn names(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
         return;
     }
     let (fits, why, most) = match kind.kind.as_str() {
+        "Namespace" if !is_label(name) && name.split('.').all(is_label) => {
+            (false, "must not contain dots", 63)
+        }
         "Namespace" => (is_label(name), DNS_LABEL, 63),
         "Service" => (is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()), OLD_LABEL, 63),
         _ => (name.split('.').all(is_label), DNS_SUBDOMAIN, 253),

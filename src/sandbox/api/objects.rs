@@ -96,6 +96,7 @@ pub(super) fn edit(
     let Some(live) = live else {
         return match edit {
             Edit::Apply { configuration, force } if target.subresource.is_empty() => {
+                let configuration = &target.applied(configuration);
                 let mut after =
                     apply(&target.skeleton(), configuration, target.shape(), target.writer("Apply"), *force)?;
                 target.prepare(&mut after, None);
@@ -114,6 +115,7 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
         Edit::Apply { configuration, force } => {
             check_version(target, live, configuration)?;
             check_uid(target, live, configuration)?;
+            let configuration = &target.applied(configuration);
             let mut after = apply(live, configuration, target.shape(), target.writer("Apply"), *force)?;
             target.prepare(&mut after, Some(live));
             return Ok(after);
@@ -332,6 +334,17 @@ impl Target<'_> {
             subresource: self.subresource.to_owned(),
             fields: fields::Set::new(),
         }
+    }
+
+    /// A configuration without what is written through another path.
+    fn applied(&self, configuration: &Value) -> Value {
+        let mut configuration = configuration.clone();
+        if let Some(map) =
+            configuration.as_object_mut().filter(|_| self.kind.has_status && self.subresource.is_empty())
+        {
+            map.shift_remove("status");
+        }
+        configuration
     }
 
     /// The object before it has anything.

@@ -250,6 +250,11 @@ impl Cause {
         Self { reason: "FieldValueDuplicate", field: field.into(), message }
     }
 
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Not found: {value}");
+        Self { reason: "FieldValueNotFound", field: field.into(), message }
+    }
+
     pub fn too_long(field: impl Into<String>, most: usize) -> Self {
         let message = format!("Too long: may not be more than {most} bytes");
         Self { reason: "FieldValueTooLong", field: field.into(), message }

@@ -18,7 +18,9 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
     metadata::check(kind, object, before, &mut causes);
     match (&kind.schema, kind.kind.as_str()) {
         (Some(schema), _) => {
+            let names = causes.len();
             fields(object, schema, "", &mut causes);
+            causes[names..].sort_by(|one, other| one.field.cmp(&other.field));
             doubles(object, Shape::root(Some(schema)), "", &mut causes);
         }
         (None, "CustomResourceDefinition") => return crd::check(kind, object, before),
@@ -59,8 +61,20 @@ fn workload(object: &Value, before: Option<&Value>, causes: &mut Vec<Cause>) {
     let selector = &object["spec"]["selector"];
     let labels = &object["spec"]["template"]["metadata"]["labels"];
     let wanted = selector["matchLabels"].as_object();
-    if wanted.is_none_or(Map::is_empty) && selector["matchExpressions"].is_null() {
+    if let Some(replicas) = object["spec"]["replicas"].as_i64().filter(|replicas| *replicas < 0) {
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::value("spec.replicas", &replicas.into(), why));
+    }
+    if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::value("spec.template.metadata.labels", labels, why));
+    } else if wanted.is_none_or(Map::is_empty) && selector["matchExpressions"].is_null() {
+        let why = format!(
+            "empty selector is invalid for {}",
+            object["kind"].as_str().unwrap_or_default().to_lowercase()
+        );
+        causes.push(Cause::value("spec.selector", selector, &why));
     } else if wanted.is_some_and(|wanted| wanted.iter().any(|(name, value)| labels[name] != *value)) {
         let why = "`selector` does not match template `labels`";
         causes.push(Cause::value("spec.template.metadata.labels", labels, why));
@@ -76,11 +90,32 @@ fn containers(spec: &Value, place: &str, causes: &mut Vec<Cause>) {
     if containers.is_empty() {
         causes.push(Cause::required(format!("{place}.containers"), ""));
     }
+    let restarts = ["Always", "OnFailure", "Never"];
+    if let Some(policy) = spec["restartPolicy"].as_str().filter(|policy| !restarts.contains(policy)) {
+        let field = format!("{place}.restartPolicy");
+        causes.push(Cause::not_supported(field, &policy.into(), &restarts));
+    }
     for (index, container) in containers.iter().enumerate() {
+        let place = format!("{place}.containers[{index}]");
+        if containers[..index].iter().any(|other| other["name"] == container["name"]) {
+            causes.push(Cause::duplicate(format!("{place}.name"), &container["name"]));
+        }
+        mounts(spec, container, &place, causes);
         for field in ["name", "image"] {
             if container[field].as_str().is_none_or(str::is_empty) {
-                causes.push(Cause::required(format!("{place}.containers[{index}].{field}"), ""));
+                causes.push(Cause::required(format!("{place}.{field}"), ""));
             }
+        }
+    }
+}
+
+/// What is mounted has to be one of the volumes.
+fn mounts(spec: &Value, container: &Value, place: &str, causes: &mut Vec<Cause>) {
+    let volumes = spec["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (index, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
+        if !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
+            let field = format!("{place}.volumeMounts[{index}].name");
+            causes.push(Cause::not_found(field, &mount["name"]));
         }
     }
 }

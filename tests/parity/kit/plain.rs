@@ -37,7 +37,17 @@ impl Plain {
     fn value(&mut self, value: &Value, name: &str) -> Value {
         match value {
             Value::Object(map) => self.map(map, name),
-            Value::Array(items) => items.iter().map(|item| self.value(item, name)).collect(),
+            Value::Array(items) => {
+                let mut items: Vec<Value> = items.iter().map(|item| self.value(item, name)).collect();
+                // Sorted by time, whose seconds fall as they like.
+                if name == "managedFields" {
+                    items.sort_by_key(|item| {
+                        ["operation", "manager", "subresource", "apiVersion"]
+                            .map(|name| item[name].to_string())
+                    });
+                }
+                items.into()
+            }
             Value::String(text) => self.field(name, text).into(),
             other => other.clone(),
         }

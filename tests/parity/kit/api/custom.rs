@@ -80,7 +80,7 @@ fn kept() -> Vec<Step> {
         post(
             "an unknown field, ignored",
             format!("{THINGS}?fieldValidation=Ignore"),
-            thing("d", &json!({"size": 1, "weight": 7})),
+            thing("d-too", &json!({"size": 1, "weight": 7})),
         ),
         post("a null", THINGS, thing("e", &json!({"size": 1, "maybe": null, "colour": null}))),
         post(

@@ -45,25 +45,31 @@ fn pods() -> Vec<Step> {
         post(
             "a pod with two containers of a name",
             path.clone(),
-            pod("x", &json!({"containers": [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]})),
+            pod("twice", &json!({"containers": [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]})),
         ),
         post(
             "a pod with a mount of no volume",
             path.clone(),
             pod(
-                "x",
+                "mount",
                 &json!({"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}),
             ),
         ),
         post(
             "a pod that restarts otherwise",
             path.clone(),
-            pod("x", &json!({"restartPolicy": "Sometimes", "containers": [{"name": "c", "image": "i"}]})),
+            pod(
+                "restarts",
+                &json!({"restartPolicy": "Sometimes", "containers": [{"name": "c", "image": "i"}]}),
+            ),
         ),
         post(
             "a pod of an account that is not there",
             path.clone(),
-            pod("x", &json!({"serviceAccountName": "none", "containers": [{"name": "c", "image": "i"}]})),
+            pod(
+                "account",
+                &json!({"serviceAccountName": "none", "containers": [{"name": "c", "image": "i"}]}),
+            ),
         ),
         patch(
             "a pod gets another image",
@@ -149,7 +155,7 @@ fn controllers() -> Vec<Step> {
         post(
             "a negative number of replicas",
             deployments.clone(),
-            workload("Deployment", "x", with("replicas", json!(-1))),
+            workload("Deployment", "negative", with("replicas", json!(-1))),
         ),
         patch(
             "another image",
@@ -167,7 +173,7 @@ fn controllers() -> Vec<Step> {
         post(
             "no specification",
             deployments,
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "nothing"}}),
         ),
     ]
 }
