@@ -6,6 +6,7 @@
 #[path = "../survives/count.rs"]
 mod count;
 #[path = "../parity/kit/mod.rs"]
+#[allow(dead_code, reason = "the hermetic tests use the rest")]
 mod kit;
 mod kubernetes;
 mod openvswitch;

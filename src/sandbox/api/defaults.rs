@@ -59,6 +59,10 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
         "CustomResourceDefinition" => super::crd::fill(object),
+        "PriorityClass" => absent(object, &[("preemptionPolicy", json!("PreemptLowerPriority"))]),
+        "ClusterRole" | "Role" if object["rules"].as_array().is_some_and(Vec::is_empty) => {
+            object["rules"] = Value::Null;
+        }
         "Secret" => absent(object, &[("type", json!("Opaque"))]),
         "ClusterRoleBinding" | "RoleBinding" => {
             for subject in items(&mut object["subjects"]) {

@@ -81,8 +81,9 @@ pub(super) fn delete(
         }
     }
     let answer = if let Some(last) = last_sight(kind, &object, options, now).filter(|_| !marked) {
+        let version = (store.revision() + 1).to_string();
         remove(store, &key, options.propagation.as_deref() == Some("Orphan"), now);
-        last
+        with_version(last, &version)
     } else if marked {
         if options.propagation.as_deref() == Some("Foreground") {
             delete_owned(store, &object["metadata"]["uid"], now);
@@ -94,6 +95,11 @@ pub(super) fn delete(
     };
     settle(store, now);
     Ok(answer)
+}
+
+fn with_version(mut object: Value, version: &str) -> Value {
+    object["metadata"]["resourceVersion"] = version.into();
+    object
 }
 
 /// What the server answers about an object that would be marked, if only for a moment: a pod for the kubelet, a definition

@@ -270,6 +270,9 @@ fn patch(store: &mut Transaction<'_>, asked: &Asked, target: &Target<'_>) -> Ans
             check_applied(&body, target)?;
             Edit::Apply { configuration: &body, force: asked.is_set("force") }
         }
+        MERGE if !body.is_object() => {
+            return Err(Status::bad_request("error decoding patch: it is no object"));
+        }
         MERGE => Edit::Merge(&body),
         STRATEGIC => Edit::Strategic(&body),
         _ => Edit::Operations(&body),

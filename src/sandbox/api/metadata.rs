@@ -23,7 +23,7 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>, causes:
             causes.push(Cause::value("metadata.labels", &name.as_str().into(), &why));
         }
         if value.as_str().is_some_and(|value| value.len() > 63) {
-            causes.push(Cause::value("metadata.labels", value, "must be no more than 63 bytes"));
+            causes.push(Cause::value("metadata.labels", value, "must be no more than 63 characters"));
         } else if !is_label_value(value.as_str().unwrap_or_default()) {
             causes.push(Cause::value("metadata.labels", value, LABEL_VALUE));
         }

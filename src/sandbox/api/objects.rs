@@ -152,6 +152,11 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
 fn check_replacement(target: &Target<'_>, live: &Value, after: &Value, edit: &Edit<'_>) -> Answer<()> {
     let metadata = &after["metadata"];
     let text = |name: &str| metadata[name].as_str().unwrap_or_default();
+    if after["kind"] != live["kind"] {
+        let why = "converting it to the kind of the path: unknown conversion";
+        let cause = Cause::value("patch", &after.to_string().into(), why);
+        return Err(Status::invalid_of("", "", "", &[cause]));
+    }
     if !matches!(edit, Edit::Replace(_)) {
         check_name(after, None, target.name)?;
         return check_uid(target, live, after);
@@ -262,12 +267,15 @@ fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut af
         after["metadata"]["generation"] = (generation + 1).into();
     }
     let leaves = !after["metadata"]["deletionTimestamp"].is_null() && finalizers(&after) == 0;
+    // What waited for its last finalizer goes as it was: nobody sees it without.
+    if leaves {
+        after["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+        delete::finish(store, target.kind, target.namespace, target.name, target.now);
+        return Ok(ordered(after));
+    }
     let object = put(store, target, after);
     if is_definition(target.kind) && object["spec"]["names"] != live["spec"]["names"] {
         crd::establish(store, &target.key(), target.now);
-    }
-    if leaves {
-        delete::finish(store, target.kind, target.namespace, target.name, target.now);
     }
     Ok(object)
 }
@@ -380,10 +388,15 @@ impl Target<'_> {
         if !self.subresource.is_empty() {
             if let Some(live) = live {
                 let status = object["status"].take();
-                let managers = object["metadata"]["managedFields"].take();
+                let metadata = object["metadata"].take();
                 *object = live.clone();
                 object["status"] = status;
-                object["metadata"]["managedFields"] = managers;
+                object["metadata"]["managedFields"] = metadata["managedFields"].clone();
+                // Of a built-in kind, the metadata is written through this path too.
+                let written = ["labels", "annotations", "finalizers", "ownerReferences"];
+                for name in written.iter().filter(|_| self.kind.schema.is_none()) {
+                    object["metadata"][name] = metadata[name].clone();
+                }
             }
         } else if self.kind.has_status || self.kind.kind == "KubeVirt" {
             Self::keep_status(object, live);
@@ -397,6 +410,9 @@ impl Target<'_> {
             "deletionGracePeriodSeconds",
         ];
         for name in server {
+            if name == "generation" && !self.kind.counts && live.is_none() {
+                continue;
+            }
             let value = live.map_or(Value::Null, |live| live["metadata"][name].clone());
             let Some(metadata) = object["metadata"].as_object_mut() else { continue };
             if value.is_null() {

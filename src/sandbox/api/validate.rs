@@ -28,6 +28,9 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
         (None, "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => {
             workload(object, before, &mut causes);
         }
+        (None, "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding") => {
+            roles(object, before, &mut causes);
+        }
         (None, "ConfigMap") => keys(object, &mut causes),
         (None, "Pod") => containers(&object["spec"], "spec", &mut causes),
         _ => {}
@@ -45,7 +48,28 @@ fn keys(map: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Roles allow something, and bindings stay with their role.
+fn roles(object: &Value, before: Option<&Value>, causes: &mut Vec<Cause>) {
+    for (index, rule) in object["rules"].as_array().into_iter().flatten().enumerate() {
+        if rule["verbs"].as_array().is_none_or(Vec::is_empty) {
+            let why = "verbs must contain at least one value";
+            causes.push(Cause::required(format!("rules[{index}].verbs"), why));
+        }
+    }
+    let role = &object["roleRef"];
+    if before.is_some_and(|before| before["roleRef"] != *role) {
+        let shown =
+            serde_json::json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
+        causes.push(Cause::value("roleRef", &shown, "cannot change roleRef"));
+    }
+}
+
 fn ports(service: &Value, causes: &mut Vec<Cause>) {
+    let spec = &service["spec"];
+    let needs_none = spec["clusterIP"] == "None" || spec["type"] == "ExternalName";
+    if !needs_none && spec["ports"].as_array().is_none_or(Vec::is_empty) {
+        causes.push(Cause::required("spec.ports", ""));
+    }
     for (index, port) in service["spec"]["ports"].as_array().into_iter().flatten().enumerate() {
         for field in ["port", "targetPort"] {
             let number = port[field].as_i64();

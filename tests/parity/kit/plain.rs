@@ -39,6 +39,10 @@ impl Plain {
             Value::Object(map) => self.map(map, name),
             Value::Array(items) => {
                 let mut items: Vec<Value> = items.iter().map(|item| self.value(item, name)).collect();
+                // The real server takes conflicts out of a map.
+                if name == "causes" {
+                    items.sort_by_key(Value::to_string);
+                }
                 // Sorted by time, whose seconds fall as they like.
                 if name == "managedFields" {
                     items.sort_by_key(|item| {
@@ -56,7 +60,8 @@ impl Plain {
     fn map(&mut self, map: &Map<String, Value>, around: &str) -> Value {
         let id = map.get("uid").and_then(Value::as_str).filter(|_| around == "metadata").map(str::to_owned);
         if let Some(id) = &id {
-            self.meet(id, map.get("name").and_then(Value::as_str).unwrap_or_default());
+            let name = map.get("generateName").or_else(|| map.get("name"));
+            self.meet(id, name.and_then(Value::as_str).unwrap_or_default());
         }
         let start = map.get("generateName").and_then(Value::as_str);
         let mut plain = Map::new();

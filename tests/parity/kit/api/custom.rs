@@ -72,6 +72,7 @@ fn kept() -> Vec<Step> {
             THINGS,
             json!({"apiVersion": "custom.kvnet.dev/v1", "kind": "Thing", "metadata": {"name": "c"}, "spec": {"size": 2}, "extra": 1, "status": {"phase": "x"}}),
         ),
+        get("the things", THINGS),
         post(
             "an unknown field, strictly",
             format!("{THINGS}?fieldValidation=Strict"),
@@ -90,7 +91,6 @@ fn kept() -> Vec<Step> {
         ),
         post("a whole number for a number", THINGS, thing("g", &json!({"size": 1, "ratio": 2, "port": 80}))),
         get("a thing that is not there", at("none")),
-        get("the things", THINGS),
         get("things by name", format!("{THINGS}?fieldSelector=metadata.name%3Da")),
         get("things by a field that cannot be asked for", format!("{THINGS}?fieldSelector=spec.size%3D1")),
     ]

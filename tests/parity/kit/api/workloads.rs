@@ -201,12 +201,16 @@ fn services() -> Vec<Step> {
             service("c", json!({"clusterIP": "None", "selector": {"app": "x"}, "ports": [{"port": 80}]})),
         ),
         post("a Service with a wrong name", path.clone(), service("1a", json!({"ports": [{"port": 80}]}))),
-        post("a Service without ports", path.clone(), service("x", json!({}))),
-        post("a Service with a wrong port", path.clone(), service("x", json!({"ports": [{"port": 0}]}))),
+        post("a Service without ports", path.clone(), service("portless", json!({}))),
+        post(
+            "a Service with a wrong port",
+            path.clone(),
+            service("port-zero", json!({"ports": [{"port": 0}]})),
+        ),
         post(
             "a Service with a port that is too large",
             path,
-            service("x", json!({"ports": [{"port": 80, "targetPort": 70000}]})),
+            service("port-large", json!({"ports": [{"port": 80, "targetPort": 70000}]})),
         ),
     ]
 }
