@@ -164,6 +164,7 @@ pub(super) fn revision(version: &str) -> Answer<Option<u64>> {
 }
 
 /// The store has forgotten what the list began with; it can go on with what is there now.
+#[allow(clippy::unnecessary_box_returns, reason = "all refusals are boxed, because they are large and rare")]
 fn expired(token: Option<Token>) -> Box<Status> {
     let mut status = Status::expired(EXPIRED);
     status.token = token.map(|token| Token { revision: NOW, ..token }.text()).unwrap_or_default();

@@ -395,7 +395,11 @@ impl Target<'_> {
                 // Of a built-in kind, the metadata is written through this path too.
                 let written = ["labels", "annotations", "finalizers", "ownerReferences"];
                 for name in written.iter().filter(|_| self.kind.schema.is_none()) {
-                    object["metadata"][name] = metadata[name].clone();
+                    match object["metadata"].as_object_mut() {
+                        Some(map) if metadata[name].is_null() => _ = map.shift_remove(*name),
+                        Some(map) => _ = map.insert((*name).to_owned(), metadata[name].clone()),
+                        None => {}
+                    }
                 }
             }
         } else if self.kind.has_status || self.kind.kind == "KubeVirt" {

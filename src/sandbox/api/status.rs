@@ -175,7 +175,9 @@ impl Status {
         if !group.is_empty() {
             details["group"] = group.into();
         }
-        details["kind"] = kind.into();
+        if !kind.is_empty() {
+            details["kind"] = kind.into();
+        }
         details["causes"] = causes.iter().map(Cause::json).collect();
         let message = format!("{shown} \"{name}\" is invalid: {all}");
         Box::new(Self { code: 422, reason: "Invalid", message, details, ..Self::default() })

@@ -2,6 +2,7 @@
 //! switch in memory and for the real one, and what may differ between their answers.
 //!
 //! Used by the hermetic tests, which compare with recorded answers of the real ones, and by the trial that starts those.
+#![allow(clippy::needless_pass_by_value, reason = "so that literals can be given")]
 
 pub mod api;
 pub mod compare;

@@ -9,7 +9,7 @@ const CORE: &str = "/api/v1/namespaces/workloads";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 pub fn steps() -> Vec<Step> {
-    [pods(), controllers(), services(), roles(), others()].into_iter().flatten().collect()
+    [pods(), controllers(), changed(), services(), roles(), others()].into_iter().flatten().collect()
 }
 
 fn pod(name: &str, spec: &Value) -> Value {
@@ -157,6 +157,12 @@ fn controllers() -> Vec<Step> {
             deployments.clone(),
             workload("Deployment", "negative", with("replicas", json!(-1))),
         ),
+    ]
+}
+
+fn changed() -> Vec<Step> {
+    let deployments = format!("{APPS}/deployments");
+    vec![
         patch(
             "another image",
             format!("{deployments}/d"),
