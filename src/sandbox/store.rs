@@ -135,9 +135,7 @@ impl Store {
     /// The changes after a revision, oldest first; none when they are forgotten.
     #[must_use]
     pub fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
-        let state = self.lock();
-        let newer = || state.changes.iter().filter(|changed| changed.revision > revision).cloned().collect();
-        (revision >= state.forgotten).then(newer)
+        self.lock().changes_after(revision)
     }
 
     /// Forgets the changes up to now, as a database that was compacted.
@@ -171,6 +169,12 @@ impl Transaction<'_> {
         self.state.revision
     }
 
+    /// As [`Store::changes_after`].
+    #[must_use]
+    pub fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
+        self.state.changes_after(revision)
+    }
+
     /// Puts a value and returns the number of this change.
     pub fn put(&mut self, key: &str, value: Value) -> u64 {
         self.change(key, Some(Arc::new(value)))
@@ -190,6 +194,11 @@ impl Transaction<'_> {
 }
 
 impl State {
+    fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
+        let newer = || self.changes.iter().filter(|changed| changed.revision > revision).cloned().collect();
+        (revision >= self.forgotten).then(newer)
+    }
+
     /// Takes in what other processes added to the log.
     fn catch_up(&mut self) -> Result<()> {
         let Some(log) = self.log.as_mut() else { return Ok(()) };

@@ -13,6 +13,7 @@ mod interrupt;
 mod kvnet;
 mod networks;
 mod node;
+mod parity;
 mod see;
 mod smoke;
 mod thin;
@@ -35,6 +36,7 @@ const STORIES: &[Story] = &[
     ("api", api::story),
     ("interrupt", interrupt::story),
     ("smoke", smoke::story),
+    ("parity", parity::story),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;

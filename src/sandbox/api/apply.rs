@@ -1,8 +1,11 @@
 //! Server-side apply: who owns what decides what is merged, what goes, and who is in the way.
 
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value};
 
-use super::fields::{self, Manager, Set, compare, display, step_of};
+use super::fields::{self, Manager, Path, Set, compare, display, step_of};
 use super::schema::{ListKind, Shape};
 use super::status::Status;
 
@@ -30,8 +33,12 @@ pub(super) fn apply(
     for manager in managers.iter_mut().filter(|manager| !manager.same(&writer)) {
         manager.fields.retain(|path| !compared.changed.contains(path) && !compared.removed.contains(path));
     }
+    let changes = merged != without_owners(live);
     match managers.iter_mut().find(|manager| manager.same(&writer)) {
-        Some(own) => *own = Manager { fields: wanted, ..writer },
+        Some(own) if changes => *own = Manager { fields: wanted, ..writer },
+        Some(own) => own.fields = wanted,
+        // Who changes nothing has not been there at any time.
+        None if !changes => managers.push(Manager { fields: wanted, time: String::new(), ..writer }),
         None => managers.push(Manager { fields: wanted, ..writer }),
     }
     fields::set_managers(&mut merged, managers);
@@ -54,13 +61,22 @@ fn without_owners(object: &Value) -> Value {
 fn conflicts(managers: &[Manager], writer: &Manager, changed: &Set) -> Vec<(Manager, Vec<String>)> {
     let mut conflicts: Vec<(Manager, Vec<String>)> = Vec::new();
     for manager in others(managers, writer) {
-        let fields: Vec<String> = manager.fields.intersection(changed).map(display).collect();
+        let mut fields: Vec<&Path> = manager.fields.intersection(changed).collect();
+        fields.sort_by(|one, other| level_by_level(one, other));
+        let fields: Vec<String> = fields.into_iter().map(display).collect();
         if !fields.is_empty() {
             conflicts.push((manager.clone(), fields));
         }
     }
     conflicts.sort_by(|one, other| one.0.name.cmp(&other.0.name));
     conflicts
+}
+
+/// What ends at a level comes before what goes on below it.
+fn level_by_level(one: &Path, other: &Path) -> Ordering {
+    let common = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let goes_on = |path: &Path| path.len() > common + 1;
+    goes_on(one).cmp(&goes_on(other)).then_with(|| one.cmp(other))
 }
 
 /// Puts a configuration over an object.
@@ -81,38 +97,61 @@ fn merge(live: &mut Value, configuration: &Value, shape: Shape<'_>) {
     }
 }
 
-/// Items of the configuration come in its order, between those that only the object has.
+/// Items of the configuration come in its order, those that only the object has before them; as structured-merge-diff has it.
 fn merge_items(live: &mut Vec<Value>, wanted: &[Value], shape: Shape<'_>) {
     let kind = shape.list();
     let step = |item: &Value| step_of(item, &kind, shape);
-    let mut rest: Vec<Value> = std::mem::take(live);
-    for item in wanted {
-        let name = step(item);
-        // What stands before the same item in the object stays before it.
-        if let Some(place) = rest.iter().position(|other| step(other) == name) {
-            let before = rest.drain(..place).collect::<Vec<_>>();
-            let (wanted_later, kept): (Vec<_>, Vec<_>) =
-                before.into_iter().partition(|other| wanted.iter().any(|item| step(item) == step(other)));
-            live.extend(kept);
-            let mut own = rest.remove(0);
-            rest.splice(0..0, wanted_later);
-            merge(&mut own, item, shape.item());
-            live.push(own);
-        } else {
-            live.push(item.clone());
+    let steps: Vec<String> = wanted.iter().map(step).collect();
+    let mut there: VecDeque<(String, Value)> = live.drain(..).map(|item| (step(&item), item)).collect();
+    let mut shared: VecDeque<&String> =
+        steps.iter().filter(|name| there.iter().any(|(other, _)| other == *name)).collect();
+    // Items that come later in the configuration than in the object.
+    let mut passed: Vec<(String, Value)> = Vec::new();
+    let mut next = 0;
+    while next < steps.len() || !there.is_empty() {
+        let is_wanted = there.front().is_some_and(|(name, _)| steps.contains(name));
+        if !is_wanted && let Some((_, item)) = there.pop_front() {
+            live.push(item);
+            continue;
         }
+        let turn = shared.front().copied();
+        if there.front().is_some_and(|(name, _)| next >= steps.len() || turn != Some(name))
+            && let Some(early) = there.pop_front()
+        {
+            passed.push(early);
+            continue;
+        }
+        let Some(name) = steps.get(next) else { break };
+        let own = match there.front() {
+            Some((front, _)) if front == name => there.pop_front(),
+            _ => passed.iter().position(|(other, _)| other == name).map(|place| passed.remove(place)),
+        };
+        if turn == Some(name) {
+            shared.pop_front();
+        }
+        let merged = own.map(|(_, mut own)| {
+            merge(&mut own, &wanted[next], shape.item());
+            own
+        });
+        live.push(merged.unwrap_or_else(|| wanted[next].clone()));
+        next += 1;
     }
-    live.extend(rest);
 }
 
 /// Removes what this manager owned alone and does not want any more.
 fn prune(object: &mut Value, gone: &Set, others: &Set, wanted: &Set, shape: Shape<'_>) {
-    // From the leaves up: a map goes when the last thing in it went.
-    for path in gone.iter().rev() {
-        let below = |set: &Set| set.iter().any(|other| other.len() >= path.len() && other.starts_with(path));
-        if !below(others) && !below(wanted) {
-            remove(object, path, shape);
-        }
+    let below =
+        |set: &Set, path: &Path| set.iter().any(|other| other.len() >= path.len() && other.starts_with(path));
+    let unwanted = gone.iter().filter(|path| !below(others, path) && !below(wanted, path));
+    // Items as a whole first: without its key nobody would find one any more.
+    let is_item = |path: &&&Path| path.last().is_some_and(|last| !last.starts_with("f:"));
+    let (items, fields): (Vec<&Path>, Vec<&Path>) = unwanted.partition(|path| is_item(&path));
+    for path in items {
+        remove(object, path, shape);
+    }
+    // Then from the leaves up: a map goes when the last thing in it went.
+    for path in fields.into_iter().rev() {
+        remove(object, path, shape);
     }
 }
 
@@ -152,7 +191,6 @@ fn is_empty(value: &Value) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::fields::Path;
     use super::*;
 
     fn path(steps: &[&str]) -> Path {
@@ -190,7 +228,7 @@ mod tests {
         let nothing = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}});
         let live = applied(&nothing, "one", &json!({"a": "1", "b": "1"}), false).unwrap();
         let refused = applied(&live, "two", &json!({"a": "2"}), false).unwrap_err();
-        assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"one\" using v1: .data.a");
+        assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"one\": .data.a");
         let live = applied(&live, "two", &json!({"a": "2"}), true).unwrap();
         assert_eq!(live["data"], json!({"a": "2", "b": "1"}));
         // The same value is shared.
@@ -213,7 +251,7 @@ mod tests {
             .collect();
         assert_eq!(
             (names, merged["spec"]["containers"][1]["image"].as_str()),
-            (vec!["a", "b", "d", "c"], Some("new"))
+            (vec!["a", "b", "c", "d"], Some("new"))
         );
     }
 }

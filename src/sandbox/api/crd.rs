@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::fields::{self, Manager};
 use super::kinds::Kind;
+use super::schema::Shape;
 use super::status::{Cause, Status};
 use crate::sandbox::store::Transaction;
 
@@ -40,6 +42,7 @@ pub(super) fn kinds_of(crd: &Value) -> Vec<Kind> {
             has_status: of("subresources").is_some_and(|subresources| subresources.get("status").is_some()),
             counts: true,
             schema: Some(Arc::new(schema.filter(Value::is_object).unwrap_or_else(free))),
+            names: spec["names"].clone(),
         }
     };
     let served = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
@@ -55,36 +58,59 @@ fn free() -> Value {
     json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// What the server fills in and says about a new definition.
-pub(super) fn settle(crd: &mut Value, now: &str) {
+/// What the server fills in where a definition is silent.
+pub(super) fn fill(crd: &mut Value) {
     let names = &mut crd["spec"]["names"];
     let kind = names["kind"].as_str().unwrap_or_default().to_owned();
-    if names["singular"].is_null() {
+    if !kind.is_empty() && names["singular"].is_null() {
         names["singular"] = kind.to_lowercase().into();
     }
-    if names["listKind"].is_null() {
+    if !kind.is_empty() && names["listKind"].is_null() {
         names["listKind"] = format!("{kind}List").into();
     }
-    let names = names.clone();
     if crd["spec"]["conversion"].is_null() {
         crd["spec"]["conversion"] = json!({"strategy": "None"});
     }
+}
+
+/// What a new definition has before anybody has looked at it.
+pub(super) fn begin(crd: &mut Value) {
     let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stored = versions.iter().find(|version| version["storage"] == true);
     let stored = stored.map_or_else(|| crd["spec"]["version"].clone(), |version| version["name"].clone());
-    let condition = |kind: &str, reason: &str, message: &str| json!({"lastTransitionTime": now, "message": message, "reason": reason, "status": "True", "type": kind});
     crd["status"] = json!({
-        "acceptedNames": names,
-        "conditions": [
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ],
-        "storedVersions": [stored],
+        "conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [stored],
     });
 }
 
+/// What the server's own controllers write when they have looked at it: its names are taken, its kinds are served.
+pub(super) fn establish(store: &mut Transaction<'_>, key: &str, now: &str) {
+    let Some(before) = store.value(key).cloned() else { return };
+    let mut after = before.as_ref().clone();
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
+    after["status"]["acceptedNames"] = after["spec"]["names"].clone();
+    after["status"]["conditions"] = json!([
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    ]);
+    let writer = Manager {
+        name: "kube-apiserver".into(),
+        operation: "Update".into(),
+        api_version: after["apiVersion"].as_str().unwrap_or_default().to_owned(),
+        time: now.to_owned(),
+        subresource: "status".into(),
+        fields: fields::Set::new(),
+    };
+    let compared = fields::compare(&before, &after, Shape::root(None));
+    let mut managers = fields::managers(&before);
+    fields::hand_over(&mut managers, &writer, &compared);
+    fields::set_managers(&mut after, managers);
+    after["metadata"]["resourceVersion"] = (store.revision() + 1).to_string().into();
+    store.put(key, after);
+}
+
 /// Refuses a definition that is none.
-pub(super) fn check(kind: &Kind, crd: &Value) -> Result<(), Box<Status>> {
+pub(super) fn check(kind: &Kind, crd: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
     let name = crd["metadata"]["name"].as_str().unwrap_or_default();
     let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut causes = Vec::new();
@@ -93,14 +119,65 @@ pub(super) fn check(kind: &Kind, crd: &Value) -> Result<(), Box<Status>> {
         let why = "must be spec.names.plural+\".\"+spec.group";
         causes.push(Cause::value("metadata.name", &name.into(), why));
     }
+    if let Some(before) = before {
+        for field in ["plural", "kind"] {
+            let name = &crd["spec"]["names"][field];
+            if *name != before["spec"]["names"][field] {
+                causes.push(Cause::value(format!("spec.names.{field}"), name, "field is immutable"));
+            }
+        }
+    }
     if kind.version == "v1" {
+        let group = text("/spec/group");
+        if !group.contains('.') {
+            causes.push(Cause::value(
+                "spec.group",
+                &group.into(),
+                "should be a domain with at least one dot",
+            ));
+        }
+        let scope = &crd["spec"]["scope"];
+        if !["Cluster", "Namespaced"].iter().any(|one| scope == one) {
+            causes.push(Cause::not_supported("spec.scope", scope, &["Cluster", "Namespaced"]));
+        }
         let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+            let why = "must have exactly one version marked as storage version";
+            causes.push(Cause::value("spec.versions", &crd["spec"]["versions"], why));
+            if versions.is_empty() {
+                let why = "must have at least one stored version";
+                causes.push(Cause::value("status.storedVersions", &Value::Null, why));
+            }
+        }
+        for version in versions.iter().filter_map(|version| version.pointer("/schema/openAPIV3Schema")) {
+            types(version, "spec.validation.openAPIV3Schema", true, &mut causes);
+        }
         for (index, version) in versions.iter().enumerate() {
             if version.pointer("/schema/openAPIV3Schema").is_none() {
                 let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-                causes.push(Cause::required(field, "schemas are required"));
+                causes.push(Cause::required(field, ""));
             }
         }
     }
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, &causes)) }
+}
+
+/// Refuses places of a schema that do not say their type.
+fn types(schema: &Value, place: &str, is_root: bool, causes: &mut Vec<Cause>) {
+    let mut below: Vec<(&String, &Value)> = schema["properties"].as_object().into_iter().flatten().collect();
+    below.sort_unstable_by_key(|(name, _)| *name);
+    for (name, schema) in below {
+        types(schema, &format!("{place}.properties[{name}]"), false, causes);
+    }
+    let is_free = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"]
+        .iter()
+        .any(|name| schema[*name] == true);
+    if schema["type"].is_null() && !is_free {
+        let why = if is_root {
+            "must not be empty at the root"
+        } else {
+            "must not be empty for specified object fields"
+        };
+        causes.push(Cause::required(format!("{place}.type"), why));
+    }
 }

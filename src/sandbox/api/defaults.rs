@@ -35,19 +35,17 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         }
         "Pod" => {
             pod(&mut object["spec"]);
+            absent(&mut object["spec"], &[("enableServiceLinks", json!(true))]);
+        }
+        "Service" => {
             absent(
                 &mut object["spec"],
                 &[
-                    ("enableServiceLinks", json!(true)),
-                    ("serviceAccountName", json!("default")),
-                    ("preemptionPolicy", json!("PreemptLowerPriority")),
-                    ("priority", json!(0)),
+                    ("type", json!("ClusterIP")),
+                    ("sessionAffinity", json!("None")),
+                    ("internalTrafficPolicy", json!("Cluster")),
                 ],
             );
-            absent(object, &[("status", json!({"phase": "Pending", "qosClass": "BestEffort"}))]);
-        }
-        "Service" => {
-            absent(&mut object["spec"], &[("type", json!("ClusterIP")), ("sessionAffinity", json!("None"))]);
             for port in items(&mut object["spec"]["ports"]) {
                 let target = port["port"].clone();
                 absent(port, &[("protocol", json!("TCP")), ("targetPort", target)]);
@@ -59,10 +57,11 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
                 object["metadata"]["labels"] = json!({});
             }
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-            absent(
-                object,
-                &[("spec", json!({"finalizers": ["kubernetes"]})), ("status", json!({"phase": "Active"}))],
-            );
+        }
+        "CustomResourceDefinition" => super::crd::fill(object),
+        "PriorityClass" => absent(object, &[("preemptionPolicy", json!("PreemptLowerPriority"))]),
+        "ClusterRole" | "Role" if object["rules"].as_array().is_some_and(Vec::is_empty) => {
+            object["rules"] = Value::Null;
         }
         "Secret" => absent(object, &[("type", json!("Opaque"))]),
         "ClusterRoleBinding" | "RoleBinding" => {
@@ -74,6 +73,66 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// What the server gives a new object by itself, so that no writer owns it.
+pub(super) fn admit(kind: &Kind, object: &mut Value) {
+    match kind.kind.as_str() {
+        "Pod" => {
+            let account = object["spec"]["serviceAccountName"].as_str().unwrap_or("default").to_owned();
+            absent(
+                &mut object["spec"],
+                &[
+                    ("serviceAccountName", account.as_str().into()),
+                    ("serviceAccount", account.as_str().into()),
+                    ("preemptionPolicy", json!("PreemptLowerPriority")),
+                    ("priority", json!(0)),
+                ],
+            );
+            let class = if has_resources(&object["spec"]) { "Burstable" } else { "BestEffort" };
+            absent(object, &[("status", json!({"phase": "Pending", "qosClass": class}))]);
+        }
+        "Service" => {
+            let address = address(object);
+            let spec = &mut object["spec"];
+            absent(spec, &[("clusterIP", address)]);
+            let addresses = json!([spec["clusterIP"]]);
+            absent(
+                spec,
+                &[
+                    ("clusterIPs", addresses),
+                    ("ipFamilies", json!(["IPv4"])),
+                    ("ipFamilyPolicy", json!("SingleStack")),
+                ],
+            );
+            absent(object, &[("status", json!({"loadBalancer": {}}))]);
+        }
+        "Deployment" => absent(object, &[("status", json!({}))]),
+        "DaemonSet" => {
+            let status = json!({"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0});
+            absent(object, &[("status", status)]);
+        }
+        "ReplicaSet" => absent(object, &[("status", json!({"replicas": 0}))]),
+        "Namespace" => absent(
+            object,
+            &[("spec", json!({"finalizers": ["kubernetes"]})), ("status", json!({"phase": "Active"}))],
+        ),
+        _ => {}
+    }
+}
+
+fn has_resources(spec: &Value) -> bool {
+    let containers = spec["containers"].as_array().into_iter().flatten();
+    let some = |value: &Value| value.as_object().is_some_and(|map| !map.is_empty());
+    containers.map(|one| &one["resources"]).any(|one| some(&one["requests"]) || some(&one["limits"]))
+}
+
+/// An address of the cluster that depends on the name only: nobody answers there.
+fn address(service: &Value) -> Value {
+    let text = |name: &str| service["metadata"][name].as_str().unwrap_or_default().to_owned();
+    let name = text("namespace") + "/" + &text("name");
+    let number = name.bytes().fold(7_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    format!("10.96.{}.{}", number >> 8, number & 0xff).into()
 }
 
 /// The group that workloads were in before `apps`: they select by their template's labels, and daemons are not replaced

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::crd;
+use super::fields;
 use super::kinds::Kind;
 use super::objects::{Answer, finalizers, shown};
 use super::status::{Status, deleted};
@@ -10,6 +11,11 @@ use crate::sandbox::store::Transaction;
 
 /// The finalizer of an owner that waits for what it owns.
 const FOREGROUND: &str = "foregroundDeletion";
+
+/// The finalizer of a definition whose objects are being removed.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+/// Namespaces that stay.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// `DeleteOptions`.
 #[derive(Clone, Debug, Default)]
@@ -35,17 +41,18 @@ impl Options {
     fn check(&self, kind: &Kind, name: &str, object: &Value) -> Answer<()> {
         let metadata = &object["metadata"];
         let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
-        let differ = |what: &str, wanted: &Option<String>, is: String| match wanted {
+        let differ = |what: &str, wanted: &Option<String>, is: String, perhaps: &str| match wanted {
             Some(wanted) if *wanted != is => {
                 let why = format!(
-                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}"
+                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({is}). The object might have been {perhaps}"
                 );
-                Err(Status::conflict(kind, name, &why))
+                // The real server, too, calls the resource by its kind here.
+                Err(Status::conflict(&Kind { plural: kind.kind.clone(), ..kind.clone() }, name, &why))
             }
             _ => Ok(()),
         };
-        differ("UID", &self.uid, text("uid"))?;
-        differ("ResourceVersion", &self.resource_version, text("resourceVersion"))
+        differ("UID", &self.uid, text("uid"), "deleted and then recreated")?;
+        differ("ResourceVersion", &self.resource_version, text("resourceVersion"), "modified")
     }
 }
 
@@ -58,18 +65,26 @@ pub(super) fn delete(
     options: &Options,
     now: &str,
 ) -> Answer<Value> {
+    let is_namespace = kind.kind == "Namespace" && kind.group.is_empty();
+    if is_namespace && IMMORTAL.contains(&name) {
+        return Err(Status::immortal(kind, name));
+    }
     let key = kind.key(namespace, name);
     let Some(object) = store.value(&key).cloned() else { return Err(Status::not_found(kind, name)) };
     options.check(kind, name, &object)?;
     let marked = mark(store, &key, kind, &object, options, now);
-    if kind.kind == "Namespace" && kind.group.is_empty() {
+    if is_namespace {
         empty_namespace(store, name, now);
     } else if kind.kind == "CustomResourceDefinition" {
         for kind in crd::kinds_of(&object) {
             empty(store, &kind.prefix(), now);
         }
     }
-    let answer = if marked {
+    let answer = if let Some(last) = last_sight(kind, &object, options, now).filter(|_| !marked) {
+        let version = (store.revision() + 1).to_string();
+        remove(store, &key, options.propagation.as_deref() == Some("Orphan"), now);
+        with_version(last, &version)
+    } else if marked {
         if options.propagation.as_deref() == Some("Foreground") {
             delete_owned(store, &object["metadata"]["uid"], now);
         }
@@ -80,6 +95,48 @@ pub(super) fn delete(
     };
     settle(store, now);
     Ok(answer)
+}
+
+fn with_version(mut object: Value, version: &str) -> Value {
+    object["metadata"]["resourceVersion"] = version.into();
+    object
+}
+
+/// What the server answers about an object that would be marked, if only for a moment: a pod for the kubelet, a definition
+/// for the controller that removes its objects. None for what just goes.
+fn last_sight(kind: &Kind, object: &Value, options: &Options, now: &str) -> Option<Value> {
+    let mut last = shown(object, kind);
+    let metadata = &mut last["metadata"];
+    let is_marked = !metadata["deletionTimestamp"].is_null();
+    match kind.kind.as_str() {
+        "Pod" => {
+            let generation = metadata["generation"].as_u64().filter(|_| !is_marked);
+            if let Some(generation) = generation {
+                metadata["generation"] = (generation + 1).into();
+            }
+            metadata["deletionGracePeriodSeconds"] = grace_of(kind, object, options).into();
+        }
+        "CustomResourceDefinition" => {
+            metadata["finalizers"] = json!([CLEANUP]);
+            let condition = json!({
+                "type": "Terminating", "status": "True", "lastTransitionTime": now, "reason": "InstanceDeletionPending",
+                "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            });
+            if let Some(conditions) = last.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+                conditions.push(condition);
+            }
+        }
+        _ if options.propagation.as_deref() == Some("Orphan") => {
+            metadata["finalizers"] = json!(["orphan"]);
+            metadata["deletionGracePeriodSeconds"] = 0.into();
+        }
+        _ => return None,
+    }
+    let metadata = &mut last["metadata"];
+    if !is_marked {
+        metadata["deletionTimestamp"] = now.into();
+    }
+    Some(last)
 }
 
 /// Marks an object that cannot go at once; whether it had to be.
@@ -99,9 +156,14 @@ fn mark(
     }
     let mut marked = object.clone();
     let metadata = &mut marked["metadata"];
+    if metadata["deletionGracePeriodSeconds"].as_i64().is_some_and(|given| grace < given) {
+        metadata["deletionGracePeriodSeconds"] = grace.into();
+    }
     if metadata["deletionTimestamp"].is_null() {
         metadata["deletionTimestamp"] = now.into();
-        metadata["deletionGracePeriodSeconds"] = grace.into();
+        if !is_namespace {
+            metadata["deletionGracePeriodSeconds"] = grace.into();
+        }
         if kind.counts
             && let Some(generation) = metadata["generation"].as_u64()
         {
@@ -169,8 +231,22 @@ fn remove(store: &mut Transaction<'_>, key: &str, orphan: bool, now: &str) {
 }
 
 fn owners_without(object: &mut Value, uid: &Value) {
+    let mut is_empty = false;
     if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
         owners.retain(|owner| owner["uid"] != *uid);
+        is_empty = owners.is_empty();
+    }
+    let (list, item) = (["f:metadata", "f:ownerReferences"], format!("k:{}", json!({"uid": uid})));
+    let mut managers = fields::managers(object);
+    for manager in &mut managers {
+        manager.fields.retain(|path| {
+            let in_list = path.iter().zip(list).filter(|(one, other)| one == other).count() == 2;
+            !in_list || (path.get(2) != Some(&item) && (path.len() > 2 || !is_empty))
+        });
+    }
+    fields::set_managers(object, managers);
+    if let Some(metadata) = object["metadata"].as_object_mut().filter(|_| is_empty) {
+        metadata.shift_remove("ownerReferences");
     }
 }
 
@@ -210,6 +286,7 @@ fn delete_key(store: &mut Transaction<'_>, key: &str, now: &str) {
         has_status: false,
         counts: !object["metadata"]["generation"].is_null(),
         schema: None,
+        names: Value::Null,
     };
     if !mark(store, key, &kind, &object, &Options::default(), now) {
         remove(store, key, false, now);

@@ -1,14 +1,73 @@
 //! What the server says about itself and its kinds.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::crd;
 use super::kinds::{self, Kind, KubernetesVersion};
 use crate::sandbox::store::Transaction;
 
+/// Where the server says that it can be reached.
+const SERVER_ADDRESS: &str = "192.0.2.10:6443";
+/// The short names that kubectl takes.
+const SHORT_NAMES: &[(&str, &[&str])] = &[
+    ("configmaps", &["cm"]),
+    ("cronjobs", &["cj"]),
+    ("customresourcedefinitions", &["crd", "crds"]),
+    ("daemonsets", &["ds"]),
+    ("deployments", &["deploy"]),
+    ("endpoints", &["ep"]),
+    ("events", &["ev"]),
+    ("limitranges", &["limits"]),
+    ("namespaces", &["ns"]),
+    ("networkpolicies", &["netpol"]),
+    ("nodes", &["no"]),
+    ("persistentvolumeclaims", &["pvc"]),
+    ("persistentvolumes", &["pv"]),
+    ("poddisruptionbudgets", &["pdb"]),
+    ("pods", &["po"]),
+    ("priorityclasses", &["pc"]),
+    ("replicasets", &["rs"]),
+    ("replicationcontrollers", &["rc"]),
+    ("resourcequotas", &["quota"]),
+    ("serviceaccounts", &["sa"]),
+    ("services", &["svc"]),
+    ("statefulsets", &["sts"]),
+];
+/// Kinds that are asked for together.
+const CATEGORIES: &[(&str, &[&str])] = &[
+    (
+        "all",
+        &[
+            "cronjobs",
+            "daemonsets",
+            "deployments",
+            "jobs",
+            "pods",
+            "replicasets",
+            "replicationcontrollers",
+            "services",
+            "statefulsets",
+        ],
+    ),
+    (
+        "api-extensions",
+        &[
+            "apiservices",
+            "customresourcedefinitions",
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        ],
+    ),
+];
+
 /// `/version`.
 pub(super) fn version(release: KubernetesVersion) -> Value {
-    json!({
+    let mut version = json!({
         "major": "1",
         "minor": release.minor(),
         "gitVersion": release.git(),
@@ -16,9 +75,18 @@ pub(super) fn version(release: KubernetesVersion) -> Value {
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "none",
-        "compiler": "none",
+        "compiler": "gc",
         "platform": "linux/amd64",
-    })
+    });
+    if release == KubernetesVersion::V1_34 {
+        for (name, value) in [("Major", "1"), ("Minor", "34")] {
+            version[format!("emulation{name}")] = value.into();
+        }
+        for (name, value) in [("Major", "1"), ("Minor", "33")] {
+            version[format!("minCompatibility{name}")] = value.into();
+        }
+    }
+    version
 }
 
 /// Groups or resources, as far as the path goes; none when they are not served.
@@ -32,7 +100,8 @@ pub(super) fn answer(
     match (group, version) {
         (Some(group), Some(version)) => resources(release, store, group, version),
         (_, None) if legacy => {
-            Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}))
+            let address = json!({"clientCIDR": "0.0.0.0/0", "serverAddress": SERVER_ADDRESS});
+            Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]}))
         }
         (Some(group), None) => {
             groups(release, store).into_iter().find(|found| found["name"] == group).map(|mut found| {
@@ -75,8 +144,9 @@ fn resources(
     version: &str,
 ) -> Option<Value> {
     let custom = crd::kinds(store).into_iter().filter(|kind| kind.group == group && kind.version == version);
-    let rows: Vec<Value> =
-        kinds::built_in(release, group, version).chain(custom).flat_map(|kind| rows(&kind)).collect();
+    let mut kinds: Vec<Kind> = kinds::built_in(release, group, version).chain(custom).collect();
+    kinds.sort_by(|one, other| one.plural.cmp(&other.plural));
+    let rows: Vec<Value> = kinds.iter().flat_map(rows).collect();
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let mut list = json!({"kind": "APIResourceList", "groupVersion": api_version, "resources": rows});
     if !group.is_empty() {
@@ -86,11 +156,31 @@ fn resources(
 }
 
 fn rows(kind: &Kind) -> Vec<Value> {
-    let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-    let singular = kind.kind.to_lowercase();
-    let mut rows = vec![json!({
+    let verbs = if kind.schema.is_some() {
+        ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+    } else {
+        ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    };
+    let is_namespace = kind.group.is_empty() && kind.kind == "Namespace";
+    let verbs: Vec<&str> =
+        verbs.into_iter().filter(|verb| !is_namespace || *verb != "deletecollection").collect();
+    let singular = kind.names["singular"].as_str().map_or_else(|| kind.kind.to_lowercase(), str::to_owned);
+    let mut row = json!({
         "name": kind.plural, "singularName": singular, "namespaced": kind.namespaced, "kind": kind.kind, "verbs": verbs,
-    })];
+    });
+    let short = match SHORT_NAMES.iter().find(|(plural, _)| kind.names.is_null() && *plural == kind.plural) {
+        Some((_, short)) => json!(short),
+        None => kind.names["shortNames"].clone(),
+    };
+    if !short.is_null() {
+        row["shortNames"] = short;
+    }
+    let category = CATEGORIES.iter().find(|(_, plurals)| plurals.contains(&kind.plural.as_str()));
+    if let Some((category, _)) = category.filter(|_| kind.names.is_null()) {
+        row["categories"] = json!([category]);
+    }
+    row["storageVersionHash"] = hash(kind).into();
+    let mut rows = vec![row];
     if kind.has_status {
         rows.push(json!({
             "name": format!("{}/status", kind.plural), "singularName": "", "namespaced": kind.namespaced,
@@ -98,4 +188,10 @@ fn rows(kind: &Kind) -> Vec<Value> {
         }));
     }
     rows
+}
+
+/// The mark of the version that is stored.
+fn hash(kind: &Kind) -> String {
+    let digest = Sha256::digest(format!("{}/{}/{}", kind.group, kind.version, kind.kind));
+    STANDARD.encode(&digest[..8])
 }

@@ -1,18 +1,17 @@
 //! Requests one by one, each in one transaction of the store; and the controllers' own way in.
 
-use std::collections::HashMap;
-
-use ::http::Method;
 use serde_json::{Value, json};
 
+use super::asked::{Asked, check_applied_kind, check_name, check_namespace, nameless, yaml};
 use super::delete::{self, Options};
 use super::kinds::{self, Kind};
-use super::objects::{self, Answer, Edit, Target, shown};
+use super::lists::{list, matching, revision, selector};
+use super::objects::{self, Answer, Edit, Target};
 use super::route::{ObjectsPath, Route};
 use super::select::Selector;
 use super::status::Status;
 use super::streams::{LogRequest, Session};
-use super::{ApiServer, discovery, watch};
+use super::{ApiServer, discovery, options, watch};
 use crate::cluster::ObjectKey;
 use crate::error::{Error, Result, code};
 use crate::sandbox::store::Transaction;
@@ -20,17 +19,10 @@ use crate::sandbox::store::Transaction;
 const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 const OPERATIONS: &str = "application/json-patch+json";
-
-/// A request.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub method: Method,
-    pub path: String,
-    pub query: HashMap<String, Vec<String>>,
-    pub content_type: String,
-    pub user_agent: String,
-    pub body: Vec<u8>,
-}
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+/// What a patch of a custom resource may be.
+const PATCHES: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 /// What the server does about a request.
 #[derive(Debug)]
@@ -54,52 +46,33 @@ pub enum Removal {
     AtOnce,
 }
 
-impl Asked {
-    fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.get(name)?.first().map(String::as_str)
-    }
-
-    fn is_set(&self, name: &str) -> bool {
-        self.parameter(name).is_some_and(|value| ["true", "1", ""].contains(&value))
-    }
-
-    /// Who writes: as said, else the first word of the user agent.
-    fn manager(&self) -> &str {
-        let agent = || self.user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
-        self.parameter("fieldManager").filter(|name| !name.is_empty()).unwrap_or_else(agent)
-    }
-
-    fn json(&self) -> Answer<Value> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            Status::bad_request(format!(
-                "the object provided is unrecognized (must be of type {}): {error}",
-                "json"
-            ))
-        })
-    }
-}
-
 impl ApiServer {
     pub(super) fn answer(&self, asked: &Asked) -> Answer<Answered> {
-        let answered = self.0.store.write(|store| self.decide(store, asked));
+        let answered = if asked.is_rehearsal() {
+            self.rehearse(asked)
+        } else {
+            self.0.store.write(|store| self.decide(store, asked))
+        };
         answered.unwrap_or_else(|error| {
-            Err(Box::new(Status {
-                code: 500,
-                reason: "InternalError",
-                message: error.to_string(),
-                details: Value::Null,
-            }))
+            let message = error.to_string();
+            Err(Box::new(Status { code: 500, reason: "InternalError", message, ..Status::default() }))
         })
     }
 
-    fn decide(&self, store: &mut Transaction<'_>, asked: &Asked) -> Answer<Answered> {
+    pub(super) fn decide(&self, store: &mut Transaction<'_>, asked: &Asked) -> Answer<Answered> {
         let nothing = || Ok(Answered::Text(404, "404 page not found\n".into()));
         match Route::parse(&asked.path) {
             Route::Version => Ok(Answered::Json(200, discovery::version(self.0.version))),
             Route::Discovery { group, version, legacy } => {
                 let found =
                     discovery::answer(self.0.version, store, group.as_deref(), version.as_deref(), legacy);
-                found.map_or_else(nothing, |found| Ok(Answered::Json(200, found)))
+                match found {
+                    Some(found) => Ok(Answered::Json(200, found)),
+                    None if group.as_deref().is_some_and(|group| self.has_group(group)) => {
+                        Err(Status::no_resource())
+                    }
+                    None => nothing(),
+                }
             }
             Route::Objects(path) => {
                 // KubeVirt serves consoles in a group of their own.
@@ -107,11 +80,17 @@ impl ApiServer {
                 let group = group.unwrap_or(&path.group);
                 match kinds::by_path(self.0.version, store, group, &path.version, &path.plural) {
                     Some(kind) => self.objects(store, asked, &path, &kind),
+                    None if self.has_group(group) => Err(Status::no_resource()),
                     None => nothing(),
                 }
             }
             Route::Unknown => nothing(),
         }
+    }
+
+    /// Whether the release brings a group along: whatever is missing there, the server itself says so.
+    fn has_group(&self, group: &str) -> bool {
+        kinds::groups(self.0.version).iter().any(|(name, ..)| *name == group)
     }
 
     fn objects(
@@ -128,7 +107,8 @@ impl ApiServer {
         }
         let has_path = path.subresource.is_empty() || (path.subresource == "status" && kind.has_status);
         if !has_path {
-            return Ok(Answered::Text(404, "404 page not found\n".into()));
+            let is_custom = kind.schema.is_some();
+            return Err(if is_custom { Status::not_found(kind, name) } else { Status::no_resource() });
         }
         let now = self.0.clock.stamp();
         let target = Target {
@@ -145,20 +125,27 @@ impl ApiServer {
                 found.map(|object| Answered::Json(200, object)).ok_or_else(|| Status::not_found(kind, name))
             }
             "PUT" => {
-                let object = asked.json()?;
-                check_name(&object, name)?;
+                options::check(asked, "UpdateOptions", false)?;
+                let object = asked.object(&kind.kind)?;
+                asked.check_kind(&object, kind)?;
+                if object["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
+                    return Err(nameless(name));
+                }
+                check_name(&object, None, name)?;
+                check_namespace(&object, namespace)?;
                 objects::edit(store, &target, &Edit::Replace(&object))
                     .map(|(object, _)| Answered::Json(200, object))
             }
             "PATCH" => patch(store, asked, &target),
             "DELETE" if path.subresource.is_empty() => {
-                let options = if asked.body.is_empty() { json!({}) } else { asked.json()? };
-                let mut options = Options::parse(&options);
+                let body = if asked.body.is_empty() { json!({}) } else { asked.object("DeleteOptions")? };
+                let mut options = Options::parse(&body);
                 options.propagation =
                     options.propagation.or(asked.parameter("propagationPolicy").map(str::to_owned));
                 options.grace = options
                     .grace
                     .or(asked.parameter("gracePeriodSeconds").and_then(|text| text.parse().ok()));
+                options::check_propagation(options.propagation.as_deref())?;
                 delete::delete(store, kind, namespace, name, &options, &now)
                     .map(|answer| Answered::Json(200, answer))
             }
@@ -177,7 +164,10 @@ impl ApiServer {
             "GET" if asked.is_set("watch") => Self::watch(store, asked, namespace, kind),
             "GET" => list(store, asked, namespace, kind).map(|list| Answered::Json(200, list)),
             "POST" => {
-                let mut object = asked.json()?;
+                options::check(asked, "CreateOptions", false)?;
+                let mut object = asked.object(&kind.kind)?;
+                asked.check_kind(&object, kind)?;
+                check_namespace(&object, namespace)?;
                 let name = name_for(store, &mut object);
                 let now = self.0.clock.stamp();
                 let target = Target {
@@ -188,19 +178,19 @@ impl ApiServer {
                     subresource: "",
                     now: &now,
                 };
-                check_kind(&object, kind)?;
                 objects::create(store, &target, &object).map(|object| Answered::Json(201, object))
             }
             "DELETE" => {
-                let selector = selector(asked)?;
+                let selector = selector(asked, kind)?;
                 let now = self.0.clock.stamp();
+                let before = list(store, asked, namespace, kind)?;
                 for object in matching(store, kind, namespace, &selector) {
                     let metadata = &object["metadata"];
                     let (namespace, name) =
                         (metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default());
                     delete::delete(store, kind, namespace, name, &Options::default(), &now)?;
                 }
-                list(store, asked, namespace, kind).map(|list| Answered::Json(200, list))
+                Ok(Answered::Json(200, before))
             }
             _ => Err(Status::not_allowed()),
         }
@@ -212,14 +202,9 @@ impl ApiServer {
         namespace: Option<&str>,
         kind: &Kind,
     ) -> Answer<Answered> {
-        let selector = selector(asked)?;
+        let selector = selector(asked, kind)?;
         let version = asked.parameter("resourceVersion").unwrap_or_default();
-        let from = match version {
-            "" | "0" => store.revision(),
-            text => text
-                .parse()
-                .map_err(|_| Status::bad_request(format!("invalid resource version \"{text}\"")))?,
-        };
+        let from = revision(version)?.filter(|revision| *revision > 0).unwrap_or_else(|| store.revision());
         let anew = ["", "0"].contains(&version);
         let initial = if anew { matching(store, kind, namespace, &selector) } else { Vec::new() };
         Ok(Answered::Watch(Box::new(watch::Start {
@@ -269,68 +254,39 @@ fn stream(
 }
 
 fn patch(store: &mut Transaction<'_>, asked: &Asked, target: &Target<'_>) -> Answer<Answered> {
-    let content_type = asked.content_type.split(';').next().unwrap_or_default();
-    let body = match content_type {
-        APPLY => yaml(&asked.body)?,
-        _ => asked.json()?,
-    };
-    let edit = match content_type {
+    let media_type = asked.media_type();
+    let is_custom = target.kind.schema.is_some();
+    let known = [APPLY, MERGE, OPERATIONS].contains(&media_type) || (media_type == STRATEGIC && !is_custom);
+    if !known && !is_custom {
+        return Err(Status::patch_type());
+    }
+    if !known {
+        return Err(Status::media_type(PATCHES));
+    }
+    options::check(asked, "PatchOptions", media_type == APPLY)?;
+    let body = if media_type == APPLY { yaml(&asked.body)? } else { asked.json()? };
+    let edit = match media_type {
         APPLY => {
-            if asked.parameter("fieldManager").is_none_or(str::is_empty) {
-                return Err(no_manager());
-            }
-            check_name(&body, target.name)?;
-            check_kind(&body, target.kind)?;
+            check_applied(&body, target)?;
             Edit::Apply { configuration: &body, force: asked.is_set("force") }
         }
-        MERGE | "application/strategic-merge-patch+json" => Edit::Merge(&body),
-        OPERATIONS => Edit::Operations(&body),
-        _ => {
-            return Err(Status::media_type(
-                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-            ));
+        MERGE if !body.is_object() => {
+            return Err(Status::bad_request("error decoding patch: it is no object"));
         }
+        MERGE => Edit::Merge(&body),
+        STRATEGIC => Edit::Strategic(&body),
+        _ => Edit::Operations(&body),
     };
     let (object, new) = objects::edit(store, target, &edit)?;
     Ok(Answered::Json(if new { 201 } else { 200 }, object))
 }
 
-#[allow(clippy::unnecessary_box_returns, reason = "all refusals are boxed, because they are large and rare")]
-fn no_manager() -> Box<Status> {
-    let message =
-        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-    let details = json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [{
-        "reason": "FieldValueRequired", "message": "Required value: is required for apply patch", "field": "fieldManager",
-    }]});
-    Box::new(Status { code: 422, reason: "Invalid", message: message.into(), details })
-}
-
-fn yaml(body: &[u8]) -> Answer<Value> {
-    serde_yaml::from_slice(body).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
-}
-
-fn check_name(object: &Value, name: &str) -> Answer<()> {
-    let given = object["metadata"]["name"].as_str().unwrap_or_default();
-    if given.is_empty() || given == name {
-        return Ok(());
+fn check_applied(body: &Value, target: &Target<'_>) -> Answer<()> {
+    if !body["metadata"]["managedFields"].is_null() {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    Err(Status::bad_request(format!(
-        "the name of the object ({given}) does not match the name on the URL ({name})"
-    )))
-}
-
-fn check_kind(object: &Value, kind: &Kind) -> Answer<()> {
-    let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
-    let fits = |given: &str, wanted: &str| given.is_empty() || given == wanted;
-    if fits(&text("kind"), &kind.kind) && fits(&text("apiVersion"), &kind.api_version()) {
-        return Ok(());
-    }
-    let (given, wanted) = (text("apiVersion"), kind.api_version());
-    Err(Status::bad_request(format!(
-        "{} in version \"{given}\" cannot be handled as a {}: the API version in the data ({given}) does not match the expected API version ({wanted})",
-        text("kind"),
-        kind.kind
-    )))
+    check_applied_kind(body, target.kind)?;
+    check_name(body, target.namespace, target.name)
 }
 
 /// The name of a new object, made up when only its begin is given.
@@ -338,53 +294,12 @@ fn name_for(store: &Transaction<'_>, object: &mut Value) -> String {
     if let Some(name) = object["metadata"]["name"].as_str() {
         return name.to_owned();
     }
-    let start = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+    let Some(start) = object["metadata"]["generateName"].as_str().map(str::to_owned) else {
+        return String::new();
+    };
     let name = format!("{start}{:05x}", store.revision() + 1);
     object["metadata"]["name"] = name.as_str().into();
     name
-}
-
-fn selector(asked: &Asked) -> Answer<Selector> {
-    Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))
-}
-
-fn matching(
-    store: &Transaction<'_>,
-    kind: &Kind,
-    namespace: Option<&str>,
-    selector: &Selector,
-) -> Vec<Value> {
-    let prefix = match namespace.filter(|_| kind.namespaced) {
-        Some(namespace) => format!("{}{namespace}/", kind.prefix()),
-        None => kind.prefix(),
-    };
-    let all = store.range(&prefix).filter(|(_, object)| selector.fits(object));
-    all.map(|(_, object)| shown(object, kind)).collect()
-}
-
-fn list(store: &Transaction<'_>, asked: &Asked, namespace: Option<&str>, kind: &Kind) -> Answer<Value> {
-    let mut items = matching(store, kind, namespace, &selector(asked)?);
-    // The real server leaves out what all items share, except for custom resources.
-    if kind.schema.is_none() {
-        for item in items.iter_mut().filter_map(Value::as_object_mut) {
-            item.shift_remove("apiVersion");
-            item.shift_remove("kind");
-        }
-    }
-    let mut metadata = json!({"resourceVersion": store.revision().to_string()});
-    let start: usize = asked.parameter("continue").and_then(|token| token.parse().ok()).unwrap_or(0);
-    let limit: usize = asked.parameter("limit").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let total = items.len();
-    let items: Vec<Value> =
-        items.into_iter().skip(start).take(if limit == 0 { usize::MAX } else { limit }).collect();
-    let end = start + items.len();
-    if end < total {
-        metadata["continue"] = end.to_string().into();
-        metadata["remainingItemCount"] = (total - end).into();
-    }
-    Ok(
-        json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items}),
-    )
 }
 
 /// The controllers' way in: no HTTP, no faults, the same rules for what is stored.

@@ -33,6 +33,7 @@ pub(super) struct Manager {
     /// `Apply` or `Update`.
     pub operation: String,
     pub api_version: String,
+    /// When it last changed something; empty when it never did.
     pub time: String,
     pub subresource: String,
     pub fields: Set,
@@ -117,6 +118,9 @@ fn entry(manager: &Manager) -> Value {
         "fieldsType": "FieldsV1",
         "fieldsV1": tree(&manager.fields),
     });
+    if let Some(map) = entry.as_object_mut().filter(|_| manager.time.is_empty()) {
+        map.shift_remove("time");
+    }
     if !manager.subresource.is_empty() {
         entry["subresource"] = manager.subresource.as_str().into();
     }
@@ -243,6 +247,9 @@ fn walk(
         (Some(Value::Array(one)), Some(Value::Array(other))) if shape.list() != ListKind::Atomic => {
             walk_items(one, other, shape, path, out);
         }
+        (Some(Value::Null), Some(Value::Array(other))) if shape.list() != ListKind::Atomic => {
+            walk_items(&[], other, shape, path, out);
+        }
         (None, Some(value)) => added(value, shape, path, &mut out.changed),
         (Some(value), None) => added(value, shape, path, &mut out.removed),
         (Some(_), Some(_)) => _ = out.changed.insert(path.clone()),
@@ -286,7 +293,7 @@ fn added(value: &Value, shape: Shape<'_>, path: &mut Path, set: &mut Set) {
         Value::Array(_) => shape.list() != ListKind::Atomic,
         _ => false,
     };
-    let there = path.last().is_some_and(|last| ALWAYS_THERE.contains(&last.as_str()));
+    let there = !shape.is_custom() && path.last().is_some_and(|last| ALWAYS_THERE.contains(&last.as_str()));
     if !is_tree || !there {
         set.insert(path.clone());
     }

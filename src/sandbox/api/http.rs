@@ -14,7 +14,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::DuplexStream;
 
-use super::door::{Answered, Asked};
+use super::asked::Asked;
+use super::door::Answered;
 use super::status::Status;
 use super::{ApiServer, streams, watch};
 
@@ -108,7 +109,7 @@ impl ApiServer {
             Some(Fault::Truncated) => Ok(truncated(self.serve_request(request).await?).await),
             Some(Fault::Garbage(text)) => Ok(plain(200, text)),
             Some(Fault::Status { code, reason, message, retry_after }) => {
-                let status = Status { code, reason, message, details: Value::Null };
+                let status = Status { code, reason, message, ..Status::default() };
                 let mut response = json(code, &status.json());
                 if let Some(seconds) = retry_after {
                     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -53,6 +53,8 @@ pub(super) struct Kind {
     pub counts: bool,
     /// The schema of a custom resource.
     pub schema: Option<Arc<Value>>,
+    /// The names that a definition gives.
+    pub names: Value,
 }
 
 impl Kind {
@@ -220,5 +222,6 @@ fn kind_of(group: &str, version: &str, home: &str, (kind, plural, marks): &Row) 
         has_status: marks.contains('s'),
         counts: marks.contains('g'),
         schema: None,
+        names: Value::Null,
     }
 }

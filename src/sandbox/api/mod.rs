@@ -4,6 +4,7 @@
 //! elsewhere. What it answers is compared with a real API server by the tests in `tests/parity`.
 
 mod apply;
+mod asked;
 mod clock;
 mod crd;
 mod defaults;
@@ -13,8 +14,12 @@ mod door;
 mod fields;
 mod http;
 mod kinds;
+mod lists;
+mod metadata;
 mod objects;
+mod options;
 mod patch;
+mod rehearsal;
 mod route;
 mod schema;
 mod select;

@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::apply::apply;
+use super::asked::check_name;
 use super::crd;
 use super::defaults;
 use super::delete;
 use super::fields::{self, Manager, compare};
 use super::kinds::Kind;
 use super::schema::Shape;
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::validate;
 use crate::sandbox::store::Transaction;
 
@@ -36,6 +37,8 @@ pub(super) enum Edit<'a> {
     Replace(&'a Value),
     /// A merge patch.
     Merge(&'a Value),
+    /// A strategic merge patch, which knows the items of lists.
+    Strategic(&'a Value),
     /// A JSON patch.
     Operations(&'a Value),
 }
@@ -62,8 +65,15 @@ pub(super) fn shown(object: &Value, kind: &Kind) -> Value {
 
 /// Makes a new object.
 pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &Value) -> Answer<Value> {
-    if store.value(&target.key()).is_some() {
-        return Err(Status::already_exists(target.kind, target.name));
+    if !target.name.is_empty()
+        && let Some(live) = store.value(&target.key())
+    {
+        let leaving = !live["metadata"]["deletionTimestamp"].is_null();
+        let refusal = if leaving { Status::still_there } else { Status::already_exists };
+        return Err(refusal(target.kind, target.name));
+    }
+    if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }
     let mut after = object.clone();
     target.header(&mut after);
@@ -86,6 +96,7 @@ pub(super) fn edit(
     let Some(live) = live else {
         return match edit {
             Edit::Apply { configuration, force } if target.subresource.is_empty() => {
+                let configuration = &target.applied(configuration);
                 let mut after =
                     apply(&target.skeleton(), configuration, target.shape(), target.writer("Apply"), *force)?;
                 target.prepare(&mut after, None);
@@ -103,6 +114,8 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
     let mut after = match edit {
         Edit::Apply { configuration, force } => {
             check_version(target, live, configuration)?;
+            check_uid(target, live, configuration)?;
+            let configuration = &target.applied(configuration);
             let mut after = apply(live, configuration, target.shape(), target.writer("Apply"), *force)?;
             target.prepare(&mut after, Some(live));
             return Ok(after);
@@ -113,16 +126,70 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
             super::patch::merge(&mut after, patch);
             after
         }
+        Edit::Strategic(patch) => {
+            let mut after = live.clone();
+            super::patch::strategic(&mut after, patch, target.shape());
+            after
+        }
         Edit::Operations(patch) => super::patch::json(live, patch)?,
     };
     check_version(target, live, &after)?;
+    check_replacement(target, live, &after, edit)?;
     target.header(&mut after);
     target.prepare(&mut after, Some(live));
+    // Nobody owns anything of an object that came without owners.
+    if fields::managers(live).is_empty() {
+        return Ok(after);
+    }
     let compared = compare(&without_owners(live), &without_owners(&after), target.shape());
     let mut managers = fields::managers(live);
     fields::hand_over(&mut managers, &target.writer("Update"), &compared);
     fields::set_managers(&mut after, managers);
     Ok(after)
+}
+
+/// What a writer says about the object must be so.
+fn check_replacement(target: &Target<'_>, live: &Value, after: &Value, edit: &Edit<'_>) -> Answer<()> {
+    let metadata = &after["metadata"];
+    let text = |name: &str| metadata[name].as_str().unwrap_or_default();
+    if after["kind"] != live["kind"] {
+        let why = "converting it to the kind of the path: unknown conversion";
+        let cause = Cause::value("patch", &after.to_string().into(), why);
+        return Err(Status::invalid_of("", "", "", &[cause]));
+    }
+    if !matches!(edit, Edit::Replace(_)) {
+        check_name(after, None, target.name)?;
+        return check_uid(target, live, after);
+    }
+    let is_versioned = target.kind.schema.is_some() || is_definition(target.kind);
+    if is_versioned && text("resourceVersion").is_empty() {
+        return Err(Status::versionless(target.kind, target.name));
+    }
+    let (uid, is) = (text("uid"), live["metadata"]["uid"].as_str().unwrap_or_default());
+    if !uid.is_empty() && uid != is {
+        let place = format!("{}/{}", target.kind.plural, target.namespace.unwrap_or_default());
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{place}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {is}",
+            target.name
+        );
+        return Err(Status::conflict(target.kind, target.name, &why));
+    }
+    if !text("deletionTimestamp").is_empty() && live["metadata"]["deletionTimestamp"].is_null() {
+        let why = "field is immutable";
+        let cause = Cause::value("metadata.deletionTimestamp", &metadata["deletionTimestamp"], why);
+        return Err(Status::invalid(target.kind, target.name, &[cause.clone(), cause]));
+    }
+    Ok(())
+}
+
+/// A configuration or a patch is not for another object of that name.
+fn check_uid(target: &Target<'_>, live: &Value, wanted: &Value) -> Answer<()> {
+    let uid = &wanted["metadata"]["uid"];
+    if uid.is_null() || *uid == live["metadata"]["uid"] {
+        return Ok(());
+    }
+    let cause = Cause::value("metadata.uid", uid, "field is immutable");
+    Err(Status::invalid(target.kind, target.name, &[cause]))
 }
 
 /// A writer that names a version wants no other one.
@@ -145,9 +212,12 @@ fn without_owners(object: &Value) -> Value {
 
 fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -> Answer<Value> {
     check_namespace(store, target)?;
+    if target.kind.schema.is_none() {
+        defaults::admit(target.kind, &mut object);
+    }
     validate::check(target.kind, &object, None)?;
-    if target.kind.kind == "CustomResourceDefinition" && target.kind.group == "apiextensions.k8s.io" {
-        crd::settle(&mut object, target.now);
+    if is_definition(target.kind) {
+        crd::begin(&mut object);
     }
     let revision = store.revision() + 1;
     let metadata = &mut object["metadata"];
@@ -156,7 +226,15 @@ fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -
     if target.kind.counts {
         metadata["generation"] = 1.into();
     }
-    Ok(put(store, target, object))
+    let object = put(store, target, object);
+    if is_definition(target.kind) {
+        crd::establish(store, &target.key(), target.now);
+    }
+    Ok(object)
+}
+
+fn is_definition(kind: &Kind) -> bool {
+    kind.kind == "CustomResourceDefinition" && kind.group == "apiextensions.k8s.io"
 }
 
 /// A namespaced object needs its namespace, and one that stays.
@@ -165,7 +243,13 @@ fn check_namespace(store: &Transaction<'_>, target: &Target<'_>) -> Answer<()> {
     let Some(found) = store.value(&format!("api/core/namespaces/-/{namespace}")) else {
         let message = format!("namespaces \"{namespace}\" not found");
         let details = json!({"name": namespace, "kind": "namespaces"});
-        return Err(Box::new(Status { code: 404, reason: "NotFound", message, details }));
+        return Err(Box::new(Status {
+            code: 404,
+            reason: "NotFound",
+            message,
+            details,
+            ..Status::default()
+        }));
     };
     if found["status"]["phase"] == "Terminating" {
         return Err(Status::terminating(target.kind, target.name, namespace));
@@ -183,9 +267,15 @@ fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut af
         after["metadata"]["generation"] = (generation + 1).into();
     }
     let leaves = !after["metadata"]["deletionTimestamp"].is_null() && finalizers(&after) == 0;
-    let object = put(store, target, after);
+    // What waited for its last finalizer goes as it was: nobody sees it without.
     if leaves {
+        after["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         delete::finish(store, target.kind, target.namespace, target.name, target.now);
+        return Ok(ordered(after));
+    }
+    let object = put(store, target, after);
+    if is_definition(target.kind) && object["spec"]["names"] != live["spec"]["names"] {
+        crd::establish(store, &target.key(), target.now);
     }
     Ok(object)
 }
@@ -254,6 +344,17 @@ impl Target<'_> {
         }
     }
 
+    /// A configuration without what is written through another path.
+    fn applied(&self, configuration: &Value) -> Value {
+        let mut configuration = configuration.clone();
+        if let Some(map) =
+            configuration.as_object_mut().filter(|_| self.kind.has_status && self.subresource.is_empty())
+        {
+            map.shift_remove("status");
+        }
+        configuration
+    }
+
     /// The object before it has anything.
     fn skeleton(&self) -> Value {
         let mut object = json!({});
@@ -287,10 +388,19 @@ impl Target<'_> {
         if !self.subresource.is_empty() {
             if let Some(live) = live {
                 let status = object["status"].take();
-                let managers = object["metadata"]["managedFields"].take();
+                let metadata = object["metadata"].take();
                 *object = live.clone();
                 object["status"] = status;
-                object["metadata"]["managedFields"] = managers;
+                object["metadata"]["managedFields"] = metadata["managedFields"].clone();
+                // Of a built-in kind, the metadata is written through this path too.
+                let written = ["labels", "annotations", "finalizers", "ownerReferences"];
+                for name in written.iter().filter(|_| self.kind.schema.is_none()) {
+                    match object["metadata"].as_object_mut() {
+                        Some(map) if metadata[name].is_null() => _ = map.shift_remove(*name),
+                        Some(map) => _ = map.insert((*name).to_owned(), metadata[name].clone()),
+                        None => {}
+                    }
+                }
             }
         } else if self.kind.has_status || self.kind.kind == "KubeVirt" {
             Self::keep_status(object, live);
@@ -304,6 +414,9 @@ impl Target<'_> {
             "deletionGracePeriodSeconds",
         ];
         for name in server {
+            if name == "generation" && !self.kind.counts && live.is_none() {
+                continue;
+            }
             let value = live.map_or(Value::Null, |live| live["metadata"][name].clone());
             let Some(metadata) = object["metadata"].as_object_mut() else { continue };
             if value.is_null() {
@@ -314,6 +427,10 @@ impl Target<'_> {
         }
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.shift_remove("selfLink");
+        }
+        without_nothing(&mut object["metadata"], &["labels", "annotations", "finalizers", "ownerReferences"]);
+        if self.kind.schema.is_none() {
+            without_nothing(object, &["data", "binaryData"]);
         }
         match &self.kind.schema {
             Some(schema) => validate::prune_object(object, schema),
@@ -331,6 +448,19 @@ impl Target<'_> {
             map.shift_remove("status");
         } else {
             map.insert("status".into(), status);
+        }
+    }
+}
+
+/// Removes maps and lists that are empty, which the real server does not keep.
+fn without_nothing(object: &mut Value, names: &[&str]) {
+    let Some(map) = object.as_object_mut() else { return };
+    for name in names {
+        let is_empty = |value: &Value| {
+            value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+        };
+        if map.get(*name).is_some_and(is_empty) {
+            map.shift_remove(*name);
         }
     }
 }

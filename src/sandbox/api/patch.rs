@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::fields::step_of;
+use super::schema::{ListKind, Shape};
 use super::status::Status;
 
 /// Puts a merge patch (RFC 7386) over an object: null removes.
@@ -23,25 +25,71 @@ pub(super) fn merge(object: &mut Value, patch: &Value) {
     }
 }
 
-/// Applies a JSON patch (RFC 6902), all of it or nothing.
-pub(super) fn json(object: &Value, patch: &Value) -> Result<Value, Box<Status>> {
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
-    let mut patched = object.clone();
-    json_patch::patch(&mut patched, &patch).map_err(|error| Status::unprocessable(refusal(&error)))?;
-    Ok(patched)
+/// Puts a strategic merge patch over an object: items of lists are found by their keys, and `$patch: delete` removes one.
+pub(super) fn strategic(object: &mut Value, patch: &Value, shape: Shape<'_>) {
+    match (object, patch) {
+        (Value::Object(object), Value::Object(patch)) => {
+            for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+                match object.get_mut(name) {
+                    _ if value.is_null() => _ = object.shift_remove(name),
+                    Some(there) => strategic(there, value, shape.field(name)),
+                    None => _ = object.insert(name.clone(), value.clone()),
+                }
+            }
+        }
+        (Value::Array(object), Value::Array(patch)) => match shape.list() {
+            kind @ ListKind::Keyed(_) => strategic_items(object, patch, &kind, shape),
+            ListKind::Set => {
+                let new: Vec<Value> = patch.iter().filter(|item| !object.contains(item)).cloned().collect();
+                object.extend(new);
+            }
+            ListKind::Atomic => object.clone_from(patch),
+        },
+        (object, patch) => object.clone_from(patch),
+    }
 }
 
-fn refusal(error: &json_patch::PatchError) -> String {
-    match error.kind {
-        json_patch::PatchErrorKind::TestFailed => {
-            format!(
-                "the server rejected our request due to an error in our request: testing value {} failed: test failed",
-                error.path
-            )
+/// Items of the patch come first, in its order, as the real server has them.
+fn strategic_items(object: &mut Vec<Value>, patch: &[Value], kind: &ListKind, shape: Shape<'_>) {
+    let step = |item: &Value| step_of(item, kind, shape);
+    let mut merged = Vec::new();
+    for item in patch {
+        let place = object.iter().position(|other| step(other) == step(item));
+        let there = place.map(|place| object.remove(place));
+        if item["$patch"] == "delete" {
+            continue;
         }
-        _ => "the server rejected our request due to an error in our request".into(),
+        merged.push(match there {
+            Some(mut there) => {
+                strategic(&mut there, item, shape.item());
+                there
+            }
+            None => item.clone(),
+        });
     }
+    merged.append(object);
+    *object = merged;
+}
+
+/// Applies a JSON patch (RFC 6902), all of it or nothing.
+pub(super) fn json(object: &Value, patch: &Value) -> Result<Value, Box<Status>> {
+    let Value::Array(operations) = patch else {
+        return Err(Status::bad_request("error decoding patch: it is no list of operations"));
+    };
+    let refused = || Status::unprocessable("the server rejected our request due to an error in our request");
+    let mut patched = object.clone();
+    for operation in operations {
+        let mut operation = operation.clone();
+        // The real server makes a field that is to be replaced and is not there.
+        let path = operation["path"].as_str().unwrap_or_default();
+        if operation["op"] == "replace" && patched.pointer(path).is_none() {
+            operation["op"] = "add".into();
+        }
+        let operation: json_patch::Patch =
+            serde_json::from_value(Value::Array(vec![operation])).map_err(|_| refused())?;
+        json_patch::patch(&mut patched, &operation).map_err(|_| refused())?;
+    }
+    Ok(patched)
 }
 
 #[cfg(test)]

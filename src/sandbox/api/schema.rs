@@ -58,6 +58,8 @@ const ATOMIC_MAPS: &[(&str, &str)] = &[
     ("resourceFieldRef", ""),
     ("requiredDuringSchedulingIgnoredDuringExecution", "nodeAffinity"),
     ("secretRef", ""),
+    // An owner is one value, whatever is in it.
+    ("ownerReferences", "metadata"),
     ("claimRef", ""),
 ];
 
@@ -81,6 +83,11 @@ impl<'a> Shape<'a> {
     /// An item of a list.
     pub fn item(self) -> Self {
         Self { schema: self.schema.and_then(|schema| schema.get("items")), ..self }
+    }
+
+    /// Whether it is a place in a custom resource, below `metadata` excepted.
+    pub fn is_custom(self) -> bool {
+        self.custom
     }
 
     pub fn list(self) -> ListKind {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::kinds::Kind;
+use super::metadata::{LABEL_VALUE, is_label_value, wrong_with_qualified};
 use super::status::Status;
 
 /// Which objects of a list are meant.
@@ -25,10 +27,16 @@ enum Requirement {
 
 impl Selector {
     /// Reads `labelSelector` and `fieldSelector`.
-    pub fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Box<Status>> {
-        let labels = split(labels.unwrap_or_default()).into_iter().map(requirement).collect();
-        let fields = split(fields.unwrap_or_default()).into_iter().map(field).collect::<Result<_, _>>()?;
+    pub fn parse(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Box<Status>> {
+        let labels = split(labels.unwrap_or_default()).into_iter().map(checked).collect::<Result<_, _>>()?;
+        let fields = split(fields.unwrap_or_default()).into_iter().map(|text| field(kind, text));
+        let fields = fields.collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
+    }
+
+    /// Whether everything is meant.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     pub fn fits(&self, object: &Value) -> bool {
@@ -71,6 +79,35 @@ fn split(text: &str) -> Vec<&str> {
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
+/// A requirement whose words can be labels.
+fn checked(text: &str) -> Result<Requirement, Box<Status>> {
+    let refused = |why: String| Status::bad_request(format!("unable to parse requirement: {why}"));
+    for operator in [" in ", " notin "] {
+        if let Some((_, list)) = text.split_once(operator)
+            && !list.trim_start().starts_with('(')
+        {
+            return Err(refused(format!("found '{}' expected: '('", list.trim())));
+        }
+    }
+    let requirement = requirement(text);
+    let (key, values) = match &requirement {
+        Requirement::In(key, values) | Requirement::NotIn(key, values) => (key, values.as_slice()),
+        Requirement::Exists(key) | Requirement::Absent(key) => (key, [].as_slice()),
+    };
+    if let Some(why) = wrong_with_qualified(key).first() {
+        return Err(refused(format!("<nil>: Invalid value: \"{key}\": {why}")));
+    }
+    for value in values {
+        if let Some(second) = value.split_whitespace().nth(1) {
+            return Err(Status::bad_request(format!("found '{second}', expected: ',' or 'end of string'")));
+        }
+        if !is_label_value(value) {
+            return Err(refused(format!("values[0][{key}]: Invalid value: \"{value}\": {LABEL_VALUE}")));
+        }
+    }
+    Ok(requirement)
+}
+
 fn requirement(text: &str) -> Requirement {
     let values = |list: &str| {
         let inside = list.trim().trim_start_matches('(').trim_end_matches(')');
@@ -95,22 +132,32 @@ fn requirement(text: &str) -> Requirement {
     }
 }
 
-/// Fields that every kind or pods and nodes can be selected by.
-const FIELDS: &[&str] = &[
-    "metadata.name",
-    "metadata.namespace",
-    "spec.nodeName",
-    "status.phase",
-    "spec.unschedulable",
-    "type",
-    "reason",
-    "involvedObject.kind",
-    "involvedObject.name",
-    "involvedObject.namespace",
-    "involvedObject.uid",
-];
+/// Fields that a kind can be selected by, beside the name and the namespace.
+fn fields_of(kind: &Kind) -> &'static [&'static str] {
+    match kind.kind.as_str() {
+        "Pod" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+        ],
+        "Node" => &["spec.unschedulable"],
+        "Namespace" => &["status.phase"],
+        "Secret" => &["type"],
+        "Event" => &[
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.uid",
+            "reason",
+            "type",
+        ],
+        _ => &[],
+    }
+}
 
-fn field(text: &str) -> Result<(String, String, bool), Box<Status>> {
+fn field(kind: &Kind, text: &str) -> Result<(String, String, bool), Box<Status>> {
     let (name, value, equal) = match (text.split_once("!="), text.split_once('=')) {
         (Some((name, value)), _) => (name, value, false),
         (None, Some((name, value))) => (name, value.trim_start_matches('='), true),
@@ -120,8 +167,15 @@ fn field(text: &str) -> Result<(String, String, bool), Box<Status>> {
             )));
         }
     };
-    if !FIELDS.contains(&name) {
-        return Err(Status::bad_request(format!("field label not supported: {name}")));
+    let everywhere = name == "metadata.name" || (kind.namespaced && name == "metadata.namespace");
+    if !everywhere && !fields_of(kind).contains(&name) {
+        return Err(Status::bad_request(if kind.schema.is_some() || !fields_of(kind).is_empty() {
+            format!("field label not supported: {name}")
+        } else {
+            format!(
+                "\"{name}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            )
+        }));
     }
     Ok((name.to_owned(), value.to_owned(), equal))
 }
@@ -135,7 +189,12 @@ fn value_of<'a>(object: &'a Value, path: &str) -> &'a str {
 mod tests {
     use serde_json::json;
 
+    use super::super::kinds::{self, KubernetesVersion};
     use super::*;
+
+    fn pods() -> Kind {
+        kinds::built_in(KubernetesVersion::V1_34, "", "v1").find(|kind| kind.kind == "Pod").unwrap()
+    }
 
     #[test]
     fn labels_and_fields_select() {
@@ -149,9 +208,9 @@ mod tests {
             ("a!=1", "metadata.name=x", false),
             ("", "metadata.name=x,status.phase!=Pending", true),
         ] {
-            let selector = Selector::parse(Some(labels), Some(fields)).unwrap();
+            let selector = Selector::parse(&pods(), Some(labels), Some(fields)).unwrap();
             assert_eq!(selector.fits(&object), fits, "{labels} {fields}");
         }
-        assert_eq!(Selector::parse(None, Some("spec.x=1")).unwrap_err().code, 400);
+        assert_eq!(Selector::parse(&pods(), None, Some("spec.x=1")).unwrap_err().code, 400);
     }
 }

@@ -14,14 +14,22 @@ pub(super) struct Status {
     pub reason: &'static str,
     pub message: String,
     pub details: Value,
+    /// With it a list can go on.
+    pub token: String,
 }
 
 impl Status {
     pub fn json(&self) -> Value {
         let mut value = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason,
+            "message": self.message,
         });
+        if !self.reason.is_empty() {
+            value["reason"] = self.reason.into();
+        }
+        if !self.token.is_empty() {
+            value["metadata"]["continue"] = self.token.as_str().into();
+        }
         if !self.details.is_null() {
             value["details"] = self.details.clone();
         }
@@ -30,12 +38,18 @@ impl Status {
     }
 
     fn about(code: u16, reason: &'static str, kind: &Kind, name: &str, message: String) -> Box<Self> {
-        Box::new(Self { code, reason, message, details: details(kind, name) })
+        Box::new(Self { code, reason, message, details: details(kind, name), ..Self::default() })
     }
 
     pub fn not_found(kind: &Kind, name: &str) -> Box<Self> {
         let message = format!("{} \"{name}\" not found", kind.resource());
         Self::about(404, "NotFound", kind, name, message)
+    }
+
+    /// Its name is free only when it is gone.
+    pub fn still_there(kind: &Kind, name: &str) -> Box<Self> {
+        let message = format!("object is being deleted: {} \"{name}\" already exists", kind.resource());
+        Self::about(409, "AlreadyExists", kind, name, message)
     }
 
     pub fn already_exists(kind: &Kind, name: &str) -> Box<Self> {
@@ -55,6 +69,12 @@ impl Status {
         Self::conflict(kind, name, why)
     }
 
+    pub fn immortal(kind: &Kind, name: &str) -> Box<Self> {
+        let message =
+            format!("{} \"{name}\" is forbidden: this namespace may not be deleted", kind.resource());
+        Self::about(403, "Forbidden", kind, name, message)
+    }
+
     /// New things cannot come to a namespace that goes.
     pub fn terminating(kind: &Kind, name: &str, namespace: &str) -> Box<Self> {
         let why =
@@ -70,52 +90,109 @@ impl Status {
     }
 
     pub fn bad_request(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: 400, reason: "BadRequest", message: message.into(), details: Value::Null })
+        Box::new(Self { code: 400, reason: "BadRequest", message: message.into(), ..Self::default() })
     }
 
     pub fn media_type(accepted: &str) -> Box<Self> {
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
-        Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, details: json!({}) })
+        Box::new(Self { code: 415, reason: "UnsupportedMediaType", message, ..Self::default() })
+    }
+
+    /// A patch of a type that no object takes.
+    pub fn patch_type() -> Box<Self> {
+        let (reason, message) = ("UnsupportedMediaType", "415: Unsupported Media Type".into());
+        Box::new(Self { code: 415, reason, message, details: json!({}), ..Self::default() })
+    }
+
+    /// What the real server takes for its own mistake.
+    pub fn internal(message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { code: 500, message: message.into(), ..Self::default() })
+    }
+
+    /// A path below something that is served.
+    pub fn no_resource() -> Box<Self> {
+        let message = "the server could not find the requested resource".into();
+        Box::new(Self { code: 404, reason: "NotFound", message, details: json!({}), ..Self::default() })
+    }
+
+    /// A replacement of a kind that must say which version it replaces.
+    pub fn versionless(kind: &Kind, name: &str) -> Box<Self> {
+        let why = "must be specified for an update";
+        let cause = Cause::value("metadata.resourceVersion", &0.into(), why);
+        let mut status = Self::invalid_of(&kind.group, &kind.plural, name, &[cause]);
+        status.message =
+            status.message.replacen(&format!("{}.{}", kind.plural, kind.group), &kind.resource(), 1);
+        status
     }
 
     pub fn not_allowed() -> Box<Self> {
         let message = "the server does not allow this method on the requested resource".into();
-        Box::new(Self { code: 405, reason: "MethodNotAllowed", message, details: json!({}) })
+        Box::new(Self {
+            code: 405,
+            reason: "MethodNotAllowed",
+            message,
+            details: json!({}),
+            ..Self::default()
+        })
     }
 
     pub fn expired(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: 410, reason: "Expired", message: message.into(), details: Value::Null })
+        Box::new(Self { code: 410, reason: "Expired", message: message.into(), ..Self::default() })
     }
 
     /// A JSON patch that cannot be applied.
     pub fn unprocessable(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: 422, reason: "Invalid", message: message.into(), details: json!({}) })
+        Box::new(Self {
+            code: 422,
+            reason: "Invalid",
+            message: message.into(),
+            details: json!({}),
+            ..Self::default()
+        })
     }
 
     /// Values that cannot be.
     pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Box<Self> {
-        let lines: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
-        let all = if lines.len() == 1 { lines[0].clone() } else { format!("[{}]", lines.join(", ")) };
-        let shown =
-            if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
-        let mut details = json!({"name": name});
-        if !kind.group.is_empty() {
-            details["group"] = kind.group.as_str().into();
+        Self::invalid_of(&kind.group, &kind.kind, name, causes)
+    }
+
+    /// As [`Status::invalid`], for what is no kind of object.
+    pub fn invalid_of(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Box<Self> {
+        let mut lines: Vec<String> = Vec::new();
+        for line in causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
         }
-        details["kind"] = kind.kind.as_str().into();
+        let all = if lines.len() == 1 { lines[0].clone() } else { format!("[{}]", lines.join(", ")) };
+        let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut details = json!({});
+        if !name.is_empty() {
+            details["name"] = name.into();
+        }
+        if !group.is_empty() {
+            details["group"] = group.into();
+        }
+        if !kind.is_empty() {
+            details["kind"] = kind.into();
+        }
         details["causes"] = causes.iter().map(Cause::json).collect();
         let message = format!("{shown} \"{name}\" is invalid: {all}");
-        Box::new(Self { code: 422, reason: "Invalid", message, details })
+        Box::new(Self { code: 422, reason: "Invalid", message, details, ..Self::default() })
     }
 
     pub fn apply_conflict(conflicts: &[(Manager, Vec<String>)]) -> Self {
         let with = |manager: &Manager| {
             let sub = &manager.subresource;
             let through = if sub.is_empty() { String::new() } else { format!(" with subresource \"{sub}\"") };
-            format!("conflict with \"{}\"{through} using {}", manager.name, manager.api_version)
+            let version = if manager.operation == "Update" {
+                format!(" using {}", manager.api_version)
+            } else {
+                String::new()
+            };
+            format!("conflict with \"{}\"{through}{version}", manager.name)
         };
         let count: usize = conflicts.iter().map(|(_, fields)| fields.len()).sum();
         let message = match conflicts {
@@ -142,6 +219,7 @@ impl Status {
             reason: "Conflict",
             message,
             details: json!({"causes": causes.collect::<Vec<_>>()}),
+            token: String::new(),
         }
     }
 }
@@ -163,6 +241,37 @@ impl Cause {
     pub fn required(field: impl Into<String>, why: &str) -> Self {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         Self { reason: "FieldValueRequired", field: field.into(), message: format!("Required value{why}") }
+    }
+
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {why}") }
+    }
+
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Duplicate value: {value}");
+        Self { reason: "FieldValueDuplicate", field: field.into(), message }
+    }
+
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Not found: {value}");
+        Self { reason: "FieldValueNotFound", field: field.into(), message }
+    }
+
+    pub fn too_long(field: impl Into<String>, most: usize) -> Self {
+        let message = format!("Too long: may not be more than {most} bytes");
+        Self { reason: "FieldValueTooLong", field: field.into(), message }
+    }
+
+    pub fn too_many(field: impl Into<String>, number: usize, most: usize) -> Self {
+        let items = if most == 1 { "item" } else { "items" };
+        let message = format!("Too many: {number}: must have at most {most} {items}");
+        Self { reason: "FieldValueTooMany", field: field.into(), message }
+    }
+
+    pub fn not_supported(field: impl Into<String>, value: &Value, all: &[&str]) -> Self {
+        let all: Vec<String> = all.iter().map(|one| format!("{one:?}")).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", all.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.into(), message }
     }
 
     fn json(&self) -> Value {

@@ -114,10 +114,16 @@ async fn what_an_object_owned_goes_with_it_and_a_namespace_with_all_that_is_in_i
     server.create("test", &part).unwrap();
     cluster.delete(&ObjectKey::of(&map("1")), None).await.unwrap();
     assert_eq!(server.get(&ObjectKey::of(&part)).unwrap(), None);
-    cluster.apply(&map("1"), false).await.unwrap();
-    cluster.delete(&ObjectKey::new("v1", "Namespace", None, "default"), None).await.unwrap();
-    assert_eq!(server.get(&ObjectKey::of(&map("1"))).unwrap(), None);
-    assert_eq!(cluster.apply(&map("1"), false).await.unwrap_err().code().id, "KVN304");
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mortal"}});
+    server.create("test", &namespace).unwrap();
+    let mut inside = map("1");
+    inside["metadata"]["namespace"] = "mortal".into();
+    cluster.apply(&inside, false).await.unwrap();
+    cluster.delete(&ObjectKey::of(&namespace), None).await.unwrap();
+    assert_eq!(server.get(&ObjectKey::of(&inside)).unwrap(), None);
+    assert_eq!(cluster.apply(&inside, false).await.unwrap_err().code().id, "KVN304");
+    let default = ObjectKey::new("v1", "Namespace", None, "default");
+    assert!(cluster.delete(&default, None).await.is_err(), "it stays");
 }
 
 /// The first requests of a list go wrong.

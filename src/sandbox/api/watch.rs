@@ -48,7 +48,8 @@ pub(super) fn events(server: ApiServer, start: Start) -> impl Stream<Item = Valu
     let revisions = server.0.store.revisions();
     let deadline = Instant::now() + Duration::from_secs(start.seconds.unwrap_or(DEFAULT_TIME));
     let ready = start.initial.iter().rev().map(|object| event("ADDED", object)).collect();
-    let bookmarked = !start.bookmarks;
+    let has_time = start.seconds.is_none_or(|seconds| seconds > BOOKMARK_BEFORE_END.as_secs());
+    let bookmarked = !start.bookmarks || !has_time;
     let following = Following { server, start, revisions, ready, deadline, bookmarked, over: false };
     stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
@@ -69,7 +70,9 @@ impl Following {
             match self.server.0.store.changes_after(self.start.revision) {
                 None => {
                     self.over = true;
-                    let status = Status::expired("too old resource version");
+                    let now = *self.revisions.borrow();
+                    let from = self.start.revision;
+                    let status = Status::expired(format!("too old resource version: {from} ({now})"));
                     return Some(event("ERROR", &status.json()));
                 }
                 Some(changes) => self.take(&changes),
@@ -102,7 +105,7 @@ impl Following {
         let (kind, object) = match (fits(&changed.before), fits(&changed.after)) {
             (None, Some(after)) => ("ADDED", after),
             (Some(_), Some(after)) => ("MODIFIED", after),
-            (Some(before), None) => ("DELETED", changed.after.clone().unwrap_or(before)),
+            (Some(before), None) => ("DELETED", before),
             (None, None) => return None,
         };
         let mut object = shown(&object, &self.start.kind);
@@ -126,7 +129,7 @@ impl Following {
 
     fn bookmark(&self) -> Value {
         let kind = &self.start.kind;
-        let metadata = json!({"resourceVersion": self.start.revision.to_string(), "creationTimestamp": null});
+        let metadata = json!({"resourceVersion": self.start.revision.to_string()});
         event("BOOKMARK", &json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}))
     }
 }

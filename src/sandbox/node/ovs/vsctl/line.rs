@@ -17,6 +17,8 @@ pub(super) enum Line {
         style: Style,
         /// Whether the program waits until the switch has done it.
         waits: bool,
+        /// Whether nothing of it is to be kept.
+        rehearses: bool,
         /// Where the database is.
         remote: String,
     },
@@ -80,7 +82,8 @@ pub(super) fn parse(words: &[&str]) -> Done<Line> {
     if calls.is_empty() {
         return Err(no_command());
     }
-    Ok(Line::Calls { calls, style: reader.style, waits: reader.waits, remote: reader.remote })
+    let Options { style, waits, rehearses, remote, .. } = reader;
+    Ok(Line::Calls { calls, style, waits, rehearses, remote })
 }
 
 fn no_command() -> Failure {

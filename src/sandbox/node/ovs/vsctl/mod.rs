@@ -56,10 +56,14 @@ pub(in crate::sandbox::node) fn run(
     let words: Vec<&str> = command.argv.iter().skip(1).map(String::as_str).collect();
     let done = line::parse(&words).and_then(|line| match line {
         line::Line::Version => Ok(Output { stdout: version(), ..Output::default() }),
-        line::Line::Calls { calls, style, waits, remote } => {
+        line::Line::Calls { calls, style, waits, rehearses, remote } => {
             calls.iter().try_for_each(records::prepare)?;
             reachable(transaction, user, &remote)?;
-            execute(transaction, &calls, style, waits)
+            let Executed { before, database, connected, stdout } = execute(transaction, &calls, style)?;
+            if rehearses {
+                return Ok(Output { stdout, ..Output::default() });
+            }
+            keep(transaction, &before, database, &connected, stdout, waits)
         }
     });
     match done {
@@ -94,8 +98,16 @@ fn reachable(transaction: &Transaction<'_>, user: u32, remote: &str) -> Done {
     Err(format!("{remote}: database connection failed ({reason})").into())
 }
 
-/// All commands of a line are one transaction.
-fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: Style, waits: bool) -> Done<Output> {
+/// What the commands of a line make of the database, and print.
+struct Executed {
+    before: Database,
+    database: Database,
+    /// The names of new interfaces.
+    connected: Vec<String>,
+    stdout: String,
+}
+
+fn execute(transaction: &Transaction<'_>, calls: &[Call], style: Style) -> Done<Executed> {
     let before = Database::load(transaction);
     let mut database = before.clone();
     let mut printed = Vec::new();
@@ -104,9 +116,21 @@ fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: Style, wait
         printed.push(dispatch(&mut database, call, &mut connected)?);
         database.collect();
     }
-    database.commit().map_err(|reason| Failure::Refused(reason.to_string()))?;
     let stdout = print::all(&printed, style);
-    if database == before {
+    Ok(Executed { before, database, connected, stdout })
+}
+
+/// All commands of a line are one transaction.
+fn keep(
+    transaction: &mut Transaction<'_>,
+    before: &Database,
+    mut database: Database,
+    connected: &[String],
+    stdout: String,
+    waits: bool,
+) -> Done<Output> {
+    database.commit().map_err(|reason| Failure::Refused(reason.to_string()))?;
+    if database == *before {
         return Ok(Output { stdout, ..Output::default() });
     }
     database.count_change();
@@ -117,7 +141,7 @@ fn execute(transaction: &mut Transaction<'_>, calls: &[Call], style: Style, wait
     database.save(transaction);
     match (waits, switching) {
         (true, false) => Ok(Output { stdout: String::new(), ..late() }),
-        (true, true) => Ok(Output { stdout, stderr: complaints(&database, &connected), status: 0 }),
+        (true, true) => Ok(Output { stdout, stderr: complaints(&database, connected), status: 0 }),
         (false, _) => Ok(Output { stdout, ..Output::default() }),
     }
 }

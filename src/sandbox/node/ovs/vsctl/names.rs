@@ -86,15 +86,17 @@ pub(super) fn writable(table: &'static Table, word: &str) -> Done<&'static Colum
     Ok(column)
 }
 
-/// The names that fit a word best: the same, the same but for capitals, or those that begin with it.
+/// The names that fit a word best: the same, the same but for capitals and dashes, or those that begin with it.
 fn best(word: &str, names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let wanted = plain(word);
     let mut found: Vec<&'static str> = Vec::new();
     let mut rank = 0;
     for name in names {
-        let this = match name {
-            name if name == word => 3,
-            name if name.eq_ignore_ascii_case(word) => 2,
-            name if !word.is_empty() && starts_with(name, word) => 1,
+        let this = match plain(name) {
+            _ if name == word => 3,
+            name if name == wanted => 2,
+            name if !wanted.is_empty() && name.starts_with(&wanted) => 1,
             _ => continue,
         };
         if this > rank {
@@ -107,10 +109,6 @@ fn best(word: &str, names: impl Iterator<Item = &'static str>) -> Vec<&'static s
     }
     found.sort_unstable();
     found
-}
-
-fn starts_with(name: &str, word: &str) -> bool {
-    name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
 /// The id of the row that a word means; none when there is none and that is fine.

@@ -64,6 +64,8 @@ pub(super) struct Options<'a> {
     pub(super) local: Vec<(String, Option<String>)>,
     /// Whether the program waits until the switch has done it.
     pub(super) waits: bool,
+    /// Whether nothing of it is to be kept.
+    pub(super) rehearses: bool,
     /// Where the database is.
     pub(super) remote: String,
 }
@@ -77,6 +79,7 @@ impl<'a> Options<'a> {
             style: Style::default(),
             local: Vec::new(),
             waits: true,
+            rehearses: false,
             remote: format!("unix:{SOCKET}"),
         }
     }
@@ -163,6 +166,7 @@ impl<'a> Options<'a> {
                 self.style.headings = false;
             }
             "--no-wait" => self.waits = false,
+            "--dry-run" => self.rehearses = true,
             "--db" => text.clone_into(&mut self.remote),
             "--no-syslog" | "--retry" => {}
             name if LOCAL.iter().any(|option| option.trim_end_matches('=') == name) => {

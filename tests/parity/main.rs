@@ -1,0 +1,107 @@
+//! The sandbox against recorded answers of the real thing: its API server, its Open vSwitch. The trial `parity` of the real
+//! tests shows that the recordings are still what the real ones answer, and writes them anew with `KVNET_BLESS=1`.
+#![allow(missing_docs, reason = "a test program")]
+
+#[allow(dead_code, reason = "the trial with the real ones uses the rest")]
+mod kit;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use kit::compare::{Known, differences, judge};
+use kit::differences::{NOT_COMPARED, OF_API, OF_SWITCH};
+use kit::fixture::{self, Recorded};
+use kit::{api, memory, switch};
+
+/// Where the real API server's answers are, and the real switch's.
+const KUBERNETES: &str = "kubernetes-1.34.4";
+const OPEN_VSWITCH: &str = "openvswitch-3.1.0";
+
+#[test]
+fn the_api_server_answers_as_the_real_one_did() {
+    let chapters = api::chapters();
+    let mut found = Vec::new();
+    for (chapter, answers) in chapters.iter().zip(memory::answers(&chapters)) {
+        let recorded = fixture::read(KUBERNETES, chapter.name);
+        same_questions(chapter.name, &recorded, &kit::asked(chapter));
+        for (recorded, (name, answer)) in recorded.iter().zip(&answers) {
+            found.extend(differences(&format!("{}: {name}", chapter.name), &recorded.answer, answer));
+        }
+    }
+    judge(&found, OF_API).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+#[test]
+fn the_switch_answers_as_the_real_one_did() {
+    let stories = switch::stories();
+    let mut found = Vec::new();
+    for (story, answers) in stories.iter().zip(switch::in_memory(&stories)) {
+        let recorded = fixture::read(OPEN_VSWITCH, story.name);
+        same_questions(story.name, &recorded, &kit::lines(story));
+        for (recorded, answer) in recorded.iter().zip(&answers) {
+            found.extend(differences(
+                &format!("{}: {}", story.name, recorded.name),
+                &recorded.answer,
+                answer,
+            ));
+        }
+    }
+    judge(&found, OF_SWITCH).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+fn same_questions(of: &str, recorded: &[Recorded], now: &[Recorded]) {
+    let recorded: Vec<_> = recorded.iter().map(|one| (&one.name, &one.asked)).collect();
+    let now: Vec<_> = now.iter().map(|one| (&one.name, &one.asked)).collect();
+    assert!(recorded == now, "{of}: the suite has changed; record it anew (docs/sandbox.md)");
+}
+
+#[test]
+fn the_suite_is_large_and_names_each_request_once() {
+    let chapters = api::chapters();
+    let requests: usize = chapters.iter().map(|chapter| chapter.steps.len()).sum();
+    assert!(requests >= 200, "{requests} requests");
+    let methods: BTreeSet<&str> =
+        chapters.iter().flat_map(|chapter| &chapter.steps).map(|step| step.method).collect();
+    assert_eq!(methods.into_iter().collect::<Vec<_>>(), ["COMPACT", "DELETE", "GET", "PATCH", "POST", "PUT"]);
+    for chapter in &chapters {
+        let names: BTreeSet<&str> = chapter.steps.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), chapter.steps.len(), "{}: a name twice", chapter.name);
+    }
+}
+
+/// The document's list is the code's: `KVNET_BLESS=1` writes it.
+#[test]
+fn the_document_lists_the_known_differences() {
+    const START: &str = "<!-- differences -->\n";
+    const END: &str = "<!-- end -->\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sandbox.md");
+    let text = std::fs::read_to_string(path).expect("the document");
+    let (before, rest) = text.split_once(START).expect("the begin of the list");
+    let (_, after) = rest.split_once(END).expect("the end of the list");
+    let wanted = format!("{before}{START}{}{END}{after}", list());
+    if fixture::is_blessed() {
+        std::fs::write(path, &wanted).expect("the document is written");
+    }
+    assert!(text == wanted || fixture::is_blessed(), "docs/sandbox.md does not list what the code does");
+}
+
+fn list() -> String {
+    let mut text = String::new();
+    let mut known = |title: &str, known: &[Known]| {
+        let _ = write!(text, "\n### {title}\n\n");
+        if known.is_empty() {
+            text.push_str("None.\n");
+        }
+        for one in known {
+            let _ = writeln!(text, "- **{}**: {}.", one.what, one.why);
+        }
+    };
+    known("The API server", OF_API);
+    known("Open vSwitch", OF_SWITCH);
+    text.push_str("\n### Not compared\n\n");
+    for (what, why) in NOT_COMPARED {
+        let _ = writeln!(text, "- **{what}**: {why}.");
+    }
+    text.push('\n');
+    text
+}

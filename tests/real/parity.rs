@@ -1,0 +1,119 @@
+//! The sandbox's API server and Open vSwitch, held to the real ones: the same requests and command lines for both.
+//!
+//! The real API server runs on loopback, without a node: it, its database, and those two controllers whose work the
+//! sandbox's API server does itself. `KVNET_BLESS=1` records its answers for the hermetic tests.
+
+#[path = "../survives/count.rs"]
+mod count;
+#[path = "../parity/kit/mod.rs"]
+#[allow(dead_code, reason = "the hermetic tests use the rest")]
+mod kit;
+mod kubernetes;
+mod openvswitch;
+
+use kit::compare::{Known, differences, judge};
+use kit::differences::{OF_API, OF_SWITCH};
+use kit::fixture::{self, Recorded};
+use kit::{api, memory, switch};
+use serde_json::Value;
+
+/// Where the real API server's answers are, and the real switch's.
+const KUBERNETES: &str = "kubernetes-1.34.4";
+const OPEN_VSWITCH: &str = "openvswitch-3.1.0";
+
+pub fn story() {
+    let parts = kubernetes::Parts::of_the_rig();
+    let (commands, requests) = (commands(&parts), requests(&parts));
+    let problems: Vec<&String> = [&commands.problems, &requests.problems].into_iter().flatten().collect();
+    assert!(problems.is_empty(), "{}", problems.into_iter().cloned().collect::<Vec<_>>().join("\n"));
+    count::record("requests compared with the real API server", requests.number);
+    count::record("command lines compared with the real Open vSwitch", commands.number);
+    for (row, known) in
+        [("known differences of the API server", OF_API), ("known differences of Open vSwitch", OF_SWITCH)]
+    {
+        count_known(row, known);
+    }
+}
+
+/// What came of a comparison.
+struct Compared {
+    number: usize,
+    problems: Vec<String>,
+}
+
+/// None is worth a row as well, but the table has no zeros.
+fn count_known(row: &str, known: &[Known]) {
+    if !known.is_empty() {
+        count::record(row, known.len());
+    }
+}
+
+fn requests(parts: &kubernetes::Parts) -> Compared {
+    let chapters = api::chapters();
+    let real = kubernetes::answers(parts, &chapters);
+    let fresh = chapters.iter().zip(&real);
+    let fresh: Vec<_> = fresh
+        .map(|(chapter, real)| {
+            (chapter.name, recording(kit::asked(chapter), real.iter().map(|(_, answer)| answer)))
+        })
+        .collect();
+    let kept = keep(KUBERNETES, &fresh);
+    let sandbox = memory::answers(&chapters);
+    let sandbox = sandbox.iter().map(|answers| answers.iter().map(|(_, answer)| answer).collect());
+    compared(kept, &fresh, sandbox, OF_API)
+}
+
+fn commands(parts: &kubernetes::Parts) -> Compared {
+    let stories = switch::stories();
+    let real = openvswitch::answers(parts, &stories);
+    let fresh = stories.iter().zip(&real);
+    let fresh: Vec<_> =
+        fresh.map(|(story, real)| (story.name, recording(kit::lines(story), real.iter()))).collect();
+    let kept = keep(OPEN_VSWITCH, &fresh);
+    let sandbox = switch::in_memory(&stories);
+    compared(kept, &fresh, sandbox.iter().map(|answers| answers.iter().collect()), OF_SWITCH)
+}
+
+/// Compares what the real one and the sandbox answer.
+fn compared<'a>(
+    kept: Result<(), String>,
+    fresh: &[(&str, Vec<Recorded>)],
+    sandbox: impl Iterator<Item = Vec<&'a Value>>,
+    known: &[Known],
+) -> Compared {
+    let mut found = Vec::new();
+    for ((chapter, real), sandbox) in fresh.iter().zip(sandbox) {
+        for (real, sandbox) in real.iter().zip(sandbox) {
+            found.extend(differences(&format!("{chapter}: {}", real.name), &real.answer, sandbox));
+        }
+    }
+    let problems = [kept, judge(&found, known)].into_iter().filter_map(Result::err).collect();
+    Compared { number: fresh.iter().map(|(_, answers)| answers.len()).sum(), problems }
+}
+
+fn recording<'a>(asked: Vec<Recorded>, answers: impl Iterator<Item = &'a Value>) -> Vec<Recorded> {
+    let answered = |(asked, answer): (Recorded, &Value)| Recorded { answer: answer.clone(), ..asked };
+    asked.into_iter().zip(answers).map(answered).collect()
+}
+
+/// Writes the recordings, or shows that they are still what the real one answers.
+fn keep(of: &str, fresh: &[(&str, Vec<Recorded>)]) -> Result<(), String> {
+    if fixture::is_blessed() {
+        fresh.iter().for_each(|(chapter, answers)| fixture::write(of, chapter, answers));
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for (chapter, answers) in fresh {
+        let recorded = fixture::read(of, chapter);
+        assert_eq!(recorded.len(), answers.len(), "{of}: {chapter}: record it anew");
+        for (recorded, fresh) in recorded.iter().zip(answers) {
+            assert_eq!((&recorded.name, &recorded.asked), (&fresh.name, &fresh.asked), "record it anew");
+            found.extend(differences(
+                &format!("recorded {chapter}: {}", fresh.name),
+                &fresh.answer,
+                &recorded.answer,
+            ));
+        }
+    }
+    judge(&found, &[])
+}
