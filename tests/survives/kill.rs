@@ -17,7 +17,7 @@ use crate::kept::{Values, differing, left_by_down, values};
 use crate::run::{As, Place, text};
 
 const DEFAULT: &[&str] = &["--profile", "default"];
-const WALKTHROUGH: &[&str] = &["--profile", "walkthrough-2018", "--sandbox-node", "fedora"];
+const WALKTHROUGH: &[&str] = &["--profile", "walkthrough-2018"];
 const SIGKILL: i32 = 9;
 /// Every so many points are tried without `KVNET_REAL=1`; no multiple of the four that a change has.
 const STRIDE: usize = 29;

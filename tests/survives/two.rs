@@ -1,6 +1,7 @@
 //! Two at once: the second one is told who is at work, or that it came too late, and nothing is damaged.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Output, Stdio};
 use std::thread::{self, JoinHandle};
@@ -23,7 +24,7 @@ struct Kept(Place);
 struct Paused {
     process: u32,
     fifo: fs::File,
-    ended: JoinHandle<(Output, fs::File)>,
+    ended: JoinHandle<(Output, Option<OwnedFd>)>,
 }
 
 impl Paused {
@@ -76,9 +77,9 @@ impl Kept {
         let reader = path.clone();
         let ended = thread::spawn(move || {
             let output = child.wait_with_output().unwrap();
-            // A process that never came to the point must not be waited for.
+            // A process that never came to the point must not be waited for. The name is gone when one did.
             let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::RDONLY;
-            (output, fs::File::from(rustix::fs::open(reader, flags, Mode::empty()).unwrap()))
+            (output, rustix::fs::open(reader, flags, Mode::empty()).ok())
         });
         // This opens as soon as the other side is there.
         let fifo = fs::OpenOptions::new().write(true).open(&path).unwrap();
