@@ -43,7 +43,10 @@ const AFTER_DOWN: &[(&str, &str)] = &[
 /// What `down` has left besides that.
 pub fn left_by_down(before: &Values, after: &Values) -> Vec<String> {
     let keys = before.keys().chain(after.keys()).collect::<BTreeSet<_>>();
-    let tolerated = |key: &str| AFTER_DOWN.iter().any(|(start, _)| key.starts_with(start));
+    let tolerated = |key: &str| {
+        AFTER_DOWN.iter().any(|(start, _)| key.starts_with(start))
+            || (key == "ovs" && is_left_database(after))
+    };
     // A directory in which there is nothing of kvnet's any more: packages, the runtime and kvnet itself make some.
     let directory = |key: &str| {
         let inside: Vec<&String> =
@@ -62,6 +65,15 @@ pub fn left_by_down(before: &Values, after: &Values) -> Vec<String> {
         .filter(differs)
         .map(|key| told(key))
         .collect()
+}
+
+/// Whether the package manager has left Open vSwitch's database, in which there is no bridge. Only those of Debian are
+/// told to take it away.
+fn is_left_database(values: &Values) -> bool {
+    let distribution = values["node/seed"]["distribution"].as_str().unwrap();
+    let bridges = values.get("ovs").and_then(|database| database["tables"]["Bridge"].as_object());
+    let is_empty = bridges.is_some_and(serde_json::Map::is_empty);
+    !["debian", "ubuntu"].contains(&distribution) && is_empty
 }
 
 /// A value without what counts and times, and without what flannel and KubeVirt leave in the node's object: flannel that
