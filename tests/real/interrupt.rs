@@ -46,10 +46,8 @@ pub fn story() {
 fn killed_again_and_again(kvnet: &Kvnet) {
     let mut points = Vec::new();
     for number in NUMBERS.iter().cycle().take(MOST_KILLS) {
-        match killed_at(kvnet, *number) {
-            Some(point) => points.push(point),
-            None => break,
-        }
+        let Some(point) = killed_at(kvnet, *number) else { break };
+        points.push(point);
     }
     assert!((LEAST_KILLS..MOST_KILLS).contains(&points.len()), "killed at {points:#?}");
     // "before intent of multus" and the like: the steps and the boundaries.

@@ -46,7 +46,7 @@ const WORDS: [&str; 24] = [
 struct Numbers(u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    fn draw(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -54,7 +54,7 @@ impl Numbers {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
+        usize::try_from(self.draw() % (end.max(1) as u64)).unwrap()
     }
 
     /// A part of some bytes.
@@ -81,7 +81,7 @@ fn changed(input: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
             }
             _ => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = numbers.next().to_le_bytes()[0];
+                    *byte = numbers.draw().to_le_bytes()[0];
                 }
             }
         }

@@ -190,7 +190,7 @@ fn any_number_may_start_at_the_same_moment() {
         for (command, output) in commands.iter().zip(&outputs) {
             let told = text(&output.stderr);
             let refused = told.contains("KVN500") || told.contains("KVN507");
-            let expected = if refused { 1 } else { 0 };
+            let expected = i32::from(refused);
             assert_eq!(output.status.code(), Some(expected), "{command} of {commands:?}: {told}");
         }
         assert!(outputs.iter().any(|output| output.status.success()), "{commands:?}: nobody did anything");

@@ -29,6 +29,7 @@ pub fn any_profile() -> impl Strategy<Value = String> {
 
 /// What is on, and how.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent, and named where they are set")]
 struct Parts {
     flannel: bool,
     ovs: bool,
