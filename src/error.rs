@@ -88,6 +88,7 @@ pub mod code {
         GRAPH_CYCLE = "KVN504", Bug, "the steps require each other in a circle", "report it";
         INTERNAL = "KVN505", Bug, "kvnet contradicts itself", "report it with the output of the command with `-v`";
         DECLINED = "KVN506", Cancelled, "the plan was not confirmed", "nothing was changed; repeat with `--yes` to apply without the question";
+        STATE_OVERTAKEN = "KVN507", Environment, "another kvnet was faster", "run the command again: it looks at the node anew";
         KUBECONFIG_OTHER = "KVN600", Environment, "the kubeconfig belongs to another cluster", "move the file aside, or switch `cluster.kubeconfig.copy` off";
         POD_CIDR = "KVN601", Environment, "the nodes have no usable pod address range", "create the cluster with `kubeadm init --pod-network-cidr`, or set `cluster.podSubnet` to the cluster's";
         CNI_ORDER = "KVN602", Environment, "Multus is not the first CNI configuration", "run `kvnet up`; look at the files that `kvnet status` names";

@@ -1,7 +1,9 @@
 //! Points of a run at which a test kills it, to show that the next run goes on from there. A release build has none.
 //!
-//! A debug build looks at two variables. `KVNET_CHECKPOINTS` names a file that gets a line for each point as it is
+//! A debug build looks at a few variables. `KVNET_CHECKPOINTS` names a file that gets a line for each point as it is
 //! reached. `KVNET_KILL_AT` names the point at which the process ends itself with SIGKILL: such a line, or its number.
+//! At the point `KVNET_PAUSE_AT` it stands still until the FIFO `KVNET_PAUSE` was opened for writing and closed again,
+//! so that a test can do something else meanwhile.
 
 #[cfg(debug_assertions)]
 pub(crate) use points::reached;
@@ -24,13 +26,18 @@ mod points {
     /// Says that the run is at a point; a line that came before gets a number: `… (2)`.
     pub(crate) fn reached(point: impl FnOnce() -> String) {
         if let Some(points) = POINTS.as_ref() {
-            points.lock().unwrap_or_else(PoisonError::into_inner).reach(&point());
+            let pause = points.lock().unwrap_or_else(PoisonError::into_inner).reach(&point());
+            if let Some(fifo) = pause {
+                // Without the FIFO there is no pause, which the test sees.
+                let _ = std::fs::read(fifo);
+            }
         }
     }
 
     #[derive(Default)]
     struct Points {
         kill_at: Option<String>,
+        pause_at: Option<String>,
         list: Option<std::fs::File>,
         seen: HashMap<String, usize>,
         count: usize,
@@ -38,26 +45,32 @@ mod points {
 
     impl Points {
         fn of_environment() -> Option<Mutex<Self>> {
-            let (kill_at, list) =
-                (std::env::var("KVNET_KILL_AT").ok(), std::env::var("KVNET_CHECKPOINTS").ok());
-            if kill_at.is_none() && list.is_none() {
+            let variable = |name: &str| std::env::var(name).ok();
+            let (kill_at, pause_at) = (variable("KVNET_KILL_AT"), variable("KVNET_PAUSE_AT"));
+            let list = variable("KVNET_CHECKPOINTS");
+            if kill_at.is_none() && pause_at.is_none() && list.is_none() {
                 return None;
             }
             let mut options = std::fs::OpenOptions::new();
             let list = list.and_then(|path| options.append(true).create(true).open(path).ok());
-            Some(Mutex::new(Self { kill_at, list, ..Self::default() }))
+            Some(Mutex::new(Self { kill_at, pause_at, list, ..Self::default() }))
         }
 
-        fn reach(&mut self, point: &str) {
+        /// Returns the FIFO to wait for, at the point of the pause.
+        fn reach(&mut self, point: &str) -> Option<String> {
             let line = self.line(point);
             if let Some(list) = &mut self.list {
                 // The test that reads the list sees that it is short.
                 let _ = writeln!(list, "{line}");
             }
-            if self.kill_at.as_ref().is_some_and(|kill| *kill == line || *kill == self.count.to_string()) {
+            let number = self.count.to_string();
+            let is_here =
+                |point: &Option<String>| point.as_ref().is_some_and(|at| *at == line || *at == number);
+            if is_here(&self.kill_at) {
                 // SIGKILL cannot be refused, so nothing comes after this.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
+            is_here(&self.pause_at).then(|| std::env::var("KVNET_PAUSE").ok())?
         }
 
         fn line(&mut self, point: &str) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::change::{Change, Outcome, TaintSpec};
+use super::checkpoint::reached;
 use super::context::Context;
 use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
 use crate::error::{Error, Result, code};
@@ -75,6 +76,7 @@ fn without_status(mut object: Value) -> Value {
 
 async fn delete(cluster: &Cluster, key: &ObjectKey, progress: Progress<'_>) -> Result<Outcome> {
     cluster.delete(key, None).await?;
+    reached(|| format!("within the deletion of {key}"));
     let gone = Condition::Gone { object: key.clone() };
     cluster.wait(&gone, DELETE_TIMEOUT, progress).await?;
     Ok(Outcome::Transient)
@@ -139,6 +141,7 @@ async fn clean_node(
         };
         let metadata = json!({"labels": nothing(labels), "annotations": nothing(annotations)});
         cluster.patch_merge(&key, &json!({ "metadata": metadata })).await?;
+        reached(|| format!("within the cleaning of node {node}"));
     }
     let there = resources.iter().filter(|name| live["status"]["capacity"].get(name.as_str()).is_some());
     let removals: Vec<Value> = there

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::change::{Change, Outcome};
 use super::checkpoint::reached;
-use super::state::{StateDir, file_error};
+use super::state::{Mark, StateDir, file_error};
 use crate::error::{Error, Result, code};
 
 /// The file's name in the state directory.
@@ -93,6 +93,25 @@ pub struct Entry {
     pub replaces: Option<Box<Value>>,
     /// Whether it was made by `down`: there is nothing to take back, or the next `down` would do it all again.
     taking_back: bool,
+}
+
+/// The journal as it was when a plan was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen(Option<Mark>);
+
+impl Seen {
+    /// As it is now.
+    pub fn now(state: &StateDir) -> Result<Self> {
+        state.mark(FILE).map(Self)
+    }
+
+    /// Refuses to go on when another run has changed something since. Ask with the lock held.
+    pub fn refuse_change(&self, state: &StateDir) -> Result<()> {
+        if state.mark(FILE)? == self.0 {
+            return Ok(());
+        }
+        Err(Error::new(&code::STATE_OVERTAKEN, "another kvnet has changed this node since the plan was made"))
+    }
 }
 
 /// What the journal says.

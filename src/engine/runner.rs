@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::cancel::Cancel;
 use super::change::{Change, Outcome};
+use super::checkpoint::reached;
 use super::context::Context;
 use super::events::{Event, Events};
 use super::execute::{execute, replaced_object};
@@ -155,10 +156,12 @@ impl Run<'_> {
         self.report(Event::ChangeStarted { step: id.into(), change: line.clone() });
         let progress = |reason| self.report(Event::Waiting { step: id.into(), reason });
         if change.only_observes() {
+            reached(|| format!("before {id}: {line}"));
             tokio::select! {
                 result = execute(self.cx, change, &progress) => { result?; }
                 () = self.cancel.cancelled() => return Err(Cancel::error("up")),
             }
+            reached(|| format!("after {id}: {line}"));
         } else {
             let replaces = replaced_object(self.cx, change).await?;
             journaled(self.journal, id, change, replaces, execute(self.cx, change, &progress)).await?;

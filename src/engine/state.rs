@@ -104,6 +104,16 @@ impl StateDir {
         }
     }
 
+    /// A file as it is now, to see later whether others have changed it; none when there is none.
+    pub fn mark(&self, name: &str) -> Result<Option<Mark>> {
+        let path = self.path(name);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(Some(Mark { inode: metadata.ino(), bytes: metadata.len() })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(file_error(&path, &error)),
+        }
+    }
+
     /// Renames a file, replacing what is at the new name; fine when there is none.
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         reached(|| format!("before the move of {from}"));
@@ -124,6 +134,7 @@ impl StateDir {
 
     /// Takes the lock; dies with the process. When another holds it, [`STATE_LOCKED`](code::STATE_LOCKED) says who.
     pub fn lock(&self, purpose: &str) -> Result<Lock> {
+        reached(|| format!("before the lock of {purpose}"));
         self.create()?;
         let path = self.path("lock");
         let file = own().read(true).write(true).truncate(false).open(&path);
@@ -141,6 +152,13 @@ impl StateDir {
         written.map_err(|error| file_error(&path, &error))?;
         Ok(Lock { _file: file })
     }
+}
+
+/// Tells one state of a file from another, when writers only append to it or replace it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    inode: u64,
+    bytes: u64,
 }
 
 /// Opens files that are kvnet's own: made with mode 0600, and never behind a symbolic link.

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Command, Host};
 use crate::engine::change::{Outcome, UnitState};
+use crate::engine::checkpoint::reached;
 use crate::error::{Error, Kind, Result};
 use crate::facts::packages::OVS_SERVICES;
 
@@ -28,6 +29,7 @@ pub(super) async fn set_unit(
         if wanted {
             let command = Command::new(words).timeout(UNIT_TIMEOUT);
             host.run(&command).await?.ok(&command).map_err(|error| at_unit(error, &unit))?;
+            reached(|| format!("after `{}`", command.display()));
         }
     }
     Ok(Outcome::Replaced { before: None })

@@ -31,6 +31,7 @@ pub struct Store(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
+    turn: Mutex<()>,
     revision: watch::Sender<u64>,
 }
 
@@ -63,8 +64,16 @@ pub struct Transaction<'a> {
     made: Vec<(String, Option<Arc<Value>>)>,
 }
 
+/// Nobody else lets things happen by themselves. Dropped, it is the next one's turn.
+pub struct Turn<'a> {
+    // Before the other threads' turn comes that of the other processes.
+    _others: Option<Held>,
+    _threads: MutexGuard<'a, ()>,
+}
+
 struct Log {
     file: File,
+    directory: File,
     path: camino::Utf8PathBuf,
     /// How many bytes of it are known.
     read: u64,
@@ -87,13 +96,16 @@ impl Store {
         let path = directory.join(FILE);
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let file = file.map_err(|error| file_error(&path, &error))?;
-        let store = Self::of(State { log: Some(Log { file, path, read: 0 }), ..State::default() });
+        let opened = File::open(directory).map_err(|error| file_error(directory, &error))?;
+        let log = Log { file, directory: opened, path, read: 0 };
+        let store = Self::of(State { log: Some(log), ..State::default() });
         store.read(|_| ())?;
         Ok(store)
     }
 
     fn of(state: State) -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(state), revision: watch::Sender::new(0) }))
+        let (state, turn, revision) = (Mutex::new(state), Mutex::new(()), watch::Sender::new(0));
+        Self(Arc::new(Shared { state, turn, revision }))
     }
 
     /// Looks at the values as they are now, also those that other processes wrote.
@@ -111,7 +123,7 @@ impl Store {
     pub fn write<T>(&self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> Result<T> {
         let mut state = self.lock();
         let before = state.revision;
-        let held = state.log.as_ref().map(Log::hold).transpose()?;
+        let held = state.log.as_ref().map(|log| log.hold(&log.file)).transpose()?;
         state.catch_up()?;
         let mut transaction = Transaction { state: &mut state, made: Vec::new() };
         let result = change(&mut transaction);
@@ -124,6 +136,18 @@ impl Store {
             self.0.revision.send_replace(state.revision);
         }
         Ok(result)
+    }
+
+    /// Waits until no other thread or process lets things happen by themselves, and keeps them out until the result is
+    /// dropped: each would make what is missing, and then it would be there twice.
+    ///
+    /// # Errors
+    /// Those of locking the directory.
+    pub fn turn(&self) -> Result<Turn<'_>> {
+        let threads = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = self.lock().log.as_ref().map(Log::second_directory).transpose()?;
+        let others = directory.map(|(file, path)| hold(file, &path)).transpose()?;
+        Ok(Turn { _others: others, _threads: threads })
     }
 
     /// Tells whenever this process has made or seen changes.
@@ -231,10 +255,14 @@ type Line = Vec<(String, Option<Arc<Value>>)>;
 
 impl Log {
     /// Keeps other processes out until the result is dropped.
-    fn hold(&self) -> Result<Held> {
-        let file = self.file.try_clone().map_err(|error| file_error(&self.path, &error))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| file_error(&self.path, &error.into()))?;
-        Ok(Held(file))
+    fn hold(&self, file: &File) -> Result<Held> {
+        hold(file.try_clone().map_err(|error| file_error(&self.path, &error))?, &self.path)
+    }
+
+    /// Not waited for here, where the values are locked.
+    fn second_directory(&self) -> Result<(File, camino::Utf8PathBuf)> {
+        let file = self.directory.try_clone().map_err(|error| file_error(&self.path, &error))?;
+        Ok((file, self.path.clone()))
     }
 
     /// The transactions that are not known yet. A last line that was cut short is cut off: nobody was told that it counts.
@@ -268,6 +296,11 @@ impl Log {
         self.read += line.len() as u64;
         Ok(())
     }
+}
+
+fn hold(file: File, path: &Utf8Path) -> Result<Held> {
+    flock(&file, FlockOperation::LockExclusive).map_err(|error| file_error(path, &error.into()))?;
+    Ok(Held(file))
 }
 
 /// The lock on a log. Dropping the file would not release it while a clone is open.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Condition, ObjectKey};
+use crate::engine::checkpoint::reached;
 use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::engine::execute::Progress;
@@ -53,14 +54,17 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let timeout = Duration::from_secs(cx.profile.timeouts.verification);
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
+    reached(|| "within the verification: a namespace without pods".into());
     let manifests = pods::manifests(&scenario, &cx.profile);
     futures::future::try_join_all(manifests.iter().map(|pod| pods::start(&cluster, pod))).await?;
+    reached(|| "within the verification: pods that start".into());
     let place = Place { cx, cluster: &cluster, namespace: &cx.profile.verification.namespace };
     let (mut outcomes, of_vm) = futures::try_join!(
         checks::all(place, &scenario, timeout, progress),
         vm::all(cx, &cluster, &scenario, progress)
     )?;
     outcomes.extend(of_vm);
+    reached(|| "within the verification: pods that run".into());
     for outcome in &outcomes {
         let Outcome { check, passed, detail } = outcome.clone();
         cx.events.report(Event::Check { check, passed, detail });

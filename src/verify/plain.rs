@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::pods::{PodPlan, start};
 use super::{SELECTOR, clean, namespace, remove};
+use crate::engine::checkpoint::reached;
 use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::error::{Result, code};
@@ -19,7 +20,9 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     let timeout = Duration::from_secs(cx.profile.timeouts.verification);
     clean(cx, &cluster, &|_| ()).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
+    reached(|| "within the check of the node: a namespace without a pod".into());
     start(&cluster, &pod(cx, has_network)).await?;
+    reached(|| "within the check of the node: a pod that starts".into());
     let namespace = cx.profile.verification.namespace.as_str();
     let started =
         cluster.wait_pods(namespace, SELECTOR, 1, &crate::cluster::is_ready, timeout, &|_| ()).await;
@@ -31,6 +34,7 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     let detail = started.as_ref().map_or_else(ToString::to_string, |_| "it runs".into());
     cx.events.report(Event::Check { check: check.into(), passed: started.is_ok(), detail });
     remove(cx, &cluster).await?;
+    reached(|| "within the check of the node: a pod that ends".into());
     clean(cx, &cluster, &|_| ()).await?;
     started.map(|_| ()).map_err(|error| {
         crate::error::Error::new(&code::VERIFY_FAILED, "the node does not start a pod any more")

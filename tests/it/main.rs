@@ -4,6 +4,8 @@
 mod documents;
 mod errors;
 mod help;
+#[allow(dead_code, reason = "the other program's tests use the rest")]
+mod kept;
 mod output;
 mod run;
 mod sandbox;

@@ -65,6 +65,11 @@ impl Place {
 
     /// Runs the binary with a clean environment; `DIR` in an argument is this place.
     pub fn kvnet(&self, who: As, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        self.command(who, arguments, variables).output().unwrap()
+    }
+
+    /// The same, to be started. The process is the binary's.
+    pub fn command(&self, who: As, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let here = self.0.path().to_str().unwrap();
         let script = start(who);
         // kvnet refuses a state directory of another user.
@@ -79,7 +84,7 @@ impl Place {
         // The program is opened as root, so that the user need not have a way to it.
         command.env("PROGRAM", KVNET).stdin(Stdio::null());
         command.envs(variables.iter().map(|(name, value)| (name, value.replace("DIR", here))));
-        command.output().unwrap()
+        command
     }
 }
 

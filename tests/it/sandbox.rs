@@ -1,11 +1,10 @@
 //! The sandbox: the whole job on a node and a cluster in memory, by the binary, as somebody without any rights.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use kvnet::sandbox::store::Store;
 use serde_json::{Value, json};
 
+use crate::kept::{Values, left_by_down, values};
 use crate::run::{As, Place, text};
 
 const KEPT: [&str; 2] = ["--sandbox-dir", "DIR/kept"];
@@ -39,15 +38,8 @@ impl Kept {
         ran
     }
 
-    /// Everything that the sandbox consists of, by its key.
-    fn values(&self) -> BTreeMap<String, Value> {
-        let directory = camino::Utf8PathBuf::from_path_buf(self.place.path("kept")).unwrap();
-        let store = Store::on_disk(&directory).unwrap();
-        store
-            .read(|store| {
-                store.range("").map(|(key, value)| (key.to_owned(), value.as_ref().clone())).collect()
-            })
-            .unwrap()
+    fn values(&self) -> Values {
+        values(&self.place.path("kept"))
     }
 
     fn object(&self, key: &str) -> Value {
@@ -97,23 +89,6 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
     }
 }
 
-/// What `down` leaves, and why.
-const AFTER_DOWN: &[(&str, &str)] = &[
-    ("api/core/events/", "events tell what happened"),
-    (
-        "api/core/pods/kube-system/coredns-",
-        "they had addresses on flannel's network; their ReplicaSet has replaced them",
-    ),
-    ("file/proc/modules", "a kernel module stays loaded: other things may rely on it by then"),
-    ("file/proc/sys/net/bridge/", "the settings of the module"),
-    ("file/sys/module/", "the module"),
-    (
-        "file/var/lib/cni/",
-        "what CNI plugins remember of pods: the last address that was given out, and the like",
-    ),
-    ("node/count/", "how many pods of a name there have been"),
-];
-
 #[test]
 fn down_gives_the_fresh_node_and_cluster_back() {
     for profile in [&[][..], &WALKTHROUGH] {
@@ -124,7 +99,7 @@ fn down_gives_the_fresh_node_and_cluster_back() {
         kept.exits(3, &["down", "--dry-run"]);
         let down = kept.exits(0, &["down"]).err;
         assert!(down.contains("check passed: a pod starts on the node's network"), "{down}");
-        let differences = differences(&fresh, &kept.values());
+        let differences = left_by_down(&fresh, &kept.values());
         assert!(differences.is_empty(), "{profile:?}: {differences:#?}");
         // The kernel module stays loaded, with its settings.
         let without_module = |lines: Vec<String>| -> Vec<String> {
@@ -140,65 +115,6 @@ fn down_gives_the_fresh_node_and_cluster_back() {
         );
         let again = kept.exits(0, &["down"]).err;
         assert!(again.contains("nothing to do"), "{again}");
-    }
-}
-
-fn differences(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
-    let keys = before.keys().chain(after.keys()).collect::<std::collections::BTreeSet<_>>();
-    let tolerated = |key: &str| AFTER_DOWN.iter().any(|(start, _)| key.starts_with(start));
-    // A directory in which there is nothing of kvnet's any more: packages, the runtime and kvnet itself make some.
-    let directory = |key: &str| {
-        let inside: Vec<&String> =
-            after.keys().filter(|other| other.starts_with(&format!("{key}/"))).collect();
-        let is_one = after.get(key).is_some_and(|value| value["kind"] == "directory");
-        is_one
-            && inside.iter().all(|key| {
-                !before.contains_key(*key) && (tolerated(key) || after[*key]["kind"] == "directory")
-            })
-    };
-    let differs = |key: &&&String| before.get(**key).map(plain) != after.get(**key).map(plain);
-    let told =
-        |key: &String| format!("{key}:\n{:?}\n{:?}", before.get(key).map(plain), after.get(key).map(plain));
-    keys.iter()
-        .filter(|key| !tolerated(key) && !directory(key))
-        .filter(differs)
-        .map(|key| told(key))
-        .collect()
-}
-
-/// A value without what counts and times, and without what flannel and KubeVirt leave in the node's object: flannel that
-/// it was up, KubeVirt that the node takes no machines.
-fn plain(value: &Value) -> Value {
-    let mut value = value.clone();
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in ["resourceVersion", "generation", "managedFields", "annotations"] {
-            metadata.remove(field);
-        }
-    }
-    if value["kind"] == "Node" {
-        let is_ours = |name: &str| !name.contains("kubevirt.io/");
-        for pointer in ["/metadata/labels", "/status/capacity", "/status/allocatable"] {
-            let fields = value.pointer_mut(pointer).and_then(Value::as_object_mut);
-            fields.unwrap().retain(|name, _| is_ours(name));
-        }
-        let conditions = value["status"]["conditions"].as_array_mut().unwrap();
-        conditions.retain(|condition| condition["type"] != "NetworkUnavailable");
-        value["spec"]["taints"].as_array_mut().unwrap().sort_by_key(|taint| taint["key"].to_string());
-    }
-    forget_times(&mut value);
-    value
-}
-
-fn forget_times(value: &mut Value) {
-    const TIMES: [&str; 4] =
-        ["lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration"];
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|name, _| !TIMES.contains(&name.as_str()));
-            fields.values_mut().for_each(forget_times);
-        }
-        Value::Array(items) => items.iter_mut().for_each(forget_times),
-        _ => {}
     }
 }
 

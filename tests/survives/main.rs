@@ -7,9 +7,15 @@ mod host;
 mod hostile;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
+#[path = "../it/kept.rs"]
+mod kept;
+mod kill;
 mod local;
+mod mutations;
+mod properties;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod run;
 mod secrets;
 mod server;
+mod two;

@@ -7,7 +7,7 @@ use crate::cli::args::{Down, Format, Global};
 use crate::cli::session::Session;
 use crate::cli::{PENDING, exit_code};
 use crate::engine::events::Event;
-use crate::engine::journal::{History, Journal};
+use crate::engine::journal::{FILE, History, Journal, Seen};
 use crate::engine::runner::{Report, Run};
 use crate::engine::teardown::Teardown;
 use crate::error::{Error, Result, code};
@@ -20,6 +20,7 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
     let started = Instant::now();
     let session = Session::start(global).await?;
     session.connect().await?;
+    let seen = Seen::now(&session.cx.state)?;
     let history = History::read(&session.cx.state)?;
     let mut teardown = Teardown::make(&session.steps, &session.cx, &history).await?;
     let partial = teardown.narrow(&session.selection);
@@ -29,11 +30,14 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
         return Ok(if teardown.change_count() == 0 { 0 } else { PENDING });
     }
     if teardown.change_count() == 0 {
+        if !partial {
+            end_journal(&session, seen)?;
+        }
         finish(&session, "nothing-to-do", 0, started);
         return Ok(0);
     }
     confirm(&session, &teardown, options)?;
-    let report = apply(&session, &teardown, partial, options).await?;
+    let report = apply(&session, &teardown, seen, partial, options).await?;
     let result = if report.error.is_none() { "done" } else { "failed" };
     finish(&session, result, report.changes, started);
     if let Some(error) = &report.error {
@@ -42,9 +46,27 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
     Ok(exit_code(report.error.as_ref(), report.changes))
 }
 
-async fn apply(session: &Session, teardown: &Teardown<'_>, partial: bool, options: &Down) -> Result<Report> {
+/// A `down` that was killed after its last change has left this to the next one.
+fn end_journal(session: &Session, seen: Seen) -> Result<()> {
+    let state = &session.cx.state;
+    if state.mark(FILE)?.is_none() {
+        return Ok(());
+    }
+    let _lock = state.lock("down")?;
+    seen.refuse_change(state)?;
+    Journal::open(state, "down", &session.cx.digest)?.retire()
+}
+
+async fn apply(
+    session: &Session,
+    teardown: &Teardown<'_>,
+    seen: Seen,
+    partial: bool,
+    options: &Down,
+) -> Result<Report> {
     let cx = &session.cx;
     let _lock = cx.state.lock("down")?;
+    seen.refuse_change(&cx.state)?;
     let cancel = super::stop_on_signal();
     let journal = Journal::open(&cx.state, "down", &cx.digest)?;
     cx.state.remove(RECORD)?;

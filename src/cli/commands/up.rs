@@ -7,7 +7,7 @@ use crate::cli::args::{Format, Global, Up};
 use crate::cli::exit_code;
 use crate::cli::session::Session;
 use crate::engine::events::Event;
-use crate::engine::journal::Journal;
+use crate::engine::journal::{Journal, Seen};
 use crate::engine::plan::Plan;
 use crate::engine::runner::{Report, Run};
 use crate::error::{Error, Result, code};
@@ -19,6 +19,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     let started = Instant::now();
     let mut session = Session::start(global).await?;
     session.cx.force_conflicts = options.force_conflicts;
+    let seen = Seen::now(&session.cx.state)?;
     session.connect().await?;
     let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
     if plan.is_empty() {
@@ -27,7 +28,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
         return Ok(0);
     }
     confirm(&session, &plan, options)?;
-    let report = apply(&session, &plan).await?;
+    let report = apply(&session, &plan, seen).await?;
     let result = if report.error.is_none() { "done" } else { "failed" };
     finish(&session, result, report.changes, started);
     if let Some(error) = &report.error {
@@ -36,9 +37,10 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     Ok(exit_code(report.error.as_ref(), report.changes))
 }
 
-async fn apply(session: &Session, plan: &Plan<'_>) -> Result<Report> {
+async fn apply(session: &Session, plan: &Plan<'_>, seen: Seen) -> Result<Report> {
     let cx = &session.cx;
     let _lock = cx.state.lock("up")?;
+    seen.refuse_change(&cx.state)?;
     let cancel = super::stop_on_signal();
     let journal = Journal::open(&cx.state, "up", &cx.digest)?;
     if plan.change_count() > 0 {

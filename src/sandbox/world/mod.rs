@@ -47,6 +47,7 @@ impl World {
     /// Those of the store, and `KVN505` when two parts undo each other's work; whatever else goes wrong is tried again in
     /// the next round.
     pub fn reconcile(&self) -> Result<()> {
+        let _turn = self.0.store.turn()?;
         for _ in 0..MOST_ROUNDS {
             let before = self.0.revision()?;
             self.round();
