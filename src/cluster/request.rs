@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use crate::error::{Error, Result, code};
 
 /// How often a request is sent before the API server counts as unreachable.
-const ATTEMPTS: u32 = 6;
+pub(super) const ATTEMPTS: u32 = 6;
 /// How long all attempts of a request may take together.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the API server may think about one attempt; its own limit for webhooks is 30 s.
@@ -43,8 +43,8 @@ pub(super) enum Outcome {
 
 /// Why an attempt did not bring an outcome.
 #[derive(Debug)]
-struct Failure {
-    error: Error,
+pub(super) struct Failure {
+    pub error: Error,
     /// Whether the same request may work later.
     retry: bool,
     /// How long the server asks to wait.
@@ -101,22 +101,7 @@ impl Cluster {
     /// Sends a call until the API server has decided on it. Every call of kvnet can be sent twice: it reads, applies,
     /// or deletes by uid.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut attempt = 1;
-        loop {
-            let failure = match self.attempt(call).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(failure) => failure,
-            };
-            let pause = failure.pause.unwrap_or_else(|| back_off(attempt));
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !failure.retry || attempt >= call.attempts || pause > left {
-                return Err(failure.error);
-            }
-            tracing::debug!(path = call.path, attempt, error = %failure.error, "retrying");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
+        insist(&call.path, call.attempts, || self.attempt(call)).await
     }
 
     async fn attempt(&self, call: &Call) -> Result<Outcome, Failure> {
@@ -141,7 +126,7 @@ impl Cluster {
             return value.map(Outcome::Done).ok_or_else(|| Failure::last(self.garbage(status, body)));
         }
         let refusal = Refusal::parse(status, value.as_ref(), body);
-        if status == 429 || status >= 500 {
+        if refusal.passes() {
             let error = self.unavailable(&refusal);
             return Err(Failure::again(error, retry_after(headers)));
         }
@@ -152,12 +137,12 @@ impl Cluster {
         Ok(Outcome::Refused(refusal))
     }
 
-    fn broken(&self, error: &kube::Error) -> Failure {
+    pub(super) fn broken(&self, error: &kube::Error) -> Failure {
         let (error, retry) = super::refusal::connection_error(&self.server, error);
         Failure { error, retry, pause: None }
     }
 
-    fn silent(&self) -> Error {
+    pub(super) fn silent(&self) -> Error {
         let seconds = self.answer_time.as_secs();
         Error::new(
             &code::CLUSTER_UNREACHABLE,
@@ -165,7 +150,7 @@ impl Cluster {
         )
     }
 
-    fn unavailable(&self, refusal: &Refusal) -> Error {
+    pub(super) fn unavailable(&self, refusal: &Refusal) -> Error {
         let message =
             format!("the API server {} cannot serve the request (HTTP {})", self.server, refusal.code);
         Error::new(&code::CLUSTER_UNREACHABLE, message).because(&refusal.message)
@@ -178,12 +163,34 @@ impl Cluster {
 }
 
 impl Failure {
-    fn last(error: Error) -> Self {
+    pub fn last(error: Error) -> Self {
         Self { error, retry: false, pause: None }
     }
 
-    fn again(error: Error, pause: Option<Duration>) -> Self {
+    pub fn again(error: Error, pause: Option<Duration>) -> Self {
         Self { error, retry: true, pause }
+    }
+}
+
+/// Tries until it works, until it cannot work any more, or until patience is over; `subject` is for the log.
+pub(super) async fn insist<T>(
+    subject: &str,
+    attempts: u32,
+    attempt: impl AsyncFn() -> Result<T, Failure>,
+) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    for count in 1.. {
+        let failure = match attempt().await {
+            Ok(outcome) => return Ok(outcome),
+            Err(failure) => failure,
+        };
+        let pause = failure.pause.unwrap_or_else(|| back_off(count));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !failure.retry || count >= attempts || pause > left {
+            return Err(failure.error);
+        }
+        tracing::debug!(path = subject, attempt = count, error = %failure.error, "retrying");
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -93,9 +93,12 @@ async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
 
 /// Adds or removes one taint. Kubelet and controllers write to nodes all the time: what they changed is looked at again.
 async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
+    let mut tried = false;
     for _ in 1..TAINT_ATTEMPTS {
         match set_taint_once(cluster, node, taint, present).await {
-            Err(error) if error.code() == &code::CLUSTER_CONFLICT => {}
+            Err(error) if error.code() == &code::CLUSTER_CONFLICT => tried = true,
+            // The conflict was with ourselves: the first attempt worked, but its answer was lost.
+            Ok(Outcome::Adopted) if tried => return Ok(Outcome::Created),
             result => return result,
         }
     }

@@ -7,6 +7,7 @@ mod host;
 mod hostile;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
+mod inside;
 mod local;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
