@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
 use super::Cluster;
 use super::refusal::Refusal;
-use super::request::{ATTEMPTS, Failure, insist};
+use super::request::{ATTEMPTS, Failure, Patience};
 use crate::error::{Error, Result, code};
 
 /// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
@@ -45,7 +45,13 @@ impl Cluster {
     /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
     pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
         let subject = format!("the console of {namespace}/{name}");
-        insist(&subject, ATTEMPTS, || self.open_console(namespace, name, &subject)).await
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
+            match self.open_console(namespace, name, &subject).await {
+                Ok(console) => return Ok(console),
+                Err(failure) => patience.bear(&subject, failure).await?,
+            }
+        }
     }
 
     async fn open_console(&self, namespace: &str, name: &str, subject: &str) -> Result<Console, Failure> {

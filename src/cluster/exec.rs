@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::Cluster;
 use super::api::query;
 use super::refusal::Refusal;
-use super::request::{ATTEMPTS, Failure, insist};
+use super::request::{ATTEMPTS, Failure, Patience};
 use crate::error::{Error, Result, code};
 
 /// How many bytes of each stream are kept.
@@ -46,15 +46,18 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<ExecOutput> {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
-        let attempt = async || {
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
             let run = self.run_in(namespace, pod, container, argv, &subject);
-            let late = || {
+            let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
                 let message = format!("{subject}: did not end in {} s", timeout.as_secs());
-                Failure::again(Error::new(&code::HOST_TIMEOUT, message), None)
-            };
-            tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| Err(late()))
-        };
-        insist(&subject, ATTEMPTS, attempt).await
+                Err(Failure::again(Error::new(&code::HOST_TIMEOUT, message), None))
+            });
+            match ran {
+                Ok(output) => return Ok(output),
+                Err(failure) => patience.bear(&subject, failure).await?,
+            }
+        }
     }
 
     async fn run_in(
@@ -122,12 +125,17 @@ impl Cluster {
         let request = Request::get(path).body(Vec::new()).map_err(|error| {
             Error::new(&code::INTERNAL, format!("{subject}: not a valid request")).because(error)
         })?;
-        let attempt = async || {
-            let text = tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await;
-            let text = text.map_err(|_| Failure::again(self.silent(), None))?;
-            text.map_err(|error| self.refused(&subject, &error))
-        };
-        insist(&subject, ATTEMPTS, attempt).await
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
+            let text = match tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await {
+                Ok(text) => text.map_err(|error| self.refused(&subject, &error)),
+                Err(_) => Err(Failure::again(self.silent(), None)),
+            };
+            match text {
+                Ok(text) => return Ok(text),
+                Err(failure) => patience.bear(&subject, failure).await?,
+            }
+        }
     }
 }
 

@@ -101,7 +101,13 @@ impl Cluster {
     /// Sends a call until the API server has decided on it. Every call of kvnet can be sent twice: it reads, applies,
     /// or deletes by uid.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
-        insist(&call.path, call.attempts, || self.attempt(call)).await
+        let mut patience = Patience::new(call.attempts);
+        loop {
+            match self.attempt(call).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(failure) => patience.bear(&call.path, failure).await?,
+            }
+        }
     }
 
     async fn attempt(&self, call: &Call) -> Result<Outcome, Failure> {
@@ -172,25 +178,30 @@ impl Failure {
     }
 }
 
-/// Tries until it works, until it cannot work any more, or until patience is over; `subject` is for the log.
-pub(super) async fn insist<T>(
-    subject: &str,
+/// How often something is still tried, and until when.
+pub(super) struct Patience {
+    deadline: Instant,
     attempts: u32,
-    attempt: impl AsyncFn() -> Result<T, Failure>,
-) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    for count in 1.. {
-        let failure = match attempt().await {
-            Ok(outcome) => return Ok(outcome),
-            Err(failure) => failure,
-        };
-        let pause = failure.pause.unwrap_or_else(|| back_off(count));
-        let left = deadline.saturating_duration_since(Instant::now());
-        if !failure.retry || count >= attempts || pause > left {
+    failures: u32,
+}
+
+impl Patience {
+    pub fn new(attempts: u32) -> Self {
+        Self { deadline: Instant::now() + PATIENCE, attempts, failures: 0 }
+    }
+
+    /// Returns when the next attempt may be made; an error when none can help, or there were enough. `subject` is for the
+    /// log.
+    pub async fn bear(&mut self, subject: &str, failure: Failure) -> Result<()> {
+        self.failures += 1;
+        let pause = failure.pause.unwrap_or_else(|| back_off(self.failures));
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if !failure.retry || self.failures >= self.attempts || pause > left {
             return Err(failure.error);
         }
-        tracing::debug!(path = subject, attempt = count, error = %failure.error, "retrying");
+        tracing::debug!(path = subject, attempt = self.failures, error = %failure.error, "retrying");
         tokio::time::sleep(pause).await;
+        Ok(())
     }
 }
 

@@ -26,6 +26,9 @@ use kvnet::steps::{self, verification::RECORD};
 use kvnet::verify;
 use serde_json::Value;
 
+/// The built-in profiles.
+pub const PROFILES: [&str; 2] = ["default", "walkthrough-2018"];
+
 /// A node and a cluster, and kvnet's state about them.
 pub struct Inside {
     pub sandbox: Sandbox,
@@ -156,6 +159,31 @@ impl Inside {
         Ok(Ended { changes: report.changes, error: report.error, ..Ended::default() })
     }
 
+    /// Whether the profile counts as verified.
+    pub fn is_verified(&self) -> bool {
+        self.state().read(RECORD).unwrap().is_some()
+    }
+
+    /// What the journal says that was made: the step, the change, and what it did.
+    pub fn journaled(&self) -> Vec<String> {
+        let history = History::read(&self.state()).unwrap();
+        let line = |entry: &kvnet::engine::journal::Entry| {
+            let outcome = format!("{:?}", entry.outcome);
+            let outcome = outcome.split([' ', '(']).take(2).collect::<Vec<_>>().join(" ");
+            format!("{}: {}: {outcome}", entry.step, entry.change)
+        };
+        let mut lines: Vec<String> = history.made().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn behave(&mut self) {
+        self.sandbox.api().interfere(Arc::new(()));
+        self.sandbox.node().behave();
+        self.cluster = None;
+    }
+
     /// Everything that node and cluster consist of.
     pub fn values(&self) -> BTreeMap<String, Value> {
         self.sandbox.settle().unwrap();
@@ -166,36 +194,44 @@ impl Inside {
     }
 }
 
+impl Ended {
+    /// The error in one line, with its code and its hints; empty when there is none.
+    pub fn told(&self) -> String {
+        let told = |error: &Error| {
+            format!("{}: {error} (hint: {})", error.code().id, error.hints().join("; "))
+        };
+        self.error.as_ref().map(told).unwrap_or_default()
+    }
+
+    pub fn assert_well(&self, what: &str) {
+        let failed: Vec<&String> = self.checks.iter().filter(|(_, passed)| !**passed).map(|(check, _)| check).collect();
+        assert!(self.error.is_none() && failed.is_empty(), "{what}: {} {failed:?}", self.told());
+    }
+}
+
+/// Does the same with each of many, on all processors.
+pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(all.len()) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    work(one);
+                }
+            });
+        }
+    });
+}
+
+/// Whether to try everything and not only a sample.
+pub fn is_thorough() -> bool {
+    std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1")
+}
+
 /// In memory where the machine has such a place: the journal is written durably, record by record.
 fn temporary() -> tempfile::TempDir {
     let shared = std::path::Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
 }
 
-#[test]
-fn explore() {
-    for name in ["default", "walkthrough-2018"] {
-    let run = || without_waiting(async {
-        let t = std::time::Instant::now();
-        let inside = Inside::new(name);
-        println!("open {:?}", t.elapsed());
-        let t = std::time::Instant::now();
-        let ended = inside.up().await;
-        println!("up {:?} {:?} requests {}", t.elapsed(), ended.error, inside.sandbox.api().requests().len());
-        let values = inside.values();
-        let t = std::time::Instant::now();
-        let again = inside.up().await;
-        println!("again {:?} {:?} {} requests {}", t.elapsed(), again.error, again.changes, inside.sandbox.api().requests().len());
-        let t = std::time::Instant::now();
-        let down = inside.down().await;
-        println!("down {:?} {:?} {}", t.elapsed(), down.error, down.changes);
-        println!("{:#?}", ended.checks);
-        values
-    });
-    let (a, b) = (run(), run());
-    for key in a.keys().chain(b.keys()).collect::<std::collections::BTreeSet<_>>() {
-        if a.get(key) != b.get(key) { println!("DIFF {key}\n  {:?}\n  {:?}", a.get(key).map(ToString::to_string), b.get(key).map(ToString::to_string)); }
-    }
-    std::fs::write(format!("/tmp/faults-values-{name}.json"), serde_json::to_string_pretty(&a).unwrap()).unwrap();
-    }
-}

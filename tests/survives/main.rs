@@ -1,13 +1,16 @@
 //! What kvnet survives: kills, faults, hostile input. What was tried is counted in `docs/survives.md`.
 #![allow(missing_docs, reason = "a test program")]
 
+mod api_faults;
 mod corpora;
 mod count;
 mod host;
+mod host_faults;
 mod hostile;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
 mod inside;
+mod essence;
 mod local;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
