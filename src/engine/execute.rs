@@ -128,7 +128,23 @@ async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, presen
     Ok(Outcome::Created)
 }
 
+/// Removes what a component left at a node. The removal of what is gone already is refused, also when an attempt of this
+/// very change did it and its answer was lost: then it is looked at again.
 async fn clean_node(
+    cluster: &Cluster,
+    node: &str,
+    metadata: [&[String]; 2],
+    resources: &[String],
+) -> Result<Outcome> {
+    match clean_node_once(cluster, node, metadata, resources).await {
+        Err(error) if error.code() == &code::CLUSTER_REJECTED => {
+            clean_node_once(cluster, node, metadata, resources).await
+        }
+        result => result,
+    }
+}
+
+async fn clean_node_once(
     cluster: &Cluster,
     node: &str,
     [labels, annotations]: [&[String]; 2],

@@ -123,9 +123,11 @@ impl Gate {
         Arc::new(Self { wrong, when: Box::new(when), state: Mutex::default() })
     }
 
-    /// Every request the first time that it is sent, and now and then when it is sent again later.
+    /// Every request the first time that it is sent, and now and then when it is sent again later. Silence takes most of the
+    /// patience that a request gets, and several steps may read the same.
     fn first_times(wrong: Wrong, only: fn(&Seen) -> bool) -> Arc<Self> {
-        Self::new(wrong, move |request, _, before| only(request) && before % 4 == 0)
+        let pause = if wrong == Wrong::Silent { usize::MAX } else { 4 };
+        Self::new(wrong, move |request, _, before| only(request) && before.is_multiple_of(pause))
     }
 
     fn is_due(&self, request: &Seen) -> bool {

@@ -68,8 +68,8 @@ fn without_chance(mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {
             fields.retain(|name, _| !OF_THE_SERVER.contains(&name.as_str()));
-            for field in fields.values_mut() {
-                *field = without_chance(field.take());
+            for (name, field) in fields.iter_mut() {
+                *field = if name == "managedFields" { managed(field) } else { without_chance(field.take()) };
             }
         }
         Value::Array(items) => {
@@ -78,9 +78,23 @@ fn without_chance(mut value: Value) -> Value {
             }
         }
         Value::String(text) if text.parse::<std::net::IpAddr>().is_ok() => *text = "an address".into(),
+        Value::String(text) if is_time(text) => *text = "a time".into(),
         _ => {}
     }
     value
+}
+
+/// What kvnet owns; who of the others wrote first is chance.
+fn managed(fields: &Value) -> Value {
+    let ours = fields.as_array().into_iter().flatten().filter(|entry| entry["manager"] == "kvnet");
+    let mut ours: Vec<Value> = ours.cloned().map(without_chance).collect();
+    ours.sort_by_key(ToString::to_string);
+    ours.into()
+}
+
+/// `2026-01-31T12:00:00Z`, with or without parts of seconds.
+fn is_time(text: &str) -> bool {
+    text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z') && text.starts_with("20")
 }
 
 /// Bridges with their ports; those of pods are only counted.
@@ -98,9 +112,33 @@ fn switch(inside: &Inside) -> Value {
 /// What is not the same, in words.
 pub fn differences(one: &Essence, other: &Essence) -> Vec<String> {
     let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let differing = keys.into_iter().filter(|key| one.get(*key) != other.get(*key));
-    let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-    differing.map(|key| format!("{key}:\n  {}\n  {}", text(one.get(key)), text(other.get(key)))).collect()
+    let mut found = Vec::new();
+    for key in keys {
+        compare(one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null), key, &mut found);
+    }
+    found
+}
+
+/// The deepest places that differ, as people find them.
+fn compare(one: &Value, other: &Value, place: &str, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(these), Value::Object(those)) => {
+            let names: std::collections::BTreeSet<&String> = these.keys().chain(those.keys()).collect();
+            for name in names {
+                compare(&one[name], &other[name], &format!("{place} .{name}"), found);
+            }
+        }
+        (Value::Array(these), Value::Array(those)) if these.len() == those.len() => {
+            for (index, (this, that)) in these.iter().zip(those).enumerate() {
+                compare(this, that, &format!("{place} [{index}]"), found);
+            }
+        }
+        _ if one == other => {}
+        _ => {
+            let short = |value: &Value| value.to_string().chars().take(160).collect::<String>();
+            found.push(format!("{place}: {} became {}", short(one), short(other)));
+        }
+    }
 }
 
 pub fn assert_same(expected: &Essence, now: &Essence, what: &str) {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -209,19 +211,22 @@ impl Ended {
     }
 }
 
-/// Does the same with each of many, on all processors.
+/// Does the same with each of many, on all processors. Each is tried, also when another one fails.
 pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads.min(all.len()) {
             scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    work(one);
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = catch_unwind(AssertUnwindSafe(|| work(one)));
+                    failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
                 }
             });
         }
     });
+    let failed = failed.into_inner();
+    assert_eq!(failed, 0, "of {}, see above", all.len());
 }
 
 /// Whether to try everything and not only a sample.
