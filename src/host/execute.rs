@@ -371,4 +371,15 @@ mod tests {
         assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
         assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);
     }
+
+    #[test]
+    fn a_list_that_cannot_be_believed_makes_nothing_kvnets() {
+        let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let (whole, after) =
+            (set(&["bash", "libc6:amd64"]), set(&["bash", "libc6:amd64", "ovs", "lib:amd64"]));
+        assert_eq!(brought(&whole, &after, "ovs", &[]), ["lib:amd64", "ovs"]);
+        assert_eq!(brought(&set(&["nonsense"]), &after, "ovs", &[]), ["ovs"]);
+        let announced = ["lib".to_owned(), "ovs".to_owned()];
+        assert_eq!(brought(&set(&["nonsense"]), &after, "ovs", &announced), ["lib:amd64", "ovs"]);
+    }
 }

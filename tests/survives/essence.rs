@@ -11,8 +11,14 @@ use crate::inside::Inside;
 pub type Essence = BTreeMap<String, Value>;
 
 /// What differs by its nature.
-const LEFT_OUT: [&str; 5] =
-    ["api/core/events/", "file/var/lib/cni/", "link/veth", "node/count/", "node/sandbox/"];
+const LEFT_OUT: [&str; 6] = [
+    "api/core/events/",
+    "file/proc/net/dev",
+    "file/var/lib/cni/",
+    "link/veth",
+    "node/count/",
+    "node/sandbox/",
+];
 /// Fields that the server sets, and times.
 const OF_THE_SERVER: [&str; 16] = [
     "activePods",
@@ -39,7 +45,12 @@ pub fn essence(inside: &Inside) -> Essence {
         if LEFT_OUT.iter().any(|start| key.starts_with(start)) || key == "ovs" {
             continue;
         }
-        if key.starts_with("api/") && value.pointer("/metadata/ownerReferences/0").is_some() {
+        if key == "file/proc/modules" {
+            // In the order in which they were loaded.
+            let text = value["text"].as_str().unwrap_or_default();
+            essence
+                .insert(key, text.lines().collect::<std::collections::BTreeSet<_>>().into_iter().collect());
+        } else if key.starts_with("api/") && value.pointer("/metadata/ownerReferences/0").is_some() {
             let (kind, summary) = of_controller(&key, &value);
             let all = essence.entry(kind).or_insert_with(|| json!([])).as_array_mut().unwrap();
             all.push(summary);
@@ -114,7 +125,12 @@ pub fn differences(one: &Essence, other: &Essence) -> Vec<String> {
     let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let mut found = Vec::new();
     for key in keys {
-        compare(one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null), key, &mut found);
+        compare(
+            one.get(key).unwrap_or(&Value::Null),
+            other.get(key).unwrap_or(&Value::Null),
+            key,
+            &mut found,
+        );
     }
     found
 }

@@ -1,7 +1,7 @@
 //! The node refuses, hangs and lies at every command and file of a run. Each run is the whole job on a sandbox.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -160,6 +160,8 @@ impl Undisturbed {
     }
 }
 
+static UNDISTURBED: LazyLock<Vec<Undisturbed>> = LazyLock::new(profiles);
+
 fn profiles() -> Vec<Undisturbed> {
     let profiles = if is_thorough() { &PROFILES[..] } else { &PROFILES[..1] };
     let all = Mutex::new(Vec::new());
@@ -193,8 +195,7 @@ async fn assert_recovers(inside: &mut Inside, undisturbed: &Undisturbed, what: &
 
 #[test]
 fn every_operation_may_fail_and_the_next_runs_end_well() {
-    let undisturbed = profiles();
-    let pairs: Vec<_> = undisturbed.iter().flat_map(|one| ALL.map(|wrong| (one, wrong))).collect();
+    let pairs: Vec<_> = UNDISTURBED.iter().flat_map(|one| ALL.map(|wrong| (one, wrong))).collect();
     for_each(&pairs, |(undisturbed, wrong)| {
         without_waiting(async {
             let mut inside = node(undisturbed.profile);
@@ -224,15 +225,20 @@ fn every_operation_may_fail_and_the_next_runs_end_well() {
 
 #[test]
 fn an_operation_that_fails_for_good_ends_the_run_with_an_error() {
-    let undisturbed = profiles();
     let mut rows = Vec::new();
-    for one in &undisturbed {
-        let mut changes: Vec<&str> =
-            one.operations.iter().filter(|(_, is_change)| *is_change).map(|(text, _)| text.as_str()).collect();
+    for one in UNDISTURBED.iter() {
+        let mut changes: Vec<&str> = one
+            .operations
+            .iter()
+            .filter(|(_, is_change)| *is_change)
+            .map(|(text, _)| text.as_str())
+            .collect();
         let mut known = std::collections::BTreeSet::new();
         changes.retain(|text| known.insert(*text));
-        let step = if is_thorough() { 1 } else { 5 };
-        rows.extend(changes.into_iter().enumerate().step_by(step).map(|(index, text)| (one, index, text.to_owned())));
+        let step = if is_thorough() { 1 } else { 7 };
+        rows.extend(
+            changes.into_iter().enumerate().step_by(step).map(|(index, text)| (one, index, text.to_owned())),
+        );
     }
     for_each(&rows, |(undisturbed, index, text)| {
         let is_command = !["write ", "rename ", "remove "].iter().any(|start| text.starts_with(start));
@@ -276,7 +282,7 @@ fn written(operations: &[(String, bool)]) -> Vec<(Utf8PathBuf, usize)> {
 #[test]
 fn a_file_that_somebody_changes_meanwhile_stays_theirs() {
     const THEIRS: &[u8] = b"# theirs\n";
-    for undisturbed in profiles() {
+    for undisturbed in UNDISTURBED.iter() {
         let files = written(&undisturbed.operations);
         assert!(files.len() >= 3, "{files:?}");
         for_each(&files, |(path, looks)| {
@@ -292,7 +298,7 @@ fn a_file_that_somebody_changes_meanwhile_stays_theirs() {
                     Some(before) => inside.sandbox.node().put_file(path, &before, 0o600).unwrap(),
                     None => inside.sandbox.node().remove_file(path).unwrap(),
                 }
-                assert_recovers(&mut inside, &undisturbed, path.as_str()).await;
+                assert_recovers(&mut inside, undisturbed, path.as_str()).await;
                 count::record("host faults injected, once", 1);
             });
         });

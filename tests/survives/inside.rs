@@ -113,7 +113,8 @@ impl Inside {
     /// As `kvnet up --yes`.
     pub async fn up(&self) -> Ended {
         self.heard.0.lock().unwrap().clear();
-        let mut ended = self.try_up().await.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() });
+        let mut ended =
+            self.try_up().await.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() });
         ended.checks.clone_from(&self.heard.0.lock().unwrap());
         ended
     }
@@ -199,14 +200,14 @@ impl Inside {
 impl Ended {
     /// The error in one line, with its code and its hints; empty when there is none.
     pub fn told(&self) -> String {
-        let told = |error: &Error| {
-            format!("{}: {error} (hint: {})", error.code().id, error.hints().join("; "))
-        };
+        let told =
+            |error: &Error| format!("{}: {error} (hint: {})", error.code().id, error.hints().join("; "));
         self.error.as_ref().map(told).unwrap_or_default()
     }
 
     pub fn assert_well(&self, what: &str) {
-        let failed: Vec<&String> = self.checks.iter().filter(|(_, passed)| !**passed).map(|(check, _)| check).collect();
+        let failed: Vec<&String> =
+            self.checks.iter().filter(|(_, passed)| !**passed).map(|(check, _)| check).collect();
         assert!(self.error.is_none() && failed.is_empty(), "{what}: {} {failed:?}", self.told());
     }
 }
@@ -239,4 +240,3 @@ fn temporary() -> tempfile::TempDir {
     let shared = std::path::Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
 }
-

@@ -4,16 +4,19 @@
 mod api_faults;
 mod corpora;
 mod count;
+mod essence;
+mod expired;
 mod host;
 mod host_faults;
 mod hostile;
+mod hostile_box;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
 mod inside;
-mod essence;
 mod local;
 #[path = "../it/run.rs"]
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod run;
 mod secrets;
+mod secrets_box;
 mod server;
