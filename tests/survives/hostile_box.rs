@@ -144,13 +144,10 @@ fn what_is_typed_cannot_move_the_cursor() {
 #[test]
 fn completions_offer_nothing_that_a_terminal_obeys() {
     let place = Place::new();
-    let name = serde_json::to_string(&format!("a{ESCAPES}")).unwrap();
     place.write(
         "k",
-        &format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters: []\nusers: []\n\
-             contexts: [{{name: {name}}}, {{name: \"b\\nc\"}}, {{name: plain}}]\n"
-        ),
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters: []\nusers: []\n\
+         contexts: [{name: \"a\\e]0;owned\\a\\x9b31m\\u202e\\r\\b\"}, {name: \"b\\nc\"}, {name: plain}]\n",
     );
     fs::write(place.path(&format!("file-{}", "\u{1b}]0;owned\u{7}")), "").unwrap();
     for (shell, words) in [
