@@ -261,7 +261,7 @@ pub fn on_terminal(place: &Place, arguments: &[&str], path: &str) -> String {
 }
 
 /// Colours are kvnet's own; nothing else of what is hostile is left.
-pub fn assert_harmless(printed: &str, what: &str) {
+fn assert_harmless(printed: &str, what: &str) {
     assert!(printed.contains("owned"), "{what}: the text did not get this far: {printed}");
     let lines = printed.replace("\r\n", "\n");
     for escape in ["\u{1b}]", "\u{7}", "\u{1b}[2J", "\u{9b}", "\u{202e}", "\r", "\u{8}"] {

@@ -8,7 +8,7 @@ use kvnet::sandbox::store::Store;
 use serde_json::{Value, json};
 
 use crate::count;
-use crate::hostile::{ESCAPES, assert_harmless, on_terminal};
+use crate::hostile::{ESCAPES, on_terminal};
 use crate::run::{As, Place, text};
 
 /// What a page would run and a terminal would obey.
@@ -120,13 +120,14 @@ fn a_sandbox_that_was_tampered_with_is_refused_or_used_and_never_a_panic() {
 
 #[test]
 fn what_is_typed_cannot_move_the_cursor() {
+    let set = format!("{ESCAPES}=1");
     let commands: &[&[&str]] = &[
         &["explain", ESCAPES],
         &["man", ESCAPES],
         &["completions", ESCAPES],
         &[ESCAPES],
         &["plan", "--only", ESCAPES],
-        &["plan", "--set", ESCAPES],
+        &["plan", "--set", &set],
         &["plan", "--profile", ESCAPES],
         &["plan", "--kubeconfig", ESCAPES],
         &["trace", ESCAPES, "--sandbox"],
@@ -135,7 +136,11 @@ fn what_is_typed_cannot_move_the_cursor() {
     ];
     for arguments in commands {
         let place = Place::new();
-        assert_harmless(&on_terminal(&place, arguments, ""), &format!("{arguments:?}"));
+        let printed = on_terminal(&place, arguments, "").replace("\r\n", "\n");
+        assert!(printed.contains("KVN"), "{arguments:?}: {printed}");
+        for escape in ["\u{1b}]", "\u{7}", "\u{1b}[2J", "\u{9b}", "\u{202e}", "\r", "\u{8}"] {
+            assert!(!printed.contains(escape), "{arguments:?}: {printed:?}");
+        }
     }
     count::record("hostile inputs", commands.len());
 }
