@@ -10,6 +10,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::args::{Cli, Shell};
 use crate::cluster::{ConnectOptions, contexts as known_contexts};
 use crate::error::CODES;
+use crate::ui::clean;
 use crate::{profile, smoke, steps};
 
 /// Set by the script when it asks.
@@ -42,7 +43,8 @@ pub fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
     let typed = current.to_string_lossy();
     let shipped = profile::shipped().iter().filter(|known| known.name.starts_with(typed.as_ref()));
     let shipped = shipped.map(|known| candidate(known.name, known.description));
-    shipped.chain(PathCompleter::file().complete(current)).collect()
+    let files = PathCompleter::file().complete(current).into_iter();
+    shipped.chain(files.filter(|file| is_harmless(&file.get_value().to_string_lossy()))).collect()
 }
 
 /// The steps.
@@ -53,7 +55,13 @@ pub fn steps() -> Vec<CompletionCandidate> {
 /// The contexts of the kubeconfig that kvnet would take.
 pub fn contexts() -> Vec<CompletionCandidate> {
     let options = ConnectOptions::default();
-    known_contexts(&options).into_iter().map(CompletionCandidate::new).collect()
+    let contexts = known_contexts(&options).into_iter().filter(|name| is_harmless(name));
+    contexts.map(CompletionCandidate::new).collect()
+}
+
+/// Whether a shell can show it: it prints what it is given as it is, one a line.
+fn is_harmless(text: &str) -> bool {
+    !text.contains('\n') && clean(text) == text
 }
 
 /// The smoke tests.

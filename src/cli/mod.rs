@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextValue, ErrorKind};
 
 use crate::error::{Error, Kind};
 use crate::ui;
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
     complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&harmless(error)),
     };
     ui::colours(cli.global.no_color);
     log(cli.global.verbose, cli.global.no_color);
@@ -86,6 +86,21 @@ fn usage(error: &clap::Error) -> ExitCode {
     let code = format!("error[{}]:", crate::error::code::USAGE.id);
     ui::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());
     ExitCode::from(2)
+}
+
+/// What was typed is shown, and not obeyed by the terminal.
+fn harmless(mut error: clap::Error) -> clap::Error {
+    let typed = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(ui::clean(text)))),
+        ContextValue::Strings(texts) => {
+            Some((kind, ContextValue::Strings(texts.iter().map(|text| ui::clean(text)).collect())))
+        }
+        _ => None,
+    });
+    for (kind, value) in typed.collect::<Vec<_>>() {
+        error.insert(kind, value);
+    }
+    error
 }
 
 fn log(verbose: u8, no_color: bool) {

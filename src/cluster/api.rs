@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::refusal::absent;
+use super::refusal::{Refusal, absent};
 use super::request::{Call, Outcome};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
 use crate::error::{Error, Result, code};
@@ -179,17 +179,34 @@ impl Cluster {
         }
         let path = self.object_path(key).await?;
         let call = Call::send(Method::DELETE, path, "application/json", &options);
-        match self.call(&call).await? {
-            Outcome::Done(_) => Ok(true),
-            Outcome::Refused(refusal) if refusal.code == 409 => Err(Error::new(
-                &code::CLUSTER_CONFLICT,
-                format!("{key} was replaced while it was being deleted"),
-            )
-            .because(refusal.message)),
-            // Gone between the read and the delete: somebody else was faster, or a retry of ours had worked.
-            Outcome::Refused(refusal) => absent(refusal, &key.to_string()).map(|()| true),
+        for _ in 0..STALE_WRITES {
+            match self.call(&call).await? {
+                Outcome::Done(_) => return Ok(true),
+                Outcome::Refused(refusal) if refusal.code == 409 => {
+                    let now = self.get(key).await?;
+                    if is_leaving(key, &live, now.as_ref(), &refusal)? {
+                        return Ok(true);
+                    }
+                }
+                // Gone between the read and the delete: somebody else was faster, or a retry of ours had worked.
+                Outcome::Refused(refusal) => return absent(refusal, &key.to_string()).map(|()| true),
+            }
         }
+        Err(busy(key))
     }
+}
+
+/// Whether an object that could not be deleted goes nevertheless. A namespace that is on its way refuses a second request,
+/// which may have been sent only because the answer to the first was lost.
+fn is_leaving(key: &ObjectKey, before: &Value, now: Option<&Value>, refusal: &Refusal) -> Result<bool> {
+    let Some(now) = now else { return Ok(true) };
+    if text(now, "/metadata/uid") != text(before, "/metadata/uid") {
+        let message = format!("{key} was replaced while it was being deleted");
+        return Err(Error::new(&code::CLUSTER_CONFLICT, message)
+            .because(&refusal.message)
+            .hint("run the command again: it looks at what is there now"));
+    }
+    Ok(!text(now, "/metadata/deletionTimestamp").is_empty())
 }
 
 /// Workloads stay until their pods are gone, so that "gone" means that nothing runs any more; other objects own nothing,
@@ -230,7 +247,9 @@ fn replacement(path: &str, object: &Value, live: Option<&Value>) -> Call {
 }
 
 fn busy(key: &ObjectKey) -> Error {
-    Error::new(&code::CLUSTER_CONFLICT, format!("{key} is being changed by somebody else again and again"))
+    let message = format!("{key} is being changed by somebody else again and again");
+    Error::new(&code::CLUSTER_CONFLICT, message)
+        .hint("run the command again; `metadata.managedFields` of the object tells who writes to it")
 }
 
 /// The items of a list; lists leave out what all items share.

@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
 use super::Cluster;
-use super::refusal::{Refusal, connection_error};
+use super::refusal::Refusal;
+use super::request::{ATTEMPTS, Failure, Patience};
 use crate::error::{Error, Result, code};
 
 /// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
@@ -44,15 +45,26 @@ impl Cluster {
     /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
     pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
         let subject = format!("the console of {namespace}/{name}");
-        let mut refused = unusable(&subject);
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
+            match self.open_console(namespace, name, &subject).await {
+                Ok(console) => return Ok(console),
+                Err(failure) => patience.bear(&subject, failure).await?,
+            }
+        }
+    }
+
+    async fn open_console(&self, namespace: &str, name: &str, subject: &str) -> Result<Console, Failure> {
+        let mut refused = Failure::last(unusable(subject));
         for version in VERSIONS {
-            let response = self.ask_for_console(version, namespace, name, &subject).await?;
+            let response = self.ask_for_console(version, namespace, name, subject).await?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                let (input, output) = upgraded(response, &subject).await?.split();
+                let socket = upgraded(response, subject).await.map_err(Failure::last)?;
+                let (input, output) = socket.split();
                 return Ok(Console { input: ConsoleInput(input), output: ConsoleOutput(output) });
             }
-            let (is_served, error) = refusal(response, &subject).await;
-            refused = error;
+            let (is_served, failure) = self.refused_console(response, subject).await;
+            refused = failure;
             if is_served {
                 break;
             }
@@ -66,7 +78,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
         subject: &str,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Response<Body>, Failure> {
         let path = format!(
             "/apis/subresources.kubevirt.io/{version}/namespaces/{namespace}/virtualmachineinstances/{name}/console"
         );
@@ -78,11 +90,31 @@ impl Cluster {
             .header(header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL)
             .body(Body::empty())
             .map_err(|error| {
-                Error::new(&code::INTERNAL, format!("{subject}: not a request")).because(error)
+                let error = Error::new(&code::INTERNAL, format!("{subject}: not a request")).because(error);
+                Failure::last(error)
             })?;
-        let sent = tokio::time::timeout(self.answer_time, self.client.send(request));
-        let response = sent.await.map_err(|_| unusable(subject).because("the API server gave no answer"))?;
-        response.map_err(|error| connection_error(&self.server, &error).0)
+        let sent = tokio::time::timeout(self.answer_time, self.client.send(request)).await;
+        let response = sent.map_err(|_| Failure::again(self.silent(), None))?;
+        response.map_err(|error| self.broken(&error))
+    }
+
+    /// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` as the API server
+    /// does, which has a plain text for a path that it does not know.
+    async fn refused_console(&self, response: Response<Body>, subject: &str) -> (bool, Failure) {
+        let status = response.status().as_u16();
+        let bytes = match response.into_body().collect_bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return (true, self.broken(&error)),
+        };
+        let value = serde_json::from_slice::<Value>(&bytes).ok();
+        let refusal = Refusal::parse(status, value.as_ref(), &bytes);
+        let is_served = status != 404 || value.is_some();
+        let failure = match status {
+            401 | 403 => Failure::last(refusal.into_error(subject)),
+            _ if refusal.passes() => Failure::again(self.unavailable(&refusal), None),
+            _ => Failure::last(unusable(subject).because(refusal.message)),
+        };
+        (is_served, failure)
     }
 }
 
@@ -128,21 +160,6 @@ async fn upgraded(response: Response<Body>, subject: &str) -> Result<Socket> {
     }
     let upgraded = hyper::upgrade::on(response).await.map_err(|error| unusable(subject).because(error))?;
     Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await)
-}
-
-/// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` as the API server
-/// does, which has a plain text for a path that it does not know.
-async fn refusal(response: Response<Body>, subject: &str) -> (bool, Error) {
-    let status = response.status().as_u16();
-    let bytes = response.into_body().collect_bytes().await.unwrap_or_default();
-    let value = serde_json::from_slice::<Value>(&bytes).ok();
-    let refusal = Refusal::parse(status, value.as_ref(), &bytes);
-    let is_served = status != 404 || value.is_some();
-    let error = match status {
-        401 | 403 => refusal.into_error(subject),
-        _ => unusable(subject).because(refusal.message),
-    };
-    (is_served, error)
 }
 
 fn unusable(subject: &str) -> Error {

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::Cluster;
 use super::api::query;
-use super::refusal::{Refusal, connection_error};
+use super::refusal::Refusal;
+use super::request::{ATTEMPTS, Failure, Patience};
 use crate::error::{Error, Result, code};
 
 /// How many bytes of each stream are kept.
@@ -30,11 +31,12 @@ pub struct ExecOutput {
 }
 
 impl Cluster {
-    /// Runs a command in a container; without a name, in the pod's default container. Sent once: the command may not be
-    /// repeatable.
+    /// Runs a command in a container; without a name, in the pod's default container. The command only looks: it is run
+    /// again when the connection is lost.
     ///
     /// # Errors
-    /// `KVN202` after `timeout`, `KVN304` when the pod or the container is not there, `KVN301`, `KVN302`.
+    /// `KVN202` when the command does not end in `timeout`, `KVN304` when the pod is not there, `KVN301`, `KVN302`,
+    /// `KVN307`.
     pub async fn exec(
         &self,
         namespace: &str,
@@ -44,10 +46,18 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<ExecOutput> {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
-        let run = self.run_in(namespace, pod, container, argv, &subject);
-        tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
-            Err(Error::new(&code::HOST_TIMEOUT, format!("{subject}: did not end in {} s", timeout.as_secs())))
-        })
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
+            let run = self.run_in(namespace, pod, container, argv, &subject);
+            let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
+                let message = format!("{subject}: did not end in {} s", timeout.as_secs());
+                Err(Failure::again(Error::new(&code::HOST_TIMEOUT, message), None))
+            });
+            match ran {
+                Ok(output) => return Ok(output),
+                Err(failure) => patience.bear(&subject, failure).await?,
+            }
+        }
     }
 
     async fn run_in(
@@ -57,14 +67,14 @@ impl Cluster {
         container: Option<&str>,
         argv: &[&str],
         subject: &str,
-    ) -> Result<ExecOutput> {
+    ) -> Result<ExecOutput, Failure> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).tty(false);
         if let Some(container) = container {
             parameters = parameters.container(container);
         }
         let process = pods.exec(pod, argv.iter().copied(), &parameters).await;
-        let mut process = process.map_err(|error| self.exec_error(subject, &error))?;
+        let mut process = process.map_err(|error| self.refused(subject, &error))?;
         let (stdout, stderr) = (process.stdout(), process.stderr());
         let status = process.take_status();
         // All at once: the streams have small buffers, and the command stops when one of them is full.
@@ -76,24 +86,26 @@ impl Cluster {
         });
         let status = status.and_then(|status| serde_json::to_value(status).ok());
         let status = status.as_ref().and_then(exit_status).ok_or_else(|| {
-            Error::new(&code::CLUSTER_ANSWER, format!("{subject}: the connection ended before the command"))
+            let message = format!("{subject}: the connection ended before the command");
+            Failure::again(Error::new(&code::CLUSTER_ANSWER, message), None)
         })?;
         let status = status.map_err(|message| {
-            Error::new(&code::CLUSTER_REJECTED, format!("{subject}: cannot be run")).because(message)
+            let error = Error::new(&code::CLUSTER_REJECTED, format!("{subject}: cannot be run"));
+            Failure::last(error.because(message))
         })?;
         Ok(ExecOutput { status, stdout, stderr })
     }
 
-    fn exec_error(&self, subject: &str, error: &kube::Error) -> Error {
-        match error {
-            kube::Error::Api(status) => {
-                let value = serde_json::to_value(status).unwrap_or_default();
-                let reason = value.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
-                let message = status.message.clone();
-                Refusal { code: status.code, reason, message, ..Refusal::default() }.into_error(subject)
-            }
-            error => connection_error(&self.server, error).0,
+    fn refused(&self, subject: &str, error: &kube::Error) -> Failure {
+        let kube::Error::Api(status) = error else { return self.broken(error) };
+        let value = serde_json::to_value(status).unwrap_or_default();
+        let reason = value.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let message = status.message.clone();
+        let refusal = Refusal { code: status.code, reason, message, ..Refusal::default() };
+        if refusal.passes() {
+            return Failure::again(self.unavailable(&refusal), None);
         }
+        Failure::last(refusal.into_error(subject))
     }
 
     /// The last `tail` lines that a container has printed; of a pod with one container, it needs no name.
@@ -113,13 +125,17 @@ impl Cluster {
         let request = Request::get(path).body(Vec::new()).map_err(|error| {
             Error::new(&code::INTERNAL, format!("{subject}: not a valid request")).because(error)
         })?;
-        let text = tokio::time::timeout(LOG_TIME, self.client.request_text(request)).await.map_err(|_| {
-            Error::new(
-                &code::CLUSTER_UNREACHABLE,
-                format!("{subject}: no answer in {} s", LOG_TIME.as_secs()),
-            )
-        })?;
-        text.map_err(|error| self.exec_error(&subject, &error))
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
+            let text = match tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await {
+                Ok(text) => text.map_err(|error| self.refused(&subject, &error)),
+                Err(_) => Err(Failure::again(self.silent(), None)),
+            };
+            match text {
+                Ok(text) => return Ok(text),
+                Err(failure) => patience.bear(&subject, failure).await?,
+            }
+        }
     }
 }
 

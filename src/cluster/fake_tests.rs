@@ -213,3 +213,18 @@ async fn a_deletion_names_the_uid_and_how_far_it_goes() {
     assert!(cluster.delete(&ObjectKey::of(&map()), None).await.unwrap());
     assert_eq!(script.seen()[1], "DELETE /api/v1/namespaces/n/configmaps/m");
 }
+
+/// Clusters of 2018 answer so when the answer to a first request was lost.
+#[tokio::test]
+async fn a_deletion_that_is_refused_because_it_goes_on_is_one() {
+    let leaving = |uid: &str| {
+        let metadata = json!({"name": "n", "uid": uid, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        (200, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}).to_string())
+    };
+    let refused = status(409, "Conflict", "the system is ensuring all content is removed", &json!([]));
+    let key = ObjectKey::new("v1", "Namespace", None, "n");
+    let (cluster, _) = Script::cluster(&[leaving("u"), refused.clone(), leaving("u")]);
+    assert!(cluster.delete(&key, None).await.unwrap());
+    let (cluster, _) = Script::cluster(&[leaving("u"), refused, leaving("v")]);
+    assert_eq!(cluster.delete(&key, None).await.unwrap_err().code().id, "KVN303");
+}

@@ -41,6 +41,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the server may do later what it cannot do now.
+    pub fn passes(&self) -> bool {
+        self.code == 429 || self.code >= 500
+    }
+
     /// Whether another field manager is in the way of an apply.
     pub fn field_conflict(&self) -> bool {
         self.code == 409 && self.causes.iter().any(|cause| cause.reason == "FieldManagerConflict")
@@ -129,7 +134,14 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
         );
         return (error.of_kind(Kind::Environment), false);
     }
-    if has(&["NotValidForName", "not valid for name", "Expired", "NotValidYet"]) {
+    // The words of rustls with a context, and those without.
+    if has(&["certificate expired", "certificate not valid yet", "Expired", "NotValidYet"]) {
+        let error = unreachable(format!("the certificate of {server} is not valid now"))
+            .because(chain)
+            .hint("compare the clocks of both machines; `kubeadm certs check-expiration` on the control plane shows the dates, `kubeadm certs renew all` makes new certificates");
+        return (error.of_kind(Kind::Environment), false);
+    }
+    if has(&["NotValidForName", "not valid for name"]) {
         let error = unreachable(format!("the certificate of {server} is not valid for it")).because(chain);
         return (error.of_kind(Kind::Environment), false);
     }

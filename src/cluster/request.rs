@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use crate::error::{Error, Result, code};
 
 /// How often a request is sent before the API server counts as unreachable.
-const ATTEMPTS: u32 = 6;
+pub(super) const ATTEMPTS: u32 = 6;
 /// How long all attempts of a request may take together.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the API server may think about one attempt; its own limit for webhooks is 30 s.
@@ -43,8 +43,8 @@ pub(super) enum Outcome {
 
 /// Why an attempt did not bring an outcome.
 #[derive(Debug)]
-struct Failure {
-    error: Error,
+pub(super) struct Failure {
+    pub error: Error,
     /// Whether the same request may work later.
     retry: bool,
     /// How long the server asks to wait.
@@ -101,21 +101,12 @@ impl Cluster {
     /// Sends a call until the API server has decided on it. Every call of kvnet can be sent twice: it reads, applies,
     /// or deletes by uid.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut attempt = 1;
+        let mut patience = Patience::new(call.attempts);
         loop {
-            let failure = match self.attempt(call).await {
+            match self.attempt(call).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(failure) => failure,
-            };
-            let pause = failure.pause.unwrap_or_else(|| back_off(attempt));
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !failure.retry || attempt >= call.attempts || pause > left {
-                return Err(failure.error);
+                Err(failure) => patience.bear(&call.path, failure).await?,
             }
-            tracing::debug!(path = call.path, attempt, error = %failure.error, "retrying");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
         }
     }
 
@@ -141,7 +132,7 @@ impl Cluster {
             return value.map(Outcome::Done).ok_or_else(|| Failure::last(self.garbage(status, body)));
         }
         let refusal = Refusal::parse(status, value.as_ref(), body);
-        if status == 429 || status >= 500 {
+        if refusal.passes() {
             let error = self.unavailable(&refusal);
             return Err(Failure::again(error, retry_after(headers)));
         }
@@ -152,12 +143,12 @@ impl Cluster {
         Ok(Outcome::Refused(refusal))
     }
 
-    fn broken(&self, error: &kube::Error) -> Failure {
+    pub(super) fn broken(&self, error: &kube::Error) -> Failure {
         let (error, retry) = super::refusal::connection_error(&self.server, error);
         Failure { error, retry, pause: None }
     }
 
-    fn silent(&self) -> Error {
+    pub(super) fn silent(&self) -> Error {
         let seconds = self.answer_time.as_secs();
         Error::new(
             &code::CLUSTER_UNREACHABLE,
@@ -165,7 +156,7 @@ impl Cluster {
         )
     }
 
-    fn unavailable(&self, refusal: &Refusal) -> Error {
+    pub(super) fn unavailable(&self, refusal: &Refusal) -> Error {
         let message =
             format!("the API server {} cannot serve the request (HTTP {})", self.server, refusal.code);
         Error::new(&code::CLUSTER_UNREACHABLE, message).because(&refusal.message)
@@ -178,12 +169,39 @@ impl Cluster {
 }
 
 impl Failure {
-    fn last(error: Error) -> Self {
+    pub fn last(error: Error) -> Self {
         Self { error, retry: false, pause: None }
     }
 
-    fn again(error: Error, pause: Option<Duration>) -> Self {
+    pub fn again(error: Error, pause: Option<Duration>) -> Self {
         Self { error, retry: true, pause }
+    }
+}
+
+/// How often something is still tried, and until when.
+pub(super) struct Patience {
+    deadline: Instant,
+    attempts: u32,
+    failures: u32,
+}
+
+impl Patience {
+    pub fn new(attempts: u32) -> Self {
+        Self { deadline: Instant::now() + PATIENCE, attempts, failures: 0 }
+    }
+
+    /// Returns when the next attempt may be made; an error when none can help, or there were enough. `subject` is for the
+    /// log.
+    pub async fn bear(&mut self, subject: &str, failure: Failure) -> Result<()> {
+        self.failures += 1;
+        let pause = failure.pause.unwrap_or_else(|| back_off(self.failures));
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if !failure.retry || self.failures >= self.attempts || pause > left {
+            return Err(failure.error);
+        }
+        tracing::debug!(path = subject, attempt = self.failures, error = %failure.error, "retrying");
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 }
 

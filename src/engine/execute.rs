@@ -95,9 +95,12 @@ async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
 
 /// Adds or removes one taint. Kubelet and controllers write to nodes all the time: what they changed is looked at again.
 async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
+    let mut tried = false;
     for _ in 1..TAINT_ATTEMPTS {
         match set_taint_once(cluster, node, taint, present).await {
-            Err(error) if error.code() == &code::CLUSTER_CONFLICT => {}
+            Err(error) if error.code() == &code::CLUSTER_CONFLICT => tried = true,
+            // The conflict was with ourselves: the first attempt worked, but its answer was lost.
+            Ok(Outcome::Adopted) if tried => return Ok(Outcome::Created),
             result => return result,
         }
     }
@@ -127,7 +130,23 @@ async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, presen
     Ok(Outcome::Created)
 }
 
+/// Removes what a component left at a node. The removal of what is gone already is refused, also when an attempt of this
+/// very change did it and its answer was lost: then it is looked at again.
 async fn clean_node(
+    cluster: &Cluster,
+    node: &str,
+    metadata: [&[String]; 2],
+    resources: &[String],
+) -> Result<Outcome> {
+    match clean_node_once(cluster, node, metadata, resources).await {
+        Err(error) if error.code() == &code::CLUSTER_REJECTED => {
+            clean_node_once(cluster, node, metadata, resources).await
+        }
+        result => result,
+    }
+}
+
+async fn clean_node_once(
     cluster: &Cluster,
     node: &str,
     [labels, annotations]: [&[String]; 2],

@@ -369,6 +369,11 @@ async fn has_bridges(host: &dyn Host) -> Result<bool> {
         "external_ids:kvnet=true",
     ]);
     let (all, ours) = (host.run(&list).await?, host.run(&made).await?);
+    // The daemon may have been stopped by a `down` that was interrupted; with any other failure nobody knows.
+    if !all.success() && all.stderr.contains("database connection failed") {
+        return Ok(false);
+    }
+    let (all, ours) = (all.ok(&list)?, ours.ok(&made)?);
     Ok(all.stdout.lines().any(|name| !ours.stdout.lines().any(|our| our.trim() == name.trim())))
 }
 

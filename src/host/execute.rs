@@ -1,6 +1,8 @@
 //! Executes the changes of the node. Each looks at the node again before it acts, because time has passed since the
 //! plan was made.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Command, FileKind, Host, service};
@@ -25,8 +27,8 @@ pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outco
         Change::RemoveFile { path, before } => remove_file(host, path, before.as_deref()).await,
         Change::RestoreFile { path, written } => restore_file(host, path, written).await,
         Change::Run { command, before, .. } => run(host, command, before.is_some()).await,
-        Change::InstallPackage { manager, package, timeout, .. } => {
-            install(host, *manager, package, *timeout).await
+        Change::InstallPackage { manager, package, timeout, with, .. } => {
+            install(host, *manager, package, with, *timeout).await
         }
         Change::RemovePackages { manager, packages } => remove(host, *manager, packages).await,
         Change::Unit { unit, running, enabled, before } => {
@@ -175,7 +177,13 @@ fn explained(error: Error, command: &Command) -> Error {
     explained.hint("mend the cause, take the attempt back with `kubeadm reset`, and run `kvnet up` again")
 }
 
-async fn install(host: &dyn Host, manager: PackageManager, package: &str, seconds: u64) -> Result<Outcome> {
+async fn install(
+    host: &dyn Host,
+    manager: PackageManager,
+    package: &str,
+    with: &[String],
+    seconds: u64,
+) -> Result<Outcome> {
     let before = installed(host, manager).await?;
     let command = manager.install(package, seconds);
     let mut output = host.run(&command).await?;
@@ -190,7 +198,24 @@ async fn install(host: &dyn Host, manager: PackageManager, package: &str, second
         _ => error,
     })?;
     let after = installed(host, manager).await?;
-    Ok(Outcome::Installed { packages: after.difference(&before).cloned().collect() })
+    Ok(Outcome::Installed { packages: brought(&before, &after, package, with) })
+}
+
+/// What an installation brought. `down` removes it, so a list that cannot be believed must not make everything on the node
+/// look new: only what was announced counts, or the package itself when nothing was.
+fn brought(
+    before: &BTreeSet<String>,
+    after: &BTreeSet<String>,
+    package: &str,
+    with: &[String],
+) -> Vec<String> {
+    let name = |full: &str| full.split(':').next().unwrap_or_default().to_owned();
+    let believable = before.intersection(after).count() * 2 > before.len();
+    let counts = |full: &&String| match with {
+        [] => believable || name(full) == package,
+        announced => announced.contains(&name(full)),
+    };
+    after.difference(before).filter(counts).cloned().collect()
 }
 
 /// One source of several that does not answer must not stop the installation: the second attempt tells.
@@ -203,9 +228,15 @@ async fn refresh(host: &dyn Host, manager: PackageManager, seconds: u64) -> Resu
     Ok(())
 }
 
-async fn installed(host: &dyn Host, manager: PackageManager) -> Result<std::collections::BTreeSet<String>> {
+async fn installed(host: &dyn Host, manager: PackageManager) -> Result<BTreeSet<String>> {
     let command = manager.list();
-    Ok(manager.installed(&host.run(&command).await?.ok(&command)?.stdout))
+    let packages = manager.installed(&host.run(&command).await?.ok(&command)?.stdout);
+    if packages.is_empty() {
+        let message = format!("`{}` lists no packages", command.display());
+        return Err(Error::new(&code::HOST_COMMAND, message)
+            .hint("run it by hand: without its list, what an installation brings is not known"));
+    }
+    Ok(packages)
 }
 
 /// Packages that are gone already are left out, since some package managers refuse them.
@@ -339,5 +370,16 @@ mod tests {
         let outcome = apply_host_change(&host, &change).await.unwrap();
         assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
         assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_believed_makes_nothing_kvnets() {
+        let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let (whole, after) =
+            (set(&["bash", "libc6:amd64"]), set(&["bash", "libc6:amd64", "ovs", "lib:amd64"]));
+        assert_eq!(brought(&whole, &after, "ovs", &[]), ["lib:amd64", "ovs"]);
+        assert_eq!(brought(&set(&["nonsense"]), &after, "ovs", &[]), ["ovs"]);
+        let announced = ["lib".to_owned(), "ovs".to_owned()];
+        assert_eq!(brought(&set(&["nonsense"]), &after, "ovs", &announced), ["lib:amd64", "ovs"]);
     }
 }

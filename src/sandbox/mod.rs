@@ -44,6 +44,7 @@ pub struct Options {
 pub struct Sandbox {
     api: ApiServer,
     node: SandboxHost,
+    store: Store,
     world: World,
     pace: Pace,
     state: StateDir,
@@ -78,7 +79,7 @@ impl Sandbox {
         let world = World::new(&api, &node, &store, &clock, options.pace);
         let task = tokio::spawn(world.clone().run());
         let state = StateDir::locate(Some(&state), true);
-        Ok(Self { api, node, world, pace: options.pace, state, task, _temporary: temporary })
+        Ok(Self { api, node, store, world, pace: options.pace, state, task, _temporary: temporary })
     }
 
     /// The node for the engine.
@@ -97,6 +98,12 @@ impl Sandbox {
     #[must_use]
     pub fn api(&self) -> &ApiServer {
         &self.api
+    }
+
+    /// Everything that node and cluster consist of, for tests.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// A connection to the cluster.

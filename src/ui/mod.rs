@@ -65,9 +65,11 @@ pub fn yaml_documents(objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
+/// Its writer escapes what moves a cursor, but not what turns the direction of a text.
 fn yaml(value: &impl Serialize) -> Result<String> {
-    serde_yaml::to_string(value)
-        .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))
+    let text = serde_yaml::to_string(value)
+        .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
+    Ok(clean(&text))
 }
 
 /// Shows an error: what, where, why, and what to do.

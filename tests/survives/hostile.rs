@@ -4,11 +4,12 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use crate::count;
 use crate::run::{As, KVNET, Place, text};
 use crate::server::{Answer, serve};
 
 /// What may come through to a terminal: the texts of these tests hold all of it.
-const ESCAPES: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}";
+pub const ESCAPES: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}";
 /// However hostile the input, kvnet says so at once.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -169,11 +170,12 @@ fn bombs_and_endless_files_are_refused_at_once() {
         );
         assert!(begin.elapsed() < SOON && err.len() < 4000, "{}: {} bytes", row.name, err.len());
     }
+    count::record("hostile inputs", ROWS.len());
 }
 
 #[test]
 fn names_lead_nowhere() {
-    for set in [
+    let sets = [
         "ovs.bridges[0].name=../../etc",
         "networks[0].name=../x",
         "networks[0].namespace=../x",
@@ -187,11 +189,13 @@ fn names_lead_nowhere() {
         "cluster.cniConfDir=/etc/../root",
         "cluster.kubeconfig.path=x/../../y",
         "cluster.init.nodeName=../x",
-    ] {
+    ];
+    for set in sets {
         let output = Place::new().kvnet(As::Tester, &["profile", "validate", "--set", set], &[]);
         let err = text(&output.stderr);
         assert!(output.status.code() == Some(2) && err.contains("error[KVN104]"), "{set}: {err}");
     }
+    count::record("hostile inputs", sets.len());
 }
 
 /// Every text of a profile, set to what a template engine, a shell or YAML would act on.
@@ -237,9 +241,10 @@ fn values_are_data_in_every_manifest() {
         }
     }
     assert!(accepted > 5, "{accepted} of the values were taken");
+    count::record("hostile inputs", 5 * 11);
 }
 
-fn on_terminal(place: &Place, arguments: &[&str], path: &str) -> String {
+pub fn on_terminal(place: &Place, arguments: &[&str], path: &str) -> String {
     let here = place.path("").display().to_string();
     let here = here.trim_end_matches('/');
     let quoted = arguments.iter().map(|word| format!("'{}'", word.replace("DIR", here)));
@@ -295,6 +300,7 @@ fn what_an_api_server_says_cannot_move_the_cursor() {
                 ];
                 let printed = on_terminal(&place, &arguments, "");
                 assert_harmless(&printed, &format!("{format} {verbose}"));
+                count::record("hostile inputs", 1);
             }
         }
     }
@@ -375,5 +381,6 @@ fn a_mirror_that_lies_is_refused_with_a_reason() {
             usize::from(["no YAML", "no objects", "no text", "escapes"].contains(&name)),
             "{name}"
         );
+        count::record("hostile inputs", 1);
     }
 }

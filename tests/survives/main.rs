@@ -1,12 +1,18 @@
 //! What kvnet survives: kills, faults, hostile input. What was tried is counted in `docs/survives.md`.
 #![allow(missing_docs, reason = "a test program")]
 
+mod api_faults;
 mod corpora;
 mod count;
+mod essence;
+mod expired;
 mod host;
+mod host_faults;
 mod hostile;
+mod hostile_box;
 #[path = "../../fuzz/inputs.rs"]
 mod inputs;
+mod inside;
 #[path = "../it/kept.rs"]
 mod kept;
 mod kill;
@@ -17,5 +23,6 @@ mod properties;
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod run;
 mod secrets;
+mod secrets_box;
 mod server;
 mod two;

@@ -7,7 +7,7 @@ use std::process::Output;
 use crate::run::{As, Place, text};
 use crate::server::{Answer, serve};
 
-const CANARY: &str = "canary";
+pub const CANARY: &str = "canary";
 /// Base64 of `canary` at each of its three offsets, without the characters that depend on what is around.
 const ENCODED: [&str; 3] = ["Y2FuYXJ5", "NhbmFye", "jYW5hcn"];
 
@@ -44,14 +44,14 @@ fn run(place: &Place, arguments: &[&str]) -> Output {
     place.kvnet(As::Tester, &[arguments, &common].concat(), &variables)
 }
 
-fn assert_silent(written: &str, what: &str) {
+pub fn assert_silent(written: &str, what: &str) {
     for secret in [CANARY].iter().chain(&ENCODED) {
         assert!(!written.contains(secret), "{what} shows `{secret}`:\n{written}");
     }
 }
 
 /// Every file under a directory.
-fn assert_silent_files(directory: &Path, what: &str) -> usize {
+pub fn assert_silent_files(directory: &Path, what: &str) -> usize {
     let mut files = 0;
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {

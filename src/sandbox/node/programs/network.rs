@@ -6,10 +6,11 @@ use super::{Call, fails, prints};
 use crate::host::Output;
 use crate::sandbox::node::{NetworkLink, links};
 
-/// `ip -j addr`, `ip -j route`, `ip link delete NAME`, `ip link set NAME up|down`.
+/// `ip -j addr`, also with `-d`, `ip -j route`, `ip link delete NAME`, `ip link set NAME up|down`.
 pub(super) fn ip(call: &mut Call<'_, '_>) -> Option<Output> {
     match call.words[..] {
-        ["-j", "addr"] => prints(addresses(&links::all(call.transaction)) + "\n"),
+        ["-j", "addr"] => prints(addresses(&links::all(call.transaction), false) + "\n"),
+        ["-j", "-d", "addr"] => prints(addresses(&links::all(call.transaction), true) + "\n"),
         ["-j", "route"] => prints(routes(&links::all(call.transaction)) + "\n"),
         ["link", "delete", name] => delete(call, name),
         ["link", "set", name, state @ ("up" | "down")] => set(call, name, state == "up"),
@@ -43,7 +44,7 @@ fn set(call: &mut Call<'_, '_>, name: &str, up: bool) -> Option<Output> {
     prints("")
 }
 
-fn addresses(links: &[NetworkLink]) -> String {
+fn addresses(links: &[NetworkLink], in_detail: bool) -> String {
     let link = |(place, link): (usize, &NetworkLink)| -> Value {
         let loopback = link.kind == "loopback";
         let mut flags = if loopback { vec!["LOOPBACK"] } else { vec!["BROADCAST", "MULTICAST"] };
@@ -62,6 +63,9 @@ fn addresses(links: &[NetworkLink]) -> String {
         });
         if let Some(master) = &link.master {
             value["master"] = json!(master);
+        }
+        if in_detail && !["loopback", "ether"].contains(&link.kind.as_str()) {
+            value["linkinfo"] = json!({"info_kind": link.kind});
         }
         value
     };

@@ -1,0 +1,242 @@
+//! The whole job inside of this process, on a sandbox, with a clock that jumps over every wait: hundreds of runs in the
+//! time of one on a real node.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use kvnet::cluster::Cluster;
+use kvnet::engine::cancel::Cancel;
+use kvnet::engine::context::Context;
+use kvnet::engine::events::{Event, Reporter};
+use kvnet::engine::journal::{History, Journal};
+use kvnet::engine::plan::{Plan, Selection};
+use kvnet::engine::runner::Run;
+use kvnet::engine::state::StateDir;
+use kvnet::engine::step::AnyStep;
+use kvnet::engine::teardown::Teardown;
+use kvnet::error::{Error, Result};
+use kvnet::facts::Facts;
+use kvnet::profile::{self, Profile};
+use kvnet::sandbox::{Options, Sandbox};
+use kvnet::source::{SourceOptions, Sources};
+use kvnet::steps::{self, verification::RECORD};
+use kvnet::verify;
+use serde_json::Value;
+
+/// The built-in profiles.
+pub const PROFILES: [&str; 2] = ["default", "walkthrough-2018"];
+
+/// A node and a cluster, and kvnet's state about them.
+pub struct Inside {
+    pub sandbox: Sandbox,
+    /// The way to the API server, when it is not the sandbox's own.
+    pub cluster: Option<Cluster>,
+    profile: Profile,
+    digest: String,
+    steps: Vec<Box<dyn AnyStep>>,
+    heard: Arc<Heard>,
+    directory: tempfile::TempDir,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    pub changes: usize,
+    pub error: Option<Error>,
+    /// The checks that were made, and whether each passed.
+    pub checks: BTreeMap<String, bool>,
+}
+
+#[derive(Default)]
+struct Heard(Mutex<BTreeMap<String, bool>>);
+
+impl Reporter for Heard {
+    fn report(&self, event: Event) {
+        if let Event::Check { check, passed, .. } = event {
+            self.0.lock().unwrap().insert(check, passed);
+        }
+    }
+}
+
+/// Runs something on a runtime of its own, whose time jumps as soon as everybody waits.
+pub fn without_waiting<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(work)
+}
+
+impl Inside {
+    /// A fresh node. Must be called on a runtime.
+    pub fn new(name: &str) -> Self {
+        let loaded = profile::load(name, &[]).unwrap();
+        let sandbox = Sandbox::open(&Options::default(), &loaded.profile).unwrap();
+        Self {
+            sandbox,
+            cluster: None,
+            profile: loaded.profile,
+            digest: loaded.digest,
+            steps: steps::registry(),
+            heard: Arc::default(),
+            directory: temporary(),
+        }
+    }
+
+    pub fn state(&self) -> StateDir {
+        let path = Utf8PathBuf::from_path_buf(self.directory.path().join("state")).unwrap();
+        StateDir::locate(Some(&path), true)
+    }
+
+    async fn context(&self) -> Result<Context> {
+        let host = self.sandbox.host();
+        let facts = Facts::gather(host.as_ref(), &self.profile).await?;
+        let state = self.state();
+        let sources = Sources::new(SourceOptions {
+            stand_ins: true,
+            mirror: None,
+            cache_dir: state.path("cache"),
+            lock_file: Some(state.path("manifests.lock.json")),
+            timeout: Duration::from_secs(1),
+        });
+        let mut cx = Context::new(host, self.profile.clone(), facts, sources, state);
+        cx.digest.clone_from(&self.digest);
+        cx.events = self.heard.clone();
+        let cluster = self.cluster.clone().unwrap_or_else(|| self.sandbox.cluster());
+        cx.only = Some(cluster.clone());
+        cx.connect(cluster).await;
+        Ok(cx)
+    }
+
+    /// As `kvnet up --yes`.
+    pub async fn up(&self) -> Ended {
+        self.heard.0.lock().unwrap().clear();
+        let mut ended =
+            self.try_up().await.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() });
+        ended.checks.clone_from(&self.heard.0.lock().unwrap());
+        ended
+    }
+
+    async fn try_up(&self) -> Result<Ended> {
+        let cx = self.context().await?;
+        let plan = Plan::make(&self.steps, &Selection::default(), &cx).await?.refuse_errors()?;
+        if plan.is_empty() {
+            return Ok(Ended::default());
+        }
+        let _lock = cx.state.lock("up")?;
+        let journal = Journal::open(&cx.state, "up", &cx.digest)?;
+        if plan.change_count() > 0 {
+            cx.state.remove(RECORD)?;
+        }
+        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &Cancel::default() };
+        let report = run.apply(&plan).await;
+        Ok(Ended { changes: report.changes, error: report.error, ..Ended::default() })
+    }
+
+    /// As `kvnet down --yes`.
+    pub async fn down(&self) -> Ended {
+        self.try_down().await.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() })
+    }
+
+    async fn try_down(&self) -> Result<Ended> {
+        let cx = self.context().await?;
+        let history = History::read(&cx.state)?;
+        let mut teardown = Teardown::make(&self.steps, &cx, &history).await?;
+        teardown.refuse_blocked()?;
+        if teardown.change_count() == 0 {
+            return Ok(Ended::default());
+        }
+        let _lock = cx.state.lock("down")?;
+        let journal = Journal::open(&cx.state, "down", &cx.digest)?;
+        cx.state.remove(RECORD)?;
+        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &Cancel::default() };
+        let mut report = teardown.apply(&run).await;
+        if report.error.is_none() {
+            report.error = verify::plain_pod(&cx).await.err();
+        }
+        if report.error.is_none() {
+            journal.retire()?;
+        }
+        Ok(Ended { changes: report.changes, error: report.error, ..Ended::default() })
+    }
+
+    /// Whether the profile counts as verified.
+    pub fn is_verified(&self) -> bool {
+        self.state().read(RECORD).unwrap().is_some()
+    }
+
+    /// What the journal says that was made: the step, the change, and what it did.
+    pub fn journaled(&self) -> Vec<String> {
+        let history = History::read(&self.state()).unwrap();
+        let line = |entry: &kvnet::engine::journal::Entry| {
+            let outcome = format!("{:?}", entry.outcome);
+            let outcome = outcome.split([' ', '(']).take(2).collect::<Vec<_>>().join(" ");
+            format!("{}: {}: {outcome}", entry.step, entry.change)
+        };
+        let mut lines: Vec<String> = history.made().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn behave(&mut self) {
+        self.sandbox.api().interfere(Arc::new(()));
+        self.sandbox.node().behave();
+        self.cluster = None;
+    }
+
+    /// Everything that node and cluster consist of.
+    pub fn values(&self) -> BTreeMap<String, Value> {
+        self.sandbox.settle().unwrap();
+        let copy = self.sandbox.store().read(|store| {
+            store.range("").map(|(key, value)| (key.to_owned(), value.as_ref().clone())).collect()
+        });
+        copy.unwrap()
+    }
+}
+
+impl Ended {
+    /// The error in one line, with its code and its hints; empty when there is none.
+    pub fn told(&self) -> String {
+        let told =
+            |error: &Error| format!("{}: {error} (hint: {})", error.code().id, error.hints().join("; "));
+        self.error.as_ref().map(told).unwrap_or_default()
+    }
+
+    pub fn assert_well(&self, what: &str) {
+        let failed: Vec<&String> =
+            self.checks.iter().filter(|(_, passed)| !**passed).map(|(check, _)| check).collect();
+        assert!(self.error.is_none() && failed.is_empty(), "{what}: {} {failed:?}", self.told());
+    }
+}
+
+/// Does the same with each of many, on all processors. Each is tried, also when another one fails.
+pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(all.len()) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = catch_unwind(AssertUnwindSafe(|| work(one)));
+                    failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner();
+    assert_eq!(failed, 0, "of {}, see above", all.len());
+}
+
+/// Whether to try everything and not only a sample.
+pub fn is_thorough() -> bool {
+    std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1")
+}
+
+/// In memory where the machine has such a place: the journal is written durably, record by record.
+fn temporary() -> tempfile::TempDir {
+    let shared = std::path::Path::new("/dev/shm");
+    if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
+}
