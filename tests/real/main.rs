@@ -6,8 +6,10 @@
 mod adopt;
 mod api;
 mod conflict;
+mod cuts;
 mod default;
 mod drift;
+mod guests;
 mod init;
 mod interrupt;
 mod kvnet;
@@ -17,6 +19,8 @@ mod see;
 mod thin;
 mod topology;
 mod upstream;
+mod versions;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -26,6 +30,8 @@ use libtest_mimic::{Arguments, Trial};
 type Story = (&'static str, fn());
 
 const STORIES: &[Story] = &[
+    // The longest one comes first: the others run beside it.
+    ("vm", vm::story),
     ("default", default::story),
     ("upstream", upstream::story),
     ("thin", thin::story),
