@@ -128,3 +128,6 @@ impl Link {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod recorded_tests;

@@ -80,12 +80,13 @@ fn first_up(kvnet: &Kvnet) {
     let ended = node.sh("date +%s.%N");
     verified(&up);
     // Which component, which pod, which image.
-    let told = |line: &str| {
-        line.starts_with("kubevirt: waiting:")
-            && line.contains("virt-handler: 0 of 1 ready, virt-handler-")
-            && line.contains("image quay.io/kubevirt/virt-handler:v1.5.0")
+    let told = |what: &str| {
+        let mut lines = up.err.lines().filter(|line| line.starts_with("kubevirt: waiting:"));
+        lines.any(|line| line.contains(what))
     };
-    assert!(up.err.lines().any(told), "{}", up.err);
+    for what in ["virt-handler: 0 of 1 ready, virt-handler-", "image quay.io/kubevirt/virt-"] {
+        assert!(told(what), "{what}\n{}", up.err);
+    }
     let plan = kvnet.run(&["status"]).out;
     assert!(plan.contains("VMs run in software emulation"), "{plan}");
     after_the_guest(node, &ended);
@@ -118,9 +119,10 @@ fn console(node: &Node) {
     );
     node.write("/root/console.sh", &script);
     // The keys come one by one, as from a person.
-    let shown = node
-        .sh("(sleep 1; printf '\\n'; sleep 1; printf 'echo he''llo\\n'; sleep 1; printf '\\035'; sleep 1) \
-         | script --quiet --return --flush --command 'bash /root/console.sh' /dev/null");
+    let shown = node.sh(
+        "(sleep 1; printf '\\n'; sleep 1; printf 'echo he\"\"llo\\n'; sleep 1; printf '\\035'; sleep 1) \
+         | script --quiet --return --flush --command 'bash /root/console.sh' /dev/null",
+    );
     assert!(shown.contains("hello") && shown.contains("ended 0"), "{shown}");
     assert_eq!(node.sh("cat /root/before"), node.sh("cat /root/after"));
     node.say("the console is a terminal's, and leaves it as it was");
