@@ -9,6 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 
 use super::Cluster;
+use super::health::Health;
 use super::request::{ANSWER_TIME, Call};
 use crate::error::{Error, Result, code};
 
@@ -58,13 +59,27 @@ impl Cluster {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = kube::Client::try_from(config).map_err(|error| unusable(&origin).because(error))?;
         let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| time.min(ANSWER_TIME));
-        Ok(Self { client, server: server.into(), origin: origin.into(), answer_time, kinds: Arc::default() })
+        Ok(Self {
+            client,
+            server: server.into(),
+            origin: origin.into(),
+            answer_time,
+            kinds: Arc::default(),
+            health: Health::default(),
+        })
     }
 
     /// A cluster behind a client that exists already: a fake one in tests.
     pub fn from_client(client: kube::Client) -> Self {
         let (server, origin) = ("https://cluster".into(), "a client".into());
-        Self { client, server, origin, answer_time: ANSWER_TIME, kinds: Arc::default() }
+        Self {
+            client,
+            server,
+            origin,
+            answer_time: ANSWER_TIME,
+            kinds: Arc::default(),
+            health: Health::default(),
+        }
     }
 
     /// The address of the API server.

@@ -75,7 +75,7 @@ pub(super) fn ended(condition: &Condition, live: Option<&Value>) -> Option<Strin
         .then(|| format!("its phase is {phase}{}", reason.map(explanation).unwrap_or_default()))
 }
 
-/// `virt-handler: 0 of 1 ready, preparing image ...`, for each component that is not ready.
+/// `virt-handler: 0 of 1 ready, virt-handler-x2x4b: preparing image ...`, for each component that is not ready.
 fn components(pods: &[Value]) -> Option<String> {
     let mut found: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for pod in pods {
@@ -88,9 +88,10 @@ fn components(pods: &[Value]) -> Option<String> {
 }
 
 fn component(name: &str, pods: &[&Value]) -> Option<String> {
-    let reason = pods.iter().find_map(|pod| why_waiting(pod))?;
+    let waiting = pods.iter().find_map(|pod| Some((text(pod, "/metadata/name"), why_waiting(pod)?)));
+    let (pod, reason) = waiting?;
     let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-    Some(format!("{name}: {ready} of {} ready, {reason}", pods.len()))
+    Some(format!("{name}: {ready} of {} ready, {pod}: {reason}", pods.len()))
 }
 
 fn machine(live: &Value, pods: &[Value]) -> Option<String> {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_named_with_its_count_and_image() {
+    fn a_component_is_named_with_its_count_its_pod_and_its_image() {
         let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
         let pulls = json!({"phase": "Pending", "containerStatuses": [{"name": "virt-handler",
             "image": "quay.io/kubevirt/virt-handler:v1.5.0", "state": {"waiting": {"reason": "ContainerCreating"}}}]});
@@ -134,7 +135,7 @@ mod tests {
         let condition = Condition::True { object: key("KubeVirt"), kind: "Available".into() };
         assert_eq!(
             explain(&condition, &json!({}), &pods).unwrap(),
-            "virt-handler: 1 of 2 ready, preparing image quay.io/kubevirt/virt-handler:v1.5.0"
+            "virt-handler: 1 of 2 ready, virt-handler-1: preparing image quay.io/kubevirt/virt-handler:v1.5.0"
         );
         assert_eq!(explain(&condition, &json!({}), &pods[..1]), None);
     }

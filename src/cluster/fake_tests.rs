@@ -69,6 +69,24 @@ fn map() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_has_just_started_may_refuse_and_be_wrong() {
+    let refused = || status(403, "Forbidden", "cannot get configmaps", &json!([]));
+    let (cluster, script) = Script::cluster(&[
+        status(503, "ServiceUnavailable", "starting", &json!([])),
+        refused(),
+        refused(),
+        (200, map().to_string()),
+        refused(),
+    ]);
+    assert_eq!(cluster.get(&ObjectKey::of(&map())).await.unwrap(), Some(map()));
+    assert_eq!(script.seen().len(), 4);
+    // Later a refusal is one.
+    tokio::time::advance(Duration::from_secs(31)).await;
+    let error = cluster.get(&ObjectKey::of(&map())).await.unwrap_err();
+    assert_eq!((error.code().id, script.seen().len()), ("KVN302", 5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_server_is_asked_again_when_it_says() {
     let (cluster, script) = Script::cluster(&[
         status(429, "TooManyRequests", "slow down", &json!([])),

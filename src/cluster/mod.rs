@@ -9,6 +9,7 @@ mod diff;
 mod exec;
 #[cfg(test)]
 mod fake_tests;
+mod health;
 mod key;
 mod kinds;
 pub mod kubeconfig;
@@ -46,4 +47,5 @@ pub struct Cluster {
     origin: Arc<str>,
     answer_time: std::time::Duration,
     kinds: Arc<kinds::Kinds>,
+    health: health::Health,
 }

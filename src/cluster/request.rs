@@ -118,7 +118,10 @@ impl Cluster {
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
         let answer = tokio::time::timeout(self.answer_time, exchange).await;
-        let answer = answer.map_err(|_| Failure::again(self.silent(), None))?;
+        let answer = answer.map_err(|_| {
+            self.health.is_troubled();
+            Failure::again(self.silent(), None)
+        })?;
         let (parts, body) = answer.map_err(|error| self.broken(&error))?;
         for warning in parts.headers.get_all(header::WARNING) {
             tracing::debug!(path = call.path, warning = ?warning, "the API server warns");
@@ -132,7 +135,13 @@ impl Cluster {
             return value.map(Outcome::Done).ok_or_else(|| Failure::last(self.garbage(status, body)));
         }
         let refusal = Refusal::parse(status, value.as_ref(), body);
+        if let Some(error) = self.premature(status, &refusal.message) {
+            return Err(Failure::again(error, None));
+        }
         if refusal.passes() {
+            if status >= 500 {
+                self.health.is_troubled();
+            }
             let error = self.unavailable(&refusal);
             return Err(Failure::again(error, retry_after(headers)));
         }
@@ -144,6 +153,7 @@ impl Cluster {
     }
 
     pub(super) fn broken(&self, error: &kube::Error) -> Failure {
+        self.health.is_troubled();
         let (error, retry) = super::refusal::connection_error(&self.server, error);
         Failure { error, retry, pause: None }
     }

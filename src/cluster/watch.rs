@@ -168,6 +168,9 @@ impl Follower {
     fn failure(&self, error: &kube::Error) -> Error {
         match error {
             kube::Error::Api(status) if status.code == 401 || status.code == 403 => {
+                if let Some(error) = self.cluster.premature(status.code, &status.message) {
+                    return error;
+                }
                 Error::new(&code::CLUSTER_DENIED, format!("watch of {}: not allowed", self.scope.kind))
                     .because(&status.message)
             }
@@ -175,7 +178,10 @@ impl Follower {
                 Error::new(&code::CLUSTER_UNREACHABLE, format!("the watch of {} ended", self.scope.kind))
                     .because(&status.message)
             }
-            error => connection_error(&self.cluster.server, error).0,
+            error => {
+                self.cluster.health.is_troubled();
+                connection_error(&self.cluster.server, error).0
+            }
         }
     }
 }

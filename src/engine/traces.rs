@@ -13,6 +13,8 @@ pub struct Traces {
     pub files: Vec<Utf8PathBuf>,
     /// Directories, removed when they are empty; never the CNI configuration directory itself.
     pub directories: Vec<Utf8PathBuf>,
+    /// Directories that are the component's alone, removed with all that is in them.
+    pub trees: Vec<Utf8PathBuf>,
     /// Network links.
     pub links: Vec<String>,
 }
@@ -20,13 +22,13 @@ pub struct Traces {
 impl Traces {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.directories.is_empty() && self.links.is_empty()
+        self.files.is_empty() && self.directories.is_empty() && self.trees.is_empty() && self.links.is_empty()
     }
 
     /// Those that are on the node now: paths, and `link:NAME`.
     pub async fn present(&self, host: &dyn Host) -> Result<Vec<String>> {
         let mut present = Vec::new();
-        for path in self.files.iter().chain(&self.directories) {
+        for path in self.files.iter().chain(&self.directories).chain(&self.trees) {
             if host.stat(path).await?.is_some() {
                 present.push(path.to_string());
             }
@@ -51,6 +53,11 @@ impl Traces {
         for path in self.directories.iter().filter(|path| ours(path.as_str())) {
             let command = Command::new(["rmdir", "--ignore-fail-on-non-empty", path.as_str()]);
             changes.push(run(format!("remove directory {path} if it is empty"), command));
+        }
+        for path in self.trees.iter().filter(|path| ours(path.as_str())) {
+            // What is mounted below belongs to somebody who still uses it.
+            let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", path.as_str()]);
+            changes.push(run(format!("remove directory {path} with what is in it"), command));
         }
         for link in self.links.iter().filter(|link| ours(&format!("link:{link}"))) {
             let command = Command::new(["ip", "link", "delete", link]);
@@ -81,14 +88,25 @@ mod tests {
         let host = FakeHost::new()
             .file("/opt/cni/bin/flannel", "")
             .file("/run/flannel/subnet.env", "")
+            .file("/run/kubevirt/sockets/a", "")
+            .file("/run/other/a", "")
             .file("/proc/net/dev", "Inter-| Receive\n face |bytes\n    lo: 0 0\n  cni0: 5 0\n");
         let traces = Traces {
             files: vec!["/opt/cni/bin/flannel".into(), "/run/flannel/subnet.env".into(), "/absent".into()],
             directories: Vec::new(),
+            trees: vec!["/run/kubevirt".into(), "/run/other".into()],
             links: vec!["cni0".into(), "flannel.1".into()],
         };
-        let changes = traces.removal(&host, &["/opt/cni/bin/flannel".into()]).await.unwrap();
+        let changes =
+            traces.removal(&host, &["/opt/cni/bin/flannel".into(), "/run/other".into()]).await.unwrap();
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        assert_eq!(lines, ["remove file /run/flannel/subnet.env", "remove network link cni0"]);
+        assert_eq!(
+            lines,
+            [
+                "remove file /run/flannel/subnet.env",
+                "remove directory /run/kubevirt with what is in it",
+                "remove network link cni0"
+            ]
+        );
     }
 }

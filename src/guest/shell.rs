@@ -11,8 +11,10 @@ use crate::profile::Login;
 
 /// After so much silence what stands in the last line is taken for a prompt: a guest that starts writes all the time.
 const SILENCE: Duration = Duration::from_millis(200);
-/// After so much silence the guest is poked for a new prompt.
-const POKE: Duration = Duration::from_secs(2);
+/// After so much silence the guest is poked for a new prompt: a message of the kernel may stand behind the last one.
+const POKE: Duration = Duration::from_secs(1);
+/// How long a shell may take to show that it is one.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Asks for a new prompt. Ctrl-U first: what somebody has typed there and not sent must not be run.
 const ENTER: &[u8] = b"\x15\n";
 /// How much of the screen is remembered.
@@ -126,7 +128,7 @@ impl<T: Terminal> Shell<T> {
 
     /// Whether what looks like a prompt is one.
     async fn answers(&mut self, deadline: Instant) -> Result<bool> {
-        let patience = POKE.min(deadline.saturating_duration_since(Instant::now()));
+        let patience = ANSWER.min(deadline.saturating_duration_since(Instant::now()));
         match self.run("true", patience).await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == &code::HOST_TIMEOUT => Ok(false),

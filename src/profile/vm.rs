@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Network, Profile, Vm, VmInterface};
+use super::{Binding, Network, Profile, Vm, VmInterface};
 
 impl Profile {
     /// The network of a NIC of the VM; none for the pod network.
@@ -11,6 +11,13 @@ impl Profile {
     pub fn network_of(&self, nic: &VmInterface) -> Option<&Network> {
         let (namespace, name) = nic.network.split_once('/').unwrap_or((&self.vm.namespace, &nic.network));
         self.networks.iter().find(|network| network.namespace == namespace && network.name == name)
+    }
+
+    /// How a NIC of the VM is bound. A bridge on the pod network would keep the VM from being migrated.
+    #[must_use]
+    pub fn binding_of(&self, nic: &VmInterface) -> Binding {
+        let masquerades = nic.network == "pod" && self.kubevirt.has_masquerade();
+        nic.binding.unwrap_or(if masquerades { Binding::Masquerade } else { Binding::Bridge })
     }
 }
 
@@ -41,11 +48,9 @@ pub fn is_mac_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Binding;
-
     fn nic(name: &str, mac_address: Option<&str>) -> VmInterface {
         let (name, network) = (name.to_owned(), "pod".to_owned());
-        VmInterface { name, network, binding: Binding::Bridge, mac_address: mac_address.map(str::to_owned) }
+        VmInterface { name, network, binding: None, mac_address: mac_address.map(str::to_owned) }
     }
 
     #[test]
@@ -58,6 +63,18 @@ mod tests {
         assert_ne!(address, vm.mac_address(&nic("red", None)));
         assert_ne!(address, other.mac_address(&nic("blue", None)));
         assert_eq!(vm.mac_address(&nic("blue", Some("52-54-00-AB-CD-EF"))), "52:54:00:ab:cd:ef");
+    }
+
+    #[test]
+    fn only_the_pod_network_is_masqueraded_without_a_word() {
+        let mut profile = Profile::default();
+        assert_eq!(profile.binding_of(&nic("a", None)), Binding::Masquerade);
+        let bridged = VmInterface { binding: Some(Binding::Bridge), ..nic("a", None) };
+        assert_eq!(profile.binding_of(&bridged), Binding::Bridge);
+        let elsewhere = VmInterface { network: "ovs-blue".into(), ..nic("a", None) };
+        assert_eq!(profile.binding_of(&elsewhere), Binding::Bridge);
+        profile.kubevirt.version = "v0.8.0".into();
+        assert_eq!(profile.binding_of(&nic("a", None)), Binding::Bridge);
     }
 
     #[test]

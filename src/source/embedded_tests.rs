@@ -23,7 +23,7 @@ fn two_nics() -> Profile {
     let interface = |name: &str, network: &str, binding| VmInterface {
         name: name.into(),
         network: network.into(),
-        binding,
+        binding: Some(binding),
         mac_address: None,
     };
     let mut profile = Profile::default();
@@ -306,7 +306,7 @@ fn the_vm_of_2018_is_the_one_of_the_text() {
     profile.kubevirt.version = "v0.8.0".into();
     profile.vm.name = "vmi-multus-multiple-net".into();
     profile.vm.image = "kubevirt/fedora-cloud-registry-disk-demo".into();
-    profile.vm.interfaces[0].binding = Binding::Bridge;
+    profile.vm.interfaces[0].binding = Some(Binding::Bridge);
     profile.vm.interfaces[1].name = "ovs-blue-net".into();
     profile.vm.interfaces[1].network = "ovs-blue".into();
     profile.vm.cloud_init = CloudInit {

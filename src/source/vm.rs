@@ -73,7 +73,7 @@ pub(super) fn render(profile: &Profile) -> Result<Vec<Value>> {
 fn interface<'a>(profile: &Profile, nic: &'a VmInterface) -> InterfaceValues<'a> {
     InterfaceValues {
         name: &nic.name,
-        masquerade: nic.binding == Binding::Masquerade,
+        masquerade: profile.binding_of(nic) == Binding::Masquerade,
         network: if nic.network == "pod" { "" } else { &nic.network },
         mac_address: profile.vm.mac_address(nic),
     }

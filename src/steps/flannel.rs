@@ -99,6 +99,7 @@ impl Step for Flannel {
             files,
             directories: vec!["/run/flannel".into()],
             links: vec!["flannel.1".into(), "cni0".into()],
+            ..Traces::default()
         }
     }
 

@@ -13,11 +13,21 @@ use crate::cluster::{Condition, ObjectKey};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
+use crate::engine::traces::Traces;
 use crate::error::Result;
+use crate::profile::Release;
 use crate::source::Component;
 
 /// Where the operator says which version all of its parts have.
 const VERSION: &str = "/status/observedKubeVirtVersion";
+
+/// What virt-handler makes on every node and leaves there: sockets, links to pods, what it found out about the processor.
+const LEFT_ON_NODE: [&str; 4] = [
+    "/run/kubevirt",
+    "/run/kubevirt-private",
+    "/run/kubevirt-libvirt-runtimes",
+    "/var/lib/kubevirt-node-labeller",
+];
 
 /// Deploys KubeVirt.
 pub struct KubeVirt;
@@ -76,7 +86,11 @@ impl Step for KubeVirt {
         let changed = !findings.changes.is_empty();
         for object in desired.resource.iter().filter(|object| object["kind"] == "KubeVirt") {
             let live = observed.live.get(&ObjectKey::of(object));
-            let conditions = conditions(object, operator_version(&desired.operator));
+            let version = operator_version(&desired.operator);
+            if let Some((warning, text)) = move_between(live, version.as_deref()) {
+                if warning { findings.warn(text) } else { findings.note(text) }
+            }
+            let conditions = conditions(object, version);
             let waits = conditions.into_iter().map(|condition| wait(condition, live, timeout));
             findings.changes.extend(waits.filter(|(holds, _)| changed || !holds).map(|(_, wait)| wait));
         }
@@ -96,6 +110,10 @@ impl Step for KubeVirt {
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
         let desired = manifests(cx, &fit(cx).await?).await?;
         Ok(desired.operator.into_iter().chain(desired.resource).collect())
+    }
+
+    fn traces(&self, _: &Context) -> Traces {
+        Traces { trees: LEFT_ON_NODE.map(Into::into).into(), ..Traces::default() }
     }
 
     async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
@@ -141,6 +159,26 @@ fn conditions(resource: &Value, version: Option<String>) -> Vec<Condition> {
     });
     let available = Condition::True { object, kind: "Available".into() };
     upgraded.into_iter().chain([available]).collect()
+}
+
+/// What to know when the installed version is another than the wanted one, and whether it needs attention.
+fn move_between(live: Option<&Value>, wanted: Option<&str>) -> Option<(bool, String)> {
+    let (from, to) = (live?.pointer(VERSION)?.as_str()?, wanted?);
+    if from == to {
+        return None;
+    }
+    let is_back = Release::parse(to).zip(Release::parse(from)).is_some_and(|(to, from)| to < from);
+    let running = "VMs that run keep their old launcher until they start again";
+    Some(if is_back {
+        (
+            true,
+            format!(
+                "KubeVirt goes back from {from} to {to}: its operator can, nobody tests that much; {running}"
+            ),
+        )
+    } else {
+        (false, format!("KubeVirt is upgraded from {from} to {to}; {running}"))
+    })
 }
 
 /// The wait for a condition, and whether it holds already.
@@ -245,6 +283,23 @@ mod tests {
                 "wait for KubeVirt kubevirt/kubevirt to be Available (now: it is Available)",
             ]
         );
+    }
+
+    #[test]
+    fn a_move_to_another_version_names_both_and_warns_of_the_way_back() {
+        let told = |from, to| {
+            let findings = found(&installed(from), to);
+            findings
+                .notes
+                .iter()
+                .find(|note| note.text.contains("launcher"))
+                .map(|note| (note.warning, note.text.clone()))
+        };
+        let (warning, text) = told("v1.5.0", "v1.5.1").unwrap();
+        assert!(!warning && text.contains("upgraded from v1.5.0 to v1.5.1"), "{text}");
+        let (warning, text) = told("v1.5.10", "v1.5.9").unwrap();
+        assert!(warning && text.contains("back from v1.5.10 to v1.5.9"), "{text}");
+        assert_eq!(told("v1.5.0", "v1.5.0"), None);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Step for Multus {
                 "/etc/cni/multus".into(),
                 "/run/multus".into(),
             ],
-            links: Vec::new(),
+            ..Traces::default()
         }
     }
 }

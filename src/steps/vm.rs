@@ -10,7 +10,7 @@ use crate::engine::context::Context;
 use crate::engine::execute::is_ours;
 use crate::engine::step::{Findings, Step};
 use crate::error::Result;
-use crate::profile::{Binding, Vm};
+use crate::profile::{Binding, Profile};
 use crate::source::{Component, Manifest};
 
 const INSTANCE: &str = "VirtualMachineInstance";
@@ -59,7 +59,7 @@ impl Step for SampleVm {
                 findings.changes.push(Change::Wait { condition, timeout, now });
             }
         }
-        if blocks_migration(&cx.profile.vm) {
+        if blocks_migration(&cx.profile) {
             findings.warn("the VM binds its pod network by bridge: it cannot be migrated while it runs");
         }
         Ok(findings)
@@ -108,8 +108,9 @@ fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
     keys
 }
 
-fn blocks_migration(vm: &Vm) -> bool {
-    vm.interfaces.iter().any(|interface| interface.network == "pod" && interface.binding == Binding::Bridge)
+fn blocks_migration(profile: &Profile) -> bool {
+    let mut nics = profile.vm.interfaces.iter();
+    nics.any(|nic| nic.network == "pod" && profile.binding_of(nic) == Binding::Bridge)
 }
 
 #[cfg(test)]
@@ -120,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::host::fake::FakeHost;
-    use crate::profile::{self, Profile, RunStrategy};
+    use crate::profile::{self, RunStrategy};
     use crate::steps::testing::{context, debian, lines};
 
     fn shipped() -> Profile {
@@ -187,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn a_bridge_on_the_pod_network_is_possible_with_a_warning() {
         let mut profile = shipped();
-        profile.vm.interfaces[0].binding = Binding::Bridge;
+        profile.vm.interfaces[0].binding = Some(Binding::Bridge);
         let findings = found(&profile, "Running", &profile).await;
         assert!(findings.notes[0].warning && findings.notes[0].text.contains("cannot be migrated"));
     }

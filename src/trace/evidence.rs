@@ -54,7 +54,7 @@ impl Evidence {
     /// Looks at everything.
     pub async fn gather(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let cluster = cx.need_cluster().await?;
-        let Some(object) = cluster.get(&target.key()).await? else {
+        let Some(object) = cluster.get(&target.key(cx.profile.kubevirt.api_version())).await? else {
             return Err(Error::new(&code::TRACE_TARGET, format!("there is no {target}")));
         };
         let mut seen = Self { machine: target.machine, object, ..Self::default() };

@@ -129,3 +129,6 @@ impl Link {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod recorded_tests;

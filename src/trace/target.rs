@@ -59,10 +59,9 @@ impl Target {
         Ok(Self { machine, namespace: namespace.to_owned(), name: name.to_owned() })
     }
 
-    /// The object behind it.
-    pub fn key(&self) -> ObjectKey {
-        let (version, kind) =
-            if self.machine { ("kubevirt.io/v1", "VirtualMachineInstance") } else { ("v1", "Pod") };
+    /// The object behind it; the version is that of KubeVirt's API.
+    pub fn key(&self, version: &str) -> ObjectKey {
+        let (version, kind) = if self.machine { (version, "VirtualMachineInstance") } else { ("v1", "Pod") };
         ObjectKey::new(version, kind, Some(&self.namespace), &self.name)
     }
 }
@@ -149,7 +148,9 @@ mod tests {
     #[test]
     fn targets_are_machines_or_pods() {
         assert_eq!(Target::parse("vmi/a", "n").unwrap().to_string(), "vmi/a in n");
-        assert_eq!(Target::parse("pod/a", "n").unwrap().key().to_string(), "Pod n/a");
+        assert_eq!(Target::parse("pod/a", "n").unwrap().key("x/v1").to_string(), "Pod n/a");
+        let old = Target::parse("vmi/a", "n").unwrap().key("kubevirt.io/v1alpha2");
+        assert_eq!(old.api_version, "kubevirt.io/v1alpha2");
         for text in ["a", "node/a", "/"] {
             assert_eq!(Target::parse(text, "n").unwrap_err().code().id, "KVN100", "{text}");
         }

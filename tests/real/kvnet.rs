@@ -46,7 +46,11 @@ impl From<Output> for Ran {
 impl<'a> Kvnet<'a> {
     /// kvnet on a node without KubeVirt.
     pub fn new(node: &'a Node, options: &[&str]) -> Self {
-        let options = [options, &WITHOUT_KUBEVIRT].concat();
+        Self::whole(node, &[options, &WITHOUT_KUBEVIRT].concat())
+    }
+
+    /// kvnet with every step of the profile.
+    pub fn whole(node: &'a Node, options: &[&str]) -> Self {
         Self { node, options: options.iter().map(ToString::to_string).collect() }
     }
 

@@ -6,8 +6,10 @@
 mod adopt;
 mod api;
 mod conflict;
+mod cuts;
 mod default;
 mod drift;
+mod guests;
 mod init;
 mod interrupt;
 mod kvnet;
@@ -19,6 +21,8 @@ mod smoke;
 mod thin;
 mod topology;
 mod upstream;
+mod versions;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,8 @@ use libtest_mimic::{Arguments, Trial};
 type Story = (&'static str, fn());
 
 const STORIES: &[Story] = &[
+    // The longest one comes first: the others run beside it.
+    ("vm", vm::story),
     ("default", default::story),
     ("upstream", upstream::story),
     ("thin", thin::story),

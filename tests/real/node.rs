@@ -84,7 +84,12 @@ impl Node {
 
     /// Runs a shell script until it succeeds, for a minute at most.
     pub fn until(&self, what: &str, script: &str) {
-        let deadline = Instant::now() + Duration::from_mins(1);
+        self.until_in(Duration::from_mins(1), what, script);
+    }
+
+    /// Runs a shell script until it succeeds, for `limit` at most.
+    pub fn until_in(&self, limit: Duration, what: &str, script: &str) {
+        let deadline = Instant::now() + limit;
         while !self.holds(script) {
             assert!(Instant::now() < deadline, "waited in vain: {what}");
         }
@@ -150,6 +155,20 @@ pub fn manifests() -> std::path::PathBuf {
     let output = rig(&["manifests"]);
     must(&["manifests"], &output);
     String::from_utf8_lossy(&output.stdout).trim().into()
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_tree(&source, &target);
+        } else {
+            std::fs::copy(&source, &target).expect("copied");
+        }
+    }
 }
 
 /// A run that was killed could not stop its nodes; runs at the same time keep theirs.

@@ -1,11 +1,10 @@
 //! The components' own manifests, through a local mirror: the pinned ones work, a changed one is refused.
 
 use std::fs;
-use std::path::Path;
 
 use crate::kvnet::Kvnet;
 use crate::networks::{check_node, check_pods};
-use crate::node::{Node, manifests};
+use crate::node::{Node, copy_tree, manifests};
 use crate::see::{self, Tolerated};
 
 /// The digests are those of the files at the releases.
@@ -63,17 +62,4 @@ fn changed_manifest(kvnet: &Kvnet) {
         reason: "the other manifests are as pinned, and kept in the cache",
     };
     before.must_equal(&see::all(kvnet.node), &[cache]);
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.is_dir() {
-            copy_tree(&source, &target);
-        } else {
-            fs::copy(&source, &target).expect("copied");
-        }
-    }
 }

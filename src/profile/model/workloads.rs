@@ -59,13 +59,12 @@ impl Default for KubeVirt {
 }
 
 /// How a VM's NIC is bound to its pod's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Binding {
     /// Behind the pod's address; only on the pod network.
     Masquerade,
     /// On the same layer 2 network.
-    #[default]
     Bridge,
 }
 
@@ -129,9 +128,10 @@ pub struct VmInterface {
     pub name: String,
     /// `pod` for the pod network, otherwise a network of the profile, as NAME or NAMESPACE/NAME.
     pub network: String,
-    /// How it is bound.
-    #[serde(default)]
-    pub binding: Binding,
+    /// How it is bound; without a word by `masquerade` on the pod network, and by `bridge` on all others and before KubeVirt
+    /// v0.12.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
     /// Its MAC address; without one it follows from the names of the VM and the NIC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_address: Option<String>,

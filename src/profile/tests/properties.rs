@@ -157,7 +157,7 @@ fn add_bridge(profile: &mut Profile, index: usize, vlan: Option<u16>, has_ipam: 
     profile.vm.interfaces.push(VmInterface {
         name: format!("nic{index}"),
         network: format!("n{index}"),
-        binding: Binding::Bridge,
+        binding: Some(Binding::Bridge),
         mac_address: None,
     });
 }

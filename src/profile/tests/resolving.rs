@@ -78,7 +78,7 @@ fn set_reaches_every_field() {
     assert!(matches!(&profile.networks[0].kind, NetworkKind::Ovs { vlan: Some(7), ipam: Some(_), .. }));
     assert_eq!(profile.kubevirt.emulation, Emulation::On);
     assert_eq!(profile.vm.cloud_init.user_data, "#!/bin/sh\necho a=b: c");
-    assert_eq!(profile.vm.interfaces[0].binding, Binding::Masquerade);
+    assert_eq!(profile.vm.interfaces[0].binding, Some(Binding::Masquerade));
     assert_eq!(profile.images.rewrite["ghcr.io"], "mirror.example:5000");
     assert_eq!(profile.cluster.remove_taints.len(), 2);
     assert_eq!(profile.description, "quoted");

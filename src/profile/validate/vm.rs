@@ -71,7 +71,7 @@ fn network(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) 
 
 fn binding(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {
     let path = format!("{path}.binding");
-    if nic.binding != Binding::Masquerade {
+    if nic.binding != Some(Binding::Masquerade) {
         return;
     }
     if nic.network != "pod" {

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::guest::Link;
 
 /// Whether a check passed, and what was seen.
-type Verdict = Option<(bool, String)>;
+pub type Verdict = Option<(bool, String)>;
 
 /// What the checks of one NIC work with.
 pub struct Look<'a> {
@@ -25,24 +25,24 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Makes one check.
-    pub async fn make(&self, what: What, guest: &mut Guest, outside: &Outside) -> Result<Verdict> {
+    /// Makes a check that the guest makes itself.
+    pub async fn by_guest(&self, what: What, guest: &mut Guest) -> Result<Verdict> {
         match what {
-            What::Nic => self.nic(guest, outside).await,
             What::Names => guest.resolves().await,
             What::Reaches => self.reaches(guest).await,
-            What::Reached => self.reached(guest, outside).await,
             What::Isolated => self.isolated(guest).await,
+            What::Nic | What::Reached => Ok(None),
         }
     }
 
-    async fn nic(&self, guest: &Guest, outside: &Outside) -> Result<Verdict> {
+    /// What the NIC is like, in the guest and outside of it.
+    pub fn is_like(&self, guest: &Guest, outside: &Outside) -> Verdict {
         let nic = self.nic;
         let mut found = Found::default();
         match guest.nic(&nic.mac) {
-            Some((name, link)) => self.in_guest(name, link, guest, &mut found).await?,
+            Some((name, link)) => self.in_guest(name, link, guest, &mut found),
             None if guest.speaks() => found.add(false, format!("the guest has no NIC with {}", nic.mac)),
-            None if nic.network.is_none() => return Ok(None),
+            None if nic.network.is_none() => return None,
             None => found.add(true, format!("{} was not looked at in the guest", nic.mac)),
         }
         let reported = outside.status(nic).and_then(|status| status["mac"].as_str());
@@ -55,14 +55,14 @@ impl Look<'_> {
         if let Some(port) = nic.like.as_ref().and_then(|like| like.port.as_ref()) {
             self.port(port, outside, &mut found);
         }
-        Ok(Some(found.verdict()))
+        Some(found.verdict())
     }
 
-    async fn in_guest(&self, name: &str, link: &Link, guest: &Guest, found: &mut Found) -> Result<()> {
+    fn in_guest(&self, name: &str, link: &Link, guest: &Guest, found: &mut Found) {
         let nic = self.nic;
         let up = if link.up { "up" } else { "down" };
         found.add(link.up, format!("{name} {up}, {}", link.mac));
-        let mtu = self.mtu().await?;
+        let mtu = self.mtu();
         if link.mtu > 0 {
             let wanted = mtu.filter(|wanted| *wanted != link.mtu);
             let but = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
@@ -76,18 +76,16 @@ impl Look<'_> {
                 None => found.add(false, "no gateway".into()),
             }
         }
-        Ok(())
     }
 
     /// The MTU that the NIC must have: the profile's, otherwise that of a pod on the same network.
-    async fn mtu(&self) -> Result<Option<u32>> {
-        let (None, Some(peer)) = (self.nic.mtu, &self.nic.peer) else { return Ok(self.nic.mtu) };
+    fn mtu(&self) -> Option<u32> {
+        let (None, Some(peer)) = (self.nic.mtu, &self.nic.peer) else { return self.nic.mtu };
         let interface = match &self.nic.network {
             None => "eth0".to_owned(),
             Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),
         };
-        let link = self.pods.link(self.cx, self.cluster, peer, &interface).await?;
-        Ok(link.map(|link| link.mtu))
+        self.pods.link(peer, &interface).map(|link| link.mtu)
     }
 
     fn port(&self, (bridge, vlan): &(String, Option<u16>), outside: &Outside, found: &mut Found) {
@@ -135,12 +133,15 @@ impl Look<'_> {
         Some((name.clone(), target))
     }
 
-    async fn reached(&self, guest: &Guest, outside: &Outside) -> Result<Verdict> {
-        let Some(peer) = &self.nic.peer else { return Ok(None) };
+    /// The address at which others reach the guest on this NIC.
+    pub fn address(&self, guest: &Guest, outside: &Outside) -> Option<IpAddr> {
         let own = || guest.nic(&self.nic.mac).and_then(|(_, link)| link.ips.first().copied());
-        let address =
-            if self.nic.masquerade { outside.address(self.nic) } else { own().or(outside.address(self.nic)) };
-        let Some(address) = address else { return Ok(None) };
+        if self.nic.masquerade { outside.address(self.nic) } else { own().or(outside.address(self.nic)) }
+    }
+
+    /// Whether the peer reaches the guest at an address.
+    pub async fn is_reached(&self, address: Option<IpAddr>) -> Result<Verdict> {
+        let (Some(peer), Some(address)) = (&self.nic.peer, address) else { return Ok(None) };
         let interface = match &self.nic.network {
             None => "eth0".to_owned(),
             Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),

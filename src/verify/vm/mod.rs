@@ -5,8 +5,10 @@ mod guest;
 mod plan;
 mod seen;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::try_join;
 
 use super::Outcome;
@@ -15,9 +17,10 @@ use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::engine::execute::Progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use checks::{Look, Verdict};
 use guest::Guest;
-use plan::Machine;
+use plan::{Check, Machine, What};
 use seen::{Outside, Pods};
 
 /// One line for each check of the VM.
@@ -35,22 +38,32 @@ pub async fn all(
 ) -> Result<Vec<Outcome>> {
     let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Vec::new()) };
     wait_running(cx, cluster, &machine, progress).await?;
-    let (mut guest, pods) =
-        try_join!(Guest::meet(cx, cluster, &machine, progress), Pods::wait(cx, cluster, &machine))?;
-    let mut outside = Outside::look(cx, cluster, &machine).await?;
+    let (mut guest, pods, mut outside) = try_join!(
+        Guest::meet(cx, cluster, &machine, progress),
+        Pods::wait(cx, cluster, &machine),
+        Outside::look(cx, cluster, &machine)
+    )?;
+    if !guest.has_shell() {
+        // Then KubeVirt's status is all that tells of its addresses, and that comes late.
+        outside = Outside::look(cx, cluster, &machine).await?;
+    }
     for nic in &mut machine.nics {
         nic.mac = outside.mac(nic).unwrap_or_else(|| nic.mac.clone());
     }
     guest.wait_addresses(&machine).await?;
+    let looks: Vec<Look> =
+        machine.nics.iter().map(|nic| Look { cx, cluster, machine: &machine, nic, pods: &pods }).collect();
+    let checks = machine.checks();
+    let mut verdicts = traffic(&looks, &checks, &mut guest, &outside).await?;
+    // By now the ports have counted some packets.
+    for (at, (nic, ..)) in checks.iter().enumerate().filter(|(_, (_, what, _))| *what == What::Nic) {
+        outside.count(cx, &machine.nics[*nic]).await?;
+        verdicts.insert(at, looks[*nic].is_like(&guest, &outside));
+    }
     let mut outcomes = Vec::new();
     let mut left_out = Vec::new();
-    // What the NICs are like comes last: by then their ports have counted some packets.
-    for (nic, what, check) in in_order_of_traffic(machine.checks()) {
-        if what == plan::What::Nic {
-            outside.count(cx, &machine.nics[nic]).await?;
-        }
-        let look = checks::Look { cx, cluster, machine: &machine, nic: &machine.nics[nic], pods: &pods };
-        match look.make(what, &mut guest, &outside).await? {
+    for (at, (_, _, check)) in checks.into_iter().enumerate() {
+        match verdicts.remove(&at).flatten() {
             Some((passed, detail)) => outcomes.push(Outcome { check, passed, detail }),
             None => left_out.push(check),
         }
@@ -59,9 +72,29 @@ pub async fn all(
     Ok(outcomes)
 }
 
-fn in_order_of_traffic(mut checks: Vec<plan::Check>) -> Vec<plan::Check> {
-    checks.sort_by_key(|(_, what, _)| *what == plan::What::Nic);
-    checks
+/// Who reaches whom: the guest makes its checks one after the other, and the pods make theirs meanwhile. The verdicts by
+/// the places of their checks.
+async fn traffic(
+    looks: &[Look<'_>],
+    checks: &[Check],
+    guest: &mut Guest,
+    outside: &Outside,
+) -> Result<BTreeMap<usize, Verdict>> {
+    let mut by_pods = Vec::new();
+    for (at, (nic, ..)) in checks.iter().enumerate().filter(|(_, (_, what, _))| *what == What::Reached) {
+        let (look, address) = (&looks[*nic], looks[*nic].address(guest, outside));
+        by_pods.push(async move { Ok::<_, Error>((at, look.is_reached(address).await?)) });
+    }
+    let by_guest = async {
+        let mut verdicts = Vec::new();
+        for (at, (nic, what, _)) in checks.iter().enumerate() {
+            verdicts.push((at, looks[*nic].by_guest(*what, guest).await?));
+        }
+        Ok(verdicts)
+    };
+    let (by_pods, by_guest) = try_join!(try_join_all(by_pods), by_guest)?;
+    // The guest has no verdict on what the pods have tried.
+    Ok(by_guest.into_iter().chain(by_pods).collect())
 }
 
 /// Its step has waited already; a run that starts with the verification has not.

@@ -106,7 +106,7 @@ impl NicPlan {
             name: nic.name.clone(),
             mac: profile.vm.mac_address(nic),
             network: network.map(|network| format!("{}/{}", network.namespace, network.name)),
-            masquerade: nic.binding == Binding::Masquerade,
+            masquerade: profile.binding_of(nic) == Binding::Masquerade,
             like: like.cloned(),
             mtu,
             peer: peer.map(|probe| probe.name.clone()),

@@ -1,6 +1,6 @@
 //! From outside the guest: KubeVirt's status, the launcher's pod, Open vSwitch, and the pods that the VM talks to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -111,26 +111,29 @@ impl Outside {
     }
 }
 
-/// The pods that the VM talks to.
-pub struct Pods(BTreeMap<String, Value>);
+/// The pods that the VM talks to, with their NICs as they see them themselves (`ip addr show`).
+pub struct Pods(BTreeMap<String, (Value, String)>);
 
 impl Pods {
-    /// Waits for them.
+    /// Waits for them, and looks into them: the guest still starts meanwhile.
     pub async fn wait(cx: &Context, cluster: &Cluster, machine: &Machine) -> Result<Self> {
         let timeout = Duration::from_secs(cx.profile.timeouts.verification);
         let namespace = cx.profile.verification.namespace.as_str();
         let names = machine.nics.iter().flat_map(|nic| nic.peer.iter().chain(&nic.stranger));
-        let waits = names.map(async |name| {
+        let names: BTreeSet<&String> = names.collect();
+        let waits = names.into_iter().map(async |name| {
             let selector = format!("{PROBE_LABEL}={name}");
             let pods = cluster.wait_pods(namespace, &selector, 1, &is_ready, timeout, &|_| ()).await?;
-            Ok::<_, crate::error::Error>((name.clone(), pods.into_iter().next().unwrap_or_default()))
+            let shown = cluster.exec(namespace, name, None, &["ip", "addr", "show"], EXEC_TIMEOUT).await?;
+            let pod = pods.into_iter().next().unwrap_or_default();
+            Ok::<_, crate::error::Error>((name.clone(), (pod, shown.stdout)))
         });
         Ok(Self(try_join_all(waits).await?.into_iter().collect()))
     }
 
     /// The address of a pod on its own network, or on the pod network.
     pub fn address(&self, name: &str, pod_network: bool) -> Option<IpAddr> {
-        let pod = self.0.get(name)?;
+        let (pod, _) = self.0.get(name)?;
         if pod_network {
             return pod["status"]["podIP"].as_str()?.parse().ok();
         }
@@ -139,15 +142,13 @@ impl Pods {
 
     /// The NIC of a pod besides that of the pod network.
     pub fn nic(&self, name: &str) -> Option<Nic> {
-        let pod = self.0.get(name)?;
+        let (pod, _) = self.0.get(name)?;
         let network = pod["metadata"]["annotations"][NETWORKS].as_str()?;
         nic(pod, network)
     }
 
     /// A NIC of a pod as the pod itself sees it.
-    pub async fn link(&self, cx: &Context, cluster: &Cluster, name: &str, nic: &str) -> Result<Option<Link>> {
-        let namespace = cx.profile.verification.namespace.as_str();
-        let output = cluster.exec(namespace, name, None, &["ip", "addr", "show"], EXEC_TIMEOUT).await?;
-        Ok(link(&output.stdout, nic))
+    pub fn link(&self, name: &str, nic: &str) -> Option<Link> {
+        link(&self.0.get(name)?.1, nic)
     }
 }

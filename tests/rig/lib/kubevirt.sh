@@ -19,6 +19,7 @@ readonly LAUNCHER_PACKAGES=(
 # as well. This is the only thing in KubeVirt that is not upstream's.
 readonly PLACEHOLDER='s/nmstate[.]TypeDummy/nmstate.TypeBridge/'
 readonly PLACEHOLDER_FILE=pkg/network/setup/netpod/netpod.go
+readonly PLACEHOLDER_WORDS="substituted in KubeVirt: virt-handler's placeholder for a NIC of a VM is a bridge, not a dummy device"
 
 # build_kubevirt_artefacts VERSION: sets the names of the artefacts that a node
 # with KubeVirt needs besides the others; IMAGE_STORE is one with all images.

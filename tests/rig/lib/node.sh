@@ -4,6 +4,9 @@
 
 readonly NODES=$RIG_CACHE/nodes
 readonly CGROUPS=/sys/fs/cgroup
+# Next to a group each single process of this machine counts 1024: with as much
+# for a whole node, a few compilers would starve its API server.
+readonly NODE_CPU_SHARES=10240
 
 check_node_name() {
     [[ -n $1 ]] || usage_error "give the name of a node"
@@ -185,6 +188,7 @@ enter_cgroups() {
             cat "$hierarchy/cpuset.cpus" >"$group/cpuset.cpus"
             cat "$hierarchy/cpuset.mems" >"$group/cpuset.mems"
         fi
+        [[ ! -e $group/cpu.shares ]] || echo "$NODE_CPU_SHARES" >"$group/cpu.shares"
         echo "$BASHPID" >"$group/cgroup.procs"
     done
 }

@@ -1,0 +1,73 @@
+//! KubeVirt moves to the next patch version and back, while a VM runs.
+//!
+//! The next version is the first one under another name: the same images with another tag, and the same manifests with
+//! that tag in them. It is KubeVirt's operator that sees a new version, and rolls all components.
+
+use std::fs;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::kvnet::Kvnet;
+use crate::node::{Node, copy_tree, manifests};
+
+pub const FIRST: &str = "v1.5.0";
+pub const NEXT: &str = "v1.5.1";
+
+const RELEASES: &str = "github.com/kubevirt/kubevirt/releases/download";
+const COMPONENTS: [&str; 5] =
+    ["virt-operator", "virt-api", "virt-controller", "virt-handler", "virt-launcher"];
+
+/// A mirror with both versions; the node gets the images.
+pub fn mirror(node: &Node) -> TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    copy_tree(&manifests(), copy.path());
+    let releases = copy.path().join(RELEASES);
+    copy_tree(&releases.join(FIRST), &releases.join(NEXT));
+    for entry in fs::read_dir(releases.join(NEXT)).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a manifest");
+        fs::write(&path, text.replace(FIRST, NEXT)).expect("written");
+    }
+    for component in COMPONENTS {
+        let image = format!("quay.io/kubevirt/{component}");
+        node.sh(&format!("ctr --namespace k8s.io images tag {image}:{FIRST} {image}:{NEXT}"));
+    }
+    node.say(&format!("substituted: {NEXT} is {FIRST} under another name"));
+    copy
+}
+
+/// Up to the next version and back; the VM runs all the time.
+pub fn story(first: &Kvnet, next: &Kvnet, machine: &str) {
+    let uid = uid(first.node, machine);
+    moves(next, NEXT, &format!("KubeVirt is upgraded from {FIRST} to {NEXT}"));
+    moves(first, FIRST, &format!("KubeVirt goes back from {NEXT} to {FIRST}"));
+    assert_eq!(self::uid(first.node, machine), uid, "the VM was made anew");
+}
+
+/// `plan` tells what will happen, `up` ends when every component has the version, and nothing is left to do.
+fn moves(kvnet: &Kvnet, version: &str, told: &str) {
+    let node = kvnet.node;
+    let plan = kvnet.exits(3, &["plan"]).out;
+    assert!(plan.contains(told), "{plan}");
+    let begin = Instant::now();
+    let up = kvnet.up();
+    assert!(!up.err.contains("FAILED") && !up.err.contains("not checked"), "{}", up.err);
+    let status = "kubectl -n kubevirt get kubevirt kubevirt -o jsonpath='{.status.phase} {.status.observedKubeVirtVersion}'";
+    assert_eq!(node.sh(status), format!("Deployed {version}"));
+    let images = node.sh("kubectl -n kubevirt get deployment,daemonset -o jsonpath='{..image}'");
+    for component in COMPONENTS.iter().filter(|component| **component != "virt-launcher") {
+        assert!(images.contains(&format!("{component}:{version}")), "{images}");
+    }
+    let ready = "kubectl -n kubevirt get pod -o jsonpath='{.items[*].spec.containers[*].image}' --field-selector status.phase=Running";
+    let running = node.sh(ready);
+    node.say(&format!(
+        "all of KubeVirt has {version} after {:.1} s: {running}",
+        begin.elapsed().as_secs_f64()
+    ));
+    kvnet.has_nothing_to_do();
+}
+
+fn uid(node: &Node, machine: &str) -> String {
+    node.sh(&format!("kubectl get vmi {machine} -o jsonpath='{{.metadata.uid}} {{.status.phase}}'"))
+}
