@@ -35,6 +35,16 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
+/// The text after a mark, broken between words into lines of at most `width` columns; those after the first stand under
+/// it. A word that is longer than a line, such as an address, stays whole, so that it can be copied.
+pub fn paragraph(mark: &str, text: &str, width: usize) -> String {
+    let indent = " ".repeat(textwrap::core::display_width(mark));
+    let options =
+        textwrap::Options::new(width).initial_indent(mark).subsequent_indent(&indent).break_words(false);
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options.wrap_algorithm(textwrap::WrapAlgorithm::FirstFit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +67,11 @@ mod tests {
     fn a_long_line_is_cut() {
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn a_paragraph_stands_beside_its_mark() {
+        assert_eq!(paragraph("! ", "one two three", 9), "! one two\n  three");
+        assert_eq!(paragraph("\u{1b}[31m✗\u{1b}[0m ", "a https://example.org/long", 8), "\u{1b}[31m✗\u{1b}[0m a\n  https://example.org/long");
     }
 }

@@ -61,6 +61,12 @@ impl Tree {
         self.line(&format!("{mark} {title:30} {tail}"));
     }
 
+    /// Text from elsewhere after a mark, in lines that fit the terminal, each under the first.
+    fn paragraph(&self, mark: &str, text: &str) {
+        let width = usize::from(console::Term::stderr().size().1);
+        self.line(&text::paragraph(mark, &clean(text), width));
+    }
+
     fn line(&self, line: &str) {
         // The terminal may be gone; the work goes on.
         let _ = self.progress.println(line.trim_end());
@@ -97,11 +103,11 @@ impl Reporter for Tree {
             }
             Event::Check { passed: true, .. } => self.state().checks += 1,
             Event::Check { check, detail, .. } => {
-                self.line(&format!("  {} {} ({})", self.mark(false), clean(&check), clean(&detail)));
+                self.paragraph(&format!("  {} ", self.mark(false)), &format!("{check} ({detail})"));
             }
             Event::Note { step, warning, text } => {
                 let step = step.map(|step| format!("{step}: ")).unwrap_or_default();
-                self.line(&format!("{} {step}{}", if warning { "!" } else { "·" }, clean(&text)));
+                self.paragraph(if warning { "! " } else { "· " }, &format!("{step}{text}"));
             }
             Event::Finished { result, changes, seconds } => self.line(&summary(&result, changes, seconds)),
         }

@@ -89,7 +89,7 @@ fn commands_in_the_documents_parse() {
         let blocks = text.lines().filter_map(|line| line.strip_prefix("    kvnet "));
         let quoted = text.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("kvnet "));
         for line in blocks.chain(quoted) {
-            let line = line.split(" #").next().unwrap().replace("CODE", "KVN100");
+            let line = line.split(['#', '>']).next().unwrap().replace("CODE", "KVN100");
             let words = std::iter::once("kvnet").chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_ok(), "{path}: kvnet {line}");
             seen += 1;
@@ -152,7 +152,8 @@ fn reference() -> String {
         "# Profiles: every field\n\n\
          Made from the schema (`KVNET_BLESS=1 cargo test --test it profile_reference` writes it anew). How profiles are \
          written, and two complete ones with comments: `profiles/default.yaml` and `profiles/walkthrough-2018.yaml`. For \
-         editors: `profiles/schema.json`, which `kvnet profile schema` prints.\n\n\
+         editors: `kvnet profile schema > kvnet.schema.json`, and `# yaml-language-server: $schema=kvnet.schema.json` as \
+         the first line of yours.\n\n\
          A profile builds on another with `extends: NAME` or `extends: ./FILE`: maps merge key by key, a list replaces \
          the whole list. `--set PATH=VALUE` changes one value, for example `--set ovs.datapath=netdev`. `kvnet profile \
          show` prints the result, `kvnet profile validate` checks it and touches nothing. `[]` stands for each item of \

@@ -45,7 +45,14 @@ impl FromStr for Pace {
 #[derive(Debug)]
 pub(super) struct Timers {
     pace: Pace,
-    due: HashMap<String, Instant>,
+    due: HashMap<String, Timer>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    end: Instant,
+    /// Whether somebody has been told, or woken, since the end.
+    known: bool,
 }
 
 impl Timers {
@@ -59,15 +66,26 @@ impl Timers {
             return true;
         }
         let now = Instant::now();
-        let time = self.pace.time(seconds);
-        *self.due.entry(what.to_owned()).or_insert(now + time) <= now
+        let end = now + self.pace.time(seconds);
+        let timer = self.due.entry(what.to_owned()).or_insert(Timer { end, known: false });
+        timer.known |= timer.end <= now;
+        timer.known
     }
 
-    /// How long until the next thing is over; none when nothing is on its way.
+    /// Whether something is on its way whose end nobody has noticed.
+    pub fn are_running(&self) -> bool {
+        self.due.values().any(|timer| !timer.known)
+    }
+
+    /// How long until the next thing is over; none when nothing is on its way. What ended while others were looked at
+    /// counts once more: whoever asked for it has been told that it was not over.
     pub fn next(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let waiting = self.due.values().filter(|due| **due > now);
-        waiting.min().map(|due| *due - now)
+        let next = self.due.values().filter(|timer| !timer.known).map(|timer| timer.end).min()?;
+        for timer in self.due.values_mut().filter(|timer| timer.end <= now) {
+            timer.known = true;
+        }
+        Some(next.saturating_duration_since(now))
     }
 }
 
@@ -92,6 +110,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(timers.is_over("a pod", 1.0));
         assert_eq!(timers.next(), None);
+        // One that ends before the sleep begins wakes all the same, and once.
+        assert!(!timers.is_over("another", 1.0));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(timers.are_running());
+        assert_eq!((timers.next(), timers.next()), (Some(Duration::ZERO), None));
+        assert!(!timers.are_running() && timers.is_over("another", 1.0));
         assert!(Timers::new(Pace::INSTANT).is_over("a pod", 1.0));
     }
 }

@@ -100,7 +100,8 @@ impl Scene {
         }
         let before = self.revision()?;
         act()?;
-        if self.revision()? == before && self.next_due().is_none() {
+        let waits = self.timers.lock().unwrap_or_else(PoisonError::into_inner).are_running();
+        if self.revision()? == before && !waits {
             lock().insert(what.to_owned(), depends_on);
         }
         Ok(())
