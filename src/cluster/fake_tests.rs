@@ -106,6 +106,16 @@ async fn a_broken_server_is_given_up_with_its_own_words() {
     assert_eq!((error.code().id, error.cause(), script.seen().len()), ("KVN301", Some("etcd is gone"), 6));
 }
 
+/// The words are those of kube-apiserver 1.34, recorded in tests/fixtures/parity.
+#[tokio::test]
+async fn an_object_that_does_not_fit_its_kind_is_refused_at_once() {
+    let words = "failed to create typed patch object (/e; /v1, Kind=ConfigMap): .colour: field not declared in schema";
+    let (cluster, script) = Script::cluster(&[status(500, "", words, &json!([]))]);
+    let error = cluster.apply(&map(), false).await.unwrap_err();
+    assert_eq!((error.code().id, error.cause()), ("KVN304", Some(words)));
+    assert_eq!(script.seen().len(), 1, "it is not tried again");
+}
+
 #[tokio::test]
 async fn a_conflict_names_fields_and_managers_and_is_not_repeated() {
     let causes = json!([

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::request::excerpt;
 use crate::error::{Error, Kind, Result, code};
 
-/// A `Status` with a code of the 400s.
+/// How the API server begins when an applied object does not fit its kind.
+const UNTYPED: &str = "failed to create typed patch object";
+
+/// A `Status` with a code of the 400s, or of the 500s.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     pub code: u16,
@@ -41,9 +44,10 @@ impl Refusal {
         }
     }
 
-    /// Whether the server may do later what it cannot do now.
+    /// Whether the server may do later what it cannot do now. An apply of a field that the kind does not have, or with a
+    /// value of another type, is answered with 500 too, and will always be.
     pub fn passes(&self) -> bool {
-        self.code == 429 || self.code >= 500
+        self.code == 429 || (self.code >= 500 && !self.message.starts_with(UNTYPED))
     }
 
     /// Whether another field manager is in the way of an apply.
