@@ -91,9 +91,8 @@ impl Wrong {
             Self::Busy => (&["KVN301", "KVN305"], "slow down please"),
             Self::Internal => (&["KVN301", "KVN305"], "etcd is gone"),
             Self::Unavailable => (&["KVN301", "KVN305"], "it starts"),
-            Self::Reset | Self::Lost => (&["KVN301", "KVN305", "KVN307"], ""),
+            Self::Reset | Self::Lost | Self::Truncated => (&["KVN301", "KVN305", "KVN307"], ""),
             Self::Silent => (&["KVN301", "KVN305", "KVN202"], ""),
-            Self::Truncated => (&["KVN301", "KVN305", "KVN307"], ""),
             Self::Conflict => (&["KVN303"], "run the command again"),
             Self::Gone => (&["KVN305"], ""),
             Self::Unauthorized => (&["KVN302"], "who are you"),
@@ -103,11 +102,14 @@ impl Wrong {
     }
 }
 
+/// Whether a request goes wrong.
+type When = dyn Fn(&Seen, usize, usize) -> bool + Send + Sync;
+
 /// Spoils some of the requests that a fault concerns.
 struct Gate {
     wrong: Wrong,
     /// Gets the request, its number among those that are concerned, and how often it was asked before, both from 0.
-    when: Box<dyn Fn(&Seen, usize, usize) -> bool + Send + Sync>,
+    when: Box<When>,
     state: Mutex<State>,
 }
 

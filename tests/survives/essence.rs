@@ -138,14 +138,14 @@ pub fn differences(one: &Essence, other: &Essence) -> Vec<String> {
 /// The deepest places that differ, as people find them.
 fn compare(one: &Value, other: &Value, place: &str, found: &mut Vec<String>) {
     match (one, other) {
-        (Value::Object(these), Value::Object(those)) => {
-            let names: std::collections::BTreeSet<&String> = these.keys().chain(those.keys()).collect();
+        (Value::Object(ones), Value::Object(others)) => {
+            let names: std::collections::BTreeSet<&String> = ones.keys().chain(others.keys()).collect();
             for name in names {
                 compare(&one[name], &other[name], &format!("{place} .{name}"), found);
             }
         }
-        (Value::Array(these), Value::Array(those)) if these.len() == those.len() => {
-            for (index, (this, that)) in these.iter().zip(those).enumerate() {
+        (Value::Array(ones), Value::Array(others)) if ones.len() == others.len() => {
+            for (index, (this, that)) in ones.iter().zip(others).enumerate() {
                 compare(this, that, &format!("{place} [{index}]"), found);
             }
         }

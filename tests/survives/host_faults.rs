@@ -85,11 +85,14 @@ fn name_of(operation: &HostOperation<'_>) -> String {
     }
 }
 
+/// Whether an operation goes wrong.
+type When = dyn Fn(&str, usize) -> bool + Send + Sync;
+
 /// Spoils some operations and remembers which.
 struct Gate {
     wrong: Wrong,
     /// Gets the operation as text, and how often it was done before.
-    when: Box<dyn Fn(&str, usize) -> bool + Send + Sync>,
+    when: Box<When>,
     done: Mutex<BTreeMap<String, usize>>,
     hits: Mutex<Vec<String>>,
 }
