@@ -177,7 +177,8 @@ impl Run<'_> {
 fn installs(change: &Change) -> bool {
     let Change::Apply { object, before: None } = change else { return false };
     let kind = object["kind"].as_str().unwrap_or_default();
-    ["DaemonSet", "NetworkAttachmentDefinition"].contains(&kind)
+    // A KubeVirt is what its operator makes virt-handler from.
+    ["DaemonSet", "NetworkAttachmentDefinition", "KubeVirt"].contains(&kind)
 }
 
 /// Records the intent, makes the change, and records how it ended.
