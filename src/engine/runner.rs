@@ -180,7 +180,8 @@ impl Run<'_> {
 fn installs(change: &Change) -> bool {
     let Change::Apply { object, before: None } = change else { return false };
     let kind = object["kind"].as_str().unwrap_or_default();
-    ["DaemonSet", "NetworkAttachmentDefinition"].contains(&kind)
+    // A KubeVirt is what its operator makes virt-handler from.
+    ["DaemonSet", "NetworkAttachmentDefinition", "KubeVirt"].contains(&kind)
 }
 
 /// Records the intent, makes the change, and records how it ended.
@@ -217,10 +218,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_daemon_or_a_network_that_is_new_leaves_traces_of_kvnets() {
+    fn only_a_daemon_a_network_or_a_kubevirt_that_is_new_leaves_traces_of_kvnets() {
         let apply = |kind: &str, before| Change::Apply { object: Box::new(json!({"kind": kind})), before };
         assert!(installs(&apply("DaemonSet", None)));
         assert!(installs(&apply("NetworkAttachmentDefinition", None)));
+        assert!(installs(&apply("KubeVirt", None)));
         assert!(!installs(&apply("DaemonSet", Some(Vec::new()))), "somebody else's");
         assert!(!installs(&apply("ConfigMap", None)));
     }

@@ -29,7 +29,8 @@ spec:
     )
 }
 
-/// What a command prints in a guest, with its exit status; through `kvnet console` in a pipe.
+/// What a command prints in a guest, with its exit status; through `kvnet console` in a pipe, which ends when the guest has
+/// said nothing for two seconds.
 pub fn run(node: &Node, machine: &str, command: &str) -> Option<(i32, String)> {
     // The quotes keep the marks out of the echo of the line.
     let line = format!("echo be''gin; {command} 2>&1; echo en''d $?");

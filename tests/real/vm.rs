@@ -150,7 +150,7 @@ fn traffic(kvnet: &Kvnet) {
     // One subnet on both VLANs: then no route can be what separates them.
     guests::sh(node, "vm-far", &format!("ip addr add 10.20.0.250/24 dev {far_nic}"));
     for target in [&own, &near, &pod] {
-        let ping = guests::run(node, "vm-far", &format!("ping -I {far_nic} -c 1 -W 2 {target}"));
+        let ping = guests::run(node, "vm-far", &format!("ping -I {far_nic} -c 1 -W 1 {target}"));
         let (status, said) = ping.expect("the guest answers");
         assert!(status != 0 && said.contains("1 packets transmitted"), "vm-far reaches {target}: {said}");
     }
@@ -173,7 +173,7 @@ fn deleted(node: &Node) {
             "[ -z \"$(ovs-vsctl --bare --columns=name find Port external_ids:owner=ovs-cni.network.kubevirt.io)\" ]
              ! ls /var/lib/cni/networks/*/{address}
              ! pidof qemu-system-x86_64 qemu-kvm
-             [ -z \"$(ip -o link show type tun)\" ]"
+             ! ip -o link show type tun | grep ': tap'"
         ),
     );
     node.say("of the deleted VM no port, tap, lease or process is left");
