@@ -110,7 +110,7 @@ impl Interview {
     /// Asks one question once; false when nothing is wanted any more.
     fn ask(&mut self, prompt: &mut dyn Prompt, question: Question) -> Result<bool> {
         let question = match self.earlier.of(&question.id) {
-            Some(earlier) => question.proposing(&earlier.to_owned()),
+            Some(earlier) => question.proposing(earlier),
             None => question,
         };
         let problem = self.problem.take();

@@ -96,7 +96,9 @@ mod tests {
     fn typed(edits: &[Edit]) -> Line {
         let mut line = Line::default();
         line.replace("red, blue");
-        edits.iter().for_each(|edit| line.edit(*edit));
+        for edit in edits {
+            line.edit(*edit);
+        }
         line
     }
 

@@ -147,7 +147,7 @@ mod tests {
             if let Ok(loaded) = load_text(&yaml, "x.yaml", &[]) {
                 assert_eq!(loaded.profile.description, text, "{yaml}");
             } else {
-                assert!(text.chars().any(|c| c.is_control()), "{yaml}");
+                assert!(text.chars().any(char::is_control), "{yaml}");
             }
         }
     }

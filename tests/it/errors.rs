@@ -226,6 +226,12 @@ fn the_wizard() {
             says: "/a:2:1\n  hint: did you mean `bridges`?",
             ..ROW
         },
+    ]);
+}
+
+#[test]
+fn answers_of_the_wizard() {
+    check(&[
         Row {
             name: "an answer that steers the terminal",
             prepare: |place| place.write("a", "networks: own\nbridges: \"red\\e[31m\"\n"),

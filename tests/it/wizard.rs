@@ -147,7 +147,7 @@ fn a_wrong_answer_is_explained_and_asked_again() {
         ("1 to 15 letters", "red\r"),
         // The card that carries the node is shown, and refused.
         ("10.0.0.10", &format!("{DOWN}{ENTER}")),
-        ("would cut this node off", ENTER),
+        ("cut this node off", ENTER),
         ("VLANs of red", "5000\r"),
         ("write 1 to 4094", "100\r"),
         ("Addresses of red, untagged", "10.244.0.0/24\r"),
