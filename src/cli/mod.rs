@@ -7,7 +7,6 @@ mod complete;
 mod session;
 pub mod smoke_args;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -30,7 +29,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&harmless(error)),
     };
     ui::colours(cli.global.no_color);
-    log(cli.global.verbose, cli.global.no_color);
+    log(cli.global.verbose);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&cli)),
@@ -103,7 +102,7 @@ fn harmless(mut error: clap::Error) -> clap::Error {
     error
 }
 
-fn log(verbose: u8, no_color: bool) {
+fn log(verbose: u8) {
     let level = match verbose {
         0 => return,
         1 => "kvnet=info",
@@ -111,9 +110,23 @@ fn log(verbose: u8, no_color: bool) {
         _ => "kvnet=trace,kube=debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
-    let coloured = std::io::stderr().is_terminal() && !no_color && std::env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(coloured).without_time().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| CleanLog);
+    log.with_ansi(false).without_time().init();
+}
+
+/// Standard error for the log: what a server or a tool said cannot colour, move or turn what is on the screen.
+struct CleanLog;
+
+impl std::io::Write for CleanLog {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = ui::clean(&String::from_utf8_lossy(line));
+        std::io::stderr().lock().write_all(text.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// The exit code of a run that made `changes` changes and ended with `error`.

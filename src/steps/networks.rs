@@ -51,9 +51,7 @@ impl Step for Networks {
     fn traces(&self, cx: &Context) -> Traces {
         let mut traces = Traces::default();
         for network in &cx.profile.networks {
-            if let NetworkKind::Bridge { bridge, .. } = &network.kind {
-                traces.links.push(bridge.clone());
-            }
+            traces.links.extend(links(network));
             if let Some(directory) = lease_directory(network) {
                 let own = directory.join(&network.name);
                 traces.files.extend(["last_reserved_ip.0", "lock"].map(|name| own.join(name)));
@@ -62,6 +60,20 @@ impl Step for Networks {
         }
         traces
     }
+}
+
+/// The bridges that the plugin `bridge` makes for a network. cni0 is the pod network's.
+fn links(network: &Network) -> Vec<String> {
+    let config = match &network.kind {
+        NetworkKind::Bridge { bridge, .. } => return vec![bridge.clone()],
+        NetworkKind::Raw { config } => config,
+        _ => return Vec::new(),
+    };
+    let chained = config.get("plugins").and_then(Value::as_array).into_iter().flatten();
+    let plugins = chained.filter_map(Value::as_object).chain([config]);
+    let bridges = plugins.filter(|plugin| plugin.get("type").is_some_and(|kind| kind == "bridge"));
+    let names = bridges.filter_map(|plugin| plugin.get("bridge")?.as_str());
+    names.filter(|name| *name != "cni0").map(str::to_owned).collect()
 }
 
 /// Where a network's leases are, when that is a directory of its own and not that of all plugins.
@@ -88,6 +100,26 @@ fn attachments(profile: &Profile) -> Vec<Value> {
 mod tests {
     use super::*;
     use crate::cluster::ObjectKey;
+
+    #[test]
+    fn a_raw_networks_bridge_is_known_also_in_a_chain() {
+        let links_of = |config: Value| {
+            let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
+            links(&Network { name: "n".into(), namespace: "default".into(), kind })
+        };
+        assert_eq!(links_of(json!({"type": "bridge", "bridge": "b0"})), ["b0"]);
+        assert_eq!(
+            links_of(json!({"plugins": [{"type": "bridge", "bridge": "b1"}, {"type": "tuning"}]})),
+            ["b1"]
+        );
+        for other in [
+            json!({"type": "bridge", "bridge": "cni0"}),
+            json!({"type": "bridge"}),
+            json!({"type": "ovs", "bridge": "b"}),
+        ] {
+            assert!(links_of(other).is_empty());
+        }
+    }
 
     #[test]
     fn a_namespace_of_its_own_comes_before_the_attachment() {

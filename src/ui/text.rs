@@ -72,6 +72,9 @@ mod tests {
     #[test]
     fn a_paragraph_stands_beside_its_mark() {
         assert_eq!(paragraph("! ", "one two three", 9), "! one two\n  three");
-        assert_eq!(paragraph("\u{1b}[31m✗\u{1b}[0m ", "a https://example.org/long", 8), "\u{1b}[31m✗\u{1b}[0m a\n  https://example.org/long");
+        assert_eq!(
+            paragraph("\u{1b}[31m✗\u{1b}[0m ", "a https://example.org/long", 8),
+            "\u{1b}[31m✗\u{1b}[0m a\n  https://example.org/long"
+        );
     }
 }

@@ -43,7 +43,6 @@ fn hostile_objects() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-#[ignore = "not seen to pass since its last change: run it with `--ignored`"]
 fn names_and_annotations_of_a_cluster_are_text_in_every_format() {
     let place = Place::new();
     place.give("kept");
@@ -120,7 +119,6 @@ fn a_sandbox_that_was_tampered_with_is_refused_or_used_and_never_a_panic() {
 }
 
 #[test]
-#[ignore = "not seen to pass since its last change: run it with `--ignored`"]
 fn what_is_typed_cannot_move_the_cursor() {
     let set = format!("{ESCAPES}=1");
     let commands: &[&[&str]] = &[

@@ -154,7 +154,6 @@ fn up_and_down(text: &str, distribution: Distribution) {
 }
 
 #[test]
-#[ignore = "not seen to the end yet: takes minutes on a busy machine"]
 fn every_profile_goes_up_once_and_down_again() {
     let all = std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1");
     let standard = Config::default();

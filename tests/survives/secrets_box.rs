@@ -60,7 +60,6 @@ fn plant(place: &Place) -> usize {
 }
 
 #[test]
-#[ignore = "not seen to pass since its last change: run it with `--ignored`"]
 fn a_whole_run_shows_and_keeps_no_secret() {
     let place = Place::new();
     place.give("kept");

@@ -89,7 +89,7 @@ impl Asked {
         match begin.first() {
             None => "<empty>".to_owned(),
             Some(b'{') => format!("{}{more}", String::from_utf8_lossy(begin)),
-            Some(_) => begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
+            Some(_) => begin.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")) + more,
         }
     }
 

@@ -144,7 +144,7 @@ pub(super) fn wrong_with_qualified(text: &str) -> Vec<String> {
     match domain {
         Some("") => wrong.push("prefix part must be non-empty".to_owned()),
         Some(domain) if !domain.split('.').all(is_label) => {
-            wrong.push(format!("prefix part {DNS_SUBDOMAIN}"))
+            wrong.push(format!("prefix part {DNS_SUBDOMAIN}"));
         }
         _ => {}
     }

@@ -81,8 +81,8 @@ pub(super) fn json(object: &Value, patch: &Value) -> Result<Value, Box<Status>> 
     for operation in operations {
         let mut operation = operation.clone();
         // The real server makes a field that is to be replaced and is not there.
-        let path = operation["path"].as_str().unwrap_or_default();
-        if operation["op"] == "replace" && patched.pointer(path).is_none() {
+        let pointer = operation["path"].as_str().unwrap_or_default();
+        if operation["op"] == "replace" && patched.pointer(pointer).is_none() {
             operation["op"] = "add".into();
         }
         let operation: json_patch::Patch =

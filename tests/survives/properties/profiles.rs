@@ -23,7 +23,7 @@ pub fn any_profile() -> impl Strategy<Value = String> {
             .enumerate()
             .map(|(index, network)| network.written(index, &names))
             .collect();
-        parts.written(has_switch, bridges, networks).to_string()
+        parts.written(has_switch, &bridges, &networks).to_string()
     })
 }
 
@@ -69,7 +69,7 @@ fn parts() -> impl Strategy<Value = Parts> {
 }
 
 impl Parts {
-    fn written(&self, has_switch: bool, bridges: Vec<Value>, networks: Vec<Value>) -> Value {
+    fn written(&self, has_switch: bool, bridges: &[Value], networks: &[Value]) -> Value {
         json!({
             "name": "random",
             "cluster": {"kernel": self.kernel || self.flannel, "kubeconfig": {"copy": self.copy}},
@@ -162,7 +162,7 @@ impl Network {
             "flannel" => network["delegate"] = json!({"isDefaultGateway": false}),
             _ => {
                 network["config"] =
-                    json!({"cniVersion": self.version, "type": "bridge", "bridge": format!("raw{index}")})
+                    json!({"cniVersion": self.version, "type": "bridge", "bridge": format!("raw{index}")});
             }
         }
         if self.has_addresses && ["ovs", "bridge"].contains(&self.kind) {
