@@ -5,6 +5,7 @@ mod removal;
 pub(crate) mod support;
 
 use async_trait::async_trait;
+use camino::Utf8Path;
 use serde_json::Value;
 
 use self::nodes::Fit;
@@ -28,6 +29,10 @@ const LEFT_ON_NODE: [&str; 4] = [
     "/run/kubevirt-libvirt-runtimes",
     "/var/lib/kubevirt-node-labeller",
 ];
+
+/// Its sockets in kubelet's directory, which a virt-handler that is ended does not always take along.
+const SOCKETS: [&str; 3] = ["kubevirt-kvm.sock", "kubevirt-tun.sock", "kubevirt-vhost-net.sock"];
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
 /// Deploys KubeVirt.
 pub struct KubeVirt;
@@ -113,7 +118,8 @@ impl Step for KubeVirt {
     }
 
     fn traces(&self, _: &Context) -> Traces {
-        Traces { trees: LEFT_ON_NODE.map(Into::into).into(), ..Traces::default() }
+        let sockets = SOCKETS.map(|socket| Utf8Path::new(DEVICE_PLUGINS).join(socket));
+        Traces { files: sockets.into(), trees: LEFT_ON_NODE.map(Into::into).into(), ..Traces::default() }
     }
 
     async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {

@@ -16,10 +16,10 @@ use kvnet::engine::events::{Event, Reporter};
 use kvnet::engine::journal::{History, Journal};
 use kvnet::engine::plan::{Plan, Selection};
 use kvnet::engine::runner::Run;
-use kvnet::engine::state::StateDir;
+use kvnet::engine::state::{Lock, StateDir};
 use kvnet::engine::step::AnyStep;
 use kvnet::engine::teardown::Teardown;
-use kvnet::error::{Error, Result};
+use kvnet::error::{Error, Result, code};
 use kvnet::facts::Facts;
 use kvnet::profile::{self, Profile};
 use kvnet::sandbox::{Options, Sandbox};
@@ -125,7 +125,7 @@ impl Inside {
         if plan.is_empty() {
             return Ok(Ended::default());
         }
-        let _lock = cx.state.lock("up")?;
+        let _lock = locked(&cx, "up")?;
         let journal = Journal::open(&cx.state, "up", &cx.digest)?;
         if plan.change_count() > 0 {
             cx.state.remove(RECORD)?;
@@ -148,7 +148,7 @@ impl Inside {
         if teardown.change_count() == 0 {
             return Ok(Ended::default());
         }
-        let _lock = cx.state.lock("down")?;
+        let _lock = locked(&cx, "down")?;
         let journal = Journal::open(&cx.state, "down", &cx.digest)?;
         cx.state.remove(RECORD)?;
         let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &Cancel::default() };
@@ -194,6 +194,20 @@ impl Inside {
             store.range("").map(|(key, value)| (key.to_owned(), value.as_ref().clone())).collect()
         });
         copy.unwrap()
+    }
+}
+
+/// The lock of the state directory. A test beside this one that starts a program has, until that program runs, all files of
+/// this process open, also a lock that was just given back.
+fn locked(cx: &Context, command: &str) -> Result<Lock> {
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        match cx.state.lock(command) {
+            Err(error) if error.code() == &code::STATE_LOCKED && std::time::Instant::now() < patience => {
+                std::thread::yield_now();
+            }
+            result => return result,
+        }
     }
 }
 

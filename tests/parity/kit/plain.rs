@@ -27,7 +27,8 @@ const TOKEN_VOLUME: &str = "kube-api-access-";
 /// How many letters are made up.
 const MADE_UP: usize = 5;
 /// A number comes after them that is a version.
-const VERSION_WORDS: [&str; 2] = ["ResourceVersion in record (", "too old resource version: 1 ("];
+const VERSION_WORDS: [&str; 3] =
+    ["ResourceVersion in record (", "too old resource version: 1 (", "resourceVersion\\\":\\\""];
 
 impl Plain {
     pub fn answer(&mut self, answer: &Value) -> Value {

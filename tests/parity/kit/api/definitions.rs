@@ -91,6 +91,8 @@ fn lived() -> Vec<Step> {
         get("its kinds are served", format!("/apis/{GROUP}/v1")).until(Until::Status(200)),
         post("an object of a definition", things.clone(), thing.clone()),
         apply("an apply of a definition that is there", &path, "one", shorter),
+        get("its new short name is accepted", path.clone())
+            .until(Until::Is("/status/acceptedNames/shortNames/0", "th")),
         patch("a label for a definition", path.clone(), MERGE, json!({"metadata": {"labels": {"a": "b"}}})),
         patch(
             "a definition gets another kind",
