@@ -5,9 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-#[path = "../survives/count.rs"]
-mod count;
-
+use crate::count;
 use crate::default::AFTER_DOWN;
 use crate::kvnet::{Kvnet, Ran, as_set};
 use crate::networks::{check_node, check_pods};

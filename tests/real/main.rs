@@ -6,6 +6,8 @@
 mod adopt;
 mod api;
 mod conflict;
+#[path = "../survives/count.rs"]
+mod count;
 mod cuts;
 mod default;
 mod drift;

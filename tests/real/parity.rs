@@ -3,14 +3,13 @@
 //! The real API server runs on loopback, without a node: it, its database, and those two controllers whose work the
 //! sandbox's API server does itself. `KVNET_BLESS=1` records its answers for the hermetic tests.
 
-#[path = "../survives/count.rs"]
-mod count;
 #[path = "../parity/kit/mod.rs"]
 #[allow(dead_code, reason = "the hermetic tests use the rest")]
 mod kit;
 mod kubernetes;
 mod openvswitch;
 
+use crate::count;
 use kit::compare::{Known, differences, judge};
 use kit::differences::{OF_API, OF_SWITCH};
 use kit::fixture::{self, Recorded};
@@ -111,7 +110,9 @@ fn recording<'a>(asked: Vec<Recorded>, answers: impl Iterator<Item = &'a Value>)
 /// Writes the recordings, or shows that they are still what the real one answers.
 fn keep(of: &str, fresh: &[(&str, Vec<Recorded>)]) -> Result<(), String> {
     if fixture::is_blessed() {
-        fresh.iter().for_each(|(chapter, answers)| fixture::write(of, chapter, answers));
+        for (chapter, answers) in fresh {
+            fixture::write(of, chapter, answers);
+        }
         return Ok(());
     }
     let mut found = Vec::new();

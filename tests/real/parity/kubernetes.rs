@@ -13,7 +13,7 @@ use super::kit::api::Chapter;
 use super::kit::send::{Server, chapter};
 
 /// For everything to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How many changes there were before the server came.
 const HISTORY: usize = 10;
 /// The administrator's token: nobody else can reach loopback, and it ends with the server.

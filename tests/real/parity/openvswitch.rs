@@ -54,7 +54,9 @@ impl Programs {
         for package in packages {
             let package = package.expect("a package");
             let name = package.file_name().to_string_lossy().into_owned();
-            if PACKAGES.iter().any(|start| name.starts_with(start)) && name.ends_with(".deb") {
+            if PACKAGES.iter().any(|start| name.starts_with(start))
+                && Path::new(&name).extension().is_some_and(|end| end == "deb")
+            {
                 let mut command = Command::new("dpkg-deb");
                 command.arg("--extract").arg(package.path()).arg(folder.path());
                 assert!(command.status().expect("dpkg-deb runs").success(), "{name}");
