@@ -246,7 +246,7 @@ pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
 
 /// Whether to try everything and not only a sample.
 pub fn is_thorough() -> bool {
-    std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1")
+    std::env::var_os("KVNET_THOROUGH").is_some_and(|value| value == "1")
 }
 
 /// In memory where the machine has such a place: the journal is written durably, record by record.

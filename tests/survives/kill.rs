@@ -1,6 +1,6 @@
 //! Killed in the sandbox: at each point of a run kvnet ends itself with SIGKILL, and the next run goes on from there.
 //!
-//! `KVNET_REAL=1` tries every point; else those are tried that are spread over the run, the same ones each time.
+//! `KVNET_THOROUGH=1` tries every point; else those are tried that are spread over the run, the same ones each time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::run::{As, Place, text};
 const DEFAULT: &[&str] = &["--profile", "default"];
 const WALKTHROUGH: &[&str] = &["--profile", "walkthrough-2018"];
 const SIGKILL: i32 = 9;
-/// Every so many points are tried without `KVNET_REAL=1`; no multiple of the four that a change has.
+/// Every so many points are tried without `KVNET_THOROUGH=1`; no multiple of the four that a change has.
 const STRIDE: usize = 29;
 /// So many of the runs that are killed are taken down afterwards: one in this number.
 const TAKEN_DOWN: usize = 5;
@@ -138,7 +138,7 @@ fn every_change_has_its_points(events: &str, points: &[String]) {
 
 /// The points to try.
 fn sample(points: &[String]) -> impl Iterator<Item = (usize, &String)> {
-    let all = std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1");
+    let all = std::env::var_os("KVNET_THOROUGH").is_some_and(|value| value == "1");
     let stride = if all { 1 } else { STRIDE };
     points.iter().enumerate().skip(stride / 2).step_by(stride)
 }

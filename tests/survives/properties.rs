@@ -155,7 +155,7 @@ fn up_and_down(text: &str, distribution: Distribution) {
 
 #[test]
 fn every_profile_goes_up_once_and_down_again() {
-    let all = std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1");
+    let all = std::env::var_os("KVNET_THOROUGH").is_some_and(|value| value == "1");
     let standard = Config::default();
     let changed = standard.cases != 256;
     let mut config = Config { max_shrink_iters: SHRINKS, failure_persistence: None, ..standard };
