@@ -1,6 +1,7 @@
 //! What must be seen on the real node. Every trial takes a fresh node of `tests/rig` through one story.
 //!
-//! Needs root and minutes, so the trials are ignored unless `KVNET_REAL=1`; then all of them run, and none is skipped.
+//! Needs root and minutes, so the trials are ignored unless `KVNET_REAL=1`; then all of them run, and none is skipped but
+//! the VM's, which wants `KVNET_REAL_VM=1` besides.
 //! Run one with `KVNET_REAL=1 cargo test --test real -- default`. `KVNET_REAL_KEEP=1` keeps the node of a failed trial.
 
 mod adopt;

@@ -12,7 +12,8 @@ use kvnet::host::{Command, Host, local::LocalHost};
 
 use crate::run::{As, Place, text};
 
-const UP: &[&str] = &[
+/// One step, that writes the kubeconfig; the file to write is to follow, as `cluster.kubeconfig.path=FILE`.
+pub const UP: &[&str] = &[
     "up",
     "--yes",
     "--kubeconfig",

@@ -8,6 +8,7 @@ use kvnet::sandbox::store::Store;
 use serde_json::{Value, json};
 
 use crate::count;
+use crate::host::UP;
 use crate::hostile::{ESCAPES, on_terminal};
 use crate::run::{As, Place, text};
 
@@ -182,18 +183,9 @@ fn completions_offer_nothing_that_a_terminal_obeys() {
     count::record("hostile inputs", 4);
 }
 
-const UP: &[&str] = &[
-    "up",
-    "--yes",
-    "--kubeconfig",
-    "DIR/refused.yaml",
-    "--only",
-    "kubeconfig",
-    "--set",
-    "cluster.kubeconfig.source=DIR/refused.yaml",
-    "--set",
-    "cluster.kubeconfig.path=DIR/home/config",
-];
+fn up() -> Vec<&'static str> {
+    [UP, &["cluster.kubeconfig.path=DIR/home/config"]].concat()
+}
 
 /// Links in the state directory that lead to a file of somebody else.
 #[test]
@@ -204,7 +196,7 @@ fn the_state_directory_leads_nowhere_else() {
         fs::create_dir(place.path("home")).unwrap();
         place.write("victim", "theirs");
         symlink(place.path("victim"), place.path("state").join(link)).unwrap();
-        place.kvnet(As::Tester, UP, &[]);
+        place.kvnet(As::Tester, &up(), &[]);
         assert_eq!(fs::read_to_string(place.path("victim")).unwrap(), "theirs", "{link}");
     }
     count::record("hostile inputs", links.len());
@@ -232,7 +224,7 @@ fn a_state_directory_of_others_is_refused() {
         let place = Place::new();
         fs::create_dir(place.path("home")).unwrap();
         prepare(&place);
-        let output = place.kvnet(As::Tester, UP, &[("KVNET_STATE_DIR", "DIR/linked")]);
+        let output = place.kvnet(As::Tester, &up(), &[("KVNET_STATE_DIR", "DIR/linked")]);
         let err = text(&output.stderr);
         assert!(output.status.code() == Some(1) && err.contains("error[KVN207]"), "{name}: {err}");
         assert_eq!(fs::read_dir(place.path("linked")).unwrap().count(), 0, "{name}");
