@@ -178,6 +178,28 @@ impl PackageManager {
         }
     }
 
+    /// Whether a package is there but not set up, as after an installation that was killed, by what [`list`](Self::list)
+    /// printed. Only Debian's list tells.
+    #[must_use]
+    pub fn is_half_installed(self, printed: &str, package: &str) -> bool {
+        let state = |line: &str| {
+            let (state, name) = line.trim().split_once(' ')?;
+            (name.trim().split(':').next() == Some(package)).then(|| state.to_owned())
+        };
+        // Half-installed, unpacked, half-configured.
+        let half = |state: String| ["iH", "iU", "iF"].iter().any(|half| state.starts_with(half));
+        self == Self::Apt && printed.lines().find_map(state).is_some_and(half)
+    }
+
+    /// Ends what a killed installation has begun, when the package manager refuses to work before that.
+    #[must_use]
+    pub fn ends_interrupted(self, printed: &str, seconds: u64) -> Option<Command> {
+        let interrupted = self == Self::Apt && printed.contains("dpkg was interrupted");
+        interrupted.then(|| {
+            self.command(&["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"], &[], seconds)
+        })
+    }
+
     fn install_words(self) -> &'static [&'static str] {
         match self {
             Self::Apt => &[
@@ -265,6 +287,21 @@ mod tests {
             Inst openvswitch-switch (3.1.0-2 Debian:12 [amd64]) []\nInst libc6 [2.36-1] (2.36-2 Debian:12 [amd64])\n\
             Conf python3 (3.11.2-1 Debian:12 [amd64])\n";
         assert_eq!(PackageManager::brought(printed), ["openvswitch-switch", "python3"]);
+    }
+
+    #[test]
+    fn a_package_that_is_only_unpacked_is_half_installed() {
+        let half = |state: &str, package: &str| {
+            let printed = format!("ii  libc6:amd64\n{state} openvswitch-switch\n");
+            PackageManager::Apt.is_half_installed(&printed, package)
+        };
+        for state in ["iU ", "iF ", "iHR"] {
+            assert!(half(state, "openvswitch-switch"), "{state}");
+        }
+        for state in ["ii ", "iW ", "rc "] {
+            assert!(!half(state, "openvswitch-switch"), "{state}");
+        }
+        assert!(!half("iU ", "openvswitch") && !half("iU ", "libc6"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ const POKE: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
 /// Asks for a new prompt. Ctrl-U first: what somebody has typed there and not sent must not be run.
 const ENTER: &[u8] = b"\x15\n";
+/// How many commands run side by side: a terminal takes lines of 4096 bytes.
+const AT_ONCE: usize = 8;
 /// How much of the screen is remembered.
 const SCREEN: usize = 256 << 10;
 
@@ -101,6 +103,25 @@ impl<T: Terminal> Shell<T> {
                 }
             }
         }
+    }
+
+    /// Runs commands of one line each side by side; returns how each ended, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`]; then nothing is known of any.
+    pub async fn run_all(&mut self, commands: &[String], patience: Duration) -> Result<Vec<Ended>> {
+        let mut all = Vec::with_capacity(commands.len());
+        for some in commands.chunks(AT_ONCE) {
+            let ended = self.run(&side_by_side(some), patience).await?;
+            for (number, command) in some.iter().enumerate() {
+                let one = one_of(&ended.output, number).ok_or_else(|| {
+                    closed(format!("the guest's shell does not tell how `{command}` ended"))
+                        .because(last_words(&ended.output))
+                })?;
+                all.push(one);
+            }
+        }
+        Ok(all)
     }
 
     /// Runs a command of one line.
@@ -216,6 +237,24 @@ fn between(screen: &str, number: u32) -> Option<Ended> {
     let kernels = |line: &&str| !is_kernels(line);
     let output: Vec<&str> = output.lines().filter(kernels).collect();
     Some(Ended { status: status.trim().parse().ok()?, output: output.join("\n") })
+}
+
+/// A command that runs others in the background, each line of theirs with its number. The inner shell is not interactive,
+/// so that it says nothing about its jobs.
+fn side_by_side(commands: &[String]) -> String {
+    let job = |(number, command): (usize, &String)| {
+        format!("{{ {command}; echo kvnet-status $?; }} 2>&1 | sed 's/^/{number}:/' & ")
+    };
+    let jobs: String = commands.iter().enumerate().map(job).collect();
+    format!("( {jobs}wait )")
+}
+
+/// How one of them ended, from what all of them printed.
+fn one_of(output: &str, number: usize) -> Option<Ended> {
+    let prefix = format!("{number}:");
+    let mut lines: Vec<&str> = output.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+    let status = lines.pop()?.strip_prefix("kvnet-status ")?.trim().parse().ok()?;
+    Some(Ended { status, output: lines.join("\n") })
 }
 
 /// `[   12.345678] ...`: the kernel writes to the same console whenever it likes.

@@ -150,3 +150,25 @@ fn only_the_last_line_asks() {
         assert_eq!(asks(screen), expected, "{screen}");
     }
 }
+
+#[test]
+fn commands_side_by_side_are_told_apart_by_a_real_shell() {
+    let commands: Vec<String> = ["echo a; echo b >&2", "no-such-program || false", "exit 7", "echo '1:x'"]
+        .map(ToOwned::to_owned)
+        .to_vec();
+    let output = std::process::Command::new("sh").args(["-c", &side_by_side(&commands)]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let ended: Vec<_> = (0..4).map(|number| one_of(&printed, number)).collect();
+    assert_eq!(ended[0], Some(Ended { status: 0, output: "a\nb".into() }), "{printed}");
+    assert_eq!(ended[1].as_ref().map(|ended| ended.status), Some(1));
+    // One that ends its shell says nothing more, and that is not taken for success.
+    assert_eq!(ended[2], None);
+    assert_eq!(ended[3], Some(Ended { status: 0, output: "1:x".into() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_does_not_tell_how_a_command_ended_is_an_error() {
+    let mut shell = open(Guest::new(State::Shell, &[]), "", "").await.unwrap();
+    let error = shell.run_all(&["date".into()], Duration::from_secs(5)).await.err().unwrap();
+    assert_eq!(error.message(), "the guest's shell does not tell how `date` ended");
+}

@@ -187,6 +187,12 @@ async fn install(
     let before = installed(host, manager).await?;
     let command = manager.install(package, seconds);
     let mut output = host.run(&command).await?;
+    let printed = format!("{}{}", output.stdout, output.stderr);
+    if let Some(rest) = manager.ends_interrupted(&printed, seconds).filter(|_| !output.success()) {
+        tracing::warn!("an installation was interrupted: `{}`", rest.display());
+        host.run(&rest).await?.ok(&rest)?;
+        output = host.run(&command).await?;
+    }
     if !output.success() && manager.wants_refresh(&format!("{}{}", output.stdout, output.stderr)) {
         refresh(host, manager, seconds).await?;
         output = host.run(&command).await?;
@@ -370,6 +376,28 @@ mod tests {
         let outcome = apply_host_change(&host, &change).await.unwrap();
         assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
         assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_installation_that_was_killed_is_ended_first() {
+        let refused =
+            "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.";
+        let host = FakeHost::new()
+            .prints(["dpkg-query"], "ii  bash\n")
+            .on(["apt-get", "install"], |_, files| match files.text("/configured") {
+                Some(_) => Output::default(),
+                None => Output { status: 100, stderr: refused.into(), ..Output::default() },
+            })
+            .on(["dpkg", "--configure", "-a"], |_, files| {
+                files.put("/configured", "", 0o644);
+                Output::default()
+            });
+        let (manager, package) = (PackageManager::Apt, "ovs".to_owned());
+        let change = Change::InstallPackage { manager, package, with: Vec::new(), timeout: 60 };
+        assert_eq!(
+            apply_host_change(&host, &change).await.unwrap(),
+            Outcome::Installed { packages: Vec::new() }
+        );
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Step for CniOrder {
     type Desired = Desired;
 
     const ID: &'static str = "cni-order";
-    const TITLE: &'static str = "order of the CNI configurations";
+    const TITLE: &'static str = "CNI configuration order";
     const REQUIRES: &'static [&'static str] = &["multus"];
 
     fn enabled(&self, cx: &Context) -> bool {

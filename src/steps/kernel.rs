@@ -52,7 +52,7 @@ impl Step for Kernel {
     type Desired = Desired;
 
     const ID: &'static str = "kernel";
-    const TITLE: &'static str = "kernel module and settings";
+    const TITLE: &'static str = "kernel settings";
     const REQUIRES: &'static [&'static str] = &[];
 
     fn enabled(&self, cx: &Context) -> bool {

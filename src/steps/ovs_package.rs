@@ -55,7 +55,7 @@ impl Step for OvsPackage {
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
         let host = cx.host.as_ref();
-        let installed = host.find("ovs-vsctl").await?.is_some();
+        let mut installed = host.find("ovs-vsctl").await?.is_some();
         let manager = ServiceManager::of(host).await?;
         let unit = match chosen(&cx.profile.ovs.service) {
             Some(unit) => manager.first_existing(host, &[unit]).await?,
@@ -65,7 +65,11 @@ impl Step for OvsPackage {
             Some(unit) => manager.is_enabled(host, unit).await?,
             None => false,
         };
-        Ok(Observed { installed, running: installed && is_running(host).await?, unit, enabled })
+        let running = installed && is_running(host).await?;
+        if installed && !(running && enabled) {
+            installed = !is_half_installed(cx).await?;
+        }
+        Ok(Observed { installed, running, unit, enabled })
     }
 
     async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Desired> {
@@ -117,6 +121,19 @@ impl Step for OvsPackage {
         }
         Err(Error::new(&code::OVS_UNAVAILABLE, "Open vSwitch does not answer").at(SOCKET))
     }
+}
+
+/// Whether the package's files are there, but nobody has set it up yet: its service would start half of it.
+async fn is_half_installed(cx: &Context) -> Result<bool> {
+    let Some(manager) = cx.facts.packages.filter(|manager| *manager == PackageManager::Apt) else {
+        return Ok(false);
+    };
+    let package = chosen(&cx.profile.ovs.package).unwrap_or(manager.ovs_package());
+    let list = manager.list();
+    if cx.host.find(list.program()).await?.is_none() {
+        return Ok(false);
+    }
+    Ok(manager.is_half_installed(&cx.host.run(&list).await?.stdout, package))
 }
 
 /// What an installation would bring; nothing when the package manager does not know the package yet: its lists are
@@ -217,6 +234,17 @@ pub(super) mod tests {
         let before = UnitState { running: false, enabled: true };
         let unit = "openvswitch-switch".into();
         assert_eq!(findings.changes, [Change::Unit { unit, running: true, enabled: true, before }]);
+    }
+
+    #[tokio::test]
+    async fn a_package_whose_installation_was_killed_is_installed_before_its_service_starts() {
+        let host = FakeHost::new().program("ovs-vsctl").program("dpkg-query").file(UNIT, "");
+        let host = host.prints(["dpkg-query"], "iU  openvswitch-switch\nii  libc6:amd64\n");
+        let findings = find(OvsPackage, host, Profile::default()).await.unwrap();
+        assert_eq!(
+            lines(&findings),
+            ["install package openvswitch-switch with apt", "start service openvswitch-switch"]
+        );
     }
 
     #[tokio::test]

@@ -35,6 +35,20 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
+/// A reason in at most `width` characters. Of a list with commas the last parts are kept, because a reason goes from the
+/// general to the particular; what is too long even then is cut.
+pub fn cut_front(text: &str, width: usize) -> String {
+    let mut kept = text;
+    let mut shown = text.to_owned();
+    while shown.chars().count() > width
+        && let Some((_, rest)) = kept.split_once(", ")
+    {
+        kept = rest;
+        shown = format!("… {rest}");
+    }
+    cut(&shown, width)
+}
+
 /// The text after a mark, broken between words into lines of at most `width` columns; those after the first stand under
 /// it. A word that is longer than a line, such as an address, stays whole, so that it can be copied.
 pub fn paragraph(mark: &str, text: &str, width: usize) -> String {
@@ -67,6 +81,15 @@ mod tests {
     fn a_long_line_is_cut() {
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn of_a_reason_the_particular_is_kept() {
+        let reason = "phase is Deploying, virt-api: 0 of 2 ready, image is pulled";
+        assert_eq!(cut_front(reason, 80), reason);
+        assert_eq!(cut_front(reason, 50), "… virt-api: 0 of 2 ready, image is pulled");
+        assert_eq!(cut_front(reason, 20), "… image is pulled");
+        assert_eq!(cut_front(reason, 10), "… image i…");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use owo_colors::OwoColorize;
 use super::{clean, duration, summary, text};
 use crate::engine::events::{Event, Reporter};
 
+/// What stands in a live line beside the title and the message: the spinner, the time and the blanks between them.
+const AROUND_TITLE: usize = 8;
+
 /// A line for each step: what it does now, or how long it took.
 pub struct Tree {
     progress: MultiProgress,
@@ -20,6 +23,8 @@ pub struct Tree {
 #[derive(Default)]
 struct State {
     titles: HashMap<String, String>,
+    /// Columns of the longest title.
+    width: usize,
     bars: HashMap<String, ProgressBar>,
     checks: usize,
 }
@@ -37,7 +42,7 @@ impl Tree {
 
     fn start(&self, id: &str) {
         let mut state = self.state();
-        let title = state.titles.get(id).cloned().unwrap_or_else(|| id.to_owned());
+        let title = state.title(id);
         let bar = self.progress.add(ProgressBar::new_spinner());
         bar.set_style(style(self.coloured));
         bar.set_prefix(title);
@@ -46,25 +51,26 @@ impl Tree {
     }
 
     fn update(&self, id: &str, message: &str) {
-        if let Some(bar) = self.state().bars.get(id) {
-            bar.set_message(text::cut(&clean(message).replace('\n', " "), 200));
+        let state = self.state();
+        if let Some(bar) = state.bars.get(id) {
+            let left = terminal_width().saturating_sub(state.width + AROUND_TITLE);
+            bar.set_message(text::cut_front(&clean(message).replace('\n', " "), left));
         }
     }
 
     /// Replaces a step's live line by a lasting one.
     fn end(&self, id: &str, mark: &str, tail: &str) {
         let mut state = self.state();
-        let title = state.titles.get(id).cloned().unwrap_or_else(|| id.to_owned());
+        let title = state.title(id);
         if let Some(bar) = state.bars.remove(id) {
             bar.finish_and_clear();
         }
-        self.line(&format!("{mark} {title:30} {tail}"));
+        self.line(&format!("{mark} {title} {tail}"));
     }
 
     /// Text from elsewhere after a mark, in lines that fit the terminal, each under the first.
     fn paragraph(&self, mark: &str, text: &str) {
-        let width = usize::from(console::Term::stderr().size().1);
-        self.line(&text::paragraph(mark, &clean(text), width));
+        self.line(&text::paragraph(mark, &clean(text), terminal_width()));
     }
 
     fn line(&self, line: &str) {
@@ -82,10 +88,26 @@ impl Tree {
     }
 }
 
+impl State {
+    fn name(&mut self, steps: Vec<(String, String)>) {
+        self.width = steps.iter().map(|(_, title)| title.chars().count()).max().unwrap_or_default();
+        self.titles.extend(steps);
+    }
+
+    /// A step's title, as wide as the longest one.
+    fn title(&self, id: &str) -> String {
+        format!("{:width$}", self.titles.get(id).map_or(id, String::as_str), width = self.width)
+    }
+}
+
+fn terminal_width() -> usize {
+    usize::from(console::Term::stderr().size().1)
+}
+
 impl Reporter for Tree {
     fn report(&self, event: Event) {
         match event {
-            Event::Started { steps } => self.state().titles.extend(steps),
+            Event::Started { steps } => self.state().name(steps),
             Event::StepStarted { step } => self.start(&step),
             Event::ChangeStarted { step, change } => self.update(&step, &change),
             Event::Waiting { step, reason } => self.update(&step, &reason),
@@ -116,9 +138,9 @@ impl Reporter for Tree {
 
 fn style(coloured: bool) -> ProgressStyle {
     let template = if coloured {
-        "{spinner:.cyan} {prefix:30} {elapsed:>4} {wide_msg:.dim}"
+        "{spinner:.cyan} {prefix} {elapsed:>4} {wide_msg:.dim}"
     } else {
-        "{spinner} {prefix:30} {elapsed:>4} {wide_msg}"
+        "{spinner} {prefix} {elapsed:>4} {wide_msg}"
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -16,7 +16,7 @@ fn document(path: &str) -> String {
 fn events() -> Vec<Event> {
     let (step, change): (String, String) = ("kernel".into(), "create file /x".into());
     vec![
-        Event::Started { steps: vec![(step.clone(), "kernel module and settings".into())] },
+        Event::Started { steps: vec![(step.clone(), "kernel settings".into())] },
         Event::StepStarted { step: step.clone() },
         Event::ChangeStarted { step: step.clone(), change: change.clone() },
         Event::Waiting { step: step.clone(), reason: "0 of 1 ready".into() },

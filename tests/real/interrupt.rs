@@ -1,33 +1,36 @@
 //! `up` is killed and stopped in the middle; the next one goes on from there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 
+use serde_json::Value;
+
+use crate::count;
 use crate::default::AFTER_DOWN;
-use crate::kvnet::{Kvnet, Ran};
+use crate::kvnet::{Kvnet, Ran, as_set};
 use crate::networks::{check_node, check_pods};
 use crate::node::Node;
 use crate::see;
 
-/// What `up` says at the moments at which it is killed. Steps run side by side, so that one may be past already when the
-/// one before it was killed.
-const MOMENTS: [&str; 7] = [
-    "ovs-package: install package",
-    "flannel: create DaemonSet",
-    "flannel: wait",
-    "multus: create DaemonSet",
-    "ovs-bridges: add",
-    "ovs-cni: create DaemonSet",
-    "verification: waiting",
-];
-const LEAST_KILLS: usize = 5;
+/// Each run is killed at a point with such a number of its own points, so that each gets further than the last one. Most
+/// changes have four points: the numbers come by all kinds of them.
+const NUMBERS: [usize; 5] = [9, 10, 11, 12, 14];
+const LEAST_KILLS: usize = 12;
+/// A run that is killed earlier and earlier would never end.
+const MOST_KILLS: usize = 40;
+/// Where kvnet writes the points of a run.
+const POINTS: &str = "/root/points";
 
 pub fn story() {
     let node = Node::start("interrupt");
     let kvnet = Kvnet::new(&node, &[]);
     let fresh = see::all(&node);
-    let kills = MOMENTS.iter().filter(|moment| killed_at(&kvnet, moment)).count();
-    assert!(kills >= LEAST_KILLS, "only {kills} of the moments came");
-    kvnet.up();
+    let planned = wanted(&kvnet.planned());
+    killed_again_and_again(&kvnet);
+    let done = wanted(&kvnet.journaled());
+    let differences: Vec<_> = done.symmetric_difference(&planned).collect();
+    assert!(differences.is_empty(), "the runs together did not what one would have done: {differences:#?}");
+    nothing_was_done_twice(&node);
     check_node(&node);
     check_pods(&node);
     kvnet.has_nothing_to_do();
@@ -37,6 +40,76 @@ pub fn story() {
     kvnet.up();
     check_node(&node);
     kvnet.has_nothing_to_do();
+}
+
+/// Kills `up` until one comes to its end.
+fn killed_again_and_again(kvnet: &Kvnet) {
+    let mut points = Vec::new();
+    for number in NUMBERS.iter().cycle().take(MOST_KILLS) {
+        let Some(point) = killed_at(kvnet, *number) else { break };
+        points.push(point);
+    }
+    assert!((LEAST_KILLS..MOST_KILLS).contains(&points.len()), "killed at {points:#?}");
+    // "before intent of multus" and the like: the steps and the boundaries.
+    let starts = ["before intent of ", "after intent of ", "before done of ", "after done of "];
+    let kinds = starts.iter().filter(|start| points.iter().any(|point| point.starts_with(*start)));
+    assert!(kinds.count() >= 3, "the kinds of boundaries in {points:#?}");
+    let steps: BTreeSet<&str> =
+        points.iter().filter_map(|point| point.split(':').next()?.rsplit(' ').next()).collect();
+    assert!(steps.len() >= 4, "the steps in {points:#?}");
+    count::record("boundaries killed on the real node", points.len());
+}
+
+/// The point at which `up` was killed; none when it came to its end.
+fn killed_at(kvnet: &Kvnet, number: usize) -> Option<String> {
+    let script = r#"
+        export KVNET_KILL_AT=$1 KVNET_CHECKPOINTS=$2
+        shift 2
+        rm --force "$KVNET_CHECKPOINTS"
+        "$@"
+        exit $?"#;
+    let number = number.to_string();
+    let mut argv = vec!["bash", "-uc", script, "killed", &number, POINTS];
+    argv.extend(kvnet.argv(&["up", "--yes"]));
+    let ran = Ran::from(kvnet.node.run(&argv));
+    assert!(matches!(ran.code, Some(0 | 137)), "{:?}\n{}\n{}", ran.code, ran.out, ran.err);
+    if ran.code == Some(0) {
+        return None;
+    }
+    let points = kvnet.node.sh(&format!("cat {POINTS}"));
+    let point = points.lines().last().expect("a point").to_owned();
+    kvnet.node.say(&format!("SIGKILL {point}"));
+    Some(point)
+}
+
+/// What changes lead to: a run that goes on finds less before it, and fewer packages that are still to come.
+fn wanted(changes: &[(String, Value)]) -> BTreeSet<String> {
+    let mut changes = changes.to_vec();
+    for (_, change) in &mut changes {
+        let fields = change.as_object_mut().expect("an object");
+        for field in ["before", "with"] {
+            fields.remove(field);
+        }
+    }
+    as_set(&changes)
+}
+
+/// No change has two records of being done.
+fn nothing_was_done_twice(node: &Node) {
+    let journal = node.sh("cat /var/lib/kvnet/journal.jsonl");
+    let records = journal.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));
+    let (mut intents, mut done) = (BTreeMap::new(), BTreeSet::new());
+    for record in records {
+        let seq = record["seq"].as_u64();
+        match record["record"].as_str() {
+            Some("intent") => _ = intents.insert(seq, format!("{}: {}", record["step"], record["change"])),
+            Some("done") => {
+                let change = intents.get(&seq).expect("an intent").clone();
+                assert!(done.insert(change.clone()), "done twice: {change}");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Ctrl-C: the change in hand is finished, and kvnet says how to go on.
@@ -50,14 +123,6 @@ fn stopped(kvnet: &Kvnet) {
     let count = |record: &str| records.matches(&format!(r#""record":"{record}""#)).count();
     assert_eq!(count("intent"), count("done"), "a change was not finished:\n{records}");
     kvnet.node.say("stopped with Ctrl-C");
-}
-
-/// Whether that moment came; otherwise `up` has ended well.
-fn killed_at(kvnet: &Kvnet, moment: &str) -> bool {
-    let ran = Ran::from(signalled(kvnet, "KILL", moment));
-    kvnet.node.say(&format!("SIGKILL at `{moment}`: exit code {:?}", ran.code));
-    assert!(matches!(ran.code, Some(0 | 137)), "{moment}: {:?}\n{}", ran.code, ran.out);
-    ran.code == Some(137)
 }
 
 /// Runs `up` and sends a signal as soon as it says `line`.

@@ -119,6 +119,15 @@ pub fn story() {
     assert_eq!(names(&report, "passed"), ["after-down"]);
 }
 
+/// The case with a VM of its own, beside the one that runs.
+pub fn vm(kvnet: &Kvnet) {
+    let report = smoke(kvnet, 0, &["vmi"]);
+    assert_eq!(names(&report, "passed"), ["vmi"], "{report}");
+    let result = case(&report, "vmi");
+    kvnet.node.say(&format!("passed vmi in {} s", result["seconds"]));
+    kvnet.node.until("its VM is gone", "! kubectl get vmi --all-namespaces -o name | grep smoke-vm");
+}
+
 /// Runs cases; the exit code must be `code`.
 fn smoke(kvnet: &Kvnet, code: i32, arguments: &[&str]) -> Value {
     let ran = kvnet.exits(code, &[&["smoke", "-o", "json"], arguments].concat());

@@ -7,8 +7,11 @@ use crate::engine::change::Change;
 use crate::engine::execute::is_ours;
 use crate::error::{Error, Result, code};
 
-/// The part of names that KubeVirt's labels, annotations and resources have in common.
+/// The part of names that KubeVirt's labels and annotations have in common.
 const DOMAIN: &str = "kubevirt.io";
+
+/// The one label of virt-handler without that part.
+const CPU_MANAGER: &str = "cpumanager";
 
 /// Refuses a removal that could not end well: VMs of others would be deleted, or nobody is left who can remove what the
 /// operator made.
@@ -42,7 +45,8 @@ async fn foreign_machines(cluster: &Cluster, api_version: &str) -> Result<Vec<St
     Ok(foreign.map(|object| ObjectKey::of(object).to_string()).collect())
 }
 
-/// Removes what KubeVirt wrote about a node and leaves there.
+/// Removes what KubeVirt wrote about a node and leaves there. Not its devices in the node's capacity: kubelet remembers them
+/// for some minutes, writes them again, and then says 0.
 pub fn clean(node: &Value) -> Option<Change> {
     let names = |value: &Value| -> Vec<String> {
         let names = value.as_object().into_iter().flat_map(|map| map.keys());
@@ -50,16 +54,17 @@ pub fn clean(node: &Value) -> Option<Change> {
     };
     let labels = names(&node["metadata"]["labels"]);
     let annotations = names(&node["metadata"]["annotations"]);
-    let resources = names(&node["status"]["capacity"]);
-    let empty = labels.is_empty() && annotations.is_empty() && resources.is_empty();
+    let empty = labels.is_empty() && annotations.is_empty();
     let node = node["metadata"]["name"].as_str()?.to_owned();
-    (!empty).then_some(Change::CleanNode { node, labels, annotations, resources })
+    (!empty).then_some(Change::CleanNode { node, labels, annotations, resources: Vec::new() })
 }
 
-/// ovs-cni's resources are in the same domain and belong to another step.
+/// What ovs-cni writes is in the same domain and belongs to another step.
 fn is_kubevirts(name: &str) -> bool {
     let domain = name.split('/').next().unwrap_or_default();
-    (domain == DOMAIN || domain.ends_with(&format!(".{DOMAIN}"))) && !domain.ends_with("network.kubevirt.io")
+    name == CPU_MANAGER
+        || (domain == DOMAIN || domain.ends_with(&format!(".{DOMAIN}")))
+            && !domain.ends_with("network.kubevirt.io")
 }
 
 #[cfg(test)]
@@ -110,17 +115,18 @@ mod tests {
         let node = json!({
             "metadata": {
                 "name": "n0",
-                "labels": {"kubevirt.io/schedulable": "true", "cpu-model.node.kubevirt.io/Penryn": "true", "a": "b"},
+                "labels": {"kubevirt.io/schedulable": "true", "cpu-model.node.kubevirt.io/Penryn": "true", "a": "b",
+                    "cpumanager": "false"},
                 "annotations": {"kubevirt.io/heartbeat": "now", "flannel.alpha.coreos.com/public-ip": "1"},
             },
-            "status": {"capacity": {"cpu": "2", "devices.kubevirt.io/kvm": "0", "ovs-cni.network.kubevirt.io/blue": "1k"}},
+            "status": {"capacity": {"cpu": "2", "devices.kubevirt.io/kvm": "0"}},
         });
         let Some(Change::CleanNode { labels, annotations, resources, .. }) = clean(&node) else {
             panic!("{node}")
         };
-        assert_eq!(labels, ["kubevirt.io/schedulable", "cpu-model.node.kubevirt.io/Penryn"]);
+        assert_eq!(labels, ["kubevirt.io/schedulable", "cpu-model.node.kubevirt.io/Penryn", "cpumanager"]);
         assert_eq!(annotations, ["kubevirt.io/heartbeat"]);
-        assert_eq!(resources, ["devices.kubevirt.io/kvm"]);
+        assert_eq!(resources, [""; 0]);
         assert_eq!(clean(&json!({"metadata": {"name": "n0"}})), None);
     }
 }

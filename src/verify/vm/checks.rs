@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::guest::Guest;
+use super::guest::{Answer, Guest, Question};
 use super::plan::{Machine, NicPlan, What};
 use super::seen::{EXEC_TIMEOUT, Outside, Pods};
 use crate::cluster::Cluster;
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::guest::Link;
 
 /// Whether a check passed, and what was seen.
-pub type Verdict = Option<(bool, String)>;
+pub type Verdict = Option<Answer>;
 
 /// What the checks of one NIC work with.
 pub struct Look<'a> {
@@ -25,13 +25,23 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Makes a check that the guest makes itself.
-    pub async fn by_guest(&self, what: What, guest: &mut Guest) -> Result<Verdict> {
+    /// What to ask the guest for a check; none when it has nothing to say to it.
+    pub fn question(&self, what: What, guest: &Guest) -> Option<Question> {
         match what {
-            What::Names => guest.resolves().await,
-            What::Reaches => self.reaches(guest).await,
-            What::Isolated => self.isolated(guest).await,
-            What::Nic | What::Reached => Ok(None),
+            What::Names => Some(Question::resolves()),
+            What::Reaches => {
+                let (name, target) = self.target(guest, self.nic.peer.as_deref())?;
+                Some(if self.nic.has_address() == Some(false) {
+                    Question::arpings(&name, target, true)
+                } else {
+                    Question::pings(&name, target)
+                })
+            }
+            What::Isolated => {
+                let (name, target) = self.target(guest, self.nic.stranger.as_deref())?;
+                Some(Question::arpings(&name, target, false))
+            }
+            What::Nic | What::Reached => None,
         }
     }
 
@@ -111,21 +121,6 @@ impl Look<'_> {
         }
     }
 
-    async fn reaches(&self, guest: &mut Guest) -> Result<Verdict> {
-        let Some((name, target)) = self.target(guest, self.nic.peer.as_deref()) else { return Ok(None) };
-        if self.nic.has_address() != Some(false) {
-            return guest.pings(&name, target).await;
-        }
-        let answers = guest.arpings(&name, target, 3).await?;
-        Ok(answers.map(|answers| (answers, arp(target, answers))))
-    }
-
-    async fn isolated(&self, guest: &mut Guest) -> Result<Verdict> {
-        let Some((name, target)) = self.target(guest, self.nic.stranger.as_deref()) else { return Ok(None) };
-        let answers = guest.arpings(&name, target, 1).await?;
-        Ok(answers.map(|answers| (!answers, arp(target, answers))))
-    }
-
     /// The guest's own name of the NIC, and the address of a pod to try.
     fn target(&self, guest: &Guest, pod: Option<&str>) -> Option<(String, IpAddr)> {
         let (name, _) = guest.nic(&self.nic.mac)?;
@@ -153,11 +148,6 @@ impl Look<'_> {
         let verb = if output.status == 0 { "answers" } else { "does not answer" };
         Ok(Some((output.status == 0, format!("{target} of {} {verb}", self.machine.name))))
     }
-}
-
-fn arp(target: IpAddr, answers: bool) -> String {
-    let verb = if answers { "answers" } else { "does not answer" };
-    format!("{target} {verb} an ARP request")
 }
 
 /// Whether a NIC has the addresses that it should have.

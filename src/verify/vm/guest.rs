@@ -115,42 +115,76 @@ impl Guest {
         self.shell.is_some()
     }
 
-    /// Whether the guest resolves a name; none when it cannot be asked.
-    pub async fn resolves(&mut self) -> Result<Option<(bool, String)>> {
-        let command = format!("getent hosts {NAME} || nslookup {NAME}");
-        let Some(ended) = self.run(&command).await? else { return Ok(None) };
-        if ended.status == 127 {
-            return Ok(None);
-        }
-        let resolves = ended.status == 0;
-        let detail = if resolves { format!("{NAME} is known") } else { last_line(&ended) };
-        Ok(Some((resolves, detail)))
-    }
-
-    /// Whether an address answers a ping over a NIC; none when it cannot be asked.
-    pub async fn pings(&mut self, nic: &str, address: IpAddr) -> Result<Option<(bool, String)>> {
-        let Some(ended) = self.run(&format!("ping -I {nic} -c 1 -W 5 {address}")).await? else {
-            return Ok(None);
-        };
-        let verb = if ended.status == 0 { "answers" } else { "does not answer" };
-        Ok(Some((ended.status == 0, format!("{address} {verb}"))))
-    }
-
-    /// Whether an address answers an ARP request that comes from no address, so that any NIC can send it; none when it
-    /// cannot be sent.
-    pub async fn arpings(&mut self, nic: &str, address: IpAddr, tries: u8) -> Result<Option<bool>> {
-        let command =
-            format!("$([ $(id -u) = 0 ] || echo sudo -n) arping -D -I {nic} -c {tries} -w {tries} {address}");
-        let Some(ended) = self.run(&command).await? else { return Ok(None) };
-        // Without this line the request was not even sent.
-        let sent = ended.output.contains("Sent ");
-        Ok(sent.then(|| ended.output.to_lowercase().contains("reply from")))
+    /// Asks the guest several things at once: the answers in their order, none where it cannot tell.
+    pub async fn ask(&mut self, questions: &[Question]) -> Result<Vec<Option<Answer>>> {
+        let Some(shell) = &mut self.shell else { return Ok(vec![None; questions.len()]) };
+        let commands: Vec<String> = questions.iter().map(|question| question.command.clone()).collect();
+        let ended = shell.run_all(&commands, PATIENCE).await?;
+        Ok(questions.iter().zip(&ended).map(|(question, ended)| question.answer(ended)).collect())
     }
 
     async fn run(&mut self, command: &str) -> Result<Option<Ended>> {
         match &mut self.shell {
             Some(shell) => shell.run(command, PATIENCE).await.map(Some),
             None => Ok(None),
+        }
+    }
+}
+
+/// Whether a check holds, and what was seen.
+pub type Answer = (bool, String);
+
+/// Something that only the guest can tell.
+pub struct Question {
+    command: String,
+    about: About,
+}
+
+enum About {
+    /// Whether it resolves a name.
+    Name,
+    /// Whether an address answers a ping.
+    Ping(IpAddr),
+    /// Whether an address answers an ARP request, and whether it should.
+    Arp(IpAddr, bool),
+}
+
+impl Question {
+    /// Whether the guest resolves a name.
+    pub fn resolves() -> Self {
+        Self { command: format!("getent hosts {NAME} || nslookup {NAME}"), about: About::Name }
+    }
+
+    /// Whether an address answers a ping over a NIC.
+    pub fn pings(nic: &str, address: IpAddr) -> Self {
+        Self { command: format!("ping -I {nic} -c 1 -W 5 {address}"), about: About::Ping(address) }
+    }
+
+    /// Whether it holds that an address answers an ARP request, or answers none. The request comes from no address, so that
+    /// any NIC can send it.
+    pub fn arpings(nic: &str, address: IpAddr, should_answer: bool) -> Self {
+        let tries = if should_answer { 3 } else { 1 };
+        let command =
+            format!("$([ $(id -u) = 0 ] || echo sudo -n) arping -D -I {nic} -c {tries} -w {tries} {address}");
+        Self { command, about: About::Arp(address, should_answer) }
+    }
+
+    fn answer(&self, ended: &Ended) -> Option<Answer> {
+        let succeeded = ended.status == 0;
+        let verb = |answers: bool| if answers { "answers" } else { "does not answer" };
+        match self.about {
+            // There is neither program.
+            About::Name if ended.status == 127 => None,
+            About::Name if succeeded => Some((true, format!("{NAME} is known"))),
+            About::Name => Some((false, last_line(ended))),
+            About::Ping(address) => Some((succeeded, format!("{address} {}", verb(succeeded)))),
+            About::Arp(address, should_answer) => {
+                // Without this line the request was not even sent.
+                ended.output.contains("Sent ").then(|| {
+                    let answers = ended.output.to_lowercase().contains("reply from");
+                    (answers == should_answer, format!("{address} {} an ARP request", verb(answers)))
+                })
+            }
         }
     }
 }

@@ -72,8 +72,8 @@ pub async fn all(
     Ok(outcomes)
 }
 
-/// Who reaches whom: the guest makes its checks one after the other, and the pods make theirs meanwhile. The verdicts by
-/// the places of their checks.
+/// Who reaches whom, all at once, because the silence of a stranger takes its time. The verdicts by the places of their
+/// checks.
 async fn traffic(
     looks: &[Look<'_>],
     checks: &[Check],
@@ -85,16 +85,10 @@ async fn traffic(
         let (look, address) = (&looks[*nic], looks[*nic].address(guest, outside));
         by_pods.push(async move { Ok::<_, Error>((at, look.is_reached(address).await?)) });
     }
-    let by_guest = async {
-        let mut verdicts = Vec::new();
-        for (at, (nic, what, _)) in checks.iter().enumerate() {
-            verdicts.push((at, looks[*nic].by_guest(*what, guest).await?));
-        }
-        Ok(verdicts)
-    };
-    let (by_pods, by_guest) = try_join!(try_join_all(by_pods), by_guest)?;
-    // The guest has no verdict on what the pods have tried.
-    Ok(by_guest.into_iter().chain(by_pods).collect())
+    let question = |(at, (nic, what, _)): (usize, &Check)| Some((at, looks[*nic].question(*what, guest)?));
+    let (places, questions): (Vec<_>, Vec<_>) = checks.iter().enumerate().filter_map(question).unzip();
+    let (by_pods, answers) = try_join!(try_join_all(by_pods), guest.ask(&questions))?;
+    Ok(places.into_iter().zip(answers).chain(by_pods).collect())
 }
 
 /// Its step has waited already; a run that starts with the verification has not.

@@ -88,11 +88,28 @@ async fn serve(guest: Guest, line: DuplexStream) {
 }
 
 impl Guest {
-    /// What a line of commands prints: `;` and `||`, `$?`, quotes; no other syntax.
+    /// What a line prints: commands one after the other, and among them one group of them side by side.
     fn answer(&self, line: &str) -> String {
+        let line = without_substitutions(line);
+        let Some((before, (jobs, after))) =
+            line.split_once("( {").and_then(|(before, rest)| Some((before, rest.rsplit_once("wait )")?)))
+        else {
+            return self.commands(&line);
+        };
+        let jobs = jobs.split(" & ").filter_map(|job| job.rsplit_once("} 2>&1 | sed 's/^/"));
+        let printed = jobs.map(|(commands, prefix)| {
+            let prefix = prefix.trim_end_matches("/'");
+            let printed = self.commands(commands.trim_start_matches([' ', '{']));
+            printed.lines().map(|line| format!("{prefix}{line}\n")).collect::<String>()
+        });
+        format!("{}{}{}", self.commands(before), printed.collect::<String>(), self.commands(after))
+    }
+
+    /// What commands print: `;` and `||`, `$?`, quotes; no other syntax.
+    fn commands(&self, line: &str) -> String {
         let mut status = 0;
         let mut printed = String::new();
-        for commands in without_substitutions(line).split(';') {
+        for commands in line.split(';') {
             for (number, command) in commands.split("||").enumerate() {
                 if number > 0 && status == 0 {
                     break;
