@@ -217,6 +217,7 @@ fn last_words(screen: &str) -> String {
 }
 
 fn asks(screen: &str) -> Option<Asks> {
+    let screen = without_kernel(screen);
     let line = screen.rsplit('\n').next()?.trim_end();
     let lower = line.to_lowercase();
     if lower.ends_with("login:") {
@@ -231,11 +232,14 @@ fn asks(screen: &str) -> Option<Asks> {
 /// What stands between the markers of a command, once both are there.
 fn between(screen: &str, number: u32) -> Option<Ended> {
     let (begin, end) = (format!("kvnet-begin-{number}\n"), format!("kvnet-end-{number} "));
+    if !screen.contains(&end) {
+        return None;
+    }
+    let screen = without_kernel(screen);
     let rest = &screen[screen.find(&begin)? + begin.len()..];
     let (output, after) = rest.split_once(&end)?;
     let (status, _) = after.split_once('\n')?;
-    let kernels = |line: &&str| !is_kernels(line);
-    let output: Vec<&str> = output.lines().filter(kernels).collect();
+    let output: Vec<&str> = output.lines().collect();
     Some(Ended { status: status.trim().parse().ok()?, output: output.join("\n") })
 }
 
@@ -257,7 +261,17 @@ fn one_of(output: &str, number: usize) -> Option<Ended> {
     Some(Ended { status, output: lines.join("\n") })
 }
 
-/// `[   12.345678] ...`: the kernel writes to the same console whenever it likes.
+/// The screen without the kernel's messages: it writes to the same console whenever it likes, also behind a prompt, which is
+/// still the last word then.
+fn without_kernel(screen: &str) -> String {
+    let own = |line: &'_ str| -> usize {
+        let mut starts = line.match_indices('[').map(|(at, _)| at);
+        starts.find(|at| is_kernels(&line[*at..])).unwrap_or(line.len())
+    };
+    screen.split_inclusive('\n').map(|line| &line[..own(line)]).collect()
+}
+
+/// `[   12.345678] ...`
 fn is_kernels(line: &str) -> bool {
     let inner = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     inner.is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok() && time.contains('.'))

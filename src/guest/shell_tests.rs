@@ -54,7 +54,7 @@ fn shell(line: &str) -> String {
     let command = line.split("; ").nth(1).unwrap_or_default().trim_end_matches(" 2>&1");
     let (status, output) = match command {
         "true" => (0, ""),
-        "date" => (0, "today\r\n[   12.345678] eth1: link is up\r\ntomorrow\r\n"),
+        "date" => (0, "today\r\n[   12.345678] eth1: link is up\r\ntom[   12.4] eth2: link is up\r\norrow\r\n"),
         _ => (127, "not found\r\n"),
     };
     format!("{line}\r\nkvnet-begin-{number}\r\n{output}kvnet-end-{number} {status}\r\n~ # ")
@@ -145,6 +145,8 @@ fn only_the_last_line_asks() {
         ("[root@vm ~]# ", Some(Asks::Command)),
         ("/ # ", Some(Asks::Command)),
         ("me@vm:~$ ", Some(Asks::Command)),
+        ("/ # [    4.008234] eth0: link is up\n[    4.028379] eth1: link is up\n", Some(Asks::Command)),
+        ("login: x\n[    4.008234] eth0: link is up\n", None),
         ("", None),
     ] {
         assert_eq!(asks(screen), expected, "{screen}");

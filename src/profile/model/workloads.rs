@@ -180,7 +180,7 @@ impl std::fmt::Debug for Login {
 pub struct Verification {
     /// Whether `up` starts pods that use every network and checks them.
     pub enabled: bool,
-    /// The image of those pods; needs `sleep`, `ip` and `ping`.
+    /// The image of those pods; needs `sleep`, `ip`, `ping` and `arping`, and for `kvnet smoke` what docs/smoke.md lists.
     pub image: String,
     /// The namespace made for them.
     pub namespace: String,

@@ -66,20 +66,17 @@ impl Guest {
         }
     }
 
-    /// Waits until every NIC that gets an address has one. Not an error when one gets none: its check tells.
+    /// Whether every NIC that gets an address has one.
+    pub fn has_addresses(&self, machine: &Machine) -> bool {
+        let mut wanted = machine.nics.iter().filter(|nic| nic.has_address() == Some(true));
+        wanted.all(|nic| self.nic(&nic.mac).is_some_and(|(_, link)| !link.ips.is_empty()))
+    }
+
+    /// Waits for its addresses. Not an error when a NIC gets none: its check tells.
     pub async fn wait_addresses(&mut self, machine: &Machine) -> Result<()> {
         let deadline = Instant::now() + ADDRESSES;
-        let wanted: Vec<&str> = machine
-            .nics
-            .iter()
-            .filter(|nic| nic.has_address() == Some(true))
-            .map(|nic| nic.mac.as_str())
-            .collect();
-        while self.shell.is_some() && Instant::now() < deadline {
-            let has = |mac: &&str| self.nic(mac).is_some_and(|(_, link)| !link.ips.is_empty());
-            if wanted.iter().all(has) {
-                return Ok(());
-            }
+        self.look().await?;
+        while self.shell.is_some() && !self.has_addresses(machine) && Instant::now() < deadline {
             sleep(PAUSE).await;
             self.look().await?;
         }
@@ -117,6 +114,9 @@ impl Guest {
 
     /// Asks the guest several things at once: the answers in their order, none where it cannot tell.
     pub async fn ask(&mut self, questions: &[Question]) -> Result<Vec<Option<Answer>>> {
+        if questions.is_empty() {
+            return Ok(Vec::new());
+        }
         let Some(shell) = &mut self.shell else { return Ok(vec![None; questions.len()]) };
         let commands: Vec<String> = questions.iter().map(|question| question.command.clone()).collect();
         let ended = shell.run_all(&commands, PATIENCE).await?;

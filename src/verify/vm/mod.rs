@@ -50,11 +50,19 @@ pub async fn all(
     for nic in &mut machine.nics {
         nic.mac = outside.mac(nic).unwrap_or_else(|| nic.mac.clone());
     }
-    guest.wait_addresses(&machine).await?;
     let looks: Vec<Look> =
         machine.nics.iter().map(|nic| Look { cx, cluster, machine: &machine, nic, pods: &pods }).collect();
     let checks = machine.checks();
-    let mut verdicts = traffic(&looks, &checks, &mut guest, &outside).await?;
+    let mut verdicts = BTreeMap::new();
+    if !guest.has_addresses(&machine) {
+        // Whom it must not reach it may try without one, while it waits for them.
+        verdicts = silence(&looks, &checks, &mut guest).await?;
+        guest.wait_addresses(&machine).await?;
+    }
+    let mut left: Vec<_> = checks.iter().enumerate().filter(|(at, _)| !verdicts.contains_key(at)).collect();
+    // The silence of a stranger takes longest.
+    left.sort_by_key(|(_, (_, what, _))| *what != What::Isolated);
+    verdicts.extend(traffic(&looks, left, &mut guest, &outside).await?);
     // By now the ports have counted some packets.
     for (at, (nic, ..)) in checks.iter().enumerate().filter(|(_, (_, what, _))| *what == What::Nic) {
         outside.count(cx, &machine.nics[*nic]).await?;
@@ -72,23 +80,42 @@ pub async fn all(
     Ok(outcomes)
 }
 
-/// Who reaches whom, all at once, because the silence of a stranger takes its time. The verdicts by the places of their
-/// checks.
-async fn traffic(
+/// Whom the guest must not reach. Verdicts by the places of their checks.
+async fn silence(
     looks: &[Look<'_>],
     checks: &[Check],
+    guest: &mut Guest,
+) -> Result<BTreeMap<usize, Verdict>> {
+    let isolated = checks.iter().enumerate().filter(|(_, (_, what, _))| *what == What::Isolated);
+    let verdicts = asked(looks, isolated, guest).await?;
+    Ok(verdicts.collect())
+}
+
+/// What the guest says to the checks that it makes itself, all at once.
+async fn asked<'a>(
+    looks: &[Look<'_>],
+    checks: impl Iterator<Item = (usize, &'a Check)>,
+    guest: &mut Guest,
+) -> Result<impl Iterator<Item = (usize, Verdict)>> {
+    let question = |(at, (nic, what, _)): (usize, &Check)| Some((at, looks[*nic].question(*what, guest)?));
+    let (places, questions): (Vec<_>, Vec<_>) = checks.filter_map(question).unzip();
+    Ok(places.into_iter().zip(guest.ask(&questions).await?))
+}
+
+/// Who reaches whom. Verdicts by the places of their checks.
+async fn traffic(
+    looks: &[Look<'_>],
+    checks: Vec<(usize, &Check)>,
     guest: &mut Guest,
     outside: &Outside,
 ) -> Result<BTreeMap<usize, Verdict>> {
     let mut by_pods = Vec::new();
-    for (at, (nic, ..)) in checks.iter().enumerate().filter(|(_, (_, what, _))| *what == What::Reached) {
+    for (at, (nic, ..)) in checks.iter().copied().filter(|(_, (_, what, _))| *what == What::Reached) {
         let (look, address) = (&looks[*nic], looks[*nic].address(guest, outside));
         by_pods.push(async move { Ok::<_, Error>((at, look.is_reached(address).await?)) });
     }
-    let question = |(at, (nic, what, _)): (usize, &Check)| Some((at, looks[*nic].question(*what, guest)?));
-    let (places, questions): (Vec<_>, Vec<_>) = checks.iter().enumerate().filter_map(question).unzip();
-    let (by_pods, answers) = try_join!(try_join_all(by_pods), guest.ask(&questions))?;
-    Ok(places.into_iter().zip(answers).chain(by_pods).collect())
+    let (by_pods, by_guest) = try_join!(try_join_all(by_pods), asked(looks, checks.into_iter(), guest))?;
+    Ok(by_guest.chain(by_pods).collect())
 }
 
 /// Its step has waited already; a run that starts with the verification has not.
