@@ -42,8 +42,12 @@ pub fn merge(existing: &str, added: &str) -> Result<Merged> {
     if !changed {
         return Ok(Merged { text: existing.to_owned(), changed, context });
     }
-    let text = serde_yaml::to_string(&config)
-        .map_err(|_| Error::new(&code::INTERNAL, "the merged kubeconfig cannot be written"))?;
+    // A tag on a key can be read, but not written.
+    let text =
+        serde_yaml::to_string(&config).map_err(|error| match serde_yaml::to_string(&entry.values) {
+            Ok(_) => unreadable_existing().because(error),
+            Err(_) => unreadable_added(&error.to_string()),
+        })?;
     Ok(Merged { text, changed, context })
 }
 
@@ -202,6 +206,15 @@ mod tests {
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: kubernetes\ncontexts:\n- context:\n    cluster: kubernetes\n    user: kubernetes-admin\n  name: kubernetes-admin@kubernetes\ncurrent-context: kubernetes-admin@kubernetes\nusers:\n- name: kubernetes-admin\n  user:\n    client-key-data: {key}\n"
         )
+    }
+
+    #[test]
+    fn what_could_not_be_written_again_is_refused() {
+        let plain = config("https://10.0.0.1:6443", "A", "K");
+        let tagged =
+            config("https://10.0.0.2:6443", "B", "K").replace("client-key-data: K", "!x client-key: K");
+        assert_eq!(merge(&tagged, &plain).unwrap_err().code(), &code::KUBECONFIG_OTHER);
+        assert_eq!(merge(&plain, &tagged).unwrap_err().code(), &code::CLUSTER_CONFIG);
     }
 
     #[test]

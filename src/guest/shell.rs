@@ -19,6 +19,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const ENTER: &[u8] = b"\x15\n";
 /// How many commands run side by side: a terminal takes lines of 4096 bytes.
 const AT_ONCE: usize = 8;
+/// An escape sequence for the cursor or colours has fewer bytes.
+const LONGEST_SEQUENCE: usize = 32;
 /// How much of the screen is remembered.
 const SCREEN: usize = 256 << 10;
 
@@ -47,6 +49,8 @@ pub struct Shell<T> {
     terminal: T,
     /// What the guest has written since the last command, as text.
     screen: String,
+    /// The beginning of a character or an escape sequence whose rest has not come yet.
+    begun: Vec<u8>,
     /// How many commands were run: it tells their markers apart.
     count: u32,
 }
@@ -79,7 +83,7 @@ impl<T: Terminal> Shell<T> {
         patience: Duration,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Self> {
-        let mut shell = Self { terminal, screen: String::new(), count: 0 };
+        let mut shell = Self { terminal, screen: String::new(), begun: Vec::new(), count: 0 };
         let deadline = Instant::now() + patience;
         shell.terminal.send(ENTER).await?;
         let mut asked = false;
@@ -191,7 +195,11 @@ impl<T: Terminal> Shell<T> {
         let patience = deadline.saturating_duration_since(Instant::now());
         let Ok(bytes) = timeout(patience, self.terminal.next()).await else { return Ok(false) };
         let bytes = bytes?.ok_or_else(|| closed("the console ended".into()))?;
-        self.screen.push_str(&plain(&String::from_utf8_lossy(&bytes)));
+        self.begun.extend(bytes);
+        let whole = whole(&self.begun);
+        let rest = self.begun.split_off(whole);
+        self.screen.push_str(&plain(&String::from_utf8_lossy(&self.begun)));
+        self.begun = rest;
         if self.screen.len() > SCREEN {
             let cut = self.screen.ceil_char_boundary(self.screen.len() - SCREEN / 2);
             self.screen.drain(..cut);
@@ -275,6 +283,26 @@ fn without_kernel(screen: &str) -> String {
 fn is_kernels(line: &str) -> bool {
     let inner = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     inner.is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok() && time.contains('.'))
+}
+
+/// How many of the bytes are whole characters and whole escape sequences; what is too long to be one is taken as it is.
+fn whole(bytes: &[u8]) -> usize {
+    let text = match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    };
+    let escape = bytes[..text].iter().rposition(|byte| *byte == 0x1b);
+    let is_begun = |at: &usize| {
+        let sequence = &bytes[at + 1..text];
+        let ends = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'~';
+        sequence.len() < LONGEST_SEQUENCE
+            && match sequence.first() {
+                None => true,
+                Some(b'[') => !sequence[1..].iter().any(ends),
+                Some(_) => false,
+            }
+    };
+    escape.filter(is_begun).unwrap_or(text)
 }
 
 /// The text without carriage returns and without escape sequences for the cursor and colours.

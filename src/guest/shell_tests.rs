@@ -54,7 +54,9 @@ fn shell(line: &str) -> String {
     let command = line.split("; ").nth(1).unwrap_or_default().trim_end_matches(" 2>&1");
     let (status, output) = match command {
         "true" => (0, ""),
-        "date" => (0, "today\r\n[   12.345678] eth1: link is up\r\ntom[   12.4] eth2: link is up\r\norrow\r\n"),
+        "date" => {
+            (0, "today\r\n[   12.345678] eth1: link is up\r\ntom[   12.4] eth2: link is up\r\norrow\r\n")
+        }
         _ => (127, "not found\r\n"),
     };
     format!("{line}\r\nkvnet-begin-{number}\r\n{output}kvnet-end-{number} {status}\r\n~ # ")
@@ -173,4 +175,22 @@ async fn a_guest_that_does_not_tell_how_a_command_ended_is_an_error() {
     let mut shell = open(Guest::new(State::Shell, &[]), "", "").await.unwrap();
     let error = shell.run_all(&["date".into()], Duration::from_secs(5)).await.err().unwrap();
     assert_eq!(error.message(), "the guest's shell does not tell how `date` ended");
+}
+
+#[test]
+fn a_sequence_that_comes_in_two_parts_is_one() {
+    for (bytes, expected) in [
+        (&b"/ # \x1b"[..], 4),
+        (b"/ # \x1b[6", 4),
+        (b"/ # \x1b[6n", 8),
+        (b"\x1b[31mred\x1b[0", 8),
+        (b"\x1bc", 2),
+        (b"gr\xc3", 2),
+        (b"gr\xc3\xbc", 4),
+        (b"gr\xff", 3),
+    ] {
+        assert_eq!(whole(bytes), expected, "{bytes:?}");
+    }
+    let endless = [&b"\x1b["[..], &[b'1'; 64]].concat();
+    assert_eq!(whole(&endless), endless.len());
 }
