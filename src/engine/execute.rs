@@ -124,6 +124,8 @@ async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, presen
         taints.push(json!(taint));
     }
     let version = &live["metadata"]["resourceVersion"];
+    // A node without taints has no list of them.
+    let taints = if taints.is_empty() { Value::Null } else { taints.into() };
     cluster
         .patch_merge(&key, &json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}}))
         .await?;

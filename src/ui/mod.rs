@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::cli::args::Format;
 use crate::engine::events::{Event, Events, Reporter};
 use crate::engine::plan::Plan;
+use crate::engine::step::Note;
 use crate::error::{Error, Result, code};
 pub use text::{clean, cut};
 
@@ -113,13 +114,14 @@ pub fn events(format: Format, no_color: bool, verbose: u8) -> Events {
     }
 }
 
-/// Shows what the steps noticed although nothing is to be done.
+/// The warnings of a plan, for those who have not seen it; of the steps that will change something, the other notes too.
 pub fn notes(plan: &Plan<'_>, events: &Events) {
     for planned in &plan.steps {
-        let notes = planned.findings.iter().flat_map(|findings| &findings.notes);
-        for note in notes.filter(|note| note.warning) {
+        let Ok(findings) = &planned.findings else { continue };
+        let wanted = |note: &&Note| note.warning || !findings.changes.is_empty();
+        for Note { warning, text } in findings.notes.iter().filter(wanted) {
             let step = Some(planned.step.id().to_owned());
-            events.report(Event::Note { step, warning: true, text: note.text.clone() });
+            events.report(Event::Note { step, warning: *warning, text: text.clone() });
         }
     }
 }

@@ -3,10 +3,13 @@
 use owo_colors::OwoColorize;
 use serde_json::json;
 
-use super::{clean, print, structured};
+use super::{clean, print, structured, text};
 use crate::cli::args::Format;
 use crate::error::Result;
 use crate::trace::{Link, State, Trace};
+
+/// From so many columns on, what was found stands beside the link.
+const WIDE: usize = 110;
 
 /// Shows every link, and the first broken one once more with what to do.
 pub fn show(trace: &Trace, format: Format) -> Result<()> {
@@ -32,7 +35,18 @@ fn line(link: &Link) -> String {
         State::Unknown => "unknown".yellow().to_string(),
     };
     let network = link.network.as_deref().unwrap_or_default();
-    format!("{state} {:10} {network:20} {}: {}\n", link.link, clean(&link.looked_at), clean(&link.found))
+    let mark = format!("{state} {:10} {network:20} ", link.link);
+    let text = format!("{}: {}", clean(&link.looked_at), clean(&link.found));
+    let terminal = console::Term::stdout();
+    if !terminal.is_term() {
+        return format!("{mark}{text}\n");
+    }
+    let width = usize::from(terminal.size().1);
+    // Beside the columns nothing would be left in a narrow terminal.
+    if width < WIDE {
+        return format!("{}\n{}\n", mark.trim_end(), text::paragraph("        ", &text, width));
+    }
+    format!("{}\n", text::paragraph(&mark, &text, width))
 }
 
 fn conclusion(trace: &Trace) -> String {

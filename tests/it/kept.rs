@@ -133,7 +133,10 @@ fn settled(values: &Values) -> Vec<String> {
         forget(&mut value, &OF_ITS_OWN);
         value.sort_all_objects();
         if let Some(network) = network_of_lease(key) {
-            lines.push(format!("an address of {network}"));
+            let line = format!("an address of {network}");
+            if !LEAKS.contains(&network) || !lines.contains(&line) {
+                lines.push(line);
+            }
         } else if let ("ovs", Some(tables)) = (key.as_str(), value["tables"].as_object()) {
             let rows = tables.iter().flat_map(|(table, rows)| {
                 rows.as_object().into_iter().flatten().map(move |row| (table, row.1))
@@ -167,9 +170,14 @@ fn masked(text: &str) -> String {
 /// Eight digits of a hash name a pod's link.
 const SHORTEST_ID: usize = 8;
 
-/// The network of an address that was given out; the last one is in no file that matters.
+/// flannel's networks. A pod with two NICs of flannel leaves the address of one, as with the real plugin, so that a
+/// verification which was killed leaves one more.
+const LEAKS: [&str; 2] = ["cbr0", "flannel.1"];
+
+/// The network of an address that was given out, or the last one that was.
 fn network_of_lease(key: &str) -> Option<&str> {
-    let (network, name) = key.strip_prefix("file/var/lib/cni/networks/")?.split_once('/')?;
+    let directories = ["file/var/lib/cni/networks/", "file/mnt/cluster-ipam/"];
+    let (network, name) = directories.iter().find_map(|start| key.strip_prefix(start))?.split_once('/')?;
     (name != "lock").then_some(network)
 }
 
@@ -198,5 +206,13 @@ pub fn differing(expected: &Values, found: &Values) -> Vec<String> {
         }
         rest
     };
-    [without(&expected, &found, '-'), without(&found, &expected, '+')].concat()
+    let (less, more) = (without(&expected, &found, '-'), without(&found, &expected, '+'));
+    if let ([one], [other]) = (less.as_slice(), more.as_slice()) {
+        let same = one.chars().zip(other.chars()).skip(1).take_while(|(one, other)| one == other).count();
+        let part = |line: &str| line.chars().skip(same.saturating_sub(200)).take(400).collect::<String>();
+        return [one, other]
+            .map(|line| format!("{} … {}", line.chars().take(100).collect::<String>(), part(line)))
+            .to_vec();
+    }
+    [less, more].concat()
 }

@@ -55,7 +55,7 @@ pub fn essence(inside: &Inside) -> Essence {
             let all = essence.entry(kind).or_insert_with(|| json!([])).as_array_mut().unwrap();
             all.push(summary);
         } else {
-            essence.insert(key, without_chance(value));
+            essence.insert(key, without_chance(without_given_macs(value)));
         }
     }
     essence.insert("ovs".into(), switch(inside));
@@ -73,6 +73,17 @@ fn of_controller(key: &str, value: &Value) -> (String, Value) {
     let status = &value["status"];
     let summary = json!({"phase": status["phase"], "ready": status["readyReplicas"], "spec": value["spec"]["replicas"]});
     (format!("{place}/of {kind} {stem}"), summary)
+}
+
+/// A NIC that asks for no MAC address gets one by chance.
+fn without_given_macs(mut value: Value) -> Value {
+    let asked = value["spec"]["domain"]["devices"]["interfaces"].to_string().contains("macAddress");
+    if value["kind"] == "VirtualMachineInstance" && !asked {
+        for interface in value["status"]["interfaces"].as_array_mut().into_iter().flatten() {
+            interface.as_object_mut().unwrap().shift_remove("mac");
+        }
+    }
+    value
 }
 
 fn without_chance(mut value: Value) -> Value {

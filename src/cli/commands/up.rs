@@ -27,7 +27,9 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
         finish(&session, "nothing-to-do", 0, started);
         return Ok(0);
     }
-    confirm(&session, &plan, options)?;
+    if !confirm(&session, &plan, options)? {
+        ui::notes(&plan, &session.cx.events);
+    }
     let report = apply(&session, &plan, seen).await?;
     let result = if report.error.is_none() { "done" } else { "failed" };
     finish(&session, result, report.changes, started);
@@ -58,18 +60,18 @@ async fn apply(session: &Session, plan: &Plan<'_>, seen: Seen) -> Result<Report>
     Ok(Run { cx, journal: &journal, events: &cx.events, cancel: &cancel }.apply(plan).await)
 }
 
-/// Shows the plan and asks, when somebody can answer.
-fn confirm(session: &Session, plan: &Plan<'_>, options: &Up) -> Result<()> {
+/// Shows the plan and asks, when somebody can answer; returns whether it was shown.
+fn confirm(session: &Session, plan: &Plan<'_>, options: &Up) -> Result<bool> {
     let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // A sandbox is there to be changed.
     let answered = options.yes || session.sandbox.is_some();
     if answered || !interactive || session.format != Format::Text || plan.change_count() == 0 {
-        return Ok(());
+        return Ok(false);
     }
     ui::plan::show(plan, session.format)?;
     let question = dialoguer::Confirm::new().with_prompt("Apply these changes?").default(false);
     match question.interact_opt() {
-        Ok(Some(true)) => Ok(()),
+        Ok(Some(true)) => Ok(true),
         _ => Err(Error::new(&code::DECLINED, "the plan was not confirmed; nothing was changed")),
     }
 }

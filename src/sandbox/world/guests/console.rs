@@ -100,7 +100,7 @@ impl Guest {
         let printed = jobs.map(|(commands, prefix)| {
             let prefix = prefix.trim_end_matches("/'");
             let printed = self.commands(commands.trim_start_matches([' ', '{']));
-            printed.lines().map(|line| format!("{prefix}{line}\n")).collect::<String>()
+            printed.lines().fold(String::new(), |all, line| all + prefix + line + "\n")
         });
         format!("{}{}{}", self.commands(before), printed.collect::<String>(), self.commands(after))
     }
