@@ -18,16 +18,19 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
             json!({"target": trace.target, "now": trace.now, "links": trace.links, "broken": trace.broken()});
         return structured(&data, format);
     }
+    let terminal = console::Term::stdout();
+    let width = terminal.is_term().then(|| usize::from(terminal.size().1));
     let mut text = format!("{}: {}\n", trace.target.bold(), clean(&trace.now));
     for link in &trace.links {
-        text.push_str(&line(link));
+        text.push_str(&line(link, width));
     }
     text.push_str(&conclusion(trace));
     print(&text);
     Ok(())
 }
 
-fn line(link: &Link) -> String {
+/// A link, in lines of at most `width` columns.
+fn line(link: &Link, width: Option<usize>) -> String {
     // Padded before it is coloured: escape sequences have no width.
     let state = match link.state {
         State::Holds => "holds  ".green().to_string(),
@@ -37,16 +40,14 @@ fn line(link: &Link) -> String {
     let network = link.network.as_deref().unwrap_or_default();
     let mark = format!("{state} {:10} {network:20} ", link.link);
     let text = format!("{}: {}", clean(&link.looked_at), clean(&link.found));
-    let terminal = console::Term::stdout();
-    if !terminal.is_term() {
-        return format!("{mark}{text}\n");
+    match width {
+        None => format!("{mark}{text}\n"),
+        Some(width) if width >= WIDE => format!("{}\n", text::paragraph(&mark, &text, width)),
+        // Beside the columns little would be left.
+        Some(width) => {
+            format!("{}\n{}\n", mark.trim_end(), text::paragraph("        ", &text, width))
+        }
     }
-    let width = usize::from(terminal.size().1);
-    // Beside the columns nothing would be left in a narrow terminal.
-    if width < WIDE {
-        return format!("{}\n{}\n", mark.trim_end(), text::paragraph("        ", &text, width));
-    }
-    format!("{}\n", text::paragraph(&mark, &text, width))
 }
 
 fn conclusion(trace: &Trace) -> String {
@@ -65,4 +66,29 @@ fn conclusion(trace: &Trace) -> String {
         link.link.bold(),
         "hint:".cyan()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_keeps_within_the_terminal() {
+        let link = Link {
+            link: "bridge",
+            network: Some("default/ovs-blue".into()),
+            looked_at: "bridge blue in Open vSwitch".into(),
+            state: State::Holds,
+            found: "datapath netdev, 6 ports, and what else there is to say about it".into(),
+            code: None,
+            hint: None,
+        };
+        assert_eq!(line(&link, None).lines().count(), 1);
+        for width in [60, 80, 120] {
+            let shown = line(&link, Some(width));
+            let columns = shown.lines().map(textwrap::core::display_width).max();
+            assert!(columns <= Some(width), "{columns:?} of {width}:\n{shown}");
+            assert!(shown.contains("bridge blue in Open vSwitch: datapath"), "{shown}");
+        }
+    }
 }
