@@ -197,7 +197,7 @@ fn tell(first: &str, multus: &str, observed: &Observed, findings: &mut Findings)
     let others: Vec<&str> = observed.files.keys().map(String::as_str).filter(name).collect();
     let aside: Vec<&str> = observed.before(first).collect();
     if others.is_empty() {
-        findings.note(format!("{first} is the configuration that the runtime uses"));
+        findings.note(format!("{first} comes first, so that the runtime uses it"));
     } else {
         findings.note(format!("{first} wins over {}", others.join(", ")));
     }
