@@ -146,6 +146,8 @@ fn conditions_of(pod: &Value, has_sandbox: bool, stage: &Stage) -> Vec<Value> {
         }
     };
     vec![
+        // It says this too: whoever has put the pod here may have ended before it could.
+        condition("PodScheduled", true, "", "", &[]),
         condition("PodReadyToStartContainers", has_sandbox, "", "", &[]),
         condition(
             "Initialized",
