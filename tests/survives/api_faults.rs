@@ -118,6 +118,8 @@ struct State {
     count: usize,
     asked: BTreeMap<String, usize>,
     hits: usize,
+    /// What went wrong and was more than a look: by method and path.
+    writes_hit: Vec<String>,
 }
 
 impl Gate {
@@ -145,6 +147,9 @@ impl Gate {
         let is_due = (self.when)(request, state.count, before);
         state.count += 1;
         state.hits += usize::from(is_due);
+        if is_due && request.method != "GET" {
+            state.writes_hit.push(format!("{} {}", request.method, request.path));
+        }
         is_due
     }
 
@@ -154,6 +159,10 @@ impl Gate {
 
     fn count(&self) -> usize {
         self.state.lock().unwrap().count
+    }
+
+    fn writes_hit(&self) -> Vec<String> {
+        self.state.lock().unwrap().writes_hit.clone()
     }
 }
 
@@ -380,8 +389,13 @@ fn every_request_may_be_the_first_that_fails() {
             let ended = inside.up().await;
             assert_honest(&ended, &gate, began, &what);
             if ended.error.is_none() {
-                // What was refused had no part in the result, like the look for what is waited for.
+                // A refused look may have had no part in the result, like the one for why something is waited for.
                 undisturbed.assert_same(&inside, &format!("{what}: a wrong success"));
+                let writes = gate.writes_hit();
+                assert!(
+                    writes.is_empty() || may_end_well(wrong),
+                    "{what}: a wrong success after {writes:#?}"
+                );
             }
             if gate.hits() == 0 {
                 assert!(gate.count() <= from, "{what}");
