@@ -181,6 +181,7 @@ fn launcher(scene: &Scene, task: &Task<'_>, instance: &Value, version: &str) -> 
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
+            "generateName": format!("virt-launcher-{}-", name(instance)),
             "name": format!("virt-launcher-{}-{}", name(instance), suffix(&made_by, 5)),
             "namespace": namespace(instance),
             "labels": {
