@@ -112,6 +112,13 @@ pub mod code {
         CONSOLE = "KVN626", Environment, "a serial console cannot be used", "check that the VM runs: `kubectl get vmi`";
         VM_ENDED = "KVN627", Environment, "a virtual machine has ended", "look at its events: `kubectl describe vmi`; `kvnet up` makes it anew";
         TRACE_TARGET = "KVN628", User, "there is nothing of that name to trace", "name it as `vmi/NAME` or `pod/NAME`, with `--namespace`";
+        NODE_NOT_READY = "KVN630", Environment, "a node is not Ready", "look at its conditions: `kubectl describe node`, and at the log of its kubelet";
+        NO_ROOM = "KVN631", Environment, "no node takes pods", "`kvnet up --only taints` removes the taints that the profile names";
+        SYSTEM_POD = "KVN632", Environment, "a pod of the cluster itself does not run", "look at its events and its log: `kubectl describe pod`";
+        KUBEVIRT_BROKEN = "KVN633", Environment, "KubeVirt does not work", "look at its pods: `kubectl --namespace kubevirt get pods`, then `kvnet up --only kubevirt`";
+        DRIFTED = "KVN634", Environment, "node and cluster are not as the profile says", "`kvnet plan` shows the changes, `kvnet up` makes them; give `--profile` as in that run";
+        CNI_CONFIG = "KVN635", Environment, "a CNI configuration cannot work", "mend the file that the message names, or move it aside";
+        VM_WAITS = "KVN636", Environment, "a virtual machine does not start", "look at its events: `kubectl describe vmi`, and follow its network: `kvnet trace vmi/NAME`";
         SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";
         SMOKE_DEADLINE = "KVN801", Environment, "a smoke test did not end in time", "look at what it waited for; `--timeout` gives it longer";
         SMOKE_LEAK = "KVN802", Environment, "pods have left ports or addresses behind", "look at the log of Multus and of the runtime; delete what the message names by hand";

@@ -176,6 +176,14 @@ pub enum Command {
     /// Shows which steps are in place, drifted or missing
     #[command(after_help = "Examples:\n  kvnet status\n  kvnet status -o json")]
     Status,
+    /// Looks for what is broken on this node and in its cluster, and says what to do; changes nothing
+    #[command(
+        long_about = "Looks for what is broken on this node and in its cluster, and says what to do.\n\nIt reads files, \
+                      Open vSwitch and the API, and changes nothing. Causes come before what they cause: begin with the \
+                      first check that is broken. Run it as root on the node that has the trouble.",
+        after_help = "Exits with 1 when a check is broken.\n\nExamples:\n  kvnet doctor\n  kvnet doctor -o json"
+    )]
+    Doctor,
     /// Takes back what `up` made
     #[command(after_help = "Examples:\n  kvnet down --dry-run\n  kvnet down --yes")]
     Down(Down),

@@ -10,7 +10,7 @@ pub mod ovs;
 pub mod packages;
 pub mod runtime;
 pub mod survey;
-mod tolerant;
+pub(crate) mod tolerant;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;

@@ -35,6 +35,8 @@ const SOFTWARE: [&str; 23] = [
 pub struct Link {
     /// Its name.
     pub name: String,
+    /// Its MAC address; empty when it has none.
+    pub mac: String,
     /// Its addresses other than link-local ones of IPv6.
     pub addresses: Vec<String>,
     /// Whether it is switched on.
@@ -100,6 +102,7 @@ fn link(value: &Value) -> Option<Link> {
     Some(Link {
         up: flags.is_some_and(|flags| flags.iter().any(|flag| flag == "UP")),
         name: value.get("ifname")?.as_str()?.to_owned(),
+        mac: value.get("address").and_then(Value::as_str).unwrap_or_default().to_owned(),
         addresses: addresses.iter().filter_map(address).collect(),
         master: value.get("master").and_then(Value::as_str).map(str::to_owned),
     })
@@ -128,8 +131,8 @@ mod tests {
         let text = r#"[{"ifindex":2,"ifname":"eth0","flags":["BROADCAST","UP"],"addr_info":[{"family":"inet","local":"10.0.0.2","scope":"global"},
             {"family":"inet6","local":"fe80::1","scope":"link"}]},{},{"ifname":"eth1","master":"br0","addr_info":[{}]}]"#;
         let expected = [
-            Link { name: "eth0".into(), addresses: vec!["10.0.0.2".into()], up: true, master: None },
-            Link { name: "eth1".into(), addresses: vec![], up: false, master: Some("br0".into()) },
+            Link { name: "eth0".into(), addresses: vec!["10.0.0.2".into()], up: true, ..Link::default() },
+            Link { name: "eth1".into(), master: Some("br0".into()), ..Link::default() },
         ];
         assert_eq!(links(text), expected);
         assert!(links("nonsense").is_empty());
@@ -165,6 +168,7 @@ mod tests {
             addresses: addresses.iter().map(|&address| address.into()).collect(),
             up: true,
             master: master.map(Into::into),
+            ..Link::default()
         };
         for (card, routed, expected) in [
             (card(&["10.0.0.2"], None), &["eth0".to_owned()][..], Some("has the address 10.0.0.2")),

@@ -11,7 +11,7 @@ use crate::error::{Result, code};
 use crate::host::{Command, Host, Output, Stat};
 
 /// A host that answers `None` in place of a refusal to look.
-pub(super) struct Tolerant<'a> {
+pub(crate) struct Tolerant<'a> {
     host: &'a dyn Host,
     refused: Mutex<BTreeSet<String>>,
 }

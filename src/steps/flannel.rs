@@ -14,7 +14,7 @@ use crate::error::{Error, Result, code};
 use crate::source::{Component, Manifest};
 
 /// Keeps new pods away from the nodes while their network is taken down.
-const LEAVING_TAINT: &str = "kvnet.dev/leaving";
+pub const LEAVING_TAINT: &str = "kvnet.dev/leaving";
 
 /// Installs flannel with the cluster's own pod subnet.
 pub struct Flannel;

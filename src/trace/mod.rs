@@ -13,7 +13,7 @@ use crate::engine::context::Context;
 use crate::error::{Code, Result};
 use evidence::Evidence;
 pub use netns::process_of;
-pub use target::Target;
+pub use target::{Target, of_machine, of_pod};
 
 /// How a link was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,6 +1,7 @@
 //! What people and scripts see: data on standard output, everything else on standard error.
 
 mod diff;
+pub mod doctor;
 mod lines;
 pub mod plan;
 pub mod smoke;

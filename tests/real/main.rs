@@ -10,6 +10,7 @@ mod conflict;
 mod count;
 mod cuts;
 mod default;
+mod doctor;
 mod drift;
 mod guests;
 mod init;
@@ -44,6 +45,7 @@ const STORIES: &[Story] = &[
     ("api", api::story),
     ("interrupt", interrupt::story),
     ("smoke", smoke::story),
+    ("doctor", doctor::story),
     ("parity", parity::story),
 ];
 /// Each node wants a core to itself.

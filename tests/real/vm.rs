@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::cuts;
 use crate::default::AFTER_DOWN;
+use crate::doctor;
 use crate::guests;
 use crate::kvnet::{Kvnet, Ran};
 use crate::networks::{address, pod};
@@ -60,6 +61,7 @@ pub fn story() {
     console(&node);
     traffic(&kvnet);
     smoke::vm(&kvnet);
+    doctor::whole(&kvnet);
     cuts::story(&kvnet, VM);
     versions::story(&kvnet, &self::kvnet(&node, versions::NEXT), VM);
     deleted(&node);

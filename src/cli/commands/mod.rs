@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod console;
+pub mod doctor;
 pub mod down;
 pub mod explain;
 pub mod init;

@@ -1,0 +1,16 @@
+//! `kvnet doctor`: what is broken on this node, and what to do about it.
+
+use crate::cli::args::Global;
+use crate::cli::session::Session;
+use crate::doctor;
+use crate::error::Result;
+use crate::ui;
+
+/// Runs the command. A cluster that does not answer is what it is there for, and no error.
+pub async fn run(global: &Global) -> Result<u8> {
+    let session = Session::start(global).await?;
+    let refusal = session.connect().await.err();
+    let diagnosis = doctor::examine(&session.cx, refusal, &session.steps, &session.selection).await?;
+    ui::doctor::show(&diagnosis, session.format)?;
+    Ok(u8::from(diagnosis.broken().is_some()))
+}

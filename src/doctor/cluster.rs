@@ -1,0 +1,176 @@
+//! The API server, the nodes, and the pods that belong to the cluster itself.
+
+use serde_json::Value;
+
+use super::seen::{ClusterSeen, Seen, condition, full_name, name};
+use super::{Looked, Verdict, listed};
+use crate::cluster::why_waiting;
+use crate::error::code;
+use crate::steps::flannel::LEAVING_TAINT;
+
+/// The namespaces in which the cluster's own pods live.
+const SYSTEM: [&str; 3] = ["kube-system", "kube-flannel", "kubevirt"];
+/// What a node's conditions say when it runs short of something.
+const SHORT: [&str; 3] = ["MemoryPressure", "DiskPressure", "PIDPressure"];
+
+pub fn api(seen: &Seen) -> Looked {
+    match &seen.cluster {
+        Ok(cluster) => {
+            Ok(Verdict::holds(format!("{} answers, Kubernetes {}", cluster.server, cluster.version)))
+        }
+        Err(error) => {
+            let verdict = Verdict::broken(error.code(), error.to_string());
+            Ok(match error.hints().first() {
+                Some(hint) => verdict.hint(*hint),
+                None => verdict,
+            })
+        }
+    }
+}
+
+pub fn nodes(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let troubles: Vec<String> = cluster.nodes.iter().filter_map(trouble).collect();
+    if troubles.is_empty() {
+        return Ok(Verdict::holds(format!("{} Ready", counted(cluster.nodes.len(), "node"))));
+    }
+    let told = troubles.join("; ");
+    let verdict = Verdict::broken(&code::NODE_NOT_READY, &told);
+    let unread = told.contains("cni plugin not initialized") || told.contains("NetworkPluginNotReady");
+    Ok(if unread && !seen.node.configurations.is_empty() {
+        verdict.hint(
+            "the runtime has not taken its configuration: restart it (`systemctl restart containerd`); it loses sight \
+             of a directory that was removed and made again",
+        )
+    } else if unread {
+        verdict.hint("the node has no CNI configuration: `kvnet up` installs the pod network")
+    } else {
+        verdict
+    })
+}
+
+fn trouble(node: &Value) -> Option<String> {
+    let said = |condition: &Value| condition["message"].as_str().unwrap_or("no reason is given").to_owned();
+    let ready = condition(node, "Ready");
+    if let Some(ready) = ready.filter(|ready| ready["status"] != "True") {
+        return Some(format!("{}: {}", name(node), said(ready)));
+    }
+    if ready.is_none() {
+        return Some(format!("{} has not reported yet", name(node)));
+    }
+    let short = SHORT.iter().filter_map(|kind| condition(node, kind).map(|condition| (kind, condition)));
+    let mut short = short.filter(|(_, condition)| condition["status"] == "True");
+    short.next().map(|(kind, condition)| format!("{} has {kind}: {}", name(node), said(condition)))
+}
+
+pub fn room(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let leaving = |node: &&Value| taints(node).any(|taint| taint["key"] == LEAVING_TAINT);
+    if let Some(node) = cluster.nodes.iter().find(leaving) {
+        let node = name(node);
+        let found = format!("{node} has the taint {LEAVING_TAINT}: a `kvnet down` was interrupted");
+        return Ok(Verdict::broken(&code::NO_ROOM, found).hint("run `kvnet down` to its end, or `kvnet up`"));
+    }
+    let free = cluster.nodes.iter().filter(|node| refusal(node).is_none());
+    let free: Vec<String> = free.map(|node| name(node).to_owned()).collect();
+    if !free.is_empty() {
+        return Ok(Verdict::holds(format!("pods can go to {}", listed(&free))));
+    }
+    let refusals: Vec<String> = cluster.nodes.iter().filter_map(refusal).collect();
+    let verdict = Verdict::broken(&code::NO_ROOM, refusals.join("; "));
+    let cordoned = cluster.nodes.iter().find(|node| node["spec"]["unschedulable"] == true);
+    Ok(match cordoned {
+        Some(node) => verdict.hint(format!("`kubectl uncordon {}`", name(node))),
+        None => verdict,
+    })
+}
+
+fn taints(node: &Value) -> impl Iterator<Item = &Value> {
+    node["spec"]["taints"].as_array().into_iter().flatten()
+}
+
+/// Why a node takes no ordinary pod.
+fn refusal(node: &Value) -> Option<String> {
+    if node["spec"]["unschedulable"] == true {
+        return Some(format!("{} is cordoned", name(node)));
+    }
+    let mut hard = taints(node).filter(|taint| taint["effect"] != "PreferNoSchedule");
+    let taint = hard.next()?;
+    let text = |field: &str| taint[field].as_str().unwrap_or_default();
+    Some(format!("{} has the taint {}:{}", name(node), text("key"), text("effect")))
+}
+
+pub fn dns(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let is_dns = |deployment: &&Value| {
+        deployment["metadata"]["namespace"] == "kube-system"
+            && deployment["metadata"]["labels"]["k8s-app"] == "kube-dns"
+    };
+    let Some(deployment) = cluster.deployments.iter().find(is_dns) else {
+        return Ok(Verdict::absent("no Deployment of a DNS server is in kube-system"));
+    };
+    let ready = deployment["status"]["readyReplicas"].as_u64().unwrap_or_default();
+    if ready > 0 {
+        return Ok(Verdict::holds(format!("{}: {ready} ready", name(deployment))));
+    }
+    if deployment["spec"]["replicas"] == 0 {
+        return Ok(Verdict::broken(&code::SMOKE_DNS, format!("{} is scaled to 0", name(deployment))).hint(
+            format!("`kubectl --namespace kube-system scale deployment {} --replicas 2`", name(deployment)),
+        ));
+    }
+    Ok(Verdict::broken(&code::SMOKE_DNS, format!("{}: {}", name(deployment), why(cluster, deployment))))
+}
+
+pub fn pods(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let is_system = |pod: &&Value| SYSTEM.iter().any(|namespace| pod["metadata"]["namespace"] == *namespace);
+    let system: Vec<&Value> = cluster.pods.iter().filter(is_system).collect();
+    let mut waiting = system.iter().filter_map(|pod| Some((full_name(pod), why_waiting(pod)?)));
+    let Some((first, why)) = waiting.next() else {
+        return Ok(match floating(&cluster.daemons) {
+            Some(found) => {
+                Verdict::warns(found).hint("pin the version: what such a tag means changes on its own")
+            }
+            None => Verdict::holds(format!("running: {}", counted(system.len(), "pod"))),
+        });
+    };
+    // Those after the first mostly wait for the same.
+    let others: Vec<String> = waiting.map(|(pod, _)| pod).collect();
+    let others =
+        if others.is_empty() { String::new() } else { format!("; not ready either: {}", listed(&others)) };
+    let verdict = Verdict::broken(&code::SYSTEM_POD, format!("{first}: {why}{others}"));
+    Ok(if why.contains("ImagePull") {
+        verdict.hint("the node must reach the image: look at the events (`kubectl describe pod`), at proxies, and at the registry's limits")
+    } else if why.contains("OOMKilled") {
+        verdict.hint("raise the memory limit of the container")
+    } else {
+        verdict
+    })
+}
+
+/// A network component whose image may become another one at any time.
+fn floating(daemons: &[Value]) -> Option<String> {
+    const FLOATING: [&str; 6] =
+        [":latest", ":stable", ":snapshot", ":latest-thick", ":stable-thick", ":snapshot-thick"];
+    let containers = |daemon: &Value| daemon["spec"]["template"]["spec"]["containers"].as_array().cloned();
+    daemons.iter().find_map(|daemon| {
+        let containers = containers(daemon)?;
+        let mut images = containers.iter().filter_map(|container| container["image"].as_str());
+        let image = images.find(|image| FLOATING.iter().any(|tag| image.ends_with(tag)))?;
+        Some(format!("{} uses {image}", full_name(daemon)))
+    })
+}
+
+/// Why a workload's pods are not ready: from its pods, or that there is none.
+pub fn why(cluster: &ClusterSeen, workload: &Value) -> String {
+    let mut pods = cluster.pods_of(workload).peekable();
+    if pods.peek().is_none() {
+        return "it has no pods".into();
+    }
+    pods.find_map(why_waiting).unwrap_or_else(|| "its pods are not ready".into())
+}
+
+/// `1 node`, `2 nodes`.
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,99 @@
+//! KubeVirt and its virtual machines.
+
+use serde_json::Value;
+
+use super::cluster::counted;
+use super::seen::{ClusterSeen, Seen, condition, full_name, name};
+use super::{Looked, Verdict, listed};
+use crate::cluster::why_waiting;
+use crate::error::code;
+
+/// Below that virt-handler and libvirt run out of watches beside other programs.
+const WATCHERS: u64 = 512;
+/// What a node offers when VMs on it can use the processor.
+const KVM: &str = "devices.kubevirt.io/kvm";
+
+fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
+    cluster.kubevirts.first().ok_or_else(|| Verdict::absent("KubeVirt is not installed"))
+}
+
+pub fn kubevirt(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let kubevirt = installed(cluster)?;
+    let phase = kubevirt["status"]["phase"].as_str().unwrap_or("without a phase");
+    let unavailable = condition(kubevirt, "Available").filter(|condition| condition["status"] == "False");
+    if phase == "Deployed" && unavailable.is_none() {
+        let version = kubevirt["status"]["observedKubeVirtVersion"].as_str().unwrap_or_default();
+        return Ok(Verdict::holds(format!("Deployed {version}").trim_end().to_owned()));
+    }
+    let why = unavailable.and_then(|condition| condition["message"].as_str());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, format!("{} is {phase}{why}", full_name(kubevirt))))
+}
+
+pub fn virtualisation(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let kubevirt = installed(cluster)?;
+    let here = seen.this_node(cluster).is_some();
+    if here && !seen.node.tun {
+        return Ok(Verdict::broken(&code::KERNEL, "/dev/net/tun is missing: no VM gets a tap device")
+            .hint("`modprobe tun`, and put it into /etc/modules-load.d"));
+    }
+    let emulates = kubevirt["spec"]["configuration"]["developerConfiguration"]["useEmulation"] == true;
+    let offers =
+        |node: &&Value| node["status"]["allocatable"][KVM].as_str().is_some_and(|amount| amount != "0");
+    let able = cluster.nodes.iter().filter(offers).count();
+    if able == 0 && !emulates {
+        return Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, "no node offers KVM, and software emulation is off: no VM starts")
+            .hint("switch virtualisation on (nested, in a VM), or set `kubevirt.emulation: on` in the profile and run `kvnet up`"));
+    }
+    if here && let Some(watchers) = seen.node.inotify.filter(|watchers| *watchers < WATCHERS) {
+        return Ok(Verdict::warns(format!(
+            "fs.inotify.max_user_instances is {watchers}: virt-handler may find none left"
+        ))
+        .hint("set it to 8192 in /etc/sysctl.d"));
+    }
+    Ok(Verdict::holds(if emulates {
+        "in software emulation".into()
+    } else {
+        format!("{} with KVM", counted(able, "node"))
+    }))
+}
+
+pub fn machines(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    if cluster.machines.is_empty() {
+        return Ok(Verdict::absent("there is none"));
+    }
+    let ended = |machine: &&Value| machine["status"]["phase"] == "Failed";
+    let failed: Vec<String> = cluster.machines.iter().filter(ended).map(full_name).collect();
+    if !failed.is_empty() {
+        return Ok(Verdict::broken(&code::VM_ENDED, format!("ended with a failure: {}", listed(&failed))));
+    }
+    let runs =
+        |machine: &&Value| matches!(machine["status"]["phase"].as_str(), Some("Running" | "Succeeded"));
+    let waiting: Vec<String> = cluster
+        .machines
+        .iter()
+        .filter(|machine| !runs(machine))
+        .map(|machine| waits(cluster, machine))
+        .collect();
+    if waiting.is_empty() {
+        return Ok(Verdict::holds(format!("running: {}", counted(cluster.machines.len(), "VM"))));
+    }
+    Ok(Verdict::broken(&code::VM_WAITS, listed(&waiting)))
+}
+
+/// Why a VM does not run: KubeVirt's own reason, else what its launcher's pod waits for.
+fn waits(cluster: &ClusterSeen, machine: &Value) -> String {
+    let phase = machine["status"]["phase"].as_str().unwrap_or("Pending");
+    let refused = condition(machine, "Synchronized").filter(|condition| condition["status"] == "False");
+    let launcher = || {
+        let uid = &machine["metadata"]["uid"];
+        cluster.pods.iter().find(|pod| pod["metadata"]["labels"]["kubevirt.io/created-by"] == *uid)
+    };
+    let why = refused.and_then(|condition| condition["message"].as_str()).map(str::to_owned);
+    let why =
+        why.or_else(|| launcher().and_then(|pod| Some(format!("pod {}: {}", name(pod), why_waiting(pod)?))));
+    format!("{} is {phase}{}", full_name(machine), why.map(|why| format!(": {why}")).unwrap_or_default())
+}

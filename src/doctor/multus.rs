@@ -1,0 +1,198 @@
+//! Multus: its daemon, its place among the configurations, the networks, and the NICs that it gave.
+
+use serde_json::Value;
+
+use super::cluster::{counted, why};
+use super::seen::{ClusterSeen, Seen, full_name, name};
+use super::{Looked, Verdict, listed};
+use crate::cluster::rolled_out;
+use crate::error::code;
+use crate::facts::cni::{CniConf, NETWORK_STATUS, NETWORKS};
+use crate::trace::{of_machine, of_pod};
+
+/// A day: what ends within it is told.
+const SOON: i64 = 86_400;
+
+pub fn daemon(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let file = seen.node.configurations.iter().find(|(_, content)| is_multus(content.as_deref()));
+    let Some(daemon) = cluster.daemon("multus") else {
+        let Some((name, _)) = file else { return Ok(gone(seen)) };
+        let found = format!("{name} calls Multus, which no DaemonSet runs: no pod can start or end");
+        return Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
+            .hint("`kvnet up --only multus` installs it again, `kvnet down` takes its configuration away"));
+    };
+    if let Some(found) = out_of_memory(cluster, daemon) {
+        return Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
+            .hint("raise its memory limit: plugins that it calls count as its own"));
+    }
+    let (ready, now) = rolled_out(daemon);
+    if !ready {
+        let found = format!("{}: {now}; {}", full_name(daemon), why(cluster, daemon));
+        return Ok(Verdict::broken(&code::MULTUS_CONFIG, found));
+    }
+    match seen.node.multus_until {
+        Some(until) if until <= seen.now => {
+            let found = "the credentials in multus.d/multus.kubeconfig have ended: no pod gets an answer";
+            Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
+                .hint("delete the Multus pod of the node: a new one writes new ones"))
+        }
+        Some(until) if until <= seen.now + SOON => {
+            Ok(Verdict::warns("the credentials in multus.d/multus.kubeconfig end within a day")
+                .hint("see that the Multus pod renews them, or use the thick flavour"))
+        }
+        _ => Ok(Verdict::holds(format!("{}: {}", full_name(daemon), rolled_out(daemon).1))),
+    }
+}
+
+/// Neither its daemon nor its configuration is there.
+fn gone(seen: &Seen) -> Verdict {
+    if !seen.lost("multus") {
+        return Verdict::absent("Multus is not installed");
+    }
+    Verdict::broken(&code::MULTUS_CONFIG, "no DaemonSet of Multus is there: pods get one NIC")
+        .hint("`kvnet up --only multus,cni-order`")
+}
+
+/// A pod of Multus that was killed for its memory, as the newest end of a container or as what it is now.
+fn out_of_memory(cluster: &ClusterSeen, daemon: &Value) -> Option<String> {
+    cluster.pods_of(daemon).find_map(|pod| {
+        let statuses = pod["status"]["containerStatuses"].as_array()?;
+        let killed = |status: &&Value| {
+            ["state", "lastState"].iter().any(|state| status[*state]["terminated"]["reason"] == "OOMKilled")
+        };
+        statuses.iter().find(killed)?;
+        Some(format!("{} was killed because it used more memory than it may", full_name(pod)))
+    })
+}
+
+pub fn order(seen: &Seen) -> Looked {
+    let directory = &seen.facts.cni_conf_dir;
+    seen.readable(directory.as_str())?;
+    let multus = seen.node.configurations.iter().find(|(_, content)| is_multus(content.as_deref()));
+    let hint = "`kvnet up --only multus,cni-order` puts Multus first; pods that started meanwhile lack NICs";
+    let Some((multus, _)) = multus else {
+        if seen.cluster()?.daemon("multus").is_none() {
+            return Ok(Verdict::absent("Multus is not installed"));
+        }
+        if let Some(taken) = seen.node.names.iter().find(|name| name.ends_with(".cilium_bak")) {
+            return Ok(Verdict::broken(
+                &code::CNI_ORDER,
+                format!("Cilium has renamed Multus' file: {directory}/{taken}"),
+            )
+            .hint("set `cni.exclusive` of Cilium to false"));
+        }
+        return Ok(Verdict::broken(&code::CNI_ORDER, format!("{directory} has no configuration of Multus"))
+            .hint(hint));
+    };
+    match seen.node.configurations.first() {
+        Some((first, _)) if first != multus => {
+            let found = format!("{first} is not Multus', and {multus}, which is, comes after it");
+            Ok(Verdict::broken(&code::CNI_ORDER, found).hint(hint))
+        }
+        _ => Ok(Verdict::holds(format!("{multus} is Multus'"))),
+    }
+}
+
+fn is_multus(content: Option<&str>) -> bool {
+    content.and_then(CniConf::parse).is_some_and(|conf| conf.is_multus())
+}
+
+pub fn networks(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let known = |network: &str| cluster.networks.iter().any(|definition| full_name(definition) == network);
+    let declared = seen
+        .profile
+        .networks
+        .iter()
+        .map(|it| (format!("{}/{}", it.namespace, it.name), "the profile".to_owned()));
+    let installed = cluster.daemon("multus").is_some();
+    let asked = asked_for(cluster);
+    let missing: Vec<String> = declared
+        .filter(|_| installed)
+        .chain(asked)
+        .filter(|(network, _)| !known(network))
+        .map(|(network, who)| format!("{network}, which {who} names"))
+        .collect();
+    if !missing.is_empty() {
+        return Ok(Verdict::broken(&code::NETWORK_MISSING, format!("missing: {}", listed(&missing))).hint(
+            "`kvnet up --only networks`; a name without a namespace is looked for in that of the pod",
+        ));
+    }
+    let unreadable = |network: &&Value| {
+        let config = network["spec"]["config"].as_str();
+        config.is_some_and(|config| {
+            !serde_json::from_str::<Value>(config).is_ok_and(|config| config.is_object())
+        })
+    };
+    if let Some(network) = cluster.networks.iter().find(unreadable) {
+        let found = format!("the configuration of {} is not JSON", full_name(network));
+        return Ok(
+            Verdict::broken(&code::NETWORK_MISSING, found).hint("`kvnet up --only networks` writes it anew")
+        );
+    }
+    Ok(match cluster.networks.len() {
+        0 => Verdict::absent("there is none"),
+        count => Verdict::holds(format!("{} there", counted(count, "network"))),
+    })
+}
+
+/// The networks that pods and VMs ask for, each with who does.
+fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
+    let namespace = |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+    let mut asked = Vec::new();
+    for machine in &cluster.machines {
+        let networks = of_machine(machine, &namespace(machine)).into_iter().filter_map(|it| it.network);
+        asked.extend(networks.map(|network| (network, format!("VM {}", full_name(machine)))));
+    }
+    for pod in cluster.pods.iter().filter(|pod| is_alive(pod)) {
+        let networks = of_pod(pod, &namespace(pod)).into_iter().filter_map(|it| it.network);
+        asked.extend(networks.map(|network| (network, format!("pod {}", full_name(pod)))));
+    }
+    asked
+}
+
+fn is_alive(pod: &Value) -> bool {
+    !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+pub fn nics(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let running = cluster.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
+    let asking: Vec<&Value> =
+        running.filter(|pod| pod["metadata"]["annotations"][NETWORKS].is_string()).collect();
+    let short: Vec<String> = asking.iter().filter_map(|pod| lacking(pod)).collect();
+    if short.is_empty() {
+        return Ok(match asking.len() {
+            0 => Verdict::absent("no pod asks for a network"),
+            count => Verdict::holds(format!("{}, each with all of its NICs", counted(count, "pod"))),
+        });
+    }
+    Ok(Verdict::broken(&code::POD_NIC, listed(&short))
+        .hint("a NIC is only made when a pod starts: once the checks above hold, delete these pods"))
+}
+
+/// Multus counts the pod network among the NICs.
+fn lacking(pod: &Value) -> Option<String> {
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let wanted = of_pod(pod, namespace).len();
+    let status = pod["metadata"]["annotations"][NETWORK_STATUS].as_str().unwrap_or("[]");
+    let given = serde_json::from_str::<Value>(status).ok().and_then(|list| list.as_array().map(Vec::len));
+    let given = given.unwrap_or_default();
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    (given < wanted)
+        .then(|| format!("{} on {node} has {} of {wanted}", full_name(pod), counted(given, "NIC")))
+}
+
+/// The networks of Open vSwitch: the network's name and the bridge that it names.
+pub fn bridges_of(cluster: &ClusterSeen) -> Vec<(String, String)> {
+    let plugins = |config: &Value| {
+        let chained = config["plugins"].as_array().cloned().unwrap_or_default();
+        std::iter::once(config.clone()).chain(chained).find(|plugin| plugin["type"] == "ovs")
+    };
+    let bridge = |network: &Value| {
+        let config: Value = serde_json::from_str(network["spec"]["config"].as_str()?).ok()?;
+        Some((full_name(network), plugins(&config)?["bridge"].as_str()?.to_owned()))
+    };
+    cluster.networks.iter().filter(|network| !name(network).is_empty()).filter_map(bridge).collect()
+}

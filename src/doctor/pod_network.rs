@@ -1,0 +1,114 @@
+//! flannel's part: addresses for nodes, its own file, and its links.
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::cluster::{counted, why};
+use super::seen::{ClusterSeen, Seen, full_name, name};
+use super::{Looked, Verdict};
+use crate::cluster::rolled_out;
+use crate::error::code;
+
+const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";
+const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";
+
+/// Who makes the pod network; without flannel its checks have nothing to look at.
+fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
+    cluster.daemon("flannel").ok_or_else(|| Verdict::absent("flannel is not installed"))
+}
+
+pub fn addresses(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    installed(cluster)?;
+    let network = cluster.flannel.iter().find_map(|map| {
+        let config: Value = serde_json::from_str(map["data"]["net-conf.json"].as_str()?).ok()?;
+        config["Network"].as_str()?.parse::<IpNet>().ok()
+    });
+    for node in &cluster.nodes {
+        let name = name(node);
+        let Some(range) = node["spec"]["podCIDR"].as_str().filter(|range| !range.is_empty()) else {
+            return Ok(Verdict::broken(&code::POD_CIDR, format!("{name} has no pod addresses (podCIDR)"))
+                .hint("the cluster was made without `kubeadm init --pod-network-cidr`: give its controller manager `--cluster-cidr` and `--allocate-node-cidrs`"));
+        };
+        if let (Some(network), Ok(own)) = (network, range.parse::<IpNet>())
+            && !network.contains(&own)
+        {
+            let found = format!("{name} has {range}, which is not in flannel's network {network}");
+            return Ok(Verdict::broken(&code::POD_CIDR, found).hint(format!(
+                "set `cluster.podSubnet` of the profile to the cluster's, and run `kvnet up --only flannel`; {range} is a part of it"
+            )));
+        }
+    }
+    let network = network.map(|network| format!(" out of {network}")).unwrap_or_default();
+    Ok(Verdict::holds(format!("{} with addresses{network}", counted(cluster.nodes.len(), "node"))))
+}
+
+pub fn flannel(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    if cluster.daemon("flannel").is_none() && seen.lost("flannel") {
+        return Ok(Verdict::broken(
+            &code::POD_CIDR,
+            "no DaemonSet of flannel is there: no pod can start or end",
+        )
+        .hint("`kvnet up --only flannel`"));
+    }
+    let daemon = installed(cluster)?;
+    let (ready, now) = rolled_out(daemon);
+    if !ready {
+        let found = format!("{}: {now}; {}", full_name(daemon), why(cluster, daemon));
+        return Ok(Verdict::broken(&code::POD_CIDR, found).hint(format!(
+            "look at its log: `kubectl --namespace kube-flannel logs daemonset/{}`",
+            name(daemon)
+        )));
+    }
+    let Some(subnet) = &seen.node.subnet else {
+        return Ok(Verdict::broken(&code::POD_CIDR, "/run/flannel/subnet.env is missing: no pod can start")
+            .hint("flannel writes it when it starts: delete its pod on the node; do not write it by hand"));
+    };
+    if let Some(found) = foreign_bridge(seen, subnet) {
+        return Ok(Verdict::broken(&code::POD_CIDR, found).hint(
+            "cni0 is of an earlier cluster: when no pod is on it, `ip link delete cni0`; the next pod makes it anew",
+        ));
+    }
+    if let Some(found) = other_address(seen, cluster) {
+        return Ok(Verdict::broken(&code::POD_CIDR, found).hint(
+            "something gave flannel.1 another MAC address: tell systemd `MACAddressPolicy=none` for it, and delete flannel's pod on the node",
+        ));
+    }
+    if let Some(found) = shared_address(cluster) {
+        return Ok(Verdict::broken(&code::POD_CIDR, found)
+            .hint("flannel chose a network card that is the same everywhere: choose another with its option `--iface`"));
+    }
+    Ok(Verdict::holds(format!("{}: {now}", full_name(daemon))))
+}
+
+/// The bridge has an address of another part of the pod network than this node's.
+fn foreign_bridge(seen: &Seen, subnet: &str) -> Option<String> {
+    let own = subnet.lines().find_map(|line| line.strip_prefix("FLANNEL_SUBNET="))?.trim();
+    let range: IpNet = own.parse().ok()?;
+    let bridge = seen.node.links.as_ref()?.iter().find(|link| link.name == "cni0")?;
+    let is_four = |address: &&String| !address.contains(':');
+    let address = bridge.addresses.iter().find(is_four)?;
+    let fits = address.parse().is_ok_and(|address: std::net::IpAddr| range.contains(&address));
+    (!fits).then(|| format!("cni0 has {address}, and this node's pods have {}", range.trunc()))
+}
+
+/// What the other nodes send to is not what flannel.1 has.
+fn other_address(seen: &Seen, cluster: &ClusterSeen) -> Option<String> {
+    let node = seen.this_node(cluster)?;
+    let backend: Value = serde_json::from_str(node["metadata"]["annotations"][BACKEND].as_str()?).ok()?;
+    let told = backend["VtepMAC"].as_str()?;
+    let has = &seen.node.links.as_ref()?.iter().find(|link| link.name == "flannel.1")?.mac;
+    (!told.eq_ignore_ascii_case(has))
+        .then(|| format!("flannel.1 has {has}, and {} tells the other nodes {told}", name(node)))
+}
+
+/// Two nodes that flannel takes for one.
+fn shared_address(cluster: &ClusterSeen) -> Option<String> {
+    let address = |node: &Value| node["metadata"]["annotations"][PUBLIC_IP].as_str().map(str::to_owned);
+    cluster.nodes.iter().enumerate().find_map(|(index, node)| {
+        let own = address(node)?;
+        let other = cluster.nodes[..index].iter().find(|other| address(other).as_ref() == Some(&own))?;
+        Some(format!("{} and {} both say that they are {own}", name(other), name(node)))
+    })
+}

@@ -1,0 +1,355 @@
+//! Everything that is looked at, before anything is judged.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::Verdict;
+use crate::cluster::Cluster;
+use crate::engine::context::Context;
+use crate::engine::journal::History;
+use crate::engine::plan::{Plan, Planned, State as StepState};
+use crate::error::{Error, Result, code};
+use crate::facts::Facts;
+use crate::facts::cni::is_configuration;
+use crate::facts::gather::{exists, text};
+use crate::facts::net::{Link, links};
+use crate::facts::os::module_loaded;
+use crate::facts::ovs::OvsState;
+use crate::facts::tolerant::Tolerant;
+use crate::host::{Command, Host};
+use crate::profile::Profile;
+
+/// What was seen.
+pub struct Seen {
+    /// What should be.
+    pub profile: Arc<Profile>,
+    /// What is known about the node.
+    pub facts: Arc<Facts>,
+    /// The node that kvnet runs on.
+    pub node: NodeSeen,
+    /// The cluster, or why it does not answer.
+    pub cluster: Result<ClusterSeen>,
+    /// kvnet's journal.
+    pub journal: Result<History>,
+    /// The time of looking, in seconds of Unix time.
+    pub now: i64,
+    /// What `plan` says about each step; none when it could not be made.
+    pub steps: Option<Vec<StepSeen>>,
+}
+
+/// The node.
+#[derive(Default)]
+pub struct NodeSeen {
+    /// Everything in the directory of CNI configurations.
+    pub names: Vec<String>,
+    /// The configurations in the runtime's order; none where a file may not be read.
+    pub configurations: Vec<(String, Option<String>)>,
+    /// The names of all plugins in the runtime's directories.
+    pub plugins: BTreeSet<String>,
+    /// `net.bridge.bridge-nf-call-iptables`; none when it cannot be seen.
+    pub bridge_filter: Option<String>,
+    /// Whether the kernel has the bridge filter.
+    pub has_bridge_filter: bool,
+    /// Whether it is loaded at boot.
+    pub filter_at_boot: bool,
+    /// `net.ipv4.ip_forward`.
+    pub forward: Option<String>,
+    /// `fs.inotify.max_user_instances`.
+    pub inotify: Option<u64>,
+    /// What flannel wrote about the node's part of the pod network.
+    pub subnet: Option<String>,
+    /// The links; none when they could not be listed.
+    pub links: Option<Vec<Link>>,
+    /// Open vSwitch, or why it does not answer; none when it is not installed.
+    pub switch: Option<std::result::Result<OvsState, String>>,
+    /// When the credentials of a thin Multus end, in seconds of Unix time.
+    pub multus_until: Option<i64>,
+    /// Whether a VM can have a tap device.
+    pub tun: bool,
+    /// What may not be looked at.
+    pub refused: Vec<String>,
+}
+
+/// The cluster.
+#[derive(Default)]
+pub struct ClusterSeen {
+    /// The API server's address.
+    pub server: String,
+    /// The version of Kubernetes.
+    pub version: String,
+    /// The nodes.
+    pub nodes: Vec<Value>,
+    /// The pods of all namespaces.
+    pub pods: Vec<Value>,
+    /// The `DaemonSets` of all namespaces.
+    pub daemons: Vec<Value>,
+    /// The Deployments of all namespaces.
+    pub deployments: Vec<Value>,
+    /// The namespaces.
+    pub namespaces: Vec<Value>,
+    /// The configuration maps of flannel.
+    pub flannel: Vec<Value>,
+    /// The `NetworkAttachmentDefinitions`.
+    pub networks: Vec<Value>,
+    /// KubeVirt's own objects.
+    pub kubevirts: Vec<Value>,
+    /// The virtual machine instances.
+    pub machines: Vec<Value>,
+    /// What else serves groups of the API.
+    pub services: Vec<Value>,
+}
+
+/// A step of the profile.
+pub struct StepSeen {
+    /// Its id.
+    pub id: &'static str,
+    /// Whether its part is in place.
+    pub state: StepState,
+    /// Its first change, or why it cannot look.
+    pub why: std::result::Result<Option<String>, Error>,
+}
+
+impl Seen {
+    /// Looks at everything. `refusal` is why there is no cluster.
+    pub async fn gather(cx: &Context, refusal: Option<Error>) -> Result<Self> {
+        let cluster = async {
+            match (refusal, cx.cluster().await) {
+                (Some(error), _) => Err(error),
+                (None, Some(cluster)) => {
+                    ClusterSeen::gather(&cluster, cx.profile.kubevirt.api_version()).await
+                }
+                (None, None) => Err(Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet")),
+            }
+        };
+        let (node, cluster) = futures::join!(NodeSeen::gather(cx), cluster);
+        Ok(Self {
+            profile: cx.profile.clone(),
+            facts: cx.facts.clone(),
+            node: node?,
+            cluster,
+            journal: History::read(&cx.state),
+            now: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs().cast_signed()),
+            steps: None,
+        })
+    }
+
+    /// Takes over what a plan says.
+    pub fn look_at_steps(&mut self, plan: &Plan<'_>) {
+        let step = |planned: &Planned<'_>| StepSeen {
+            id: planned.step.id(),
+            state: planned.state(),
+            why: match &planned.findings {
+                Ok(findings) => Ok(findings.changes.first().map(ToString::to_string)),
+                Err(error) => Err(Error::new(error.code(), error.to_string())),
+            },
+        };
+        self.steps = Some(plan.steps.iter().map(step).collect());
+    }
+
+    /// The cluster; without one the check could not look.
+    pub fn cluster(&self) -> std::result::Result<&ClusterSeen, Verdict> {
+        self.cluster.as_ref().map_err(|_| Verdict::unknown("not looked at: the API server does not answer"))
+    }
+
+    /// Whether kvnet has worked here, and a step has something to do all the same: its part has gone.
+    pub fn lost(&self, step: &str) -> bool {
+        let steps = self.steps.as_deref().unwrap_or_default();
+        let open = steps
+            .iter()
+            .any(|it| it.id == step && matches!(it.state, StepState::Missing | StepState::Drifted));
+        open && self.journal.as_ref().is_ok_and(|journal| journal.made().next().is_some())
+    }
+
+    /// The object of the node that kvnet runs on.
+    pub fn this_node<'a>(&self, cluster: &'a ClusterSeen) -> Option<&'a Value> {
+        let names = |node: &Value| {
+            [&node["metadata"]["name"], &node["metadata"]["labels"]["kubernetes.io/hostname"]]
+                .iter()
+                .any(|name| name.as_str() == Some(&self.facts.hostname))
+        };
+        cluster.nodes.iter().find(|node| names(node))
+    }
+
+    /// What ends a look at a path that only root may read.
+    pub fn readable(&self, part: &str) -> std::result::Result<(), Verdict> {
+        match self.node.refused.iter().find(|path| path.contains(part)) {
+            Some(path) => Err(Verdict::unknown(format!("not looked at: {path} is for root"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl NodeSeen {
+    async fn gather(cx: &Context) -> Result<Self> {
+        let host = &Tolerant::new(cx.host.as_ref());
+        let facts = &cx.facts;
+        let names = host.list(&facts.cni_conf_dir).await?.unwrap_or_default();
+        let mut seen = Self {
+            bridge_filter: line(host, "/proc/sys/net/bridge/bridge-nf-call-iptables").await?,
+            has_bridge_filter: has_bridge_filter(host).await?,
+            filter_at_boot: filter_at_boot(host).await?,
+            forward: line(host, "/proc/sys/net/ipv4/ip_forward").await?,
+            inotify: line(host, "/proc/sys/fs/inotify/max_user_instances")
+                .await?
+                .and_then(|text| text.parse().ok()),
+            subnet: text(host, "/run/flannel/subnet.env").await?,
+            links: addresses(host).await,
+            switch: switch(host).await,
+            tun: exists(host, "/dev/net/tun").await?,
+            ..Self::default()
+        };
+        for name in names.iter().filter(|name| is_configuration(name)) {
+            let content = text(host, facts.cni_conf_dir.join(name)).await?;
+            seen.configurations.push((name.clone(), content));
+        }
+        seen.configurations.sort_unstable();
+        let credentials = text(host, facts.cni_conf_dir.join("multus.d/multus.kubeconfig")).await?;
+        seen.multus_until = credentials.as_deref().and_then(token_ends);
+        for directory in &facts.cni_bin_dirs {
+            seen.plugins.extend(host.list(directory).await?.unwrap_or_default());
+        }
+        seen.names = names;
+        seen.refused = host.refused();
+        Ok(seen)
+    }
+}
+
+async fn line(host: &dyn Host, path: &str) -> Result<Option<String>> {
+    Ok(text(host, path).await?.map(|text| text.trim().to_owned()))
+}
+
+async fn has_bridge_filter(host: &dyn Host) -> Result<bool> {
+    let modules = text(host, "/proc/modules").await?.unwrap_or_default();
+    Ok(module_loaded(&modules, "br_netfilter") || exists(host, "/sys/module/br_netfilter").await?)
+}
+
+async fn filter_at_boot(host: &dyn Host) -> Result<bool> {
+    let mut files = vec!["/etc/modules".to_owned()];
+    for directory in ["/etc/modules-load.d", "/usr/lib/modules-load.d"] {
+        let names = host.list(directory.into()).await?.unwrap_or_default();
+        files.extend(names.iter().map(|name| format!("{directory}/{name}")));
+    }
+    for file in files {
+        let content = text(host, file).await?.unwrap_or_default();
+        if content.lines().any(|line| line.trim() == "br_netfilter") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// None when they cannot be listed.
+async fn addresses(host: &dyn Host) -> Option<Vec<Link>> {
+    let command = Command::new(["ip", "-j", "addr"]);
+    let output = host.run(&command).await.ok()?.ok(&command).ok()?;
+    Some(links(&output.stdout))
+}
+
+/// None when it is not installed.
+async fn switch(host: &dyn Host) -> Option<std::result::Result<OvsState, String>> {
+    host.find("ovs-vsctl").await.ok()??;
+    Some(OvsState::read(host).await.map_err(|error| error.cause().unwrap_or(error.message()).to_owned()))
+}
+
+/// When the token of a kubeconfig ends. Nothing else of it is kept.
+fn token_ends(kubeconfig: &str) -> Option<i64> {
+    let token = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token:"))?;
+    let claims = token.trim().trim_matches(['"', '\'']).split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    claims["exp"].as_i64()
+}
+
+impl ClusterSeen {
+    async fn gather(cluster: &Cluster, kubevirt: &str) -> Result<Self> {
+        let version = cluster.reachable().await?;
+        let all = |api_version: &'static str, kind: &'static str| cluster.list(api_version, kind, None, None);
+        let (nodes, pods, daemons, deployments, namespaces, networks, services) = futures::try_join!(
+            all("v1", "Node"),
+            all("v1", "Pod"),
+            all("apps/v1", "DaemonSet"),
+            all("apps/v1", "Deployment"),
+            all("v1", "Namespace"),
+            all("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition"),
+            all("apiregistration.k8s.io/v1", "APIService"),
+        )?;
+        let (flannel, kubevirts, machines) = futures::try_join!(
+            cluster.list("v1", "ConfigMap", None, Some("app=flannel")),
+            cluster.list(kubevirt, "KubeVirt", None, None),
+            cluster.list(kubevirt, "VirtualMachineInstance", None, None),
+        )?;
+        Ok(Self {
+            server: cluster.server().to_owned(),
+            version: version.git_version.clone(),
+            nodes,
+            pods,
+            daemons,
+            deployments,
+            namespaces,
+            flannel,
+            networks,
+            kubevirts,
+            machines,
+            services,
+        })
+    }
+
+    /// The `DaemonSet` of a component, by a part of its name.
+    pub fn daemon(&self, part: &str) -> Option<&Value> {
+        self.daemons.iter().find(|daemon| name(daemon).contains(part))
+    }
+
+    /// The pods that a `DaemonSet` or a Deployment's replica set made.
+    pub fn pods_of<'a>(&'a self, workload: &'a Value) -> impl Iterator<Item = &'a Value> {
+        let labels = workload["spec"]["selector"]["matchLabels"].as_object();
+        self.pods.iter().filter(move |pod| {
+            pod["metadata"]["namespace"] == workload["metadata"]["namespace"]
+                && labels.is_some_and(|labels| {
+                    labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value)
+                })
+        })
+    }
+}
+
+/// An object's name.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// `namespace/name`.
+pub fn full_name(object: &Value) -> String {
+    format!("{}/{}", object["metadata"]["namespace"].as_str().unwrap_or_default(), name(object))
+}
+
+/// The condition of a type in an object's status.
+pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+/// For how many seconds an object has been ending; none when it is not.
+pub fn ending_for(object: &Value, now: i64) -> Option<i64> {
+    let since: Timestamp = object["metadata"]["deletionTimestamp"].as_str()?.parse().ok()?;
+    Some(now - since.as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_token_is_all_that_is_read_of_a_kubeconfig() {
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1800000000,"sub":"x"}"#);
+        let kubeconfig = format!("users:\n- user:\n    token: \"a.{claims}.b\"\n");
+        assert_eq!(token_ends(&kubeconfig), Some(1_800_000_000));
+        for text in ["", "token: x", "token: a.b.c", "token: a.e30.c"] {
+            assert_eq!(token_ends(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Open vSwitch, and what publishes its bridges.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::cluster::{counted, why};
+use super::multus::bridges_of;
+use super::seen::{Seen, full_name, name};
+use super::{Looked, Verdict, listed};
+use crate::cluster::rolled_out;
+use crate::error::code;
+use crate::facts::ovs::OvsState;
+use crate::steps::ovs_cni::MARKER_DOMAIN;
+
+pub fn database(seen: &Seen) -> Looked {
+    match &seen.node.switch {
+        Some(Ok(state)) => {
+            Ok(Verdict::holds(format!("it answers, and has {}", counted(state.bridges.len(), "bridge"))))
+        }
+        Some(Err(why)) if !seen.facts.root => Ok(Verdict::unknown(format!("only root may ask: {why}"))),
+        Some(Err(why)) => Ok(Verdict::broken(&code::OVS_UNAVAILABLE, why)),
+        None if used(seen) => {
+            Ok(Verdict::broken(&code::OVS_UNAVAILABLE, "it is not installed, and a network names a bridge")
+                .hint("`kvnet up --only ovs-package,ovs-bridges`"))
+        }
+        None => Ok(Verdict::absent("it is not installed")),
+    }
+}
+
+/// Whether a network of the cluster names a bridge.
+fn used(seen: &Seen) -> bool {
+    seen.cluster.as_ref().is_ok_and(|cluster| !bridges_of(cluster).is_empty())
+}
+
+fn state(seen: &Seen) -> std::result::Result<&OvsState, Verdict> {
+    match &seen.node.switch {
+        Some(Ok(state)) => Ok(state),
+        Some(Err(_)) => Err(Verdict::unknown("not looked at: Open vSwitch does not answer")),
+        None => Err(Verdict::absent("Open vSwitch is not installed")),
+    }
+}
+
+pub fn bridges(seen: &Seen) -> Looked {
+    let state = state(seen)?;
+    let named = seen.cluster.as_ref().map(bridges_of).unwrap_or_default();
+    // Before the first `up` nothing of the profile is there, and nothing is broken.
+    let is_fresh = state.bridges.is_empty() && named.is_empty();
+    let declared = seen.profile.ovs.bridges.iter().filter(|_| seen.profile.ovs.enabled && !is_fresh);
+    let declared = declared.map(|bridge| bridge.name.as_str());
+    let wanted: BTreeSet<&str> = declared.chain(named.iter().map(|(_, bridge)| bridge.as_str())).collect();
+    let is_there = |bridge: &&str| state.bridge(bridge).is_some() || state.vlan_bridge(bridge).is_some();
+    let missing: Vec<String> =
+        wanted.iter().filter(|bridge| !is_there(bridge)).map(|bridge| (*bridge).to_owned()).collect();
+    if !missing.is_empty() {
+        return Ok(Verdict::broken(&code::OVS_BRIDGE, format!("missing: {}", listed(&missing))).hint(
+            "`kvnet up --only ovs-bridges`, then delete the pods that were on it: new ones get new ports",
+        ));
+    }
+    let failed = state.bridges.iter().find_map(|bridge| Some((&bridge.name, bridge.error()?)));
+    if let Some((bridge, error)) = failed {
+        return Ok(Verdict::broken(
+            &code::OVS_BRIDGE,
+            format!("Open vSwitch could not set up {bridge}: {error}"),
+        )
+        .hint("without the kernel module use `ovs.datapath: netdev`"));
+    }
+    if let Some((network, bridge)) = named.iter().find(|(_, bridge)| state.vlan_bridge(bridge).is_some())
+        && !seen.profile.ovs_cni.finds_vlan_bridges()
+    {
+        return Ok(Verdict::warns(format!(
+            "{network} names {bridge}, which is a VLAN bridge: ovs-cni only finds real ones"
+        ))
+        .hint("let the network name the bridge below it, with `vlan`"));
+    }
+    Ok(match wanted.len() {
+        0 => Verdict::absent("no bridge is wanted"),
+        count => Verdict::holds(format!("{} there", counted(count, "bridge"))),
+    })
+}
+
+pub fn ports(seen: &Seen) -> Looked {
+    let state = state(seen)?;
+    let all =
+        || state.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (&bridge.name, port)));
+    let uid = |port: &crate::facts::ovs::OvsPort| port.external_ids.get("contPodUid").cloned();
+    if let Ok(cluster) = &seen.cluster {
+        let pods: BTreeSet<&str> =
+            cluster.pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str()).collect();
+        let left: Vec<String> = all()
+            .filter(|(_, port)| uid(port).is_some_and(|uid| !pods.contains(uid.as_str())))
+            .map(|(bridge, port)| format!("{} of {bridge}", port.name))
+            .collect();
+        if !left.is_empty() {
+            return Ok(Verdict::broken(
+                &code::SMOKE_LEAK,
+                format!("ports whose pods are gone: {}", listed(&left)),
+            )
+            .hint("`ovs-vsctl del-port PORT`; many of them come from a node that lost its power"));
+        }
+    }
+    let failed: Vec<String> = all()
+        .filter_map(|(bridge, port)| {
+            let error = port.interfaces.iter().find_map(|interface| interface.error.as_deref())?;
+            (port.name != **bridge).then(|| format!("{} of {bridge}: {error}", port.name))
+        })
+        .collect();
+    if !failed.is_empty() {
+        return Ok(Verdict::broken(&code::OVS_PORT, listed(&failed)));
+    }
+    Ok(Verdict::holds(format!(
+        "{} of pods",
+        counted(all().filter(|(_, port)| uid(port).is_some()).count(), "port")
+    )))
+}
+
+pub fn daemon(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let Some(daemon) = cluster.daemon("ovs-cni") else {
+        if bridges_of(cluster).is_empty() {
+            return Ok(Verdict::absent("ovs-cni is not installed"));
+        }
+        return Ok(Verdict::broken(
+            &code::MARKER,
+            "a network names a bridge, and no DaemonSet of ovs-cni is there",
+        )
+        .hint("`kvnet up --only ovs-cni`"));
+    };
+    let wanted = daemon["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
+    let nodes = cluster.nodes.len() as u64;
+    if wanted < nodes {
+        let found =
+            format!("{} goes to {wanted} of {}", full_name(daemon), counted(cluster.nodes.len(), "node"));
+        let verdict = if wanted == 0 { Verdict::broken(&code::MARKER, found) } else { Verdict::warns(found) };
+        return Ok(
+            verdict.hint("compare its node selector and tolerations with the labels and taints of the nodes")
+        );
+    }
+    let (ready, now) = rolled_out(daemon);
+    if ready {
+        return Ok(Verdict::holds(format!("{}: {now}", full_name(daemon))));
+    }
+    Ok(Verdict::broken(&code::MARKER, format!("{}: {now}; {}", full_name(daemon), why(cluster, daemon))))
+}
+
+pub fn marker(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let bridges: BTreeSet<String> = bridges_of(cluster).into_iter().map(|(_, bridge)| bridge).collect();
+    // Another node's bridges cannot be looked at, so it may rightly have others.
+    let Some(node) = seen.this_node(cluster).filter(|_| !bridges.is_empty()) else {
+        return Ok(Verdict::absent("no network names a bridge of this node"));
+    };
+    let state = state(seen)?;
+    let offered = |bridge: &str| amount(node, bridge).is_some_and(|amount| amount != "0");
+    let silent: Vec<String> =
+        bridges.iter().filter(|bridge| state.bridge(bridge).is_some() && !offered(bridge)).cloned().collect();
+    if silent.is_empty() {
+        return Ok(Verdict::holds(format!("{} offers {}", name(node), counted(bridges.len(), "bridge"))));
+    }
+    Ok(Verdict::broken(&code::MARKER, format!("{} does not offer {}", name(node), listed(&silent)))
+        .hint("the marker of ovs-cni looks every minute, and the kubelet passes it on later: wait for two minutes, then look at its log"))
+}
+
+fn amount<'a>(node: &'a Value, bridge: &str) -> Option<&'a str> {
+    node["status"]["capacity"][format!("{MARKER_DOMAIN}{bridge}")].as_str()
+}

@@ -1,0 +1,267 @@
+//! The ways of breaking, one after the other.
+
+use serde_json::json;
+
+use super::*;
+
+/// A change of what was seen.
+pub type Break = fn(&mut NodeSeen, &mut ClusterSeen);
+
+/// What is broken after a change: check, code and a part of what is found, of the first.
+pub const BREAKS: &[(Break, &str, &str, &str)] = &[
+    (|node, _| node.bridge_filter = Some("0".into()), "kernel", "KVN609", "bridge-nf-call-iptables is off"),
+    (
+        |node, _| (node.bridge_filter, node.has_bridge_filter) = (None, false),
+        "kernel",
+        "KVN609",
+        "is not loaded",
+    ),
+    (|node, _| node.forward = Some("0".into()), "kernel", "KVN609", "ip_forward is off"),
+    (
+        |_, cluster| {
+            cluster.nodes[0]["status"]["conditions"] = json!([{"type": "Ready", "status": "False",
+                "message": "container runtime network not ready: cni plugin not initialized"}]);
+        },
+        "nodes",
+        "KVN630",
+        "n0: container runtime network not ready",
+    ),
+    (
+        |_, cluster| {
+            let pressure =
+                json!({"type": "DiskPressure", "status": "True", "message": "kubelet has disk pressure"});
+            cluster.nodes[0]["status"]["conditions"].as_array_mut().unwrap().push(pressure);
+        },
+        "nodes",
+        "KVN630",
+        "n0 has DiskPressure",
+    ),
+    (
+        |_, cluster| {
+            cluster.nodes[0]["spec"]["taints"] =
+                json!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]);
+        },
+        "room",
+        "KVN631",
+        "n0 has the taint node-role.kubernetes.io/control-plane:NoSchedule",
+    ),
+    (
+        |_, cluster| cluster.nodes[0]["spec"]["unschedulable"] = json!(true),
+        "room",
+        "KVN631",
+        "n0 is cordoned",
+    ),
+    (
+        |_, cluster| {
+            cluster.nodes[0]["spec"]["taints"] =
+                json!([{"key": "kvnet.dev/leaving", "effect": "NoSchedule"}]);
+        },
+        "room",
+        "KVN631",
+        "a `kvnet down` was interrupted",
+    ),
+    (|_, cluster| cluster.nodes[0]["spec"] = json!({}), "pod-addresses", "KVN601", "no pod addresses"),
+    (
+        |_, cluster| cluster.flannel[0]["data"]["net-conf.json"] = json!(r#"{"Network":"10.1.0.0/16"}"#),
+        "pod-addresses",
+        "KVN601",
+        "10.244.0.0/24, which is not in flannel's network 10.1.0.0/16",
+    ),
+    (|node, _| node.subnet = None, "flannel", "KVN601", "subnet.env is missing"),
+    (
+        |node, _| node.links = Some(vec![link("cni0", "10.244.7.1")]),
+        "flannel",
+        "KVN601",
+        "cni0 has 10.244.7.1, and this node's pods have 10.244.0.0/24",
+    ),
+    (
+        |node, _| node.links.as_mut().unwrap()[1].mac = "12:34:56:78:9a:bc".into(),
+        "flannel",
+        "KVN601",
+        "flannel.1 has 12:34",
+    ),
+    (
+        |_, cluster| cluster.nodes.push(node("m0")),
+        "flannel",
+        "KVN601",
+        "n0 and m0 both say that they are 192.0.2.2",
+    ),
+    (
+        |_, cluster| cluster.daemons[0]["status"]["numberReady"] = json!(0),
+        "flannel",
+        "KVN601",
+        "kube-flannel/kube-flannel-ds: 0 of 1 ready",
+    ),
+    (
+        |node, _| assert!(node.plugins.remove("ovs")),
+        "cni-plugins",
+        "KVN603",
+        "ovs, which default/a-bridge-network calls",
+    ),
+    (
+        |node, _| assert!(node.plugins.remove("bridge")),
+        "cni-plugins",
+        "KVN603",
+        "bridge, which 10-flannel.conflist calls",
+    ),
+    (
+        |node, _| node.configurations[1].1 = Some("{".into()),
+        "cni-files",
+        "KVN635",
+        "/etc/cni/net.d/10-flannel.conflist is no CNI configuration",
+    ),
+    (
+        |node, _| {
+            node.configurations[0].1 =
+                Some(r#"{"type":"multus","delegates":[{"type":"multus-shim"}]}"#.into());
+            node.plugins.insert("multus".into());
+        },
+        "cni-files",
+        "KVN612",
+        "Multus calls itself",
+    ),
+    (
+        |node, _| node.configurations[0].1 = Some(MULTUS.replace("0.3.1", "1.0.0")),
+        "cni-files",
+        "KVN635",
+        "is of CNI 1.0.0, and 10-flannel.conflist, which it calls, of 0.3.1",
+    ),
+    (
+        |_, cluster| _ = cluster.daemons.remove(1),
+        "multus",
+        "KVN612",
+        "00-multus.conf calls Multus, which no DaemonSet runs",
+    ),
+    (
+        |_, cluster| {
+            cluster.pods[1]["status"]["containerStatuses"] =
+                json!([{"lastState": {"terminated": {"reason": "OOMKilled"}}}]);
+        },
+        "multus",
+        "KVN612",
+        "more memory than it may",
+    ),
+    (|node, _| node.multus_until = Some(1), "multus", "KVN612", "credentials"),
+    (
+        |node, _| node.configurations.insert(0, ("00-aaa.conflist".into(), Some(FLANNEL.into()))),
+        "cni-order",
+        "KVN602",
+        "00-aaa.conflist is not Multus', and 00-multus.conf, which is, comes after it",
+    ),
+    (
+        |node, _| {
+            node.configurations.remove(0);
+            node.names = vec!["00-multus.conf.cilium_bak".into()];
+        },
+        "cni-order",
+        "KVN602",
+        "Cilium has renamed",
+    ),
+    (
+        |node, _| node.switch = Some(Err("connection refused".into())),
+        "open-vswitch",
+        "KVN604",
+        "connection refused",
+    ),
+    (|node, _| node.switch = None, "open-vswitch", "KVN604", "not installed, and a network names a bridge"),
+    (|node, _| node.switch = Some(Ok(OvsState::default())), "bridges", "KVN605", "missing: blue"),
+    (|_, cluster| _ = cluster.pods.pop(), "ports", "KVN802", "veth1 of blue"),
+    (
+        |node, _| {
+            let Some(Ok(state)) = &mut node.switch else { panic!("it answers") };
+            state.bridges[0].ports[0].interfaces[0].error = Some("No such device".into());
+        },
+        "ports",
+        "KVN623",
+        "veth1 of blue: No such device",
+    ),
+    (
+        |_, cluster| cluster.daemons[2]["status"]["desiredNumberScheduled"] = json!(0),
+        "ovs-cni",
+        "KVN620",
+        "goes to 0 of 1 node",
+    ),
+    (|_, cluster| _ = cluster.daemons.pop(), "ovs-cni", "KVN620", "no DaemonSet of ovs-cni"),
+    (
+        |_, cluster| cluster.nodes[0]["status"]["capacity"] = json!({}),
+        "marker",
+        "KVN620",
+        "n0 does not offer blue",
+    ),
+    (
+        |_, cluster| _ = cluster.networks.pop(),
+        "networks",
+        "KVN621",
+        "default/ovs-blue100, which the profile names",
+    ),
+    (
+        |_, cluster| cluster.machines[0]["spec"]["networks"][0]["multus"]["networkName"] = json!("red"),
+        "networks",
+        "KVN621",
+        "default/red, which VM default/vm names",
+    ),
+    (
+        |_, cluster| {
+            _ = cluster.pods[3]["metadata"]["annotations"]
+                .as_object_mut()
+                .unwrap()
+                .shift_remove("k8s.v1.cni.cncf.io/network-status");
+        },
+        "pod-nics",
+        "KVN622",
+        "default/web on n0 has 0 NICs of 2",
+    ),
+    (|_, cluster| cluster.deployments[0]["status"] = json!({}), "dns", "KVN805", "coredns: it has no pods"),
+    (
+        |_, cluster| {
+            cluster.pods.push(pod("kube-system", "other", "other"));
+            cluster.pods[4]["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "i",
+                "state": {"waiting": {"reason": "ImagePullBackOff", "message": "toomanyrequests"}}}]});
+        },
+        "system-pods",
+        "KVN632",
+        "kube-system/other: container c: ImagePullBackOff, image i (toomanyrequests)",
+    ),
+    (
+        |_, cluster| cluster.kubevirts[0]["status"]["phase"] = json!("Deploying"),
+        "kubevirt",
+        "KVN633",
+        "is Deploying",
+    ),
+    (
+        |_, cluster| cluster.nodes[0]["status"]["allocatable"] = json!({}),
+        "virtualisation",
+        "KVN633",
+        "no node offers KVM, and software emulation is off",
+    ),
+    (|node, _| node.tun = false, "virtualisation", "KVN609", "/dev/net/tun"),
+    (
+        |_, cluster| cluster.machines[0]["status"]["phase"] = json!("Failed"),
+        "machines",
+        "KVN627",
+        "default/vm",
+    ),
+    (
+        |_, cluster| {
+            cluster.machines[0]["status"] = json!({"phase": "Pending", "conditions": [
+                {"type": "Synchronized", "status": "False", "message": "no such network"}]});
+        },
+        "machines",
+        "KVN636",
+        "default/vm is Pending: no such network",
+    ),
+    (
+        |_, cluster| {
+            cluster.services[0]["status"]["conditions"][0] = json!({"type": "Available", "status": "False", "message": "service/virt-api is not present."});
+        },
+        "leftovers",
+        "KVN613",
+        "nobody serves v1.subresources.kubevirt.io: service/virt-api is not present",
+    ),
+    (
+        |_, cluster| cluster.namespaces[0]["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:10Z"),
+        "leftovers",
+        "KVN613",
+        "namespace default does not end",
+    ),
+];

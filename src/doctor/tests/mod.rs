@@ -1,0 +1,302 @@
+//! Each way of breaking that must be told apart, made in what was seen of a healthy node.
+
+mod breaks;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::seen::{ClusterSeen, NodeSeen, StepSeen};
+use super::*;
+use crate::engine::change::{Change, Outcome};
+use crate::engine::journal::{History, Journal};
+use crate::engine::plan::State as StepState;
+use crate::engine::state::StateDir;
+use crate::error::{Error, code};
+use crate::facts::Facts;
+use crate::facts::net::Link;
+use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
+use crate::profile;
+use breaks::BREAKS;
+
+const MULTUS: &str = r#"{"cniVersion":"0.3.1","name":"multus-cni-network","type":"multus-shim",
+    "clusterNetwork":"/host/etc/cni/net.d/10-flannel.conflist"}"#;
+const FLANNEL: &str =
+    r#"{"cniVersion":"0.3.1","name":"cbr0","plugins":[{"type":"flannel"},{"type":"portmap"}]}"#;
+
+const VTEP: &str = "aa:bb:cc:dd:ee:ff";
+
+fn port(name: &str, uid: &str) -> OvsPort {
+    OvsPort {
+        name: name.into(),
+        external_ids: BTreeMap::from([("contPodUid".to_owned(), uid.to_owned())]),
+        interfaces: vec![OvsInterface { name: name.into(), ..OvsInterface::default() }],
+        ..OvsPort::default()
+    }
+}
+
+fn link(name: &str, address: &str) -> Link {
+    Link { name: name.into(), mac: VTEP.into(), addresses: vec![address.into()], up: true, master: None }
+}
+
+fn node(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}, "annotations": {
+            "flannel.alpha.coreos.com/public-ip": format!("192.0.2.{}", name.len()),
+            "flannel.alpha.coreos.com/backend-data": r#"{"VNI":1,"VtepMAC":"aa:bb:cc:dd:ee:ff"}"#}},
+        "spec": {"podCIDR": "10.244.0.0/24"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}],
+            "capacity": {"ovs-cni.network.kubevirt.io/blue": "1k"}, "allocatable": {"devices.kubevirt.io/kvm": "1k"}},
+    })
+}
+
+/// A `DaemonSet` with all its pods.
+fn daemon(namespace: &str, name: &str) -> Value {
+    json!({
+        "kind": "DaemonSet",
+        "metadata": {"namespace": namespace, "name": name, "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": name}},
+            "template": {"spec": {"containers": [{"image": "example.com/image:v1"}]}}},
+        "status": {"observedGeneration": 1, "desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberReady": 1},
+    })
+}
+
+fn pod(namespace: &str, name: &str, app: &str) -> Value {
+    json!({
+        "metadata": {"namespace": namespace, "name": name, "uid": format!("uid-{name}"), "labels": {"app": app}, "annotations": {}},
+        "spec": {"nodeName": "n0"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [{"name": "c"}]},
+    })
+}
+
+fn web() -> Value {
+    let mut web = pod("default", "web", "web");
+    web["metadata"]["annotations"] = json!({
+        "k8s.v1.cni.cncf.io/networks": "ovs-blue",
+        "k8s.v1.cni.cncf.io/network-status": r#"[{"name":"cbr0"},{"name":"default/ovs-blue"}]"#,
+    });
+    web
+}
+
+fn network(name: &str) -> Value {
+    json!({"metadata": {"namespace": "default", "name": name},
+        "spec": {"config": r#"{"type":"ovs","bridge":"blue","ipam":{"type":"host-local"}}"#}})
+}
+
+fn cluster() -> ClusterSeen {
+    let networks = ["a-bridge-network", "flannel-network", "ovs-blue", "ovs-blue-l2", "ovs-blue100"];
+    ClusterSeen {
+        server: "https://192.0.2.1:6443".into(),
+        version: "v1.34.4".into(),
+        nodes: vec![node("n0")],
+        pods: vec![
+            pod("kube-flannel", "kube-flannel-ds-1", "kube-flannel-ds"),
+            pod("kube-system", "kube-multus-ds-1", "kube-multus-ds"),
+            pod("kube-system", "ovs-cni-1", "ovs-cni-amd64"),
+            web(),
+        ],
+        daemons: vec![
+            daemon("kube-flannel", "kube-flannel-ds"),
+            daemon("kube-system", "kube-multus-ds"),
+            daemon("kube-system", "ovs-cni-amd64"),
+        ],
+        deployments: vec![json!({
+            "metadata": {"namespace": "kube-system", "name": "coredns", "labels": {"k8s-app": "kube-dns"}},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}},
+            "status": {"readyReplicas": 2}})],
+        namespaces: vec![json!({"metadata": {"name": "default"}, "status": {"phase": "Active"}})],
+        flannel: vec![json!({"data": {"net-conf.json": r#"{"Network":"10.244.0.0/16"}"#}})],
+        networks: networks.map(network).into(),
+        kubevirts: vec![json!({"metadata": {"namespace": "kubevirt", "name": "kubevirt"}, "spec": {},
+            "status": {"phase": "Deployed", "observedKubeVirtVersion": "v1.5.0"}})],
+        machines: vec![json!({"metadata": {"namespace": "default", "name": "vm", "uid": "vm-uid"},
+            "spec": {"networks": [{"name": "blue", "multus": {"networkName": "ovs-blue"}}]}, "status": {"phase": "Running"}})],
+        services: vec![json!({"metadata": {"name": "v1.subresources.kubevirt.io"},
+            "status": {"conditions": [{"type": "Available", "status": "True"}]}})],
+    }
+}
+
+/// A node on which everything is as it must be.
+fn healthy() -> Seen {
+    let plugins = ["bridge", "flannel", "host-local", "multus-shim", "ovs", "portmap"];
+    let bridge =
+        OvsBridge { name: "blue".into(), ports: vec![port("veth1", "uid-web")], ..OvsBridge::default() };
+    Seen {
+        profile: Arc::new(profile::load("default", &[]).unwrap().profile),
+        facts: Arc::new(Facts {
+            hostname: "n0".into(),
+            root: true,
+            cni_conf_dir: "/etc/cni/net.d".into(),
+            cni_bin_dirs: vec!["/opt/cni/bin".into()],
+            ..Facts::default()
+        }),
+        node: NodeSeen {
+            names: vec!["00-multus.conf".into(), "10-flannel.conflist".into()],
+            configurations: vec![
+                ("00-multus.conf".into(), Some(MULTUS.into())),
+                ("10-flannel.conflist".into(), Some(FLANNEL.into())),
+            ],
+            plugins: plugins.map(String::from).into(),
+            bridge_filter: Some("1".into()),
+            has_bridge_filter: true,
+            filter_at_boot: true,
+            forward: Some("1".into()),
+            inotify: Some(8192),
+            subnet: Some("FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.0.1/24\n".into()),
+            links: Some(vec![link("cni0", "10.244.0.1"), link("flannel.1", "10.244.0.0")]),
+            switch: Some(Ok(OvsState { bridges: vec![bridge] })),
+            multus_until: None,
+            tun: true,
+            refused: Vec::new(),
+        },
+        cluster: Ok(cluster()),
+        journal: Ok(History::default()),
+        now: 1_000,
+        steps: Some(vec![StepSeen { id: "kernel", state: StepState::InPlace, why: Ok(None) }]),
+    }
+}
+
+#[test]
+fn a_healthy_node_has_nothing_broken_and_nothing_unknown() {
+    let diagnosis = Diagnosis::of(&healthy());
+    assert_eq!(diagnosis.broken(), None);
+    let all: Vec<_> =
+        diagnosis.checks.iter().filter(|it| it.verdict.state != State::Holds).map(|it| it.check).collect();
+    // kvnet's journal is empty.
+    assert_eq!(all, ["journal"]);
+}
+
+#[test]
+fn every_break_is_named_first_with_its_code() {
+    for (number, (make, check, code, found)) in BREAKS.iter().enumerate() {
+        let mut seen = healthy();
+        make(&mut seen.node, seen.cluster.as_mut().unwrap());
+        let diagnosis = Diagnosis::of(&seen);
+        let Some(broken) = diagnosis.broken() else { panic!("{number}, {check}: nothing is broken") };
+        let told = (broken.check, broken.verdict.code.unwrap());
+        assert_eq!(told, (*check, *code), "{number}: {}", broken.verdict.found);
+        assert!(broken.verdict.found.contains(found), "{number}, {check}: {}", broken.verdict.found);
+        assert!(broken.verdict.hint.as_ref().is_some_and(|hint| hint.len() > 10), "{number}, {check}");
+    }
+}
+
+/// A check that nothing can break would be of no use.
+#[test]
+fn every_check_is_broken_by_something() {
+    let elsewhere = ["api", "journal", "profile"];
+    for check in CHECKS.iter().filter(|check| !elsewhere.contains(&check.id)) {
+        assert!(BREAKS.iter().any(|(_, broken, ..)| *broken == check.id), "{}", check.id);
+    }
+}
+
+#[test]
+fn without_a_cluster_the_node_is_looked_at_all_the_same() {
+    let mut seen = healthy();
+    let error = Error::new(&code::CLUSTER_UNREACHABLE, "https://192.0.2.1:6443 does not answer");
+    seen.cluster = Err(error.hint("start the node"));
+    seen.steps = None;
+    seen.node.configurations.clear();
+    seen.node.switch = Some(Err("no such file".into()));
+    let diagnosis = Diagnosis::of(&seen);
+    let broken: Vec<_> =
+        diagnosis.with(State::Broken).map(|it| (it.check, it.verdict.code.unwrap())).collect();
+    assert_eq!(broken, [("api", "KVN301"), ("open-vswitch", "KVN604")]);
+    assert_eq!(diagnosis.broken().unwrap().verdict.hint.as_deref(), Some("start the node"));
+    let nodes = diagnosis.checks.iter().find(|it| it.check == "nodes").unwrap();
+    assert_eq!(nodes.verdict.state, State::Unknown);
+}
+
+#[test]
+fn what_only_root_may_read_is_unknown_and_not_broken() {
+    let mut seen = healthy();
+    seen.node.configurations.iter_mut().for_each(|(_, content)| *content = None);
+    seen.node.refused = vec!["/etc/cni/net.d/00-multus.conf".into()];
+    seen.node.switch = Some(Err("permission denied".into()));
+    seen.facts = Arc::new(Facts { root: false, ..(*seen.facts).clone() });
+    let diagnosis = Diagnosis::of(&seen);
+    assert_eq!(diagnosis.broken(), None);
+    let unknown: Vec<_> = diagnosis.with(State::Unknown).map(|it| it.check).collect();
+    assert_eq!(
+        unknown,
+        ["cni-plugins", "cni-files", "cni-order", "open-vswitch", "bridges", "ports", "marker"]
+    );
+}
+
+#[test]
+fn what_is_not_installed_is_absent() {
+    let mut seen = healthy();
+    let fresh = seen.cluster.as_mut().unwrap();
+    let (node, deployments) = (
+        json!({"metadata": {"name": "n0"}, "spec": {"podCIDR": "10.244.0.0/24"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+        fresh.deployments.clone(),
+    );
+    *fresh = ClusterSeen { nodes: vec![node], deployments, ..ClusterSeen::default() };
+    (seen.node.configurations, seen.node.names) = (Vec::new(), Vec::new());
+    (seen.node.subnet, seen.node.switch, seen.node.links) = (None, None, Some(Vec::new()));
+    let change = Ok(Some("create file".into()));
+    seen.steps = Some(vec![StepSeen { id: "kernel", state: StepState::Missing, why: change }]);
+    let diagnosis = Diagnosis::of(&seen);
+    assert_eq!(diagnosis.broken(), None);
+    assert_eq!(diagnosis.checks.last().unwrap().verdict.found, "the profile was not applied here");
+}
+
+#[test]
+fn the_document_lists_every_check() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/doctor.md")).unwrap();
+    let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), CHECKS.len());
+    for (check, row) in CHECKS.iter().zip(rows) {
+        assert!(row.starts_with(&format!("| `{}` | {} |", check.id, check.promise)), "{row}");
+        for (_, _, code, _) in BREAKS.iter().filter(|(_, broken, ..)| *broken == check.id) {
+            assert!(row.contains(code), "{code}: {row}");
+        }
+    }
+}
+
+/// A journal with one change, which is done or was interrupted.
+fn journal(done: bool) -> Result<History> {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDir::locate(camino::Utf8Path::from_path(&directory.path().join("state")), true);
+    let journal = Journal::open(&state, "up", "digest").unwrap();
+    let change = Change::MoveFile { from: "a".into(), to: "b".into() };
+    let seq = journal.intent("cni-order", &change, None).unwrap();
+    if done {
+        journal.done(seq, Outcome::Created).unwrap();
+    }
+    History::read(&state)
+}
+
+fn verdict(seen: &Seen, check: &str) -> Verdict {
+    Diagnosis::of(seen).checks.into_iter().find(|it| it.check == check).unwrap().verdict
+}
+
+#[test]
+fn what_the_profile_wants_is_told_apart() {
+    let profile = |state: StepState, why: Result<Option<String>>| {
+        let steps = Some(vec![StepSeen { id: "networks", state, why }]);
+        verdict(&Seen { journal: journal(true), steps, ..healthy() }, "profile")
+    };
+    let change = || Ok(Some("create x".to_owned()));
+    let drifted = profile(StepState::Drifted, change());
+    assert_eq!((drifted.state, drifted.code), (State::Broken, Some("KVN634")));
+    assert_eq!(drifted.found, "to be done: networks; the first change, of networks: create x");
+    assert_eq!(profile(StepState::Waiting, change()).state, State::Warns);
+    assert_eq!(profile(StepState::InPlace, Ok(None)).state, State::Holds);
+    let refused = profile(StepState::Unknown, Err(Error::new(&code::POD_CIDR, "no addresses")));
+    assert_eq!((refused.state, refused.code), (State::Broken, Some("KVN601")));
+}
+
+#[test]
+fn a_run_that_was_interrupted_is_told() {
+    let of = |journal| verdict(&Seen { journal, ..healthy() }, "journal");
+    assert_eq!(of(journal(true)).state, State::Holds);
+    let open = of(journal(false));
+    assert_eq!(
+        (open.state, open.found.as_str()),
+        (State::Warns, "a run ended in the middle of `move a to b` (cni-order)")
+    );
+    let damaged = of(Err(Error::new(&code::STATE_JOURNAL, "line 3 of the journal is damaged")));
+    assert_eq!((damaged.state, damaged.code), (State::Broken, Some("KVN501")));
+}

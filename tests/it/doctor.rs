@@ -1,0 +1,157 @@
+//! `kvnet doctor` in the sandbox, where it is known what is broken, and where there is nothing to look at.
+
+use kvnet::cluster::ObjectKey;
+use kvnet::doctor::CHECKS;
+use kvnet::sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::run::{As, Place as Bare, text};
+use crate::smoke_place::{Place, UP, WITHOUT_KUBEVIRT, configure, delete, kvnet, network, ovs_vsctl, update};
+
+/// What is done to a cluster, the check that is broken first, its code, and a part of what it says.
+type Broken = (fn(&Sandbox), &'static str, &'static str, &'static str);
+
+fn key(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey::new(api_version, kind, Some(namespace), name)
+}
+
+const BROKEN: &[Broken] = &[
+    (
+        |sandbox| {
+            let taint = json!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]);
+            update(sandbox, &ObjectKey::new("v1", "Node", None, "sandbox"), |node| {
+                node["spec"]["taints"] = taint
+            });
+        },
+        "room",
+        "KVN631",
+        "sandbox has the taint",
+    ),
+    (
+        |sandbox| {
+            delete(sandbox, &key("apps/v1", "DaemonSet", "kube-flannel", "kube-flannel-ds"));
+            sandbox.node().remove_file("/run/flannel/subnet.env").unwrap();
+        },
+        "flannel",
+        "KVN601",
+        "no DaemonSet of flannel",
+    ),
+    (
+        |sandbox| delete(sandbox, &key("apps/v1", "DaemonSet", "kube-system", "kube-multus-ds")),
+        "multus",
+        "KVN612",
+        "no DaemonSet of Multus",
+    ),
+    (
+        |sandbox| sandbox.node().remove_file("/run/flannel/subnet.env").unwrap(),
+        "flannel",
+        "KVN601",
+        "subnet.env",
+    ),
+    (
+        |sandbox| sandbox.node().remove_file("/opt/cni/bin/ovs").unwrap(),
+        "cni-plugins",
+        "KVN603",
+        "ovs, which",
+    ),
+    (
+        |sandbox| sandbox.node().put_file("/etc/cni/net.d/90-half.conf", b"{\"na", 0o600).unwrap(),
+        "cni-files",
+        "KVN635",
+        "90-half.conf is no CNI configuration",
+    ),
+    (
+        |sandbox| {
+            let flannel = sandbox.node().file("/etc/cni/net.d/10-flannel.conflist").unwrap().unwrap();
+            sandbox.node().put_file("/etc/cni/net.d/00-aaa.conflist", &flannel, 0o600).unwrap();
+        },
+        "cni-order",
+        "KVN602",
+        "00-aaa.conflist is not Multus'",
+    ),
+    (|sandbox| ovs_vsctl(sandbox, &["del-br", "blue"]), "bridges", "KVN605", "missing: blue"),
+    (|sandbox| delete(sandbox, &network("ovs-blue100")), "networks", "KVN621", "default/ovs-blue100"),
+    (
+        |sandbox| {
+            let deployment = key("apps/v1", "Deployment", "kube-system", "coredns");
+            update(sandbox, &deployment, |deployment| deployment["spec"]["replicas"] = json!(0));
+        },
+        "dns",
+        "KVN805",
+        "coredns is scaled to 0",
+    ),
+    (
+        |sandbox| configure(sandbox, "ovs-blue100", |config| _ = config.remove("vlan")),
+        "profile",
+        "KVN634",
+        "to be done: networks",
+    ),
+];
+
+/// The exit code tells whether something is broken.
+fn doctor(place: &Place, options: &[&str]) -> Value {
+    let arguments = [&["doctor", "-o", "json"], options].concat();
+    let output = kvnet(place.0.path(), &arguments).output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    let diagnosis: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    assert_eq!(output.status.code(), Some(i32::from(diagnosis["broken"].is_object())), "{out}{err}");
+    diagnosis
+}
+
+fn names<'a>(diagnosis: &'a Value, state: &str) -> Vec<&'a str> {
+    let checks = diagnosis["checks"].as_array().unwrap().iter();
+    checks.filter(|check| check["state"] == state).map(|check| check["check"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_is_broken_is_named_with_its_code() {
+    for (make, check, code, found) in BROKEN {
+        let place = UP.copy();
+        place.change(make);
+        let diagnosis = doctor(&place, &WITHOUT_KUBEVIRT);
+        let first = &diagnosis["broken"];
+        assert_eq!((&first["check"], &first["code"]), (&json!(check), &json!(code)), "{diagnosis:#}");
+        assert!(first["found"].as_str().unwrap().contains(found), "{diagnosis:#}");
+    }
+}
+
+#[test]
+fn before_up_each_break_leads_to_up_and_after_it_all_holds() {
+    let place = Place(tempfile::tempdir().unwrap());
+    let before = doctor(&place, &[]);
+    // The last two only wait for the others.
+    assert_eq!(names(&before, "broken"), ["kernel", "nodes", "room", "dns", "system-pods"], "{before:#}");
+    let broken = before["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "broken");
+    for check in broken.take(3) {
+        assert!(check["hint"].as_str().unwrap().contains("`kvnet up"), "{check:#}");
+    }
+    let place = Place::up(&[]);
+    let kept = place.values();
+    let after = doctor(&place, &[]);
+    for state in ["broken", "unknown", "absent", "warns"] {
+        assert_eq!(names(&after, state), [""; 0], "{after:#}");
+    }
+    assert_eq!(names(&after, "holds").len(), CHECKS.len());
+    assert!(place.values() == kept, "looking has changed something");
+}
+
+#[test]
+fn another_profile_than_that_of_up_is_told() {
+    let place = UP.copy();
+    let diagnosis = doctor(&place, &[]);
+    assert_eq!(diagnosis["broken"]["check"], "profile");
+    assert!(diagnosis["broken"]["hint"].as_str().unwrap().contains("--profile"), "{diagnosis:#}");
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_a_finding() {
+    let place = Bare::new();
+    let output = place.kvnet(As::Nobody, &["doctor", "--kubeconfig", "DIR/refused.yaml"], &[]);
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{out}{}", text(&output.stderr));
+    let first = out.lines().next().unwrap();
+    assert!(first.starts_with("BROKEN  api ") && first.contains("127.0.0.1:1"), "{out}");
+    assert!(first.ends_with(" [KVN301]"), "{out}");
+    assert!(out.contains("\nunknown nodes "), "{out}");
+    assert!(!out.contains("token-canary"), "{out}");
+}

@@ -1,0 +1,247 @@
+//! `kvnet doctor` on a node that is broken on purpose, in one way after the other.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::kvnet::Kvnet;
+use crate::node::Node;
+
+/// A way of breaking: how it is made and mended, and what must be named first.
+struct Break {
+    name: &'static str,
+    make: &'static str,
+    mend: &'static str,
+    check: &'static str,
+    code: &'static str,
+    found: &'static str,
+}
+
+/// What pods, daemons and the kubelet need to come to rest after a break was mended.
+const REST: Duration = Duration::from_mins(3);
+
+const BREAKS: &[Break] = &[
+    Break {
+        name: "the node takes no pods",
+        make: "kubectl taint node --all node-role.kubernetes.io/control-plane:NoSchedule",
+        mend: "kubectl taint node --all node-role.kubernetes.io/control-plane-",
+        check: "room",
+        code: "KVN631",
+        found: "has the taint node-role.kubernetes.io/control-plane:NoSchedule",
+    },
+    Break {
+        name: "the node is cordoned",
+        make: "kubectl cordon $(hostname)",
+        mend: "kubectl uncordon $(hostname)",
+        check: "room",
+        code: "KVN631",
+        found: "is cordoned",
+    },
+    Break {
+        name: "flannel's file is gone",
+        make: "mv /run/flannel/subnet.env /root/subnet.env",
+        mend: "mv /root/subnet.env /run/flannel/subnet.env",
+        check: "flannel",
+        code: "KVN601",
+        found: "/run/flannel/subnet.env is missing",
+    },
+    Break {
+        name: "cni0 is of another cluster",
+        make: "ip -4 -o addr show dev cni0 | awk '{print $4}' >/root/cni0
+               ip addr flush dev cni0 scope global && ip addr add 10.99.0.1/24 dev cni0",
+        mend: "ip addr flush dev cni0 scope global && ip addr add $(cat /root/cni0) brd + dev cni0",
+        check: "flannel",
+        code: "KVN601",
+        found: "cni0 has 10.99.0.1",
+    },
+    Break {
+        name: "flannel.1 has another MAC address",
+        make: "ip -o link show dev flannel.1 | grep -o \"link/ether [^ ]*\" | cut -d \" \" -f 2 >/root/vtep && ip link set flannel.1 address 02:00:00:00:00:01",
+        mend: "ip link set flannel.1 address $(cat /root/vtep)",
+        check: "flannel",
+        code: "KVN601",
+        found: "flannel.1 has 02:00:00:00:00:01",
+    },
+    Break {
+        name: "a plugin is missing",
+        make: "mv /opt/cni/bin/ovs /root/ovs",
+        mend: "mv /root/ovs /opt/cni/bin/ovs",
+        check: "cni-plugins",
+        code: "KVN603",
+        found: "ovs, which default/ovs-blue calls",
+    },
+    Break {
+        name: "a configuration is not whole",
+        make: "head -c 40 /etc/cni/net.d/10-flannel.conflist >/etc/cni/net.d/90-half.conflist",
+        mend: "rm /etc/cni/net.d/90-half.conflist",
+        check: "cni-files",
+        code: "KVN635",
+        found: "/etc/cni/net.d/90-half.conflist is no CNI configuration",
+    },
+    Break {
+        name: "Multus is gone and its configuration is not",
+        make: "cp /etc/cni/net.d/00-multus.conf /root/
+               kubectl -n kube-system delete daemonset kube-multus-ds --cascade=foreground
+               test -e /etc/cni/net.d/00-multus.conf || cp /root/00-multus.conf /etc/cni/net.d/",
+        mend: "kvnet up --yes --only multus,cni-order",
+        check: "multus",
+        code: "KVN612",
+        found: "00-multus.conf calls Multus, which no DaemonSet runs",
+    },
+    Break {
+        name: "another configuration comes first",
+        make: "cp /etc/cni/net.d/10-flannel.conflist /etc/cni/net.d/00-aaa.conflist",
+        mend: "rm /etc/cni/net.d/00-aaa.conflist",
+        check: "cni-order",
+        code: "KVN602",
+        found: "00-aaa.conflist is not Multus', and 00-multus.conf, which is, comes after it",
+    },
+    Break {
+        name: "a bridge is gone",
+        make: "ovs-vsctl del-br blue",
+        mend: "kvnet up --yes --only ovs-bridges",
+        check: "bridges",
+        code: "KVN605",
+        found: "missing: blue",
+    },
+    Break {
+        name: "a port was left behind",
+        make: "ovs-vsctl add-port blue left -- set Interface left type=internal -- set Port left external_ids:contPodUid=gone",
+        mend: "ovs-vsctl del-port left",
+        check: "ports",
+        code: "KVN802",
+        found: "left of blue",
+    },
+    Break {
+        name: "a port has no link",
+        make: "ovs-vsctl add-port blue nolink",
+        mend: "ovs-vsctl del-port nolink",
+        check: "ports",
+        code: "KVN623",
+        found: "nolink of blue",
+    },
+    Break {
+        name: "ovs-cni goes to no node",
+        make: "kubectl -n kube-system patch daemonset ovs-cni-amd64 -p '{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"where\"}}}}}'
+               kubectl -n kube-system wait pod -l app=ovs-cni --for=delete --timeout=60s",
+        mend: "kubectl -n kube-system patch daemonset ovs-cni-amd64 --type=json \
+               -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/nodeSelector/no\"}]'",
+        check: "ovs-cni",
+        code: "KVN620",
+        found: "goes to 0 of 1 node",
+    },
+    Break {
+        name: "an attachment is missing",
+        make: "kubectl delete net-attach-def ovs-blue100",
+        mend: "kvnet up --yes --only networks",
+        check: "networks",
+        code: "KVN621",
+        found: "default/ovs-blue100, which the profile names",
+    },
+    Break {
+        name: "the cluster's DNS is down",
+        make: "kubectl -n kube-system scale deployment coredns --replicas=0
+               kubectl -n kube-system wait pod -l k8s-app=kube-dns --for=delete --timeout=60s",
+        mend: "kubectl -n kube-system scale deployment coredns --replicas=2",
+        check: "dns",
+        code: "KVN805",
+        found: "coredns is scaled to 0",
+    },
+    Break {
+        name: "a pod of the system cannot get its image",
+        make: "kubectl -n kube-system run stray --image=localhost:1/nothing:1",
+        mend: "kubectl -n kube-system delete pod stray --now",
+        check: "system-pods",
+        code: "KVN632",
+        found: "kube-system/stray: ",
+    },
+    Break {
+        name: "a file of kvnet's is gone",
+        make: "rm /etc/sysctl.d/99-kvnet.conf",
+        mend: "kvnet up --yes --only kernel",
+        check: "profile",
+        code: "KVN634",
+        found: "to be done: kernel",
+    },
+    Break {
+        name: "Open vSwitch has stopped",
+        make: "systemctl stop openvswitch-switch ovsdb-server",
+        mend: "systemctl start openvswitch-switch",
+        check: "open-vswitch",
+        code: "KVN604",
+        found: "",
+    },
+    Break {
+        name: "the API server has stopped",
+        make: "mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/",
+        mend: "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/",
+        check: "api",
+        code: "KVN301",
+        found: "",
+    },
+];
+
+pub fn story() {
+    let node = Node::start("doctor");
+    let kvnet = Kvnet::new(&node, &[]);
+    leads_to_up(&kvnet);
+    kvnet.up();
+    whole(&kvnet);
+    for broken in BREAKS {
+        node.sh(broken.make);
+        named(&kvnet, broken);
+        node.sh(broken.mend);
+        node.until_in(
+            REST,
+            &format!("all is well after: {}", broken.name),
+            "kvnet doctor --skip kubevirt,vm >/dev/null",
+        );
+    }
+    kvnet.exits(0, &["down", "--yes"]);
+    leads_to_up(&kvnet);
+}
+
+/// A node without kvnet has no pod network: what is broken first is what `up` mends.
+fn leads_to_up(kvnet: &Kvnet) {
+    let diagnosis = doctor(kvnet);
+    let first = &diagnosis["broken"];
+    assert!(matches!(first["check"].as_str(), Some("kernel" | "nodes")), "{diagnosis:#}");
+    assert!(first["hint"].as_str().is_some_and(|hint| hint.contains("`kvnet up")), "{diagnosis:#}");
+}
+
+/// Nothing is broken, and nothing was not looked at.
+pub fn whole(kvnet: &Kvnet) {
+    let begin = Instant::now();
+    let diagnosis = doctor(kvnet);
+    kvnet.node.say(&format!("doctor took {:.2} s", begin.elapsed().as_secs_f64()));
+    assert_eq!(diagnosis["broken"], Value::Null, "{diagnosis:#}");
+    let checks = diagnosis["checks"].as_array().expect("checks");
+    assert_eq!(checks.len(), ::kvnet::doctor::CHECKS.len());
+    let told =
+        |state: &str| -> Vec<&Value> { checks.iter().filter(|check| check["state"] == state).collect() };
+    // The node is a container: it sees the module and not its settings.
+    let unknown = told("unknown");
+    assert!(unknown.iter().all(|check| check["check"] == "kernel"), "{unknown:#?}");
+    assert!(told("holds").len() >= 16, "{diagnosis:#}");
+}
+
+fn named(kvnet: &Kvnet, broken: &Break) {
+    // The kubelet and the daemons need a moment for what was done.
+    let shown = format!("(kvnet doctor --skip kubevirt,vm || true) | grep -q '^BROKEN  {} '", broken.check);
+    kvnet.node.until(broken.name, &shown);
+    let diagnosis = doctor(kvnet);
+    let first = &diagnosis["broken"];
+    let told = format!("{}: {diagnosis:#}", broken.name);
+    assert_eq!((&first["check"], &first["code"]), (&broken.check.into(), &broken.code.into()), "{told}");
+    assert!(first["found"].as_str().is_some_and(|found| found.contains(broken.found)), "{told}");
+    assert!(first["hint"].is_string(), "{told}");
+    kvnet.node.say(&format!("{}: {} ({})", broken.name, broken.check, broken.code));
+}
+
+/// The exit code tells whether something is broken.
+fn doctor(kvnet: &Kvnet) -> Value {
+    let ran = kvnet.run(&["doctor", "-o", "json"]);
+    let diagnosis: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    assert_eq!(ran.code, Some(i32::from(diagnosis["broken"].is_object())), "{ran:?}");
+    diagnosis
+}
