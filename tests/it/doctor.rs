@@ -20,7 +20,7 @@ const BROKEN: &[Broken] = &[
         |sandbox| {
             let taint = json!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]);
             update(sandbox, &ObjectKey::new("v1", "Node", None, "sandbox"), |node| {
-                node["spec"]["taints"] = taint
+                node["spec"]["taints"] = taint;
             });
         },
         "room",
