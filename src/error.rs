@@ -116,7 +116,7 @@ pub mod code {
         NO_ROOM = "KVN631", Environment, "no node takes pods", "`kvnet up --only taints` removes the taints that the profile names";
         SYSTEM_POD = "KVN632", Environment, "a pod of the cluster itself does not run", "look at its events and its log: `kubectl describe pod`";
         KUBEVIRT_BROKEN = "KVN633", Environment, "KubeVirt does not work", "look at its pods: `kubectl --namespace kubevirt get pods`, then `kvnet up --only kubevirt`";
-        DRIFTED = "KVN634", Environment, "node and cluster are not as the profile says", "`kvnet plan` shows the changes, `kvnet up` makes them; give `--profile` as in that run";
+        DRIFTED = "KVN634", Environment, "node and cluster are not as the profile says", "`kvnet plan` shows the changes, `kvnet up` makes them; give `--profile` and `--skip` as in that run";
         CNI_CONFIG = "KVN635", Environment, "a CNI configuration cannot work", "mend the file that the message names, or move it aside";
         VM_WAITS = "KVN636", Environment, "a virtual machine does not start", "look at its events: `kubectl describe vmi`, and follow its network: `kvnet trace vmi/NAME`";
         SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";

@@ -57,6 +57,7 @@ fn summary(diagnosis: &Diagnosis) -> String {
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
     let end = match diagnosis.broken() {
         None => "nothing is broken as far as can be seen; `kvnet smoke` tries it with pods".to_owned(),
+        Some(first) if count(State::Broken) == 1 => format!("mend {}", first.check.bold()),
         Some(first) => format!("begin with {}, others may follow from it", first.check.bold()),
     };
     format!("{}: {end}", told.join(", "))
