@@ -72,7 +72,9 @@ pub fn plugins(seen: &Seen) -> Looked {
     let verdict = Verdict::broken(&code::CNI_PLUGIN_MISSING, format!("missing: {}", missing.join("; ")));
     Ok(match missing.iter().find_map(|missing| brought_by(missing)) {
         Some(selector) => verdict.hint(format!(
-            "its pod copies it to the node when it starts: `kubectl delete pod --all-namespaces --selector {selector}`"
+            "a pod copies it to the node when it starts; let a new one do it: `kubectl delete pod --all-namespaces \
+             --selector {selector} --field-selector spec.nodeName={}`",
+            seen.facts.hostname
         )),
         None => verdict,
     })

@@ -10,8 +10,8 @@ use crate::error::code;
 use crate::facts::cni::{CniConf, NETWORK_STATUS, NETWORKS};
 use crate::trace::{of_machine, of_pod};
 
-/// A day: what ends within it is told.
-const SOON: i64 = 86_400;
+/// Credentials are renewed long before their end; those that are not end within so many seconds.
+const SOON: i64 = 300;
 
 pub fn daemon(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
@@ -38,8 +38,8 @@ pub fn daemon(seen: &Seen) -> Looked {
                 .hint("delete the Multus pod of the node: a new one writes new ones"))
         }
         Some(until) if until <= seen.now + SOON => {
-            Ok(Verdict::warns("the credentials in multus.d/multus.kubeconfig end within a day")
-                .hint("see that the Multus pod renews them, or use the thick flavour"))
+            Ok(Verdict::warns("the credentials in multus.d/multus.kubeconfig end in a few minutes")
+                .hint("the Multus pod should have renewed them: look at its log, or use the thick flavour"))
         }
         _ => Ok(Verdict::holds(format!("{}: {}", full_name(daemon), rolled_out(daemon).1))),
     }

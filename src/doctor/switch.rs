@@ -10,7 +10,7 @@ use super::seen::{Seen, full_name, name};
 use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
-use crate::facts::ovs::OvsState;
+use crate::facts::ovs::{OvsPort, OvsState};
 use crate::steps::ovs_cni::MARKER_DOMAIN;
 
 pub fn database(seen: &Seen) -> Looked {
@@ -81,37 +81,35 @@ pub fn bridges(seen: &Seen) -> Looked {
 
 pub fn ports(seen: &Seen) -> Looked {
     let state = state(seen)?;
-    let all =
-        || state.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (&bridge.name, port)));
-    let uid = |port: &crate::facts::ovs::OvsPort| port.external_ids.get("contPodUid").cloned();
-    if let Ok(cluster) = &seen.cluster {
-        let pods: BTreeSet<&str> =
-            cluster.pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str()).collect();
-        let left: Vec<String> = all()
-            .filter(|(_, port)| uid(port).is_some_and(|uid| !pods.contains(uid.as_str())))
-            .map(|(bridge, port)| format!("{} of {bridge}", port.name))
-            .collect();
-        if !left.is_empty() {
-            return Ok(Verdict::broken(
-                &code::SMOKE_LEAK,
-                format!("ports whose pods are gone: {}", listed(&left)),
-            )
-            .hint("`ovs-vsctl del-port PORT`; many of them come from a node that lost its power"));
-        }
-    }
-    let failed: Vec<String> = all()
-        .filter_map(|(bridge, port)| {
-            let error = port.interfaces.iter().find_map(|interface| interface.error.as_deref())?;
-            (port.name != **bridge).then(|| format!("{} of {bridge}: {error}", port.name))
-        })
+    let all: Vec<(&str, &OvsPort)> = state
+        .bridges
+        .iter()
+        .flat_map(|bridge| bridge.ports.iter().map(|port| (&*bridge.name, port)))
         .collect();
+    let error = |port: &OvsPort| port.interfaces.iter().find_map(|interface| interface.error.clone());
+    let failed = all.iter().filter(|(bridge, port)| port.name != *bridge);
+    let failed =
+        failed.filter_map(|(bridge, port)| Some(format!("{} of {bridge}: {}", port.name, error(port)?)));
+    let failed: Vec<String> = failed.collect();
     if !failed.is_empty() {
-        return Ok(Verdict::broken(&code::OVS_PORT, listed(&failed)));
+        return Ok(Verdict::broken(&code::OVS_PORT, listed(&failed)).hint(
+            "a pod that is there gets a new one when it starts again; else `ovs-vsctl del-port PORT`",
+        ));
     }
-    Ok(Verdict::holds(format!(
-        "{} of pods",
-        counted(all().filter(|(_, port)| uid(port).is_some()).count(), "port")
-    )))
+    let owned =
+        all.iter().filter_map(|(bridge, port)| Some((bridge, port, port.external_ids.get("contPodUid")?)));
+    let owned: Vec<_> = owned.collect();
+    let cluster = seen.cluster()?;
+    let pods: BTreeSet<&str> =
+        cluster.pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str()).collect();
+    let left = owned.iter().filter(|(_, _, uid)| !pods.contains(uid.as_str()));
+    let left: Vec<String> = left.map(|(bridge, port, _)| format!("{} of {bridge}", port.name)).collect();
+    if left.is_empty() {
+        return Ok(Verdict::holds(format!("{} of pods", counted(owned.len(), "port"))));
+    }
+    // A pod's object goes before its NICs do, so that this may be right for some seconds.
+    Ok(Verdict::warns(format!("ports whose pods are gone: {}", listed(&left)))
+        .hint("if they are still there in a minute: `ovs-vsctl del-port PORT`"))
 }
 
 pub fn daemon(seen: &Seen) -> Looked {

@@ -21,6 +21,7 @@ pub fn story() {
     kvnet.up();
     check_node(&node);
     check_pods(&node);
+    kvnet.exits(0, &["doctor"]);
     let down = kvnet.exits(0, &["down", "--yes"]);
     assert!(down.err.contains("check passed: a plain pod starts on the pod network"), "{}", down.err);
     assert_eq!(node.sh(flannel), before, "their flannel is as it was");

@@ -14,6 +14,7 @@ pub fn story() {
     check_node(&node);
     check_pods(&node);
     kvnet.has_nothing_to_do();
+    kvnet.exits(0, &["doctor"]);
     kvnet.exits(0, &["down", "--yes"]);
     fresh.must_equal(&see::all(&node), AFTER_DOWN);
 }

@@ -52,7 +52,7 @@ fn an_expired_certificate_is_told_at_once_with_what_to_do() {
              contexts: [{{name: here, context: {{cluster: c, user: u}}}}]\n"
         ),
     );
-    for command in [&["plan"][..], &["up", "--yes"], &["status"], &["down", "--yes"]] {
+    for command in [&["plan"][..], &["up", "--yes"], &["status"], &["doctor"], &["down", "--yes"]] {
         let arguments = [command, &["--only", "networks", "--kubeconfig", "DIR/k"]].concat();
         let output = place.kvnet(As::Tester, &arguments, &[]);
         let err = text(&output.stderr) + &text(&output.stdout);
@@ -66,5 +66,5 @@ fn an_expired_certificate_is_told_at_once_with_what_to_do() {
         // An attempt more would be a pause of tenths of a second, six of them three seconds.
         assert!(!err.contains("cannot be reached"), "{command:?}: {err}");
     }
-    count::record("API faults injected, lasting", 4);
+    count::record("API faults injected, lasting", 5);
 }

@@ -58,6 +58,7 @@ fn names_and_annotations_of_a_cluster_are_text_in_every_format() {
     for (command, formats) in [
         (&["topology"][..], &["text", "json", "yaml", "dot", "svg", "html"][..]),
         (&["trace", "pod/evil", "-v"], &["text", "json", "yaml"]),
+        (&["doctor", "-vv"], &["text", "json", "yaml"]),
         (&["plan", "-vv"], &["text", "json"]),
         (&["status", "-vv"], &["text", "json"]),
     ] {

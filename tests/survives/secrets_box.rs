@@ -47,6 +47,8 @@ fn plant(place: &Place) -> usize {
         let other = format!("{other}users: [{{name: me, user: {{token: old-{CANARY}}}}}]\n");
         node.put_file("/root/.kube/config", other.as_bytes(), 0o600).unwrap();
         node.put_file("/etc/kubernetes/pki/ca.key", CANARY.as_bytes(), 0o600).unwrap();
+        let multus = format!("users:\n- user:\n    token: a.{CANARY}.b\n");
+        node.put_file("/etc/cni/net.d/multus.d/multus.kubeconfig", multus.as_bytes(), 0o600).unwrap();
         for namespace in ["default", "kube-system"] {
             let metadata = json!({"name": "theirs", "namespace": namespace});
             let data = json!({"password": STANDARD.encode(CANARY)});
@@ -55,8 +57,8 @@ fn plant(place: &Place) -> usize {
         }
         sandbox.settle().unwrap();
     });
-    // Three in the administrator's kubeconfig, one in the other, a key, two Secrets.
-    3 + 1 + 1 + 2
+    // Three in the administrator's kubeconfig, one in the other, a key, one in Multus' own, two Secrets.
+    3 + 1 + 1 + 1 + 2
 }
 
 #[test]
@@ -89,6 +91,7 @@ fn a_whole_run_shows_and_keeps_no_secret() {
     }
     for more in [&["-vvv"][..], &["-o", "json"]] {
         run(&[&["trace", "vmi/vm-two-nics"], more].concat(), &[0, 1]);
+        run(&[&["doctor"], more].concat(), &[0, 1]);
     }
     for format in ["svg", "html", "dot"] {
         run(&["topology", "-o", format], &[0]);

@@ -165,7 +165,6 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     ),
     (|node, _| node.switch = None, "open-vswitch", "KVN604", "not installed, and a network names a bridge"),
     (|node, _| node.switch = Some(Ok(OvsState::default())), "bridges", "KVN605", "missing: blue"),
-    (|_, cluster| _ = cluster.pods.pop(), "ports", "KVN802", "veth1 of blue"),
     (
         |node, _| {
             let Some(Ok(state)) = &mut node.switch else { panic!("it answers") };

@@ -300,3 +300,15 @@ fn a_run_that_was_interrupted_is_told() {
     let damaged = of(Err(Error::new(&code::STATE_JOURNAL, "line 3 of the journal is damaged")));
     assert_eq!((damaged.state, damaged.code), (State::Broken, Some("KVN501")));
 }
+
+/// The object of a pod goes before its NICs do.
+#[test]
+fn a_port_whose_pod_is_gone_is_a_warning() {
+    let mut seen = healthy();
+    seen.cluster.as_mut().unwrap().pods.pop();
+    let ports = verdict(&seen, "ports");
+    assert_eq!(
+        (ports.state, ports.found.as_str()),
+        (State::Warns, "ports whose pods are gone: veth1 of blue")
+    );
+}
