@@ -184,11 +184,7 @@ pub fn story() {
         node.sh(broken.make);
         named(&kvnet, broken);
         node.sh(broken.mend);
-        node.until_in(
-            REST,
-            &format!("all is well after: {}", broken.name),
-            "kvnet doctor --skip kubevirt,vm >/dev/null",
-        );
+        rests(&kvnet, &format!("all is well after: {}", broken.name));
     }
     kvnet.exits(0, &["down", "--yes"]);
     leads_to_up(&kvnet);
@@ -200,6 +196,12 @@ fn leads_to_up(kvnet: &Kvnet) {
     let first = &diagnosis["broken"];
     assert!(matches!(first["check"].as_str(), Some("kernel" | "nodes")), "{diagnosis:#}");
     assert!(first["hint"].as_str().is_some_and(|hint| hint.contains("`kvnet up")), "{diagnosis:#}");
+}
+
+/// What was mended, or is on its way out, needs a moment until nothing is broken.
+pub fn rests(kvnet: &Kvnet, what: &str) {
+    let doctor = kvnet.argv(&["doctor"]).join(" ");
+    kvnet.node.until_in(REST, what, &format!("{doctor} >/dev/null"));
 }
 
 /// Nothing is broken, and nothing was not looked at.

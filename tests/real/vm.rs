@@ -61,6 +61,7 @@ pub fn story() {
     console(&node);
     traffic(&kvnet);
     smoke::vm(&kvnet);
+    doctor::rests(&kvnet, "what the smoke test left is gone");
     doctor::whole(&kvnet);
     cuts::story(&kvnet, VM);
     versions::story(&kvnet, &self::kvnet(&node, versions::NEXT), VM);
