@@ -188,7 +188,7 @@ pub fn rolled_out(object: &Value) -> (bool, String) {
 }
 
 /// The condition of a type in `status.conditions`.
-pub(super) fn condition_of<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+pub fn condition_of<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
     conditions.iter().find(|condition| text(condition, "/type") == kind)
 }

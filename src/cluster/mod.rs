@@ -24,7 +24,7 @@ mod watch;
 use std::sync::Arc;
 
 pub use client::{ConnectOptions, ServerVersion, contexts};
-pub use conditions::{holds_in, rolled_out};
+pub use conditions::{condition_of, holds_in, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::differences;
 pub use exec::ExecOutput;

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::seen::{ClusterSeen, Seen, condition, full_name, name};
+use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
-use crate::cluster::why_waiting;
+use crate::cluster::{condition_of, why_waiting};
 use crate::error::code;
 use crate::steps::flannel::LEAVING_TAINT;
+use crate::trace::counted;
 
 /// The namespaces in which the cluster's own pods live.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-flannel", "kubevirt"];
@@ -51,14 +52,14 @@ pub fn nodes(seen: &Seen) -> Looked {
 
 fn trouble(node: &Value) -> Option<String> {
     let said = |condition: &Value| condition["message"].as_str().unwrap_or("no reason is given").to_owned();
-    let ready = condition(node, "Ready");
+    let ready = condition_of(node, "Ready");
     if let Some(ready) = ready.filter(|ready| ready["status"] != "True") {
         return Some(format!("{}: {}", name(node), said(ready)));
     }
     if ready.is_none() {
         return Some(format!("{} has not reported yet", name(node)));
     }
-    let short = SHORT.iter().filter_map(|kind| condition(node, kind).map(|condition| (kind, condition)));
+    let short = SHORT.iter().filter_map(|kind| condition_of(node, kind).map(|condition| (kind, condition)));
     let mut short = short.filter(|(_, condition)| condition["status"] == "True");
     short.next().map(|(kind, condition)| format!("{} has {kind}: {}", name(node), said(condition)))
 }
@@ -168,9 +169,4 @@ pub fn why(cluster: &ClusterSeen, workload: &Value) -> String {
         return "it has no pods".into();
     }
     pods.find_map(why_waiting).unwrap_or_else(|| "its pods are not ready".into())
-}
-
-/// `1 node`, `2 nodes`.
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

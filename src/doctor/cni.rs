@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::cluster::counted;
 use super::seen::{Seen, full_name};
 use super::{Looked, Verdict};
 use crate::error::code;
 use crate::facts::cni::{CniConf, all_types};
 use crate::profile::Release;
+use crate::trace::counted;
 
 pub fn kernel(seen: &Seen) -> Looked {
     let node = &seen.node;

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::cluster::counted;
-use super::seen::{ClusterSeen, Seen, condition, full_name, name};
+use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
-use crate::cluster::why_waiting;
+use crate::cluster::{condition_of, why_waiting};
 use crate::error::code;
+use crate::trace::counted;
 
 /// Below that virt-handler and libvirt run out of watches beside other programs.
 const WATCHERS: u64 = 512;
@@ -21,7 +21,7 @@ pub fn kubevirt(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let kubevirt = installed(cluster)?;
     let phase = kubevirt["status"]["phase"].as_str().unwrap_or("without a phase");
-    let unavailable = condition(kubevirt, "Available").filter(|condition| condition["status"] == "False");
+    let unavailable = condition_of(kubevirt, "Available").filter(|condition| condition["status"] == "False");
     if phase == "Deployed" && unavailable.is_none() {
         let version = kubevirt["status"]["observedKubeVirtVersion"].as_str().unwrap_or_default();
         return Ok(Verdict::holds(format!("Deployed {version}").trim_end().to_owned()));
@@ -87,7 +87,7 @@ pub fn machines(seen: &Seen) -> Looked {
 /// Why a VM does not run: KubeVirt's own reason, else what its launcher's pod waits for.
 fn waits(cluster: &ClusterSeen, machine: &Value) -> String {
     let phase = machine["status"]["phase"].as_str().unwrap_or("Pending");
-    let refused = condition(machine, "Synchronized").filter(|condition| condition["status"] == "False");
+    let refused = condition_of(machine, "Synchronized").filter(|condition| condition["status"] == "False");
     let launcher = || {
         let uid = &machine["metadata"]["uid"];
         cluster.pods.iter().find(|pod| pod["metadata"]["labels"]["kubevirt.io/created-by"] == *uid)

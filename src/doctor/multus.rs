@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::cluster::{counted, why};
+use super::cluster::why;
 use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::cni::{CniConf, NETWORK_STATUS, NETWORKS};
-use crate::trace::{of_machine, of_pod};
+use crate::trace::{counted, of_machine, of_pod, switch_plugin};
 
 /// Credentials are renewed long before their end; those that are not end within so many seconds.
 const SOON: i64 = 300;
@@ -41,7 +41,7 @@ pub fn daemon(seen: &Seen) -> Looked {
             Ok(Verdict::warns("the credentials in multus.d/multus.kubeconfig end in a few minutes")
                 .hint("the Multus pod should have renewed them: look at its log, or use the thick flavour"))
         }
-        _ => Ok(Verdict::holds(format!("{}: {}", full_name(daemon), rolled_out(daemon).1))),
+        _ => Ok(Verdict::holds(format!("{}: {now}", full_name(daemon)))),
     }
 }
 
@@ -186,13 +186,9 @@ fn lacking(pod: &Value) -> Option<String> {
 
 /// The networks of Open vSwitch: the network's name and the bridge that it names.
 pub fn bridges_of(cluster: &ClusterSeen) -> Vec<(String, String)> {
-    let plugins = |config: &Value| {
-        let chained = config["plugins"].as_array().cloned().unwrap_or_default();
-        std::iter::once(config.clone()).chain(chained).find(|plugin| plugin["type"] == "ovs")
-    };
     let bridge = |network: &Value| {
         let config: Value = serde_json::from_str(network["spec"]["config"].as_str()?).ok()?;
-        Some((full_name(network), plugins(&config)?["bridge"].as_str()?.to_owned()))
+        Some((full_name(network), switch_plugin(&config)?["bridge"].as_str()?.to_owned()))
     };
     cluster.networks.iter().filter(|network| !name(network).is_empty()).filter_map(bridge).collect()
 }

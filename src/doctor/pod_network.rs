@@ -3,11 +3,12 @@
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::cluster::{counted, why};
+use super::cluster::why;
 use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict};
 use crate::cluster::rolled_out;
 use crate::error::code;
+use crate::trace::counted;
 
 const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";
 const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";

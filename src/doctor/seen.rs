@@ -17,9 +17,8 @@ use crate::engine::plan::{Plan, Planned, State as StepState};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::facts::cni::is_configuration;
-use crate::facts::gather::{exists, text};
+use crate::facts::gather::{exists, has_module, line, text};
 use crate::facts::net::{Link, links};
-use crate::facts::os::module_loaded;
 use crate::facts::ovs::OvsState;
 use crate::facts::tolerant::Tolerant;
 use crate::host::{Command, Host};
@@ -159,23 +158,21 @@ impl Seen {
         self.cluster.as_ref().map_err(|_| Verdict::unknown("not looked at: the API server does not answer"))
     }
 
+    /// Whether kvnet has made something here, and not taken it back.
+    pub fn applied(&self) -> bool {
+        self.journal.as_ref().is_ok_and(|journal| journal.made().next().is_some())
+    }
+
     /// Whether kvnet has worked here, and a step has something to do all the same: its part has gone.
     pub fn lost(&self, step: &str) -> bool {
+        let is_open = |state: StepState| matches!(state, StepState::Missing | StepState::Drifted);
         let steps = self.steps.as_deref().unwrap_or_default();
-        let open = steps
-            .iter()
-            .any(|it| it.id == step && matches!(it.state, StepState::Missing | StepState::Drifted));
-        open && self.journal.as_ref().is_ok_and(|journal| journal.made().next().is_some())
+        self.applied() && steps.iter().any(|it| it.id == step && is_open(it.state))
     }
 
     /// The object of the node that kvnet runs on.
     pub fn this_node<'a>(&self, cluster: &'a ClusterSeen) -> Option<&'a Value> {
-        let names = |node: &Value| {
-            [&node["metadata"]["name"], &node["metadata"]["labels"]["kubernetes.io/hostname"]]
-                .iter()
-                .any(|name| name.as_str() == Some(&self.facts.hostname))
-        };
-        cluster.nodes.iter().find(|node| names(node))
+        cluster.nodes.iter().find(|node| self.facts.is_node(node))
     }
 
     /// What ends a look at a path that only root may read.
@@ -194,7 +191,7 @@ impl NodeSeen {
         let names = host.list(&facts.cni_conf_dir).await?.unwrap_or_default();
         let mut seen = Self {
             bridge_filter: line(host, "/proc/sys/net/bridge/bridge-nf-call-iptables").await?,
-            has_bridge_filter: has_bridge_filter(host).await?,
+            has_bridge_filter: has_module(host, "br_netfilter").await?,
             filter_at_boot: filter_at_boot(host).await?,
             forward: line(host, "/proc/sys/net/ipv4/ip_forward").await?,
             inotify: line(host, "/proc/sys/fs/inotify/max_user_instances")
@@ -220,15 +217,6 @@ impl NodeSeen {
         seen.refused = host.refused();
         Ok(seen)
     }
-}
-
-async fn line(host: &dyn Host, path: &str) -> Result<Option<String>> {
-    Ok(text(host, path).await?.map(|text| text.trim().to_owned()))
-}
-
-async fn has_bridge_filter(host: &dyn Host) -> Result<bool> {
-    let modules = text(host, "/proc/modules").await?.unwrap_or_default();
-    Ok(module_loaded(&modules, "br_netfilter") || exists(host, "/sys/module/br_netfilter").await?)
 }
 
 async fn filter_at_boot(host: &dyn Host) -> Result<bool> {
@@ -326,11 +314,6 @@ pub fn name(object: &Value) -> &str {
 /// `namespace/name`.
 pub fn full_name(object: &Value) -> String {
     format!("{}/{}", object["metadata"]["namespace"].as_str().unwrap_or_default(), name(object))
-}
-
-/// The condition of a type in an object's status.
-pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 /// For how many seconds an object has been ending; none when it is not.

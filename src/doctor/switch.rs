@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::cluster::{counted, why};
+use super::cluster::why;
 use super::multus::bridges_of;
 use super::seen::{Seen, full_name, name};
 use super::{Looked, Verdict, listed};
@@ -12,6 +12,7 @@ use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::steps::ovs_cni::MARKER_DOMAIN;
+use crate::trace::counted;
 
 pub fn database(seen: &Seen) -> Looked {
     match &seen.node.switch {

@@ -2,20 +2,23 @@
 
 use serde_json::Value;
 
-use super::cluster::counted;
-use super::seen::{Seen, condition, ending_for, name};
+use super::seen::{Seen, ending_for, name};
 use super::{Looked, Verdict, listed};
+use crate::cluster::condition_of;
 use crate::engine::plan::State;
 use crate::error::code;
+use crate::trace::counted;
 
 /// So many seconds a namespace with pods in it may take to end.
 const PATIENCE: i64 = 120;
 
 pub fn leftovers(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
-    let ends = |service: &&Value| condition(service, "Available").is_some_and(|it| it["status"] == "False");
+    let ends =
+        |service: &&Value| condition_of(service, "Available").is_some_and(|it| it["status"] == "False");
     if let Some(service) = cluster.services.iter().find(ends) {
-        let why = condition(service, "Available").and_then(|it| it["message"].as_str()).unwrap_or_default();
+        let why =
+            condition_of(service, "Available").and_then(|it| it["message"].as_str()).unwrap_or_default();
         let found = format!("nobody serves {}: {}", name(service), why.trim_end_matches('.'));
         return Ok(Verdict::broken(&code::DOWN_BLOCKED, found).hint(format!(
             "no namespace can end while it is there: mend what serves it, or `kubectl delete apiservice {}`",
@@ -54,9 +57,8 @@ pub fn journal(seen: &Seen) -> Looked {
 }
 
 pub fn profile(seen: &Seen) -> Looked {
-    let Some(steps) = &seen.steps else {
-        return Err(Verdict::unknown("not looked at: the API server does not answer"));
-    };
+    seen.cluster()?;
+    let steps = seen.steps.as_deref().unwrap_or_default();
     if let Some((step, error)) = steps.iter().find_map(|step| Some((step, step.why.as_ref().err()?))) {
         return Ok(Verdict::broken(error.code(), format!("step {} cannot look: {error}", step.id)));
     }
@@ -73,7 +75,7 @@ pub fn profile(seen: &Seen) -> Looked {
                 .hint("`kvnet up` does it")
         });
     }
-    if seen.journal.as_ref().is_ok_and(|journal| journal.made().next().is_none()) {
+    if seen.journal.is_ok() && !seen.applied() {
         return Ok(Verdict::absent("the profile was not applied here")
             .hint("`kvnet plan` shows what `kvnet up` would do"));
     }

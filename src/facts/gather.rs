@@ -46,8 +46,15 @@ pub(crate) async fn exists(host: &dyn Host, path: impl AsRef<Utf8Path> + Send) -
     Ok(host.stat(path.as_ref()).await?.is_some())
 }
 
-async fn line(host: &dyn Host, path: &str) -> Result<Option<String>> {
+/// A file's text without the space around it; none when there is no file.
+pub(crate) async fn line(host: &dyn Host, path: &str) -> Result<Option<String>> {
     Ok(text(host, path).await?.map(|text| text.trim().to_owned()))
+}
+
+/// Whether the kernel has a module, loaded or built in.
+pub(crate) async fn has_module(host: &dyn Host, name: &str) -> Result<bool> {
+    let modules = text(host, "/proc/modules").await?.unwrap_or_default();
+    Ok(os::module_loaded(&modules, name) || exists(host, format!("/sys/module/{name}")).await?)
 }
 
 async fn os_release(host: &dyn Host) -> Result<super::OsRelease> {

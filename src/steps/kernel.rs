@@ -7,8 +7,7 @@ use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::error::{Error, Result, code};
-use crate::facts::gather::{exists, text};
-use crate::facts::os::module_loaded;
+use crate::facts::gather::{has_module, text};
 use crate::host::{Command, Host};
 
 const MODULE: &str = "br_netfilter";
@@ -105,8 +104,7 @@ async fn module(host: &dyn Host, working: bool) -> Result<Module> {
     if working {
         return Ok(Module::Working);
     }
-    let modules = text(host, "/proc/modules").await?.unwrap_or_default();
-    if module_loaded(&modules, MODULE) || exists(host, format!("/sys/module/{MODULE}")).await? {
+    if has_module(host, MODULE).await? {
         return Ok(Module::Hidden);
     }
     if host.find("modprobe").await?.is_none() {

@@ -112,11 +112,7 @@ impl Evidence {
             None if nodes.len() == 1 => nodes.into_iter().next(),
             None => None,
         };
-        let here = node.as_ref().is_some_and(|node| {
-            let metadata = &node["metadata"];
-            let names = [&metadata["name"], &metadata["labels"]["kubernetes.io/hostname"]];
-            names.iter().any(|name| name.as_str() == Some(&cx.facts.hostname))
-        });
+        let here = node.as_ref().is_some_and(|node| cx.facts.is_node(node));
         Ok((node, here))
     }
 
@@ -197,8 +193,12 @@ fn declared_bridge(profile: &Profile, network: &str) -> Option<String> {
 impl Attachment {
     /// The part of the CNI configuration that is for Open vSwitch.
     pub fn switch_plugin(&self) -> Option<&Value> {
-        let config = self.config.as_ref()?;
-        let chained = config["plugins"].as_array().into_iter().flatten();
-        std::iter::once(config).chain(chained).find(|plugin| plugin["type"] == "ovs")
+        switch_plugin(self.config.as_ref()?)
     }
+}
+
+/// The part of a CNI configuration that is for Open vSwitch.
+pub fn switch_plugin(config: &Value) -> Option<&Value> {
+    let chained = config["plugins"].as_array().into_iter().flatten();
+    std::iter::once(config).chain(chained).find(|plugin| plugin["type"] == "ovs")
 }

@@ -158,7 +158,8 @@ pub fn not_asked(seen: &Evidence) -> String {
     seen.elsewhere().unwrap_or_else(|| "not looked at: Open vSwitch does not answer".into())
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// `1 bridge`, `2 bridges`.
+pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
