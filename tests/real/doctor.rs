@@ -187,6 +187,7 @@ pub fn story() {
         rests(&kvnet, &format!("all is well after: {}", broken.name));
     }
     kvnet.exits(0, &["down", "--yes"]);
+    node.until("the kubelet misses the pod network", "kubectl get nodes | grep -q NotReady");
     leads_to_up(&kvnet);
 }
 
