@@ -1,6 +1,5 @@
 //! Connecting: which kubeconfig, which context, and whether the API server answers.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 
 use super::Cluster;
+use super::find::{Found, cause, unusable};
 use super::health::Health;
+use super::place::Place;
 use super::request::{ANSWER_TIME, Call};
 use crate::error::{Error, Result, code};
 
@@ -49,20 +50,22 @@ impl Cluster {
     /// # Errors
     /// `KVN300` with the files that were tried.
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
-        let (kubeconfig, origin) = load(options)?;
-        check_context(&kubeconfig, options.context.as_deref(), &origin)?;
-        let mut config = client_config(kubeconfig, options.context.clone(), &origin).await?;
+        let found = Found::look(options)?;
+        let context = found.context(options.context.as_deref())?;
+        let Found { kubeconfig, origin, .. } = &found;
+        let mut config = client_config(kubeconfig.clone(), options.context.clone(), origin).await?;
         // The API server's audit log tells by it which requests were kvnet's.
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let place = found.place(context, &config.cluster_url.to_string());
         // One provider for the whole process; a second call changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = kube::Client::try_from(config).map_err(|error| unusable(&origin).because(error))?;
+        let client = kube::Client::try_from(config).map_err(|error| unusable(origin).because(error))?;
         let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| time.min(ANSWER_TIME));
         Ok(Self {
             client,
-            server: server.into(),
-            origin: origin.into(),
+            server: place.server.as_str().into(),
+            place: Arc::new(place),
+            origin: origin.as_str().into(),
             answer_time,
             kinds: Arc::default(),
             health: Health::default(),
@@ -71,11 +74,12 @@ impl Cluster {
 
     /// A cluster behind a client that exists already: a fake one in tests.
     pub fn from_client(client: kube::Client) -> Self {
-        let (server, origin) = ("https://cluster".into(), "a client".into());
+        let place = Place { server: "https://cluster".into(), ..Place::default() };
         Self {
             client,
-            server,
-            origin,
+            server: place.server.as_str().into(),
+            place: Arc::new(place),
+            origin: "a client".into(),
             answer_time: ANSWER_TIME,
             kinds: Arc::default(),
             health: Health::default(),
@@ -85,6 +89,11 @@ impl Cluster {
     /// The address of the API server.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// Which cluster it is, for people; everything that changes something says it first.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The kubeconfig that the connection was made from, for people.
@@ -123,88 +132,8 @@ impl Cluster {
 
 /// The names of the contexts of the kubeconfig that would be taken; none when there is no usable one.
 pub fn contexts(options: &ConnectOptions) -> Vec<String> {
-    let contexts = load(options).map(|(kubeconfig, _)| kubeconfig.contexts).unwrap_or_default();
+    let contexts = Found::look(options).map(|found| found.kubeconfig.contexts).unwrap_or_default();
     contexts.into_iter().map(|context| context.name).collect()
-}
-
-/// The kubeconfig and where it comes from.
-fn load(options: &ConnectOptions) -> Result<(Kubeconfig, String)> {
-    if let Some(path) = &options.kubeconfig {
-        return Ok((read(path.as_std_path())?, path.to_string()));
-    }
-    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        return load_list(&std::env::split_paths(&list).collect::<Vec<_>>());
-    }
-    load_first(&default_paths(options))
-}
-
-/// The files of `KUBECONFIG`, merged; like kubectl, files that do not exist are skipped.
-fn load_list(paths: &[PathBuf]) -> Result<(Kubeconfig, String)> {
-    let origin = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
-    let origin = format!("{origin} (from KUBECONFIG)");
-    let existing: Vec<&PathBuf> = paths.iter().filter(|path| path.exists()).collect();
-    if existing.is_empty() {
-        return Err(Error::new(&code::CLUSTER_CONFIG, format!("no such file: {origin}")));
-    }
-    let merged = existing.iter().try_fold(Kubeconfig::default(), |merged, path| {
-        merged.merge(read(path)?).map_err(|error| unusable(&origin).because(error))
-    })?;
-    Ok((merged, origin))
-}
-
-/// The first file with at least one context.
-fn load_first(paths: &[PathBuf]) -> Result<(Kubeconfig, String)> {
-    for path in paths.iter().filter(|path| path.exists()) {
-        let kubeconfig = read(path)?;
-        if !kubeconfig.contexts.is_empty() {
-            return Ok((kubeconfig, path.display().to_string()));
-        }
-    }
-    let tried = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-    Err(Error::new(&code::CLUSTER_CONFIG, "no kubeconfig with a cluster was found")
-        .because(format!("tried {tried}")))
-}
-
-fn default_paths(options: &ConnectOptions) -> Vec<PathBuf> {
-    let home = std::env::home_dir().map(|home| home.join(".kube/config"));
-    home.into_iter().chain(options.fallback.iter().map(|path| path.clone().into_std_path_buf())).collect()
-}
-
-fn read(path: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(path).map_err(|error| unusable(&path.display().to_string()).because(cause(&error)))
-}
-
-fn unusable(origin: &str) -> Error {
-    Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} cannot be used"))
-}
-
-/// The reason without the source text around it, which could hold a key.
-fn cause(error: &kube::config::KubeconfigError) -> String {
-    use kube::config::KubeconfigError as E;
-    match error {
-        E::ReadConfig(error, _) => error.to_string(),
-        E::Parse(_) => "it is not valid YAML of a kubeconfig".to_owned(),
-        E::LoadClientKey(_) => "its client key cannot be loaded".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn check_context(kubeconfig: &Kubeconfig, wanted: Option<&str>, origin: &str) -> Result<()> {
-    let current = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
-    let contexts: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
-    let Some(name) = wanted.or(current) else {
-        return Err(Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} has no current context"))
-            .hint(format!("choose one with `--context`: {}", list_or_none(&contexts))));
-    };
-    if contexts.contains(&name) {
-        return Ok(());
-    }
-    Err(Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} has no context `{name}`"))
-        .hint(format!("it has: {}", list_or_none(&contexts))))
-}
-
-fn list_or_none(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 async fn client_config(

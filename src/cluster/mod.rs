@@ -9,12 +9,14 @@ mod diff;
 mod exec;
 #[cfg(test)]
 mod fake_tests;
+mod find;
 mod health;
 mod key;
 mod kinds;
 pub mod kubeconfig;
 #[cfg(test)]
 mod live_tests;
+mod place;
 mod pods;
 mod refusal;
 mod request;
@@ -29,6 +31,7 @@ pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::differences;
 pub use exec::ExecOutput;
 pub use key::{Condition, ObjectKey};
+pub use place::Place;
 pub use pods::{has_succeeded, is_ready, why_waiting};
 pub use wait::Progress;
 
@@ -44,6 +47,7 @@ pub const MANAGED_BY: &str = "kvnet";
 pub struct Cluster {
     client: kube::Client,
     server: Arc<str>,
+    place: Arc<Place>,
     origin: Arc<str>,
     answer_time: std::time::Duration,
     kinds: Arc<kinds::Kinds>,

@@ -1,0 +1,201 @@
+//! Which kubeconfig, as kubectl would take it, and which context of it.
+
+use std::path::{Path, PathBuf};
+
+use camino::Utf8PathBuf;
+use kube::config::{Kubeconfig, NamedContext};
+
+use super::client::ConnectOptions;
+use super::place::{Place, bare_address};
+use crate::error::{Error, Result, code};
+
+/// The kubeconfig that is taken.
+pub(super) struct Found {
+    pub kubeconfig: Kubeconfig,
+    /// The files that were read, for people.
+    pub origin: String,
+    /// Each file with the contexts that it has.
+    files: Vec<(PathBuf, Vec<String>)>,
+}
+
+impl Found {
+    /// That of `--kubeconfig`, else of `$KUBECONFIG`, else `~/.kube/config`, else the fallback.
+    pub fn look(options: &ConnectOptions) -> Result<Self> {
+        if let Some(path) = &options.kubeconfig {
+            return Self::read(path.as_std_path());
+        }
+        if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+            return Self::merged(&std::env::split_paths(&list).collect::<Vec<_>>());
+        }
+        Self::first(&default_paths(options))
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let kubeconfig = read(path)?;
+        let origin = path.display().to_string();
+        let files = vec![(path.to_owned(), contexts_of(&kubeconfig))];
+        Ok(Self { kubeconfig, origin, files })
+    }
+
+    /// The files of `KUBECONFIG`, merged; like kubectl, files that do not exist are skipped.
+    fn merged(paths: &[PathBuf]) -> Result<Self> {
+        let origin = format!("{} (from KUBECONFIG)", list_of(paths, ":"));
+        let existing = paths.iter().filter(|path| path.exists());
+        let read = existing.map(|path| Self::read(path)).collect::<Result<Vec<_>>>()?;
+        if read.is_empty() {
+            return Err(Error::new(&code::CLUSTER_CONFIG, format!("no such file: {origin}")));
+        }
+        let mut merged = Self { kubeconfig: Kubeconfig::default(), origin, files: Vec::new() };
+        for mut next in read {
+            // A file that has an empty one has none: the next file decides.
+            next.kubeconfig.current_context.take_if(|name| name.is_empty());
+            let together = std::mem::take(&mut merged.kubeconfig).merge(next.kubeconfig);
+            merged.kubeconfig = together.map_err(|error| unusable(&merged.origin).because(cause(&error)))?;
+            merged.files.extend(next.files);
+        }
+        Ok(merged)
+    }
+
+    /// The first file with at least one context.
+    fn first(paths: &[PathBuf]) -> Result<Self> {
+        for path in paths.iter().filter(|path| path.exists()) {
+            let found = Self::read(path)?;
+            if !found.kubeconfig.contexts.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(Error::new(&code::CLUSTER_CONFIG, "no kubeconfig with a cluster was found")
+            .because(format!("tried {}", list_of(paths, ", "))))
+    }
+
+    /// The context that is asked for, else the current one.
+    pub fn context(&self, wanted: Option<&str>) -> Result<&NamedContext> {
+        let origin = &self.origin;
+        let current = self.kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
+        let contexts = list_or_none(&contexts_of(&self.kubeconfig));
+        let Some(name) = wanted.or(current) else {
+            return Err(Error::new(
+                &code::CLUSTER_CONFIG,
+                format!("kubeconfig {origin} has no current context"),
+            )
+            .hint(format!("choose one with `--context`: {contexts}")));
+        };
+        self.kubeconfig.contexts.iter().find(|context| context.name == name).ok_or_else(|| {
+            Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} has no context `{name}`"))
+                .hint(format!("it has: {contexts}"))
+        })
+    }
+
+    /// Where the context leads, for people.
+    pub fn place(&self, context: &NamedContext, server: &str) -> Place {
+        let file = self.files.iter().find(|(_, contexts)| contexts.contains(&context.name));
+        Place {
+            server: bare_address(server),
+            context: Some(context.name.clone()),
+            user: context.context.as_ref().and_then(|context| context.user.clone()),
+            file: file.and_then(|(path, _)| Utf8PathBuf::from_path_buf(path.clone()).ok()),
+        }
+    }
+}
+
+fn default_paths(options: &ConnectOptions) -> Vec<PathBuf> {
+    let home = std::env::home_dir().map(|home| home.join(".kube/config"));
+    home.into_iter().chain(options.fallback.iter().map(|path| path.clone().into_std_path_buf())).collect()
+}
+
+fn read(path: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(path).map_err(|error| unusable(&path.display().to_string()).because(cause(&error)))
+}
+
+fn contexts_of(kubeconfig: &Kubeconfig) -> Vec<String> {
+    kubeconfig.contexts.iter().map(|context| context.name.clone()).collect()
+}
+
+pub(super) fn unusable(origin: &str) -> Error {
+    Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} cannot be used"))
+}
+
+/// The reason without the source text around it, which could hold a key.
+pub(super) fn cause(error: &kube::config::KubeconfigError) -> String {
+    use kube::config::KubeconfigError as E;
+    match error {
+        E::ReadConfig(error, _) => error.to_string(),
+        E::Parse(_) => "it is not valid YAML of a kubeconfig".to_owned(),
+        E::LoadClientKey(_) => "its client key cannot be loaded".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn list_of(paths: &[PathBuf], separator: &str) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(separator)
+}
+
+fn list_or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubeconfig(context: &str, current: &str, server: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\n{current}clusters:\n- name: {context}-cluster\n  cluster: {{server: '{server}'}}\ncontexts:\n- name: {context}\n  context: {{cluster: {context}-cluster, user: {context}-user}}\nusers:\n- name: {context}-user\n  user: {{token: s3cret}}\n"
+        )
+    }
+
+    fn files(texts: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |(number, text): (usize, &&str)| {
+            let path = directory.path().join(format!("config{number}"));
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let paths = texts.iter().enumerate().map(write).collect();
+        (directory, paths)
+    }
+
+    #[test]
+    fn the_first_file_of_a_list_that_has_a_current_context_decides() {
+        let second = kubeconfig("prod", "current-context: prod\n", "https://h:1");
+        for first in [
+            String::new(),
+            "---\n".to_owned(),
+            "apiVersion: v1\nkind: Config\n".to_owned(),
+            kubeconfig("home", "", "https://h:2"),
+            kubeconfig("home", "current-context: ''\n", "https://h:2"),
+            kubeconfig("home", "current-context:\n", "https://h:2"),
+        ] {
+            let (_directory, mut paths) = files(&[&first, &second]);
+            paths.insert(1, "/nonexistent/config".into());
+            let found = Found::merged(&paths).unwrap();
+            let context = found.context(None).unwrap();
+            let place = found.place(context, "https://h:1/");
+            assert_eq!((context.name.as_str(), place.user.as_deref()), ("prod", Some("prod-user")));
+            assert_eq!(place.file.unwrap(), paths[2], "after {first:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_file_of_a_list_wins_where_both_have_a_name() {
+        let (_directory, paths) = files(&[
+            &kubeconfig("prod", "", "https://h:1"),
+            &kubeconfig("prod", "current-context: prod\n", "https://h:2"),
+        ]);
+        let found = Found::merged(&paths).unwrap();
+        let place = found.place(found.context(None).unwrap(), "https://h:1");
+        assert_eq!(place.file.unwrap(), paths[0]);
+        assert_eq!(found.kubeconfig.clusters.len(), 1);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let (_directory, paths) = files(&[&kubeconfig("prod", "", "https://h:1")]);
+        let found = Found::merged(&paths).unwrap();
+        let error = found.context(None).unwrap_err();
+        assert_eq!(error.hints(), ["choose one with `--context`: prod"]);
+        let error = found.context(Some("other")).unwrap_err();
+        assert_eq!((error.code().id, error.hints()), ("KVN300", vec!["it has: prod"]));
+        assert!(Found::merged(&["/nonexistent/config".into()]).is_err());
+    }
+}
