@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::RwLock;
+use tokio::sync::{OnceCell, RwLock};
 
 use super::events::{Events, Silent};
 use super::state::StateDir;
 use crate::cluster::{Cluster, ConnectOptions};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
+use crate::facts::identity::Identity;
 use crate::host::Host;
 use crate::profile::Profile;
 use crate::source::{Component, Manifest, RenderFacts, Sources};
@@ -36,6 +37,8 @@ pub struct Context {
     pub only: Option<Cluster>,
     /// The cluster, once there is one.
     cluster: Arc<RwLock<Option<Cluster>>>,
+    /// Which node of it this machine is, once that is known.
+    identity: Arc<OnceCell<Identity>>,
 }
 
 impl Context {
@@ -58,6 +61,7 @@ impl Context {
             force_conflicts: false,
             only: None,
             cluster: Arc::default(),
+            identity: Arc::default(),
         }
     }
 
@@ -82,6 +86,27 @@ impl Context {
     /// Makes a cluster known that a step has just created.
     pub async fn connect(&self, cluster: Cluster) {
         *self.cluster.write().await = Some(cluster);
+    }
+
+    /// Which node of the cluster this machine is; none while there is no cluster, or no node in it.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn identity(&self) -> Result<Option<Identity>> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(Some(identity.clone()));
+        }
+        let Some(cluster) = self.cluster().await else { return Ok(None) };
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        if nodes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.identity.get_or_init(|| async { Identity::of(&self.facts, &nodes) }).await.clone()))
+    }
+
+    /// The name of the Node object that this machine is; none when it is no node of the cluster, or that is not known.
+    pub async fn this_node(&self) -> Option<Arc<str>> {
+        self.identity().await.ok().flatten().and_then(|identity| identity.name())
     }
 
     /// The objects of a component as the profile wants them.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::identity::{self, Marks};
 use super::packages::PackageManager;
 use super::runtime::{self, CniDirs, KNOWN_DIRS};
 use super::{Facts, os};
@@ -25,6 +26,7 @@ impl Facts {
             packages: package_manager(host, &os).await?,
             root: user == 0,
             hostname: line(host, "/proc/sys/kernel/hostname").await?.unwrap_or_default(),
+            marks: marks(host).await?,
             kvm: kvm(host, &architecture).await?,
             home: home(host, user).await?,
             cni_conf_dir: dirs.conf,
@@ -55,6 +57,23 @@ pub(crate) async fn line(host: &dyn Host, path: &str) -> Result<Option<String>> 
 pub(crate) async fn has_module(host: &dyn Host, name: &str) -> Result<bool> {
     let modules = text(host, "/proc/modules").await?.unwrap_or_default();
     Ok(os::module_loaded(&modules, name) || exists(host, format!("/sys/module/{name}")).await?)
+}
+
+async fn marks(host: &dyn Host) -> Result<Marks> {
+    let mut machine_id = line(host, "/etc/machine-id").await?.unwrap_or_default();
+    if machine_id.is_empty() {
+        machine_id = line(host, "/var/lib/dbus/machine-id").await?.unwrap_or_default();
+    }
+    let table =
+        |path| async move { Ok::<_, crate::error::Error>(text(host, path).await?.unwrap_or_default()) };
+    Ok(Marks {
+        machine_id,
+        boot_id: line(host, "/proc/sys/kernel/random/boot_id").await?.unwrap_or_default(),
+        addresses: identity::addresses(
+            &table("/proc/net/fib_trie").await?,
+            &table("/proc/net/if_inet6").await?,
+        ),
+    })
 }
 
 async fn os_release(host: &dyn Host) -> Result<super::OsRelease> {

@@ -3,6 +3,7 @@
 pub mod cni;
 pub mod counters;
 pub(crate) mod gather;
+pub mod identity;
 pub mod kubernetes;
 pub mod net;
 pub mod os;
@@ -30,6 +31,8 @@ pub struct Facts {
     pub root: bool,
     /// The node's host name.
     pub hostname: String,
+    /// What else tells this machine from others.
+    pub marks: identity::Marks,
     /// The architecture as `uname -m` names it.
     pub architecture: String,
     /// The directory that the runtime reads CNI configurations from.

@@ -23,6 +23,8 @@ struct Values<'a> {
     /// The node's part of it.
     pod_cidr: &'a str,
     os: &'a str,
+    /// The kubelet reads it from the same file.
+    machine_id: &'a str,
     runtime: &'a str,
     /// Whether it is a cluster of 2018.
     old: bool,
@@ -37,6 +39,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
         return Ok(());
     }
     let node = scene.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
+    let machine_id = scene.node.text("/etc/machine-id")?.unwrap_or_default();
     let pod_subnet = pod_subnet(scene)?;
     let pod_cidr =
         pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok()?.next());
@@ -47,6 +50,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
         pod_cidr: &pod_cidr.map(|cidr| cidr.to_string()).unwrap_or_default(),
         pod_subnet: &pod_subnet,
         os: &pretty_name(scene)?,
+        machine_id: machine_id.trim(),
         runtime: if scene.is_old() { "docker://18.6.1" } else { "containerd://2.1.4" },
         old: scene.is_old(),
         role: if scene.is_old() {

@@ -116,12 +116,16 @@ fn users(transaction: &mut Transaction<'_>, user: u32) {
     file(transaction, "/etc/passwd", 0o644, &text);
 }
 
+/// The sandbox is one machine, whatever it is called.
+const MACHINE_ID: &str = "5a9db0c0de5a9db0c0de5a9db0c0de00";
+
 fn kernel_files(transaction: &mut Transaction<'_>, seed: &Seed, user: u32) {
     let home = if user == 0 { "/root" } else { "/home/admin" };
     let flags = if seed.kvm { " vmx" } else { "" };
     for (path, text) in [
         ("/proc/sys/kernel/hostname", format!("{}\n", seed.hostname)),
         ("/etc/hostname", format!("{}\n", seed.hostname)),
+        ("/etc/machine-id", format!("{MACHINE_ID}\n")),
         ("/proc/sys/kernel/arch", "x86_64\n".to_owned()),
         ("/proc/sys/kernel/ostype", "Linux\n".to_owned()),
         ("/proc/sys/kernel/osrelease", format!("{}\n", kernel_release(seed.distribution))),
