@@ -1,5 +1,6 @@
 //! The Kubernetes API: typed by JSON values, so that one path serves every kind and every version.
 
+pub mod addresses;
 mod api;
 mod client;
 mod components;

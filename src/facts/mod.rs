@@ -1,5 +1,6 @@
 //! What is found out about the node before any step looks: pure parsers of what tools print, and one gathering pass.
 
+pub mod attachments;
 pub mod cni;
 pub mod counters;
 pub(crate) mod gather;

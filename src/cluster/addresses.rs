@@ -1,0 +1,304 @@
+//! The addresses of pods, compared with each other and with where they should lie.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::facts::attachments::{DEFAULT_NETWORK, Reported, reported};
+
+/// One address of one NIC of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// The pod as `namespace/name`.
+    pub pod: String,
+    /// The node that it is on; empty before it is scheduled.
+    pub node: String,
+    /// The NIC in the pod.
+    pub interface: String,
+    /// The network as Multus reports it; none for the pod network.
+    pub network: Option<String>,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of pod {}", self.interface, self.pod)?;
+        self.network.as_ref().map_or(Ok(()), |network| write!(f, " ({network})"))
+    }
+}
+
+/// An address that more than one pod has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The address.
+    pub ip: IpAddr,
+    /// Who has it; two at least, of different pods or NICs.
+    pub holders: Vec<Address>,
+}
+
+impl std::fmt::Display for Duplicate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let holders: Vec<String> = self.holders.iter().map(ToString::to_string).collect();
+        write!(f, "{}: {}", self.ip, holders.join(" and "))
+    }
+}
+
+/// The addresses that live pods have. Pods that use the node's own network have none of their own, pods that have ended
+/// have given theirs back, and so have those that are ending once no container of theirs runs.
+#[must_use]
+pub fn addresses(pods: &[Value]) -> Vec<Address> {
+    pods.iter().filter(|pod| holds_addresses(pod)).flat_map(of_pod).collect()
+}
+
+/// Addresses that two pods have on one wire, by the networks' names: networks of one name are one wire, and nothing else
+/// may have an address of the pod network.
+#[must_use]
+pub fn duplicates(pods: &[Value]) -> Vec<Duplicate> {
+    duplicates_on(pods, &[])
+}
+
+/// As [`duplicates`]; the network attachments tell which networks are one wire: the same bridge, VLAN or card.
+#[must_use]
+pub fn duplicates_on(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
+    let mut by_ip: BTreeMap<IpAddr, Vec<(Option<String>, Address)>> = BTreeMap::new();
+    for address in addresses(pods) {
+        let wire = address.network.as_ref().and_then(|network| wire_of(network, networks));
+        by_ip.entry(address.ip).or_default().push((wire, address));
+    }
+    let mut found = Vec::new();
+    for (ip, mut holders) in by_ip {
+        // Without a wire it is on the pod network, which the nodes route to: there all others meet it.
+        let has_pod_network = holders.iter().any(|(wire, _)| wire.is_none());
+        if has_pod_network {
+            for (wire, _) in &mut holders {
+                *wire = None;
+            }
+        }
+        let mut wires: BTreeMap<Option<String>, Vec<Address>> = BTreeMap::new();
+        for (wire, address) in holders {
+            wires.entry(wire).or_default().push(address);
+        }
+        let several = wires.into_values().filter(|holders| holders.len() > 1);
+        found.extend(several.map(|holders| Duplicate { ip, holders }));
+    }
+    found
+}
+
+/// The pods' first addresses that lie in none of `subnets`. A family of addresses for which there is no subnet is not
+/// judged, and neither are pods that ask for another first network.
+#[must_use]
+pub fn outside(pods: &[Value], subnets: &[IpNet]) -> Vec<Address> {
+    let own = |pod: &&Value| pod["metadata"]["annotations"][DEFAULT_NETWORK].is_null();
+    let pods = pods.iter().filter(|pod| holds_addresses(pod)).filter(own);
+    let first = pods.flat_map(|pod| first_addresses(pod, &reported(pod)));
+    first.filter(|address| is_outside(address.ip, subnets)).collect()
+}
+
+fn is_outside(ip: IpAddr, subnets: &[IpNet]) -> bool {
+    let mut family = subnets.iter().filter(|subnet| subnet.addr().is_ipv4() == ip.is_ipv4()).peekable();
+    family.peek().is_some() && !family.any(|subnet| subnet.contains(&ip))
+}
+
+/// Whether a pod has addresses of its own that nobody else may have.
+fn holds_addresses(pod: &Value) -> bool {
+    let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let ending = !pod["metadata"]["deletionTimestamp"].is_null();
+    pod["spec"]["hostNetwork"] != true && !ended && (!ending || runs(pod))
+}
+
+fn runs(pod: &Value) -> bool {
+    let statuses = pod["status"]["containerStatuses"].as_array();
+    statuses.into_iter().flatten().any(|status| status["state"]["running"].is_object())
+}
+
+fn of_pod(pod: &Value) -> Vec<Address> {
+    let nics = reported(pod);
+    let mut found = first_addresses(pod, &nics);
+    for nic in nics.iter().filter(|nic| !nic.default) {
+        let network = (!nic.network.is_empty()).then(|| nic.network.clone());
+        let network = network.unwrap_or_else(|| format!("the network of {}", nic.interface));
+        found.extend(nic.ips.iter().map(|ip| address(pod, *ip, &nic.interface, Some(network.clone()))));
+    }
+    found.retain(|address| is_own(address.ip));
+    found
+}
+
+/// The addresses of the first NIC: the kubelet's word, which is fresher than Multus'.
+fn first_addresses(pod: &Value, nics: &[Reported]) -> Vec<Address> {
+    let first = nics.iter().find(|nic| nic.default);
+    let listed = pod["status"]["podIPs"].as_array().into_iter().flatten().map(|it| &it["ip"]);
+    let mut ips: Vec<IpAddr> =
+        listed.chain([&pod["status"]["podIP"]]).filter_map(|ip| ip.as_str()?.parse().ok()).collect();
+    if ips.is_empty() {
+        ips = first.map(|nic| nic.ips.clone()).unwrap_or_default();
+    }
+    ips.sort_unstable();
+    ips.dedup();
+    let interface = first.map(|nic| nic.interface.as_str()).filter(|name| !name.is_empty());
+    ips.into_iter().map(|ip| address(pod, ip, interface.unwrap_or("eth0"), None)).collect()
+}
+
+fn address(pod: &Value, ip: IpAddr, interface: &str, network: Option<String>) -> Address {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &pod["metadata"];
+    let name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
+    let node = text(&pod["spec"]["nodeName"]);
+    Address { ip, pod: name, node, interface: interface.to_owned(), network }
+}
+
+/// Whether an address is one that only one may have; every link has the same kind of link-local ones.
+fn is_own(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local() && !ip.is_unspecified(),
+    }
+}
+
+/// What the traffic of a network meets on: none for networks of flannel, which are the pod network again.
+fn wire_of(network: &str, networks: &[Value]) -> Option<String> {
+    let is_it = |definition: &&Value| {
+        let metadata = &definition["metadata"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = text(&metadata["name"]);
+        network == format!("{}/{name}", text(&metadata["namespace"])) || network == name
+    };
+    let config = networks.iter().find(is_it).and_then(|it| it["spec"]["config"].as_str());
+    let config: Option<Value> = config.and_then(|config| serde_json::from_str(config).ok());
+    config.as_ref().map_or_else(|| Some(network.to_owned()), |config| wire(config, network))
+}
+
+/// The wire of a CNI configuration; its own name when nothing says what it is connected to.
+fn wire(config: &Value, network: &str) -> Option<String> {
+    let chained = config["plugins"].as_array().into_iter().flatten();
+    let text = |plugin: &Value, field: &str| plugin[field].as_str().unwrap_or_default().to_owned();
+    for plugin in std::iter::once(config).chain(chained) {
+        let tag = plugin["vlan"].as_u64().filter(|tag| *tag != 0).unwrap_or_default();
+        match plugin["type"].as_str().unwrap_or_default() {
+            "flannel" => return None,
+            "ovs" => return Some(format!("ovs {} {tag}", text(plugin, "bridge"))),
+            "bridge" => {
+                let bridge = Some(text(plugin, "bridge")).filter(|it| !it.is_empty());
+                let bridge = bridge.unwrap_or_else(|| "cni0".into());
+                // The pod network's own bridge.
+                return (bridge != "cni0").then(|| format!("bridge {bridge} {tag}"));
+            }
+            "macvlan" | "ipvlan" => return Some(format!("card {}", text(plugin, "master"))),
+            "vlan" => {
+                let id = plugin["vlanId"].as_u64().unwrap_or_default();
+                return Some(format!("card {} {id}", text(plugin, "master")));
+            }
+            _ => {}
+        }
+    }
+    Some(network.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::facts::attachments::OLD_STATUS;
+    use crate::facts::cni::NETWORK_STATUS;
+
+    fn pod(name: &str, ip: &str) -> Value {
+        json!({"metadata": {"namespace": "n", "name": name, "annotations": {}},
+            "spec": {"nodeName": "n0"}, "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}})
+    }
+
+    fn with_nic(name: &str, ip: &str, network: &str, second: &str) -> Value {
+        let mut pod = pod(name, ip);
+        let status = json!([{"name": "cbr0", "interface": "eth0", "ips": [ip], "default": true},
+            {"name": network, "interface": "net1", "ips": [second], "mac": "02:00:00:00:00:01"}]);
+        pod["metadata"]["annotations"][NETWORK_STATUS] = status.to_string().into();
+        pod
+    }
+
+    fn told(pods: &[Value], networks: &[Value]) -> Vec<String> {
+        duplicates_on(pods, networks).iter().map(ToString::to_string).collect()
+    }
+
+    fn network(name: &str, config: &Value) -> Value {
+        json!({"metadata": {"namespace": "n", "name": name}, "spec": {"config": config.to_string()}})
+    }
+
+    #[test]
+    fn two_pods_with_one_address_are_found_on_any_network() {
+        assert_eq!(
+            told(&[pod("a", "10.244.0.2"), pod("b", "10.244.0.2")], &[]),
+            ["10.244.0.2: eth0 of pod n/a and eth0 of pod n/b"]
+        );
+        // A further NIC has the address that another pod has as its first.
+        assert_eq!(
+            told(
+                &[pod("dns", "10.244.0.2"), with_nic("b", "10.244.0.9", "n/flannel-network", "10.244.0.2")],
+                &[]
+            ),
+            ["10.244.0.2: eth0 of pod n/dns and net1 of pod n/b (n/flannel-network)"]
+        );
+        let blue = |name: &str, ip: &str| with_nic(name, ip, "n/blue", "10.20.0.2");
+        assert_eq!(told(&[blue("a", "10.244.0.2"), blue("b", "10.244.0.3")], &[]).len(), 1);
+        let mut old = [blue("a", "10.244.0.2"), blue("b", "10.244.0.3")];
+        for pod in &mut old {
+            let status = pod["metadata"]["annotations"][NETWORK_STATUS].take();
+            pod["metadata"]["annotations"] = json!({OLD_STATUS: status});
+        }
+        assert_eq!(told(&old, &[]).len(), 1);
+    }
+
+    #[test]
+    fn the_same_address_on_another_wire_is_none() {
+        let pods = [
+            with_nic("a", "10.244.0.2", "n/a", "10.20.0.2"),
+            with_nic("b", "10.244.0.3", "n/b", "10.20.0.2"),
+        ];
+        assert_eq!(told(&pods, &[]), Vec::<String>::new());
+        let ovs = |tag: u32| json!({"type": "ovs", "bridge": "blue", "vlan": tag});
+        let chain = json!({"name": "x", "plugins": [{"type": "ovs", "bridge": "blue", "vlan": 100}, {"type": "tuning"}]});
+        assert_eq!(told(&pods, &[network("a", &ovs(100)), network("b", &ovs(200))]).len(), 0);
+        assert_eq!(told(&pods, &[network("a", &ovs(100)), network("b", &chain)]).len(), 1);
+        let bridge = |name: &str| json!({"type": "bridge", "bridge": name});
+        assert_eq!(told(&pods, &[network("a", &bridge("x")), network("b", &bridge("y"))]).len(), 0);
+        let card = |kind: &str| json!({"type": kind, "master": "eth1"});
+        assert_eq!(told(&pods, &[network("a", &card("macvlan")), network("b", &card("ipvlan"))]).len(), 1);
+    }
+
+    #[test]
+    fn only_live_pods_with_a_network_of_their_own_count() {
+        let with = |make: &dyn Fn(&mut Value)| {
+            let mut other = pod("b", "10.244.0.2");
+            make(&mut other);
+            duplicates(&[pod("a", "10.244.0.2"), other]).len()
+        };
+        assert_eq!(with(&|_| ()), 1);
+        assert_eq!(with(&|pod| pod["spec"]["hostNetwork"] = true.into()), 0);
+        assert_eq!(with(&|pod| pod["status"]["phase"] = "Succeeded".into()), 0);
+        assert_eq!(with(&|pod| pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into()), 0);
+        assert_eq!(
+            with(&|pod| {
+                pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+                pod["status"]["containerStatuses"] = json!([{"state": {"running": {"startedAt": "x"}}}]);
+            }),
+            1
+        );
+        assert_eq!(duplicates(&[pod("a", "fe80::1"), pod("b", "fe80::1")]).len(), 0);
+    }
+
+    #[test]
+    fn addresses_outside_the_pod_subnet_are_found() {
+        let subnet: IpNet = "10.244.0.0/16".parse().unwrap();
+        let pods = [pod("a", "10.244.0.2"), pod("b", "10.88.0.5"), pod("c", "fd00::5")];
+        let names = |subnets: &[IpNet]| {
+            outside(&pods, subnets).into_iter().map(|address| address.pod).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[subnet]), ["n/b"]);
+        assert_eq!(names(&[subnet, "fd01::/64".parse().unwrap()]), ["n/b", "n/c"]);
+        assert_eq!(names(&[]), Vec::<String>::new());
+        let mut own = pod("d", "10.88.0.6");
+        own["metadata"]["annotations"][DEFAULT_NETWORK] = "kube-system/x".into();
+        assert_eq!(outside(&[own], &[subnet]), []);
+    }
+}

@@ -1,0 +1,12 @@
+//! What a pod asks Multus for, and what Multus says that it got: two annotations, in every form in which they are found.
+
+mod asked;
+mod reported;
+
+pub use asked::{Asked, Slip, Wish, asked, default_network, is_name};
+pub use reported::{Reported, pairs, reported};
+
+/// The annotation with what NICs a pod got, as Multus called it before v3.8.
+pub const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
+/// The annotation that gives a pod another network than the cluster's as its first.
+pub const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
