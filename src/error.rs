@@ -67,6 +67,9 @@ pub mod code {
         HOST_READ_ONLY = "KVN206", Environment, "the file system is read-only", "remount it writable, or choose another directory";
         HOST_UNSAFE = "KVN207", Environment, "a path is not safe to write as root", "remove the symbolic link or the write permission of others";
         DISTRO_UNKNOWN = "KVN208", Environment, "no package manager that kvnet knows is on the node", "install Open vSwitch by hand and start it, then run kvnet again";
+        HOST_COPY = "KVN220", Environment, "the copy that was kept of a file with keys cannot be trusted", "compare the copy with the file, and remove it or give it back to its owner with mode 0600";
+        PACKAGES_REMOVED = "KVN221", Environment, "installing a package would remove others", "choose another package, or install it by hand and see what goes";
+        OUTPUT = "KVN222", Environment, "the output cannot be written", "free some space where standard output leads, and run the command again";
         CLUSTER_CONFIG = "KVN300", Environment, "no usable kubeconfig", "give `--kubeconfig FILE`, set KUBECONFIG, or run as root on the control plane";
         CLUSTER_UNREACHABLE = "KVN301", Transient, "the API server does not answer", "check that the node is up and that the address in the kubeconfig is right";
         CLUSTER_DENIED = "KVN302", Environment, "the API server refuses the credentials or the request", "use a kubeconfig of a cluster administrator";

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::change::{Change, Outcome, TaintSpec};
 use super::checkpoint::reached;
 use super::context::Context;
+use super::events::Event;
 use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
 use crate::error::{Error, Result, code};
-use crate::host::apply_host_change;
+use crate::host::apply_telling;
 
 /// How long a deleted object may take to go.
 const DELETE_TIMEOUT: Duration = Duration::from_mins(5);
@@ -34,7 +35,10 @@ pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> R
         }
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
         Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
-        host_change => apply_host_change(cx.host.as_ref(), host_change).await,
+        host_change => {
+            let tell = |text| cx.events.report(Event::Note { step: None, warning: true, text });
+            apply_telling(cx.host.as_ref(), host_change, &tell).await
+        }
     }
 }
 

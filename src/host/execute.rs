@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, FileKind, Host, service};
+use super::{Command, Host, saved, service};
 use crate::engine::change::{Change, Outcome, UnitState};
 use crate::engine::redact::digest;
 use crate::error::{Error, Result, code};
@@ -14,23 +14,35 @@ use crate::facts::packages::PackageManager;
 /// How long the removal of packages may take, in seconds.
 const REMOVE_TIMEOUT: u64 = 600;
 
+/// Hears what the user must know about a change that was made differently, or not at all.
+pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// As [`apply_telling`], when nobody listens.
+///
+/// # Errors
+/// Those of [`apply_telling`].
+pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outcome> {
+    apply_telling(host, change, &|_| ()).await
+}
+
 /// Applies a change of the node. Repeating one that was already made is harmless.
 ///
 /// # Errors
-/// Those of the host; `KVN204` when a file is not what the plan saw; `KVN505` for a change of the cluster.
-pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outcome> {
+/// Those of the host; `KVN204` when a file is not what the plan saw; `KVN207` and `KVN220` when it is not safe to write;
+/// `KVN505` for a change of the cluster.
+pub async fn apply_telling(host: &dyn Host, change: &Change, tell: Tell<'_>) -> Result<Outcome> {
     match change {
         Change::WriteFile { path, mode, before, after, secret } => {
             write_file(host, path, *mode, before.as_deref(), after, *secret).await
         }
         Change::MoveFile { from, to } => move_file(host, from, to).await,
-        Change::RemoveFile { path, before } => remove_file(host, path, before.as_deref()).await,
-        Change::RestoreFile { path, written } => restore_file(host, path, written).await,
+        Change::RemoveFile { path, before } => remove_file(host, path, before.as_deref(), tell).await,
+        Change::RestoreFile { path, written } => saved::restore(host, path, written, tell).await,
         Change::Run { command, before, .. } => run(host, command, before.is_some()).await,
         Change::InstallPackage { manager, package, timeout, with, .. } => {
-            install(host, *manager, package, with, *timeout).await
+            install(host, *manager, package, with, *timeout, tell).await
         }
-        Change::RemovePackages { manager, packages } => remove(host, *manager, packages).await,
+        Change::RemovePackages { manager, packages } => remove(host, *manager, packages, tell).await,
         Change::Unit { unit, running, enabled, before } => {
             let after = UnitState { running: *running, enabled: *enabled };
             service::set_unit(host, unit, *before, after).await
@@ -63,6 +75,7 @@ async fn write_file(
     after: &str,
     secret: bool,
 ) -> Result<Outcome> {
+    saved::refuse_unsafe(host, path).await?;
     let now = host.read(path).await?;
     let mode_fits = host.stat(path).await?.is_some_and(|stat| stat.mode == mode);
     let is = |text: Option<&str>| now.as_deref() == text.map(str::as_bytes);
@@ -76,57 +89,16 @@ async fn write_file(
         return Err(error.hint("run the command again: it looks at the file anew"));
     }
     if let Some(before) = before.filter(|_| secret) {
-        save(host, path, before).await?;
+        saved::save(host, path, before).await?;
     }
     host.write(path, after.as_bytes(), mode).await?;
     Ok(written(before))
-}
-
-/// Where the content of a secret file is kept that kvnet replaces, since the journal does not hold it.
-#[must_use]
-pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
-    format!("{path}.kvnet-saved").into()
 }
 
 /// Where [`Host::write`] has the new content before the file takes its place; a run that is killed may leave it.
 #[must_use]
 pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
     super::files::unfinished(path)
-}
-
-/// The first copy is what was there before kvnet; it is never overwritten.
-async fn save(host: &dyn Host, path: &Utf8Path, content: &str) -> Result<()> {
-    let copy = saved_copy(path);
-    match host.stat(&copy).await? {
-        Some(stat) if stat.kind == FileKind::File => Ok(()),
-        Some(_) => {
-            let what = "the copy of the file that kvnet replaces cannot be kept: this is not a regular file";
-            Err(Error::new(&code::HOST_UNSAFE, what).at(copy.as_str()))
-        }
-        None => {
-            // Not more open than the file itself, and `down` finds its mode here.
-            let mode = host.stat(path).await?.map_or(0o600, |stat| stat.mode);
-            host.write(&copy, content.as_bytes(), mode).await
-        }
-    }
-}
-
-/// Takes the copy's content and mode. Ends the same wherever an earlier attempt was killed.
-async fn restore_file(host: &dyn Host, path: &Utf8Path, written: &str) -> Result<Outcome> {
-    let copy = saved_copy(path);
-    host.remove(&unfinished(&copy)).await?;
-    let (Some(saved), Some(stat)) = (host.read(&copy).await?, host.stat(&copy).await?) else {
-        return Ok(Outcome::Transient);
-    };
-    let now = host.read(path).await?.unwrap_or_default();
-    let is_kvnets = written == digest(&String::from_utf8_lossy(&now));
-    if !is_kvnets && now != saved {
-        tracing::warn!("{path} was changed by somebody and stays; what was there before kvnet is in {copy}");
-        return Ok(Outcome::Adopted);
-    }
-    host.write(path, &saved, stat.mode).await?;
-    host.remove(&copy).await?;
-    Ok(Outcome::Transient)
 }
 
 fn written(before: Option<&str>) -> Outcome {
@@ -146,7 +118,12 @@ async fn move_file(host: &dyn Host, from: &Utf8Path, to: &Utf8Path) -> Result<Ou
 }
 
 /// A file that somebody changed is theirs now. Without a `before` it may also be a socket or a link.
-async fn remove_file(host: &dyn Host, path: &Utf8Path, before: Option<&str>) -> Result<Outcome> {
+async fn remove_file(
+    host: &dyn Host,
+    path: &Utf8Path,
+    before: Option<&str>,
+    tell: Tell<'_>,
+) -> Result<Outcome> {
     host.remove(&unfinished(path)).await?;
     if host.stat(path).await?.is_none() {
         return Ok(Outcome::Transient);
@@ -154,7 +131,7 @@ async fn remove_file(host: &dyn Host, path: &Utf8Path, before: Option<&str>) -> 
     if let Some(before) = before {
         let now = host.read(path).await?.unwrap_or_default();
         if before.as_bytes() != now && before != digest(&String::from_utf8_lossy(&now)) {
-            tracing::warn!("{path} was changed by somebody and stays");
+            tell(format!("{path} was changed by somebody and stays"));
             return Ok(Outcome::Adopted);
         }
     }
@@ -183,18 +160,19 @@ async fn install(
     package: &str,
     with: &[String],
     seconds: u64,
+    tell: Tell<'_>,
 ) -> Result<Outcome> {
     let before = installed(host, manager).await?;
     let command = manager.install(package, seconds);
     let mut output = host.run(&command).await?;
     let printed = format!("{}{}", output.stdout, output.stderr);
     if let Some(rest) = manager.ends_interrupted(&printed, seconds).filter(|_| !output.success()) {
-        tracing::warn!("an installation was interrupted: `{}`", rest.display());
+        tell(format!("an installation was interrupted: `{}` ends it", rest.display()));
         host.run(&rest).await?.ok(&rest)?;
         output = host.run(&command).await?;
     }
     if !output.success() && manager.wants_refresh(&format!("{}{}", output.stdout, output.stderr)) {
-        refresh(host, manager, seconds).await?;
+        refresh(host, manager, seconds, tell).await?;
         output = host.run(&command).await?;
     }
     output.ok(&command).map_err(|error| match manager {
@@ -225,11 +203,11 @@ fn brought(
 }
 
 /// One source of several that does not answer must not stop the installation: the second attempt tells.
-async fn refresh(host: &dyn Host, manager: PackageManager, seconds: u64) -> Result<()> {
+async fn refresh(host: &dyn Host, manager: PackageManager, seconds: u64, tell: Tell<'_>) -> Result<()> {
     let Some(command) = manager.refresh(seconds) else { return Ok(()) };
     let output = host.run(&command).await?;
     if let Err(error) = output.ok(&command) {
-        tracing::warn!("{error}");
+        tell(error.to_string());
     }
     Ok(())
 }
@@ -246,14 +224,19 @@ async fn installed(host: &dyn Host, manager: PackageManager) -> Result<BTreeSet<
 }
 
 /// Packages that are gone already are left out, since some package managers refuse them.
-async fn remove(host: &dyn Host, manager: PackageManager, packages: &[String]) -> Result<Outcome> {
+async fn remove(
+    host: &dyn Host,
+    manager: PackageManager,
+    packages: &[String],
+    tell: Tell<'_>,
+) -> Result<Outcome> {
     let present = installed(host, manager).await?;
     let packages: Vec<String> = packages.iter().filter(|name| present.contains(*name)).cloned().collect();
     if !packages.is_empty() {
         let command = manager.remove(&packages, REMOVE_TIMEOUT);
         if let Err(error) = host.run(&command).await?.ok(&command) {
             // Something that came later needs one of them: it matters more than a clean list.
-            tracing::warn!("packages stay: {error}");
+            tell(format!("packages stay: {error}"));
             return Ok(Outcome::Adopted);
         }
     }
@@ -291,7 +274,10 @@ mod tests {
         let error = apply_host_change(&host, &write(Some("a"), "b")).await.unwrap_err();
         assert_eq!(error.to_string(), "/etc/x: the file changed under us");
         let change = Change::RemoveFile { path: "/etc/x".into(), before: Some("ours".into()) };
-        assert_eq!(apply_host_change(&host, &change).await.unwrap(), Outcome::Adopted);
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |text: String| told.lock().unwrap().push(text);
+        assert_eq!(apply_telling(&host, &change, &tell).await.unwrap(), Outcome::Adopted);
+        assert_eq!(*told.lock().unwrap(), ["/etc/x was changed by somebody and stays"]);
         assert_eq!(host.content("/etc/x").unwrap(), "theirs");
     }
 
@@ -324,13 +310,12 @@ mod tests {
         };
         let back = Change::RestoreFile { path: "/k".into(), written: digest("new") };
         let host = FakeHost::new().file("/k", "old");
-        let mode = host.stat("/k".into()).await.unwrap().unwrap().mode;
         apply_host_change(&host, &change).await.unwrap();
         for _ in 0..2 {
             apply_host_change(&host, &back).await.unwrap();
             assert_eq!((host.content("/k").as_deref(), host.content("/k.kvnet-saved")), (Some("old"), None));
         }
-        assert_eq!(host.stat("/k".into()).await.unwrap().unwrap().mode, mode);
+        assert_eq!(host.stat("/k".into()).await.unwrap().unwrap().mode, 0o600);
         apply_host_change(&host, &change).await.unwrap();
         host.write("/k".into(), b"theirs", 0o600).await.unwrap();
         assert_eq!(apply_host_change(&host, &back).await.unwrap(), Outcome::Adopted);

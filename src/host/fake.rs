@@ -37,6 +37,8 @@ struct FakeFile {
     content: Vec<u8>,
     mode: u32,
     kind: FileKind,
+    /// None: the one that kvnet runs as.
+    uid: Option<u32>,
 }
 
 type Reply = Box<dyn Fn(&Command, &mut Files) -> Output + Send>;
@@ -83,7 +85,27 @@ impl FakeHost {
     /// Adds something else than a file.
     #[must_use]
     pub fn other(self, path: &str, kind: FileKind) -> Self {
-        self.state().files.0.insert(path.into(), FakeFile { content: Vec::new(), mode: 0o755, kind });
+        self.state()
+            .files
+            .0
+            .insert(path.into(), FakeFile { content: Vec::new(), mode: 0o755, kind, uid: None });
+        self
+    }
+
+    /// Adds a symbolic link, mode 0777 as on Linux, through which this content is read.
+    #[must_use]
+    pub fn link(self, path: &str, content: &str) -> Self {
+        let file = FakeFile { content: content.into(), mode: 0o777, kind: FileKind::Link, uid: None };
+        self.state().files.0.insert(path.into(), file);
+        self
+    }
+
+    /// Changes owner and mode of what is there.
+    #[must_use]
+    pub fn owned(self, path: &str, uid: u32, mode: u32) -> Self {
+        if let Some(file) = self.state().files.0.get_mut(Utf8Path::new(path)) {
+            (file.uid, file.mode) = (Some(uid), mode);
+        }
         self
     }
 
@@ -157,7 +179,7 @@ impl FakeHost {
 impl Files {
     /// Adds or replaces a file.
     pub fn put(&mut self, path: &str, content: &str, mode: u32) {
-        let file = FakeFile { content: content.into(), mode, kind: FileKind::File };
+        let file = FakeFile { content: content.into(), mode, kind: FileKind::File, uid: None };
         self.0.insert(path.into(), file);
     }
 
@@ -238,7 +260,7 @@ impl Host for FakeHost {
             return Err(Error::new(&code::HOST_UNSAFE, "it is a symbolic link").at(path.as_str()));
         }
         state.writes.push(path.to_owned());
-        let file = FakeFile { content: content.to_vec(), mode, kind: FileKind::File };
+        let file = FakeFile { content: content.to_vec(), mode, kind: FileKind::File, uid: None };
         state.files.0.insert(path.to_owned(), file);
         Ok(())
     }
@@ -248,7 +270,7 @@ impl Host for FakeHost {
         let uid = state.user;
         if let Some(file) = state.files.0.get(path) {
             let size = file.content.len() as u64;
-            return Ok(Some(Stat { kind: file.kind, mode: file.mode, uid, size }));
+            return Ok(Some(Stat { kind: file.kind, mode: file.mode, uid: file.uid.unwrap_or(uid), size }));
         }
         let directory = Stat { kind: FileKind::Directory, mode: 0o755, uid, size: 0 };
         Ok(state.files.is_directory(path).then_some(directory))

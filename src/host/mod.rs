@@ -10,6 +10,7 @@ pub mod fake;
 pub(crate) mod files;
 pub mod local;
 pub(crate) mod process;
+mod saved;
 pub(crate) mod service;
 mod watch;
 
@@ -20,7 +21,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::Result;
 pub use command::{Command, Output};
-pub use execute::{apply_host_change, is_host_change, saved_copy, unfinished};
+pub use execute::{apply_host_change, apply_telling, is_host_change, unfinished};
+pub use saved::{refuse_unsafe, saved_copy};
 
 /// What a path is, without following a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]

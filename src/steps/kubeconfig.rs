@@ -7,8 +7,9 @@ use crate::cluster::kubeconfig::merge;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::gather::text;
+use crate::host::{FileKind, refuse_unsafe};
 
 /// Copies it, or adds its context to the file that is there.
 pub struct Kubeconfig;
@@ -18,7 +19,10 @@ pub struct Observed {
     path: Utf8PathBuf,
     source: Option<String>,
     existing: Option<String>,
-    mode: u32,
+    /// Whether somebody else than the owner can read it; where a link leads decides, not the link.
+    is_open: bool,
+    /// Why the file cannot be written, if so.
+    unsafe_to_write: Option<Error>,
 }
 
 /// The content that the copy should have; none while kubeadm has not written the original.
@@ -46,7 +50,11 @@ impl Step for Kubeconfig {
         Ok(Observed {
             source: text(host, &cx.profile.cluster.kubeconfig.source).await?,
             existing: text(host, &path).await?,
-            mode: host.stat(&path).await?.map_or(0o600, |stat| stat.mode),
+            is_open: host
+                .stat(&path)
+                .await?
+                .is_some_and(|stat| stat.kind == FileKind::File && stat.mode & 0o077 != 0),
+            unsafe_to_write: refuse_unsafe(host, &path).await.err(),
             path,
         })
     }
@@ -68,11 +76,14 @@ impl Step for Kubeconfig {
             }
             return Ok(findings);
         };
-        if observed.existing.is_some() && observed.mode & 0o077 != 0 {
+        if observed.is_open {
             findings.warn(format!("others can read {}", observed.path));
         }
         if observed.existing.as_ref() == Some(text) {
             return Ok(findings);
+        }
+        if let Some(reason) = &observed.unsafe_to_write {
+            return Err(refusal(reason));
         }
         if observed.existing.is_some() {
             findings.note(format!("context {} is added to the ones in {}", desired.context, observed.path));
@@ -86,6 +97,15 @@ impl Step for Kubeconfig {
         });
         Ok(findings)
     }
+}
+
+/// The same error with the ways that lead on.
+fn refusal(reason: &Error) -> Error {
+    let place = reason.place().unwrap_or_default();
+    Error::new(reason.code(), format!("the kubeconfig is not changed: {}", reason.message()))
+        .at(place)
+        .hint("name the file that it leads to with `--set cluster.kubeconfig.path=FILE`")
+        .hint("or leave it as it is with `--set cluster.kubeconfig.copy=false`")
 }
 
 fn path(cx: &Context) -> Utf8PathBuf {
@@ -136,6 +156,29 @@ mod tests {
         for part in ["current-context: b", "https://a:6443", "https://b:6443"] {
             assert!(after.contains(part), "{after}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_link_is_refused_in_the_plan_unless_nothing_is_to_change() {
+        let link =
+            |content: &str| FakeHost::new().file(ADMIN, &config("a")).link("/root/.kube/config", content);
+        let error = find(Kubeconfig, link(&config("b")), Profile::default()).await.unwrap_err();
+        assert_eq!(error.code().id, "KVN207");
+        assert!(error.hints().iter().any(|hint| hint.contains("cluster.kubeconfig.copy=false")), "{error:?}");
+        assert_eq!(
+            find(Kubeconfig, link(&config("a")), Profile::default()).await.unwrap(),
+            Findings::default()
+        );
+    }
+
+    #[tokio::test]
+    async fn others_can_read_is_about_the_file_and_not_about_a_link() {
+        let host = || FakeHost::new().file(ADMIN, &config("a"));
+        let open = host().file("/root/.kube/config", &config("a"));
+        let findings = find(Kubeconfig, open, Profile::default()).await.unwrap();
+        assert!(findings.notes[0].text.contains("others can read"), "{findings:?}");
+        let link = host().link("/root/.kube/config", &config("a"));
+        assert!(find(Kubeconfig, link, Profile::default()).await.unwrap().notes.is_empty());
     }
 
     #[tokio::test]
