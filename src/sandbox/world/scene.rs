@@ -192,6 +192,12 @@ impl Scene {
         })
     }
 
+    /// How many of a thing there have been.
+    pub fn counted(&self, what: &str) -> Result<u64> {
+        let key = format!("node/count/{what}");
+        self.store.read(|store| store.value(&key).and_then(|value| value.as_u64()).unwrap_or_default())
+    }
+
     /// Asks for an object's deletion.
     pub fn delete(&self, object: &Value) -> Result<()> {
         self.api.delete(&ObjectKey::of(object), Removal::Asked).map(|_| ())
@@ -200,6 +206,14 @@ impl Scene {
     /// Lets a pod go that has ended.
     pub fn forget(&self, pod: &Value) -> Result<()> {
         self.api.delete(&ObjectKey::of(pod), Removal::AtOnce).map(|_| ())
+    }
+
+    fn source(&self, component: &str) -> Result<Value> {
+        let mut source = json!({"component": component});
+        if let Some(node) = self.own_node()?.filter(|_| OF_NODE.contains(&component)) {
+            source["host"] = name(&node).into();
+        }
+        Ok(source)
     }
 
     /// Adds an event about an object; the same one is not repeated.
@@ -225,7 +239,7 @@ impl Scene {
                 "reason": reason,
                 "message": message,
                 "count": 1,
-                "source": {"component": source},
+                "source": self.source(source)?,
                 "reportingComponent": source,
                 "firstTimestamp": now,
                 "lastTimestamp": now,
@@ -233,6 +247,9 @@ impl Scene {
         )
     }
 }
+
+/// Those that speak for a node name it.
+const OF_NODE: [&str; 2] = ["kubelet", "multus"];
 
 fn same_but_status(one: &Value, other: &Value) -> bool {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };

@@ -267,3 +267,113 @@ async fn kubevirt_is_deployed_and_runs_a_machine() {
     assert!(cluster.scene().list("kubevirt.io/v1", "KubeVirt").unwrap().is_empty());
     assert_eq!(cluster.get("Deployment", "kubevirt", "virt-api"), None);
 }
+
+/// What containerd and the kubelet make of a failure, around what Multus and the plugin say.
+#[tokio::test]
+async fn a_pod_that_cannot_start_says_why_as_on_a_node() {
+    let cluster = Cluster::with_networks().await;
+    for (network, config, cause) in [
+        (
+            "typo",
+            json!({"type": "ovs", "bridge": "br-typo"}),
+            "dial unix /var/run/openvswitch/db.sock: connect: no such file",
+        ),
+        ("eth9", json!({"type": "macvlan", "master": "eth9"}), "Link not found"),
+        (
+            "lease",
+            json!({"type": "macvlan", "master": "eth0", "ipam": {"type": "dhcp"}}),
+            "error dialing DHCP daemon",
+        ),
+        (
+            "none",
+            json!({"type": "bridge", "bridge": "br0", "ipam": {"type": "static"}}),
+            "IPAM plugin returned missing IP config",
+        ),
+        (
+            "six",
+            json!({"type": "bridge", "bridge": "br0", "ipam": {"type": "host-local", "subnet": "fd00::/64"}}),
+            "not simulated: IPv6",
+        ),
+    ] {
+        cluster.node().put_file("/opt/cni/bin/ovs", b"ovs", 0o755).unwrap();
+        cluster.network(network, &config);
+        let pod = cluster.pod(network, network);
+        assert_eq!(pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+        let events = cluster.events(network);
+        let event = events.iter().find(|event| event.starts_with("FailedCreatePodSandBox")).unwrap();
+        for part in [
+            "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox",
+            "plugin type=\"multus-shim\" name=\"multus-cni-network\" failed (add): CmdAdd (shim): CNI request failed with status 400: 'ContainerID:",
+            &format!("ERRORED: error configuring pod [default/{network}] networking: [default/{network}/"),
+            &format!(":{network}]: error adding container to network \"{network}\": "),
+            cause,
+        ] {
+            assert!(event.contains(part), "{part} is not in {event}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn slips_in_the_annotation_are_told_by_multus() {
+    let cluster = Cluster::with_networks().await;
+    for (pod, annotation, cause) in [
+        (
+            "json",
+            r#"[ {"name":"ovs-blue" ]"#,
+            "error loading k8s delegates k8s args: parsePodNetworkAnnotation: failed to parse pod Network Attachment Selection Annotation JSON format: invalid character ']'",
+        ),
+        (
+            "comma",
+            "ovs-blue,",
+            "cannot find a network-attachment-definition (ovs-blue) in namespace (default)",
+        ),
+    ] {
+        cluster.pod(pod, annotation);
+        let events = cluster.events(pod);
+        assert!(events.iter().any(|event| event.contains(cause)), "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_multus_is_told_as_its_shim_tells_it() {
+    let cluster = Cluster::fresh();
+    cluster.untaint();
+    let configuration = json!({"cniVersion": "0.3.1", "name": "multus-cni-network", "type": "multus-shim"});
+    cluster
+        .node()
+        .put_file("/etc/cni/net.d/00-multus.conf", configuration.to_string().as_bytes(), 0o600)
+        .unwrap();
+    cluster.node().put_file("/opt/cni/bin/multus-shim", b"multus-shim", 0o755).unwrap();
+    cluster.settle();
+    cluster.pod("waits", "");
+    let events = cluster.events("waits");
+    let told = "plugin type=\"multus-shim\" name=\"multus-cni-network\" failed (add): CmdAdd (shim): timed out waiting for the condition";
+    assert!(events.iter().any(|event| event.ends_with(told)), "{events:?}");
+}
+
+/// The table of what a real node did, with three NICs of flannel coming and going.
+#[tokio::test]
+async fn flannels_attachments_take_and_leak_addresses_as_its_plugin_does() {
+    for (config, twice, leaked) in [
+        (json!({"type": "flannel"}), true, 1),
+        (json!({"type": "flannel", "name": "cbr0"}), false, 1),
+        (json!({"type": "flannel", "name": "cbr0", "dataDir": "/var/lib/cni/flannel-attached"}), false, 0),
+    ] {
+        let cluster = Cluster::with_networks().await;
+        let leases = |cluster: &Cluster| {
+            let names = cluster.node().names("/var/lib/cni/networks/cbr0").unwrap().unwrap();
+            names.iter().filter(|name| name.starts_with("10.")).count()
+        };
+        let before = leases(&cluster);
+        cluster.network("more", &config);
+        let pod = cluster.pod("walker", "more");
+        let status = pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"].as_str().unwrap();
+        let status: Value = serde_json::from_str(status).unwrap();
+        let pods = cluster.scene().list("v1", "Pod").unwrap();
+        let others: Vec<&str> = pods.iter().map(|pod| text(pod, "/status/podIP")).collect();
+        assert_eq!(others.contains(&text(&status, "/1/ips/0")), twice, "{config}");
+        cluster.scene().forget(&pod).unwrap();
+        cluster.settle();
+        assert_eq!(leases(&cluster) - before, leaked, "{config}");
+    }
+}

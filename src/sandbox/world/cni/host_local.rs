@@ -1,4 +1,4 @@
-//! Addresses from a range of the node: one file for each address that is taken.
+//! host-local: addresses from ranges of the node, one file for each address that is taken.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,142 +8,153 @@ use serde_json::Value;
 
 use super::nics::Nic;
 use super::plugins::Order;
-use super::runtime::{self, Failure};
+use super::ranges::{self, Range, Set};
+use super::runtime::Failure;
 use crate::error::Result;
-use crate::sandbox::world::objects::{items, text};
+use crate::sandbox::world::objects::text;
 use crate::sandbox::world::scene::Scene;
 
 const DEFAULT_DIRECTORY: &str = "/var/lib/cni/networks";
-const LAST: &str = "last_reserved_ip.0";
 
-/// The addresses that may be given out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Range {
-    subnet: Ipv4Net,
-    first: Ipv4Addr,
-    last: Ipv4Addr,
-    gateway: Ipv4Addr,
-}
-
-/// Gives a NIC its addresses, if its plugin has an `ipam`.
-pub(super) fn assign(
+/// Gives a NIC one address of each set of ranges, or none at all.
+pub(super) fn reserve(
     scene: &Scene,
     order: &Order<'_>,
-    plugin: &Value,
+    ipam: &Value,
     nic: &mut Nic,
 ) -> Result<Result<(), Failure>> {
-    let ipam = &plugin["ipam"];
-    let kind = text(ipam, "/type");
-    if kind.is_empty() {
-        return Ok(Ok(()));
-    }
-    if let Err(failure) = runtime::binary(scene, kind)? {
-        return Ok(Err(failure));
-    }
-    match kind {
-        "host-local" => reserve(scene, order, ipam, nic),
-        "static" => {
-            let addresses = items(ipam, "/addresses").iter();
-            nic.addresses = addresses.filter_map(|item| item["address"].as_str()?.parse().ok()).collect();
-            Ok(Ok(()))
-        }
-        other => Ok(Err(format!("the sandbox has no server for the address plugin \"{other}\""))),
-    }
-}
-
-fn reserve(scene: &Scene, order: &Order<'_>, ipam: &Value, nic: &mut Nic) -> Result<Result<(), Failure>> {
-    let Some(range) = range(ipam) else { return Ok(Err("no IP ranges specified".into())) };
-    let directory = Utf8Path::new(ipam["dataDir"].as_str().unwrap_or(DEFAULT_DIRECTORY)).join(order.network);
-    let owner = format!("{}\r\n{}", order.sandbox.id, order.interface);
-    let taken = taken(scene, &directory)?;
-    let own = taken.iter().find(|(_, by)| *by == owner).map(|(address, _)| *address);
-    let last = scene.node.text(directory.join(LAST))?.and_then(|text| text.trim().parse().ok());
-    let free =
-        |address: &Ipv4Addr| *address != range.gateway && !taken.iter().any(|(other, _)| other == address);
-    let Some(address) = own.or_else(|| candidates(&range, last).find(free)) else {
-        return Ok(Err(format!("no IP addresses available in range set: {}-{}", range.first, range.last)));
+    let (sets, mut asked) = match ranges::sets(ipam).and_then(|sets| Ok((sets, asked(order)?))) {
+        Ok(read) => read,
+        Err(failure) => return Ok(Err(failure)),
     };
-    let file = directory.join(address.to_string());
-    scene.node.put_file(directory.join("lock"), b"", 0o750)?;
-    scene.node.put_file(&file, owner.as_bytes(), 0o600)?;
-    scene.node.put_file(directory.join(LAST), address.to_string().as_bytes(), 0o600)?;
-    if let Ok(net) = Ipv4Net::new(address, range.subnet.prefix_len()) {
-        nic.addresses.push(IpNet::V4(net));
+    let store = Store::of(scene, ipam, order.network, &order.sandbox.id, order.interface);
+    for (number, set) in sets.iter().enumerate() {
+        let place = asked.iter().position(|address| ranges::holding(set, *address).is_some());
+        let wanted = place.map(|place| asked.remove(place));
+        match store.take(set, number, wanted)? {
+            Ok((address, range)) => {
+                nic.addresses.extend(Ipv4Net::new(address, range.subnet.prefix_len()).map(IpNet::V4));
+                nic.gateway = nic.gateway.or(Some(IpAddr::V4(range.gateway)));
+                nic.leases.push(store.directory.join(address.to_string()));
+            }
+            Err(failure) => {
+                store.give_back()?;
+                return Ok(Err(format!("failed to allocate for range {number}: {failure}")));
+            }
+        }
     }
-    nic.gateway = Some(IpAddr::V4(range.gateway));
-    nic.leases.push(file);
+    if let Some(address) = asked.first() {
+        store.give_back()?;
+        return Ok(Err(format!("failed to allocate all requested IPs: {address}")));
+    }
     Ok(Ok(()))
 }
 
-/// Who has which address.
-fn taken(scene: &Scene, directory: &Utf8PathBuf) -> Result<Vec<(Ipv4Addr, String)>> {
-    let mut taken = Vec::new();
-    for name in scene.node.names(directory)?.unwrap_or_default() {
-        if let Ok(address) = name.parse() {
-            taken.push((address, scene.node.text(directory.join(&name))?.unwrap_or_default()));
+/// Gives back what a container's NIC has of a network, whichever addresses these are.
+pub(super) fn release(scene: &Scene, plugin: &Value, id: &str, interface: &str) -> Result<()> {
+    Store::of(scene, &plugin["ipam"], text(plugin, "/name"), id, interface).give_back()
+}
+
+/// The addresses that the pod asks for; the plugin's arguments have room for one.
+fn asked(order: &Order<'_>) -> Result<Vec<Ipv4Addr>, Failure> {
+    let all = order.ips.join(",");
+    let [one] = order.ips else {
+        return match order.ips {
+            [] => Ok(Vec::new()),
+            _ => Err(format!("ARGS: error parsing value of pair \"IP={all}\": invalid IP address {all}")),
+        };
+    };
+    match one.split('/').next().unwrap_or_default().parse() {
+        Ok(IpAddr::V4(address)) => Ok(vec![address]),
+        Ok(IpAddr::V6(_)) => Err(format!("not simulated: IPv6, in the request for {one}")),
+        Err(_) => Err(format!("ARGS: error parsing value of pair \"IP={all}\": invalid IP address {all}")),
+    }
+}
+
+/// Addresses with their owners.
+type Taken = Vec<(Ipv4Addr, String)>;
+
+fn is_free(taken: &Taken, address: Ipv4Addr) -> bool {
+    !taken.iter().any(|(other, _)| *other == address)
+}
+
+/// An address that somebody asks for.
+fn named(set: &Set, taken: &Taken, address: Ipv4Addr) -> Result<(Ipv4Addr, Range), Failure> {
+    match ranges::holding(set, address) {
+        Some(range) if range.gateway == address => Err(format!("requested ip {address} is subnet's gateway")),
+        Some(range) if is_free(taken, address) => Ok((address, *range)),
+        _ => {
+            let shown = ranges::shown(set);
+            Err(format!("requested IP address {address} is not available in range set {shown}"))
         }
     }
-    Ok(taken)
 }
 
-/// The range of an `ipam`, in either of its two forms.
-fn range(ipam: &Value) -> Option<Range> {
-    let given = ipam.pointer("/ranges/0/0").unwrap_or(ipam);
-    let subnet: Ipv4Net = given["subnet"].as_str()?.parse().ok()?;
-    let subnet = subnet.trunc();
-    let address = |field: &str| given[field].as_str().and_then(|text| text.parse().ok());
-    let (first, last) = (next(subnet.network()), before(subnet.broadcast()));
-    Some(Range {
-        subnet,
-        first: address("rangeStart").unwrap_or(first),
-        last: address("rangeEnd").unwrap_or(last),
-        gateway: address("gateway").unwrap_or(first),
-    })
+/// The directory of a network, for one NIC. Networks of one name share it, whatever their subnets are; networks of two
+/// names never do.
+struct Store<'a> {
+    scene: &'a Scene,
+    directory: Utf8PathBuf,
+    id: &'a str,
+    owner: String,
 }
 
-/// All addresses once, beginning after the one that was given out last.
-fn candidates(range: &Range, last: Option<Ipv4Addr>) -> impl Iterator<Item = Ipv4Addr> {
-    let (first, end) = (u32::from(range.first), u32::from(range.last));
-    let last = last.map(u32::from).filter(|last| (first..end).contains(last));
-    let from = last.map_or(first, |last| last + 1);
-    (from..=end).chain(first..from).map(Ipv4Addr::from)
-}
-
-fn next(address: Ipv4Addr) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(address).saturating_add(1))
-}
-
-fn before(address: Ipv4Addr) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(address).saturating_sub(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_range_leaves_out_network_and_broadcast() {
-        let range = range(&json!({"subnet": "10.20.0.0/24"})).unwrap();
-        assert_eq!(
-            (range.first, range.last, range.gateway),
-            ("10.20.0.1".parse().unwrap(), "10.20.0.254".parse().unwrap(), "10.20.0.1".parse().unwrap())
-        );
-        let nested = super::range(&json!({"ranges": [[{"subnet": "10.244.0.0/24"}]]})).unwrap();
-        assert_eq!(nested.subnet, "10.244.0.0/24".parse().unwrap());
+impl<'a> Store<'a> {
+    fn of(scene: &'a Scene, ipam: &Value, network: &str, id: &'a str, interface: &str) -> Self {
+        let base = ipam["dataDir"].as_str().filter(|base| !base.is_empty()).unwrap_or(DEFAULT_DIRECTORY);
+        let directory = Utf8Path::new(base).join(network);
+        Self { scene, directory, id, owner: format!("{id}\r\n{interface}") }
     }
 
-    #[test]
-    fn addresses_are_given_out_in_turn() {
-        let range = range(&json!({"subnet": "10.0.0.0/29", "rangeStart": "10.0.0.2"})).unwrap();
-        let all = |last: Option<&str>| -> Vec<String> {
-            candidates(&range, last.map(|text| text.parse().unwrap()))
-                .map(|address| address.to_string())
-                .collect()
+    fn take(
+        &self,
+        set: &Set,
+        number: usize,
+        wanted: Option<Ipv4Addr>,
+    ) -> Result<Result<(Ipv4Addr, Range), Failure>> {
+        let last_file = self.directory.join(format!("last_reserved_ip.{number}"));
+        let last = self.scene.node.text(&last_file)?.and_then(|text| text.trim().parse().ok());
+        let taken = self.taken()?;
+        let picked = match wanted {
+            Some(address) => named(set, &taken, address),
+            None => self.next(set, &taken, last),
         };
-        assert_eq!(all(None), ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
-        assert_eq!(all(Some("10.0.0.4")), ["10.0.0.5", "10.0.0.6", "10.0.0.2", "10.0.0.3", "10.0.0.4"]);
-        assert_eq!(all(Some("10.0.0.6"))[0], "10.0.0.2");
+        if let Ok((address, _)) = &picked {
+            let node = &self.scene.node;
+            node.put_file(self.directory.join("lock"), b"", 0o600)?;
+            node.put_file(self.directory.join(address.to_string()), self.owner.as_bytes(), 0o600)?;
+            node.put_file(&last_file, address.to_string().as_bytes(), 0o600)?;
+        }
+        Ok(picked)
+    }
+
+    fn next(&self, set: &Set, taken: &Taken, last: Option<Ipv4Addr>) -> Result<(Ipv4Addr, Range), Failure> {
+        let mut own = taken.iter().filter(|(_, by)| *by == self.owner);
+        if let Some((own, _)) = own.find(|(own, _)| ranges::holding(set, *own).is_some()) {
+            return Err(format!(
+                "{own} has been allocated to {}, duplicate allocation is not allowed",
+                self.id
+            ));
+        }
+        let mut free = ranges::in_turn(set, last).into_iter().filter(|(address, _)| is_free(taken, *address));
+        free.next().ok_or_else(|| format!("no IP addresses available in range set: {}", ranges::shown(set)))
+    }
+
+    /// Who has which address.
+    fn taken(&self) -> Result<Taken> {
+        let mut taken = Vec::new();
+        for name in self.scene.node.names(&self.directory)?.unwrap_or_default() {
+            if let Ok(address) = name.parse() {
+                let owner = self.scene.node.text(self.directory.join(&name))?.unwrap_or_default();
+                taken.push((address, owner));
+            }
+        }
+        Ok(taken)
+    }
+
+    fn give_back(&self) -> Result<()> {
+        let own = self.taken()?.into_iter().filter(|(_, by)| *by == self.owner);
+        own.map(|(address, _)| self.directory.join(address.to_string()))
+            .try_for_each(|file| self.scene.node.remove_file(file))
     }
 }

@@ -1,10 +1,16 @@
 //! The networks of pods: what the container runtime, Multus and the CNI plugins do on the node.
 
+mod addresses;
+mod bridge;
 mod flannel;
-pub(super) mod host_local;
+mod go_json;
+mod host_local;
+mod masters;
 mod multus;
+mod multus_request;
 pub(super) mod nics;
 mod plugins;
+mod ranges;
 pub(super) mod runtime;
 mod switch;
 

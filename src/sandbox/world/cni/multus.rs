@@ -5,26 +5,18 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::go_json;
+use super::multus_request::{self, Wanted};
 use super::nics::{Nic, Sandbox};
-use super::plugins;
+use super::plugins::{self, Wishes};
 use super::runtime::{self, Configuration, Failure};
 use crate::error::Result;
 use crate::sandbox::world::objects::{items, name, namespace, text, uid};
 use crate::sandbox::world::scene::Scene;
 
-const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const SOCKET: &str = "/run/multus/multus.sock";
 /// How a container sees the node's files.
 const HOST: &str = "/host";
-
-/// A network that a pod asks for.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Wanted {
-    namespace: String,
-    name: String,
-    interface: String,
-    mac: Option<String>,
-}
 
 /// Makes all NICs of a pod and writes its status annotation.
 pub(super) fn add(
@@ -35,59 +27,78 @@ pub(super) fn add(
 ) -> Result<Result<(), Failure>> {
     let own = &configuration.plugins[0];
     let kind = text(own, "/type");
-    let wrap = |failure: Failure| {
-        let (name, stdin) = (&configuration.name, &configuration.whole);
-        if kind != "multus-shim" {
-            return format!("plugin type=\"{kind}\" name=\"{name}\" failed (add): {failure}");
-        }
-        format!(
-            "plugin type=\"{kind}\" name=\"{name}\" failed (add): CmdAdd (shim): CNI request failed with status 400: '{failure}\n': StdinData: {stdin}"
-        )
-    };
     if let Err(failure) = runtime::binary(scene, kind)? {
         return Ok(Err(failure));
     }
     if kind == "multus-shim" && scene.node.status(SOCKET)?.is_none() {
-        let failure =
-            format!("Post \"http://dummy/cni\": dial unix {SOCKET}: connect: no such file or directory");
-        return Ok(Err(format!(
-            "plugin type=\"{kind}\" name=\"{}\" failed (add): CmdAdd (shim): {failure}",
-            configuration.name
-        )));
+        // The shim asks for a minute, and then tells nothing of the socket.
+        let failure = "CmdAdd (shim): timed out waiting for the condition";
+        return Ok(Err(format!("plugin {} failed (add): {failure}", runtime::described(own))));
     }
     let generation = if is_of_2018(own) { Generation::Of2018 } else { Generation::Today };
     let made = attach(scene, sandbox, pod, own)?;
     if made.is_ok() {
         annotate(scene, sandbox, pod, generation)?;
     }
-    Ok(made.map_err(wrap))
+    let id = sandbox.clone();
+    Ok(made.map_err(|failure| told(&id, pod, configuration, &failure)))
+}
+
+/// A failure as it leaves Multus' own plugin.
+fn told(sandbox: &Sandbox, pod: &Value, configuration: &Configuration, failure: &str) -> Failure {
+    let own = &configuration.plugins[0];
+    let called = format!("plugin {} failed (add): ", runtime::described(own));
+    if text(own, "/type") != "multus-shim" {
+        return format!("{called}{failure}");
+    }
+    let (id, space, name) = (&sandbox.id, namespace(pod), name(pod));
+    let arguments = format!(
+        "IgnoreUnknown=1;K8S_POD_NAMESPACE={space};K8S_POD_NAME={name};K8S_POD_INFRA_CONTAINER_ID={id};K8S_POD_UID={}",
+        uid(pod)
+    );
+    let request = format!(
+        "ContainerID:\"{id}\" Netns:\"{}\" IfName:\"eth0\" Args:\"{arguments}\" Path:\"\"",
+        sandbox.namespace_path()
+    );
+    let failure = format!("{request} ERRORED: error configuring pod [{space}/{name}] networking: {failure}");
+    let mut stdin = own.clone();
+    stdin.sort_all_objects();
+    format!("{called}CmdAdd (shim): CNI request failed with status 400: '{failure}\n': StdinData: {stdin}")
 }
 
 fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Result<Result<(), Failure>> {
-    let (space, pod_name) = (namespace(pod), name(pod));
+    let before =
+        |failure: Failure| format!("Multus: [{}/{}/{}]: {failure}", namespace(pod), name(pod), uid(pod));
     if let Some(file) = own["readinessindicatorfile"].as_str()
         && scene.node.status(on_node(file))?.is_none()
     {
-        return Ok(Err(format!(
-            "Multus: [{space}/{pod_name}/{}]: PollImmediate error waiting for ReadinessIndicatorFile: timed out waiting for the condition",
-            uid(pod)
-        )));
+        return Ok(Err(before(format!(
+            "have you checked that your default network is ready? still waiting for readinessindicatorfile @ {file}. pollimmediate error: timed out waiting for the condition"
+        ))));
     }
-    let wanted = match wanted(pod) {
+    let master = match master(scene, own)? {
+        Ok(master) => master,
+        Err(failure) => {
+            return Ok(Err(before(format!("failed to get clusterNetwork/defaultNetworks: {failure}"))));
+        }
+    };
+    let loading = "error loading k8s delegates k8s args";
+    let wanted = match multus_request::of(pod) {
         Ok(wanted) => wanted,
-        Err(failure) => return Ok(Err(failure)),
+        Err(failure) => return Ok(Err(before(format!("{loading}: {failure}")))),
     };
     let mut delegates = Vec::new();
     for network in &wanted {
         match definition(scene, network, pod)? {
             Ok(configuration) => delegates.push((network, configuration)),
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => {
+                let getting = "TryLoadPodDelegates: error in getting k8s network for pod: GetNetworkDelegates: failed getting the delegate";
+                return Ok(Err(before(format!("{loading}: {getting}: {failure}"))));
+            }
         }
     }
-    let Some(master) = master(scene, own)? else {
-        return Ok(Err(format!("Multus: [{space}/{pod_name}]: no master configuration can be read")));
-    };
-    if let Err(failure) = plugins::add(scene, sandbox, &master, "eth0", &master.name, None)? {
+    let none = Wishes::default();
+    if let Err(failure) = plugins::add(scene, sandbox, &master, "eth0", &master.name, none)? {
         return Ok(Err(failed(pod, &master.name, &failure)));
     }
     tell(scene, pod, sandbox.nics.last())?;
@@ -102,10 +113,16 @@ fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Res
         } else {
             format!("{}/{}", network.namespace, network.name)
         };
-        if let Err(failure) =
-            plugins::add(scene, sandbox, configuration, &interface, &shown, network.mac.as_deref())?
-        {
-            return Ok(Err(failed(pod, &network.name, &failure)));
+        if sandbox.nics.iter().any(|nic| nic.name == interface) {
+            let taken = format!("validateIfName: interface name {interface} already exists");
+            let kind = text(&configuration.plugins[0], "/type");
+            let failure =
+                format!("DelegateAdd: cannot set \"{kind}\" interface name to \"{interface}\": {taken}");
+            return Ok(Err(failed(pod, &configuration.name, &failure)));
+        }
+        let wishes = Wishes { mac: network.mac.as_deref(), ips: &network.ips };
+        if let Err(failure) = plugins::add(scene, sandbox, configuration, &interface, &shown, wishes)? {
+            return Ok(Err(failed(pod, &configuration.name, &failure)));
         }
         tell(scene, pod, sandbox.nics.last())?;
     }
@@ -115,7 +132,7 @@ fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Res
 fn failed(pod: &Value, network: &str, failure: &str) -> Failure {
     let (space, pod_name, uid) = (namespace(pod), name(pod), uid(pod));
     format!(
-        "error configuring pod [{space}/{pod_name}] networking: [{space}/{pod_name}/{uid}:{network}]: error adding container to network \"{network}\": {failure}"
+        "[{space}/{pod_name}/{uid}:{network}]: error adding container to network \"{network}\": {failure}"
     )
 }
 
@@ -127,12 +144,20 @@ fn tell(scene: &Scene, pod: &Value, nic: Option<&Nic>) -> Result<()> {
 }
 
 /// The first NIC's configuration: the thick plugin reads the file, the others have a copy of it.
-fn master(scene: &Scene, own: &Value) -> Result<Option<Configuration>> {
+fn master(scene: &Scene, own: &Value) -> Result<Result<Configuration, Failure>> {
     if let Some(path) = own["clusterNetwork"].as_str() {
-        let content = scene.node.text(on_node(path))?.unwrap_or_default();
-        return Ok(serde_json::from_str(&content).ok().and_then(|whole: Value| Configuration::parse(&whole)));
+        let Some(content) = scene.node.text(on_node(path))? else {
+            return Ok(Err(format!("stat {path}: no such file or directory")));
+        };
+        let whole = go_json::parse(&content);
+        return Ok(match whole.map(|whole| Configuration::parse(&whole)) {
+            Ok(Some(configuration)) => Ok(configuration),
+            Ok(None) => Err(format!("error loading CNI conflist file {path}: no plugin configs found")),
+            Err(error) => Err(format!("error loading CNI conflist file {path}: {error}")),
+        });
     }
-    Ok(items(own, "/delegates").first().and_then(Configuration::parse))
+    let copy = items(own, "/delegates").first().and_then(Configuration::parse);
+    Ok(copy.ok_or_else(|| "no delegate is configured".to_owned()))
 }
 
 /// A path of the daemon's container as the node has it.
@@ -145,41 +170,6 @@ fn is_of_2018(own: &Value) -> bool {
     own["cniVersion"].is_null()
 }
 
-/// The networks in the annotation, as a list of names or as JSON.
-fn wanted(pod: &Value) -> Result<Vec<Wanted>, Failure> {
-    let annotation = pod["metadata"]["annotations"][NETWORKS].as_str().unwrap_or_default().trim();
-    let here = namespace(pod);
-    if annotation.is_empty() {
-        return Ok(Vec::new());
-    }
-    if annotation.starts_with('[') {
-        let list: Vec<Value> = serde_json::from_str(annotation).map_err(|error| {
-            format!("failed to parse pod Network Attachment Selection Annotation JSON format: {error}")
-        })?;
-        return Ok(list.iter().map(|item| from_json(item, here)).collect());
-    }
-    Ok(annotation.split(',').map(|item| from_name(item.trim(), here)).collect())
-}
-
-fn from_json(item: &Value, here: &str) -> Wanted {
-    let text = |field: &str| text(item, field).to_owned();
-    Wanted {
-        namespace: Some(text("/namespace"))
-            .filter(|space| !space.is_empty())
-            .unwrap_or_else(|| here.to_owned()),
-        name: text("/name"),
-        interface: text("/interface"),
-        mac: item["mac"].as_str().map(str::to_owned),
-    }
-}
-
-/// `NAMESPACE/NAME@INTERFACE`, of which only the name must be there.
-fn from_name(item: &str, here: &str) -> Wanted {
-    let (space, rest) = item.split_once('/').unwrap_or((here, item));
-    let (name, interface) = rest.split_once('@').unwrap_or((rest, ""));
-    Wanted { namespace: space.into(), name: name.into(), interface: interface.into(), mac: None }
-}
-
 fn definition(scene: &Scene, network: &Wanted, pod: &Value) -> Result<Result<Configuration, Failure>> {
     let Wanted { namespace: space, name: wanted, .. } = network;
     let kind = "NetworkAttachmentDefinition";
@@ -188,19 +178,38 @@ fn definition(scene: &Scene, network: &Wanted, pod: &Value) -> Result<Result<Con
             "cannot find a network-attachment-definition ({wanted}) in namespace ({space}): networkattachmentdefinition.k8s.cni.cncf.io \"{wanted}\" not found"
         );
         scene.event(pod, "multus", "Warning", "NoNetworkFound", &message)?;
-        let place = format!("[{}/{}/{}]", namespace(pod), name(pod), uid(pod));
-        return Ok(Err(format!(
-            "error configuring pod [{}/{}] networking: Multus: {place}: error loading k8s delegates k8s args: TryLoadPodDelegates: error in getting k8s network for pod: GetNetworkDelegates: failed getting the delegate: getKubernetesDelegate: {message}",
-            namespace(pod),
-            name(pod)
-        )));
+        return Ok(Err(format!("getKubernetesDelegate: {message}")));
     };
-    let parsed: Option<Map<String, Value>> = serde_json::from_str(text(&found, "/spec/config")).ok();
-    let configuration = parsed.and_then(|mut whole| {
-        whole.entry("name").or_insert_with(|| wanted.as_str().into());
-        Configuration::parse(&Value::Object(whole))
-    });
-    Ok(configuration.ok_or_else(|| format!("the configuration of {space}/{wanted} is not one of CNI")))
+    let whole = match go_json::parse(text(&found, "/spec/config")) {
+        Ok(Value::Object(whole)) => whole,
+        Ok(other) => {
+            let kind = go_json::kind(&other);
+            return Ok(Err(in_spec(&format!(
+                "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+            ))));
+        }
+        Err(error) => return Ok(Err(in_spec(&error))),
+    };
+    Ok(loaded(whole, wanted))
+}
+
+fn in_spec(error: &str) -> Failure {
+    format!("GetCNIConfig: err in getCNIConfigFromSpec: failed to unmarshal Spec.Config: {error}")
+}
+
+/// A configuration of CNI; without a name it gets the network's.
+fn loaded(mut whole: Map<String, Value>, network: &str) -> Result<Configuration, Failure> {
+    if whole.get("name").is_none_or(|name| name == "") {
+        whole.insert("name".into(), network.into());
+    }
+    let whole = Value::Object(whole);
+    Configuration::parse(&whole).ok_or_else(|| {
+        let list = match items(&whole, "/plugins") {
+            [] => "delegate must have the 'type' or 'plugin' field",
+            _ => "a plugin delegate must have the 'type' field",
+        };
+        format!("LoadDelegateNetConf: failed with: LoadDelegateNetConfList: {list}")
+    })
 }
 
 /// Which Multus wrote the annotation.
@@ -260,20 +269,6 @@ fn pretty(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asked(annotation: &str) -> Vec<(String, String, String)> {
-        let pod = json!({"metadata": {"namespace": "here", "annotations": {NETWORKS: annotation}}});
-        wanted(&pod).unwrap().into_iter().map(|w| (w.namespace, w.name, w.interface)).collect()
-    }
-
-    #[test]
-    fn networks_are_asked_for_by_name_or_by_json() {
-        let expected =
-            |space: &str, name: &str, nic: &str| (space.to_owned(), name.to_owned(), nic.to_owned());
-        assert_eq!(asked("a, other/b@eth5"), [expected("here", "a", ""), expected("other", "b", "eth5")]);
-        assert_eq!(asked(r#"[{"name": "a", "interface": "x"}]"#), [expected("here", "a", "x")]);
-        assert_eq!(asked(""), []);
-    }
 
     #[test]
     fn the_status_reads_as_multus_writes_it() {

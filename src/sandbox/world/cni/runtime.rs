@@ -4,9 +4,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::nics::{Nic, Sandbox};
-use super::{flannel, multus, plugins};
+use super::plugins::Wishes;
+use super::{addresses, flannel, multus, plugins};
 use crate::error::Result;
 use crate::facts::runtime::{self, CniDirs};
+use crate::sandbox::node::NetworkLink;
 use crate::sandbox::world::objects::{items, text};
 use crate::sandbox::world::scene::Scene;
 
@@ -20,6 +22,8 @@ pub(in crate::sandbox::world) type Failure = String;
 pub(in crate::sandbox::world) struct Configuration {
     pub name: String,
     pub plugins: Vec<Value>,
+    /// Whether it came as a list of plugins.
+    pub is_list: bool,
     /// The JSON that it was read from.
     pub whole: Value,
 }
@@ -32,7 +36,22 @@ impl Configuration {
             plugins => plugins.to_vec(),
         };
         let complete = !plugins.is_empty() && plugins.iter().all(|plugin| plugin["type"].is_string());
-        complete.then(|| Self { name: text(whole, "/name").to_owned(), plugins, whole: whole.clone() })
+        let is_list = !items(whole, "/plugins").is_empty();
+        let name = text(whole, "/name").to_owned();
+        complete.then(|| Self { name, plugins, is_list, whole: whole.clone() })
+    }
+
+    /// As the runtime itself has it: a single plugin is a list of one.
+    fn listed(&self) -> Self {
+        Self { is_list: true, ..self.clone() }
+    }
+}
+
+/// A plugin as the CNI library names it in its errors.
+pub(super) fn described(plugin: &Value) -> String {
+    match text(plugin, "/name") {
+        "" => format!("type=\"{}\"", text(plugin, "/type")),
+        name => format!("type=\"{}\" name=\"{name}\"", text(plugin, "/type")),
     }
 }
 
@@ -70,12 +89,14 @@ pub(in crate::sandbox::world) fn is_ready(scene: &Scene) -> Result<bool> {
     Ok(configuration(scene)?.is_some())
 }
 
-/// All that decides whether a network can be set up: configurations, plugins, networks, the switch, flannel.
+/// All that decides whether a pod's network can be set up: what it asks for, configurations, plugins, networks, the
+/// switch, links, daemons, and who has addresses.
 pub(in crate::sandbox::world) fn circumstances(
     scene: &Scene,
+    pod: &Value,
     configuration: &Configuration,
 ) -> Result<String> {
-    let mut all = vec![configuration.whole.to_string()];
+    let mut all = vec![configuration.whole.to_string(), pod["metadata"]["annotations"].to_string()];
     let directories = directories(scene)?;
     for directory in directories.bin.iter().chain([&directories.conf]) {
         all.extend(scene.node.names(directory)?.unwrap_or_default());
@@ -84,7 +105,12 @@ pub(in crate::sandbox::world) fn circumstances(
     all.extend(networks.iter().map(|network| network["metadata"]["resourceVersion"].to_string()));
     let bridges = scene.node.open_vswitch()?.map(|switch| switch.bridges);
     all.extend(bridges.into_iter().flatten().map(|bridge| bridge.name));
-    for path in [flannel::SUBNET, multus::SOCKET] {
+    let lasting = |link: &NetworkLink| link.kind != "veth";
+    let links = scene.node.links()?.into_iter().filter(lasting);
+    all.extend(links.map(|link| format!("{} {} {}", link.name, link.mtu, link.addresses.join(" "))));
+    all.extend(Sandbox::uids(scene)?);
+    all.push(scene.node.text(flannel::SUBNET)?.unwrap_or_default());
+    for path in [multus::SOCKET, addresses::DHCP] {
         all.push(scene.node.status(path)?.is_some().to_string());
     }
     Ok(all.join("\n"))
@@ -102,7 +128,14 @@ pub(in crate::sandbox::world) fn set_up(
     let first = &configuration.plugins[0];
     let result = match text(first, "/type") {
         "multus" | "multus-shim" => multus::add(scene, sandbox, pod, configuration)?,
-        _ => plugins::add(scene, sandbox, configuration, "eth0", &configuration.name, None)?,
+        _ => plugins::add(
+            scene,
+            sandbox,
+            &configuration.listed(),
+            "eth0",
+            &configuration.name,
+            Wishes::default(),
+        )?,
     };
     if result.is_err() {
         // As the runtime does: the error that matters is the first one.

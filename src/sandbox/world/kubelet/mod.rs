@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use self::containers::Stage;
 use crate::error::Result;
+use crate::sandbox::node::Runtime;
 use crate::sandbox::world::cni::nics::Sandbox;
 use crate::sandbox::world::cni::runtime;
 use crate::sandbox::world::objects::{hex, is_leaving, is_true, name, namespace, text, uid};
@@ -87,7 +88,7 @@ fn sandbox(scene: &Scene, pod: &Value) -> Result<Option<Sandbox>> {
         uid: uid(pod).into(),
         namespace: namespace(pod).into(),
         pod: name(pod).into(),
-        id: hex(uid(pod), 64),
+        id: container_id(scene, pod)?,
         spec: pod["spec"].clone(),
         ready: true,
         ..Sandbox::default()
@@ -106,18 +107,48 @@ fn connect(scene: &Scene, pod: &Value, sandbox: &mut Sandbox) -> Result<bool> {
         scene.event(pod, KUBELET, "Warning", "NetworkNotReady", message)?;
         return Ok(false);
     };
-    let depends_on = runtime::circumstances(scene, &configuration)?;
+    let depends_on = runtime::circumstances(scene, pod, &configuration)?;
     if scene.has_failed(uid(pod), &depends_on) {
         return Ok(false);
     }
     let Err(failure) = runtime::set_up(scene, sandbox, pod, &configuration)? else { return Ok(true) };
     scene.failed(uid(pod), depends_on);
-    let message = format!(
-        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"{}\": {failure}",
-        sandbox.id
-    );
+    let message = failed_sandbox(scene, pod, sandbox, &configuration.name, &failure);
+    scene.count(&attempts(pod))?;
     scene.event(pod, KUBELET, "Warning", "FailedCreatePodSandBox", &message)?;
     Ok(false)
+}
+
+/// What the kubelet tells of the runtime's failure.
+fn failed_sandbox(scene: &Scene, pod: &Value, sandbox: &Sandbox, network: &str, failure: &str) -> String {
+    let (space, name, id) = (namespace(pod), name(pod), &sandbox.id);
+    if scene.is_old() {
+        return format!(
+            "Failed create pod sandbox: rpc error: code = Unknown desc = failed to set up sandbox container \"{id}\" network for pod \"{name}\": NetworkPlugin cni failed to set up pod \"{name}_{space}\" network: {failure}"
+        );
+    }
+    let called = "Failed to create pod sandbox: rpc error: code = Unknown desc =";
+    match scene.node.seed().runtime {
+        Runtime::Containerd => format!("{called} failed to setup network for sandbox \"{id}\": {failure}"),
+        Runtime::Crio => {
+            let place = format!("k8s_{name}_{space}_{}_0({id})", uid(pod));
+            format!(
+                "{called} failed to create pod network sandbox {place}: error adding pod {space}_{name} to CNI network \"{network}\": {failure}"
+            )
+        }
+    }
+}
+
+/// Each attempt to start a pod is a container of its own for the plugins.
+fn container_id(scene: &Scene, pod: &Value) -> Result<String> {
+    Ok(match scene.counted(&attempts(pod))? {
+        0 => hex(uid(pod), 64),
+        number => hex(&format!("{}/{number}", uid(pod)), 64),
+    })
+}
+
+fn attempts(pod: &Value) -> String {
+    format!("attempt/{}", uid(pod))
 }
 
 /// Ends a pod: its programs, its network, and then the object.
