@@ -2,7 +2,36 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// What came of a check. What was not looked at never counts as held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// It does not hold.
+    Failed,
+    /// It could not be looked at.
+    NotChecked,
+}
+
+impl Verdict {
+    /// The verdict on something that was looked at.
+    pub fn of(holds: bool) -> Self {
+        if holds { Self::Passed } else { Self::Failed }
+    }
+
+    /// The verdict on several things of one check: a failure counts most, then what was not looked at.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::NotChecked, _) | (_, Self::NotChecked) => Self::NotChecked,
+            _ => Self::Passed,
+        }
+    }
+}
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
@@ -63,9 +92,9 @@ pub enum Event {
     Check {
         /// What was checked.
         check: String,
-        /// Whether it holds.
-        passed: bool,
-        /// What was seen.
+        /// Whether it holds, or could not be looked at.
+        verdict: Verdict,
+        /// What was seen, or why nothing was.
         detail: String,
     },
     /// Something to know.
@@ -85,6 +114,10 @@ pub enum Event {
         changes: usize,
         /// How long it took.
         seconds: f64,
+        /// Whether all checks that the profile promises were made and hold; none where nothing was to be verified.
+        verified: Option<bool>,
+        /// The checks that were not made, each with the reason.
+        not_checked: Vec<String>,
     },
 }
 
@@ -102,4 +135,16 @@ pub struct Silent;
 
 impl Reporter for Silent {
     fn report(&self, _: Event) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{self, Failed, NotChecked, Passed};
+
+    #[test]
+    fn what_was_not_looked_at_is_never_held() {
+        assert_eq!(Verdict::of(true).and(NotChecked), NotChecked);
+        assert_eq!(NotChecked.and(Verdict::of(false)), Failed);
+        assert_eq!(Passed.and(Passed), Passed);
+    }
 }

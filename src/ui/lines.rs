@@ -1,7 +1,7 @@
 //! Events in a pipe: one line each.
 
 use super::{clean, duration, say, summary};
-use crate::engine::events::{Event, Reporter};
+use crate::engine::events::{Event, Reporter, Verdict};
 
 /// Writes a line for each event to standard error.
 pub struct Lines;
@@ -22,14 +22,21 @@ fn line(event: &Event) -> Option<String> {
         Event::Waiting { step, reason } => format!("{step}: waiting: {reason}"),
         Event::StepDone { step, seconds, .. } => format!("{step}: done in {}", duration(*seconds)),
         Event::StepFailed { step, code, message } => format!("{step}: failed [{code}]: {message}"),
-        Event::Check { check, passed, detail } => {
-            format!("check {}: {check} ({detail})", if *passed { "passed" } else { "FAILED" })
+        Event::Check { check, verdict, detail } => {
+            let word = match verdict {
+                Verdict::Passed => "check passed",
+                Verdict::Failed => "check FAILED",
+                Verdict::NotChecked => "not checked",
+            };
+            format!("{word}: {check} ({detail})")
         }
         Event::Note { step, warning, text } => {
             let step = step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
             format!("{step}{}{text}", if *warning { "warning: " } else { "" })
         }
-        Event::Finished { result, changes, seconds } => summary(result, *changes, *seconds),
+        Event::Finished { result, changes, seconds, verified, not_checked } => {
+            summary(result, *changes, *seconds, *verified, not_checked)
+        }
     })
 }
 
@@ -40,7 +47,14 @@ mod tests {
     #[test]
     fn a_failed_check_stands_out() {
         let (check, detail) = ("a reaches b".into(), "no answer".into());
-        let event = Event::Check { check, passed: false, detail };
+        let event = Event::Check { check, verdict: Verdict::Failed, detail };
         assert_eq!(line(&event).unwrap(), "check FAILED: a reaches b (no answer)");
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_not_called_passed() {
+        let (check, detail) = ("a port of blue".into(), "the pod runs on n2".into());
+        let event = Event::Check { check, verdict: Verdict::NotChecked, detail };
+        assert_eq!(line(&event).unwrap(), "not checked: a port of blue (the pod runs on n2)");
     }
 }

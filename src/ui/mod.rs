@@ -149,17 +149,40 @@ fn duration(seconds: f64) -> String {
     format!("{} min {:02} s", whole / 60, whole % 60)
 }
 
-/// The line that a run ends with.
-fn summary(result: &str, changes: usize, seconds: f64) -> String {
+/// The line that a run ends with. It says `verified` only when no check was left out.
+fn summary(
+    result: &str,
+    changes: usize,
+    seconds: f64,
+    verified: Option<bool>,
+    not_checked: &[String],
+) -> String {
     let took = duration(seconds);
     let changes = match changes {
         1 => "1 change".into(),
         count => format!("{count} changes"),
     };
     match result {
-        "nothing-to-do" => format!("nothing to do ({took})"),
-        "done" => format!("done: {changes} in {took}"),
+        "nothing-to-do" if not_checked.is_empty() => format!("nothing to do ({took})"),
+        "nothing-to-do" => format!("nothing to do ({took}), not everything was checked: {}", gaps(not_checked)),
+        "done" if !not_checked.is_empty() => {
+            format!("done, not everything was checked: {}; {changes} in {took}", gaps(not_checked))
+        }
+        "done" => match verified {
+            Some(true) => format!("done: {changes} in {took}, verified"),
+            Some(false) => format!("done: {changes} in {took}, not verified"),
+            None => format!("done: {changes} in {took}"),
+        },
         _ => format!("stopped after {changes} in {took}"),
+    }
+}
+
+/// The first check that was not made, and how many more.
+fn gaps(not_checked: &[String]) -> String {
+    let first = not_checked.first().map(|first| text::cut(first, 300)).unwrap_or_default();
+    match not_checked.len() {
+        0 | 1 => first,
+        count => format!("{count} checks, the first: {first}"),
     }
 }
 
@@ -169,8 +192,23 @@ mod tests {
 
     #[test]
     fn summaries_read_like_sentences() {
-        assert_eq!(summary("nothing-to-do", 0, 0.06), "nothing to do (0.1 s)");
-        assert_eq!(summary("done", 1, 3.0), "done: 1 change in 3.0 s");
-        assert_eq!(summary("failed", 12, 65.2), "stopped after 12 changes in 1 min 05 s");
+        let summary =
+            |result, changes, seconds, verified| summary(result, changes, seconds, verified, &[]);
+        assert_eq!(summary("nothing-to-do", 0, 0.06, Some(true)), "nothing to do (0.1 s)");
+        assert_eq!(summary("done", 1, 3.0, None), "done: 1 change in 3.0 s");
+        assert_eq!(summary("done", 2, 3.0, Some(true)), "done: 2 changes in 3.0 s, verified");
+        assert_eq!(summary("done", 2, 3.0, Some(false)), "done: 2 changes in 3.0 s, not verified");
+        assert_eq!(summary("failed", 12, 65.2, None), "stopped after 12 changes in 1 min 05 s");
+    }
+
+    #[test]
+    fn a_run_with_a_gap_does_not_claim_to_be_verified() {
+        let gaps = ["blue-1: a port (the pod runs on n2)".to_owned(), "b (c)".to_owned()];
+        assert_eq!(
+            summary("done", 1, 3.0, Some(false), &gaps),
+            "done, not everything was checked: 2 checks, the first: blue-1: a port (the pod runs on n2); 1 change in 3.0 s"
+        );
+        let again = summary("nothing-to-do", 0, 3.0, Some(false), &gaps[1..]);
+        assert_eq!(again, "nothing to do (3.0 s), not everything was checked: b (c)");
     }
 }

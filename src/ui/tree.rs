@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 
 use super::{clean, duration, summary, text};
-use crate::engine::events::{Event, Reporter};
+use crate::engine::events::{Event, Reporter, Verdict};
 
 /// What stands in a live line beside the title and the message: the spinner, the time and the blanks between them.
 const AROUND_TITLE: usize = 8;
@@ -26,7 +26,8 @@ struct State {
     /// Columns of the longest title.
     width: usize,
     bars: HashMap<String, ProgressBar>,
-    checks: usize,
+    held: usize,
+    not_checked: usize,
 }
 
 impl Tree {
@@ -94,6 +95,16 @@ impl State {
         self.titles.extend(steps);
     }
 
+    /// The checks so far, in brackets; the count begins anew.
+    fn counted(&mut self) -> String {
+        let (held, not_checked) = (std::mem::take(&mut self.held), std::mem::take(&mut self.not_checked));
+        match (held, not_checked) {
+            (0, 0) => String::new(),
+            (held, 0) => format!(" ({held} checks hold)"),
+            (held, not_checked) => format!(" ({held} checks hold, {not_checked} not checked)"),
+        }
+    }
+
     /// A step's title, as wide as the longest one.
     fn title(&self, id: &str) -> String {
         format!("{:width$}", self.titles.get(id).map_or(id, String::as_str), width = self.width)
@@ -113,9 +124,8 @@ impl Reporter for Tree {
             Event::Waiting { step, reason } => self.update(&step, &reason),
             Event::ChangeDone { .. } => {}
             Event::StepDone { step, seconds, .. } => {
-                let checks = std::mem::take(&mut self.state().checks);
-                let tail = match (step.as_str(), checks) {
-                    ("verification", 1..) => format!("{} ({checks} checks hold)", duration(seconds)),
+                let tail = match step.as_str() {
+                    "verification" => format!("{}{}", duration(seconds), self.state().counted()),
                     _ => duration(seconds),
                 };
                 self.end(&step, &self.mark(true), &tail);
@@ -123,7 +133,11 @@ impl Reporter for Tree {
             Event::StepFailed { step, code, .. } => {
                 self.end(&step, &self.mark(false), &format!("failed [{code}]"));
             }
-            Event::Check { passed: true, .. } => self.state().checks += 1,
+            Event::Check { verdict: Verdict::Passed, .. } => self.state().held += 1,
+            Event::Check { verdict: Verdict::NotChecked, check, detail } => {
+                self.state().not_checked += 1;
+                self.paragraph("  ? ", &format!("not checked: {check} ({detail})"));
+            }
             Event::Check { check, detail, .. } => {
                 self.paragraph(&format!("  {} ", self.mark(false)), &format!("{check} ({detail})"));
             }
@@ -131,7 +145,9 @@ impl Reporter for Tree {
                 let step = step.map(|step| format!("{step}: ")).unwrap_or_default();
                 self.paragraph(if warning { "! " } else { "· " }, &format!("{step}{text}"));
             }
-            Event::Finished { result, changes, seconds } => self.line(&summary(&result, changes, seconds)),
+            Event::Finished { result, changes, seconds, verified, not_checked } => {
+                self.line(&summary(&result, changes, seconds, verified, &not_checked));
+            }
         }
     }
 }
@@ -143,4 +159,16 @@ fn style(coloured: bool) -> ProgressStyle {
         "{spinner} {prefix} {elapsed:>4} {wide_msg}"
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_was_not_made_is_not_counted_as_held() {
+        let mut state = State { held: 16, not_checked: 2, ..State::default() };
+        assert_eq!(state.counted(), " (16 checks hold, 2 not checked)");
+        assert_eq!(state.counted(), "");
+    }
 }

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use super::look::{Place, Seen, ovs_state};
 use super::scenario::{Probe, Scenario};
-use super::talk::{Found, reaches, stays_apart};
-use super::{Outcome, SELECTOR};
+use super::talk::{reaches, stays_apart};
+use super::{Found, Outcome, SELECTOR};
 use crate::cluster::is_ready;
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
@@ -41,9 +41,9 @@ pub async fn all(
     let pairs = reach.chain(scenario.isolated.iter().map(|pair| (pair, false)));
     let talks = pairs.map(|(pair, expected)| talk(place, &slots, pair, expected));
     let (_, nics, talks) = try_join!(started, looks, try_join_all(talks))?;
-    let nics = nics.into_iter().map(|view| (view.nic_holds && view.port_holds, view.detail));
+    let nics = nics.into_iter().map(Found::from);
     let outcomes = nics.chain(talks).zip(scenario.checks());
-    Ok(outcomes.map(|((passed, detail), check)| Outcome { check, passed, detail }).collect())
+    Ok(outcomes.map(|(found, check)| Outcome::new(check, found)).collect())
 }
 
 async fn look(

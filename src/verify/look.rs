@@ -6,10 +6,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::Found;
 use super::pods::{Link, Nic, PROBE_LABEL, link, nic};
 use super::scenario::Probe;
 use crate::cluster::{Cluster, ExecOutput, Progress, is_ready};
 use crate::engine::context::Context;
+use crate::engine::events::Verdict;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
 
@@ -47,8 +49,8 @@ pub struct Seen {
 pub struct NicView {
     /// Whether the NIC in the pod is.
     pub nic_holds: bool,
-    /// Whether its port in Open vSwitch is.
-    pub port_holds: bool,
+    /// Whether its port in Open vSwitch is, as far as that was to be seen.
+    pub port: Verdict,
     /// What was seen.
     pub detail: String,
 }
@@ -103,7 +105,7 @@ impl Seen {
 
     /// Whether the NIC is as declared, with what was seen.
     pub fn view(&self, cx: &Context, ovs: Option<&OvsState>) -> NicView {
-        let without = |detail: String| NicView { nic_holds: false, port_holds: true, detail };
+        let without = |detail: String| NicView { nic_holds: false, port: Verdict::Passed, detail };
         let Some(nic) = &self.nic else {
             return without("Multus reports no such NIC in the pod's network-status".into());
         };
@@ -111,16 +113,22 @@ impl Seen {
             return without(format!("the pod has no NIC {}", nic.interface));
         };
         let (address_holds, address) = address_check(&self.probe, link);
-        let (port_holds, port) = port_check(cx, self, ovs);
+        let port = port_check(cx, self, ovs);
         let mac_holds = nic.mac.is_empty() || nic.mac.eq_ignore_ascii_case(&link.mac);
         let mac = if mac_holds { String::new() } else { format!(", but Multus reports {}", nic.mac) };
         let wanted = self.probe.mtu.filter(|wanted| *wanted != link.mtu);
         let mtu = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
         let up = if link.up { "up" } else { "down" };
         let detail =
-            format!("{} {up}, {}{mac}, MTU {}{mtu}, {address}{port}", nic.interface, link.mac, link.mtu);
+            format!("{} {up}, {}{mac}, MTU {}{mtu}, {address}{}", nic.interface, link.mac, link.mtu, port.detail);
         let nic_holds = address_holds && mac_holds && wanted.is_none() && link.up;
-        NicView { nic_holds, port_holds, detail }
+        NicView { nic_holds, port: port.verdict, detail }
+    }
+}
+
+impl From<NicView> for Found {
+    fn from(view: NicView) -> Self {
+        Self { verdict: Verdict::of(view.nic_holds).and(view.port), detail: view.detail }
     }
 }
 
@@ -148,21 +156,21 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
 }
 
 /// The port in Open vSwitch, when the pod runs on the node that kvnet looks at.
-fn port_check(cx: &Context, seen: &Seen, ovs: Option<&OvsState>) -> (bool, String) {
-    let Some((bridge, vlan)) = &seen.probe.port else { return (true, String::new()) };
+fn port_check(cx: &Context, seen: &Seen, ovs: Option<&OvsState>) -> Found {
+    let Some((bridge, vlan)) = &seen.probe.port else { return Found::of(true, "") };
     if seen.node != cx.facts.hostname {
-        return (true, format!(", port not looked at: the pod runs on {}", seen.node));
+        return Found::not_checked(format!(", port not looked at: the pod runs on {}", seen.node));
     }
     let interface = seen.interface().unwrap_or_default();
     let found = ovs.and_then(|ovs| ovs.port_of_pod(&seen.uid, interface));
     let Some((on, port)) = found else {
         let nameless = ovs.is_some_and(|ovs| ovs.has_nameless_port(bridge, *vlan, interface));
         return if nameless {
-            (true, ", port not told apart: this ovs-cni does not write whose it is".into())
+            Found::not_checked(", port not told apart: this ovs-cni does not write whose it is")
         } else {
-            (false, ", no port in Open vSwitch".into())
+            Found::of(false, ", no port in Open vSwitch")
         };
     };
     let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));
-    (on == bridge && port.tag == *vlan, format!(", port {} of {on}, {tag}", port.name))
+    Found::of(on == bridge && port.tag == *vlan, format!(", port {} of {on}, {tag}", port.name))
 }

@@ -2,8 +2,10 @@
 
 mod checks;
 mod look;
+mod outcome;
 mod plain;
 mod pods;
+mod record;
 mod scenario;
 mod talk;
 mod vm;
@@ -15,29 +17,20 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::checkpoint::reached;
 use crate::engine::context::Context;
-use crate::engine::events::Event;
+use crate::engine::events::{Event, Verdict};
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
 pub use look::{NicView, Place, Seen, ovs_state};
+pub use outcome::{Found, Outcome};
 pub use plain::plain_pod;
 pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, nic, start, statuses};
+pub use record::{RECORD, Record, verified};
 pub use scenario::{Probe, Scenario};
-pub use talk::{Found, reaches, stays_apart};
+pub use talk::{reaches, stays_apart};
 pub use vm::all as check_vm;
 
 /// The label that finds the pods of a verification.
 const SELECTOR: &str = "kvnet.dev/step=verification";
-
-/// What a check saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What was checked, in words.
-    pub check: String,
-    /// Whether it holds.
-    pub passed: bool,
-    /// What was seen.
-    pub detail: String,
-}
 
 /// One line for each check.
 pub fn lines(cx: &Context) -> Vec<String> {
@@ -47,7 +40,8 @@ pub fn lines(cx: &Context) -> Vec<String> {
     lines
 }
 
-/// Starts the pods, checks them and removes them. On a failure they stay for a look, until the next run or `down`.
+/// Starts the pods, checks them, removes them and remembers what came of it. On a failure they stay for a look, until the
+/// next run or `down`.
 pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let cluster = cx.need_cluster().await?;
     let scenario = Scenario::of(&cx.profile);
@@ -66,11 +60,12 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     outcomes.extend(of_vm);
     reached(|| "within the verification: pods that run".into());
     for outcome in &outcomes {
-        let Outcome { check, passed, detail } = outcome.clone();
-        cx.events.report(Event::Check { check, passed, detail });
+        let Outcome { check, verdict, detail } = outcome.clone();
+        cx.events.report(Event::Check { check, verdict, detail });
     }
     conclude(cx, &outcomes)?;
-    remove(cx, &cluster).await
+    remove(cx, &cluster).await?;
+    Record::of(cx, &outcomes).write(cx)
 }
 
 /// Ends an interrupted or failed verification: its pods are gone afterwards.
@@ -98,7 +93,7 @@ fn namespace(name: &str) -> Value {
 }
 
 fn conclude(cx: &Context, outcomes: &[Outcome]) -> Result<()> {
-    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.passed).collect();
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).collect();
     let Some(first) = failed.first() else { return Ok(()) };
     let message = match failed.len() {
         1 => format!("a check failed: {}", first.check),

@@ -8,7 +8,7 @@ use super::pods::{PodPlan, start};
 use super::{SELECTOR, clean, namespace, remove};
 use crate::engine::checkpoint::reached;
 use crate::engine::context::Context;
-use crate::engine::events::Event;
+use crate::engine::events::{Event, Verdict};
 use crate::error::{Result, code};
 use crate::facts::cni::is_configuration;
 
@@ -32,7 +32,8 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
         "a pod starts on the node's network; there is no pod network, as before `up`"
     };
     let detail = started.as_ref().map_or_else(ToString::to_string, |_| "it runs".into());
-    cx.events.report(Event::Check { check: check.into(), passed: started.is_ok(), detail });
+    let verdict = Verdict::of(started.is_ok());
+    cx.events.report(Event::Check { check: check.into(), verdict, detail });
     remove(cx, &cluster).await?;
     reached(|| "within the check of the node: a pod that ends".into());
     clean(cx, &cluster, &|_| ()).await?;

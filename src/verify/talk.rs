@@ -4,11 +4,9 @@ use std::net::IpAddr;
 
 use futures::try_join;
 
+use super::Found;
 use super::look::{Place, Seen};
 use crate::error::{Error, Result, code};
-
-/// Whether a check holds, with what was seen.
-pub type Found = (bool, String);
 
 /// Whether one pod reaches another over their NICs: by ARP on layer 2, and by ping.
 ///
@@ -21,11 +19,11 @@ pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found
     let name = one.probe.name.as_str();
     let (answers, pings) = try_join!(place.run(name, &arping), place.run(name, &ping))?;
     let detail = match (answers.status == 0, pings.status == 0) {
-        (true, true) => return Ok((true, format!("{target} answers"))),
+        (true, true) => return Ok(Found::of(true, format!("{target} answers"))),
         (false, _) => format!("{target} does not answer an ARP request"),
         (true, false) => format!("{target} answers an ARP request, but no ping"),
     };
-    Ok((false, detail))
+    Ok(Found::of(false, detail))
 }
 
 /// Whether two pods are on different networks of layer 2: an ARP request shows it, whatever their subnets and routes are.
@@ -42,7 +40,7 @@ pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<F
     }
     let answers = ran.status == 0;
     let verb = if answers { "answers" } else { "does not answer" };
-    Ok((!answers, format!("{target} {verb} an ARP request")))
+    Ok(Found::of(!answers, format!("{target} {verb} an ARP request")))
 }
 
 /// The NIC to try from, and the address to try.
@@ -51,5 +49,5 @@ fn ends<'a>(one: &'a Seen, other: &Seen) -> Option<(&'a str, String)> {
 }
 
 fn no_address() -> Found {
-    (false, "a pod has no address to try".into())
+    Found::of(false, "a pod has no address to try")
 }

@@ -104,5 +104,6 @@ fn confirm(session: &Session, teardown: &Teardown<'_>, options: &Down) -> Result
 
 fn finish(session: &Session, result: &str, changes: usize, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
-    session.cx.events.report(Event::Finished { result: result.into(), changes, seconds });
+    let (result, verified, not_checked) = (result.into(), None, Vec::new());
+    session.cx.events.report(Event::Finished { result, changes, seconds, verified, not_checked });
 }

@@ -13,6 +13,7 @@ use crate::engine::runner::{Report, Run};
 use crate::error::{Error, Result, code};
 use crate::steps::verification::RECORD;
 use crate::ui;
+use crate::verify::verified;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Up) -> Result<u8> {
@@ -24,7 +25,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
     if plan.is_empty() {
         ui::notes(&plan, &session.cx.events);
-        finish(&session, "nothing-to-do", 0, started);
+        finish(&session, "nothing-to-do", 0, started)?;
         return Ok(0);
     }
     if !confirm(&session, &plan, options)? {
@@ -32,7 +33,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     }
     let report = apply(&session, &plan, seen).await?;
     let result = if report.error.is_none() { "done" } else { "failed" };
-    finish(&session, result, report.changes, started);
+    finish(&session, result, report.changes, started)?;
     if let Some(error) = &report.error {
         ui::error(error, session.format);
     }
@@ -76,7 +77,18 @@ fn confirm(session: &Session, plan: &Plan<'_>, options: &Up) -> Result<bool> {
     }
 }
 
-fn finish(session: &Session, result: &str, changes: usize, started: Instant) {
+fn finish(session: &Session, result: &str, changes: usize, started: Instant) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
-    session.cx.events.report(Event::Finished { result: result.into(), changes, seconds });
+    let (verified, not_checked) = match result {
+        "failed" => (None, Vec::new()),
+        _ => verified(&session.cx).map(|(verified, not_checked)| (Some(verified), not_checked))?,
+    };
+    session.cx.events.report(Event::Finished {
+        result: result.into(),
+        changes,
+        seconds,
+        verified,
+        not_checked,
+    });
+    Ok(())
 }

@@ -1,19 +1,18 @@
-//! The checks of the VM, each of what was seen. None means that it could not be made.
+//! The checks of the VM, each of what was seen.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::guest::{Answer, Guest, Question};
+use super::guest::{Guest, Question};
 use super::plan::{Machine, NicPlan, What};
 use super::seen::{EXEC_TIMEOUT, Outside, Pods};
 use crate::cluster::Cluster;
 use crate::engine::context::Context;
 use crate::error::Result;
+use crate::engine::events::Verdict;
 use crate::guest::Link;
-
-/// Whether a check passed, and what was seen.
-pub type Verdict = Option<Answer>;
+use crate::verify::Found;
 
 /// What the checks of one NIC work with.
 pub struct Look<'a> {
@@ -46,14 +45,14 @@ impl Look<'_> {
     }
 
     /// What the NIC is like, in the guest and outside of it.
-    pub fn is_like(&self, guest: &Guest, outside: &Outside) -> Verdict {
+    pub fn is_like(&self, guest: &Guest, outside: &Outside) -> Option<Found> {
         let nic = self.nic;
-        let mut found = Found::default();
+        let mut found = Details::default();
         match guest.nic(&nic.mac) {
             Some((name, link)) => self.in_guest(name, link, guest, &mut found),
             None if guest.speaks() => found.add(false, format!("the guest has no NIC with {}", nic.mac)),
             None if nic.network.is_none() => return None,
-            None => found.add(true, format!("{} was not looked at in the guest", nic.mac)),
+            None => found.not_checked(format!("{} was not looked at in the guest", nic.mac)),
         }
         let reported = outside.status(nic).and_then(|status| status["mac"].as_str());
         if let Some(other) = reported.filter(|mac| !mac.eq_ignore_ascii_case(&nic.mac)) {
@@ -65,10 +64,10 @@ impl Look<'_> {
         if let Some(port) = nic.like.as_ref().and_then(|like| like.port.as_ref()) {
             self.port(port, outside, &mut found);
         }
-        Some(found.verdict())
+        Some(found.found())
     }
 
-    fn in_guest(&self, name: &str, link: &Link, guest: &Guest, found: &mut Found) {
+    fn in_guest(&self, name: &str, link: &Link, guest: &Guest, found: &mut Details) {
         let nic = self.nic;
         let up = if link.up { "up" } else { "down" };
         found.add(link.up, format!("{name} {up}, {}", link.mac));
@@ -98,19 +97,17 @@ impl Look<'_> {
         self.pods.link(peer, &interface).map(|link| link.mtu)
     }
 
-    fn port(&self, (bridge, vlan): &(String, Option<u16>), outside: &Outside, found: &mut Found) {
+    fn port(&self, (bridge, vlan): &(String, Option<u16>), outside: &Outside, found: &mut Details) {
         if let Some(node) = outside.elsewhere() {
-            found.add(true, format!("port not looked at: the VM runs on {node}"));
+            found.not_checked(format!("port not looked at: the VM runs on {node}"));
             return;
         }
         let Some((on, port)) = outside.port(self.nic) else {
-            let nameless = outside.has_nameless_port(self.nic, bridge, *vlan);
-            let what = if nameless {
-                "port not told apart: this ovs-cni does not write whose it is"
+            if outside.has_nameless_port(self.nic, bridge, *vlan) {
+                found.not_checked("port not told apart: this ovs-cni does not write whose it is".into());
             } else {
-                "no port in Open vSwitch"
-            };
-            found.add(nameless, what.into());
+                found.add(false, "no port in Open vSwitch".into());
+            }
             return;
         };
         let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));
@@ -135,7 +132,7 @@ impl Look<'_> {
     }
 
     /// Whether the peer reaches the guest at an address.
-    pub async fn is_reached(&self, address: Option<IpAddr>) -> Result<Verdict> {
+    pub async fn is_reached(&self, address: Option<IpAddr>) -> Result<Option<Found>> {
         let (Some(peer), Some(address)) = (&self.nic.peer, address) else { return Ok(None) };
         let interface = match &self.nic.network {
             None => "eth0".to_owned(),
@@ -146,7 +143,7 @@ impl Look<'_> {
         let namespace = self.cx.profile.verification.namespace.as_str();
         let output = self.cluster.exec(namespace, peer, None, &ping, EXEC_TIMEOUT).await?;
         let verb = if output.status == 0 { "answers" } else { "does not answer" };
-        Ok(Some((output.status == 0, format!("{target} of {} {verb}", self.machine.name))))
+        Ok(Some(Found::of(output.status == 0, format!("{target} of {} {verb}", self.machine.name))))
     }
 }
 
@@ -166,19 +163,27 @@ fn address(nic: &NicPlan, ips: &[IpAddr]) -> (bool, String) {
 
 /// What was seen of one NIC.
 #[derive(Default)]
-struct Found {
-    wrong: bool,
+struct Details {
+    verdict: Option<Verdict>,
     details: Vec<String>,
 }
 
-impl Found {
+impl Details {
     fn add(&mut self, holds: bool, detail: String) {
-        self.wrong |= !holds;
+        self.note(Verdict::of(holds), detail);
+    }
+
+    fn not_checked(&mut self, why: String) {
+        self.note(Verdict::NotChecked, why);
+    }
+
+    fn note(&mut self, verdict: Verdict, detail: String) {
+        self.verdict = Some(self.verdict.map_or(verdict, |before| before.and(verdict)));
         self.details.push(detail);
     }
 
-    fn verdict(self) -> (bool, String) {
-        (!self.wrong, self.details.join(", "))
+    fn found(self) -> Found {
+        Found { verdict: self.verdict.unwrap_or(Verdict::NotChecked), detail: self.details.join(", ") }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::execute::Progress;
 use crate::error::{Result, code};
 use crate::guest::{Ended, GuestNic, Link, Shell, agent_nics, links};
+use crate::verify::Found;
 
 /// How long one command in the guest may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,7 +29,7 @@ pub struct Guest {
     /// The gateways of its default routes, each with the NIC's name.
     gateways: Vec<(String, IpAddr)>,
     /// Why nobody can look into it; none when a shell can.
-    pub why_silent: Option<String>,
+    why_silent: Option<String>,
 }
 
 impl Guest {
@@ -112,8 +113,13 @@ impl Guest {
         self.shell.is_some()
     }
 
+    /// Why a check that needs the guest was not made.
+    pub fn why_not(&self) -> String {
+        self.why_silent.clone().unwrap_or_else(|| "the guest lacks the tools".into())
+    }
+
     /// Asks the guest several things at once: the answers in their order, none where it cannot tell.
-    pub async fn ask(&mut self, questions: &[Question]) -> Result<Vec<Option<Answer>>> {
+    pub async fn ask(&mut self, questions: &[Question]) -> Result<Vec<Option<Found>>> {
         if questions.is_empty() {
             return Ok(Vec::new());
         }
@@ -130,9 +136,6 @@ impl Guest {
         }
     }
 }
-
-/// Whether a check holds, and what was seen.
-pub type Answer = (bool, String);
 
 /// Something that only the guest can tell.
 pub struct Question {
@@ -169,20 +172,20 @@ impl Question {
         Self { command, about: About::Arp(address, should_answer) }
     }
 
-    fn answer(&self, ended: &Ended) -> Option<Answer> {
+    fn answer(&self, ended: &Ended) -> Option<Found> {
         let succeeded = ended.status == 0;
         let verb = |answers: bool| if answers { "answers" } else { "does not answer" };
         match self.about {
             // There is neither program.
             About::Name if ended.status == 127 => None,
-            About::Name if succeeded => Some((true, format!("{NAME} is known"))),
-            About::Name => Some((false, last_line(ended))),
-            About::Ping(address) => Some((succeeded, format!("{address} {}", verb(succeeded)))),
+            About::Name if succeeded => Some(Found::of(true, format!("{NAME} is known"))),
+            About::Name => Some(Found::of(false, last_line(ended))),
+            About::Ping(address) => Some(Found::of(succeeded, format!("{address} {}", verb(succeeded)))),
             About::Arp(address, should_answer) => {
                 // Without this line the request was not even sent.
                 ended.output.contains("Sent ").then(|| {
                     let answers = ended.output.to_lowercase().contains("reply from");
-                    (answers == should_answer, format!("{address} {} an ARP request", verb(answers)))
+                    Found::of(answers == should_answer, format!("{address} {} an ARP request", verb(answers)))
                 })
             }
         }

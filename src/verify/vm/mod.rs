@@ -11,14 +11,13 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use futures::try_join;
 
-use super::Outcome;
+use super::{Found, Outcome};
 use super::scenario::Scenario;
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::context::Context;
-use crate::engine::events::Event;
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result};
-use checks::{Look, Verdict};
+use checks::Look;
 use guest::Guest;
 use plan::{Check, Machine, What};
 use seen::{Outside, Pods};
@@ -29,7 +28,7 @@ pub fn checks(cx: &Context, scenario: &Scenario) -> Vec<String> {
     machine.iter().flat_map(Machine::checks).map(|(_, _, line)| line).collect()
 }
 
-/// Makes each check that can be made; what cannot is told as a warning. Nothing when the profile has no VM.
+/// Makes each check that can be made, and says of each other one why it was not. Nothing when the profile has no VM.
 pub async fn all(
     cx: &Context,
     cluster: &Cluster,
@@ -69,14 +68,10 @@ pub async fn all(
         verdicts.insert(at, looks[*nic].is_like(&guest, &outside));
     }
     let mut outcomes = Vec::new();
-    let mut left_out = Vec::new();
     for (at, (_, _, check)) in checks.into_iter().enumerate() {
-        match verdicts.remove(&at).flatten() {
-            Some((passed, detail)) => outcomes.push(Outcome { check, passed, detail }),
-            None => left_out.push(check),
-        }
+        let found = verdicts.remove(&at).flatten();
+        outcomes.push(Outcome::new(check, found.unwrap_or_else(|| Found::not_checked(guest.why_not()))));
     }
-    tell(cx, &machine, &guest, &left_out);
     Ok(outcomes)
 }
 
@@ -85,7 +80,7 @@ async fn silence(
     looks: &[Look<'_>],
     checks: &[Check],
     guest: &mut Guest,
-) -> Result<BTreeMap<usize, Verdict>> {
+) -> Result<BTreeMap<usize, Option<Found>>> {
     let isolated = checks.iter().enumerate().filter(|(_, (_, what, _))| *what == What::Isolated);
     let verdicts = asked(looks, isolated, guest).await?;
     Ok(verdicts.collect())
@@ -96,7 +91,7 @@ async fn asked<'a>(
     looks: &[Look<'_>],
     checks: impl Iterator<Item = (usize, &'a Check)>,
     guest: &mut Guest,
-) -> Result<impl Iterator<Item = (usize, Verdict)>> {
+) -> Result<impl Iterator<Item = (usize, Option<Found>)>> {
     let question = |(at, (nic, what, _)): (usize, &Check)| Some((at, looks[*nic].question(*what, guest)?));
     let (places, questions): (Vec<_>, Vec<_>) = checks.filter_map(question).unzip();
     Ok(places.into_iter().zip(guest.ask(&questions).await?))
@@ -108,7 +103,7 @@ async fn traffic(
     checks: Vec<(usize, &Check)>,
     guest: &mut Guest,
     outside: &Outside,
-) -> Result<BTreeMap<usize, Verdict>> {
+) -> Result<BTreeMap<usize, Option<Found>>> {
     let mut by_pods = Vec::new();
     for (at, (nic, ..)) in checks.iter().copied().filter(|(_, (_, what, _))| *what == What::Reached) {
         let (look, address) = (&looks[*nic], looks[*nic].address(guest, outside));
@@ -130,13 +125,4 @@ async fn wait_running(
     let (pointer, value) = ("/status/phase".into(), "Running".into());
     let running = Condition::Field { object, pointer, value };
     cluster.wait(&running, Duration::from_secs(cx.profile.timeouts.vm), progress).await
-}
-
-fn tell(cx: &Context, machine: &Machine, guest: &Guest, left_out: &[String]) {
-    if left_out.is_empty() {
-        return;
-    }
-    let reason = guest.why_silent.as_deref().unwrap_or("the guest lacks the tools");
-    let text = format!("not checked, because {reason} ({}): {}", machine.name, left_out.join("; "));
-    cx.events.report(Event::Note { step: Some("verification".into()), warning: true, text });
 }

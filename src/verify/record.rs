@@ -1,0 +1,81 @@
+//! What the last verification found: a run that has nothing to do says by it what was never looked at.
+
+use serde::{Deserialize, Serialize};
+
+use super::Outcome;
+use crate::engine::context::Context;
+use crate::engine::events::Verdict;
+use crate::error::{Error, Result, code};
+
+/// The file that remembers the last verification; any change to the node or cluster removes it.
+pub const RECORD: &str = "verified.json";
+
+/// A verification in which no check failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The digest of the profile.
+    profile: String,
+    /// Whether the VM was looked at: it is not when its step is skipped.
+    #[serde(default)]
+    vm: bool,
+    /// How many checks hold.
+    #[serde(default)]
+    held: usize,
+    /// The checks that were not made.
+    #[serde(default)]
+    not_checked: Vec<Outcome>,
+}
+
+impl Record {
+    /// What these outcomes say.
+    pub fn of(cx: &Context, outcomes: &[Outcome]) -> Self {
+        let (not_checked, held): (Vec<Outcome>, Vec<Outcome>) =
+            outcomes.iter().cloned().partition(|outcome| outcome.verdict == Verdict::NotChecked);
+        let (profile, vm) = (cx.digest.clone(), cx.profile.vm.enabled);
+        Self { profile, vm, held: held.len(), not_checked }
+    }
+
+    /// What is remembered; nothing when it cannot be read.
+    ///
+    /// # Errors
+    /// Those of the state directory.
+    pub fn read(cx: &Context) -> Result<Option<Self>> {
+        Ok(cx.state.read(RECORD)?.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// Those of the state directory.
+    pub fn write(&self, cx: &Context) -> Result<()> {
+        let text = serde_json::to_string(self)
+            .map_err(|error| Error::new(&code::INTERNAL, "the record cannot be written").because(error))?;
+        cx.state.write(RECORD, &text)
+    }
+
+    /// Whether it is about this profile. A check that was not made does not make a run begin again: what was in the way
+    /// still is.
+    pub fn covers(&self, cx: &Context) -> bool {
+        self.profile == cx.digest && (self.vm || !cx.profile.vm.enabled)
+    }
+
+    /// How many checks hold.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// The checks that were not made, each with the reason.
+    pub fn not_checked(&self) -> Vec<String> {
+        self.not_checked.iter().map(|outcome| format!("{} ({})", outcome.check, outcome.detail)).collect()
+    }
+}
+
+/// What a run can say at its end: whether all that the profile promises was checked, and what was not.
+///
+/// # Errors
+/// Those of the state directory.
+pub fn verified(cx: &Context) -> Result<(bool, Vec<String>)> {
+    let record = Record::read(cx)?.filter(|record| record.covers(cx));
+    let not_checked = record.as_ref().map(Record::not_checked).unwrap_or_default();
+    Ok((record.is_some() && not_checked.is_empty(), not_checked))
+}
