@@ -5,6 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as JUnit, TestCase, TestCaseStatus, TestSuite};
 
 use super::report::{CaseResult, Report, Status};
+use crate::engine::events::Verdict;
 use crate::error::{Error, Result, code};
 
 const SUITE: &str = "kvnet smoke";
@@ -38,13 +39,13 @@ fn as_in_the_schema(text: &str, report: &Report) -> String {
 }
 
 fn is_skipped(result: &CaseResult) -> bool {
-    matches!(result.status, Status::Skipped | Status::Pending | Status::Stopped)
+    matches!(result.status, Status::Skipped | Status::NotChecked | Status::Pending | Status::Stopped)
 }
 
 fn test_case(result: &CaseResult) -> TestCase {
     let status = match result.status {
         Status::Passed => TestCaseStatus::success(),
-        Status::Skipped | Status::Pending | Status::Stopped => {
+        Status::Skipped | Status::NotChecked | Status::Pending | Status::Stopped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(result.reason.clone().unwrap_or_default());
             status
@@ -69,11 +70,15 @@ fn test_case(result: &CaseResult) -> TestCase {
 
 /// Every check in a line, then what else there is to say.
 fn description(result: &CaseResult) -> String {
-    let word = |passed: bool| if passed { "holds" } else { "FAILED" };
+    let word = |verdict: Verdict| match verdict {
+        Verdict::Passed => "holds",
+        Verdict::Failed => "FAILED",
+        Verdict::NotChecked => "not checked",
+    };
     let checks = result
         .checks
         .iter()
-        .map(|check| format!("{}: {} ({})", word(check.passed), check.check, check.detail));
+        .map(|check| format!("{}: {} ({})", word(check.verdict), check.check, check.detail));
     let hints = result.failure.iter().flat_map(|failure| &failure.hints).map(|hint| format!("hint: {hint}"));
     let notes = result.notes.iter().map(|note| format!("note: {note}"));
     let collected = result.collected.iter().map(|path| format!("collected: {path}"));

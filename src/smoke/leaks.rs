@@ -73,18 +73,18 @@ impl Left {
     /// The check of the ports.
     pub fn ports(&self) -> Found {
         if self.ports.is_empty() {
-            return (true, "no port is left".into());
+            return Found::of(true, "no port is left");
         }
-        (false, format!("ports whose pods are gone: {}", self.ports.join(", ")))
+        Found::of(false, format!("ports whose pods are gone: {}", self.ports.join(", ")))
     }
 
     /// The check of the addresses.
     pub fn addresses(&self) -> Found {
         if self.addresses.is_empty() {
-            return (true, "no address is left".into());
+            return Found::of(true, "no address is left");
         }
         let paths: Vec<&str> = self.addresses.iter().map(|path| path.as_str()).collect();
-        (false, format!("taken by pods that are gone: {}", paths.join(", ")))
+        Found::of(false, format!("taken by pods that are gone: {}", paths.join(", ")))
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
         let left = Left::of(&[pod], Some(&switch), taken);
         assert_eq!(left.ports, ["veth2 of blue"]);
         assert_eq!(left.addresses, ["/x/10.20.0.3"]);
-        assert!(!left.ports().0 && left.addresses().1.contains("10.20.0.3"));
+        assert!(!left.ports().holds() && left.addresses().detail.contains("10.20.0.3"));
         assert!(Left::of(&[], None, Vec::new()).is_nothing());
     }
 

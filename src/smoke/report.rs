@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::events::Verdict;
 use crate::error::{Error, code};
 
 /// How a case ended.
@@ -12,6 +13,8 @@ pub enum Status {
     Passed,
     /// It does not.
     Failed,
+    /// Nothing failed, but not everything could be looked at.
+    NotChecked,
     /// It could not run.
     Skipped,
     /// It was stopped on request, before or while it ran.
@@ -25,9 +28,9 @@ pub enum Status {
 pub struct Check {
     /// What, in words.
     pub check: String,
-    /// Whether it holds.
-    pub passed: bool,
-    /// What was seen.
+    /// Whether it holds, or could not be looked at.
+    pub verdict: Verdict,
+    /// What was seen, or why nothing was.
     pub detail: String,
 }
 
@@ -101,6 +104,8 @@ pub struct Report {
     pub passed: usize,
     /// How many failed.
     pub failed: usize,
+    /// In how many nothing failed, but not everything could be looked at.
+    pub not_checked: usize,
     /// How many were skipped.
     pub skipped: usize,
     /// How long all took.
@@ -122,7 +127,8 @@ impl Report {
             (0, 0, 0, 0) => "nothing-ran",
             _ => "passed",
         };
-        Self { result, passed, failed, skipped, seconds, cases }
+        let not_checked = count(Status::NotChecked);
+        Self { result, passed, failed, not_checked, skipped, seconds, cases }
     }
 
     /// The error that a command with these results ends with; none when all is well.
@@ -148,7 +154,7 @@ impl Report {
                 Some(Error::new(&code::SMOKE_NONE_RAN, "no case could run").because(reasons.join("; ")))
             }
             _ => {
-                let all = self.passed + self.failed;
+                let all = self.passed + self.failed + self.not_checked;
                 let message = format!("{} of {all} cases failed: {}", self.failed, names(Status::Failed));
                 Some(Error::new(&code::SMOKE_FAILED, message))
             }
@@ -194,10 +200,13 @@ pub(crate) mod tests {
 
     #[test]
     fn only_what_passed_counts() {
-        use Status::{Failed, Passed, Pending, Skipped, Stopped};
+        use Status::{Failed, NotChecked, Passed, Pending, Skipped, Stopped};
         assert_eq!(sum(&[Passed, Skipped]), ("passed", 0));
         assert_eq!(sum(&[Skipped, Skipped]), ("nothing-ran", 1));
         assert_eq!(sum(&[]), ("nothing-ran", 1));
+        assert_eq!(sum(&[NotChecked, Skipped]), ("nothing-ran", 1));
+        assert_eq!(sum(&[NotChecked, Passed]), ("passed", 0));
+        assert_eq!(sum(&[NotChecked, Failed]), ("failed", 1));
         assert_eq!(sum(&[Passed, Failed, Skipped]), ("failed", 1));
         assert_eq!(sum(&[Passed, Failed, Stopped]), ("stopped", 130));
         assert_eq!(sum(&[Passed, Pending]), ("pending", 3));

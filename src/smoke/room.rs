@@ -15,7 +15,7 @@ use super::report::Check;
 use super::runner::{Listener, News};
 use crate::cluster::{Cluster, ExecOutput, ObjectKey, is_ready};
 use crate::engine::context::Context;
-use crate::engine::events::{Event, Reporter};
+use crate::engine::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
 use crate::profile::{Network, NetworkKind};
 use crate::verify::{Found, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, start};
@@ -249,8 +249,9 @@ impl Room {
     }
 
     /// Notes what was seen; when it does not hold, the case fails with this code.
-    pub fn check(&self, check: impl Into<String>, (passed, detail): Found, code: &'static Code) {
-        let check = Check { check: check.into(), passed, detail };
+    pub fn check(&self, check: impl Into<String>, found: impl Into<Found>, code: &'static Code) {
+        let Found { verdict, detail } = found.into();
+        let check = Check { check: check.into(), verdict, detail };
         self.ears.heard().checks.push((check, code));
     }
 
@@ -290,10 +291,23 @@ impl Room {
         (heard.checks.iter().map(|(check, _)| check.clone()).collect(), heard.notes.clone())
     }
 
+    /// Why not everything could be looked at; none when it could.
+    pub fn left_out(&self) -> Option<String> {
+        let heard = self.ears.heard();
+        let mut left_out =
+            heard.checks.iter().map(|(check, _)| check).filter(|check| check.verdict == Verdict::NotChecked);
+        let first = left_out.next()?;
+        let more = match left_out.count() {
+            0 => String::new(),
+            count => format!(" (and {count} more)"),
+        };
+        Some(format!("not checked: {}{more}: {}", first.check, first.detail))
+    }
+
     /// The error of the first check that does not hold.
     pub fn failed_check(&self) -> Option<Error> {
         let heard = self.ears.heard();
-        let mut failed = heard.checks.iter().filter(|(check, _)| !check.passed);
+        let mut failed = heard.checks.iter().filter(|(check, _)| check.verdict == Verdict::Failed);
         let (first, code) = failed.next()?;
         let more = match failed.count() {
             0 => String::new(),
@@ -325,8 +339,8 @@ impl Ears {
 impl Reporter for Ears {
     fn report(&self, event: Event) {
         match event {
-            Event::Check { check, passed, detail } => {
-                self.heard().checks.push((Check { check, passed, detail }, &code::VERIFY_FAILED));
+            Event::Check { check, verdict, detail } => {
+                self.heard().checks.push((Check { check, verdict, detail }, &code::VERIFY_FAILED));
             }
             Event::Note { text, .. } => self.heard().notes.push(text),
             Event::Waiting { reason, .. } => self.waits(reason),

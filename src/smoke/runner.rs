@@ -172,7 +172,10 @@ impl Run {
             Ending::Stopped if room.is_rebooting() => pending(case),
             // What was seen says more than what came of it.
             Ending::Done(done) => match room.failed_check().or(done.err()) {
-                None => outcome(case, Status::Passed, None, None),
+                None => match room.left_out() {
+                    None => outcome(case, Status::Passed, None, None),
+                    left_out => outcome(case, Status::NotChecked, left_out, None),
+                },
                 Some(error) => outcome(case, Status::Failed, None, Some(&error)),
             },
             Ending::Late => {
@@ -192,7 +195,7 @@ impl Run {
         let Err(error) = remove(&self.cluster, &room.namespace).await else { return };
         let message = format!("the namespace {} does not go away", room.namespace);
         let error = Error::new(&code::SMOKE_CLEAN, message).because(error);
-        if result.status == Status::Passed {
+        if [Status::Passed, Status::NotChecked].contains(&result.status) {
             result.status = Status::Failed;
             result.failure = Some(Failure::from(&error));
             result.collected = self.collector.collect(room, result).await;

@@ -17,7 +17,7 @@ const HEADERS: [u32; 2] = [28, 48];
 pub async fn everything(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = reaches(room.place(), one, other).await?;
-    let holds = found.0;
+    let holds = found.holds();
     room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
     // Whoever cannot be reached at all would only cost more time.
     if holds { transports(room, one, other).await } else { Ok(()) }
@@ -30,7 +30,7 @@ pub async fn everything(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
 pub async fn everything_routed(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = ping(room, from, other, None).await?;
-    let holds = found.0;
+    let holds = found.holds();
     room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
     if holds { transports(room, one, other).await } else { Ok(()) }
 }
@@ -42,12 +42,12 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     let found = ping(room, from, other, Some(size)).await?;
     room.check(format!("{from} reaches {to} with packets of {size} bytes"), found, reach);
     let (mut found, mut found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
-    if !found.0 || !found_udp.0 {
+    if !found.holds() || !found_udp.holds() {
         match offload::switch_off(room, one, other).await? {
             offload::Outcome::NotTheCause => {}
             offload::Outcome::Likely(why) => {
-                for found in [&mut found, &mut found_udp].into_iter().filter(|found| !found.0) {
-                    found.1 = format!("{}; {why}", found.1);
+                for found in [&mut found, &mut found_udp].into_iter().filter(|found| !found.holds()) {
+                    found.detail = format!("{}; {why}", found.detail);
                 }
             }
             offload::Outcome::Off(note) => {
@@ -66,37 +66,37 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
 /// # Errors
 /// When it cannot be run in the pod.
 pub async fn ping(room: &Room, from: &str, to: &Seen, mtu: Option<u32>) -> Result<Found> {
-    let Some(target) = to.ip() else { return Ok((false, "the pod has no address to try".into())) };
+    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address to try")) };
     let header = HEADERS[usize::from(target.is_ipv6())];
     let size = mtu.map_or(56, |mtu| mtu.saturating_sub(header)).to_string();
     let target = target.to_string();
     let ran = room.run(from, &["ping", "-c", "1", "-W", "5", "-s", &size, &target]).await?;
     let verb = if ran.status == 0 { "answers" } else { "does not answer" };
-    Ok((ran.status == 0, format!("{target} {verb}{}", said(&ran.stderr))))
+    Ok(Found::of(ran.status == 0, format!("{target} {verb}{}", said(&ran.stderr))))
 }
 
 /// Connects to the server in a pod, which tells its name.
 async fn tcp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
-    let Some(target) = to.ip() else { return Ok((false, "the pod has no address to try".into())) };
+    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address to try")) };
     let target = target.to_string();
     let ran = room.run(from, &["nc", "-w", "5", &target, PORT]).await?;
     let name = ran.stdout.trim();
     if name == to.probe.name {
-        return Ok((true, format!("{target} says that it is {name}")));
+        return Ok(Found::of(true, format!("{target} says that it is {name}")));
     }
     let found = if name.is_empty() { "does not answer".into() } else { format!("says that it is {name}") };
-    Ok((false, format!("{target} {found}{}", said(&ran.stderr))))
+    Ok(Found::of(false, format!("{target} {found}{}", said(&ran.stderr))))
 }
 
 /// Sends datagrams to a port on which nobody listens: the pod itself says so.
 async fn udp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
-    let Some(target) = to.ip() else { return Ok((false, "the pod has no address to try".into())) };
+    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address to try")) };
     let target = target.to_string();
     let ran = room.run(from, &["traceroute", "-n", "-m", "4", "-q", "1", "-w", "2", &target]).await?;
     let last = ran.stdout.lines().skip(1).last().unwrap_or_default();
     let arrives = last.split_whitespace().any(|word| word == target);
     let verb = if arrives { "takes a datagram" } else { "takes no datagram" };
-    Ok((arrives, format!("{target} {verb}{}", said(&ran.stderr))))
+    Ok(Found::of(arrives, format!("{target} {verb}{}", said(&ran.stderr))))
 }
 
 /// What a command complained about, in brackets.

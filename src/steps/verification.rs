@@ -1,11 +1,11 @@
 //! Verification: pods that use every network prove that it works.
 
-use async_trait::async_trait;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::error::Result;
 use crate::verify::{self, Record};
+use async_trait::async_trait;
 
 pub use crate::verify::RECORD;
 

@@ -164,7 +164,9 @@ fn summary(
     };
     match result {
         "nothing-to-do" if not_checked.is_empty() => format!("nothing to do ({took})"),
-        "nothing-to-do" => format!("nothing to do ({took}), not everything was checked: {}", gaps(not_checked)),
+        "nothing-to-do" => {
+            format!("nothing to do ({took}), not everything was checked: {}", gaps(not_checked))
+        }
         "done" if !not_checked.is_empty() => {
             format!("done, not everything was checked: {}; {changes} in {took}", gaps(not_checked))
         }
@@ -192,8 +194,7 @@ mod tests {
 
     #[test]
     fn summaries_read_like_sentences() {
-        let summary =
-            |result, changes, seconds, verified| summary(result, changes, seconds, verified, &[]);
+        let summary = |result, changes, seconds, verified| summary(result, changes, seconds, verified, &[]);
         assert_eq!(summary("nothing-to-do", 0, 0.06, Some(true)), "nothing to do (0.1 s)");
         assert_eq!(summary("done", 1, 3.0, None), "done: 1 change in 3.0 s");
         assert_eq!(summary("done", 2, 3.0, Some(true)), "done: 2 changes in 3.0 s, verified");

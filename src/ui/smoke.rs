@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{clean, duration, print, say, structured, text};
 use crate::cli::args::Format;
+use crate::engine::events::Verdict;
 use crate::error::Result;
 use crate::smoke::{CASES, CaseResult, Listener, News, Report, Status};
 
@@ -75,6 +76,7 @@ fn word(status: Status) -> &'static str {
     match status {
         Status::Passed => "passed",
         Status::Failed => "FAILED",
+        Status::NotChecked => "partly",
         Status::Skipped => "skipped",
         Status::Stopped => "stopped",
         Status::Pending => "pending",
@@ -98,7 +100,10 @@ pub fn show(report: &Report, format: Format) -> Result<()> {
         return structured(report, format);
     }
     let mut text: String = report.cases.iter().map(lines).collect();
-    let parts = [(report.passed, "passed"), (report.failed, "failed"), (report.skipped, "skipped")];
+    let mut parts = vec![(report.passed, "passed"), (report.failed, "failed"), (report.skipped, "skipped")];
+    if report.not_checked > 0 {
+        parts.insert(2, (report.not_checked, "not wholly checked"));
+    }
     let parts: Vec<String> = parts.iter().map(|(count, word)| format!("{count} {word}")).collect();
     text.push_str(&format!("{} in {}\n", parts.join(", "), duration(report.seconds)));
     print(&text);
@@ -125,7 +130,7 @@ fn lines(result: &CaseResult) -> String {
         more(&mut text, &format!("[{}] {}", failure.code, failure.message));
         failure.cause.iter().for_each(|cause| more(&mut text, &format!("cause: {cause}")));
         failure.hints.iter().for_each(|hint| more(&mut text, &format!("hint: {hint}")));
-        for check in result.checks.iter().filter(|check| !check.passed) {
+        for check in result.checks.iter().filter(|check| check.verdict == Verdict::Failed) {
             more(&mut text, &format!("FAILED: {} ({})", check.check, check.detail));
         }
     }

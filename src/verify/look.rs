@@ -119,8 +119,10 @@ impl Seen {
         let wanted = self.probe.mtu.filter(|wanted| *wanted != link.mtu);
         let mtu = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
         let up = if link.up { "up" } else { "down" };
-        let detail =
-            format!("{} {up}, {}{mac}, MTU {}{mtu}, {address}{}", nic.interface, link.mac, link.mtu, port.detail);
+        let detail = format!(
+            "{} {up}, {}{mac}, MTU {}{mtu}, {address}{}",
+            nic.interface, link.mac, link.mtu, port.detail
+        );
         let nic_holds = address_holds && mac_holds && wanted.is_none() && link.up;
         NicView { nic_holds, port: port.verdict, detail }
     }

@@ -93,7 +93,8 @@ fn namespace(name: &str) -> Value {
 }
 
 fn conclude(cx: &Context, outcomes: &[Outcome]) -> Result<()> {
-    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).collect();
+    let failed: Vec<&Outcome> =
+        outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).collect();
     let Some(first) = failed.first() else { return Ok(()) };
     let message = match failed.len() {
         1 => format!("a check failed: {}", first.check),

@@ -4,7 +4,7 @@ use std::fs;
 
 use clap::Parser;
 use kvnet::cli::args::Cli;
-use kvnet::engine::events::Event;
+use kvnet::engine::events::{Event, Verdict};
 use kvnet::steps;
 use serde_json::Value;
 
@@ -23,9 +23,15 @@ fn events() -> Vec<Event> {
         Event::ChangeDone { step: step.clone(), change, seconds: 0.5 },
         Event::StepDone { step: step.clone(), changes: 1, seconds: 0.5 },
         Event::StepFailed { step: step.clone(), code: "KVN203".into(), message: "no permission".into() },
-        Event::Check { check: "a reaches b".into(), passed: true, detail: "0.1 ms".into() },
+        Event::Check { check: "a reaches b".into(), verdict: Verdict::Passed, detail: "0.1 ms".into() },
         Event::Note { step: Some(step), warning: true, text: "others made x".into() },
-        Event::Finished { result: "done".into(), changes: 1, seconds: 1.5 },
+        Event::Finished {
+            result: "done".into(),
+            changes: 1,
+            seconds: 1.5,
+            verified: Some(true),
+            not_checked: Vec::new(),
+        },
     ]
 }
 

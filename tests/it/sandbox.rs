@@ -78,7 +78,14 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
         let up = kept.exits(0, &["up", "-o", "json"]);
         let surprises: Vec<String> = done(&up).into_iter().filter(|line| !planned.contains(line)).collect();
         assert_eq!((done(&up).len(), surprises), (planned.len(), Vec::new()), "{profile:?}");
-        assert!(up.out.contains(r#""event":"check""#) && !up.out.contains(r#""passed":false"#), "{}", up.out);
+        assert!(
+            up.out.contains(r#""event":"check""#) && !up.out.contains(r#""verdict":"failed""#),
+            "{}",
+            up.out
+        );
+        let finished: Value = serde_json::from_str(up.out.lines().last().unwrap()).unwrap();
+        assert_eq!(finished["verified"], finished["notChecked"].as_array().unwrap().is_empty(), "{finished}");
+        assert_eq!(finished["verified"], profile.is_empty(), "{finished}");
         assert!(kept.exits(0, &["plan"]).out.ends_with("nothing to do\n"));
         let status = kept.exits(0, &["status"]).out;
         assert!(status.lines().all(|line| line.starts_with("in place") || line.starts_with(' ')), "{status}");

@@ -12,7 +12,7 @@ use camino::Utf8PathBuf;
 use kvnet::cluster::Cluster;
 use kvnet::engine::cancel::Cancel;
 use kvnet::engine::context::Context;
-use kvnet::engine::events::{Event, Reporter};
+use kvnet::engine::events::{Event, Reporter, Verdict};
 use kvnet::engine::journal::{History, Journal};
 use kvnet::engine::plan::{Plan, Selection};
 use kvnet::engine::runner::Run;
@@ -48,17 +48,17 @@ pub struct Inside {
 pub struct Ended {
     pub changes: usize,
     pub error: Option<Error>,
-    /// The checks that were made, and whether each passed.
-    pub checks: BTreeMap<String, bool>,
+    /// The checks, and what came of each.
+    pub checks: BTreeMap<String, Verdict>,
 }
 
 #[derive(Default)]
-struct Heard(Mutex<BTreeMap<String, bool>>);
+struct Heard(Mutex<BTreeMap<String, Verdict>>);
 
 impl Reporter for Heard {
     fn report(&self, event: Event) {
-        if let Event::Check { check, passed, .. } = event {
-            self.0.lock().unwrap().insert(check, passed);
+        if let Event::Check { check, verdict, .. } = event {
+            self.0.lock().unwrap().insert(check, verdict);
         }
     }
 }
@@ -220,8 +220,12 @@ impl Ended {
     }
 
     pub fn assert_well(&self, what: &str) {
-        let failed: Vec<&String> =
-            self.checks.iter().filter(|(_, passed)| !**passed).map(|(check, _)| check).collect();
+        let failed: Vec<&String> = self
+            .checks
+            .iter()
+            .filter(|(_, verdict)| **verdict == Verdict::Failed)
+            .map(|(check, _)| check)
+            .collect();
         assert!(self.error.is_none() && failed.is_empty(), "{what}: {} {failed:?}", self.told());
     }
 }

@@ -30,8 +30,7 @@ pub async fn look_at_nics(room: &Room, seen: &[Seen]) -> Result<()> {
             code = likely;
             view.detail.extend(why.map(|why| format!("; {why}")));
         }
-        let holds = view.nic_holds && view.port_holds;
-        room.check(format!("{}: {}", pod.probe.name, pod.probe.line()), (holds, view.detail), code);
+        room.check(format!("{}: {}", pod.probe.name, pod.probe.line()), view, code);
     }
     Ok(())
 }

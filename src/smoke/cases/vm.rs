@@ -6,11 +6,11 @@ use futures::future::try_join_all;
 
 use crate::cluster::ObjectKey;
 use crate::engine::context::Context;
-use crate::error::Result;
+use crate::error::{Result, code};
 use crate::profile::{Profile, RunStrategy};
 use crate::smoke::room::Room;
 use crate::source::Component;
-use crate::verify::{Scenario, check_vm};
+use crate::verify::{Found, Scenario, check_vm};
 
 const NAME: &str = "smoke-vm";
 
@@ -29,7 +29,8 @@ pub async fn run(room: &Room) -> Result<()> {
     }
     let outcomes = check_vm(&cx, &room.cluster, &scenario, &room.progress()).await?;
     for outcome in outcomes {
-        room.check(outcome.check, (outcome.passed, outcome.detail), &crate::error::code::VERIFY_FAILED);
+        let found = Found { verdict: outcome.verdict, detail: outcome.detail };
+        room.check(outcome.check, found, &code::VERIFY_FAILED);
     }
     let version = cx.profile.kubevirt.api_version();
     let vm = ObjectKey::new(version, "VirtualMachineInstance", Some(&room.namespace), NAME);

@@ -9,8 +9,8 @@ use super::plan::{Machine, NicPlan, What};
 use super::seen::{EXEC_TIMEOUT, Outside, Pods};
 use crate::cluster::Cluster;
 use crate::engine::context::Context;
-use crate::error::Result;
 use crate::engine::events::Verdict;
+use crate::error::Result;
 use crate::guest::Link;
 use crate::verify::Found;
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use futures::try_join;
 
-use super::{Found, Outcome};
 use super::scenario::Scenario;
+use super::{Found, Outcome};
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::context::Context;
 use crate::engine::execute::Progress;
