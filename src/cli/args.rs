@@ -86,6 +86,12 @@ pub struct Global {
     /// The distribution of a new node of the sandbox
     #[arg(long, global = true, default_value = "debian", value_name = "NAME")]
     pub sandbox_node: Distribution,
+    /// The name of the Node object of a new sandbox, where it is not the host's
+    #[arg(long, global = true, hide = true, value_name = "NAME")]
+    pub sandbox_node_name: Option<String>,
+    /// How many nodes a new sandbox has besides the one that kvnet runs on
+    #[arg(long, global = true, hide = true, default_value = "0", value_name = "NUMBER")]
+    pub sandbox_other_nodes: u8,
     /// Lets things in the sandbox take as long as on a real node, or that many times as long, as in `--pace=0.2`
     #[arg(
         long,
@@ -112,6 +118,8 @@ impl Global {
             directory: self.sandbox_dir.clone(),
             distribution: self.sandbox_node,
             pace: self.pace,
+            node_name: self.sandbox_node_name.clone(),
+            other_nodes: self.sandbox_other_nodes,
         };
         (self.sandbox || self.sandbox_dir.is_some()).then(options)
     }

@@ -38,6 +38,10 @@ pub struct Options {
     pub distribution: Distribution,
     /// How long things take.
     pub pace: Pace,
+    /// The name of a new node's object; none for its host name.
+    pub node_name: Option<String>,
+    /// How many more nodes a new cluster has.
+    pub other_nodes: u8,
 }
 
 /// A node with a cluster, as kubeadm leaves them or as the last command left them.
@@ -65,7 +69,7 @@ impl Sandbox {
             let (directory, path) = temporary()?;
             (Store::in_memory(), path, Some(directory))
         };
-        let node = SandboxHost::seeded(store.clone(), &seed(options.distribution, profile), ROOT)?;
+        let node = SandboxHost::seeded(store.clone(), &seed(options, profile), ROOT)?;
         let version = if node.seed().kubernetes.starts_with("v1.11.") {
             node.put_file(PLUGIN_OF_2018, b"flannel's plugin", 0o755)?;
             KubernetesVersion::V1_11
@@ -133,8 +137,10 @@ impl Drop for Sandbox {
     }
 }
 
-fn seed(distribution: Distribution, profile: &Profile) -> Seed {
-    let mut seed = Seed::new(distribution);
+fn seed(options: &Options, profile: &Profile) -> Seed {
+    let mut seed = Seed::new(options.distribution);
+    seed.node_name.clone_from(&options.node_name);
+    seed.other_nodes = options.other_nodes;
     let release = Release::parse(&profile.kubevirt.version);
     if release.is_some_and(|release| (release.major, release.minor) < FIRST_OF_TODAY) {
         seed.kubernetes = KubernetesVersion::V1_11.git().into();

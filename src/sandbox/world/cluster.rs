@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::objects::text;
+use super::objects::{hex, text};
 use super::scene::Scene;
 use crate::error::Result;
 use crate::source::parse_manifests;
@@ -13,9 +13,20 @@ const TEMPLATE: &str = "sandbox/cluster.yaml.tera";
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
 const KUBEADM: &str = "kubeadm";
 
+/// A node of which there is only what the API server tells.
+#[derive(Serialize)]
+struct Other {
+    name: String,
+    address: String,
+    pod_cidr: String,
+    machine: String,
+}
+
 #[derive(Serialize)]
 struct Values<'a> {
     node: &'a str,
+    hostname: &'a str,
+    others: Vec<Other>,
     address: &'a str,
     version: &'a str,
     /// The pod subnet that kubeadm was told; empty when it was told none.
@@ -38,13 +49,16 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     if scene.own_node()?.is_some() || scene.node.status(ADMIN)?.is_none() {
         return Ok(());
     }
-    let node = scene.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
+    let node = scene.node_name()?;
+    let hostname = scene.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
     let machine_id = scene.node.text("/etc/machine-id")?.unwrap_or_default();
     let pod_subnet = pod_subnet(scene)?;
     let pod_cidr =
         pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok()?.next());
     let values = Values {
-        node: node.trim(),
+        node: &node,
+        hostname: hostname.trim(),
+        others: others(scene, &pod_subnet),
         address: &address(scene)?,
         version: scene.kubernetes(),
         pod_cidr: &pod_cidr.map(|cidr| cidr.to_string()).unwrap_or_default(),
@@ -63,6 +77,18 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     let objects = parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)?;
     // The node comes last: it is what tells that the rest is there.
     objects.iter().try_for_each(|object| scene.create(manager_of(object), object))
+}
+
+fn others(scene: &Scene, pod_subnet: &str) -> Vec<Other> {
+    let subnets = pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok());
+    let mut subnets = subnets.into_iter().flatten().skip(1);
+    let other = |number: u8| Other {
+        name: format!("worker-{number}"),
+        address: format!("10.0.0.{}", 10 + u32::from(number)),
+        pod_cidr: subnets.next().map(|cidr| cidr.to_string()).unwrap_or_default(),
+        machine: hex(&format!("worker-{number}"), 32),
+    };
+    (1..=scene.node.seed().other_nodes).map(other).collect()
 }
 
 fn manager_of(object: &Value) -> &'static str {

@@ -158,7 +158,25 @@ impl Scene {
 
     /// The node's own object; none before kubelet has registered it.
     pub fn own_node(&self) -> Result<Option<Value>> {
-        Ok(self.list("v1", "Node")?.first().cloned())
+        let own = self.node_name()?;
+        Ok(self.list("v1", "Node")?.iter().find(|node| name(node) == own).cloned())
+    }
+
+    /// All nodes, the own one first.
+    pub fn nodes(&self) -> Result<Vec<Value>> {
+        let own = self.node_name()?;
+        let mut nodes = self.list("v1", "Node")?.as_ref().clone();
+        nodes.sort_by_key(|node| name(node) != own);
+        Ok(nodes)
+    }
+
+    /// The name that the kubelet registers the node under: its host name in lower case, unless kubeadm was told another.
+    pub fn node_name(&self) -> Result<String> {
+        let flags = self.node.text("/var/lib/kubelet/kubeadm-flags.env")?.unwrap_or_default();
+        let words = flags.split([' ', '"', '\n']);
+        let given = words.into_iter().find_map(|word| word.strip_prefix("--hostname-override="));
+        let hostname = self.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
+        Ok(given.map_or_else(|| hostname.trim().to_lowercase(), str::to_owned))
     }
 
     /// Creates an object unless one of its name is there.

@@ -16,8 +16,12 @@ struct Cluster {
 
 impl Cluster {
     fn fresh() -> Self {
+        Self::of(&Seed::new(Distribution::Debian))
+    }
+
+    fn of(seed: &Seed) -> Self {
         let store = Store::in_memory();
-        let node = SandboxHost::seeded(store.clone(), &Seed::new(Distribution::Debian), 0).unwrap();
+        let node = SandboxHost::seeded(store.clone(), seed, 0).unwrap();
         let clock = Clock::fixed(1_790_000_000);
         let api = ApiServer::new(store.clone(), clock.clone(), KubernetesVersion::V1_34);
         let world = World::new(&api, &node, &store, &clock, Pace::INSTANT);
@@ -376,4 +380,35 @@ async fn flannels_attachments_take_and_leak_addresses_as_its_plugin_does() {
         cluster.settle();
         assert_eq!(leases(&cluster) - before, leaked, "{config}");
     }
+}
+
+/// Node object and host need not have one name, and there may be nodes that nobody here can look into.
+#[tokio::test]
+async fn a_cluster_has_a_node_of_another_name_and_further_nodes() {
+    let seed = Seed {
+        hostname: "Host-A".into(),
+        node_name: Some("cp-1".into()),
+        other_nodes: 2,
+        ..Seed::new(Distribution::Debian)
+    };
+    let cluster = Cluster::of(&seed);
+    let names: Vec<String> =
+        cluster.scene().nodes().unwrap().iter().map(|node| name(node).to_owned()).collect();
+    assert_eq!(names, ["cp-1", "worker-1", "worker-2"]);
+    cluster.node().put_file("/proc/sys/net/bridge/bridge-nf-call-iptables", b"1\n", 0o644).unwrap();
+    for component in [Component::Flannel, Component::Multus] {
+        cluster.install(component).await;
+    }
+    let set = cluster.get("DaemonSet", "kube-system", "kube-multus-ds").unwrap();
+    assert_eq!(
+        (&set["status"]["desiredNumberScheduled"], &set["status"]["numberReady"]),
+        (&json!(3), &json!(3))
+    );
+    cluster.network("blue", &json!({"type": "ovs", "bridge": "blue"}));
+    let pod = cluster.pod("far", "blue");
+    assert!(text(&pod, "/spec/nodeName").starts_with("worker-"), "{pod}");
+    let events = cluster.events("far");
+    assert!(events.iter().any(|event| event.contains("db.sock: connect: no such file")), "{events:?}");
+    let plain = cluster.pod("plain", "");
+    assert!(is_true(&plain, "Ready") && text(&plain, "/status/podIP").starts_with("10.244."), "{plain}");
 }

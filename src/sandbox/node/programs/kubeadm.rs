@@ -1,6 +1,7 @@
 //! `kubeadm`: its version, and `init` as far as the node is concerned; the cluster's objects follow from its files.
 
 use camino::Utf8Path;
+use serde::Deserialize;
 
 use super::{Call, fails, joined, prints};
 use crate::host::Output;
@@ -54,12 +55,23 @@ fn init(call: &mut Call<'_, '_>, path: &str, ignored: &str) -> Option<Output> {
             ),
         );
     }
-    kubernetes::plant(call.transaction, call.seed);
+    kubernetes::plant(call.transaction, call.seed, &node_name(&text));
     prints(format!(
         "[init] Using Kubernetes version: {}\n[preflight] Running pre-flight checks\n\nYour Kubernetes control-plane has \
          initialized successfully!\n",
         call.seed.kubernetes
     ))
+}
+
+/// The name that the configuration gives the node.
+fn node_name(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let documents = serde_yaml::Deserializer::from_str(&text)
+        .filter_map(|document| serde_json::Value::deserialize(document).ok());
+    let mut names = documents.filter_map(|document| {
+        document.pointer("/nodeRegistration/name").and_then(|name| name.as_str()).map(str::to_owned)
+    });
+    names.next().unwrap_or_default()
 }
 
 /// What keeps kubeadm from starting, by the names of its checks.

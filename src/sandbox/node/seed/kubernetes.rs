@@ -10,13 +10,16 @@ const NO_KEY: &str = "bm90IGEga2V5";
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 const PROGRAMS: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"];
 
-/// Makes the files.
-pub(in crate::sandbox::node) fn plant(transaction: &mut Transaction<'_>, seed: &Seed) {
+/// Makes the files; `name` is that of the Node object when it is to be another than the host's.
+pub(in crate::sandbox::node) fn plant(transaction: &mut Transaction<'_>, seed: &Seed, name: &str) {
+    let own = seed.hostname.to_lowercase();
+    let node = if name.is_empty() { own.clone() } else { name.to_lowercase() };
+    let user = format!("system:node:{node}");
     for (name, user) in [
         ("admin", "kubernetes-admin"),
         ("controller-manager", "system:kube-controller-manager"),
         ("scheduler", "system:kube-scheduler"),
-        ("kubelet", "system:node:sandbox"),
+        ("kubelet", user.as_str()),
     ] {
         file(transaction, &format!("/etc/kubernetes/{name}.conf"), 0o600, &kubeconfig(user));
     }
@@ -31,7 +34,8 @@ pub(in crate::sandbox::node) fn plant(transaction: &mut Transaction<'_>, seed: &
         Runtime::Crio => "unix:///run/crio/crio.sock",
     };
     file(transaction, "/var/lib/kubelet/config.yaml", 0o644, KUBELET);
-    let flags = format!("KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint={socket}\"\n");
+    let renamed = if node == own { String::new() } else { format!(" --hostname-override={node}") };
+    let flags = format!("KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint={socket}{renamed}\"\n");
     file(transaction, FLAGS, 0o644, &flags);
 }
 

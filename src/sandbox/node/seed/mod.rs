@@ -23,6 +23,12 @@ pub struct Seed {
     pub distribution: Distribution,
     /// The node's host name.
     pub hostname: String,
+    /// The name of its Node object, when that is not its host name in lower case.
+    #[serde(default)]
+    pub node_name: Option<String>,
+    /// How many more nodes the cluster has, of which there is nothing but what the API server tells.
+    #[serde(default)]
+    pub other_nodes: u8,
     /// The version of Kubernetes that kubeadm brings, for example `v1.34.4`.
     pub kubernetes: String,
     /// The container runtime.
@@ -60,6 +66,8 @@ impl Seed {
         Self {
             distribution,
             hostname: "sandbox".into(),
+            node_name: None,
+            other_nodes: 0,
             kubernetes: "v1.34.4".into(),
             runtime,
             cluster: true,
@@ -80,7 +88,7 @@ pub(super) fn plant(transaction: &mut Transaction<'_>, seed: &Seed, user: u32) -
     system::plant(transaction, seed, user);
     runtime::plant(transaction, seed);
     if seed.cluster {
-        kubernetes::plant(transaction, seed);
+        kubernetes::plant(transaction, seed, seed.node_name.as_deref().unwrap_or_default());
     }
     seed.clone()
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bridge;
+pub(super) mod elsewhere;
 mod flannel;
 mod go_json;
 mod host_local;
@@ -14,4 +15,4 @@ mod ranges;
 pub(super) mod runtime;
 mod switch;
 
-pub(super) use switch::BY_COMMAND;
+pub(super) use switch::{BY_COMMAND, NO_DATABASE};

@@ -20,7 +20,7 @@ use crate::sandbox::world::scene::Scene;
 /// What a plugin of 2018 has in it: it calls `ovs-vsctl`, later ones speak to the database themselves.
 pub(in crate::sandbox::world) const BY_COMMAND: &str = "ovs-cni by ovs-vsctl";
 /// What the plugin says when nobody listens where the database should.
-const NO_DATABASE: &str = "failed to connect to ovsdb error: failed to connect to ovsdb error: failed to connect to unix:/var/run/openvswitch/db.sock: failed to open connection: dial unix /var/run/openvswitch/db.sock: connect: no such file or directory";
+pub(in crate::sandbox::world) const NO_DATABASE: &str = "failed to connect to ovsdb error: failed to connect to ovsdb error: failed to connect to unix:/var/run/openvswitch/db.sock: failed to open connection: dial unix /var/run/openvswitch/db.sock: connect: no such file or directory";
 const LAST_VLAN: u16 = 4095;
 const CACHE: &str = "/var/lib/cni/ovs-cni/cache";
 const OWNER: &str = "ovs-cni.network.kubevirt.io";

@@ -1,4 +1,4 @@
-//! DaemonSets: one pod on the node, if the node takes it.
+//! DaemonSets: one pod on each node that takes it.
 
 use serde_json::{Map, Value, json};
 
@@ -21,24 +21,41 @@ const TOLERATED: [(&str, &str); 7] = [
 
 /// Makes, replaces and removes the pods of all DaemonSets, and writes their status.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
-    let node = scene.own_node()?;
+    let nodes = scene.nodes()?;
     let all = scene.list("v1", "Pod")?;
+    let place = |node: &Value| format!("{}{}", node["metadata"]["labels"], node["spec"]);
+    let places = nodes.iter().map(place).collect::<Vec<_>>().concat();
     for set in scene.list("apps/v1", "DaemonSet")?.iter() {
         let own: Vec<&Value> = pods::of(set, &all).collect();
         if !is_leaving(set) {
-            let place = node.as_ref().map(|node| format!("{}{}", node["metadata"]["labels"], node["spec"]));
-            let depends_on =
-                versions([set].into_iter().chain(own.iter().copied())) + &place.unwrap_or_default();
-            scene.unless_settled(uid(set), depends_on, || match &node {
-                Some(node) => sync(scene, set, &own, node),
-                None => write_status(scene, set, &[], 0),
-            })?;
+            let depends_on = versions([set].into_iter().chain(own.iter().copied())) + &places;
+            scene.unless_settled(uid(set), depends_on, || sync(scene, set, &own, &nodes))?;
         }
     }
     Ok(())
 }
 
-fn sync(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<()> {
+fn sync(scene: &Scene, set: &Value, own: &[&Value], nodes: &[Value]) -> Result<()> {
+    let mut wanted = 0;
+    for node in nodes {
+        let here: Vec<&Value> = own.iter().filter(|pod| place_of(pod) == name(node)).copied().collect();
+        wanted += i64::from(sync_node(scene, set, &here, node)?);
+    }
+    write_status(scene, set, own, wanted)
+}
+
+/// The node that a pod is of, also while it is not scheduled yet.
+fn place_of(pod: &Value) -> &str {
+    let terms =
+        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    match text(pod, "/spec/nodeName") {
+        "" => text(pod, &format!("{terms}/0/matchFields/0/values/0")),
+        name => name,
+    }
+}
+
+/// Does what is missing on one node; whether the node is to have a pod.
+fn sync_node(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<bool> {
     let spec = pod_spec(set, name(node));
     let wanted = takes(&spec, node);
     let hash = pods::template_hash(set);
@@ -53,7 +70,7 @@ fn sync(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<()> 
     {
         scene.delete(old)?;
     }
-    write_status(scene, set, own, i64::from(wanted))
+    Ok(wanted)
 }
 
 fn rolls(set: &Value) -> bool {

@@ -1,32 +1,69 @@
 //! Which pods the node takes.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::sandbox::world::objects::{holds, is_leaving, is_true, items, set_condition, text};
+use crate::sandbox::world::objects::{holds, is_leaving, is_true, items, name, set_condition, text};
 use crate::sandbox::world::scene::Scene;
 
 const SCHEDULER: &str = "default-scheduler";
-/// What the scheduler adds for a cluster of one node.
-const NO_PREEMPTION: &str = "no new claims to deallocate, preemption: 0/1 nodes are available: \
-                             1 Preemption is not helpful for scheduling.";
 
-/// Gives the node the pods that it takes, and says of the others why it does not.
+/// Gives the nodes the pods that they take, and says of the others why none does.
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
-    let node = scene.own_node()?;
+    let nodes = scene.nodes()?;
     let pods = scene.list("v1", "Pod")?;
-    let waiting = |pod: &&Value| text(pod, "/spec/nodeName").is_empty() && !is_leaving(pod);
-    pods.iter().filter(waiting).try_for_each(|pod| place(scene, pod, node.as_ref()))
+    let mut load: HashMap<&str, usize> = HashMap::new();
+    for pod in pods.iter() {
+        *load.entry(text(pod, "/spec/nodeName")).or_default() += 1;
+    }
+    for pod in pods.iter().filter(|pod| text(pod, "/spec/nodeName").is_empty() && !is_leaving(pod)) {
+        let fitting = nodes.iter().filter(|node| because(scene, &pod["spec"], node).is_none());
+        let node = fitting.min_by_key(|node| load.get(name(node)).copied().unwrap_or_default());
+        if let Some(node) = node {
+            *load.entry(name(node)).or_default() += 1;
+        }
+        place(scene, pod, node, &nodes)?;
+    }
+    Ok(())
 }
 
-fn place(scene: &Scene, pod: &Value, node: Option<&Value>) -> Result<()> {
-    let refusal = match node {
-        None => Some("no nodes available to schedule pods".to_owned()),
-        Some(node) if scene.is_old() && !is_true(node, "Ready") => {
-            Some("0/1 nodes are available: 1 node(s) were not ready.".to_owned())
+fn because(scene: &Scene, spec: &Value, node: &Value) -> Option<&'static str> {
+    // In 2018 the scheduler looked at the condition itself.
+    if scene.is_old() && !is_true(node, "Ready") {
+        return Some("were not ready");
+    }
+    refusal(spec, node)
+}
+
+/// What the scheduler says of nodes of which none takes a pod.
+fn unschedulable(scene: &Scene, spec: &Value, nodes: &[Value]) -> String {
+    let count = nodes.len();
+    if count == 0 {
+        return "no nodes available to schedule pods".into();
+    }
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for reason in nodes.iter().filter_map(|node| because(scene, spec, node)) {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, times)) => *times += 1,
+            None => reasons.push((reason, 1)),
         }
-        Some(node) => refusal(&pod["spec"], node),
-    };
+    }
+    reasons.sort_unstable();
+    let reasons: Vec<String> =
+        reasons.iter().map(|(reason, times)| format!("{times} node(s) {reason}")).collect();
+    let told = format!("0/{count} nodes are available: {}.", reasons.join(", "));
+    if scene.is_old() {
+        return told;
+    }
+    format!(
+        "{told} no new claims to deallocate, preemption: 0/{count} nodes are available: {count} Preemption is not helpful for scheduling."
+    )
+}
+
+fn place(scene: &Scene, pod: &Value, node: Option<&Value>, nodes: &[Value]) -> Result<()> {
+    let refusal = node.is_none().then(|| unschedulable(scene, &pod["spec"], nodes));
     let mut placed = pod.clone();
     let mut conditions = items(pod, "/status/conditions").to_vec();
     let mut condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null});
@@ -47,18 +84,14 @@ fn place(scene: &Scene, pod: &Value, node: Option<&Value>) -> Result<()> {
 }
 
 /// Why a node does not take a pod with this `spec`; none when it does. Cpu and memory are not counted.
-pub(in crate::sandbox::world) fn refusal(spec: &Value, node: &Value) -> Option<String> {
-    let because = |what: &str| Some(format!("0/1 nodes are available: 1 node(s) {what}. {NO_PREEMPTION}"));
+fn refusal(spec: &Value, node: &Value) -> Option<&'static str> {
     if !fits(spec, node) {
-        return because("didn't match Pod's node affinity/selector");
+        return Some("didn't match Pod's node affinity/selector");
     }
     if untolerated(items(spec, "/tolerations"), node).is_some() {
-        return because("had untolerated taint(s)");
+        return Some("had untolerated taint(s)");
     }
-    if node["spec"]["unschedulable"] == true {
-        return because("were unschedulable");
-    }
-    None
+    (node["spec"]["unschedulable"] == true).then_some("were unschedulable")
 }
 
 /// Whether the node has the labels that a pod asks for.

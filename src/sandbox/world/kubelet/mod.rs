@@ -1,6 +1,7 @@
 //! kubelet: starts what is in the pods of the node, tells how it goes, and takes everything down again.
 
 mod containers;
+mod elsewhere;
 mod status;
 mod volumes;
 
@@ -36,6 +37,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
             (false, _) => sync(scene, pod, &node)?,
         }
     }
+    elsewhere::run(scene, &pods, name(&node))?;
     let orphans =
         Sandbox::uids(scene)?.into_iter().filter(|orphan| !pods.iter().any(|pod| uid(pod) == *orphan));
     for orphan in orphans {

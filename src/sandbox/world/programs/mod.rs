@@ -84,6 +84,11 @@ pub(super) fn of(container: &Value) -> &'static dyn Program {
     }
 }
 
+/// Whether a program ends on a node without Open vSwitch.
+pub(super) fn needs_switch(container: &Value) -> bool {
+    (image_name(text(container, "/image")), executable(container)) == ("ovs-cni-plugin", "marker")
+}
+
 /// Whether nothing in a pod goes on doing something.
 pub(super) fn are_quiet(pod: &Value) -> bool {
     items(pod, "/spec/containers").iter().all(|container| of(container).is_quiet())
