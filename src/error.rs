@@ -122,6 +122,10 @@ pub mod code {
         DRIFTED = "KVN634", Environment, "node and cluster are not as the profile says", "`kvnet plan` shows the changes, `kvnet up` makes them; give `--profile` and `--skip` as in that run";
         CNI_CONFIG = "KVN635", Environment, "a CNI configuration cannot work", "mend the file that the message names, or move it aside";
         VM_WAITS = "KVN636", Environment, "a virtual machine does not start", "look at its events: `kubectl describe vmi`, and follow its network: `kvnet trace vmi/NAME`";
+        POD_ANNOTATION = "KVN640", User, "a pod asks for networks in a way that Multus cannot read", "correct the annotation `k8s.v1.cni.cncf.io/networks`: `a,b`, or a list in JSON";
+        POD_WAITS = "KVN641", Environment, "a pod does not start", "look at its events: `kubectl describe pod`, and follow its network: `kvnet trace pod/NAME --namespace NAMESPACE`";
+        DUPLICATE_ADDRESS = "KVN642", Environment, "two pods have one address", "delete one of them, and let both networks lease from one store: the same `name` or `dataDir` in their CNI configurations";
+        ADDRESS_OUTSIDE = "KVN643", Environment, "pods have addresses outside the pod network", "look at which file in the runtime's CNI directory comes first; delete these pods once flannel's does";
         SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";
         SMOKE_DEADLINE = "KVN801", Environment, "a smoke test did not end in time", "look at what it waited for; `--timeout` gives it longer";
         SMOKE_LEAK = "KVN802", Environment, "pods have left ports or addresses behind", "look at the log of Multus and of the runtime; delete what the message names by hand";

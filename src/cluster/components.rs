@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::api::text;
 use super::conditions::{Scope, condition_of, explanation};
-use super::pods::{is_ready, why_waiting};
+use super::pods::is_ready;
 use super::{Cluster, Condition, ObjectKey};
 use crate::error::Result;
 
@@ -42,6 +42,9 @@ fn object_of(condition: &Condition) -> Option<&ObjectKey> {
     }
 }
 
+/// Tells why a pod waits.
+pub(super) type Why<'a> = &'a dyn Fn(&Value) -> Option<String>;
+
 /// The pods that explain why KubeVirt or a virtual machine is not there yet.
 pub(super) fn pod_scope(condition: &Condition, live: Option<&Value>) -> Option<Scope> {
     let object = object_of(condition)?;
@@ -54,10 +57,10 @@ pub(super) fn pod_scope(condition: &Condition, live: Option<&Value>) -> Option<S
 }
 
 /// What the pods say; none when they say nothing, or when the condition is about something else.
-pub(super) fn explain(condition: &Condition, live: &Value, pods: &[Value]) -> Option<String> {
+pub(super) fn explain(condition: &Condition, live: &Value, pods: &[Value], why: Why<'_>) -> Option<String> {
     match object_of(condition)?.kind.as_str() {
-        "KubeVirt" => components(pods),
-        "VirtualMachineInstance" => machine(live, pods),
+        "KubeVirt" => components(pods, why),
+        "VirtualMachineInstance" => machine(live, pods, why),
         _ => None,
     }
 }
@@ -75,31 +78,31 @@ pub(super) fn ended(condition: &Condition, live: Option<&Value>) -> Option<Strin
         .then(|| format!("its phase is {phase}{}", reason.map(explanation).unwrap_or_default()))
 }
 
-/// `virt-handler: 0 of 1 ready, virt-handler-x2x4b: preparing image ...`, for each component that is not ready.
-fn components(pods: &[Value]) -> Option<String> {
+/// `virt-handler: 0 of 1 ready, virt-handler-x2x4b: container c is being created`, for each component that is not ready.
+fn components(pods: &[Value], why: Why<'_>) -> Option<String> {
     let mut found: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for pod in pods {
         let label = pod.pointer("/metadata/labels").and_then(|labels| labels[COMPONENT].as_str());
         let name = label.filter(|label| !label.is_empty()).unwrap_or_else(|| text(pod, "/metadata/name"));
         found.entry(name).or_default().push(pod);
     }
-    let waiting: Vec<String> = found.iter().filter_map(|(name, pods)| component(name, pods)).collect();
+    let waiting: Vec<String> = found.iter().filter_map(|(name, pods)| component(name, pods, why)).collect();
     (!waiting.is_empty()).then(|| waiting.join("; "))
 }
 
-fn component(name: &str, pods: &[&Value]) -> Option<String> {
-    let waiting = pods.iter().find_map(|pod| Some((text(pod, "/metadata/name"), why_waiting(pod)?)));
+fn component(name: &str, pods: &[&Value], why: Why<'_>) -> Option<String> {
+    let waiting = pods.iter().find_map(|pod| Some((text(pod, "/metadata/name"), why(pod)?)));
     let (pod, reason) = waiting?;
     let ready = pods.iter().filter(|pod| is_ready(pod)).count();
     Some(format!("{name}: {ready} of {} ready, {pod}: {reason}", pods.len()))
 }
 
-fn machine(live: &Value, pods: &[Value]) -> Option<String> {
+fn machine(live: &Value, pods: &[Value], why: Why<'_>) -> Option<String> {
     let refused =
         condition_of(live, "Synchronized").filter(|condition| text(condition, "/status") == "False");
     let refused = refused.map(|condition| explanation(condition).trim_start_matches(": ").to_owned());
     let launcher =
-        pods.iter().find_map(|pod| Some(format!("{}: {}", text(pod, "/metadata/name"), why_waiting(pod)?)));
+        pods.iter().find_map(|pod| Some(format!("{}: {}", text(pod, "/metadata/name"), why(pod)?)));
     refused.filter(|reason| !reason.is_empty()).or(launcher)
 }
 
@@ -107,6 +110,7 @@ fn machine(live: &Value, pods: &[Value]) -> Option<String> {
 mod tests {
     use serde_json::json;
 
+    use super::super::pods::why_waiting;
     use super::*;
 
     fn pod(component: &str, name: &str, status: &Value) -> Value {
@@ -134,10 +138,10 @@ mod tests {
         ];
         let condition = Condition::True { object: key("KubeVirt"), kind: "Available".into() };
         assert_eq!(
-            explain(&condition, &json!({}), &pods).unwrap(),
-            "virt-handler: 1 of 2 ready, virt-handler-1: preparing image quay.io/kubevirt/virt-handler:v1.5.0"
+            explain(&condition, &json!({}), &pods, &why_waiting).unwrap(),
+            "virt-handler: 1 of 2 ready, virt-handler-1: container virt-handler is being created"
         );
-        assert_eq!(explain(&condition, &json!({}), &pods[..1]), None);
+        assert_eq!(explain(&condition, &json!({}), &pods[..1], &why_waiting), None);
     }
 
     #[test]
@@ -149,13 +153,13 @@ mod tests {
             {"type": "PodScheduled", "status": "False", "message": "Insufficient devices.kubevirt.io/kvm"}]}),
         );
         assert_eq!(
-            explain(&running(), &json!({}), &[launcher]).unwrap(),
+            explain(&running(), &json!({}), &[launcher], &why_waiting).unwrap(),
             "virt-launcher-x-abcde: cannot be scheduled: Insufficient devices.kubevirt.io/kvm"
         );
         let refused = json!({"status": {"conditions": [{"type": "Synchronized", "status": "False", "reason": "FailedCreate",
             "message": "failed to locate network attachment definition default/ovs-blue"}]}});
         assert_eq!(
-            explain(&running(), &refused, &[]).unwrap(),
+            explain(&running(), &refused, &[], &why_waiting).unwrap(),
             "failed to locate network attachment definition default/ovs-blue"
         );
     }

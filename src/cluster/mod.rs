@@ -33,6 +33,7 @@ pub use diff::differences;
 pub use exec::ExecOutput;
 pub use key::{Condition, ObjectKey};
 pub use place::Place;
+pub use pods::reasons::{Cause, Reason, reason};
 pub use pods::{has_succeeded, is_ready, why_waiting};
 pub use wait::Progress;
 

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::{encode, text};
+use super::api::text;
 use super::conditions::{Scope, holds_in};
 use super::pods::{selector_of, why_unplaced, why_waiting};
-use super::request::{Call, Outcome};
 use super::watch::{Followed, Sight};
 use super::{Cluster, Condition, ObjectKey, components};
 use crate::error::{Error, Result, code};
 
+/// How often events of pods that wait are read again.
+const EVENTS: Duration = Duration::from_secs(2);
+/// Of how many pods the events are read.
+const MOST_EXPLAINED: usize = 6;
 /// How many pods are named in a reason.
 const NAMED_PODS: usize = 2;
 
@@ -29,8 +32,7 @@ impl Cluster {
         if let Ok(result) = tokio::time::timeout(timeout, self.until(condition, scope, &mut told)).await {
             return result;
         }
-        let warning = self.last_warning(condition).await;
-        Err(late(&condition.to_string(), timeout, &told.summary(), warning))
+        Err(late(&condition.to_string(), timeout, &told.summary()))
     }
 
     async fn until(&self, condition: &Condition, scope: Scope, told: &mut Told<'_>) -> Result<()> {
@@ -40,17 +42,20 @@ impl Cluster {
         loop {
             // Whichever changes first; the pods only explain.
             let (sight, of_pods) = tokio::select! {
-                sight = objects.next() => (sight?, false),
-                sight = next_of(&mut pods) => (sight?, true),
+                sight = objects.next() => (Some(sight?), false),
+                sight = next_of(&mut pods) => (Some(sight?), true),
+                () = tokio::time::sleep(EVENTS), if !live_pods.is_empty() => (None, true),
             };
             match sight {
-                Sight::Objects(now) if of_pods => live_pods = now,
-                Sight::Objects(now) => live = now,
-                Sight::Trouble(now) => {
+                // Its network fails without a change of the pod.
+                None => {}
+                Some(Sight::Objects(now)) if of_pods => live_pods = now,
+                Some(Sight::Objects(now)) => live = now,
+                Some(Sight::Trouble(now)) => {
                     told.say(now);
                     continue;
                 }
-                Sight::Fatal(error) => return Err(error),
+                Some(Sight::Fatal(error)) => return Err(error),
             }
             let (holds, now) = holds_in(condition, &live);
             if holds {
@@ -64,7 +69,7 @@ impl Cluster {
             if pods.is_none() {
                 pods = pod_scope(condition, &live).map(|scope| self.follow(scope));
             }
-            told.miss(self.explained(condition, now, &live, &live_pods).await);
+            told.miss(Box::pin(self.explained(condition, now, &live, &live_pods)).await);
         }
     }
 
@@ -92,35 +97,20 @@ impl Cluster {
     async fn explained(&self, condition: &Condition, now: String, live: &[Value], pods: &[Value]) -> String {
         let Some(workload) = live.first() else { return now };
         let Condition::RolledOut { .. } = condition else {
-            return join(&now, components::explain(condition, workload, pods));
+            let reasons = Box::pin(self.reasons_of(pods, MOST_EXPLAINED)).await;
+            let named = |pod: &Value| {
+                reasons.iter().find(|(name, _)| name == text(pod, "/metadata/name")).map(|(_, it)| it.clone())
+            };
+            let why = |pod: &Value| why_waiting(pod).map(|own| named(pod).unwrap_or(own));
+            return join(&now, components::explain(condition, workload, pods, &why));
         };
         if wants_no_pod(workload) {
             let nodes = self.list("v1", "Node", None, None).await.unwrap_or_default();
             return join(&now, why_unplaced(workload, &nodes));
         }
-        let mut reasons: Vec<String> = pods.iter().filter_map(why_waiting).collect();
-        reasons.dedup();
-        reasons.truncate(NAMED_PODS);
+        let reasons: Vec<String> =
+            Box::pin(self.reasons_of(pods, NAMED_PODS)).await.into_iter().map(|(_, reason)| reason).collect();
         join(&now, (!reasons.is_empty()).then(|| reasons.join("; ")))
-    }
-
-    /// The newest warning about the pods behind a condition: a sandbox that cannot be made is told nowhere else.
-    async fn last_warning(&self, condition: &Condition) -> Option<String> {
-        let (Condition::RolledOut { object }
-        | Condition::True { object, .. }
-        | Condition::Field { object, .. }) = condition
-        else {
-            return None;
-        };
-        let live = self.get(object).await.ok()?;
-        let scope = pod_scope(condition, live.as_slice())?;
-        let namespace = scope.namespace.as_deref()?;
-        let pods = self.list("v1", "Pod", Some(namespace), scope.selector.as_deref()).await.ok()?;
-        let pod = pods.iter().find(|pod| why_waiting(pod).is_some())?;
-        let selector = format!("type=Warning,involvedObject.name={}", text(pod, "/metadata/name"));
-        let path = format!("/api/v1/namespaces/{namespace}/events?fieldSelector={}", encode(&selector));
-        let Ok(Outcome::Done(list)) = self.call(&Call::get(path).once()).await else { return None };
-        newest(list.get("items")?.as_array()?)
     }
 
     /// Waits until `count` pods match, returning them; `predicate` is usually [`super::is_ready`] or
@@ -140,12 +130,12 @@ impl Cluster {
         let mut told = Told::new(progress);
         let enough = |pods: &[Value]| pods.iter().filter(|pod| predicate(pod)).count() >= count;
         let mut followed = self.follow(Scope::pods(namespace, label_selector));
-        let settled = settle(&mut followed, &enough, &mut told, Some(count));
+        let settled = self.settle(&mut followed, &enough, &mut told, Some(count));
         if let Ok(pods) = tokio::time::timeout(timeout, settled).await {
             return Ok(pods?.into_iter().filter(|pod| predicate(pod)).collect());
         }
         let what = format!("{count} pods with {label_selector} in {namespace} to be ready");
-        Err(late(&what, timeout, &told.summary(), None))
+        Err(late(&what, timeout, &told.summary()))
     }
 
     /// Waits until no pod matches the selector.
@@ -155,12 +145,49 @@ impl Cluster {
     pub async fn wait_gone(&self, namespace: &str, label_selector: &str, timeout: Duration) -> Result<()> {
         let mut told = Told::new(&|_| {});
         let mut followed = self.follow(Scope::pods(namespace, label_selector));
-        let settled = settle(&mut followed, &|pods: &[Value]| pods.is_empty(), &mut told, None);
+        let settled = self.settle(&mut followed, &|pods: &[Value]| pods.is_empty(), &mut told, None);
         if let Ok(result) = tokio::time::timeout(timeout, settled).await {
             return result.map(|_| ());
         }
         let what = format!("the pods with {label_selector} in {namespace} to be gone");
-        Err(late(&what, timeout, &told.summary(), None))
+        Err(late(&what, timeout, &told.summary()))
+    }
+
+    /// The pods as soon as they are enough.
+    async fn settle(
+        &self,
+        followed: &mut Followed,
+        enough: &(dyn Fn(&[Value]) -> bool + Send + Sync),
+        told: &mut Told<'_>,
+        count: Option<usize>,
+    ) -> Result<Vec<Value>> {
+        let mut seen = Vec::new();
+        loop {
+            let sight = tokio::select! {
+                sight = followed.next() => Some(sight?),
+                () = tokio::time::sleep(EVENTS), if !seen.is_empty() => None,
+            };
+            match sight {
+                None => {}
+                Some(Sight::Objects(pods)) if enough(&pods) => return Ok(pods),
+                Some(Sight::Objects(pods)) => seen = pods,
+                Some(Sight::Trouble(now)) => {
+                    told.say(now);
+                    continue;
+                }
+                Some(Sight::Fatal(error)) => return Err(error),
+            }
+            told.miss(Box::pin(self.summary(&seen, count)).await);
+        }
+    }
+
+    async fn summary(&self, pods: &[Value], count: Option<usize>) -> String {
+        let Some(count) = count else { return format!("{} pods are left", pods.len()) };
+        let ready = pods.iter().filter(|pod| why_waiting(pod).is_none()).count();
+        let waiting = Box::pin(self.reasons_of(pods, NAMED_PODS)).await;
+        let named: Vec<String> =
+            waiting.into_iter().map(|(pod, reason)| format!("{pod}: {reason}")).collect();
+        join(&format!("{ready} of {count} ready"), (!named.is_empty()).then(|| named.join("; ")))
     }
 }
 
@@ -208,34 +235,6 @@ async fn next_of(followed: &mut Option<Followed>) -> Result<Sight> {
     }
 }
 
-/// The pods as soon as they are enough.
-async fn settle(
-    followed: &mut Followed,
-    enough: &(dyn Fn(&[Value]) -> bool + Send + Sync),
-    told: &mut Told<'_>,
-    count: Option<usize>,
-) -> Result<Vec<Value>> {
-    loop {
-        match followed.next().await? {
-            Sight::Objects(pods) if enough(&pods) => return Ok(pods),
-            Sight::Objects(pods) => told.miss(summary(&pods, count)),
-            Sight::Trouble(now) => told.say(now),
-            Sight::Fatal(error) => return Err(error),
-        }
-    }
-}
-
-fn summary(pods: &[Value], count: Option<usize>) -> String {
-    let Some(count) = count else { return format!("{} pods are left", pods.len()) };
-    let waiting: Vec<String> = pods
-        .iter()
-        .filter_map(|pod| Some(format!("{}: {}", text(pod, "/metadata/name"), why_waiting(pod)?)))
-        .collect();
-    let ready = pods.len() - waiting.len();
-    let named: Vec<&str> = waiting.iter().take(NAMED_PODS).map(String::as_str).collect();
-    join(&format!("{ready} of {count} ready"), (!named.is_empty()).then(|| named.join("; ")))
-}
-
 fn scope_of(condition: &Condition) -> Result<Scope> {
     Scope::of(condition)
         .ok_or_else(|| Error::new(&code::INTERNAL, format!("the API cannot wait for {condition}")))
@@ -258,21 +257,10 @@ fn wants_no_pod(workload: &Value) -> bool {
         && number("/status/observedGeneration") >= number("/metadata/generation")
 }
 
-fn newest(events: &[Value]) -> Option<String> {
-    let time = |event: &Value| {
-        let last = text(event, "/lastTimestamp");
-        if last.is_empty() { text(event, "/eventTime").to_owned() } else { last.to_owned() }
-    };
-    let event = events.iter().max_by_key(|event| time(event))?;
-    let message: String = text(event, "/message").chars().take(300).collect();
-    Some(format!("{}: {message}", text(event, "/reason")))
-}
-
 fn join(now: &str, reason: Option<String>) -> String {
     reason.map_or_else(|| now.to_owned(), |reason| format!("{now}, {reason}"))
 }
 
-fn late(what: &str, timeout: Duration, last: &str, warning: Option<String>) -> Error {
-    let cause = warning.map_or_else(|| last.to_owned(), |warning| format!("{last}; {warning}"));
-    Error::new(&code::CLUSTER_TIMEOUT, format!("waited {} s for {what}", timeout.as_secs())).because(cause)
+fn late(what: &str, timeout: Duration, last: &str) -> Error {
+    Error::new(&code::CLUSTER_TIMEOUT, format!("waited {} s for {what}", timeout.as_secs())).because(last)
 }

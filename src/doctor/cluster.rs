@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
-use crate::cluster::{condition_of, why_waiting};
+use crate::cluster::condition_of;
 use crate::error::code;
 use crate::steps::flannel::LEAVING_TAINT;
 use crate::trace::counted;
@@ -126,7 +126,7 @@ pub fn pods(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let is_system = |pod: &&Value| SYSTEM.iter().any(|namespace| pod["metadata"]["namespace"] == *namespace);
     let system: Vec<&Value> = cluster.pods.iter().filter(is_system).collect();
-    let mut waiting = system.iter().filter_map(|pod| Some((full_name(pod), why_waiting(pod)?)));
+    let mut waiting = system.iter().filter_map(|pod| Some((full_name(pod), cluster.why_waiting(pod)?)));
     let Some((first, why)) = waiting.next() else {
         return Ok(match floating(&cluster.daemons) {
             Some(found) => {
@@ -168,5 +168,5 @@ pub fn why(cluster: &ClusterSeen, workload: &Value) -> String {
     if pods.peek().is_none() {
         return "it has no pods".into();
     }
-    pods.find_map(why_waiting).unwrap_or_else(|| "its pods are not ready".into())
+    pods.find_map(|pod| cluster.why_waiting(pod)).unwrap_or_else(|| "its pods are not ready".into())
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
-use crate::cluster::{condition_of, why_waiting};
+use crate::cluster::condition_of;
 use crate::error::code;
 use crate::trace::counted;
 
@@ -93,7 +93,8 @@ fn waits(cluster: &ClusterSeen, machine: &Value) -> String {
         cluster.pods.iter().find(|pod| pod["metadata"]["labels"]["kubevirt.io/created-by"] == *uid)
     };
     let why = refused.and_then(|condition| condition["message"].as_str()).map(str::to_owned);
-    let why =
-        why.or_else(|| launcher().and_then(|pod| Some(format!("pod {}: {}", name(pod), why_waiting(pod)?))));
+    let why = why.or_else(|| {
+        launcher().and_then(|pod| Some(format!("pod {}: {}", name(pod), cluster.why_waiting(pod)?)))
+    });
     format!("{} is {phase}{}", full_name(machine), why.map(|why| format!(": {why}")).unwrap_or_default())
 }

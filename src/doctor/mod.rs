@@ -11,6 +11,7 @@ mod pod_network;
 mod seen;
 mod switch;
 mod upkeep;
+mod waiting;
 
 use serde::Serialize;
 
@@ -136,12 +137,16 @@ pub static CHECKS: &[Check] = &[
         promise: "every network that the profile, a pod or a VM names is there",
         look: multus::networks,
     },
+    Check { id: "annotations", promise: "Multus can read what pods ask for", look: waiting::annotations },
+    Check { id: "pod-subnet", promise: "pods have addresses of the pod network", look: waiting::subnet },
+    Check { id: "duplicates", promise: "no two pods have one address", look: waiting::duplicates },
     Check { id: "pod-nics", promise: "pods have the NICs that they asked for", look: multus::nics },
     Check { id: "dns", promise: "the cluster's DNS runs", look: cluster::dns },
     Check { id: "system-pods", promise: "the pods of the cluster and its networks run", look: cluster::pods },
     Check { id: "kubevirt", promise: "KubeVirt is deployed", look: machines::kubevirt },
     Check { id: "virtualisation", promise: "nodes can run VMs", look: machines::virtualisation },
     Check { id: "machines", promise: "VMs run", look: machines::machines },
+    Check { id: "pods-waiting", promise: "no pod waits for what does not come", look: waiting::pods },
     Check { id: "leftovers", promise: "nothing waits in vain for its end", look: upkeep::leftovers },
     Check { id: "journal", promise: "no run of kvnet was interrupted", look: upkeep::journal },
     Check { id: "profile", promise: "node and cluster are as the profile says", look: upkeep::profile },

@@ -7,11 +7,14 @@ use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
-use crate::facts::cni::{CniConf, NETWORK_STATUS, NETWORKS};
-use crate::trace::{counted, of_machine, of_pod, switch_plugin};
+use crate::facts::attachments::{Wish, asked, default_network, pairs, reported};
+use crate::facts::cni::CniConf;
+use crate::trace::{counted, of_machine, switch_plugin};
 
 /// Credentials are renewed long before their end; those that are not end within so many seconds.
 const SOON: i64 = 300;
+/// Where Multus looks for a network that a pod has as its first, unless its configuration says otherwise.
+const MULTUS_NAMESPACE: &str = "kube-system";
 
 pub fn daemon(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
@@ -140,16 +143,17 @@ pub fn networks(seen: &Seen) -> Looked {
 /// The networks that pods and VMs ask for, each with who does.
 fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
     let namespace = |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-    let mut asked = Vec::new();
+    let mut found = Vec::new();
     for machine in &cluster.machines {
         let networks = of_machine(machine, &namespace(machine)).into_iter().filter_map(|it| it.network);
-        asked.extend(networks.map(|network| (network, format!("VM {}", full_name(machine)))));
+        found.extend(networks.map(|network| (network, format!("VM {}", full_name(machine)))));
     }
     for pod in cluster.pods.iter().filter(|pod| is_alive(pod)) {
-        let networks = of_pod(pod, &namespace(pod)).into_iter().filter_map(|it| it.network);
-        asked.extend(networks.map(|network| (network, format!("pod {}", full_name(pod)))));
+        let first = default_network(pod, MULTUS_NAMESPACE).unwrap_or_default().wishes;
+        let networks = first.into_iter().chain(asked(pod).wishes).map(|wish| wish.network());
+        found.extend(networks.map(|network| (network, format!("pod {}", full_name(pod)))));
     }
-    asked
+    found
 }
 
 fn is_alive(pod: &Value) -> bool {
@@ -159,9 +163,10 @@ fn is_alive(pod: &Value) -> bool {
 pub fn nics(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let running = cluster.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
-    let asking: Vec<&Value> =
-        running.filter(|pod| pod["metadata"]["annotations"][NETWORKS].is_string()).collect();
-    let short: Vec<String> = asking.iter().filter_map(|pod| lacking(pod)).collect();
+    // Multus is not called for a pod in the node's own network.
+    let own = running.filter(|pod| pod["spec"]["hostNetwork"] != true);
+    let asking: Vec<&Value> = own.filter(|pod| !asked(pod).wishes.is_empty()).collect();
+    let short: Vec<String> = asking.iter().filter_map(|pod| lacking(cluster, pod)).collect();
     if short.is_empty() {
         return Ok(match asking.len() {
             0 => Verdict::absent("no pod asks for a network"),
@@ -172,16 +177,23 @@ pub fn nics(seen: &Seen) -> Looked {
         .hint("a NIC is only made when a pod starts: once the checks above hold, delete these pods"))
 }
 
-/// Multus counts the pod network among the NICs.
-fn lacking(pod: &Value) -> Option<String> {
-    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
-    let wanted = of_pod(pod, namespace).len();
-    let status = pod["metadata"]["annotations"][NETWORK_STATUS].as_str().unwrap_or("[]");
-    let given = serde_json::from_str::<Value>(status).ok().and_then(|list| list.as_array().map(Vec::len));
-    let given = given.unwrap_or_default();
+/// The networks of which a pod has no NIC, by what Multus reports.
+fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
+    let (wishes, nics) = (asked(pod).wishes, reported(pod));
+    let configured = |wish: &Wish| {
+        let definition = cluster.networks.iter().find(|network| full_name(network) == wish.network())?;
+        let config: Value = serde_json::from_str(definition["spec"]["config"].as_str()?).ok()?;
+        config["name"].as_str().map(str::to_owned)
+    };
+    let paired = pairs(&wishes, &nics, &configured);
+    let missing = wishes.iter().zip(&paired).filter(|(_, nic)| nic.is_none());
+    let missing: Vec<String> = missing.map(|(wish, _)| wish.network()).collect();
     let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-    (given < wanted)
-        .then(|| format!("{} on {node} has {} of {wanted}", full_name(pod), counted(given, "NIC")))
+    let found = paired.iter().flatten().count();
+    (!missing.is_empty()).then(|| {
+        let count = counted(wishes.len(), "further NIC");
+        format!("{} on {node} has {found} of {count}: none on {}", full_name(pod), listed(&missing))
+    })
 }
 
 /// The networks of Open vSwitch: the network's name and the bridge that it names.

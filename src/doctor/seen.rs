@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::Verdict;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Reason, reason};
 use crate::engine::context::Context;
 use crate::engine::journal::History;
 use crate::engine::plan::{Plan, Planned, State as StepState};
@@ -102,6 +102,8 @@ pub struct ClusterSeen {
     pub machines: Vec<Value>,
     /// What else serves groups of the API.
     pub services: Vec<Value>,
+    /// What was told about objects; none where it may not be read.
+    pub events: Vec<Value>,
 }
 
 /// A step of the profile.
@@ -273,7 +275,10 @@ impl ClusterSeen {
             cluster.list(kubevirt, "KubeVirt", None, None),
             cluster.list(kubevirt, "VirtualMachineInstance", None, None),
         )?;
+        // Who may not read events still has everything else looked at.
+        let events = cluster.list("v1", "Event", None, None).await.unwrap_or_default();
         Ok(Self {
+            events,
             server: cluster.server().to_owned(),
             version: version.git_version.clone(),
             nodes,
@@ -287,6 +292,16 @@ impl ClusterSeen {
             machines,
             services,
         })
+    }
+
+    /// Why a pod waits; none when nothing keeps it.
+    pub fn reason(&self, pod: &Value) -> Option<Reason> {
+        reason(pod, &self.events)
+    }
+
+    /// As [`ClusterSeen::reason`], in words.
+    pub fn why_waiting(&self, pod: &Value) -> Option<String> {
+        self.reason(pod).map(|reason| reason.text)
     }
 
     /// The `DaemonSet` of a component, by a part of its name.

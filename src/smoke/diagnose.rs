@@ -36,7 +36,10 @@ pub async fn explained(room: &Room, error: Error) -> Error {
     let warning = newest_warning(&events);
     let waited = error.cause().unwrap_or_default().to_owned();
     let is_new = |warning: &&str| {
-        !waited.contains(warning.split_once(": ").map_or(*warning, |(_, text)| text).trim_end_matches('.'))
+        // The pod's own reason has the innermost error of such a warning.
+        !waited.contains("cannot be set up")
+            && !waited
+                .contains(warning.split_once(": ").map_or(*warning, |(_, text)| text).trim_end_matches('.'))
     };
     let told = match warning.as_deref().filter(is_new) {
         Some(warning) => format!("{waited}; {warning}"),

@@ -208,7 +208,54 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "pod-nics",
         "KVN622",
-        "default/web on n0 has 0 NICs of 2",
+        "default/web on n0 has 0 of 1 further NIC: none on default/ovs-blue",
+    ),
+    // A slip of a user's is no missing network.
+    (
+        |_, cluster| {
+            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!("ovs-blue,")
+        },
+        "annotations",
+        "KVN640",
+        "pod default/web: entry 2 is empty: there is a comma too many",
+    ),
+    (
+        |_, cluster| {
+            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] =
+                json!(r#"[ {"name":"ovs-blue","ips":["10.20.0.104/24"] ]"#);
+        },
+        "annotations",
+        "KVN640",
+        "pod default/web: it is not a list in JSON",
+    ),
+    // A configuration that came with the runtime makes the pods' first NIC.
+    (
+        |node, cluster| {
+            let bridge = r#"{"name":"containerd-net","plugins":[{"type":"bridge"}]}"#;
+            node.configurations.insert(1, ("10-containerd-net.conflist".into(), Some(bridge.into())));
+            cluster.pods[3]["status"]["podIP"] = json!("10.88.0.5");
+        },
+        "pod-subnet",
+        "KVN643",
+        "not in 10.244.0.0/16: 10.88.0.5 of pod default/web",
+    ),
+    (
+        |_, cluster| cluster.pods[3]["status"]["podIP"] = cluster.pods[2]["status"]["podIP"].clone(),
+        "duplicates",
+        "KVN642",
+        "eth0 of pod kube-system/ovs-cni-1 and eth0 of pod default/web",
+    ),
+    (
+        |_, cluster| {
+            cluster.pods[3]["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "i",
+                "state": {"waiting": {"reason": "ContainerCreating"}}}]});
+            cluster.events = vec![json!({"reason": "FailedCreatePodSandBox",
+                "involvedObject": {"name": "web", "uid": "uid-web"}, "lastTimestamp": "1970-01-01T00:10:00Z",
+                "message": "Failed to create pod sandbox: plugin type=\"ovs\" failed (add): failed to find bridge br-typo"})];
+        },
+        "pods-waiting",
+        "KVN641",
+        "default/web: its network cannot be set up (plugin ovs): failed to find bridge br-typo",
     ),
     (|_, cluster| cluster.deployments[0]["status"] = json!({}), "dns", "KVN805", "coredns: it has no pods"),
     (

@@ -66,7 +66,8 @@ fn pod(namespace: &str, name: &str, app: &str) -> Value {
     json!({
         "metadata": {"namespace": namespace, "name": name, "uid": format!("uid-{name}"), "labels": {"app": app}, "annotations": {}},
         "spec": {"nodeName": "n0"},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [{"name": "c"}]},
+        "status": {"phase": "Running", "podIP": format!("10.244.0.{}", name.len()),
+            "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [{"name": "c"}]},
     })
 }
 
@@ -74,7 +75,7 @@ fn web() -> Value {
     let mut web = pod("default", "web", "web");
     web["metadata"]["annotations"] = json!({
         "k8s.v1.cni.cncf.io/networks": "ovs-blue",
-        "k8s.v1.cni.cncf.io/network-status": r#"[{"name":"cbr0"},{"name":"default/ovs-blue"}]"#,
+        "k8s.v1.cni.cncf.io/network-status": r#"[{"name":"cbr0","interface":"eth0","default":true},{"name":"default/ovs-blue","interface":"net1"}]"#,
     });
     web
 }
@@ -87,6 +88,7 @@ fn network(name: &str) -> Value {
 fn cluster() -> ClusterSeen {
     let networks = ["a-bridge-network", "flannel-network", "ovs-blue", "ovs-blue-l2", "ovs-blue100"];
     ClusterSeen {
+        events: Vec::new(),
         server: "https://192.0.2.1:6443".into(),
         version: "v1.34.4".into(),
         nodes: vec![node("n0")],

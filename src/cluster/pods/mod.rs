@@ -1,5 +1,8 @@
 //! Why pods do not run: from their status, and from the taints and labels of nodes that take none.
 
+mod network_error;
+pub mod reasons;
+
 use serde_json::{Map, Value};
 
 use super::api::text;
@@ -27,13 +30,30 @@ pub fn has_succeeded(pod: &Value) -> bool {
     text(pod, "/status/phase") == "Succeeded"
 }
 
-/// What keeps a pod from being Ready; none when nothing does.
+/// What a pod says itself about why it is not Ready.
+enum Waits {
+    Unscheduled(String),
+    Ended(String),
+    /// A container cannot be started, or has ended.
+    Failing(String),
+    /// A container runs and is not ready.
+    NotReady(String),
+    /// Nothing is wrong that the pod knows of.
+    Starting(String),
+}
+
+/// What keeps a pod from being Ready, as far as it says so itself; none when nothing does.
+/// [`reasons::reason`] also reads its events, which alone tell of its network.
 pub fn why_waiting(pod: &Value) -> Option<String> {
+    reasons::reason(pod, &[]).map(|reason| reason.text)
+}
+
+fn state_of(pod: &Value) -> Option<Waits> {
     if is_ready(pod) || has_succeeded(pod) {
         return None;
     }
     if let Some(scheduled) = condition_of(pod, "PodScheduled").filter(|c| text(c, "/status") == "False") {
-        return Some(format!("cannot be scheduled{}", explanation(scheduled)));
+        return Some(Waits::Unscheduled(format!("cannot be scheduled{}", explanation(scheduled))));
     }
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let statuses = statuses.iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
@@ -42,38 +62,40 @@ pub fn why_waiting(pod: &Value) -> Option<String> {
     reason.or_else(|| pod_reason(pod))
 }
 
-fn pod_reason(pod: &Value) -> Option<String> {
+fn pod_reason(pod: &Value) -> Option<Waits> {
     if !text(pod, "/metadata/deletionTimestamp").is_empty() {
-        return Some("is ending".into());
+        return Some(Waits::Ended("is ending".into()));
     }
     let status = pod.get("status")?;
     match text(status, "/phase") {
-        "Failed" => Some(format!("failed{}", explanation(status))),
-        phase => Some(phase.to_lowercase()).filter(|phase| !phase.is_empty()),
+        "Failed" => Some(Waits::Ended(format!("failed{}", explanation(status)))),
+        phase => Some(phase.to_lowercase()).filter(|phase| !phase.is_empty()).map(Waits::Starting),
     }
 }
 
 /// What a container waits for; failures rank before what is only slow.
-fn container_reason(status: &Value) -> Option<(u8, String)> {
+fn container_reason(status: &Value) -> Option<(u8, Waits)> {
     let (name, image) = (text(status, "/name"), text(status, "/image"));
     if let Some(waiting) = status.pointer("/state/waiting") {
         return match text(waiting, "/reason") {
             // It waits for its init containers, which say themselves what is the case.
-            "" | "PodInitializing" => Some((4, format!("container {name} waits"))),
-            "ContainerCreating" => Some((3, format!("preparing image {image}"))),
+            "" | "PodInitializing" => Some((4, Waits::Starting(format!("container {name} waits")))),
+            "ContainerCreating" => Some((3, Waits::Starting(format!("container {name} is being created")))),
             reason => {
                 let message = text(waiting, "/message");
                 let message = if message.is_empty() { String::new() } else { format!(" ({message})") };
-                Some((0, format!("container {name}: {reason}, image {image}{message}{}", last_end(status))))
+                let text = format!("container {name}: {reason}, image {image}{message}{}", last_end(status));
+                Some((0, Waits::Failing(text)))
             }
         };
     }
     if let Some(ended) = status.pointer("/state/terminated").filter(|ended| exit_code(ended) != 0) {
-        return Some((1, format!("container {name} ended: {}", ending(ended))));
+        return Some((1, Waits::Failing(format!("container {name} ended: {}", ending(ended)))));
     }
     let running = status.pointer("/state/running").is_some();
     let ready = status.get("ready").and_then(Value::as_bool).unwrap_or_default();
-    (running && !ready).then(|| (2, format!("container {name} runs, but is not ready{}", last_end(status))))
+    (running && !ready)
+        .then(|| (2, Waits::NotReady(format!("container {name} runs, but is not ready{}", last_end(status)))))
 }
 
 fn last_end(status: &Value) -> String {
@@ -172,7 +194,7 @@ mod tests {
                 pod(
                     &json!({"name": "c", "image": "i", "state": {"waiting": {"reason": "ContainerCreating"}}}),
                 ),
-                "preparing image i",
+                "container c is being created",
             ),
             (
                 json!({"status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",

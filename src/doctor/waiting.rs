@@ -1,0 +1,161 @@
+//! Pods that wait, of any namespace, and the addresses of those that run.
+
+use ipnet::IpNet;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::seen::{ClusterSeen, Seen, ending_for, full_name};
+use super::{Looked, Verdict, listed};
+use crate::cluster::addresses::{Address, duplicates_on, outside};
+use crate::cluster::{Cause, Reason};
+use crate::error::code;
+use crate::facts::attachments::asked;
+use crate::facts::cni::CniConf;
+use crate::trace::counted;
+
+/// So many seconds a pod may take to start before it is named, when nothing is known to be wrong.
+const START: i64 = 60;
+/// So many seconds a pod may take to end.
+const END: i64 = 120;
+
+/// No annotation of a pod is such that Multus refuses it.
+pub fn annotations(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let alive = cluster.pods.iter().filter(|pod| !has_ended(pod));
+    let asking: Vec<_> = alive.map(|pod| (pod, asked(pod))).collect();
+    let of = |refused: bool| -> Vec<String> {
+        let slips = asking.iter().flat_map(|(pod, asked)| asked.slips.iter().map(move |slip| (pod, slip)));
+        let slips = slips.filter(|(_, slip)| slip.refused == refused);
+        slips.map(|(pod, slip)| format!("pod {}: {}", full_name(pod), slip.text)).collect()
+    };
+    let (refused, ignored) = (of(true), of(false));
+    let hint =
+        "correct `k8s.v1.cni.cncf.io/networks` where the pod comes from: `a,b`, or `[{\"name\": \"a\"}]`";
+    if !refused.is_empty() {
+        return Ok(Verdict::broken(&code::POD_ANNOTATION, listed(&refused)).hint(hint));
+    }
+    if !ignored.is_empty() {
+        return Ok(Verdict::warns(listed(&ignored)).hint(hint));
+    }
+    let count = asking.iter().filter(|(_, asked)| !asked.wishes.is_empty()).count();
+    Ok(match count {
+        0 => Verdict::absent("no pod asks for a network"),
+        count => Verdict::holds(format!("{} asking, each can be read", counted(count, "pod"))),
+    })
+}
+
+fn has_ended(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+/// No pod waits for what does not come.
+pub fn pods(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let found: Vec<(String, Reason)> = cluster
+        .pods
+        .iter()
+        .filter(|pod| !has_ended(pod))
+        .filter_map(|pod| Some((full_name(pod), keeps(seen, cluster, pod)?)))
+        .collect();
+    let Some((_, first)) = found.first() else {
+        return Ok(Verdict::holds(format!("none of {}", counted(cluster.pods.len(), "pod"))));
+    };
+    let hint = match first.cause {
+        Cause::Network => {
+            "the message is the network plugin's own; `kvnet trace pod/NAME --namespace NAMESPACE` follows the pod's network"
+        }
+        Cause::Unscheduled => {
+            "compare what the pod asks for with what nodes offer: `kubectl describe pod`, `kubectl describe node`"
+        }
+        Cause::Image => {
+            "the node must reach the image: look at its name, at proxies, and at the registry's limits"
+        }
+        _ => "look at its events and its log: `kubectl describe pod`, `kubectl logs --previous`",
+    };
+    let told: Vec<String> = found.iter().map(|(pod, reason)| format!("{pod}: {}", reason.text)).collect();
+    Ok(Verdict::broken(&code::POD_WAITS, listed(&told)).hint(hint))
+}
+
+/// What keeps a pod for longer than a start or an end takes.
+fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
+    let reason = cluster.reason(pod)?;
+    if let Some(seconds) = ending_for(pod, seen.now) {
+        let text = format!("does not end, {seconds} s after its time");
+        return (seconds > END).then_some(Reason { cause: Cause::Ended, text });
+    }
+    let age = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    let is_new = age.is_some_and(|made| seen.now - made.as_second() < START);
+    // A container that has failed and a network that was refused are failures from the first second on.
+    let failed = match reason.cause {
+        Cause::Network | Cause::Ended => true,
+        Cause::Container => !reason.text.contains("runs, but is not ready"),
+        Cause::Image => !reason.text.starts_with("pulling"),
+        Cause::Unscheduled | Cause::Volume | Cause::Starting => false,
+    };
+    (failed || !is_new).then_some(reason)
+}
+
+/// No two pods have one address.
+pub fn duplicates(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    let found: Vec<String> =
+        duplicates_on(&cluster.pods, &cluster.networks).iter().map(ToString::to_string).collect();
+    if found.is_empty() {
+        let count = crate::cluster::addresses::addresses(&cluster.pods).len();
+        return Ok(Verdict::holds(format!("compared: {}", counted(count, "pod address"))));
+    }
+    Ok(Verdict::broken(&code::DUPLICATE_ADDRESS, listed(&found)))
+}
+
+/// Pods have addresses out of the cluster's pod network.
+pub fn subnet(seen: &Seen) -> Looked {
+    let cluster = seen.cluster()?;
+    if cluster.daemon("flannel").is_none() {
+        return Ok(Verdict::absent("flannel is not installed"));
+    }
+    let subnets = subnets(cluster);
+    if subnets.is_empty() {
+        return Ok(Verdict::unknown("not checked: flannel's network and the nodes' podCIDR are not known"));
+    }
+    let found = outside(&cluster.pods, &subnets);
+    let shown: Vec<String> = subnets.iter().map(ToString::to_string).collect();
+    if found.is_empty() {
+        return Ok(Verdict::holds(format!("pods have addresses in {}", shown.join(", "))));
+    }
+    let told: Vec<String> =
+        found.iter().map(|address| format!("{} of pod {}", address.ip, address.pod)).collect();
+    let verdict =
+        Verdict::broken(&code::ADDRESS_OUTSIDE, format!("not in {}: {}", shown.join(", "), listed(&told)));
+    Ok(match other_configuration(seen, &found) {
+        Some(file) => verdict.hint(format!(
+            "{} comes before flannel's configuration: move it aside, then delete these pods; new ones get other addresses",
+            seen.facts.cni_conf_dir.join(file)
+        )),
+        None => verdict,
+    })
+}
+
+/// The ranges of flannel's configuration, else those of the nodes.
+pub fn subnets(cluster: &ClusterSeen) -> Vec<IpNet> {
+    let configurations = cluster.flannel.iter().filter_map(|map| map["data"]["net-conf.json"].as_str());
+    let parsed: Vec<Value> = configurations.filter_map(|text| serde_json::from_str(text).ok()).collect();
+    let ranges = parsed.iter().flat_map(|conf| ["Network", "IPv6Network"].map(|field| &conf[field]));
+    let ranges: Vec<IpNet> = ranges.filter_map(|range| range.as_str()?.parse().ok()).collect();
+    if !ranges.is_empty() {
+        return ranges;
+    }
+    cluster.nodes.iter().filter_map(|node| node["spec"]["podCIDR"].as_str()?.parse().ok()).collect()
+}
+
+/// The first configuration that makes a pod's first NIC and is not flannel's: what gives addresses in its place.
+fn other_configuration<'a>(seen: &'a Seen, _found: &[Address]) -> Option<&'a str> {
+    let parsed = seen
+        .node
+        .configurations
+        .iter()
+        .map(|(name, content)| (name.as_str(), content.as_deref().and_then(CniConf::parse)));
+    let mut own = parsed.filter(|(_, conf)| conf.as_ref().is_none_or(|conf| !conf.is_multus()));
+    let (name, conf) = own.next()?;
+    let is_flannel = conf.is_some_and(|conf| conf.types.iter().any(|kind| kind == "flannel"));
+    (!is_flannel).then_some(name)
+}
