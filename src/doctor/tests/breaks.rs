@@ -213,7 +213,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     // A slip of a user's is no missing network.
     (
         |_, cluster| {
-            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!("ovs-blue,")
+            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!("ovs-blue,");
         },
         "annotations",
         "KVN640",
