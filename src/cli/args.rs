@@ -326,4 +326,14 @@ pub enum Profile {
     Validate,
     /// Prints the JSON schema of profiles
     Schema,
+    /// Lists the digests that `up` pinned for downloads without one in the profile, or forgets them
+    #[command(after_help = "Examples:\n  kvnet profile pins\n  kvnet profile pins --forget-all")]
+    Pins {
+        /// Forgets the pin of this address
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "forget_all")]
+        forget: Option<String>,
+        /// Forgets all pins, also those of a damaged lock file
+        #[arg(long)]
+        forget_all: bool,
+    },
 }

@@ -35,13 +35,19 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(&cli)),
         Err(error) => Err(Error::new(&crate::error::code::INTERNAL, "no async runtime").because(error)),
     };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            ui::error(&error, cli.global.output);
-            ExitCode::from(error.exit_code())
-        }
-    }
+    let code = result.unwrap_or_else(|error| {
+        ui::error(&error, cli.global.output);
+        error.exit_code()
+    });
+    ExitCode::from(with_output(code))
+}
+
+/// The exit code of a program whose output may not have arrived.
+fn with_output(code: u8) -> u8 {
+    let Some(error) = ui::lost_output() else { return code };
+    ui::say_error(&error);
+    // What a command says with 3 was in the output.
+    if code == 0 || code == PENDING { error.exit_code() } else { code }
 }
 
 async fn run(cli: &Cli) -> Result<u8, Error> {
@@ -81,7 +87,7 @@ fn refuse_pictures(cli: &Cli) -> Result<(), Error> {
 fn usage(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         ui::print(&error.render().ansi().to_string());
-        return ExitCode::SUCCESS;
+        return ExitCode::from(with_output(0));
     }
     let code = format!("error[{}]:", crate::error::code::USAGE.id);
     ui::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());

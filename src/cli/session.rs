@@ -24,6 +24,9 @@ use crate::ui;
 /// The administrator's kubeconfig on a control plane.
 const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
 
+/// Where the digests of downloads without a pin are kept, in the state directory.
+pub const LOCK_FILE: &str = "manifests.lock.json";
+
 /// A resolved command line with the node behind it.
 pub struct Session {
     /// What every step gets.
@@ -133,7 +136,7 @@ fn sources(global: &Global, profile: &profile::Profile, state: &StateDir, stand_
         stand_ins,
         mirror: global.mirror.clone(),
         cache_dir: state.path("cache"),
-        lock_file: Some(state.path("manifests.lock.json")),
+        lock_file: Some(state.path(LOCK_FILE)),
         timeout: Duration::from_secs(profile.timeouts.download),
     })
 }

@@ -112,6 +112,15 @@ impl PackageManager {
         names
     }
 
+    /// The packages that an installation would take away, from what [`simulate`](Self::simulate) printed.
+    #[must_use]
+    pub fn removed(printed: &str) -> Vec<String> {
+        let lines = printed.lines().filter_map(|line| {
+            line.strip_prefix("Remv ").or_else(|| line.strip_prefix("Purg "))?.split_whitespace().next()
+        });
+        lines.map(str::to_owned).collect()
+    }
+
     /// Removes packages without a question, and none that another package needs: the low-level tools refuse that, the
     /// others would remove the other package too.
     #[must_use]
@@ -207,6 +216,8 @@ impl PackageManager {
                 "install",
                 "--yes",
                 "--no-install-recommends",
+                // Whatever the profile names: an installation takes nothing away.
+                "--no-remove",
                 "-o",
                 "Dpkg::Options::=--force-confdef",
                 "-o",
@@ -261,7 +272,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "apt-get install --yes --no-install-recommends -o Dpkg::Options::=--force-confdef -o \
+                "apt-get install --yes --no-install-recommends --no-remove -o Dpkg::Options::=--force-confdef -o \
                  Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=30 ovs",
                 "dnf install --assumeyes ovs",
                 "yum install --assumeyes ovs",
@@ -287,6 +298,9 @@ mod tests {
             Inst openvswitch-switch (3.1.0-2 Debian:12 [amd64]) []\nInst libc6 [2.36-1] (2.36-2 Debian:12 [amd64])\n\
             Conf python3 (3.11.2-1 Debian:12 [amd64])\n";
         assert_eq!(PackageManager::brought(printed), ["openvswitch-switch", "python3"]);
+        assert!(PackageManager::removed(printed).is_empty());
+        let printed = "Remv curl [7.88.1-10]\nPurg wget [1.21]\nInst x (1 Debian:12 [amd64])\n";
+        assert_eq!(PackageManager::removed(printed), ["curl", "wget"]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::Result;
 pub use command::{Command, Output};
 pub use execute::{apply_host_change, apply_telling, is_host_change, unfinished};
+pub use process::ignores_hangup;
 pub use saved::{refuse_unsafe, saved_copy};
 
 /// What a path is, without following a symbolic link.

@@ -4,7 +4,7 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -20,8 +20,24 @@ const MAX_OUTPUT: usize = 16 << 20;
 /// How long the streams of an ended program are read on: a daemon that it started may hold them open forever.
 const DRAIN: Duration = Duration::from_millis(250);
 
-/// Runs a command to its end or its deadline.
+/// Runs a command to its end or its deadline, and notes how that went; what it reads is never noted.
 pub(super) async fn run(command: &Command, path: &str) -> Result<Output> {
+    let started = Instant::now();
+    let result = run_quietly(command, path).await;
+    let shown = || crate::engine::redact::redact_text(&command.display(), &[]);
+    let ms = started.elapsed().as_millis();
+    match &result {
+        Ok(output) => {
+            tracing::debug!(target: "kvnet::host", command = shown(), code = output.status, ms, "ran");
+        }
+        Err(error) => {
+            tracing::debug!(target: "kvnet::host", command = shown(), error = error.code().id, ms, "did not end");
+        }
+    }
+    result
+}
+
+async fn run_quietly(command: &Command, path: &str) -> Result<Output> {
     let mut child = start(command, path)?;
     let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let input = feed(child.stdin.take(), command.stdin.clone());
@@ -37,6 +53,14 @@ pub(super) async fn run(command: &Command, path: &str) -> Result<Output> {
     group.let_live();
     let status = exit_code(ended.map_err(|error| not_started(&error, command))?);
     Ok(Output { status, stdout: stdout.end().await, stderr: stderr.end().await })
+}
+
+/// Whether whoever started kvnet wants it to outlive its terminal, as `nohup` does.
+pub fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The first bit is the signal with number 1.
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }
 
 /// Where a program is on a search path.
@@ -177,8 +201,6 @@ fn package_of(program: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     const PATH: &str = "/usr/bin:/bin";

@@ -8,12 +8,15 @@
 )]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use camino::Utf8Path;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, open, openat};
+use rustix::io::Errno;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -22,6 +25,10 @@ use crate::error::{Error, Result, code};
 
 /// The log's name in the directory of a kept sandbox.
 const FILE: &str = "sandbox.jsonl";
+/// The log's first line: no other file begins so.
+const SIGNATURE: &str = "{\"kvnet\":\"sandbox\"}\n";
+/// How long others may hold a lock before the user is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many changes are remembered for those who follow them.
 const REMEMBERED: usize = 10_000;
 
@@ -89,14 +96,12 @@ impl Store {
     /// The store that a directory keeps; empty when the directory is new.
     ///
     /// # Errors
-    /// `KVN203` and its like when the directory cannot be used; `KVN501` when the log is damaged elsewhere than in its
-    /// last line.
+    /// `KVN203` and its like when the directory cannot be used; `KVN207` when it or the log is somebody else's, open to
+    /// others or a link; `KVN501` when the log is no sandbox's, or damaged elsewhere than in its last line.
     pub fn on_disk(directory: &Utf8Path) -> Result<Self> {
-        std::fs::create_dir_all(directory).map_err(|error| file_error(directory, &error))?;
+        let opened = own_directory(directory)?;
         let path = directory.join(FILE);
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let file = file.map_err(|error| file_error(&path, &error))?;
-        let opened = File::open(directory).map_err(|error| file_error(directory, &error))?;
+        let file = own_file(&opened, &path)?;
         let log = Log { file, directory: opened, path, read: 0 };
         let store = Self::of(State { log: Some(log), ..State::default() });
         store.read(|_| ())?;
@@ -274,12 +279,32 @@ impl Log {
         let mut text = String::new();
         self.file.seek(SeekFrom::Start(self.read)).map_err(|error| failed(&error))?;
         self.file.read_to_string(&mut text).map_err(|error| failed(&error))?;
+        let signed = if self.read == 0 { self.signed(&text)? } else { 0 };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         self.read += whole as u64;
         if whole < text.len() {
             self.file.set_len(self.read).map_err(|error| failed(&error))?;
         }
-        text[..whole].lines().map(|line| self.parse(line)).collect()
+        text[signed.min(whole)..whole].lines().map(|line| self.parse(line)).collect()
+    }
+
+    /// How long the signature is. A sandbox of before there were signatures begins with a transaction; nothing is cut off
+    /// what begins with anything else.
+    fn signed(&self, text: &str) -> Result<usize> {
+        if SIGNATURE.starts_with(text) || text.starts_with(SIGNATURE) {
+            return Ok(text.len().min(SIGNATURE.len()));
+        }
+        let is_transaction = |line: &str| serde_json::from_str::<Line>(line).is_ok();
+        match text.split_once('\n') {
+            Some((first, _)) if is_transaction(first) => Ok(0),
+            _ => {
+                let error =
+                    Error::new(&code::STATE_JOURNAL, "this is no sandbox's file, and it stays as it is");
+                Err(error
+                    .at(self.path.as_str())
+                    .hint("name an empty or a new directory with `--sandbox-dir`"))
+            }
+        }
     }
 
     fn parse(&self, line: &str) -> Result<Line> {
@@ -289,7 +314,8 @@ impl Log {
     }
 
     fn append(&mut self, made: &Line) -> Result<()> {
-        let mut line = serde_json::to_vec(made)
+        let mut line = if self.read == 0 { SIGNATURE.as_bytes().to_vec() } else { Vec::new() };
+        serde_json::to_writer(&mut line, made)
             .map_err(|error| Error::new(&code::INTERNAL, "a sandbox cannot be written").because(error))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(|error| file_error(&self.path, &error))?;
@@ -298,9 +324,75 @@ impl Log {
     }
 }
 
+/// Opens the directory of a sandbox, made for its user alone; one that others can change is refused.
+fn own_directory(directory: &Utf8Path) -> Result<File> {
+    let failed = |error: std::io::Error| file_error(directory, &error);
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match open(directory.as_std_path(), flags, Mode::empty()) {
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(unsafe_to_use(directory, "it is a symbolic link")),
+        opened => File::from(opened.map_err(|error| failed(error.into()))?),
+    };
+    refuse_others(directory, &opened.metadata().map_err(failed)?)?;
+    Ok(opened)
+}
+
+/// Opens the log in its directory, and never what a link leads to.
+fn own_file(directory: &File, path: &Utf8Path) -> Result<File> {
+    let failed = |error: std::io::Error| file_error(path, &error);
+    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match openat(directory, FILE, flags, Mode::RUSR | Mode::WUSR) {
+        Err(Errno::LOOP) => return Err(unsafe_to_use(path, "it is a symbolic link")),
+        file => File::from(file.map_err(|error| failed(error.into()))?),
+    };
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Err(unsafe_to_use(path, "it is not a regular file with one name"));
+    }
+    refuse_others(path, &found)?;
+    if found.mode() & 0o077 != 0 {
+        // It holds the passwords of the machines in it.
+        fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
+    }
+    Ok(file)
+}
+
+fn refuse_others(path: &Utf8Path, found: &std::fs::Metadata) -> Result<()> {
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(unsafe_to_use(path, "it belongs to another user"));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(unsafe_to_use(path, "others can write to it"));
+    }
+    Ok(())
+}
+
+fn unsafe_to_use(path: &Utf8Path, what: &str) -> Error {
+    let error = Error::new(&code::HOST_UNSAFE, format!("a sandbox is not kept here: {what}"));
+    error.at(path.as_str()).hint("name a directory of your own, or a new one, with `--sandbox-dir`")
+}
+
 fn hold(file: File, path: &Utf8Path) -> Result<Held> {
-    flock(&file, FlockOperation::LockExclusive).map_err(|error| file_error(path, &error.into()))?;
+    if let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let waiting = say_when_late(path);
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| file_error(path, &error.into()))?;
+        drop(waiting);
+    }
     Ok(Held(file))
+}
+
+/// Says what is waited for, unless the result is dropped soon.
+fn say_when_late(path: &Utf8Path) -> mpsc::Sender<()> {
+    let (waiting, over) = mpsc::channel();
+    let text = format!("waiting until another process lets go of {path}");
+    let late = move || {
+        if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            crate::ui::say(&crate::ui::clean(&text));
+        }
+    };
+    // Without a thread the wait is only silent.
+    let _ = std::thread::Builder::new().spawn(late);
+    waiting
 }
 
 /// The lock on a log. Dropping the file would not release it while a clone is open.
@@ -357,6 +449,66 @@ mod tests {
         assert_eq!(other.write(|t| t.put("b", t.value("a").unwrap().as_ref().clone())).unwrap(), 2);
         assert_eq!(one.read(|t| t.value("b").cloned()).unwrap(), Some(json!(1).into()));
         assert_eq!(one.changes_after(1), other.changes_after(1));
+    }
+
+    #[test]
+    fn other_files_are_neither_followed_nor_changed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (keep, path) = directory();
+        let precious = keep.path().join("precious");
+        let refused = |path: &Utf8Path, content: &str| {
+            std::fs::write(&precious, content).unwrap();
+            let error = Store::on_disk(path).err().unwrap();
+            assert_eq!(std::fs::read_to_string(&precious).unwrap(), content);
+            error.code().id
+        };
+        std::fs::create_dir(&path).unwrap();
+        let log = path.join(FILE);
+        symlink(&precious, &log).unwrap();
+        assert_eq!(refused(&path, "no newline"), "KVN207");
+        std::fs::remove_file(&log).unwrap();
+        std::fs::hard_link(&precious, &log).unwrap();
+        assert_eq!(refused(&path, "no newline"), "KVN207");
+        std::fs::remove_file(&log).unwrap();
+        symlink(&path, keep.path().join("link")).unwrap();
+        let link = Utf8Path::from_path(keep.path()).unwrap().join("link");
+        assert_eq!(refused(&link, ""), "KVN207");
+        for content in ["no newline", "line one\nlast line", "{\"kvnet\":1}\n", "\n", "[]x"] {
+            std::fs::write(&log, content).unwrap();
+            assert_eq!(refused(&path, ""), "KVN501", "{content}");
+            assert_eq!(std::fs::read_to_string(&log).unwrap(), content);
+        }
+        std::fs::write(&log, "").unwrap();
+        for (of, mode) in [(&log, 0o666), (&path, 0o777), (&path, 0o1777), (&path, 0o770)] {
+            std::fs::set_permissions(of, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(refused(&path, ""), "KVN207", "{of} {mode:o}");
+            std::fs::set_permissions(of, std::fs::Permissions::from_mode(0o700)).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_its_user_reads_a_sandbox() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_keep, path) = directory();
+        let mode = |path: &Utf8Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        Store::on_disk(&path).unwrap();
+        assert_eq!((mode(&path), mode(&path.join(FILE))), (0o700, 0o600));
+        std::fs::set_permissions(path.join(FILE), std::fs::Permissions::from_mode(0o644)).unwrap();
+        Store::on_disk(&path).unwrap();
+        assert_eq!(mode(&path.join(FILE)), 0o600, "one of an earlier release");
+    }
+
+    #[test]
+    fn a_sandbox_without_a_signature_is_one_of_an_earlier_release() {
+        let (_keep, path) = directory();
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join(FILE), "[[\"a\",1]]\n[[\"b").unwrap();
+        let store = Store::on_disk(&path).unwrap();
+        assert_eq!(store.read(|t| t.value("a").cloned()).unwrap(), Some(json!(1).into()));
+        std::fs::write(path.join(FILE), &SIGNATURE[..5]).unwrap();
+        Store::on_disk(&path).unwrap().write(|t| t.put("a", json!(2))).unwrap();
+        let text = std::fs::read_to_string(path.join(FILE)).unwrap();
+        assert_eq!(text, format!("{SIGNATURE}[[\"a\",2]]\n"), "the first write was cut short");
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub(super) fn client(url: &Url, timeout: Duration) -> Result<Client> {
     })
 }
 
-/// Downloads `url`, trying again after what may pass.
-pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff) -> Result<Vec<u8>> {
+/// Downloads `url`, trying again after what may pass; no pause is longer than `most`.
+pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff, most: Duration) -> Result<Vec<u8>> {
     let mut attempt = 0;
     loop {
         let failure = match fetch_once(client, url).await {
@@ -74,7 +74,7 @@ pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff) -> Resul
             _ => return Err(failure.error),
         };
         tracing::info!(error = %failure.error, pause = ?pause, "the download is tried again");
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.min(most)).await;
         attempt += 1;
     }
 }

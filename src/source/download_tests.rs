@@ -9,7 +9,7 @@ const QUICK: Backoff = Backoff { attempts: 3, first: Duration::from_millis(2) };
 
 async fn get(server: &MockServer, place: &str) -> Result<Vec<u8>> {
     let url = Url::parse(&format!("{}{place}", server.uri())).unwrap();
-    fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, QUICK).await
+    fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, QUICK, Duration::from_secs(5)).await
 }
 
 async fn answer(server: &MockServer, place: &str, template: ResponseTemplate, times: u64) {
@@ -61,7 +61,9 @@ async fn a_refused_connection_is_transient() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/a", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let error = fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, QUICK).await.unwrap_err();
+    let error = fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, QUICK, Duration::from_secs(5))
+        .await
+        .unwrap_err();
     assert_eq!(error.code().id, "KVN401");
     assert!(error.cause().unwrap().contains("refused"), "{error}");
 }
@@ -77,7 +79,10 @@ async fn a_slow_answer_is_given_up() {
     let url = Url::parse(&server.uri()).unwrap();
     let started = Instant::now();
     let twice = Backoff { attempts: 2, ..QUICK };
-    let error = fetch(&client(&url, Duration::from_millis(100)).unwrap(), &url, twice).await.unwrap_err();
+    let error =
+        fetch(&client(&url, Duration::from_millis(100)).unwrap(), &url, twice, Duration::from_millis(100))
+            .await
+            .unwrap_err();
     assert_eq!((error.code().id, error.message()), ("KVN401", "the download took too long"));
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -155,4 +160,17 @@ fn credentials_are_not_shown_and_this_machine_needs_no_proxy() {
     ] {
         assert_eq!(is_loopback(&url(text)), expected, "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_server_does_not_make_us_wait_longer_than_a_download_may_take() {
+    let server = MockServer::start().await;
+    let busy = ResponseTemplate::new(503).insert_header("retry-after", "100000");
+    Mock::given(wiremock::matchers::any()).respond_with(busy).expect(2).mount(&server).await;
+    let url = Url::parse(&server.uri()).unwrap();
+    let started = std::time::Instant::now();
+    let twice = Backoff { attempts: 2, first: Duration::from_millis(1) };
+    let most = Duration::from_millis(50);
+    fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, twice, most).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(5));
 }

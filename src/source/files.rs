@@ -83,11 +83,40 @@ impl LockFile {
         Ok(self.entries()?.remove(address))
     }
 
-    /// Records a digest. An entry that another run made meanwhile is not replaced.
-    pub(super) fn record(&self, address: &str, sha256: &str) -> Result<()> {
+    /// Records a digest that was checked against the pin that was there, if any.
+    pub(super) fn pin(&self, address: &str, sha256: &str) -> Result<()> {
         let mut entries = self.entries()?;
-        entries.entry(address.to_owned()).or_insert_with(|| sha256.to_owned());
-        let mut text = serde_json::to_string_pretty(&entries).map_err(|error| self.error(&error))?;
+        if entries.insert(address.to_owned(), sha256.to_owned()).as_deref() == Some(sha256) {
+            return Ok(());
+        }
+        self.replace(&entries)
+    }
+
+    /// All pins: address to digest.
+    pub(super) fn all(&self) -> Result<BTreeMap<String, String>> {
+        self.entries()
+    }
+
+    /// Forgets the pin of an address; false when there is none.
+    pub(super) fn forget(&self, address: &str) -> Result<bool> {
+        let mut entries = self.entries()?;
+        let known = entries.remove(address).is_some();
+        if known {
+            self.replace(&entries)?;
+        }
+        Ok(known)
+    }
+
+    /// Forgets all pins, also those of a damaged file.
+    pub(super) fn forget_all(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.error(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn replace(&self, entries: &BTreeMap<String, String>) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(entries).map_err(|error| self.error(&error))?;
         text.push('\n');
         write_atomically(&self.path, text.as_bytes()).map_err(|error| self.error(&error))
     }
@@ -104,6 +133,7 @@ impl LockFile {
         Error::new(&code::HOST_FILE, "the lock file of manifests cannot be used")
             .at(self.path.as_str())
             .because(cause)
+            .hint("mend it, or forget all pins with `kvnet profile pins --forget-all`")
     }
 }
 
@@ -156,15 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_keeps_the_first_digest() {
+    fn the_lock_file_keeps_digests_until_they_are_forgotten() {
         let (_dir, path) = scratch();
         let lock = LockFile::new(&path.join("new/lock.json"));
         assert_eq!(lock.digest_of("https://a/b").unwrap(), None);
-        lock.record("https://a/b", "00").unwrap();
-        lock.record("https://a/b", "11").unwrap();
-        lock.record("https://a/c", "22").unwrap();
+        lock.pin("https://a/b", "00").unwrap();
+        lock.pin("https://a/c", "22").unwrap();
         assert_eq!(lock.digest_of("https://a/b").unwrap().unwrap(), "00");
+        assert!(lock.forget("https://a/b").unwrap() && !lock.forget("https://a/b").unwrap());
+        assert_eq!(lock.all().unwrap().into_keys().collect::<Vec<_>>(), ["https://a/c"]);
         fs::write(path.join("new/lock.json"), "[").unwrap();
-        assert_eq!(lock.digest_of("https://a/b").unwrap_err().code().id, "KVN204");
+        let error = lock.digest_of("https://a/b").unwrap_err();
+        assert_eq!((error.code().id, error.place()), ("KVN204", Some(path.join("new/lock.json").as_str())));
+        assert!(error.hints()[0].contains("--forget-all"), "{error:?}");
+        lock.forget_all().unwrap();
+        assert!(lock.all().unwrap().is_empty());
     }
 }

@@ -93,13 +93,21 @@ impl Sources {
         Self { remote: Remote::new(options, Backoff::default()), stand_ins }
     }
 
+    /// Pins what was downloaded without a pin, now and from now on, and keeps it: for who applies it.
+    ///
+    /// # Errors
+    /// `KVN204` and its like when the lock file cannot be used.
+    pub async fn keep(&self) -> Result<()> {
+        self.remote.keep().await
+    }
+
     /// The components of a profile that come from a stand-in here, each with what people are to know about it.
     #[must_use]
     pub fn stand_ins(&self, profile: &Profile) -> Vec<(Component, String)> {
         let all = [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt];
         let upstream = |component: Component| {
             let source = component.source(profile).filter(|source| source.kind == SourceKind::Upstream)?;
-            Some((component, stand_ins::origin(&address(component, profile, source))))
+            Some((component, stand_ins::origin(&remote::for_people(&address(component, profile, source)))))
         };
         all.into_iter().filter(|_| self.stand_ins).filter_map(upstream).collect()
     }
@@ -118,7 +126,8 @@ impl Sources {
     ) -> Result<Manifest> {
         let mut manifest = match component.source(profile) {
             Some(source) if source.kind == SourceKind::Upstream && self.stand_ins => {
-                stand_ins::load(component, profile, facts, *extra, &address(component, profile, source))?
+                let address = remote::for_people(&address(component, profile, source));
+                stand_ins::load(component, profile, facts, *extra, &address)?
             }
             Some(source) if source.kind == SourceKind::Upstream => {
                 self.upstream(component, profile, source).await?
@@ -139,9 +148,50 @@ impl Sources {
 
     async fn upstream(&self, component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
         let address = address(component, profile, source);
-        let fetched = self.remote.load(&address, &source.sha256).await?;
+        let is_manifest = |bytes: &[u8], place: &str| objects_in(bytes, place).map(|_| ());
+        let fetched = self.remote.load(&address, &source.sha256, &is_manifest).await?;
         let objects = objects_in(&fetched.bytes, &fetched.origin)?;
         Ok(Manifest { objects, origin: fetched.origin, sha256: Some(fetched.sha256) })
+    }
+}
+
+/// The digests that downloads without a pin must have: address to digest, in the file that `up` keeps.
+pub struct Pins(files::LockFile);
+
+impl Pins {
+    /// The pins of a lock file, which need not exist.
+    #[must_use]
+    pub fn of(path: &Utf8Path) -> Self {
+        Self(files::LockFile::new(path))
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// `KVN204` when the file is damaged or cannot be read.
+    pub fn all(&self) -> Result<std::collections::BTreeMap<String, String>> {
+        self.0.all()
+    }
+
+    /// Forgets one: the next `up` takes what it finds there.
+    ///
+    /// # Errors
+    /// `KVN100` when there is no pin of that address; those of the file.
+    pub fn forget(&self, address: &str) -> Result<()> {
+        if self.0.forget(address)? {
+            return Ok(());
+        }
+        let error =
+            Error::new(&code::USAGE, format!("nothing is pinned for `{}`", remote::for_people(address)));
+        Err(error.hint("`kvnet profile pins` lists what is"))
+    }
+
+    /// Forgets all, also when the file is damaged.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn forget_all(&self) -> Result<()> {
+        self.0.forget_all()
     }
 }
 

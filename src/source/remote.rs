@@ -1,5 +1,7 @@
 //! A pinned manifest from elsewhere: mirror, cache, digest, lock file, and then the download.
 
+use std::collections::BTreeMap;
+
 use reqwest::Url;
 use tokio::sync::Mutex;
 
@@ -10,18 +12,31 @@ use crate::error::{Error, Result, code};
 use crate::profile::{MultusFlavour, Profile};
 
 /// Bytes with what is known about them.
+#[derive(Clone)]
 pub(super) struct Fetched {
     pub(super) bytes: Vec<u8>,
     pub(super) sha256: String,
     pub(super) origin: String,
 }
 
+/// Who pins what the lock file does not.
+const PROFILE: &str = "the profile";
+
 /// What is remembered between downloads.
 pub(super) struct Remote {
     options: SourceOptions,
     backoff: Backoff,
-    /// Reading, changing and writing the lock file is one action.
-    lock: Mutex<()>,
+    /// Reading, changing and writing the lock file is one action, and so is a download: one run sees one manifest.
+    seen: Mutex<Seen>,
+}
+
+/// What this run has downloaded.
+#[derive(Default)]
+struct Seen {
+    /// Whether downloads are pinned and kept: looking commands leave no file behind.
+    keeps: bool,
+    /// By the key of the address and the profile's pin.
+    fetched: BTreeMap<(String, String), Fetched>,
 }
 
 /// The digest that the bytes must have, and who says so.
@@ -30,46 +45,78 @@ struct Pin {
     by: String,
 }
 
+/// Whether bytes are a manifest; nothing else is pinned, kept or taken from the cache.
+pub(super) type Check<'a> = &'a (dyn Fn(&[u8], &str) -> Result<()> + Send + Sync);
+
 impl Remote {
     pub(super) fn new(options: SourceOptions, backoff: Backoff) -> Self {
-        Self { options, backoff, lock: Mutex::new(()) }
+        Self { options, backoff, seen: Mutex::default() }
     }
 
     /// The manifest at `address`; `sha256` is the profile's pin and may be empty.
-    pub(super) async fn load(&self, address: &str, sha256: &str) -> Result<Fetched> {
+    pub(super) async fn load(&self, address: &str, sha256: &str, check: Check<'_>) -> Result<Fetched> {
         let url = parse(address)?;
-        let pin = self.pin(&url, sha256).await?;
+        let mut seen = self.seen.lock().await;
+        let key = (key(&url), sha256.to_owned());
+        if let Some(fetched) = seen.fetched.get(&key) {
+            return Ok(fetched.clone());
+        }
+        let mut pin = self.pin(&url, sha256)?;
         let cache = Cache::new(&self.options.cache_dir);
-        if let Some((pin, bytes)) = pin.as_ref().and_then(|pin| Some((pin, cache.load(&pin.sha256)?))) {
+        if let Some((sha256, bytes)) =
+            pin.as_ref().and_then(|pin| Some((pin.sha256.clone(), cache.load(&pin.sha256)?)))
+        {
             let origin = format!("{} (cached)", shown(&url));
-            return Ok(Fetched { bytes, sha256: pin.sha256.clone(), origin });
+            if check(&bytes, &origin).is_ok() {
+                let fetched = Fetched { bytes, sha256, origin };
+                seen.fetched.insert(key, fetched.clone());
+                return Ok(fetched);
+            }
+            // An earlier release pinned whatever the first answer was: a pin of what is no manifest is none.
+            pin = pin.filter(|_| !key.1.is_empty());
         }
-        let place = self.mirrored(&url)?;
-        let client = download::client(&place, self.options.timeout)?;
-        let bytes = download::fetch(&client, &place, self.backoff).await?;
-        let found = digest(&bytes);
-        match pin {
-            Some(pin) => pin.check(&found, &place)?,
-            None => self.record(&url, &found).await?,
+        let fetched = self.download(&url, pin.as_ref(), check).await?;
+        if seen.keeps {
+            self.keep_one(&key, &fetched)?;
         }
-        cache.store(&found, &bytes);
-        Ok(Fetched { bytes, sha256: found, origin: shown(&place) })
+        seen.fetched.insert(key, fetched.clone());
+        Ok(fetched)
     }
 
-    async fn pin(&self, url: &Url, sha256: &str) -> Result<Option<Pin>> {
+    async fn download(&self, url: &Url, pin: Option<&Pin>, check: Check<'_>) -> Result<Fetched> {
+        let place = self.mirrored(url)?;
+        let client = download::client(&place, self.options.timeout)?;
+        let bytes = download::fetch(&client, &place, self.backoff, self.options.timeout).await?;
+        let (sha256, origin) = (digest(&bytes), shown(&place));
+        if let Some(pin) = pin {
+            pin.check_at(&sha256, &origin)?;
+        }
+        check(&bytes, &origin)?;
+        Ok(Fetched { bytes, sha256, origin })
+    }
+
+    /// Pins and keeps what was downloaded so far, and from now on.
+    pub(super) async fn keep(&self) -> Result<()> {
+        let mut seen = self.seen.lock().await;
+        seen.keeps = true;
+        seen.fetched.iter().try_for_each(|(key, fetched)| self.keep_one(key, fetched))
+    }
+
+    fn keep_one(&self, (key, sha256): &(String, String), fetched: &Fetched) -> Result<()> {
+        if let Some(path) = self.options.lock_file.as_ref().filter(|_| sha256.is_empty()) {
+            LockFile::new(path).pin(key, &fetched.sha256)?;
+        }
+        Cache::new(&self.options.cache_dir).store(&fetched.sha256, &fetched.bytes);
+        Ok(())
+    }
+
+    fn pin(&self, url: &Url, sha256: &str) -> Result<Option<Pin>> {
         if !sha256.is_empty() {
             return Pin::of_profile(sha256).map(Some);
         }
         let Some(path) = &self.options.lock_file else { return Ok(None) };
-        let _guard = self.lock.lock().await;
-        let recorded = LockFile::new(path).digest_of(&shown(url))?;
+        let recorded = LockFile::new(path).digest_of(&key(url))?;
         Ok(recorded.map(|sha256| Pin { sha256, by: format!("the lock file {path}") }))
-    }
-
-    async fn record(&self, url: &Url, sha256: &str) -> Result<()> {
-        let Some(path) = &self.options.lock_file else { return Ok(()) };
-        let _guard = self.lock.lock().await;
-        LockFile::new(path).record(&shown(url), sha256)
     }
 
     /// `https://HOST/PATH` on the mirror is `MIRROR/HOST/PATH`.
@@ -86,13 +133,9 @@ impl Pin {
     pub(super) fn of_profile(sha256: &str) -> Result<Self> {
         let sha256 = sha256.trim().trim_start_matches("sha256:").to_ascii_lowercase();
         if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(Self { sha256, by: "the profile".into() });
+            return Ok(Self { sha256, by: PROFILE.into() });
         }
         Err(Error::new(&code::PROFILE_VALUE, format!("`{sha256}` is not a SHA-256 digest in hexadecimal")))
-    }
-
-    fn check(&self, found: &str, place: &Url) -> Result<()> {
-        self.check_at(found, &shown(place))
     }
 
     fn check_at(&self, found: &str, place: &str) -> Result<()> {
@@ -100,13 +143,34 @@ impl Pin {
             return Ok(());
         }
         let message = format!("the manifest has the digest {found}, but {} wants {}", self.by, self.sha256);
-        Err(Error::new(&code::SOURCE_DIGEST, message).at(place))
+        let error = Error::new(&code::SOURCE_DIGEST, message).at(place);
+        if self.by == PROFILE {
+            return Err(error);
+        }
+        Err(error.hint_also(
+            "when the new one is right, forget the old with `kvnet profile pins --forget ADDRESS`",
+        ))
     }
 }
 
 /// Checks a file against the digest of the profile, if it has one.
 pub(super) fn check_file(path: &str, found: &str, sha256: &str) -> Result<()> {
     if sha256.is_empty() { Ok(()) } else { Pin::of_profile(sha256)?.check_at(found, path) }
+}
+
+/// What an address is pinned under: the whole of it, though what may be secret only as a digest.
+fn key(url: &Url) -> String {
+    let shown = shown(url);
+    if shown == url.as_str() {
+        shown
+    } else {
+        format!("{shown} ({})", &digest(url.as_str().as_bytes())[..16])
+    }
+}
+
+/// An address for people, also one that cannot be read as one.
+pub(super) fn for_people(address: &str) -> String {
+    Url::parse(address).map_or_else(|_| masked(address), |url| shown(&url))
 }
 
 /// Where a release has its manifest, for a profile that gives no address.

@@ -51,14 +51,75 @@ impl Bench {
     }
 }
 
+/// Loads as `up` does: a manifest is what has a `kind`.
+async fn up(bench: &Bench, address: &str, sha256: &str) -> Result<Fetched> {
+    let remote = bench.remote();
+    let fetched = remote.load(address, sha256, &is_manifest).await?;
+    remote.keep().await?;
+    Ok(fetched)
+}
+
+fn is_manifest(bytes: &[u8], place: &str) -> Result<()> {
+    crate::source::objects_in(bytes, place).map(|_| ())
+}
+
+#[tokio::test]
+async fn only_up_leaves_files_and_sees_what_the_plan_saw() {
+    let bench = Bench::new().await;
+    bench.serve(MANIFEST, 1).await;
+    let remote = bench.remote();
+    for _ in 0..2 {
+        remote.load(ADDRESS, "", &is_manifest).await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(&bench.dir).unwrap().count(), 0);
+    remote.keep().await.unwrap();
+    assert!(bench.dir.join("lock.json").exists() && bench.dir.join("cache").exists());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_manifest_is_neither_pinned_nor_kept() {
+    for wrong in ["", "kind: [", "just text", "\u{1f}\u{8b}gzip", "---\n---\n", "kind: Pod\n"] {
+        let bench = Bench::new().await;
+        bench.serve(wrong, 1).await;
+        up(&bench, ADDRESS, "").await.map(|_| ()).unwrap_err();
+        assert_eq!(std::fs::read_dir(&bench.dir).unwrap().count(), 0, "{wrong:?}");
+        bench.serve(MANIFEST, 1).await;
+        up(&bench, ADDRESS, "").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cached_answer_that_is_no_manifest_is_downloaded_again_and_its_pin_forgotten() {
+    let bench = Bench::new().await;
+    let bad = digest(b"");
+    Cache::new(&bench.dir.join("cache")).store(&bad, b"");
+    LockFile::new(&bench.dir.join("lock.json")).pin(ADDRESS, &bad).unwrap();
+    bench.serve(MANIFEST, 1).await;
+    assert_eq!(up(&bench, ADDRESS, "").await.unwrap().bytes, MANIFEST.as_bytes());
+    let pinned = LockFile::new(&bench.dir.join("lock.json")).digest_of(ADDRESS).unwrap();
+    assert_eq!(pinned, Some(digest(MANIFEST.as_bytes())));
+}
+
+#[test]
+fn the_whole_address_is_the_key_and_no_secret_is_in_it() {
+    let key = |address: &str| key(&Url::parse(address).unwrap());
+    assert_eq!(key(ADDRESS), ADDRESS);
+    let all =
+        ["https://h/x?v=1", "https://h/x?v=canary", "https://u:canary@h/x", "https://h/x", "https://h/y"]
+            .map(key);
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len());
+    assert!(!all.concat().contains("canary"), "{all:?}");
+}
+
 #[tokio::test]
 async fn a_pinned_download_comes_from_the_mirror_once_and_then_from_the_cache() {
     let bench = Bench::new().await;
     bench.serve(MANIFEST, 1).await;
     let pin = digest(MANIFEST.as_bytes());
-    let first = bench.remote().load(ADDRESS, &pin.to_uppercase()).await.unwrap();
+    let first = up(&bench, ADDRESS, &pin.to_uppercase()).await.unwrap();
     assert_eq!((first.bytes.as_slice(), &first.sha256), (MANIFEST.as_bytes(), &pin));
-    let second = bench.remote().load(ADDRESS, &pin).await.unwrap();
+    let second = up(&bench, ADDRESS, &pin).await.unwrap();
     assert_eq!(second.bytes, first.bytes);
     assert_eq!(second.origin, format!("{ADDRESS} (cached)"));
 }
@@ -68,10 +129,10 @@ async fn a_damaged_cache_entry_is_downloaded_again() {
     let bench = Bench::new().await;
     bench.serve(MANIFEST, 2).await;
     let pin = digest(MANIFEST.as_bytes());
-    bench.remote().load(ADDRESS, &pin).await.unwrap();
+    up(&bench, ADDRESS, &pin).await.unwrap();
     let entry = bench.dir.join("cache/sha256").join(&pin);
     std::fs::write(&entry, "kind: Evil").unwrap();
-    assert_eq!(bench.remote().load(ADDRESS, &pin).await.unwrap().bytes, MANIFEST.as_bytes());
+    assert_eq!(up(&bench, ADDRESS, &pin).await.unwrap().bytes, MANIFEST.as_bytes());
     assert_eq!(std::fs::read(entry).unwrap(), MANIFEST.as_bytes());
 }
 
@@ -80,7 +141,7 @@ async fn another_digest_is_refused_and_not_kept() {
     let bench = Bench::new().await;
     bench.serve("not: even: yaml", 1).await;
     let (wanted, found) = (digest(b"wanted"), digest(b"not: even: yaml"));
-    let error = bench.remote().load(ADDRESS, &wanted).await.map(|_| ()).unwrap_err();
+    let error = up(&bench, ADDRESS, &wanted).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code().id, "KVN400");
     let text = error.to_string();
     assert!(
@@ -94,15 +155,15 @@ async fn another_digest_is_refused_and_not_kept() {
 async fn without_a_pin_the_first_download_is_the_pin() {
     let bench = Bench::new().await;
     bench.serve(MANIFEST, 1).await;
-    bench.remote().load(ADDRESS, "").await.unwrap();
+    up(&bench, ADDRESS, "").await.unwrap();
     let lock: serde_json::Value =
         serde_json::from_slice(&std::fs::read(bench.dir.join("lock.json")).unwrap()).unwrap();
     assert_eq!(lock, json!({ADDRESS: digest(MANIFEST.as_bytes())}));
 
-    assert_eq!(bench.remote().load(ADDRESS, "").await.unwrap().bytes, MANIFEST.as_bytes(), "from the cache");
+    assert_eq!(up(&bench, ADDRESS, "").await.unwrap().bytes, MANIFEST.as_bytes(), "from the cache");
     std::fs::remove_dir_all(bench.dir.join("cache")).unwrap();
     bench.serve("kind: Other", 1).await;
-    let error = bench.remote().load(ADDRESS, "").await.map(|_| ()).unwrap_err();
+    let error = up(&bench, ADDRESS, "").await.map(|_| ()).unwrap_err();
     assert_eq!(error.code().id, "KVN400");
     assert!(error.message().contains("lock.json"), "{error}");
 }
@@ -117,7 +178,7 @@ async fn impossible_addresses_and_pins_are_the_users_to_mend() {
         (ADDRESS, "abc"),
         (ADDRESS, "../../x"),
     ] {
-        let error = bench.remote().load(address, pin).await.map(|_| ()).unwrap_err();
+        let error = up(&bench, address, pin).await.map(|_| ()).unwrap_err();
         assert_eq!(error.code().id, "KVN104", "{address} {pin}");
     }
 }

@@ -144,6 +144,12 @@ async fn brought(host: &dyn Host, manager: PackageManager, package: &str) -> Res
         return Ok(Vec::new());
     }
     let output = host.run(&command).await?;
+    let removed = PackageManager::removed(&output.stdout);
+    if !removed.is_empty() {
+        let message = format!("installing {package} would remove {}", removed.join(", "));
+        return Err(Error::new(&code::PACKAGES_REMOVED, message)
+            .hint("change `ovs.package` in the profile, or install Open vSwitch by hand"));
+    }
     Ok(if output.success() { PackageManager::brought(&output.stdout) } else { Vec::new() })
 }
 
@@ -207,6 +213,16 @@ pub(super) mod tests {
             .file("/var/run/openvswitch/ovs-vswitchd.pid", "11\n")
             .file("/proc/10/comm", "ovsdb-server\n")
             .file("/proc/11/comm", "ovs-vswitchd\n")
+    }
+
+    #[tokio::test]
+    async fn an_installation_that_takes_something_away_is_refused_in_the_plan() {
+        let host = FakeHost::new().prints(["apt-get", "install", "--simulate"], "Remv curl [7.88]\n");
+        let error = find(OvsPackage, host, Profile::default()).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.message()),
+            (&code::PACKAGES_REMOVED, "installing openvswitch-switch would remove curl")
+        );
     }
 
     #[tokio::test]

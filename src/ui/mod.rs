@@ -11,7 +11,7 @@ pub mod trace;
 mod tree;
 
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use owo_colors::OwoColorize;
 use serde::Serialize;
@@ -31,10 +31,29 @@ pub fn colours(off: bool) {
     }
 }
 
-/// Prints data. A reader that went away is not an error.
+/// Why data did not arrive, the first time that this happened.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Prints data. A reader that went away is not an error; any other failure ends the program with [`lost_output`].
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Notes how a write to standard output ended; for the few who do not use [`print`].
+pub fn printed(result: std::io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        // The first reason counts.
+        let _ = LOST.set(error.to_string());
+    }
+}
+
+/// The error of a program whose output is not all there.
+pub fn lost_output() -> Option<Error> {
+    let cause = LOST.get()?;
+    Some(Error::new(&code::OUTPUT, "the output is not complete").at("standard output").because(cause))
 }
 
 /// Says something to the user.
@@ -88,13 +107,22 @@ pub fn error(error: &Error, format: Format) {
         print(&format!("{}\n", text::clean_json(&line.to_string())));
         return;
     }
+    say(&told(error));
+}
+
+/// Says an error on standard error, whatever the format is.
+pub fn say_error(error: &Error) {
+    say(&told(error));
+}
+
+fn told(error: &Error) -> String {
     let mut text = format!(
         "{}{} {}",
         "error".red().bold(),
         format_args!("[{}]:", error.code().id).bold(),
         clean(error.message())
     );
-    if let Some(place) = error.place() {
+    if let Some(place) = error.place().filter(|place| !place.is_empty()) {
         text.push_str(&format!("\n  at: {}", clean(place)));
     }
     if let Some(cause) = error.cause() {
@@ -103,7 +131,7 @@ pub fn error(error: &Error, format: Format) {
     for hint in error.hints() {
         text.push_str(&format!("\n  {} {}", "hint:".cyan(), clean(hint)));
     }
-    say(&text);
+    text
 }
 
 /// Who shows the events of a run: a live tree on a terminal, a line each in a pipe, JSON on request.

@@ -96,3 +96,37 @@ fn looking_leaves_no_state_behind() {
     place.kvnet(As::Tester, &["down", "--dry-run", "--set", "cluster.init.enabled=true"], &[]);
     assert_eq!(std::fs::read_dir(place.path("state")).unwrap().count(), 0);
 }
+
+/// A full disk behind standard output is no success, whatever the command; a reader that went away is.
+#[test]
+fn output_that_does_not_arrive_is_an_error() {
+    let commands: [&[&str]; 14] = [
+        &["render", "--sandbox"],
+        &["profile", "show"],
+        &["profile", "list"],
+        &["profile", "schema"],
+        &["topology", "--declared", "-o", "html"],
+        &["topology", "--declared"],
+        &["plan", "--sandbox"],
+        &["plan", "--sandbox", "-o", "json"],
+        &["plan", "--sandbox", "-o", "yaml"],
+        &["explain"],
+        &["completions", "bash"],
+        &["man"],
+        &["version"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let place = Place::new();
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = place.command(As::Tester, arguments, &[]).stdout(full).output().unwrap();
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {err}");
+        assert!(err.contains("error[KVN222]") && err.contains("No space left"), "{arguments:?}: {err}");
+    }
+    let place = Place::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = place.command(As::Tester, &["profile", "show"], &[]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}

@@ -63,6 +63,13 @@ impl Place {
         owned_by_nobody(&self.path(name));
     }
 
+    /// A directory that only the tester can use.
+    #[allow(dead_code, reason = "the other programs' tests use it")]
+    pub fn mine(&self, name: &str) {
+        fs::create_dir(self.path(name)).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
     /// Runs the binary with a clean environment; `DIR` in an argument is this place.
     pub fn kvnet(&self, who: As, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         self.command(who, arguments, variables).output().unwrap()

@@ -26,13 +26,13 @@ struct Ran {
 impl Kept {
     fn new(options: &[&'static str]) -> Self {
         let place = Place::new();
-        place.give("kept");
+        place.mine("kept");
         Self { place, options: [&KEPT, options].concat() }
     }
 
     fn exits(&self, code: i32, arguments: &[&str]) -> Ran {
         let all: Vec<&str> = arguments.iter().chain(&self.options).copied().collect();
-        let output = self.place.kvnet(As::Nobody, &all, &[]);
+        let output = self.place.kvnet(As::Tester, &all, &[]);
         let ran = Ran { out: text(&output.stdout), err: text(&output.stderr) };
         assert_eq!(output.status.code(), Some(code), "kvnet {arguments:?}\n{}\n{}", ran.out, ran.err);
         ran

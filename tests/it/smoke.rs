@@ -147,9 +147,17 @@ fn what_is_collected_has_no_secrets() {
     }
 }
 
-/// Ctrl-C ends the cases, which clean up, and the program says so.
+/// Ctrl-C ends the cases, which clean up, and the program says so; a terminal that goes away does too, however often it
+/// hangs up.
 #[test]
 fn a_stopped_run_leaves_nothing() {
+    use rustix::process::Signal;
+    for signals in [&[Signal::INT][..], &[Signal::TERM], &[Signal::HUP, Signal::HUP]] {
+        stopped_run_leaves_nothing(signals);
+    }
+}
+
+fn stopped_run_leaves_nothing(signals: &[rustix::process::Signal]) {
     let place = UP.copy();
     place.change(|sandbox| {
         let key = ObjectKey::new("v1", "Node", None, "sandbox");
@@ -164,7 +172,9 @@ fn a_stopped_run_leaves_nothing() {
     let waits = lines.by_ref().map(Result::unwrap).find(|line| line.contains(": waiting: "));
     assert!(waits.is_some(), "no case waits for anything");
     let process = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    for signal in signals {
+        rustix::process::kill_process(process, *signal).unwrap();
+    }
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     let output = child.wait_with_output().unwrap();
     let (out, err) = (text(&output.stdout), rest.join("\n"));

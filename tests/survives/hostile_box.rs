@@ -46,8 +46,8 @@ fn hostile_objects() -> Vec<(&'static str, Value)> {
 #[test]
 fn names_and_annotations_of_a_cluster_are_text_in_every_format() {
     let place = Place::new();
-    place.give("kept");
-    let first = place.kvnet(As::Nobody, &["plan", "--sandbox-dir", "DIR/kept"], &[]);
+    place.mine("kept");
+    let first = place.kvnet(As::Tester, &["plan", "--sandbox-dir", "DIR/kept"], &[]);
     assert_eq!(first.status.code(), Some(3), "{}", text(&first.stderr));
     change(&place, |store| {
         for (key, object) in hostile_objects() {
@@ -64,7 +64,7 @@ fn names_and_annotations_of_a_cluster_are_text_in_every_format() {
     ] {
         for format in formats {
             let what = format!("{command:?} -o {format}");
-            let output = place.kvnet(As::Nobody, &[command, &KEPT, &["-o", format]].concat(), &[]);
+            let output = place.kvnet(As::Tester, &[command, &KEPT, &["-o", format]].concat(), &[]);
             let (out, err) = (text(&output.stdout), text(&output.stderr));
             assert!(!err.contains("panicked") && output.status.code() != Some(101), "{what}: {err}");
             for escape in ["\u{1b}", "\u{7}", "\u{202e}"] {
@@ -102,7 +102,7 @@ fn a_sandbox_that_was_tampered_with_is_refused_or_used_and_never_a_panic() {
         format!("{}\n", json!([["file/etc/kubernetes/admin.conf", {"kind": "file", "content": ESCAPES}]])).into_bytes(),
     ];
     let place = Place::new();
-    place.give("kept");
+    place.mine("kept");
     place.kvnet(As::Tester, &[&["plan"][..], &KEPT].concat(), &[]);
     let path = place.path("kept/sandbox.jsonl");
     let whole = fs::read(&path).unwrap();

@@ -64,7 +64,7 @@ fn plant(place: &Place) -> usize {
 #[test]
 fn a_whole_run_shows_and_keeps_no_secret() {
     let place = Place::new();
-    place.give("kept");
+    place.mine("kept");
     place.write("p.yaml", PROFILE);
     let planted = plant(&place);
     let mirror = format!("http://user:{CANARY}@127.0.0.1:1/x?token={CANARY}");

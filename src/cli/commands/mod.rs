@@ -17,9 +17,11 @@ pub mod trace;
 pub mod up;
 pub mod version;
 
+use tokio::signal::unix::SignalKind;
+
 use crate::engine::cancel::Cancel;
 
-/// The first Ctrl-C (or SIGTERM) lets the change in hand finish; the second ends the program at once.
+/// The first Ctrl-C, SIGTERM or SIGHUP lets the change in hand finish; another Ctrl-C or SIGTERM ends the program at once.
 pub fn stop_on_signal() -> Cancel {
     stop_on_signal_saying("stopping after the change in hand; press Ctrl-C again to stop at once")
 }
@@ -32,21 +34,35 @@ pub fn stop_on_signal_saying(text: &'static str) -> Cancel {
         signal().await;
         asked.cancel();
         crate::ui::say(text);
-        signal().await;
+        // A terminal that goes away hangs up several times: the kernel tells, and the shell.
+        asked_by_hand().await;
         std::process::exit(130);
     });
     cancel
 }
 
+/// Ends with a Ctrl-C, a SIGTERM or a SIGHUP.
 async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
+    // Who was started with `nohup` outlives its terminal.
+    if crate::host::ignores_hangup() {
+        return asked_by_hand().await;
+    }
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = asked_by_hand() => {}
+        () = heard(SignalKind::hangup()) => {}
+    }
+}
+
+async fn asked_by_hand() {
+    tokio::select! {
+        () = heard(SignalKind::interrupt()) => {}
+        () = heard(SignalKind::terminate()) => {}
+    }
+}
+
+async fn heard(kind: SignalKind) {
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut signal) => _ = signal.recv().await,
+        Err(_) => std::future::pending().await,
     }
 }

@@ -1,8 +1,11 @@
 //! `kvnet profile`: lists, shows and checks profiles.
 
 use crate::cli::args::{Format, Global, Profile};
+use crate::cli::session::LOCK_FILE;
+use crate::engine::state::StateDir;
 use crate::error::Result;
 use crate::profile;
+use crate::source::Pins;
 use crate::ui;
 
 /// Runs the command.
@@ -22,8 +25,28 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
             ui::print(&format!("{} is valid\n", loaded.origin));
         }
         Profile::Schema => ui::json(&profile::schema())?,
+        Profile::Pins { forget, forget_all } => pins(global, forget.as_deref(), *forget_all)?,
     }
     Ok(0)
+}
+
+fn pins(global: &Global, forget: Option<&str>, all: bool) -> Result<()> {
+    let root = rustix::process::geteuid().is_root();
+    let state = StateDir::locate(global.state_dir.as_deref(), root);
+    state.refuse_unsafe()?;
+    let pins = Pins::of(&state.path(LOCK_FILE));
+    if all || forget.is_some() {
+        let _lock = state.lock("profile pins")?;
+        return forget.map_or_else(|| pins.forget_all(), |address| pins.forget(address));
+    }
+    let pins = pins.all()?;
+    if global.output != Format::Text {
+        return ui::structured(&pins, global.output);
+    }
+    for (address, sha256) in pins {
+        ui::print(&ui::clean(&format!("{sha256}  {address}\n")));
+    }
+    Ok(())
 }
 
 fn list(format: Format) -> Result<()> {

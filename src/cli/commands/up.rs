@@ -46,6 +46,7 @@ async fn apply(session: &Session, plan: &Plan<'_>, seen: Seen) -> Result<Report>
     seen.refuse_change(&cx.state)?;
     let cancel = super::stop_on_signal();
     let journal = Journal::open(&cx.state, "up", &cx.digest)?;
+    cx.sources.keep().await?;
     if plan.change_count() > 0 {
         // What was verified before is about to change.
         cx.state.remove(RECORD)?;

@@ -30,7 +30,7 @@ pub(super) fn apt_get(call: &mut Call<'_, '_>) -> Option<Output> {
         match word {
             "--simulate" => options.simulate = true,
             "--yes" => options.yes = true,
-            "--no-install-recommends" => {}
+            "--no-install-recommends" | "--no-remove" => {}
             "-o" if given
                 .next()
                 .is_some_and(|setting| setting.to_ascii_lowercase().starts_with("dpkg::")) => {}
