@@ -11,6 +11,7 @@ use super::target::{Attachment, Target, of_machine, of_pod};
 use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
+use crate::facts::attachments;
 use crate::facts::cni::{CniConf, all_types, is_configuration};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
@@ -46,6 +47,10 @@ pub struct Evidence {
     pub configurations: Vec<(String, Option<CniConf>)>,
     /// The pod's links; none when they were not looked at.
     pub links: Option<Vec<NetLink>>,
+    /// Why the pod is not Ready, with what events tell.
+    pub reason: Option<String>,
+    /// What Multus refuses in the pod's annotation.
+    pub refusal: Option<String>,
     /// What the guest says.
     pub guest: Option<GuestView>,
 }
@@ -60,6 +65,10 @@ impl Evidence {
         let mut seen = Self { machine: target.machine, object, ..Self::default() };
         let launcher = if target.machine { cluster.launcher(&seen.object).await? } else { None };
         seen.pod = if target.machine { launcher } else { Some(seen.object.clone()) };
+        if let Some(pod) = &seen.pod {
+            seen.reason = cluster.why_pod_waits(pod).await?;
+            seen.refusal = attachments::asked(pod).refusal();
+        }
         seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
         seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
@@ -100,7 +109,7 @@ impl Evidence {
         if self.machine {
             return of_machine(&self.object, &target.namespace);
         }
-        of_pod(&self.object, &target.namespace)
+        of_pod(&self.object)
     }
 
     async fn place(&self, cx: &Context, cluster: &Cluster) -> Result<(Option<Value>, bool)> {

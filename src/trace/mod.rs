@@ -83,6 +83,7 @@ impl Trace {
 /// Every link; causes before what they cause.
 fn links(evidence: &Evidence) -> Vec<Link> {
     let mut links = Vec::new();
+    links.extend(pod_links::annotation(evidence));
     let secondary = || evidence.attachments.iter().filter(|attachment| attachment.network.is_some());
     links.extend(node_links::database(evidence));
     for attachment in secondary() {

@@ -10,20 +10,29 @@ use super::node_links::{not_asked, switch};
 use super::target::Attachment;
 use crate::cluster::why_waiting;
 use crate::error::code;
-use crate::facts::cni::NETWORK_STATUS;
+use crate::facts::attachments::{self, Reported, Wish, pairs};
+
+/// What Multus refuses in the pod's annotation; none when it takes it.
+pub fn annotation(seen: &Evidence) -> Option<Link> {
+    let refusal = seen.refusal.as_ref()?;
+    let name = seen.pod.as_ref().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default();
+    let link =
+        Link::new("annotation", None, format!("what pod {name} asks for in {}", crate::facts::cni::NETWORKS));
+    Some(link.broken(&code::POD_ANNOTATION, refusal))
+}
 
 /// The pod has the NIC, and it is up.
 pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let network = attachment.network.as_deref().unwrap_or("the pod network");
     let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));
     let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
-    let Some(reported) = reported(pod, attachment) else {
+    let Some(reported) = reported(seen, pod, attachment) else {
         return link.broken(
             &code::POD_NIC,
-            format!("Multus reports none in the pod's network-status{}", waits(pod)),
+            format!("Multus reports none in the pod's network-status{}", waits(seen, pod)),
         );
     };
-    let mac = reported["mac"].as_str().unwrap_or("without MAC address");
+    let mac = reported.mac.as_deref().unwrap_or("without MAC address");
     let interface = interface(&reported, attachment);
     let Some(links) = &seen.links else {
         let reason = seen.elsewhere().unwrap_or_else(|| "no process of the pod is on this node".into());
@@ -48,7 +57,7 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let interface =
-        reported(pod, attachment).map(|reported| interface(&reported, attachment)).unwrap_or_default();
+        reported(seen, pod, attachment).map(|reported| interface(&reported, attachment)).unwrap_or_default();
     let Some((on, port)) = state.port_of_pod(uid, &interface) else {
         return Some(
             link.broken(&code::OVS_PORT, format!("Open vSwitch has no port for {interface} of the pod")),
@@ -127,7 +136,7 @@ pub fn guest(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         Some(GuestView::Silent(reason)) => return Some(link.unknown(format!("not looked at: {reason}"))),
         Some(GuestView::Nics(nics, by)) => (nics, by),
     };
-    Some(match nics.iter().find(|(_, link)| link.mac == mac) {
+    Some(match nics.iter().find(|(_, link)| !mac.is_empty() && link.mac == mac) {
         None => {
             link.broken(&code::GUEST_NIC, format!("the guest has no NIC with that MAC address, says {by}"))
         }
@@ -148,27 +157,35 @@ fn name_of(attachment: &Attachment) -> String {
 }
 
 /// What Multus says about a network. Without Multus, the pod's own address tells of the pod network.
-fn reported(pod: &Value, attachment: &Attachment) -> Option<Value> {
-    let text = pod["metadata"]["annotations"][NETWORK_STATUS].as_str();
-    let status: Value = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let all = status.as_array().cloned().unwrap_or_default();
-    let named = attachment.interface.as_deref();
-    let on_network = |entry: &&Value| match &attachment.network {
-        Some(network) => entry["name"] == network.as_str(),
-        None => entry["default"] == true,
+fn reported(seen: &Evidence, pod: &Value, attachment: &Attachment) -> Option<Reported> {
+    let nics = attachments::reported(pod);
+    if attachment.network.is_none() {
+        let own = || {
+            pod["status"]["podIP"]
+                .is_string()
+                .then(|| Reported { interface: "eth0".into(), ..Reported::default() })
+        };
+        return nics.into_iter().find(|nic| nic.default).or_else(own);
+    }
+    let secondary: Vec<&Attachment> = seen.attachments.iter().filter(|it| it.network.is_some()).collect();
+    let place = secondary.iter().position(|it| std::ptr::eq(*it, attachment))?;
+    let wish = |it: &&Attachment| {
+        let network = it.network.clone().unwrap_or_default();
+        let (namespace, name) = network.split_once('/').unwrap_or(("", &network));
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        Wish { namespace, name, interface: it.interface.clone(), mac: None }
     };
-    let mut entries = all.iter().filter(on_network);
-    // Two NICs on one network differ by their names only.
-    let exact = entries.clone().find(|entry| named.is_some_and(|name| entry["interface"] == name));
-    let found = exact.or_else(|| entries.next()).cloned();
-    let has_address = pod["status"]["podIP"].is_string();
-    found.or_else(|| {
-        (attachment.network.is_none() && has_address).then(|| serde_json::json!({"interface": "eth0"}))
-    })
+    let wishes: Vec<Wish> = secondary.iter().map(wish).collect();
+    let configured = |wish: &Wish| {
+        let of = secondary.iter().find(|it| it.network.as_deref() == Some(wish.network().as_str()))?;
+        of.config.as_ref()?["name"].as_str().map(str::to_owned)
+    };
+    let found = pairs(&wishes, &nics, &configured);
+    found.get(place).copied().flatten().and_then(|index| nics.get(index).cloned())
 }
 
-fn interface(reported: &Value, attachment: &Attachment) -> String {
-    let name = reported["interface"].as_str().map(str::to_owned);
+fn interface(reported: &Reported, attachment: &Attachment) -> String {
+    let name = Some(reported.interface.clone()).filter(|name| !name.is_empty());
     name.or_else(|| attachment.interface.clone()).unwrap_or_default()
 }
 
@@ -203,6 +220,10 @@ fn without_pod(seen: &Evidence) -> String {
     format!("the VM has no pod{reason}")
 }
 
-fn waits(pod: &Value) -> String {
-    why_waiting(pod).map(|reason| format!("; the pod: {reason}")).unwrap_or_default()
+fn waits(seen: &Evidence, pod: &Value) -> String {
+    seen.reason
+        .clone()
+        .or_else(|| why_waiting(pod))
+        .map(|reason| format!("; the pod: {reason}"))
+        .unwrap_or_default()
 }

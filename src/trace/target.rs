@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::ObjectKey;
 use crate::error::{Error, Result, code};
-use crate::facts::cni::NETWORKS;
+use crate::facts::attachments::{asked, is_name};
 
 /// A pod or a virtual machine instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,13 @@ pub struct Attachment {
 }
 
 impl Target {
-    /// Reads `vmi/NAME` or `pod/NAME`.
+    /// Reads `vmi/NAME` or `pod/NAME`, with a namespace between the two or not.
     ///
     /// # Errors
     /// `KVN100` for anything else.
     pub fn parse(text: &str, namespace: &str) -> Result<Self> {
-        let (kind, name) = text.split_once('/').unwrap_or(("", text));
+        let (kind, rest) = text.split_once('/').unwrap_or(("", text));
+        let (namespace, name) = rest.split_once('/').unwrap_or((namespace, rest));
         let machine = match kind {
             "vmi" | "vm" | "virtualmachineinstance" | "virtualmachine" => true,
             "pod" | "po" => false,
@@ -56,6 +57,10 @@ impl Target {
                 return Err(Error::new(&code::USAGE, message).hint("write `vmi/NAME` or `pod/NAME`"));
             }
         };
+        if !is_name(name) || !is_name(namespace) {
+            let message = format!("`{text}` has no valid name of a VM or a pod");
+            return Err(Error::new(&code::USAGE, message).hint("write `vmi/NAME` or `pod/NAMESPACE/NAME`"));
+        }
         Ok(Self { machine, namespace: namespace.to_owned(), name: name.to_owned() })
     }
 
@@ -109,30 +114,15 @@ fn pod_interface(network: &str, secondary: bool) -> String {
     format!("pod{}", &digest[..11])
 }
 
-/// The networks of a pod: the pod network, and those of its annotation in either of its forms.
-pub fn of_pod(pod: &Value, namespace: &str) -> Vec<Attachment> {
+/// The networks of a pod: the pod network, and those of its annotation that have a valid name.
+pub fn of_pod(pod: &Value) -> Vec<Attachment> {
     let primary = Attachment { interface: Some("eth0".into()), ..Attachment::default() };
-    let text = pod["metadata"]["annotations"][NETWORKS].as_str().unwrap_or_default();
-    let secondary = match serde_json::from_str::<Value>(text) {
-        Ok(Value::Array(list)) => list.iter().filter_map(|entry| of_object(entry, namespace)).collect(),
-        _ => text.split(',').filter_map(|entry| of_word(entry.trim(), namespace)).collect::<Vec<_>>(),
-    };
+    let secondary = asked(pod).wishes.into_iter().map(|wish| Attachment {
+        network: Some(wish.network()),
+        interface: wish.interface,
+        ..Attachment::default()
+    });
     std::iter::once(primary).chain(secondary).collect()
-}
-
-fn of_object(entry: &Value, namespace: &str) -> Option<Attachment> {
-    let text = |field: &str| entry[field].as_str().filter(|text| !text.is_empty());
-    let network = format!("{}/{}", text("namespace").unwrap_or(namespace), text("name")?);
-    let interface = text("interface").map(str::to_owned);
-    Some(Attachment { network: Some(network), interface, ..Attachment::default() })
-}
-
-/// `NAMESPACE/NAME@INTERFACE`, the first and last part of which may be missing.
-fn of_word(word: &str, namespace: &str) -> Option<Attachment> {
-    let (name, interface) =
-        word.split_once('@').map_or((word, None), |(name, nic)| (name, Some(nic.to_owned())));
-    let network = Some(qualified(name, namespace));
-    (!name.is_empty()).then(|| Attachment { network, interface, ..Attachment::default() })
 }
 
 fn qualified(name: &str, namespace: &str) -> String {
@@ -144,14 +134,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::facts::cni::NETWORKS;
 
     #[test]
     fn targets_are_machines_or_pods() {
         assert_eq!(Target::parse("vmi/a", "n").unwrap().to_string(), "vmi/a in n");
         assert_eq!(Target::parse("pod/a", "n").unwrap().key("x/v1").to_string(), "Pod n/a");
         let old = Target::parse("vmi/a", "n").unwrap().key("kubevirt.io/v1alpha2");
+        assert_eq!(Target::parse("pod/other/a", "n").unwrap().to_string(), "pod/a in other");
         assert_eq!(old.api_version, "kubevirt.io/v1alpha2");
-        for text in ["a", "node/a", "/"] {
+        for text in ["a", "node/a", "/", "pod/", "pod/a/b/c", "pod/A", "pod/a?x"] {
             assert_eq!(Target::parse(text, "n").unwrap_err().code().id, "KVN100", "{text}");
         }
     }
@@ -159,8 +151,8 @@ mod tests {
     #[test]
     fn a_pod_asks_in_words_or_in_json() {
         let networks = |text: &str| {
-            let pod = json!({"metadata": {"annotations": {NETWORKS: text}}});
-            let found = of_pod(&pod, "n").into_iter().skip(1);
+            let pod = json!({"metadata": {"namespace": "n", "annotations": {NETWORKS: text}}});
+            let found = of_pod(&pod).into_iter().skip(1);
             found.map(|a| (a.network.unwrap_or_default(), a.interface)).collect::<Vec<_>>()
         };
         assert_eq!(

@@ -98,6 +98,8 @@ fn healthy() -> Evidence {
             net_link(BLUE, "dummy", None),
             net_link("tap16477688c0e", "tun", Some("k6t-16477688c0e")),
         ]),
+        reason: None,
+        refusal: None,
         guest: Some(GuestView::Nics(nics, "its serial console")),
     }
 }
@@ -234,6 +236,29 @@ fn a_vlan_may_be_the_networks_or_that_of_a_vlan_bridge() {
 }
 
 #[test]
+fn two_nics_of_one_network_are_told_apart_also_by_an_old_annotation() {
+    for annotation in ["k8s.v1.cni.cncf.io/network-status", "k8s.v1.cni.cncf.io/networks-status"] {
+        let status = r#"[{"name":"cbr0","interface":"eth0","default":true},{"name":"ovs-blue","interface":"net1","mac":""},
+            {"name":"ovs-blue","interface":"net2"}]"#;
+        let mut seen = healthy();
+        (seen.machine, seen.guest) = (false, None);
+        seen.pod.as_mut().unwrap()["metadata"]["annotations"] = json!({annotation: status});
+        let blue = Attachment { interface: None, nic: None, mac: None, ..seen.attachments[1].clone() };
+        seen.attachments = vec![blue.clone(), blue];
+        seen.links = Some(vec![net_link("net1", "veth", None), net_link("net2", "veth", None)]);
+        seen.switch = Some(Ok(switch(vec![port("veth1", "net1"), port("veth2", "net2")])));
+        let nics: Vec<String> = trace(&seen)
+            .links
+            .into_iter()
+            .filter(|link| link.link == "pod-nic")
+            .map(|link| link.found)
+            .collect();
+        assert!(nics[0].starts_with("net1 is up") && nics[1].starts_with("net2 is up"), "{nics:?}");
+        assert_eq!(trace(&seen).broken(), None);
+    }
+}
+
+#[test]
 fn a_vm_without_a_pod_says_what_keeps_it() {
     let found = cut(|seen| {
         (seen.pod, seen.guest) = (None, None);
@@ -247,6 +272,7 @@ fn a_vm_without_a_pod_says_what_keeps_it() {
 fn the_document_lists_every_link_with_its_codes() {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trace.md")).unwrap();
     for (link, code) in [
+        ("annotation", "KVN640"),
         ("ovsdb", "KVN604"),
         ("bridge", "KVN605"),
         ("marker", "KVN620"),
@@ -261,7 +287,12 @@ fn the_document_lists_every_link_with_its_codes() {
         let row = document.lines().find(|line| line.starts_with(&format!("| `{link}` ")));
         assert!(row.is_some_and(|row| row.ends_with(&format!("| {code} |"))), "{link}");
     }
-    let known: Vec<&str> = links(&healthy()).iter().map(|link| link.link).collect();
+    let slip = Evidence { refusal: Some("entry 2 is empty".into()), ..healthy() };
+    assert_eq!(
+        trace(&slip).broken().map(|link| (link.link, link.code)),
+        Some(("annotation", Some("KVN640")))
+    );
+    let known: Vec<&str> = links(&slip).iter().map(|link| link.link).collect();
     let rows = document.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(rows, known.iter().collect::<std::collections::BTreeSet<_>>().len());
 }
