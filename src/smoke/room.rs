@@ -320,7 +320,7 @@ impl Room {
 /// A pod's first NIC, on the pod network.
 fn first_nic(name: &str, pod_subnet: &str) -> Probe {
     let kind = NetworkKind::Raw { config: serde_json::Map::new() };
-    let network = Network { name: "pod network".into(), namespace: String::new(), kind };
+    let network = Network { namespace: String::new(), ..Network::new("pod network", kind) };
     let (subnet, address) = (Some(pod_subnet.to_owned()), Some(true));
     Probe { name: name.into(), network, subnet, address, mtu: None, port: None }
 }

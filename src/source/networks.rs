@@ -10,23 +10,28 @@ use crate::profile::{Ipam, Network, NetworkKind};
 /// only the bridge plugin, whose addresses host-local files under that name, gets it.
 #[must_use]
 pub fn network_attachment(network: &Network) -> Value {
-    json!({
+    let mut object = json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
         "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": network.name, "namespace": network.namespace},
         "spec": {"config": Value::Object(cni_config(network)).to_string()},
-    })
+    });
+    if !network.annotations.is_empty() {
+        object["metadata"]["annotations"] = json!(network.annotations);
+    }
+    object
 }
 
 /// The CNI configuration of a network.
 #[must_use]
 pub fn cni_config(network: &Network) -> Map<String, Value> {
     match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, mtu, ipam, cni_version } => object([
+        NetworkKind::Ovs { bridge, vlan, trunk, mtu, ipam, cni_version } => object([
             ("cniVersion", Some(json!(cni_version))),
             ("type", Some(json!("ovs"))),
             ("bridge", Some(json!(bridge))),
             ("vlan", vlan.map(Value::from)),
+            ("trunk", (!trunk.is_empty()).then(|| json!(trunk))),
             ("mtu", mtu.map(Value::from)),
             ("ipam", ipam.as_ref().map(host_local)),
         ]),
@@ -68,7 +73,7 @@ mod tests {
     use super::*;
 
     fn network(name: &str, kind: &str) -> Network {
-        Network { name: name.into(), namespace: "default".into(), kind: serde_json::from_str(kind).unwrap() }
+        Network::new(name, serde_json::from_str(kind).unwrap())
     }
 
     #[test]

@@ -159,7 +159,7 @@ mod tests {
     fn networks_add_what_they_call() {
         let config = serde_json::json!({"type": "macvlan", "ipam": {"type": "static"}});
         let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
-        let network = Network { name: "n".into(), namespace: "default".into(), kind };
+        let network = Network::new("n", kind);
         let mut profile = Profile { networks: vec![network], ..Profile::default() };
         profile.flannel.enabled = false;
         assert_eq!(wanted(&profile).into_iter().collect::<Vec<_>>(), ["loopback", "macvlan", "static"]);

@@ -105,7 +105,7 @@ mod tests {
     fn a_raw_networks_bridge_is_known_also_in_a_chain() {
         let links_of = |config: Value| {
             let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
-            links(&Network { name: "n".into(), namespace: "default".into(), kind })
+            links(&Network::new("n", kind))
         };
         assert_eq!(links_of(json!({"type": "bridge", "bridge": "b0"})), ["b0"]);
         assert_eq!(
@@ -125,7 +125,7 @@ mod tests {
     fn a_namespace_of_its_own_comes_before_the_attachment() {
         let kind =
             NetworkKind::Raw { config: serde_json::Map::from_iter([("type".into(), json!("macvlan"))]) };
-        let network = Network { name: "lan".into(), namespace: "vms".into(), kind };
+        let network = Network { namespace: "vms".into(), ..Network::new("lan", kind) };
         let profile = Profile { networks: vec![network], ..Profile::default() };
         let names: Vec<String> = attachments(&profile).iter().map(|o| ObjectKey::of(o).to_string()).collect();
         assert_eq!(names, ["Namespace vms", "NetworkAttachmentDefinition vms/lan"]);

@@ -112,9 +112,33 @@ pub struct Network {
     /// Its namespace.
     #[serde(default = "default_namespace")]
     pub namespace: String,
+    /// Annotations of the `NetworkAttachmentDefinition`, for example `k8s.v1.cni.cncf.io/resourceName`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Whether the verification starts pods on it; off for a network that needs something of each pod, as an address.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub verify: bool,
     /// What makes the NIC.
     #[serde(flatten)]
     pub kind: NetworkKind,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl Network {
+    /// A network of that name, with everything else as it is when nobody writes it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: NetworkKind) -> Self {
+        let (name, namespace) = (name.into(), default_namespace());
+        Self { name, namespace, annotations: BTreeMap::new(), verify: true, kind }
+    }
 }
 
 fn default_namespace() -> String {
@@ -132,6 +156,9 @@ pub enum NetworkKind {
         /// The VLAN of the port: 1 to 4094; none means untagged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         vlan: Option<u16>,
+        /// The VLANs that the port carries tagged; none, and no `vlan`, means all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        trunk: Vec<Trunk>,
         /// The MTU of the NIC.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mtu: Option<u16>,
@@ -172,6 +199,21 @@ pub enum NetworkKind {
         #[schemars(with = "BTreeMap<String, serde_json::Value>")]
         config: serde_json::Map<String, serde_json::Value>,
     },
+}
+
+/// VLANs of a trunk: one by `id`, or all from `minID` to `maxID`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// One VLAN: 0 to 4094.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u16>,
+    /// The first VLAN of a range.
+    #[serde(default, rename = "minID", skip_serializing_if = "Option::is_none")]
+    pub min_id: Option<u16>,
+    /// The last VLAN of a range.
+    #[serde(default, rename = "maxID", skip_serializing_if = "Option::is_none")]
+    pub max_id: Option<u16>,
 }
 
 fn default_cni_version() -> String {

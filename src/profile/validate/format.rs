@@ -35,6 +35,7 @@ formats! {
     CONF_FILE = "the name of a CNI configuration file", "write a plain file name that ends in `.conf` or `.conflist`, as in `00-multus.conf`", is_conf_file;
     CNI_VERSION = "a version of the CNI specification", "write 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0", |text| matches!(text, "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0");
     TAINT = "the key of a taint", "write it as `node-role.kubernetes.io/control-plane`", is_qualified;
+    ANNOTATION = "the key of an annotation", "write it as `k8s.v1.cni.cncf.io/resourceName`", is_qualified;
     PACKAGE = "the name of a package or service", "use letters, digits and `+-._@`, or `auto`", is_package;
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use super::format;
-use crate::profile::{Bridge, Network, NetworkKind, Profile};
+use crate::profile::{Bridge, Network, NetworkKind, Profile, Trunk, path};
 
 /// Interfaces that belong to somebody else.
 const TAKEN: &[&str] = &["lo", "cni0", "flannel.1", "ovs-system", "ovs-netdev", "all", "default"];
@@ -23,6 +23,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
                 format!("`{}` is also the name of networks[{earlier}] in that namespace", network.name);
             found.add(format!("{path}.name"), message, "give it another name or namespace");
         }
+        annotations(network, &path, found);
         needs(profile, network, &path, found);
         kind(profile, network, &path, found);
     }
@@ -105,7 +106,7 @@ fn needs(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
 
 fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
     match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, mtu, cni_version, .. } => {
+        NetworkKind::Ovs { bridge, vlan, trunk, mtu, cni_version, .. } => {
             found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
             if let Some(vlan) = vlan {
                 vlan_number(path, *vlan, found);
@@ -117,6 +118,7 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
                     format!("write {LEAST_MTU} or more, or leave it out"),
                 );
             }
+            trunks(*vlan, trunk, path, found);
             ovs_bridge(profile, bridge, *vlan, path, found);
         }
         NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => {
@@ -145,6 +147,33 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
                 );
             }
         }
+    }
+}
+
+fn trunks(vlan: Option<u16>, trunk: &[Trunk], path: &str, found: &mut Found) {
+    if vlan.is_some() && !trunk.is_empty() {
+        // ovs-cni makes a trunk port of it and drops the tag.
+        found.add(format!("{path}.vlan"), "has no effect beside `trunk`", "leave one of the two out");
+    }
+    for (index, item) in trunk.iter().enumerate() {
+        let fits = |vlan: u16| vlan <= 4094;
+        let right = match (item.id, item.min_id, item.max_id) {
+            (Some(id), None, None) => fits(id),
+            (None, Some(first), Some(last)) => first <= last && fits(last),
+            _ => false,
+        };
+        if !right {
+            let hint = "write `{id: 200}` or `{minID: 100, maxID: 104}`, with VLANs from 0 to 4094";
+            found.add(format!("{path}.trunk[{index}]"), "is neither one VLAN nor a range of them", hint);
+        }
+    }
+}
+
+/// What the API server takes: anything else would stop `up` in its middle.
+fn annotations(network: &Network, path: &str, found: &mut Found) {
+    for key in network.annotations.keys() {
+        let at = path::join(&format!("{path}.annotations"), key);
+        found.format(at, key, &format::ANNOTATION);
     }
 }
 
