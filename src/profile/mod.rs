@@ -13,6 +13,7 @@ mod node;
 mod parse;
 mod path;
 mod place;
+mod pod_network;
 mod read;
 mod release;
 mod scalar;

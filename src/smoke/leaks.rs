@@ -106,7 +106,7 @@ fn directories(networks: &[Network]) -> BTreeSet<Utf8PathBuf> {
         else {
             return None;
         };
-        let name = cni_config(network).get("name").and_then(Value::as_str).map(str::to_owned);
+        let name = cni_config(network, "").get("name").and_then(Value::as_str).map(str::to_owned);
         let base = Utf8Path::new(ipam.data_dir.as_deref().unwrap_or(DIRECTORY));
         Some(base.join(name.unwrap_or_else(|| network.name.clone())))
     };

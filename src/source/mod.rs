@@ -1,5 +1,6 @@
 //! Where manifests come from: kvnet's templates, a pinned download, a file.
 
+mod adapt;
 mod download;
 mod embedded;
 mod files;
@@ -22,8 +23,9 @@ use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::profile::{Profile, Source, SourceKind};
 use download::Backoff;
+pub use adapt::pod_network_name;
 pub use images::rewrite as rewrite_image;
-pub use networks::{cni_config, network_attachment};
+pub use networks::{FLANNEL_DATA, cni_config, network_attachment};
 use remote::Remote;
 pub use yaml::parse_manifests;
 
@@ -139,6 +141,9 @@ impl Sources {
                 sha256: None,
             },
         };
+        if component.source(profile).is_some_and(|source| source.kind != SourceKind::Embedded) {
+            adapt::adapt(component, profile, &mut manifest.objects)?;
+        }
         manifest
             .objects
             .iter_mut()

@@ -4,17 +4,20 @@ use serde_json::{Map, Value, json};
 
 use crate::profile::{Ipam, Network, NetworkKind};
 
+/// Where flannel keeps its notes about NICs of attachments.
+pub const FLANNEL_DATA: &str = "/var/lib/cni/flannel-attached";
+
 /// The `NetworkAttachmentDefinition` of a network; its CNI configuration is compact JSON with the keys in a fixed order.
 ///
 /// Multus gives a configuration without `name` the name of the object, so kvnet leaves it out where it is not needed:
-/// only the bridge plugin, whose addresses host-local files under that name, gets it.
+/// only the bridge plugin, whose addresses host-local files under that name, gets it, and flannel.
 #[must_use]
-pub fn network_attachment(network: &Network) -> Value {
+pub fn network_attachment(network: &Network, pod_network: &str) -> Value {
     let mut object = json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
         "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": network.name, "namespace": network.namespace},
-        "spec": {"config": Value::Object(cni_config(network)).to_string()},
+        "spec": {"config": Value::Object(cni_config(network, pod_network)).to_string()},
     });
     if !network.annotations.is_empty() {
         object["metadata"]["annotations"] = json!(network.annotations);
@@ -22,9 +25,12 @@ pub fn network_attachment(network: &Network) -> Value {
     object
 }
 
-/// The CNI configuration of a network.
+/// The CNI configuration of a network; `pod_network` is the name of the pod network in its own CNI configuration.
+///
+/// A NIC on the pod network has its leases where all pods have theirs only under that name, and flannel forgets the lease of
+/// a pod's first NIC when both keep their notes in one directory.
 #[must_use]
-pub fn cni_config(network: &Network) -> Map<String, Value> {
+pub fn cni_config(network: &Network, pod_network: &str) -> Map<String, Value> {
     match &network.kind {
         NetworkKind::Ovs { bridge, vlan, trunk, mtu, ipam, cni_version } => object([
             ("cniVersion", Some(json!(cni_version))),
@@ -45,7 +51,9 @@ pub fn cni_config(network: &Network) -> Map<String, Value> {
         ]),
         NetworkKind::Flannel { delegate, cni_version } => object([
             ("cniVersion", Some(json!(cni_version))),
+            ("name", Some(json!(pod_network))),
             ("type", Some(json!("flannel"))),
+            ("dataDir", Some(json!(FLANNEL_DATA))),
             ("delegate", (!delegate.is_empty()).then(|| Value::Object(delegate.clone()))),
         ]),
         NetworkKind::Raw { config } => config.clone(),
@@ -88,7 +96,7 @@ mod tests {
             (
                 "flannel-network",
                 r#"{"kind": "flannel", "cniVersion": "0.3.0", "delegate": {"isDefaultGateway": true}}"#,
-                r#"{"cniVersion":"0.3.0","type":"flannel","delegate":{"isDefaultGateway":true}}"#,
+                r#"{"cniVersion":"0.3.0","name":"cbr0","type":"flannel","dataDir":"/var/lib/cni/flannel-attached","delegate":{"isDefaultGateway":true}}"#,
             ),
             (
                 "ovs-blue",
@@ -101,16 +109,30 @@ mod tests {
                 r#"{"cniVersion":"0.3.1","type":"ovs","bridge":"blue100","vlan":100}"#,
             ),
         ] {
-            let object = network_attachment(&network(name, kind));
+            let object = network_attachment(&network(name, kind), "cbr0");
             assert_eq!(object["spec"]["config"], expected);
             assert_eq!(object["metadata"], json!({"name": name, "namespace": "default"}));
         }
     }
 
     #[test]
+    fn trunks_and_annotations_reach_the_object() {
+        let trunk = r#"{"kind": "ovs", "bridge": "blue", "trunk": [{"minID": 100, "maxID": 104}, {"id": 200}]}"#;
+        let mut network = network("lan", trunk);
+        network.annotations.insert("k8s.v1.cni.cncf.io/resourceName".into(), "example.org/blue".into());
+        let object = network_attachment(&network, "cbr0");
+        assert_eq!(
+            object["spec"]["config"],
+            r#"{"cniVersion":"0.3.1","type":"ovs","bridge":"blue","trunk":[{"minID":100,"maxID":104},{"id":200}]}"#
+        );
+        let annotations = &object["metadata"]["annotations"];
+        assert_eq!(*annotations, json!({"k8s.v1.cni.cncf.io/resourceName": "example.org/blue"}));
+    }
+
+    #[test]
     fn a_raw_configuration_is_taken_as_it_is() {
         let kind = r#"{"kind": "raw", "config": {"type": "macvlan", "master": "e\"0"}}"#;
-        let object = network_attachment(&network("x", kind));
+        let object = network_attachment(&network("x", kind), "cbr0");
         assert_eq!(object["spec"]["config"], r#"{"type":"macvlan","master":"e\"0"}"#);
     }
 }

@@ -11,8 +11,10 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
+use crate::facts::cni::CniConf;
+use crate::facts::gather::text;
 use crate::profile::{Network, NetworkKind, Profile};
-use crate::source::network_attachment;
+use crate::source::{self, Component, FLANNEL_DATA, network_attachment};
 
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;
@@ -31,11 +33,11 @@ impl Step for Networks {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
-        objects::observe(cx, &attachments(&cx.profile)).await
+        objects::observe(cx, &attachments(&cx.profile, &pod_network(cx).await?)).await
     }
 
     async fn desired(&self, cx: &Context, _: &Live) -> Result<Vec<Value>> {
-        Ok(attachments(&cx.profile))
+        Ok(attachments(&cx.profile, &pod_network(cx).await?))
     }
 
     fn diff(&self, cx: &Context, live: &Live, desired: &Vec<Value>) -> Result<Findings> {
@@ -43,7 +45,7 @@ impl Step for Networks {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(attachments(&cx.profile))
+        Ok(attachments(&cx.profile, &pod_network(cx).await?))
     }
 
     /// The plugin `bridge` makes its bridge with the first pod and never removes it; `host-local` keeps a lock and the
@@ -58,8 +60,30 @@ impl Step for Networks {
                 traces.directories.extend([own, directory.to_owned()]);
             }
         }
+        if cx.profile.networks.iter().any(is_flannel) {
+            traces.directories.push(FLANNEL_DATA.into());
+        }
         traces
     }
+}
+
+fn is_flannel(network: &Network) -> bool {
+    matches!(network.kind, NetworkKind::Flannel { .. })
+}
+
+/// The name of the pod network: in the file that the node uses, else in the manifest that will write it.
+async fn pod_network(cx: &Context) -> Result<String> {
+    let usual = || cx.profile.pod_network_name().unwrap_or("cbr0").to_owned();
+    if !cx.profile.networks.iter().any(is_flannel) || !cx.profile.flannel.enabled {
+        return Ok(usual());
+    }
+    let file = cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file);
+    let there = text(cx.host.as_ref(), file).await?.and_then(|text| CniConf::parse(&text));
+    if let Some(there) = there.filter(|there| !there.name.is_empty()) {
+        return Ok(there.name);
+    }
+    let manifest = cx.manifest(Component::Flannel).await?;
+    Ok(source::pod_network_name(&manifest.objects).unwrap_or_else(usual))
 }
 
 /// The bridges that the plugin `bridge` makes for a network. cni0 is the pod network's.
@@ -86,14 +110,15 @@ fn lease_directory(network: &Network) -> Option<&Utf8Path> {
 }
 
 /// The attachments, after the namespaces that they live in.
-fn attachments(profile: &Profile) -> Vec<Value> {
+fn attachments(profile: &Profile, pod_network: &str) -> Vec<Value> {
     let namespaces: BTreeSet<&str> =
         profile.networks.iter().map(|network| network.namespace.as_str()).collect();
     let built_in = ["default", "kube-system", "kube-public"];
     let namespaces = namespaces.into_iter().filter(|name| !built_in.contains(name));
     let namespaces =
         namespaces.map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
-    namespaces.chain(profile.networks.iter().map(network_attachment)).collect()
+    let attachments = profile.networks.iter().map(|network| network_attachment(network, pod_network));
+    namespaces.chain(attachments).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +152,7 @@ mod tests {
             NetworkKind::Raw { config: serde_json::Map::from_iter([("type".into(), json!("macvlan"))]) };
         let network = Network { namespace: "vms".into(), ..Network::new("lan", kind) };
         let profile = Profile { networks: vec![network], ..Profile::default() };
-        let names: Vec<String> = attachments(&profile).iter().map(|o| ObjectKey::of(o).to_string()).collect();
+        let names: Vec<String> = attachments(&profile, "cbr0").iter().map(|o| ObjectKey::of(o).to_string()).collect();
         assert_eq!(names, ["Namespace vms", "NetworkAttachmentDefinition vms/lan"]);
     }
 }

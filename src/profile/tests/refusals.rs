@@ -214,6 +214,27 @@ fn bridges_and_networks() {
             "ipam",
             "ipam",
         ),
+        (
+            "ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a, trunk: [{id: 7, minID: 5}]}]",
+            "p.yaml:2:52",
+            "KVN104",
+            "neither one VLAN nor a range",
+            "minID: 100",
+        ),
+        (
+            "ovs: {bridges: [{name: a}]}\nnetworks: [{name: n, kind: ovs, bridge: a, vlan: 3, trunk: [{id: 7}]}]",
+            "p.yaml:2:50",
+            "KVN104",
+            "no effect beside `trunk`",
+            "leave one",
+        ),
+        (
+            "networks: [{name: n, kind: flannel, annotations: {'a b': c}}]",
+            "p.yaml:1:51",
+            "KVN104",
+            "the key of an annotation",
+            "resourceName",
+        ),
         ("networks: [{name: n, kind: raw, config: {a: b}}]", "p.yaml:1:41", "KVN104", "neither", "type"),
         ("networks: [{name: n, kind: flannel, cniVersion: '9'}]", "p.yaml:1:49", "KVN104", "CNI", "0.3.1"),
         (
