@@ -230,7 +230,7 @@ fn bridges_and_networks() {
         ),
         (
             "networks: [{name: n, kind: flannel, annotations: {'a b': c}}]",
-            "p.yaml:1:51",
+            "p.yaml:1:58",
             "KVN104",
             "the key of an annotation",
             "resourceName",
