@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Component;
 use crate::error::{Error, Result, code};
 use crate::facts::cni::is_configuration;
-use crate::profile::{FlannelBackend, Profile};
+use crate::profile::{FlannelBackend, Profile, Release};
 
 /// Where the container that copies flannel's configuration sees the runtime's directory.
 const CONF_DIR: &str = "/etc/cni/net.d/";
@@ -42,6 +42,16 @@ pub fn pod_network_name(objects: &[Value]) -> Option<String> {
         Some(config["name"].as_str()?.to_owned())
     });
     names.into_iter().next()
+}
+
+/// The release that the workloads run, by the tag of the image that has `part` in its name; none when no tag tells.
+pub fn installed_version(objects: &[Value], part: &str) -> Option<String> {
+    let pods = objects.iter().filter_map(|object| object.pointer("/spec/template/spec/containers")?.as_array());
+    let images = pods.flatten().filter_map(|container| container["image"].as_str());
+    let names = images.filter_map(|image| image.split('@').next()?.rsplit_once(':'));
+    let mut tags = names.filter(|(name, _)| name.contains(part)).map(|(_, tag)| tag);
+    let tag = tags.find(|tag| Release::parse(tag).is_some_and(|_| tag.starts_with('v')))?;
+    Some(tag.split('-').next().unwrap_or(tag).to_owned())
 }
 
 fn flannel(profile: &Profile, objects: &mut [Value]) -> Result<()> {
@@ -230,6 +240,15 @@ mod tests {
         let before = objects.clone();
         adapt(Component::Flannel, &Profile::default(), &mut objects).unwrap();
         assert_eq!(objects, before);
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_image() {
+        let objects = [flannel_config(), daemon("kube-flannel", "m:5000/flannel-io/flannel:v0.28.9-amd64")];
+        assert_eq!(installed_version(&objects, "flannel").as_deref(), Some("v0.28.9"));
+        for image in ["nfvpe/multus:latest", "multus", "m:5000/multus", "multus@sha256:00"] {
+            assert_eq!(installed_version(&[daemon("m", image)], "multus"), None, "{image}");
+        }
     }
 
     #[test]

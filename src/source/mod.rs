@@ -23,7 +23,7 @@ use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::profile::{Profile, Source, SourceKind};
 use download::Backoff;
-pub use adapt::pod_network_name;
+pub use adapt::{installed_version, pod_network_name};
 pub use images::rewrite as rewrite_image;
 pub use networks::{FLANNEL_DATA, cni_config, network_attachment};
 use remote::Remote;

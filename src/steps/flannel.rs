@@ -11,7 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
-use crate::source::{Component, Manifest};
+use crate::source::{Component, Manifest, installed_version};
 
 /// Keeps new pods away from the nodes while their network is taken down.
 pub const LEAVING_TAINT: &str = "kvnet.dev/leaving";
@@ -83,7 +83,8 @@ impl Step for Flannel {
             };
             findings.changes.push(Change::Wait { condition: Condition::NodesReady, timeout, now });
         }
-        findings.version = Some(cx.profile.flannel.version.clone());
+        let installed = installed_version(desired, "flannel");
+        findings.version = Some(installed.unwrap_or_else(|| cx.profile.flannel.version.clone()));
         Ok(findings)
     }
 

@@ -11,7 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::source::{Component, Manifest};
+use crate::source::{Component, Manifest, installed_version};
 
 /// Installs Multus with its master plugin pinned.
 pub struct Multus;
@@ -55,7 +55,8 @@ impl Step for Multus {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
         let timeout = cx.profile.timeouts.ready;
         let mut findings = objects::diff(Self::ID, &desired.objects, &observed.live, timeout);
-        findings.version = Some(cx.profile.multus.version.clone());
+        let installed = installed_version(&desired.objects, "multus");
+        findings.version = Some(installed.unwrap_or_else(|| cx.profile.multus.version.clone()));
         if let Some(path) = observed.master.clone().filter(|_| !observed.master_is_there) {
             let wait = Change::Wait { condition: Condition::File { path }, timeout, now: "absent".into() };
             insert_before_daemon(&mut findings.changes, wait);

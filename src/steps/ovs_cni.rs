@@ -10,7 +10,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::source::{Component, Manifest};
+use crate::source::{Component, Manifest, installed_version};
 
 /// The marker looks for bridges every 60 s with jitter; two rounds and some air.
 const MARKER_TIMEOUT: u64 = 180;
@@ -57,7 +57,8 @@ impl Step for OvsCni {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
         let mut findings =
             objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
-        findings.version = Some(cx.profile.ovs_cni.version.clone());
+        let installed = installed_version(&desired.objects, "ovs-cni");
+        findings.version = Some(installed.unwrap_or_else(|| cx.profile.ovs_cni.version.clone()));
         if !publishes_bridges(&cx.profile.ovs_cni.version) {
             return Ok(findings);
         }

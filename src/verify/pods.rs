@@ -9,6 +9,7 @@ use super::scenario::{Probe, Scenario};
 use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::engine::teardown::STEP_LABEL;
 use crate::error::Result;
+use crate::facts::attachments;
 use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
 pub use crate::guest::Link;
 use crate::guest::links;
@@ -117,11 +118,20 @@ pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
     let status = statuses(pod);
     let bare = network.rsplit('/').next().unwrap_or(network);
     let named = |name: &str| status.iter().find(|nic| nic["name"] == name);
-    let found = named(network).or_else(|| named(bare))?;
+    let found = named(network).or_else(|| named(bare)).or_else(|| in_order(pod, network, &status))?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     let ips = found["ips"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ips = ips.iter().filter_map(|ip| ip.as_str()?.split('/').next()?.parse().ok());
     Some(Nic { interface: text("interface"), ips: ips.collect(), mac: text("mac") })
+}
+
+/// Before v3.8 Multus reported the name in the CNI configuration, which need not be that of the attachment: then the order
+/// tells, when every NIC that the pod asks for is there.
+fn in_order<'a>(pod: &Value, network: &str, status: &'a [Value]) -> Option<&'a Value> {
+    let wishes = attachments::asked(pod).wishes;
+    let position = wishes.iter().position(|wish| wish.network() == network)?;
+    let is_new = status.iter().skip(1).any(|nic| nic["name"].as_str().is_some_and(|name| name.contains('/')));
+    (status.len() == wishes.len() + 1 && !is_new).then(|| status.get(position + 1))?
 }
 
 /// What Multus says about the NICs of a pod; nothing when it says nothing.
@@ -189,5 +199,10 @@ mod tests {
         let old = status.replace("default/", "");
         let pod = json!({"metadata": {"annotations": {OLD_STATUS: old}}});
         assert_eq!(nic(&pod, "default/ovs-blue").map(|nic| nic.interface).as_deref(), Some("net1"));
+        let status = r#"[{"name":"flannel.1","interface":"eth0"},{"name":"flannel.1","interface":"net1"}]"#;
+        let annotations = json!({OLD_STATUS: status, NETWORKS: "flannel-network"});
+        let pod = json!({"metadata": {"namespace": "default", "annotations": annotations}});
+        assert_eq!(nic(&pod, "default/flannel-network").map(|nic| nic.interface).as_deref(), Some("net1"));
+        assert_eq!(nic(&pod, "default/other"), None);
     }
 }

@@ -116,7 +116,7 @@ fn order(multus: &str, flannel: &str, found: &mut Found) {
 fn ovs(profile: &Profile, found: &mut Found) {
     if profile.ovs.enabled {
         found.format("ovs.package", &profile.ovs.package, &format::PACKAGE);
-        found.format("ovs.service", &profile.ovs.service, &format::PACKAGE);
+        found.format("ovs.service", &profile.ovs.service, &format::SERVICE);
     }
     let plugin = &profile.ovs_cni;
     if plugin.enabled {

@@ -36,7 +36,8 @@ formats! {
     CNI_VERSION = "a version of the CNI specification", "write 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0", |text| matches!(text, "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0");
     TAINT = "the key of a taint", "write it as `node-role.kubernetes.io/control-plane`", is_qualified;
     ANNOTATION = "the key of an annotation", "write it as `k8s.v1.cni.cncf.io/resourceName`", is_qualified;
-    PACKAGE = "the name of a package or service", "use letters, digits and `+-._@`, or `auto`", is_package;
+    PACKAGE = "the name of a package", "use letters, digits, `-`, `_`, `+` and dots between digits, with a letter or digit at both ends, or `auto`", is_package;
+    SERVICE = "the name of a service", "use letters, digits and `-._@`, or `auto`", is_service;
 }
 
 /// The components' tags all begin with `v`, and addresses and images are made from them.
@@ -152,9 +153,27 @@ fn is_qualified(text: &str) -> bool {
         && name.ends_with(edge)
 }
 
+/// Package managers take more than names: `curl-` and `curl+` remove and install, `a.b` and `a*` are patterns, `a=1`, `a/b`
+/// and `a@b` choose a release or a repository.
 fn is_package(text: &str) -> bool {
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    let mut pieces = text.split('.').peekable();
+    let mut dots_hold = true;
+    while let Some(piece) = pieces.next() {
+        let digit = |c: char| c.is_ascii_digit();
+        let next = pieces.peek().is_none_or(|next| piece.ends_with(digit) && next.starts_with(digit));
+        dots_hold = dots_hold && next;
+    }
     (1..=128).contains(&text.len())
-        && words(text, "+-._@")
+        && words(text, "+-._")
+        && text.starts_with(edge)
+        && text.ends_with(edge)
+        && dots_hold
+}
+
+fn is_service(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && words(text, "-._@")
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
@@ -200,7 +219,15 @@ mod tests {
                 &["node-role.kubernetes.io/control-plane", "a"],
                 &["", "/a", "a/", "a/b/c", "a:NoSchedule"],
             ),
-            (&PACKAGE, &["auto", "openvswitch3.5", "a@b"], &["", "-y", "a b", "a;b"]),
+            (
+                &PACKAGE,
+                &["auto", "openvswitch3.5", "openvswitch-switch", "libstdc++6"],
+                &[
+                    "", "-y", "a b", "a;b", "curl-", "curl+", "g++", "openss.-client", "a.*", "a*", "a?", "^a$", "a=1",
+                    "a/stable", "a@edge", "a:i386", "a~", ".a", "a.",
+                ],
+            ),
+            (&SERVICE, &["auto", "ovs@a.service", "openvswitch-switch"], &["", "-y", "a b", "a*", "../a"]),
         ];
         for (format, good, bad) in cases {
             good.iter().for_each(|text| assert!((format.fits)(text), "{} should be {}", text, format.name));
