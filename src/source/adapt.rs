@@ -46,7 +46,8 @@ pub fn pod_network_name(objects: &[Value]) -> Option<String> {
 
 /// The release that the workloads run, by the tag of the image that has `part` in its name; none when no tag tells.
 pub fn installed_version(objects: &[Value], part: &str) -> Option<String> {
-    let pods = objects.iter().filter_map(|object| object.pointer("/spec/template/spec/containers")?.as_array());
+    let pods =
+        objects.iter().filter_map(|object| object.pointer("/spec/template/spec/containers")?.as_array());
     let images = pods.flatten().filter_map(|container| container["image"].as_str());
     let names = images.filter_map(|image| image.split('@').next()?.rsplit_once(':'));
     let mut tags = names.filter(|(name, _)| name.contains(part)).map(|(_, tag)| tag);
@@ -168,7 +169,8 @@ fn edit(objects: &mut [Value], key: &str, change: impl Fn(&mut Map<String, Value
             continue;
         };
         let mut config: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-            Error::new(&code::SOURCE_YAML, format!("`{key}` of flannel's manifest is not JSON")).because(error)
+            Error::new(&code::SOURCE_YAML, format!("`{key}` of flannel's manifest is not JSON"))
+                .because(error)
         })?;
         let before = config.clone();
         change(&mut config);
@@ -185,12 +187,12 @@ mod tests {
 
     fn daemon(name: &str, image: &str) -> Value {
         json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name},
-            "spec": {"template": {"spec": {
-                "initContainers": [{"name": "install-cni", "image": image,
-                    "args": ["-f", "/etc/kube-flannel/cni-conf.json", "/etc/cni/net.d/10-flannel.conflist"]}],
-                "containers": [{"name": name, "image": image,
-                    "resources": {"requests": {"memory": "50Mi"}, "limits": {"cpu": "100m", "memory": "50Mi"}}}],
-            }}}})
+        "spec": {"template": {"spec": {
+            "initContainers": [{"name": "install-cni", "image": image,
+                "args": ["-f", "/etc/kube-flannel/cni-conf.json", "/etc/cni/net.d/10-flannel.conflist"]}],
+            "containers": [{"name": name, "image": image,
+                "resources": {"requests": {"memory": "50Mi"}, "limits": {"cpu": "100m", "memory": "50Mi"}}}],
+        }}}})
     }
 
     fn flannel_config() -> Value {

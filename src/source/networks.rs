@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn trunks_and_annotations_reach_the_object() {
-        let trunk = r#"{"kind": "ovs", "bridge": "blue", "trunk": [{"minID": 100, "maxID": 104}, {"id": 200}]}"#;
+        let trunk =
+            r#"{"kind": "ovs", "bridge": "blue", "trunk": [{"minID": 100, "maxID": 104}, {"id": 200}]}"#;
         let mut network = network("lan", trunk);
         network.annotations.insert("k8s.v1.cni.cncf.io/resourceName".into(), "example.org/blue".into());
         let object = network_attachment(&network, "cbr0");

@@ -152,7 +152,8 @@ mod tests {
             NetworkKind::Raw { config: serde_json::Map::from_iter([("type".into(), json!("macvlan"))]) };
         let network = Network { namespace: "vms".into(), ..Network::new("lan", kind) };
         let profile = Profile { networks: vec![network], ..Profile::default() };
-        let names: Vec<String> = attachments(&profile, "cbr0").iter().map(|o| ObjectKey::of(o).to_string()).collect();
+        let names: Vec<String> =
+            attachments(&profile, "cbr0").iter().map(|o| ObjectKey::of(o).to_string()).collect();
         assert_eq!(names, ["Namespace vms", "NetworkAttachmentDefinition vms/lan"]);
     }
 }

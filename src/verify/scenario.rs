@@ -158,8 +158,14 @@ mod tests {
 
     fn ovs(name: &str, vlan: Option<u16>, subnet: Option<&str>) -> Network {
         let ipam = subnet.map(|subnet| Ipam { subnet: subnet.into(), ..Ipam::default() });
-        let kind =
-            NetworkKind::Ovs { bridge: "blue".into(), vlan, trunk: Vec::new(), mtu: None, ipam, cni_version: "0.3.1".into() };
+        let kind = NetworkKind::Ovs {
+            bridge: "blue".into(),
+            vlan,
+            trunk: Vec::new(),
+            mtu: None,
+            ipam,
+            cni_version: "0.3.1".into(),
+        };
         Network::new(name, kind)
     }
 

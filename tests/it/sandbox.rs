@@ -1,5 +1,6 @@
 //! The sandbox: the whole job on a node and a cluster in memory, by the binary, as somebody without any rights.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -155,11 +156,60 @@ fn the_walkthrough_makes_the_objects_of_its_text() {
             let mut found = kept.object(&format!("api/{plural}/default/{name}"));
             without_additions(&mut wanted);
             without_additions(&mut found);
+            if name == "flannel-network" {
+                // As in the text, other pods' addresses would be given out: see the test below.
+                assert!(found["spec"]["config"].as_object_mut().unwrap().remove("dataDir").is_some());
+            }
             assert_eq!(found, wanted, "{name}");
             count += 1;
         }
     }
     assert_eq!(count, 5);
+}
+
+/// A NIC on the pod network has its lease where all pods have theirs: also with a Multus that has a name of its own for
+/// that network, and with pods that are older than Multus.
+#[test]
+fn an_attachment_to_the_pod_network_gives_out_no_address_twice() {
+    for (options, name) in [(&WALKTHROUGH[..], "flannel.1"), (&[][..], "cbr0")] {
+        let kept = Kept::new(options);
+        kept.exits(0, &["up"]);
+        let found = kept.object("api/k8s.cni.cncf.io/network-attachment-definitions/default/flannel-network");
+        let config: Value = serde_json::from_str(found["spec"]["config"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            (&config["name"], &config["dataDir"]),
+            (&json!(name), &json!("/var/lib/cni/flannel-attached"))
+        );
+        let log = fs::read_to_string(kept.place.path("kept/sandbox.jsonl")).unwrap();
+        assert_eq!(addresses_twice(&log), Vec::<String>::new(), "{name}");
+    }
+}
+
+/// Every address that two NICs of pods had at the same time, at any point of a sandbox's log.
+fn addresses_twice(log: &str) -> Vec<String> {
+    let (mut pods, mut twice, mut seen) = (Values::new(), Vec::new(), 0);
+    for line in log.lines() {
+        for (key, value) in serde_json::from_str::<Vec<(String, Value)>>(line).unwrap() {
+            if key.starts_with("node/sandbox/") {
+                pods.remove(&key);
+                if !value.is_null() {
+                    pods.insert(key, value);
+                }
+            }
+        }
+        let mut taken = BTreeSet::new();
+        for pod in pods.values() {
+            let nics = pod["nics"].as_array().into_iter().flatten();
+            for address in nics.flat_map(|nic| nic["addresses"].as_array().into_iter().flatten()) {
+                seen += 1;
+                if !taken.insert(address.to_string()) {
+                    twice.push(format!("{address} of {}", pod["pod"]));
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "no pod has a NIC");
+    twice
 }
 
 /// Takes out what the text leaves to the server, the labels of kvnet, and how JSON in a text is laid out.

@@ -151,8 +151,14 @@ fn add_bridge(profile: &mut Profile, index: usize, vlan: Option<u16>, has_ipam: 
     let name: Arc<str> = format!("br{index}").into();
     profile.ovs.bridges.push(Bridge { name: name.to_string(), ..Bridge::default() });
     let ipam = has_ipam.then(|| Ipam { subnet: format!("10.20.{index}.0/24"), ..Ipam::default() });
-    let kind =
-        NetworkKind::Ovs { bridge: name.to_string(), vlan, trunk: Vec::new(), mtu: None, ipam, cni_version: "0.3.1".into() };
+    let kind = NetworkKind::Ovs {
+        bridge: name.to_string(),
+        vlan,
+        trunk: Vec::new(),
+        mtu: None,
+        ipam,
+        cni_version: "0.3.1".into(),
+    };
     profile.networks.push(Network::new(format!("n{index}"), kind));
     profile.vm.interfaces.push(VmInterface {
         name: format!("nic{index}"),
