@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use serde_json::Value;
 
 use super::room::Room;
 use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::Result;
 use crate::profile::{NetworkKind, Profile};
-use crate::verify::Scenario;
+use crate::verify::{Here, Scenario};
 
 /// A named test.
 pub struct Case {
@@ -67,8 +66,8 @@ pub struct Situation {
     pub sandbox: bool,
     /// Whether the node may be rebooted.
     pub allow_reboot: bool,
-    /// The node that all pods go to, when there are several: kvnet's own, where it can look at the switch.
-    pub pin: Option<String>,
+    /// Where kvnet runs; all pods go there, because there it can look at the switch.
+    pub here: Here,
 }
 
 impl Situation {
@@ -81,13 +80,11 @@ impl Situation {
         let crd = ["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"]
             .map(|version| ObjectKey::new(version, "CustomResourceDefinition", None, crd));
         let found = cluster.get_many(&crd).await?;
-        let nodes = cluster.list("v1", "Node", None, None).await?;
-        let is_own = |node: &Value| node["metadata"]["name"].as_str() == Some(&cx.facts.hostname);
-        let own_node = nodes.iter().any(is_own);
+        let here = Here::of(cx, cluster).await?;
         Ok(Self {
             down: is_down(cx, cluster).await?,
-            own_node,
-            pin: (own_node && nodes.len() > 1).then(|| cx.facts.hostname.clone()),
+            own_node: here.node.is_some(),
+            here,
             kubevirt: found.iter().any(Option::is_some),
             sandbox: cx.only.is_some(),
             allow_reboot,

@@ -18,7 +18,7 @@ use crate::engine::context::Context;
 use crate::engine::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
 use crate::profile::{Network, NetworkKind};
-use crate::verify::{Found, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, start};
+use crate::verify::{Found, Here, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, start};
 
 /// The label of a case's namespace, with the case's name.
 pub const CASE_LABEL: &str = "kvnet.dev/smoke";
@@ -43,8 +43,8 @@ pub struct Room {
     ends: Instant,
     /// A part of the time that is left for saying what is wrong.
     margin: Duration,
-    /// The node that all pods go to, when there are others.
-    pin: Option<String>,
+    /// Where kvnet runs, and the pods with it.
+    pub here: Here,
     opened: OnceCell<()>,
     rebooting: AtomicBool,
     ears: Arc<Ears>,
@@ -71,7 +71,7 @@ impl Room {
         cluster: &Cluster,
         case: &'static Case,
         namespace: String,
-        pin: Option<String>,
+        here: Here,
         listener: Arc<dyn Listener>,
     ) -> Self {
         let ears = Arc::new(Ears { case: case.name, heard: Mutex::default(), listener });
@@ -89,7 +89,7 @@ impl Room {
             namespace,
             ends,
             margin,
-            pin,
+            here,
             opened: OnceCell::new(),
             rebooting: AtomicBool::new(false),
             ears,
@@ -108,7 +108,7 @@ impl Room {
 
     /// The case's namespace as a place to look at pods.
     pub fn place(&self) -> Place<'_> {
-        Place { cx: &self.cx, cluster: &self.cluster, namespace: &self.namespace }
+        Place { cx: &self.cx, cluster: &self.cluster, namespace: &self.namespace, here: &self.here }
     }
 
     /// Makes the namespace, once.
@@ -140,9 +140,7 @@ impl Room {
         let plan =
             PodPlan { namespace: &self.namespace, name, networks: networks.to_vec(), command: &SERVER };
         let mut pod = plan.manifest(&self.cx.profile);
-        if let Some(node) = &self.pin {
-            pod["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": node});
-        }
+        self.here.keep(&mut pod);
         start(&self.cluster, &pod).await
     }
 

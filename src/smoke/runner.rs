@@ -139,8 +139,8 @@ impl Run {
     }
 
     fn room(&self, case: &'static Case, namespace: String) -> Room {
-        let pin = self.situation.pin.clone();
-        Room::new(&self.cx, &self.cluster, case, namespace, pin, self.listener.clone())
+        let here = self.situation.here.clone();
+        Room::new(&self.cx, &self.cluster, case, namespace, here, self.listener.clone())
     }
 
     async fn run(&self, case: &'static Case, room: &Room, work: BoxFuture<'_, Result<()>>) -> CaseResult {

@@ -35,7 +35,7 @@ pub async fn all(
         let seen = try_join_all(looks).await?;
         // Read once all ports are there: one look serves all pods.
         let ovs = ovs_state(place.cx).await?;
-        Ok(seen.iter().map(|seen| seen.view(place.cx, ovs.as_ref())).collect::<Vec<_>>())
+        Ok(seen.iter().map(|seen| seen.view(place.here, ovs.as_ref())).collect::<Vec<_>>())
     };
     let reach = scenario.reach.iter().map(|pair| (pair, true));
     let pairs = reach.chain(scenario.isolated.iter().map(|pair| (pair, false)));

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::Found;
 use super::pods::{Link, Nic, PROBE_LABEL, link, nic};
 use super::scenario::Probe;
+use super::{Found, Here};
 use crate::cluster::{Cluster, ExecOutput, Progress, is_ready};
 use crate::engine::context::Context;
 use crate::engine::events::Verdict;
@@ -27,6 +27,8 @@ pub struct Place<'a> {
     pub cluster: &'a Cluster,
     /// The namespace.
     pub namespace: &'a str,
+    /// This machine's place in the cluster.
+    pub here: &'a Here,
 }
 
 /// A started pod with what was found out about its NIC.
@@ -104,7 +106,7 @@ impl Seen {
     }
 
     /// Whether the NIC is as declared, with what was seen.
-    pub fn view(&self, cx: &Context, ovs: Option<&OvsState>) -> NicView {
+    pub fn view(&self, here: &Here, ovs: Option<&OvsState>) -> NicView {
         let without = |detail: String| NicView { nic_holds: false, port: Verdict::Passed, detail };
         let Some(nic) = &self.nic else {
             return without("Multus reports no such NIC in the pod's network-status".into());
@@ -113,7 +115,7 @@ impl Seen {
             return without(format!("the pod has no NIC {}", nic.interface));
         };
         let (address_holds, address) = address_check(&self.probe, link);
-        let port = port_check(cx, self, ovs);
+        let port = port_check(here, self, ovs);
         let mac_holds = nic.mac.is_empty() || nic.mac.eq_ignore_ascii_case(&link.mac);
         let mac = if mac_holds { String::new() } else { format!(", but Multus reports {}", nic.mac) };
         let wanted = self.probe.mtu.filter(|wanted| *wanted != link.mtu);
@@ -158,10 +160,10 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
 }
 
 /// The port in Open vSwitch, when the pod runs on the node that kvnet looks at.
-fn port_check(cx: &Context, seen: &Seen, ovs: Option<&OvsState>) -> Found {
+fn port_check(here: &Here, seen: &Seen, ovs: Option<&OvsState>) -> Found {
     let Some((bridge, vlan)) = &seen.probe.port else { return Found::of(true, "") };
-    if seen.node != cx.facts.hostname {
-        return Found::not_checked(format!(", port not looked at: the pod runs on {}", seen.node));
+    if here.node.as_deref() != Some(&seen.node) {
+        return Found::not_checked(format!(", port not looked at: {}", here.why_not(&seen.node)));
     }
     let interface = seen.interface().unwrap_or_default();
     let found = ovs.and_then(|ovs| ovs.port_of_pod(&seen.uid, interface));

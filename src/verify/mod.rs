@@ -1,6 +1,8 @@
 //! Proves with pods that the networks of a profile work: addresses, reach, isolation, and the ports in Open vSwitch.
 
+mod addresses;
 mod checks;
+mod here;
 mod look;
 mod outcome;
 mod plain;
@@ -20,6 +22,7 @@ use crate::engine::context::Context;
 use crate::engine::events::{Event, Verdict};
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
+pub use here::Here;
 pub use look::{NicView, Place, Seen, ovs_state};
 pub use outcome::{Found, Outcome};
 pub use plain::plain_pod;
@@ -37,6 +40,7 @@ pub fn lines(cx: &Context) -> Vec<String> {
     let scenario = Scenario::of(&cx.profile);
     let mut lines = scenario.checks();
     lines.extend(vm::checks(cx, &scenario));
+    lines.extend(addresses::lines(&cx.profile));
     lines
 }
 
@@ -49,15 +53,17 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     reached(|| "within the verification: a namespace without pods".into());
-    let manifests = pods::manifests(&scenario, &cx.profile);
+    let here = Here::of(cx, &cluster).await?;
+    let manifests = pods::manifests(&scenario, &cx.profile, &here);
     futures::future::try_join_all(manifests.iter().map(|pod| pods::start(&cluster, pod))).await?;
     reached(|| "within the verification: pods that start".into());
-    let place = Place { cx, cluster: &cluster, namespace: &cx.profile.verification.namespace };
+    let place = Place { cx, cluster: &cluster, namespace: &cx.profile.verification.namespace, here: &here };
     let (mut outcomes, of_vm) = futures::try_join!(
         checks::all(place, &scenario, timeout, progress),
-        vm::all(cx, &cluster, &scenario, progress)
+        vm::all(cx, &cluster, &scenario, &here, progress)
     )?;
     outcomes.extend(of_vm);
+    outcomes.extend(addresses::all(&cx.profile, &cluster).await?);
     reached(|| "within the verification: pods that run".into());
     for outcome in &outcomes {
         let Outcome { check, verdict, detail } = outcome.clone();

@@ -21,7 +21,8 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     clean(cx, &cluster, &|_| ()).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     reached(|| "within the check of the node: a namespace without a pod".into());
-    start(&cluster, &pod(cx, has_network)).await?;
+    let node = cx.this_node().await;
+    start(&cluster, &pod(cx, has_network, node.as_deref())).await?;
     reached(|| "within the check of the node: a pod that starts".into());
     let namespace = cx.profile.verification.namespace.as_str();
     let started =
@@ -43,16 +44,16 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     })
 }
 
-fn pod(cx: &Context, has_network: bool) -> Value {
+fn pod(cx: &Context, has_network: bool, node: Option<&str>) -> Value {
     let namespace = cx.profile.verification.namespace.as_str();
     let plan = PodPlan { namespace, name: "plain", networks: Vec::new(), command: &["sleep", "3600"] };
     let mut pod = plan.manifest(&cx.profile);
     pod["spec"]["hostNetwork"] = (!has_network).into();
     // The taints that `up` removed are back, and without a pod network the node is not ready.
     pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
-    if !has_network {
+    if let Some(node) = node.filter(|_| !has_network) {
         // Schedulers before v1.12 give nothing to a node that is not ready; its kubelet takes what is placed there.
-        pod["spec"]["nodeName"] = cx.facts.hostname.as_str().into();
+        pod["spec"]["nodeName"] = node.into();
     }
     pod
 }

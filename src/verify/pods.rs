@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Here;
 use super::scenario::{Probe, Scenario};
 use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::engine::teardown::STEP_LABEL;
@@ -96,9 +97,14 @@ pub async fn start(cluster: &Cluster, pod: &Value) -> Result<()> {
 }
 
 /// The pods to start.
-pub fn manifests(scenario: &Scenario, profile: &Profile) -> Vec<Value> {
+pub fn manifests(scenario: &Scenario, profile: &Profile, here: &Here) -> Vec<Value> {
     let namespace = profile.verification.namespace.as_str();
-    scenario.pods.iter().map(|probe| PodPlan::of(probe, namespace).manifest(profile)).collect()
+    let manifest = |probe| {
+        let mut pod = PodPlan::of(probe, namespace).manifest(profile);
+        here.keep(&mut pod);
+        pod
+    };
+    scenario.pods.iter().map(manifest).collect()
 }
 
 /// A NIC of a pod as Multus reports it.

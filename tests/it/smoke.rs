@@ -71,7 +71,7 @@ fn a_vm_with_two_nics_is_tried_too() {
     assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
     let report: Value = serde_json::from_str(&out).unwrap();
     let checks = report["cases"][0]["checks"].to_string();
-    assert!(checks.contains("smoke-vm: blue has no address, an untagged port of blue"), "{checks}");
+    assert!(checks.contains("smoke-vm: blue has a link, an untagged port of blue"), "{checks}");
     let before = place.values();
     assert!(
         place.is_clean() && before.keys().any(|key| key.ends_with("/vm-two-nics")),

@@ -23,7 +23,7 @@ pub async fn attachments(room: &Room) -> Result<()> {
 pub async fn look_at_nics(room: &Room, seen: &[Seen]) -> Result<()> {
     let ovs = ovs_state(&room.cx).await?;
     for pod in seen {
-        let mut view = pod.view(&room.cx, ovs.as_ref());
+        let mut view = pod.view(&room.here, ovs.as_ref());
         let mut code = if view.nic_holds { &code::OVS_PORT } else { &code::POD_NIC };
         if pod.nic.is_none() {
             let (likely, why) = why_without_nics(room).await;

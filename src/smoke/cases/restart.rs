@@ -4,23 +4,23 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::networks::look_at_nics;
-use crate::cluster::{Condition, ObjectKey};
+use crate::cluster::{Condition, ObjectKey, is_ready};
 use crate::engine::teardown::STEP_LABEL;
 use crate::error::{Error, Result, code};
 use crate::smoke::room::Room;
-use crate::verify::{Probe, Scenario, Seen};
+use crate::verify::{Found, Probe, Scenario, Seen};
 
 pub async fn run(room: &Room) -> Result<()> {
     let daemon = daemon(room).await?;
     let probes = Scenario::of(&room.cx.profile).pods;
     let (first, rest) = probes.split_at(probes.len() / 2);
     start(room, first).await?;
-    restart(room, &daemon).await?;
+    let ended = restart(room, &daemon).await?;
     start(room, rest).await?;
     let seen = room.look_at(&probes).await?;
-    let rolled_out = Condition::RolledOut { object: ObjectKey::of(&daemon) };
-    room.cluster.wait(&rolled_out, room.time(), &room.progress()).await?;
-    room.check("Multus is back", (true, format!("{} is ready", ObjectKey::of(&daemon))), &code::SMOKE_RETURN);
+    let condition = Condition::RolledOut { object: ObjectKey::of(&daemon) };
+    let rolled_out = room.cluster.wait(&condition, room.time(), &room.progress()).await;
+    room.check("Multus is back", back(room, &daemon, &ended, rolled_out).await?, &code::SMOKE_RETURN);
     let (whole, missed): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|pod| pod.nic.is_some());
     let again = start_again(room, &missed).await?;
     look_at_nics(room, &[whole, again].concat()).await
@@ -53,6 +53,18 @@ async fn start(room: &Room, probes: &[Probe]) -> Result<()> {
     Ok(())
 }
 
+/// Whether the DaemonSet has as many pods as before, all of them others, and all ready.
+async fn back(room: &Room, daemon: &Value, ended: &[Value], rolled_out: Result<()>) -> Result<Found> {
+    if let Err(error) = rolled_out {
+        return Ok(Found::of(false, error.cause().unwrap_or(error.message())));
+    }
+    let pods = pods(room, daemon).await?;
+    let is_new = |pod: &&Value| ended.iter().all(|old| old["metadata"]["uid"] != pod["metadata"]["uid"]);
+    let back = pods.iter().filter(is_new).filter(|pod| is_ready(pod)).count();
+    let detail = format!("{back} of {} new pods of {} are ready", ended.len(), ObjectKey::of(daemon));
+    Ok(Found::of(back >= ended.len(), detail))
+}
+
 /// Multus' DaemonSet: kvnet's, or the one that somebody else made.
 async fn daemon(room: &Room) -> Result<Value> {
     let ours = format!("{STEP_LABEL}=multus");
@@ -66,8 +78,18 @@ async fn daemon(room: &Room) -> Result<Value> {
     })
 }
 
-/// Deletes the pods of a DaemonSet, which makes new ones.
-async fn restart(room: &Room, daemon: &Value) -> Result<()> {
+/// Deletes the pods of a DaemonSet, which makes new ones; gives those that were deleted.
+async fn restart(room: &Room, daemon: &Value) -> Result<Vec<Value>> {
+    let pods = pods(room, daemon).await?;
+    if pods.is_empty() {
+        return Err(Error::new(&code::MULTUS_CONFIG, format!("{} has no pods", ObjectKey::of(daemon))));
+    }
+    try_join_all(pods.iter().map(|pod| async { room.cluster.delete(&ObjectKey::of(pod), None).await }))
+        .await?;
+    Ok(pods)
+}
+
+async fn pods(room: &Room, daemon: &Value) -> Result<Vec<Value>> {
     let labels = daemon.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let selector: Vec<String> = labels
         .into_iter()
@@ -75,11 +97,5 @@ async fn restart(room: &Room, daemon: &Value) -> Result<()> {
         .filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)))
         .collect();
     let namespace = daemon["metadata"]["namespace"].as_str();
-    let pods = room.cluster.list("v1", "Pod", namespace, Some(&selector.join(","))).await?;
-    if pods.is_empty() {
-        return Err(Error::new(&code::MULTUS_CONFIG, format!("{} has no pods", ObjectKey::of(daemon))));
-    }
-    try_join_all(pods.iter().map(|pod| async { room.cluster.delete(&ObjectKey::of(pod), None).await }))
-        .await?;
-    Ok(())
+    room.cluster.list("v1", "Pod", namespace, Some(&selector.join(","))).await
 }

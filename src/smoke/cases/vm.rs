@@ -27,7 +27,7 @@ pub async fn run(room: &Room) -> Result<()> {
     for object in cx.manifest(Component::Vm).await?.objects {
         room.cluster.apply(&object, true).await?;
     }
-    let outcomes = check_vm(&cx, &room.cluster, &scenario, &room.progress()).await?;
+    let outcomes = check_vm(&cx, &room.cluster, &scenario, &room.here, &room.progress()).await?;
     for outcome in outcomes {
         let found = Found { verdict: outcome.verdict, detail: outcome.detail };
         room.check(outcome.check, found, &code::VERIFY_FAILED);

@@ -98,8 +98,8 @@ impl Look<'_> {
     }
 
     fn port(&self, (bridge, vlan): &(String, Option<u16>), outside: &Outside, found: &mut Details) {
-        if let Some(node) = outside.elsewhere() {
-            found.not_checked(format!("port not looked at: the VM runs on {node}"));
+        if let Some(why) = outside.elsewhere() {
+            found.not_checked(format!("port not looked at: {why}"));
             return;
         }
         let Some((on, port)) = outside.port(self.nic) else {
@@ -155,8 +155,8 @@ fn address(nic: &NicPlan, ips: &[IpAddr]) -> (bool, String) {
     let holds = match (nic.has_address(), subnet) {
         (_, Some(subnet)) => ips.iter().any(|ip| subnet.contains(ip)),
         (Some(true), None) => !ips.is_empty(),
-        (Some(false), None) => ips.is_empty(),
-        (None, None) => true,
+        // On a network without addresses the guest may bring its own: from its network data, or from a server of the LAN.
+        (Some(false) | None, None) => true,
     };
     (holds, shown)
 }
@@ -207,7 +207,7 @@ mod tests {
             (&bare[0], "10.0.2.2", true),
             (&bare[0], "", false),
             (&bare[1], "", true),
-            (&bare[1], "10.20.0.9", false),
+            (&bare[1], "10.20.0.9", true),
             (&addressed[1], "10.20.0.9", true),
             (&addressed[1], "10.20.100.9", false),
             (&addressed[1], "", false),

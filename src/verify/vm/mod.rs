@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use futures::try_join;
 
 use super::scenario::Scenario;
-use super::{Found, Outcome};
+use super::{Found, Here, Outcome};
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::context::Context;
 use crate::engine::execute::Progress;
@@ -33,6 +33,7 @@ pub async fn all(
     cx: &Context,
     cluster: &Cluster,
     scenario: &Scenario,
+    here: &Here,
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
     let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Vec::new()) };
@@ -40,11 +41,11 @@ pub async fn all(
     let (mut guest, pods, mut outside) = try_join!(
         Guest::meet(cx, cluster, &machine, progress),
         Pods::wait(cx, cluster, &machine),
-        Outside::look(cx, cluster, &machine)
+        Outside::look(cx, cluster, &machine, here)
     )?;
     if !guest.has_shell() {
         // Then KubeVirt's status is all that tells of its addresses, and that comes late.
-        outside = Outside::look(cx, cluster, &machine).await?;
+        outside = Outside::look(cx, cluster, &machine, here).await?;
     }
     for nic in &mut machine.nics {
         nic.mac = outside.mac(nic).unwrap_or_else(|| nic.mac.clone());

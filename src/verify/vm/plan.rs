@@ -74,7 +74,7 @@ impl Machine {
                 (What::Nic, format!("{vm}: {name} has an address and a gateway")),
                 (What::Names, format!("{vm} resolves the names of Services")),
             ],
-            Some(like) => vec![(What::Nic, format!("{vm}: {}", nic_line(name, like)))],
+            Some(like) => vec![(What::Nic, format!("{vm}: {}", guest_line(name, like)))],
         };
         if let Some(peer) = &nic.peer {
             checks.push((What::Reaches, format!("{vm} reaches {peer} over {name}")));
@@ -123,6 +123,14 @@ impl NicPlan {
     }
 }
 
+/// What the guest's NIC must have: on a network that gives no address it may bring its own.
+fn guest_line(name: &str, like: &Probe) -> String {
+    match (like.address, &like.subnet) {
+        (Some(false), None) => nic_line(name, &Probe { address: None, ..like.clone() }),
+        _ => nic_line(name, like),
+    }
+}
+
 /// A pod with an address on the same network, or on another one that is the same on layer 2.
 fn peer<'a>(scenario: &'a Scenario, like: &Probe) -> Option<&'a Probe> {
     let mut addressed = scenario.pods.iter().filter(|probe| probe.subnet.is_some());
@@ -158,7 +166,7 @@ mod tests {
                 "vm-two-nics resolves the names of Services",
                 "vm-two-nics reaches a-bridge-network-1 over default",
                 "a-bridge-network-1 reaches vm-two-nics over default",
-                "vm-two-nics: blue has no address, an untagged port of blue",
+                "vm-two-nics: blue has a link, an untagged port of blue",
                 "vm-two-nics reaches ovs-blue-1 over blue",
                 "vm-two-nics does not reach ovs-blue100-1 over blue",
             ]

@@ -15,6 +15,7 @@ use crate::facts::cni::NETWORKS;
 use crate::facts::counters::{self, Counters};
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::guest::Link;
+use crate::verify::Here;
 use crate::verify::pods::{Nic, PROBE_LABEL, link, nic};
 
 /// How long a command in a pod may take.
@@ -24,6 +25,8 @@ pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Outside {
     instance: Value,
     launcher: Option<Value>,
+    /// Why nothing is seen of the ports; none when the VM runs on this node.
+    elsewhere: Option<String>,
     /// Open vSwitch, when the VM runs on this node.
     switch: Option<OvsState>,
     counters: BTreeMap<String, Counters>,
@@ -31,18 +34,19 @@ pub struct Outside {
 
 impl Outside {
     /// Looks once: ports are made before the VM starts.
-    pub async fn look(cx: &Context, cluster: &Cluster, machine: &Machine) -> Result<Self> {
+    pub async fn look(cx: &Context, cluster: &Cluster, machine: &Machine, here: &Here) -> Result<Self> {
         let version = cx.profile.kubevirt.api_version();
         let namespace = Some(machine.namespace.as_str());
         let key = ObjectKey::new(version, "VirtualMachineInstance", namespace, &machine.name);
         let instance = cluster.get(&key).await?.unwrap_or_default();
         let launcher = cluster.launcher(&instance).await?;
-        let here = instance["status"]["nodeName"].as_str() == Some(&cx.facts.hostname);
+        let node = instance["status"]["nodeName"].as_str().unwrap_or_default();
+        let elsewhere = (here.node.as_deref() != Some(node)).then(|| here.why_not(node));
         let switch = match cx.host.find("ovs-vsctl").await? {
-            Some(_) if here => Some(OvsState::read(cx.host.as_ref()).await?),
+            Some(_) if elsewhere.is_none() => Some(OvsState::read(cx.host.as_ref()).await?),
             _ => None,
         };
-        Ok(Self { instance, launcher, switch, counters: BTreeMap::new() })
+        Ok(Self { instance, launcher, elsewhere, switch, counters: BTreeMap::new() })
     }
 
     /// Reads the counters of a NIC's port.
@@ -105,9 +109,9 @@ impl Outside {
         self.switch.as_ref().is_some_and(|switch| switch.has_nameless_port(bridge, vlan, &interface))
     }
 
-    /// The node, when it is another than the one that kvnet looks at.
+    /// Why nothing is seen of the ports, when the VM is on another node than the one that kvnet looks at.
     pub fn elsewhere(&self) -> Option<&str> {
-        if self.switch.is_some() { None } else { self.instance["status"]["nodeName"].as_str() }
+        self.elsewhere.as_deref()
     }
 }
 
