@@ -97,6 +97,17 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
     }
 }
 
+/// The name of the Node object need not be that of the machine: the ports are looked at all the same.
+#[test]
+fn a_node_of_another_name_is_verified_too() {
+    let kept = Kept::new(&["--skip", "kubevirt,vm", "--sandbox-node-name", "n1.example"]);
+    let up = kept.exits(0, &["up", "-o", "json"]).out;
+    let finished: Value = serde_json::from_str(up.lines().last().unwrap()).unwrap();
+    assert_eq!((&finished["verified"], &finished["notChecked"]), (&json!(true), &json!([])), "{up}");
+    assert!(up.contains(" of blue, VLAN 100"), "{up}");
+    kept.exits(0, &["down"]);
+}
+
 #[test]
 fn down_gives_the_fresh_node_and_cluster_back() {
     for profile in [&[][..], &WALKTHROUGH] {
