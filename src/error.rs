@@ -126,6 +126,11 @@ pub mod code {
         POD_WAITS = "KVN641", Environment, "a pod does not start", "look at its events: `kubectl describe pod`, and follow its network: `kvnet trace pod/NAME --namespace NAMESPACE`";
         DUPLICATE_ADDRESS = "KVN642", Environment, "two pods have one address", "delete one of them, and let both networks lease from one store: the same `name` or `dataDir` in their CNI configurations";
         ADDRESS_OUTSIDE = "KVN643", Environment, "pods have addresses outside the pod network", "look at which file in the runtime's CNI directory comes first; delete these pods once flannel's does";
+        OVS_FLOWS = "KVN645", Environment, "Open vSwitch does not pass a NIC's frames", "look at the flows and ports of the bridge: `ovs-ofctl dump-flows BRIDGE`, `ovs-ofctl show BRIDGE`";
+        OVS_FAIL_MODE = "KVN646", Environment, "a bridge of Open vSwitch passes nothing without a controller", "`ovs-vsctl del-fail-mode BRIDGE` lets it switch by itself";
+        PATH_LINK = "KVN647", Environment, "a link on the way of packets is down or too small", "raise it: `ip link set LINK up`, or set its MTU";
+        FORWARDING = "KVN648", Environment, "the node does not forward the packets of pods", "`sysctl -w net.ipv4.ip_forward=1`; look at the routes: `ip route`";
+        FIREWALL = "KVN649", Environment, "a packet filter drops the packets of pods", "remove the rule that the message names, or accept the pod network before it";
         SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";
         SMOKE_DEADLINE = "KVN801", Environment, "a smoke test did not end in time", "look at what it waited for; `--timeout` gives it longer";
         SMOKE_LEAK = "KVN802", Environment, "pods have left ports or addresses behind", "look at the log of Multus and of the runtime; delete what the message names by hand";

@@ -3,13 +3,16 @@
 pub mod attachments;
 pub mod cni;
 pub mod counters;
+pub mod firewall;
 pub(crate) mod gather;
 pub mod identity;
 pub mod kubernetes;
 pub mod net;
+pub mod openflow;
 pub mod os;
 pub mod ovs;
 pub mod packages;
+pub mod routes;
 pub mod runtime;
 pub mod survey;
 pub(crate) mod tolerant;

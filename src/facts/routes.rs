@@ -1,0 +1,287 @@
+//! The node's links, routes and forwarding, in the detail that a packet's way needs.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::gather::line;
+use crate::error::Result;
+use crate::host::{Command, Host};
+
+/// A link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u64,
+    /// The number of its other end, in another namespace.
+    pub peer: Option<u64>,
+    /// `veth`, `bridge`, `vxlan`; empty for hardware.
+    pub kind: String,
+    /// Its MAC address.
+    pub mac: String,
+    /// Its MTU.
+    pub mtu: u64,
+    /// Whether it is switched on.
+    pub on: bool,
+    /// Whether something is at its other end.
+    pub carrier: bool,
+    /// The bridge that it belongs to.
+    pub master: Option<String>,
+    /// As a port of a bridge: `forwarding`, `blocking`.
+    pub port_state: Option<String>,
+    /// As a port of a bridge: whether it reaches no other isolated port.
+    pub isolated: bool,
+    /// As a bridge: whether its frames pass iptables by a setting of its own.
+    pub filtered: bool,
+    /// Whether a program decides about its packets.
+    pub program: bool,
+}
+
+/// A route of IPv4 in the main table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where to; none for the default route.
+    pub to: Option<IpNet>,
+    /// `unicast`, `blackhole`, `unreachable`, `prohibit`.
+    pub kind: String,
+    /// By which link.
+    pub by: Option<String>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roads {
+    /// The links.
+    pub wires: Vec<Wire>,
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// What rules of routing refuse.
+    pub refusals: Vec<String>,
+    /// `net.ipv4.ip_forward`.
+    pub forward: Option<String>,
+    /// `forwarding` of each link.
+    pub forwarding: BTreeMap<String, String>,
+    /// `net.bridge.bridge-nf-call-iptables`.
+    pub bridge_filter: Option<String>,
+    /// What queues or filters drop everything, by link.
+    pub dropping: Vec<(String, String)>,
+    /// What filters could not be judged, or not be looked at.
+    pub unseen: Vec<String>,
+}
+
+impl Roads {
+    /// Looks at the node.
+    ///
+    /// # Errors
+    /// Those of the host.
+    pub async fn read(host: &dyn Host) -> Result<Self> {
+        let mut roads = Self {
+            forward: line(host, "/proc/sys/net/ipv4/ip_forward").await?,
+            bridge_filter: line(host, "/proc/sys/net/bridge/bridge-nf-call-iptables").await?,
+            ..Self::default()
+        };
+        match asked(host, &["ip", "-json", "-details", "link", "show"]).await? {
+            Ok(text) => roads.wires = wires(&text),
+            Err(why) => roads.unseen.push(format!("the links: {why}")),
+        }
+        match asked(host, &["ip", "-json", "route", "show"]).await? {
+            Ok(text) => roads.routes = routes(&text),
+            Err(why) => roads.unseen.push(format!("the routes: {why}")),
+        }
+        if let Ok(text) = asked(host, &["ip", "-json", "rule", "show"]).await? {
+            roads.refusals = refusals(&text);
+        }
+        let names: Vec<String> = roads.wires.iter().map(|wire| wire.name.clone()).collect();
+        for name in &names {
+            if let Some(value) = line(host, &format!("/proc/sys/net/ipv4/conf/{name}/forwarding")).await? {
+                roads.forwarding.insert(name.clone(), value);
+            }
+        }
+        roads.look_at_queues(host).await?;
+        Ok(roads)
+    }
+
+    /// Only links with a queue for it can have filters.
+    async fn look_at_queues(&mut self, host: &dyn Host) -> Result<()> {
+        let text = match asked(host, &["tc", "-json", "qdisc", "show"]).await? {
+            Ok(text) => text,
+            Err(why) => {
+                self.unseen.push(format!("filters of traffic control: {why}"));
+                return Ok(());
+            }
+        };
+        let queues: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
+        for queue in queues {
+            let (kind, device) = (said(&queue["kind"]), said(&queue["dev"]));
+            let lost = queue["options"]["loss-random"]["loss"].as_f64();
+            if kind == "netem" && lost.is_some_and(|lost| lost > 0.0) {
+                self.dropping.push((device.into(), "a `netem` queue loses packets".into()));
+            } else if ["ingress", "clsact"].contains(&kind) {
+                for side in ["ingress", "egress"] {
+                    let words = ["tc", "-json", "filter", "show", "dev", device, side];
+                    let filters = asked(host, &words).await?.unwrap_or_default();
+                    self.add_filters(device, side, &filters);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_filters(&mut self, device: &str, side: &str, text: &str) {
+        let filters: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
+        let drops = |filter: &&Value| {
+            let actions = filter["options"]["actions"].as_array();
+            actions.into_iter().flatten().any(|action| action["control_action"]["type"] == "drop")
+        };
+        for filter in filters.iter().filter(drops) {
+            let kind = said(&filter["kind"]);
+            let keys = &filter["options"]["keys"];
+            let matched = &filter["options"]["match"];
+            let all = kind == "matchall"
+                || kind == "flower" && keys.as_object().is_none_or(serde_json::Map::is_empty)
+                || kind == "u32" && (matched.is_null() || matched["mask"] == "0" && matched["value"] == "0");
+            let shown = format!("a {kind} filter of `tc` on its {side} drops");
+            if all {
+                self.dropping.push((device.to_owned(), format!("{shown} everything")));
+            } else {
+                self.unseen.push(format!("{device}: {shown} what it matches"));
+            }
+        }
+        if filters.iter().any(|filter| filter["kind"] == "bpf") {
+            self.unseen.push(format!("{device}: a program filters its {side}"));
+        }
+    }
+
+    /// A link.
+    #[must_use]
+    pub fn wire(&self, name: &str) -> Option<&Wire> {
+        self.wires.iter().find(|wire| wire.name == name)
+    }
+
+    /// The route that packets to an address take.
+    #[must_use]
+    pub fn route(&self, to: std::net::IpAddr) -> Option<&Route> {
+        let fits = |route: &&Route| route.to.is_none_or(|net| net.contains(&to));
+        self.routes.iter().filter(fits).max_by_key(|route| route.to.map_or(0, |net| 1 + u16::from(net.prefix_len())))
+    }
+}
+
+/// Reads `ip -json -details link show`.
+#[must_use]
+pub fn wires(text: &str) -> Vec<Wire> {
+    objects(text).iter().filter_map(wire).collect()
+}
+
+fn wire(value: &Value) -> Option<Wire> {
+    let flags = value["flags"].as_array()?;
+    let has = |flag: &str| flags.iter().any(|one| one == flag);
+    let (info, slave) = (&value["linkinfo"]["info_data"], &value["linkinfo"]["info_slave_data"]);
+    Some(Wire {
+        name: value["ifname"].as_str()?.to_owned(),
+        index: value["ifindex"].as_u64().unwrap_or_default(),
+        peer: value["link_index"].as_u64(),
+        kind: said(&value["linkinfo"]["info_kind"]).to_owned(),
+        mac: said(&value["address"]).to_owned(),
+        mtu: value["mtu"].as_u64().unwrap_or_default(),
+        on: has("UP"),
+        carrier: has("LOWER_UP"),
+        master: value["master"].as_str().map(str::to_owned),
+        port_state: slave["state"].as_str().map(str::to_owned),
+        isolated: slave["isolated"] == true,
+        filtered: info["nf_call_iptables"] == 1,
+        program: value.get("xdp").is_some(),
+    })
+}
+
+fn routes(text: &str) -> Vec<Route> {
+    let route = |value: &Value| {
+        let to = said(&value["dst"]);
+        let net = to.parse().ok().or_else(|| to.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+        (net.is_some() || to == "default").then(|| Route {
+            to: net,
+            kind: value["type"].as_str().unwrap_or("unicast").to_owned(),
+            by: value["dev"].as_str().map(str::to_owned),
+        })
+    };
+    objects(text).iter().filter_map(route).collect()
+}
+
+fn refusals(text: &str) -> Vec<String> {
+    let refusal = |value: &Value| {
+        let action = value["action"].as_str()?;
+        let from = value["src"].as_str().filter(|from| *from != "all");
+        let to = value["dst"].as_str().filter(|to| *to != "all");
+        let side = |word: &str, net: Option<&str>| net.map(|net| format!(" {word} {net}")).unwrap_or_default();
+        ["blackhole", "unreachable", "prohibit"]
+            .contains(&action)
+            .then(|| format!("{action}{}{}", side("from", from), side("to", to)))
+    };
+    objects(text).iter().filter_map(refusal).collect()
+}
+
+async fn asked(host: &dyn Host, words: &[&str]) -> Result<std::result::Result<String, String>> {
+    if host.find(words[0]).await?.is_none() {
+        return Ok(Err(format!("`{}` is not installed", words[0])));
+    }
+    let output = match host.run(&Command::new(words.iter().copied())).await {
+        Ok(output) => output,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if output.success() {
+        return Ok(Ok(output.stdout));
+    }
+    Ok(Err(output.stderr.trim().lines().last().unwrap_or("it gives no reason").to_owned()))
+}
+
+fn objects(text: &str) -> Vec<Value> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn said(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_with_their_ends_and_bridges() {
+        let text = r#"[{"ifindex":22,"link_index":2,"ifname":"veth1","flags":["UP"],"mtu":1450,"master":"cni0",
+            "address":"02:00:00:00:00:01","linkinfo":{"info_kind":"veth","info_slave_data":{"state":"blocking","isolated":false}}},
+            {"ifindex":6,"ifname":"cni0","flags":["UP","LOWER_UP"],"mtu":1450,"linkinfo":{"info_kind":"bridge","info_data":{"nf_call_iptables":1}}}]"#;
+        let wires = wires(text);
+        let veth = &wires[0];
+        assert_eq!((veth.index, veth.peer, veth.on, veth.carrier), (22, Some(2), true, false));
+        assert_eq!(veth.port_state.as_deref(), Some("blocking"));
+        assert!(wires[1].filtered && wires[1].kind == "bridge");
+    }
+
+    #[test]
+    fn the_longest_route_is_taken() {
+        let text = r#"[{"dst":"default","gateway":"10.89.0.1","dev":"eth0"},{"dst":"10.244.0.0/24","dev":"cni0"},
+            {"type":"blackhole","dst":"10.244.0.7"}]"#;
+        let roads = Roads { routes: routes(text), ..Roads::default() };
+        let by = |to: &str| roads.route(to.parse().unwrap()).map(|route| (route.kind.as_str(), route.by.as_deref()));
+        assert_eq!(by("10.244.0.8"), Some(("unicast", Some("cni0"))));
+        assert_eq!(by("10.244.0.7"), Some(("blackhole", None)));
+        assert_eq!(by("1.1.1.1"), Some(("unicast", Some("eth0"))));
+        let rules = r#"[{"priority":0,"src":"all","table":"local"},{"priority":9,"src":"10.244.0.0","srclen":16,"action":"blackhole"}]"#;
+        assert_eq!(refusals(rules), ["blackhole from 10.244.0.0"]);
+    }
+
+    #[test]
+    fn filters_drop_all_or_something() {
+        let mut roads = Roads::default();
+        let filter = |kind: &str, options: &str| {
+            format!(r#"[{{"kind":"{kind}","options":{{{options}"actions":[{{"kind":"gact","control_action":{{"type":"drop"}}}}]}}}}]"#)
+        };
+        roads.add_filters("cni0", "ingress", &filter("matchall", ""));
+        roads.add_filters("cni0", "ingress", &filter("u32", r#""match":{"value":"0","mask":"0"},"#));
+        roads.add_filters("cni0", "ingress", &filter("flower", r#""keys":{"src_ip":"10.0.0.1"},"#));
+        assert_eq!((roads.dropping.len(), roads.unseen.len()), (2, 1));
+    }
+}

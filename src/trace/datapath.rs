@@ -1,0 +1,255 @@
+//! What carries the packets of NICs on this node: looked at for one pod by `trace`, for all of them by `doctor`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::datapath_ovs as ovs;
+use super::datapath_pods as pods;
+use crate::error::{Code, Result, code};
+use crate::facts::cni::NETWORK_STATUS;
+use crate::facts::firewall::Firewall;
+use crate::facts::openflow::{self, Settings, Switch, Traced};
+use crate::facts::ovs::OvsState;
+use crate::facts::routes::{Roads, Wire, wires};
+use crate::host::{Command, Host};
+
+/// With more NICs on one bridge, only so many are followed through it.
+const MOST: usize = 32;
+
+/// A pod's NIC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nic {
+    /// `namespace/name` of the pod.
+    pub pod: String,
+    /// The pod's id.
+    pub uid: String,
+    /// Its name in the pod.
+    pub name: String,
+    /// The network, `namespace/name`; none for the pod network.
+    pub network: Option<String>,
+    /// Its MAC address.
+    pub mac: String,
+    /// Its address.
+    pub ip: Option<IpAddr>,
+}
+
+/// A frame that was followed through a bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// The bridge.
+    pub bridge: String,
+    /// `net1 of default/a (veth1)`.
+    pub from: String,
+    /// Where it should arrive; none for a broadcast.
+    pub to: Option<(String, Option<u32>)>,
+    /// What the bridge does to it, or why it does not say.
+    pub end: std::result::Result<Traced, String>,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Datapath {
+    /// The NICs that it is about.
+    pub nics: Vec<Nic>,
+    /// The bridges that have ports of pods.
+    pub switches: Vec<Switch>,
+    /// Why nothing more is known about Open vSwitch.
+    pub switch_unseen: Option<String>,
+    /// Open vSwitch's ports; none when it is not there.
+    pub state: Option<OvsState>,
+    /// The frames that were followed.
+    pub followed: Vec<Followed>,
+    /// How many NICs were not followed.
+    pub left: usize,
+    /// Links, routes and forwarding.
+    pub roads: Roads,
+    /// The packet filters.
+    pub firewall: Firewall,
+    /// Each pod's links by its id, as far as they were looked at.
+    pub inside: BTreeMap<String, Vec<Wire>>,
+    /// The node's own part of the pod network, and those of other nodes.
+    pub own_range: Option<ipnet::IpNet>,
+    /// The pod networks of other nodes.
+    pub other_ranges: Vec<(String, ipnet::IpNet)>,
+    /// Whether flannel makes the pod network.
+    pub flannel: bool,
+}
+
+/// One part of the datapath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A bridge that waits for a controller.
+    FailMode,
+    /// Flows and ports of Open vSwitch.
+    Flows,
+    /// Links, MTUs and bridges of Linux.
+    Links,
+    /// Forwarding and routes.
+    Forwarding,
+    /// Packet filters.
+    Firewall,
+}
+
+/// What is to be said about a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// What does not work: code, what, and what to do.
+    pub broken: Vec<(&'static str, String, String)>,
+    /// What could not be judged, and why.
+    pub unknown: Vec<String>,
+    /// What drops something, though not these NICs' frames.
+    pub warns: Vec<String>,
+    /// What was looked at and holds; empty when there is nothing to look at.
+    pub holds: String,
+}
+
+impl Judged {
+    /// Adds what is broken.
+    pub fn breaks(&mut self, code: &'static Code, what: impl Into<String>, hint: impl Into<String>) {
+        self.broken.push((code.id, what.into(), hint.into()));
+    }
+}
+
+impl Datapath {
+    /// Looks at everything that NICs on this node go through. `deep` looks into their pods, too.
+    ///
+    /// # Errors
+    /// Those of the host.
+    pub async fn gather(host: &dyn Host, nics: Vec<Nic>, nodes: &[Value], own: Option<&str>, deep: bool) -> Result<Self> {
+        let mut seen = Self { nics, roads: Roads::read(host).await?, ..Self::default() };
+        seen.firewall = Firewall::read(host).await?;
+        seen.flannel = seen.roads.wire("flannel.1").is_some();
+        for node in nodes {
+            let name = node["metadata"]["name"].as_str().unwrap_or_default();
+            let Some(range) = node["spec"]["podCIDR"].as_str().and_then(|range| range.parse().ok()) else { continue };
+            seen.flannel |= node["metadata"]["annotations"]["flannel.alpha.coreos.com/backend-type"] == "vxlan";
+            if Some(name) == own {
+                seen.own_range = Some(range);
+            } else {
+                seen.other_ranges.push((name.to_owned(), range));
+            }
+        }
+        seen.look_at_switches(host).await?;
+        if deep {
+            seen.look_inside(host).await?;
+        }
+        Ok(seen)
+    }
+
+    async fn look_at_switches(&mut self, host: &dyn Host) -> Result<()> {
+        if host.find("ovs-vsctl").await?.is_none() {
+            return Ok(());
+        }
+        let Ok(state) = OvsState::read(host).await else {
+            self.switch_unseen = Some("Open vSwitch does not answer".into());
+            return Ok(());
+        };
+        let settings = match Settings::read(host).await? {
+            Ok(settings) => settings,
+            Err(why) => {
+                self.switch_unseen = Some(why);
+                return Ok(());
+            }
+        };
+        for bridge in state.bridges.iter().filter(|bridge| bridge.guest_ports().next().is_some() || !bridge.external_ids.is_empty()) {
+            self.switches.push(Switch::read(host, &settings, &bridge.name).await?);
+        }
+        self.state = Some(state);
+        let numbers = openflow::numbers(host).await?;
+        self.follow_all(host, &numbers).await
+    }
+
+    /// Each NIC's broadcast, and a packet of each to the next one in its VLAN: so each sends and receives once.
+    async fn follow_all(&mut self, host: &dyn Host, numbers: &BTreeMap<String, u32>) -> Result<()> {
+        let ends = ovs::ends(self);
+        self.left = ends.len().saturating_sub(MOST);
+        for end in ends.iter().take(MOST) {
+            let Some(switch) = self.switches.iter().find(|switch| switch.name == end.bridge) else { continue };
+            if switch.silent.is_some() {
+                continue;
+            }
+            let frame = ovs::broadcast(end);
+            let (bridge, from) = (end.bridge.clone(), end.shown());
+            let traced = openflow::follow(host, &bridge, &frame).await?;
+            self.followed.push(Followed { bridge: bridge.clone(), from: from.clone(), to: None, end: traced });
+            if let Some(next) = ovs::next(&ends, end) {
+                let traced = openflow::follow(host, &bridge, &ovs::packet(end, next)).await?;
+                let to = Some((next.shown(), numbers.get(&next.port).copied()));
+                self.followed.push(Followed { bridge, from, to, end: traced });
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_inside(&mut self, host: &dyn Host) -> Result<()> {
+        let mut uids: Vec<String> = self.nics.iter().map(|nic| nic.uid.clone()).collect();
+        uids.dedup();
+        for uid in uids {
+            let Some(process) = super::process_of(host, &uid).await? else { continue };
+            let target = format!("--target={process}");
+            let words = ["nsenter", &target, "--net", "ip", "-json", "-details", "link", "show"];
+            let Ok(output) = host.run(&Command::new(words)).await else { continue };
+            if output.success() {
+                self.inside.insert(uid, wires(&output.stdout));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be said about a part.
+    #[must_use]
+    pub fn judge(&self, part: Part) -> Judged {
+        match part {
+            Part::FailMode => ovs::fail_mode(self),
+            Part::Flows => ovs::flows(self),
+            Part::Links => pods::links(self),
+            Part::Forwarding => pods::forwarding(self),
+            Part::Firewall => pods::firewall(self),
+        }
+    }
+}
+
+/// The NICs that Multus reports of a pod; without Multus, that of the pod network.
+#[must_use]
+pub fn nics_of(pod: &Value) -> Vec<Nic> {
+    let metadata = &pod["metadata"];
+    if pod["spec"]["hostNetwork"] == true {
+        return Vec::new();
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pod_name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
+    let status = metadata["annotations"][NETWORK_STATUS].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let entries = status.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
+    let nic = |entry: &Value| Nic {
+        pod: pod_name.clone(),
+        uid: text(&metadata["uid"]),
+        name: text(&entry["interface"]),
+        network: (entry["default"] != true).then(|| text(&entry["name"])),
+        mac: text(&entry["mac"]).to_ascii_lowercase(),
+        ip: entry["ips"][0].as_str().and_then(|ip| ip.parse().ok()),
+    };
+    let mut nics: Vec<Nic> = entries.iter().filter(|entry| entry["interface"].is_string()).map(nic).collect();
+    if !nics.iter().any(|nic| nic.network.is_none()) {
+        let ip = pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
+        nics.extend(ip.map(|ip| Nic { pod: pod_name.clone(), uid: text(&metadata["uid"]), name: "eth0".into(), ip: Some(ip), ..Nic::default() }));
+    }
+    nics
+}
+
+/// The code of a part's breaks, for its document.
+#[must_use]
+pub fn code_of(part: Part) -> &'static Code {
+    match part {
+        Part::FailMode => &code::OVS_FAIL_MODE,
+        Part::Flows => &code::OVS_FLOWS,
+        Part::Links => &code::PATH_LINK,
+        Part::Forwarding => &code::FORWARDING,
+        Part::Firewall => &code::FIREWALL,
+    }
+}
+
+#[cfg(test)]
+#[path = "datapath_tests.rs"]
+mod tests;

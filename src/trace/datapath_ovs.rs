@@ -1,0 +1,183 @@
+//! Bridges of Open vSwitch: fail mode, ports, and the frames that were followed.
+
+use super::datapath::{Datapath, Judged, Nic};
+use super::node_links::counted;
+use crate::error::code;
+
+/// A NIC with its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    nic: Nic,
+    pub bridge: String,
+    pub port: String,
+    tag: Option<u16>,
+    number: u32,
+}
+
+impl End {
+    pub fn shown(&self) -> String {
+        format!("{} of {} ({})", self.nic.name, self.nic.pod, self.port)
+    }
+}
+
+/// The NICs that have a port.
+pub fn ends(seen: &Datapath) -> Vec<End> {
+    let Some(state) = &seen.state else { return Vec::new() };
+    let end = |nic: &Nic| {
+        let (bridge, port) = state.port_of_pod(&nic.uid, &nic.name)?;
+        let switch = seen.switches.iter().find(|switch| switch.name == bridge)?;
+        let number = switch.ports.get(&port.name)?.number?;
+        (!nic.mac.is_empty()).then(|| End {
+            nic: nic.clone(),
+            bridge: bridge.to_owned(),
+            port: port.name.clone(),
+            tag: port.tag,
+            number,
+        })
+    };
+    seen.nics.iter().filter_map(end).collect()
+}
+
+/// The next NIC in the same VLAN, in a circle.
+pub fn next<'a>(ends: &'a [End], end: &End) -> Option<&'a End> {
+    let place = ends.iter().position(|one| one == end)?;
+    let others = ends[place + 1..].iter().chain(&ends[..place]);
+    others.into_iter().find(|other| other.bridge == end.bridge && other.tag == end.tag)
+}
+
+/// What a NIC asks first: who has an address?
+pub fn broadcast(end: &End) -> String {
+    let source = end.nic.ip.map(|ip| format!(",arp_spa={ip}")).unwrap_or_default();
+    format!(
+        "in_port={},dl_src={mac},dl_dst=ff:ff:ff:ff:ff:ff,dl_type=0x0806,arp_op=1,arp_sha={mac}{source}",
+        end.number,
+        mac = end.nic.mac
+    )
+}
+
+/// An echo request from one NIC to another.
+pub fn packet(from: &End, to: &End) -> String {
+    let plain = format!("in_port={},dl_src={},dl_dst={}", from.number, from.nic.mac, to.nic.mac);
+    match (from.nic.ip, to.nic.ip) {
+        (Some(source), Some(target)) if source.is_ipv4() && target.is_ipv4() => format!(
+            "{plain},dl_type=0x0800,nw_src={source},nw_dst={target},nw_proto=1,nw_ttl=64,icmp_type=8,icmp_code=0"
+        ),
+        _ => plain,
+    }
+}
+
+/// Without flows and controller nothing passes, when the bridge may not switch by itself.
+pub fn fail_mode(seen: &Datapath) -> Judged {
+    let mut judged = started(seen);
+    for switch in seen.switches.iter().filter(|switch| switch.silent.is_none() && switch.fail_mode == "secure") {
+        let name = &switch.name;
+        let away = if switch.controller_away { " and its controller is not connected" } else { "" };
+        if switch.flows.is_empty() {
+            judged.breaks(
+                &code::OVS_FAIL_MODE,
+                format!("bridge {name} is in fail mode secure and has no flows{away}: it passes nothing"),
+                format!("`ovs-vsctl del-fail-mode {name}`, or connect its controller"),
+            );
+        } else if switch.controller_away {
+            judged.warns.push(format!("bridge {name} is in fail mode secure{away}: it passes what its old flows say"));
+        }
+    }
+    judged
+}
+
+/// Ports that are switched off, and frames that do not arrive.
+pub fn flows(seen: &Datapath) -> Judged {
+    let mut judged = started(seen);
+    for switch in &seen.switches {
+        let name = &switch.name;
+        let protected = switch.ports.values().filter(|port| port.protected).count();
+        for (port_name, port) in &switch.ports {
+            let mut breaks = |what: String, hint: String| {
+                judged.breaks(&code::OVS_FLOWS, format!("port {port_name} of {name} {what}"), hint);
+            };
+            for off in &port.off {
+                let word = match off.as_str() {
+                    "PORT_DOWN" => "up",
+                    "NO_RECV" => "receive",
+                    "NO_FWD" => "forward",
+                    _ => "flood",
+                };
+                breaks(format!("is set to {off}"), format!("`ovs-ofctl mod-port {name} {port_name} {word}`"));
+            }
+            if port.mirrored_to {
+                breaks(
+                    "is the output of a mirror: it gets nothing else".into(),
+                    format!("`ovs-vsctl clear Bridge {name} mirrors`"),
+                );
+            }
+            if port.protected && protected > 1 {
+                breaks(
+                    "is protected: it reaches no other protected port".into(),
+                    format!("`ovs-vsctl set Port {port_name} protected=false`"),
+                );
+            }
+            if let Some(state) = &port.blocked {
+                breaks(
+                    format!("is {state} in the spanning tree"),
+                    format!("look for a loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"),
+                );
+            }
+        }
+        if switch.fail_mode == "secure" && switch.flows.is_empty() {
+            continue;
+        }
+        follow(seen, name, &mut judged);
+    }
+    if judged.broken.is_empty() {
+        let drops = seen.switches.iter().flat_map(|switch| switch.drops().map(move |flow| (&switch.name, flow)));
+        judged.warns.extend(drops.map(|(bridge, flow)| format!("bridge {bridge} has a flow that drops: {flow}")));
+    }
+    if seen.left > 0 {
+        judged.unknown.push(format!("{} were not followed: there are too many", counted(seen.left, "NIC")));
+    }
+    judged
+}
+
+fn follow(seen: &Datapath, bridge: &str, judged: &mut Judged) {
+    for frame in seen.followed.iter().filter(|frame| frame.bridge == bridge) {
+        let what = match &frame.to {
+            None => format!("a broadcast from {}", frame.from),
+            Some((to, _)) => format!("a packet from {} to {to}", frame.from),
+        };
+        let hint = || format!("`ovs-ofctl dump-flows {bridge}` shows its flows, `ovs-ofctl --strict del-flows {bridge} MATCH` removes one");
+        match (&frame.end, &frame.to) {
+            (Err(why), _) => judged.unknown.push(format!("{what}: {why}")),
+            (Ok(end), _) if end.rule.ends_with(": drop") || end.rule.starts_with("No match") => {
+                judged.breaks(&code::OVS_FLOWS, format!("bridge {bridge} drops {what}: {}", end.rule), hint());
+            }
+            (Ok(end), Some((_, Some(number)))) if !end.outputs.contains(number) => {
+                judged.breaks(&code::OVS_FLOWS, format!("bridge {bridge} does not bring {what} there: {}", end.rule), hint());
+            }
+            // A broadcast on a bridge without another port goes nowhere, and rightly.
+            _ => (),
+        }
+    }
+}
+
+fn started(seen: &Datapath) -> Judged {
+    let mut judged = Judged::default();
+    judged.unknown.extend(seen.switch_unseen.clone());
+    for switch in &seen.switches {
+        if let Some(why) = &switch.silent {
+            if why.ends_with("is not installed") {
+                judged.unknown.push(why.clone());
+            } else {
+                judged.breaks(
+                    &code::OVS_UNAVAILABLE,
+                    format!("ovs-vswitchd says nothing about {}, though the database answers: {why}", switch.name),
+                    "start it: `systemctl restart openvswitch-switch`",
+                );
+            }
+        }
+    }
+    if !seen.switches.is_empty() {
+        let names: Vec<&str> = seen.switches.iter().map(|switch| switch.name.as_str()).collect();
+        judged.holds = format!("{}, {} followed", names.join(", "), counted(seen.followed.len(), "frame"));
+    }
+    judged
+}

@@ -1,0 +1,312 @@
+//! Links, forwarding and packet filters of the node, for the pod network and for bridges of Linux.
+
+use std::net::IpAddr;
+
+use super::datapath::{Datapath, Judged, Nic};
+use super::node_links::counted;
+use crate::error::code;
+use crate::facts::firewall::{Fate, Packet};
+use crate::facts::routes::Wire;
+
+const POD_BRIDGE: &str = "cni0";
+const TUNNEL: &str = "flannel.1";
+
+/// Every link on the way is up, and each takes what the one before it sends.
+pub fn links(seen: &Datapath) -> Judged {
+    let mut judged = Judged::default();
+    judged.unknown.extend(seen.roads.unseen.clone());
+    let used = used(seen);
+    for wire in &used {
+        link(seen, wire, &mut judged);
+    }
+    let pods = seen.nics.iter().any(|nic| nic.network.is_none());
+    if seen.flannel && seen.roads.wire(TUNNEL).is_none() && !seen.roads.wires.is_empty() {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{TUNNEL} is missing: pods reach no other node"),
+            "delete flannel's pod on the node: a new one makes it",
+        );
+    }
+    if seen.flannel && pods && seen.roads.wire(POD_BRIDGE).is_none() && !seen.roads.wires.is_empty() {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{POD_BRIDGE} is missing: pods have lost their bridge"),
+            "delete the pods that were on it: the next one makes it anew",
+        );
+    }
+    inside(seen, &mut judged);
+    if !used.is_empty() {
+        judged.holds = format!("{} up", counted(used.len(), "link"));
+    }
+    judged
+}
+
+/// The links that frames of pods pass: bridges with members, members, ports of Open vSwitch, the tunnel and its card.
+fn used(seen: &Datapath) -> Vec<&Wire> {
+    let roads = &seen.roads;
+    let masters: Vec<&str> = roads.wires.iter().filter_map(|wire| wire.master.as_deref()).collect();
+    let ports: Vec<&str> = seen.switches.iter().flat_map(|switch| switch.ports.keys().map(String::as_str)).collect();
+    let is_used = |wire: &&Wire| {
+        let name = wire.name.as_str();
+        let bridge = wire.kind == "bridge" && (masters.contains(&name) || name == POD_BRIDGE);
+        bridge || wire.kind == "veth" && wire.master.is_some() || ports.contains(&name) || name == TUNNEL
+    };
+    roads.wires.iter().filter(is_used).collect()
+}
+
+fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
+    let name = &wire.name;
+    let of = wire.master.as_ref().filter(|master| *master != "ovs-system").map(|master| format!(" of {master}")).unwrap_or_default();
+    let whose = whose(seen, wire).map(|nic| format!(", the node's end of {nic}")).unwrap_or_default();
+    let shown = format!("{name}{of}{whose}");
+    if !wire.on {
+        judged.breaks(&code::PATH_LINK, format!("{shown} is down"), format!("`ip link set {name} up`"));
+    } else if !wire.carrier && wire.kind == "veth" {
+        judged.breaks(&code::PATH_LINK, format!("{shown} is down at its other end"), "raise the NIC in the pod, or delete the pod");
+    }
+    if let Some(state) = wire.port_state.as_deref().filter(|state| *state != "forwarding" && wire.on && wire.carrier) {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{shown} is {state} in its bridge"),
+            format!("`bridge link set dev {name} state 3`; look for a loop when the bridge has a spanning tree"),
+        );
+    }
+    if wire.isolated {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{shown} is isolated in its bridge"),
+            format!("`bridge link set dev {name} isolated off`"),
+        );
+    }
+    if wire.program {
+        judged.unknown.push(format!("a program decides about what {shown} receives"));
+    }
+    for (_, what) in seen.roads.dropping.iter().filter(|(device, _)| device == name) {
+        let hint = if what.contains("netem") {
+            format!("`tc qdisc del dev {name} root`")
+        } else {
+            format!("`tc filter show dev {name} ingress`, then `tc qdisc del dev {name} ingress` or `clsact`")
+        };
+        judged.breaks(&code::PATH_LINK, format!("{shown}: {what}"), hint);
+    }
+    if let Some(master) = wire.master.as_deref().and_then(|master| seen.roads.wire(master))
+        && master.kind == "bridge"
+        && master.mtu > wire.mtu
+    {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{shown} has MTU {}, and {} has {}: larger packets are lost", wire.mtu, master.name, master.mtu),
+            format!("`ip link set {name} mtu {}`", master.mtu),
+        );
+    }
+}
+
+/// The NIC that a link is the other end of.
+fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
+    if let Some(state) = &seen.state
+        && let Some((_, port)) = state.port(&wire.name)
+    {
+        let is = |nic: &&Nic| {
+            port.external_ids.get("contPodUid") == Some(&nic.uid) && port.external_ids.get("contIface") == Some(&nic.name)
+        };
+        return seen.nics.iter().find(is).map(|nic| format!("{} of {}", nic.name, nic.pod));
+    }
+    seen.nics.iter().find_map(|nic| {
+        let own = seen.inside.get(&nic.uid)?.iter().find(|own| own.name == nic.name)?;
+        (own.peer == Some(wire.index)).then(|| format!("{} of {}", nic.name, nic.pod))
+    })
+}
+
+/// Both ends of a pair have one MTU.
+fn inside(seen: &Datapath, judged: &mut Judged) {
+    for nic in &seen.nics {
+        let Some(own) = seen.inside.get(&nic.uid).and_then(|all| all.iter().find(|own| own.name == nic.name)) else { continue };
+        let other = seen.roads.wires.iter().find(|wire| own.kind == "veth" && own.peer == Some(wire.index));
+        if let Some(other) = other
+            && other.mtu != own.mtu
+        {
+            judged.breaks(
+                &code::PATH_LINK,
+                format!("{} of {} has MTU {}, and {}, its other end, has {}", nic.name, nic.pod, own.mtu, other.name, other.mtu),
+                format!("`ip link set {} mtu {}`, or delete the pod", other.name, own.mtu),
+            );
+        }
+    }
+    if let (Some(bridge), Some(tunnel)) = (seen.roads.wire(POD_BRIDGE), seen.roads.wire(TUNNEL))
+        && bridge.mtu > tunnel.mtu
+        && !seen.other_ranges.is_empty()
+    {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{TUNNEL} has MTU {}, and {POD_BRIDGE} has {}: larger packets do not reach other nodes", tunnel.mtu, bridge.mtu),
+            format!("`ip link set {TUNNEL} mtu {}`, or delete flannel's pod on the node", bridge.mtu),
+        );
+    }
+}
+
+/// The node forwards, and its routes lead to pods.
+pub fn forwarding(seen: &Datapath) -> Judged {
+    let mut judged = Judged::default();
+    let roads = &seen.roads;
+    match roads.forward.as_deref() {
+        Some("0") => judged.breaks(&code::FORWARDING, "net.ipv4.ip_forward is off", "`sysctl -w net.ipv4.ip_forward=1`"),
+        Some(_) => (),
+        None => judged.unknown.push("net.ipv4.ip_forward cannot be read".into()),
+    }
+    let out = roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.as_deref());
+    for name in [Some(POD_BRIDGE), Some(TUNNEL), out].into_iter().flatten() {
+        if roads.forwarding.get(name).map(String::as_str) == Some("0") && roads.forward.as_deref() != Some("0") {
+            judged.breaks(
+                &code::FORWARDING,
+                format!("net.ipv4.conf.{name}.forwarding is off"),
+                format!("`sysctl -w net.ipv4.conf.{name}.forwarding=1`"),
+            );
+        }
+    }
+    for refusal in &roads.refusals {
+        judged.breaks(&code::FORWARDING, format!("a rule of routing refuses packets: {refusal}"), "`ip rule` shows it, `ip rule del` removes it");
+    }
+    if roads.routes.is_empty() {
+        judged.unknown.push("no routes were seen".into());
+    } else if seen.flannel {
+        routes(seen, &mut judged);
+    }
+    judged.holds = "the node forwards, and its routes lead to pods".into();
+    judged
+}
+
+fn routes(seen: &Datapath, judged: &mut Judged) {
+    let mut wrong = |to: IpAddr, what: &str, wanted: &str, hint: String| {
+        let found = match seen.roads.route(to) {
+            Some(route) if route.kind == "unicast" && route.by.as_deref() == Some(wanted) => return,
+            Some(route) => format!("goes to {}", route.by.as_deref().unwrap_or(&route.kind)),
+            None => "is missing".into(),
+        };
+        judged.breaks(&code::FORWARDING, format!("the route to {what} {found}, and not to {wanted}"), hint);
+    };
+    if let Some(range) = seen.own_range.filter(|_| seen.nics.iter().any(|nic| nic.network.is_none())) {
+        let gateway = range.hosts().next().unwrap_or_else(|| range.addr());
+        for nic in seen.nics.iter().filter(|nic| nic.network.is_none()) {
+            let Some(ip) = nic.ip.filter(|ip| range.contains(ip)) else { continue };
+            let hint = format!("`ip route replace {range} dev {POD_BRIDGE} src {gateway}`; `ip route get {ip}` shows what is in its way");
+            wrong(ip, &format!("{} of {} ({ip})", nic.name, nic.pod), POD_BRIDGE, hint);
+        }
+    }
+    for (node, range) in &seen.other_ranges {
+        let hint = "delete flannel's pod on this node: a new one sets it".to_owned();
+        wrong(range.addr(), &format!("the pods of {node} ({range})"), TUNNEL, hint);
+    }
+}
+
+/// No filter drops what pods send or get.
+pub fn firewall(seen: &Datapath) -> Judged {
+    let mut judged = Judged::default();
+    judged.unknown.extend(seen.firewall.unseen.clone());
+    let mut asked = 0;
+    for (packet, what, hooks) in packets(seen) {
+        asked += 1;
+        let nf = hooks == BRIDGED;
+        match seen.firewall.fate(&packet, hooks) {
+            Fate::Passes => (),
+            Fate::Dropped(why) if nf && seen.roads.bridge_filter.is_none() && !filtered(seen, &packet) => {
+                push(&mut judged.unknown, format!("{what}: bridge-nf-call-iptables cannot be read, and with it {why} drops them"));
+            }
+            Fate::Dropped(why) => {
+                let told = format!("{what} are dropped by {why}");
+                if !judged.broken.iter().any(|(_, found, _)| found.ends_with(&why)) {
+                    judged.breaks(&code::FIREWALL, told, hint(&why));
+                }
+            }
+            Fate::Open(why) => push(&mut judged.unknown, format!("{what}: it depends on {why}")),
+        }
+    }
+    if asked > 0 {
+        judged.holds = format!("{} let through", counted(asked, "kind of packet").replace("packets", "packet"));
+    }
+    judged
+}
+
+/// One line for each rule is enough.
+fn push(list: &mut Vec<String>, line: String) {
+    let end = |line: &str| line.rsplit_once(": ").map(|(_, end)| end.to_owned());
+    if !list.iter().any(|known| end(known) == end(&line)) {
+        list.push(line);
+    }
+}
+
+fn hint(why: &str) -> String {
+    match why.strip_prefix("`-A ").and_then(|rest| rest.rsplit_once("` in iptables ")) {
+        Some((rule, place)) => {
+            let table = place.split(' ').next().unwrap_or("filter");
+            format!("`iptables -t {table} -D {rule}`")
+        }
+        None if why.starts_with("the policy of iptables") => {
+            let name = why.rsplit(' ').next().unwrap_or("FORWARD");
+            format!("`iptables -P {name} ACCEPT`, or let flannel and kube-proxy set their rules again: delete their pods on the node")
+        }
+        None => "`nft -a list ruleset` shows it, `nft delete rule` with its handle removes it".into(),
+    }
+}
+
+const FORWARDED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
+const RECEIVED: &[&str] = &["ingress", "prerouting", "input"];
+const SENT: &[&str] = &["output", "postrouting"];
+const BRIDGED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
+
+fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
+    let out = seen.roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.clone());
+    let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
+    for nic in seen.nics.iter().filter(|nic| nic.network.is_none() && nic.ip.is_some_and(|ip| ip.is_ipv4())) {
+        let cni0 = Some(POD_BRIDGE.to_owned());
+        for protocol in ["icmp", "tcp", "udp"] {
+            let packet = |input: Option<String>, output: Option<String>, from: bool| Packet {
+                input,
+                output,
+                source: nic.ip.filter(|_| from),
+                destination: nic.ip.filter(|_| !from),
+                protocol,
+                bridged: false,
+            };
+            let whose = format!("{protocol} packets");
+            all.push((packet(cni0.clone(), out.clone(), true), format!("{whose} from {}", nic.pod), FORWARDED));
+            all.push((packet(out.clone(), cni0.clone(), false), format!("{whose} to {}", nic.pod), FORWARDED));
+            all.push((packet(None, cni0.clone(), false), format!("{whose} from the node to {}", nic.pod), SENT));
+            all.push((packet(cni0.clone(), None, true), format!("{whose} from {} to the node", nic.pod), RECEIVED));
+            let tunnel = Some(TUNNEL.to_owned()).filter(|_| !seen.other_ranges.is_empty());
+            if tunnel.is_some() {
+                all.push((packet(cni0.clone(), tunnel, true), format!("{whose} from {} to other nodes", nic.pod), FORWARDED));
+            }
+        }
+    }
+    for nic in &seen.nics {
+        let Some(bridge) = bridge_of(seen, nic) else { continue };
+        let packet = Packet {
+            input: Some(bridge.name.clone()),
+            output: Some(bridge.name.clone()),
+            source: nic.ip.filter(IpAddr::is_ipv4),
+            destination: None,
+            protocol: "icmp",
+            bridged: true,
+        };
+        if seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet) {
+            all.push((packet, format!("frames of {} within {}", nic.pod, bridge.name), BRIDGED));
+        } else {
+            // Only chains of bridges see what iptables does not get.
+            let hooks: &'static [&'static str] = &["ingress"];
+            all.push((packet, format!("frames of {} within {}", nic.pod, bridge.name), hooks));
+        }
+    }
+    all
+}
+
+fn filtered(seen: &Datapath, packet: &Packet) -> bool {
+    let bridge = packet.input.as_deref().and_then(|name| seen.roads.wire(name));
+    seen.roads.bridge_filter.as_deref() == Some("1") || bridge.is_some_and(|bridge| bridge.filtered)
+}
+
+/// The bridge of Linux that a NIC's other end is in.
+fn bridge_of<'a>(seen: &'a Datapath, nic: &Nic) -> Option<&'a Wire> {
+    let own = seen.inside.get(&nic.uid)?.iter().find(|own| own.name == nic.name)?;
+    let other = seen.roads.wires.iter().find(|wire| wire.kind == "veth" && own.peer == Some(wire.index))?;
+    seen.roads.wire(other.master.as_deref()?).filter(|master| master.kind == "bridge")
+}
