@@ -5,6 +5,7 @@
 
 mod cluster;
 mod cni;
+mod datapath;
 mod machines;
 mod multus;
 mod pod_network;
@@ -115,6 +116,17 @@ pub static CHECKS: &[Check] = &[
         promise: "flannel runs, and its links fit what it wrote",
         look: pod_network::flannel,
     },
+    Check { id: "links", promise: "the links of this node's pods carry packets", look: datapath::links },
+    Check {
+        id: "forwarding",
+        promise: "the node forwards the packets of its pods",
+        look: datapath::forwarding,
+    },
+    Check {
+        id: "firewall",
+        promise: "no packet filter drops what pods send or get",
+        look: datapath::firewall,
+    },
     Check {
         id: "cni-plugins",
         promise: "every plugin that a configuration or a network calls is there",
@@ -130,6 +142,8 @@ pub static CHECKS: &[Check] = &[
         look: switch::bridges,
     },
     Check { id: "ports", promise: "no port is broken or left behind", look: switch::ports },
+    Check { id: "ovs-fail-mode", promise: "no bridge waits for a controller", look: datapath::fail_mode },
+    Check { id: "ovs-flows", promise: "bridges pass the frames of pods", look: datapath::flows },
     Check { id: "ovs-cni", promise: "ovs-cni runs on every node", look: switch::daemon },
     Check { id: "marker", promise: "every node offers the bridges that networks use", look: switch::marker },
     Check {

@@ -23,6 +23,7 @@ use crate::facts::ovs::OvsState;
 use crate::facts::tolerant::Tolerant;
 use crate::host::{Command, Host};
 use crate::profile::Profile;
+use crate::trace::datapath::{Datapath, nics_of};
 
 /// What was seen.
 pub struct Seen {
@@ -34,6 +35,8 @@ pub struct Seen {
     pub node: NodeSeen,
     /// The cluster, or why it does not answer.
     pub cluster: Result<ClusterSeen>,
+    /// What carries the packets of this node's pods; none when it was not looked at.
+    pub datapath: Option<Datapath>,
     /// kvnet's journal.
     pub journal: Result<History>,
     /// The time of looking, in seconds of Unix time.
@@ -129,7 +132,9 @@ impl Seen {
             }
         };
         let (node, cluster) = futures::join!(NodeSeen::gather(cx), cluster);
+        let datapath = Some(datapath(cx, cluster.as_ref().ok()).await?);
         Ok(Self {
+            datapath,
             profile: cx.profile.clone(),
             facts: cx.facts.clone(),
             node: node?,
@@ -219,6 +224,22 @@ impl NodeSeen {
         seen.refused = host.refused();
         Ok(seen)
     }
+}
+
+/// Without a cluster no NIC is known, and only the node is looked at.
+async fn datapath(cx: &Context, cluster: Option<&ClusterSeen>) -> Result<Datapath> {
+    let nodes = cluster.map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
+    let own = nodes.iter().find(|node| cx.facts.is_node(node)).map(name);
+    let pods = cluster.map(|cluster| cluster.pods.as_slice()).unwrap_or_default();
+    let is_here = |pod: &&Value| {
+        own.is_some()
+            && pod["spec"]["nodeName"].as_str() == own
+            && pod["status"]["phase"] == "Running"
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    };
+    let nics = pods.iter().filter(is_here).flat_map(nics_of).collect();
+    let host = Tolerant::new(cx.host.as_ref());
+    Datapath::gather(&host, nics, nodes, own, false).await
 }
 
 async fn filter_at_boot(host: &dyn Host) -> Result<bool> {

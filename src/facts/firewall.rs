@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::error::Result;
+use crate::error::{Result, code};
 use crate::host::{Command, Host};
 
 /// A packet, as far as rules may ask for it. The first of a connection.
@@ -28,6 +28,8 @@ pub struct Packet {
     pub protocol: &'static str,
     /// Whether it stays within a Linux bridge.
     pub bridged: bool,
+    /// Whether iptables gets it all the same.
+    pub filtered: bool,
 }
 
 /// What becomes of a packet.
@@ -132,7 +134,8 @@ impl Firewall {
         if let Some(said) = all.said(host, &["nft", "-j", "list", "ruleset"]).await? {
             asked += 1;
             // What iptables has written there is known better from its own list.
-            let known: Vec<&str> = seen.iter().filter(|text| !text.contains("(legacy)")).map(String::as_str).collect();
+            let known: Vec<&str> =
+                seen.iter().filter(|text| !text.contains("(legacy)")).map(String::as_str).collect();
             match nft::parse(&said, &iptables::tables(&known.concat())) {
                 Some(chains) => all.chains.extend(chains),
                 None => all.unseen.push("`nft` prints something else than JSON".into()),
@@ -154,6 +157,7 @@ impl Firewall {
                 let last = output.stderr.trim().lines().last().unwrap_or("no reason").to_owned();
                 self.unseen.push(format!("`{}`: {last}", words[0]));
             }
+            Err(error) if error.code() == &code::INTERNAL => self.unseen.push("not simulated".into()),
             Err(error) => self.unseen.push(error.to_string()),
         }
         Ok(None)
@@ -166,6 +170,7 @@ impl Firewall {
         for (key, chain) in &self.chains {
             let Some(hook) = &chain.hook else { continue };
             let elsewhere = chain.of_bridges && !packet.bridged
+                || packet.bridged && packet.filtered == chain.of_bridges
                 || chain.device.is_some() && chain.device != packet.input;
             if elsewhere || !hooks.contains(&hook.as_str()) {
                 continue;
@@ -214,7 +219,9 @@ impl Firewall {
                 Action::Jump(target) | Action::Goto(target) => {
                     let inner = self.walk(&format!("{table} {target}"), packet, open, depth + 1);
                     match inner {
-                        End::Through if sure && matches!(rule.action, Action::Goto(_)) => return End::Through,
+                        End::Through if sure && matches!(rule.action, Action::Goto(_)) => {
+                            return End::Through;
+                        }
                         End::Through => (),
                         inner if sure => return inner,
                         End::Accepted => open.get_or_insert_default().may_accept = true,

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::datapath_ovs as ovs;
 use super::datapath_pods as pods;
-use crate::error::{Code, Result, code};
+use crate::error::{Code, Result};
 use crate::facts::cni::NETWORK_STATUS;
 use crate::facts::firewall::Firewall;
 use crate::facts::openflow::{self, Settings, Switch, Traced};
-use crate::facts::ovs::OvsState;
+use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
 use crate::facts::routes::{Roads, Wire, wires};
 use crate::host::{Command, Host};
 
@@ -75,6 +75,8 @@ pub struct Datapath {
     pub other_ranges: Vec<(String, ipnet::IpNet)>,
     /// Whether flannel makes the pod network.
     pub flannel: bool,
+    /// Whether it is about these NICs alone, and not about the node.
+    pub only: bool,
 }
 
 /// One part of the datapath.
@@ -113,18 +115,27 @@ impl Judged {
 }
 
 impl Datapath {
-    /// Looks at everything that NICs on this node go through. `deep` looks into their pods, too.
+    /// Looks at everything that NICs on this node go through; `only` at what is theirs.
     ///
     /// # Errors
     /// Those of the host.
-    pub async fn gather(host: &dyn Host, nics: Vec<Nic>, nodes: &[Value], own: Option<&str>, deep: bool) -> Result<Self> {
-        let mut seen = Self { nics, roads: Roads::read(host).await?, ..Self::default() };
+    pub async fn gather(
+        host: &dyn Host,
+        nics: Vec<Nic>,
+        nodes: &[Value],
+        own: Option<&str>,
+        only: bool,
+    ) -> Result<Self> {
+        let mut seen = Self { nics, only, roads: Roads::read(host).await?, ..Self::default() };
         seen.firewall = Firewall::read(host).await?;
         seen.flannel = seen.roads.wire("flannel.1").is_some();
         for node in nodes {
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
-            let Some(range) = node["spec"]["podCIDR"].as_str().and_then(|range| range.parse().ok()) else { continue };
-            seen.flannel |= node["metadata"]["annotations"]["flannel.alpha.coreos.com/backend-type"] == "vxlan";
+            let Some(range) = node["spec"]["podCIDR"].as_str().and_then(|range| range.parse().ok()) else {
+                continue;
+            };
+            seen.flannel |=
+                node["metadata"]["annotations"]["flannel.alpha.coreos.com/backend-type"] == "vxlan";
             if Some(name) == own {
                 seen.own_range = Some(range);
             } else {
@@ -132,9 +143,7 @@ impl Datapath {
             }
         }
         seen.look_at_switches(host).await?;
-        if deep {
-            seen.look_inside(host).await?;
-        }
+        seen.look_inside(host).await?;
         Ok(seen)
     }
 
@@ -153,9 +162,16 @@ impl Datapath {
                 return Ok(());
             }
         };
-        for bridge in state.bridges.iter().filter(|bridge| bridge.guest_ports().next().is_some() || !bridge.external_ids.is_empty()) {
-            self.switches.push(Switch::read(host, &settings, &bridge.name).await?);
+        let mut switches = Vec::new();
+        let has_own = |bridge: &&OvsBridge| {
+            let uids = |port: &OvsPort| port.external_ids.get("contPodUid").cloned();
+            !self.only
+                || bridge.ports.iter().filter_map(uids).any(|uid| self.nics.iter().any(|nic| nic.uid == uid))
+        };
+        for bridge in state.bridges.iter().filter(has_own) {
+            switches.push(Switch::read(host, &settings, &bridge.name).await?);
         }
+        self.switches = switches;
         self.state = Some(state);
         let numbers = openflow::numbers(host).await?;
         self.follow_all(host, &numbers).await
@@ -166,18 +182,37 @@ impl Datapath {
         let ends = ovs::ends(self);
         self.left = ends.len().saturating_sub(MOST);
         for end in ends.iter().take(MOST) {
-            let Some(switch) = self.switches.iter().find(|switch| switch.name == end.bridge) else { continue };
+            let Some(switch) = self.switches.iter().find(|switch| switch.name == end.bridge) else {
+                continue;
+            };
             if switch.silent.is_some() {
                 continue;
             }
             let frame = ovs::broadcast(end);
             let (bridge, from) = (end.bridge.clone(), end.shown());
             let traced = openflow::follow(host, &bridge, &frame).await?;
-            self.followed.push(Followed { bridge: bridge.clone(), from: from.clone(), to: None, end: traced });
+            self.followed.push(Followed {
+                bridge: bridge.clone(),
+                from: from.clone(),
+                to: None,
+                end: traced,
+            });
             if let Some(next) = ovs::next(&ends, end) {
                 let traced = openflow::follow(host, &bridge, &ovs::packet(end, next)).await?;
                 let to = Some((next.shown(), numbers.get(&next.port).copied()));
                 self.followed.push(Followed { bridge, from, to, end: traced });
+            } else if let Some(other) = ovs::other(self, end) {
+                let [to_it, from_it] = ovs::with_stranger(end, other);
+                let to = Some((from.clone(), numbers.get(&end.port).copied()));
+                let traced = openflow::follow(host, &bridge, &to_it).await?;
+                self.followed.push(Followed {
+                    bridge: bridge.clone(),
+                    from: "another port".into(),
+                    to,
+                    end: traced,
+                });
+                let traced = openflow::follow(host, &bridge, &from_it).await?;
+                self.followed.push(Followed { bridge, from, to: None, end: traced });
             }
         }
         Ok(())
@@ -186,6 +221,7 @@ impl Datapath {
     async fn look_inside(&mut self, host: &dyn Host) -> Result<()> {
         let mut uids: Vec<String> = self.nics.iter().map(|nic| nic.uid.clone()).collect();
         uids.dedup();
+        uids.truncate(MOST);
         for uid in uids {
             let Some(process) = super::process_of(host, &uid).await? else { continue };
             let target = format!("--target={process}");
@@ -220,7 +256,9 @@ pub fn nics_of(pod: &Value) -> Vec<Nic> {
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let pod_name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
-    let status = metadata["annotations"][NETWORK_STATUS].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let status = metadata["annotations"][NETWORK_STATUS]
+        .as_str()
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
     let entries = status.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
     let nic = |entry: &Value| Nic {
         pod: pod_name.clone(),
@@ -233,23 +271,17 @@ pub fn nics_of(pod: &Value) -> Vec<Nic> {
     let mut nics: Vec<Nic> = entries.iter().filter(|entry| entry["interface"].is_string()).map(nic).collect();
     if !nics.iter().any(|nic| nic.network.is_none()) {
         let ip = pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
-        nics.extend(ip.map(|ip| Nic { pod: pod_name.clone(), uid: text(&metadata["uid"]), name: "eth0".into(), ip: Some(ip), ..Nic::default() }));
+        nics.extend(ip.map(|ip| Nic {
+            pod: pod_name.clone(),
+            uid: text(&metadata["uid"]),
+            name: "eth0".into(),
+            ip: Some(ip),
+            ..Nic::default()
+        }));
     }
     nics
 }
 
-/// The code of a part's breaks, for its document.
-#[must_use]
-pub fn code_of(part: Part) -> &'static Code {
-    match part {
-        Part::FailMode => &code::OVS_FAIL_MODE,
-        Part::Flows => &code::OVS_FLOWS,
-        Part::Links => &code::PATH_LINK,
-        Part::Forwarding => &code::FORWARDING,
-        Part::Firewall => &code::FIREWALL,
-    }
-}
-
 #[cfg(test)]
 #[path = "datapath_tests.rs"]
-mod tests;
+pub(crate) mod tests;

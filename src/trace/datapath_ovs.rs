@@ -66,10 +66,36 @@ pub fn packet(from: &End, to: &End) -> String {
     }
 }
 
+/// A port in a NIC's VLAN that may be anybody's.
+pub fn other(seen: &Datapath, end: &End) -> Option<u32> {
+    let (bridge, switch) = (
+        seen.state.as_ref()?.bridge(&end.bridge)?,
+        seen.switches.iter().find(|switch| switch.name == end.bridge)?,
+    );
+    let port = bridge.guest_ports().find(|port| port.name != end.port && port.tag == end.tag)?;
+    switch.ports.get(&port.name)?.number
+}
+
+/// A packet to a NIC from a stranger behind another port, and one to the stranger.
+pub fn with_stranger(end: &End, from: u32) -> [String; 2] {
+    const STRANGER: &str = "02:4b:56:4e:00:01";
+    let mac = &end.nic.mac;
+    let answer = end.nic.ip.filter(std::net::IpAddr::is_ipv4);
+    let packet = |port: u32, from: &str, to: &str, side: &str| {
+        let ip = answer.map(|ip| format!(",{side}={ip}")).unwrap_or_default();
+        format!(
+            "in_port={port},dl_src={from},dl_dst={to},dl_type=0x0800{ip},nw_proto=1,nw_ttl=64,icmp_type=8,icmp_code=0"
+        )
+    };
+    [packet(from, STRANGER, mac, "nw_dst"), packet(end.number, mac, STRANGER, "nw_src")]
+}
+
 /// Without flows and controller nothing passes, when the bridge may not switch by itself.
 pub fn fail_mode(seen: &Datapath) -> Judged {
     let mut judged = started(seen);
-    for switch in seen.switches.iter().filter(|switch| switch.silent.is_none() && switch.fail_mode == "secure") {
+    for switch in
+        seen.switches.iter().filter(|switch| switch.silent.is_none() && switch.fail_mode == "secure")
+    {
         let name = &switch.name;
         let away = if switch.controller_away { " and its controller is not connected" } else { "" };
         if switch.flows.is_empty() {
@@ -79,7 +105,9 @@ pub fn fail_mode(seen: &Datapath) -> Judged {
                 format!("`ovs-vsctl del-fail-mode {name}`, or connect its controller"),
             );
         } else if switch.controller_away {
-            judged.warns.push(format!("bridge {name} is in fail mode secure{away}: it passes what its old flows say"));
+            judged.warns.push(format!(
+                "bridge {name} is in fail mode secure{away}: it passes what its old flows say"
+            ));
         }
     }
     judged
@@ -88,10 +116,14 @@ pub fn fail_mode(seen: &Datapath) -> Judged {
 /// Ports that are switched off, and frames that do not arrive.
 pub fn flows(seen: &Datapath) -> Judged {
     let mut judged = started(seen);
+    let own: Vec<String> = ends(seen).into_iter().map(|end| end.port).collect();
     for switch in &seen.switches {
         let name = &switch.name;
         let protected = switch.ports.values().filter(|port| port.protected).count();
         for (port_name, port) in &switch.ports {
+            if seen.only && !own.contains(port_name) {
+                continue;
+            }
             let mut breaks = |what: String, hint: String| {
                 judged.breaks(&code::OVS_FLOWS, format!("port {port_name} of {name} {what}"), hint);
             };
@@ -119,7 +151,9 @@ pub fn flows(seen: &Datapath) -> Judged {
             if let Some(state) = &port.blocked {
                 breaks(
                     format!("is {state} in the spanning tree"),
-                    format!("look for a loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"),
+                    format!(
+                        "look for a loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"
+                    ),
                 );
             }
         }
@@ -129,8 +163,11 @@ pub fn flows(seen: &Datapath) -> Judged {
         follow(seen, name, &mut judged);
     }
     if judged.broken.is_empty() {
-        let drops = seen.switches.iter().flat_map(|switch| switch.drops().map(move |flow| (&switch.name, flow)));
-        judged.warns.extend(drops.map(|(bridge, flow)| format!("bridge {bridge} has a flow that drops: {flow}")));
+        let drops =
+            seen.switches.iter().flat_map(|switch| switch.drops().map(move |flow| (&switch.name, flow)));
+        judged
+            .warns
+            .extend(drops.map(|(bridge, flow)| format!("bridge {bridge} has a flow that drops: {flow}")));
     }
     if seen.left > 0 {
         judged.unknown.push(format!("{} were not followed: there are too many", counted(seen.left, "NIC")));
@@ -144,14 +181,26 @@ fn follow(seen: &Datapath, bridge: &str, judged: &mut Judged) {
             None => format!("a broadcast from {}", frame.from),
             Some((to, _)) => format!("a packet from {} to {to}", frame.from),
         };
-        let hint = || format!("`ovs-ofctl dump-flows {bridge}` shows its flows, `ovs-ofctl --strict del-flows {bridge} MATCH` removes one");
+        let hint = || {
+            format!(
+                "`ovs-ofctl dump-flows {bridge}` shows its flows, `ovs-ofctl --strict del-flows {bridge} MATCH` removes one"
+            )
+        };
         match (&frame.end, &frame.to) {
             (Err(why), _) => judged.unknown.push(format!("{what}: {why}")),
             (Ok(end), _) if end.rule.ends_with(": drop") || end.rule.starts_with("No match") => {
-                judged.breaks(&code::OVS_FLOWS, format!("bridge {bridge} drops {what}: {}", end.rule), hint());
+                judged.breaks(
+                    &code::OVS_FLOWS,
+                    format!("bridge {bridge} drops {what}: {}", end.rule),
+                    hint(),
+                );
             }
             (Ok(end), Some((_, Some(number)))) if !end.outputs.contains(number) => {
-                judged.breaks(&code::OVS_FLOWS, format!("bridge {bridge} does not bring {what} there: {}", end.rule), hint());
+                judged.breaks(
+                    &code::OVS_FLOWS,
+                    format!("bridge {bridge} does not bring {what} there: {}", end.rule),
+                    hint(),
+                );
             }
             // A broadcast on a bridge without another port goes nowhere, and rightly.
             _ => (),
@@ -169,7 +218,10 @@ fn started(seen: &Datapath) -> Judged {
             } else {
                 judged.breaks(
                     &code::OVS_UNAVAILABLE,
-                    format!("ovs-vswitchd says nothing about {}, though the database answers: {why}", switch.name),
+                    format!(
+                        "ovs-vswitchd says nothing about {}, though the database answers: {why}",
+                        switch.name
+                    ),
                     "start it: `systemctl restart openvswitch-switch`",
                 );
             }

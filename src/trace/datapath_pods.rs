@@ -45,8 +45,13 @@ pub fn links(seen: &Datapath) -> Judged {
 fn used(seen: &Datapath) -> Vec<&Wire> {
     let roads = &seen.roads;
     let masters: Vec<&str> = roads.wires.iter().filter_map(|wire| wire.master.as_deref()).collect();
-    let ports: Vec<&str> = seen.switches.iter().flat_map(|switch| switch.ports.keys().map(String::as_str)).collect();
+    let ports: Vec<&str> =
+        seen.switches.iter().flat_map(|switch| switch.ports.keys().map(String::as_str)).collect();
     let is_used = |wire: &&Wire| {
+        // One pod's way does not lead over the ends of others.
+        if seen.only && wire.kind != "bridge" && wire.name != TUNNEL && whose(seen, wire).is_none() {
+            return false;
+        }
         let name = wire.name.as_str();
         let bridge = wire.kind == "bridge" && (masters.contains(&name) || name == POD_BRIDGE);
         bridge || wire.kind == "veth" && wire.master.is_some() || ports.contains(&name) || name == TUNNEL
@@ -56,19 +61,32 @@ fn used(seen: &Datapath) -> Vec<&Wire> {
 
 fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
     let name = &wire.name;
-    let of = wire.master.as_ref().filter(|master| *master != "ovs-system").map(|master| format!(" of {master}")).unwrap_or_default();
+    let of = wire
+        .master
+        .as_ref()
+        .filter(|master| *master != "ovs-system")
+        .map(|master| format!(" of {master}"))
+        .unwrap_or_default();
     let whose = whose(seen, wire).map(|nic| format!(", the node's end of {nic}")).unwrap_or_default();
     let shown = format!("{name}{of}{whose}");
     if !wire.on {
         judged.breaks(&code::PATH_LINK, format!("{shown} is down"), format!("`ip link set {name} up`"));
     } else if !wire.carrier && wire.kind == "veth" {
-        judged.breaks(&code::PATH_LINK, format!("{shown} is down at its other end"), "raise the NIC in the pod, or delete the pod");
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{shown} is down at its other end"),
+            "raise the NIC in the pod, or delete the pod",
+        );
     }
-    if let Some(state) = wire.port_state.as_deref().filter(|state| *state != "forwarding" && wire.on && wire.carrier) {
+    if let Some(state) =
+        wire.port_state.as_deref().filter(|state| *state != "forwarding" && wire.on && wire.carrier)
+    {
         judged.breaks(
             &code::PATH_LINK,
             format!("{shown} is {state} in its bridge"),
-            format!("`bridge link set dev {name} state 3`; look for a loop when the bridge has a spanning tree"),
+            format!(
+                "`bridge link set dev {name} state 3`; look for a loop when the bridge has a spanning tree"
+            ),
         );
     }
     if wire.isolated {
@@ -95,7 +113,10 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
     {
         judged.breaks(
             &code::PATH_LINK,
-            format!("{shown} has MTU {}, and {} has {}: larger packets are lost", wire.mtu, master.name, master.mtu),
+            format!(
+                "{shown} has MTU {}, and {} has {}: larger packets are lost",
+                wire.mtu, master.name, master.mtu
+            ),
             format!("`ip link set {name} mtu {}`", master.mtu),
         );
     }
@@ -107,7 +128,8 @@ fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
         && let Some((_, port)) = state.port(&wire.name)
     {
         let is = |nic: &&Nic| {
-            port.external_ids.get("contPodUid") == Some(&nic.uid) && port.external_ids.get("contIface") == Some(&nic.name)
+            port.external_ids.get("contPodUid") == Some(&nic.uid)
+                && port.external_ids.get("contIface") == Some(&nic.name)
         };
         return seen.nics.iter().find(is).map(|nic| format!("{} of {}", nic.name, nic.pod));
     }
@@ -120,14 +142,20 @@ fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
 /// Both ends of a pair have one MTU.
 fn inside(seen: &Datapath, judged: &mut Judged) {
     for nic in &seen.nics {
-        let Some(own) = seen.inside.get(&nic.uid).and_then(|all| all.iter().find(|own| own.name == nic.name)) else { continue };
+        let Some(own) = seen.inside.get(&nic.uid).and_then(|all| all.iter().find(|own| own.name == nic.name))
+        else {
+            continue;
+        };
         let other = seen.roads.wires.iter().find(|wire| own.kind == "veth" && own.peer == Some(wire.index));
         if let Some(other) = other
             && other.mtu != own.mtu
         {
             judged.breaks(
                 &code::PATH_LINK,
-                format!("{} of {} has MTU {}, and {}, its other end, has {}", nic.name, nic.pod, own.mtu, other.name, other.mtu),
+                format!(
+                    "{} of {} has MTU {}, and {}, its other end, has {}",
+                    nic.name, nic.pod, own.mtu, other.name, other.mtu
+                ),
                 format!("`ip link set {} mtu {}`, or delete the pod", other.name, own.mtu),
             );
         }
@@ -138,7 +166,10 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
     {
         judged.breaks(
             &code::PATH_LINK,
-            format!("{TUNNEL} has MTU {}, and {POD_BRIDGE} has {}: larger packets do not reach other nodes", tunnel.mtu, bridge.mtu),
+            format!(
+                "{TUNNEL} has MTU {}, and {POD_BRIDGE} has {}: larger packets do not reach other nodes",
+                tunnel.mtu, bridge.mtu
+            ),
             format!("`ip link set {TUNNEL} mtu {}`, or delete flannel's pod on the node", bridge.mtu),
         );
     }
@@ -149,13 +180,19 @@ pub fn forwarding(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
     let roads = &seen.roads;
     match roads.forward.as_deref() {
-        Some("0") => judged.breaks(&code::FORWARDING, "net.ipv4.ip_forward is off", "`sysctl -w net.ipv4.ip_forward=1`"),
+        Some("0") => judged.breaks(
+            &code::FORWARDING,
+            "net.ipv4.ip_forward is off",
+            "`sysctl -w net.ipv4.ip_forward=1`",
+        ),
         Some(_) => (),
         None => judged.unknown.push("net.ipv4.ip_forward cannot be read".into()),
     }
     let out = roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.as_deref());
     for name in [Some(POD_BRIDGE), Some(TUNNEL), out].into_iter().flatten() {
-        if roads.forwarding.get(name).map(String::as_str) == Some("0") && roads.forward.as_deref() != Some("0") {
+        if roads.forwarding.get(name).map(String::as_str) == Some("0")
+            && roads.forward.as_deref() != Some("0")
+        {
             judged.breaks(
                 &code::FORWARDING,
                 format!("net.ipv4.conf.{name}.forwarding is off"),
@@ -164,7 +201,11 @@ pub fn forwarding(seen: &Datapath) -> Judged {
         }
     }
     for refusal in &roads.refusals {
-        judged.breaks(&code::FORWARDING, format!("a rule of routing refuses packets: {refusal}"), "`ip rule` shows it, `ip rule del` removes it");
+        judged.breaks(
+            &code::FORWARDING,
+            format!("a rule of routing refuses packets: {refusal}"),
+            "`ip rule` shows it, `ip rule del` removes it",
+        );
     }
     if roads.routes.is_empty() {
         judged.unknown.push("no routes were seen".into());
@@ -188,7 +229,9 @@ fn routes(seen: &Datapath, judged: &mut Judged) {
         let gateway = range.hosts().next().unwrap_or_else(|| range.addr());
         for nic in seen.nics.iter().filter(|nic| nic.network.is_none()) {
             let Some(ip) = nic.ip.filter(|ip| range.contains(ip)) else { continue };
-            let hint = format!("`ip route replace {range} dev {POD_BRIDGE} src {gateway}`; `ip route get {ip}` shows what is in its way");
+            let hint = format!(
+                "`ip route replace {range} dev {POD_BRIDGE} src {gateway}`; `ip route get {ip}` shows what is in its way"
+            );
             wrong(ip, &format!("{} of {} ({ip})", nic.name, nic.pod), POD_BRIDGE, hint);
         }
     }
@@ -205,11 +248,14 @@ pub fn firewall(seen: &Datapath) -> Judged {
     let mut asked = 0;
     for (packet, what, hooks) in packets(seen) {
         asked += 1;
-        let nf = hooks == BRIDGED;
+        let nf = packet.bridged && packet.filtered;
         match seen.firewall.fate(&packet, hooks) {
             Fate::Passes => (),
             Fate::Dropped(why) if nf && seen.roads.bridge_filter.is_none() && !filtered(seen, &packet) => {
-                push(&mut judged.unknown, format!("{what}: bridge-nf-call-iptables cannot be read, and with it {why} drops them"));
+                push(
+                    &mut judged.unknown,
+                    format!("{what}: bridge-nf-call-iptables cannot be read, and with it {why} drops them"),
+                );
             }
             Fate::Dropped(why) => {
                 let told = format!("{what} are dropped by {why}");
@@ -221,7 +267,8 @@ pub fn firewall(seen: &Datapath) -> Judged {
         }
     }
     if asked > 0 {
-        judged.holds = format!("{} let through", counted(asked, "kind of packet").replace("packets", "packet"));
+        judged.holds =
+            format!("{} let through", counted(asked, "kind of packet").replace("packets", "packet"));
     }
     judged
 }
@@ -242,7 +289,9 @@ fn hint(why: &str) -> String {
         }
         None if why.starts_with("the policy of iptables") => {
             let name = why.rsplit(' ').next().unwrap_or("FORWARD");
-            format!("`iptables -P {name} ACCEPT`, or let flannel and kube-proxy set their rules again: delete their pods on the node")
+            format!(
+                "`iptables -P {name} ACCEPT`, or let flannel and kube-proxy set their rules again: delete their pods on the node"
+            )
         }
         None => "`nft -a list ruleset` shows it, `nft delete rule` with its handle removes it".into(),
     }
@@ -266,15 +315,36 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
                 destination: nic.ip.filter(|_| !from),
                 protocol,
                 bridged: false,
+                filtered: false,
             };
             let whose = format!("{protocol} packets");
-            all.push((packet(cni0.clone(), out.clone(), true), format!("{whose} from {}", nic.pod), FORWARDED));
-            all.push((packet(out.clone(), cni0.clone(), false), format!("{whose} to {}", nic.pod), FORWARDED));
-            all.push((packet(None, cni0.clone(), false), format!("{whose} from the node to {}", nic.pod), SENT));
-            all.push((packet(cni0.clone(), None, true), format!("{whose} from {} to the node", nic.pod), RECEIVED));
+            all.push((
+                packet(cni0.clone(), out.clone(), true),
+                format!("{whose} from {}", nic.pod),
+                FORWARDED,
+            ));
+            all.push((
+                packet(out.clone(), cni0.clone(), false),
+                format!("{whose} to {}", nic.pod),
+                FORWARDED,
+            ));
+            all.push((
+                packet(None, cni0.clone(), false),
+                format!("{whose} from the node to {}", nic.pod),
+                SENT,
+            ));
+            all.push((
+                packet(cni0.clone(), None, true),
+                format!("{whose} from {} to the node", nic.pod),
+                RECEIVED,
+            ));
             let tunnel = Some(TUNNEL.to_owned()).filter(|_| !seen.other_ranges.is_empty());
             if tunnel.is_some() {
-                all.push((packet(cni0.clone(), tunnel, true), format!("{whose} from {} to other nodes", nic.pod), FORWARDED));
+                all.push((
+                    packet(cni0.clone(), tunnel, true),
+                    format!("{whose} from {} to other nodes", nic.pod),
+                    FORWARDED,
+                ));
             }
         }
     }
@@ -287,14 +357,13 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
             destination: None,
             protocol: "icmp",
             bridged: true,
+            filtered: false,
         };
+        let what = format!("frames of {} within {}", nic.pod, bridge.name);
         if seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet) {
-            all.push((packet, format!("frames of {} within {}", nic.pod, bridge.name), BRIDGED));
-        } else {
-            // Only chains of bridges see what iptables does not get.
-            let hooks: &'static [&'static str] = &["ingress"];
-            all.push((packet, format!("frames of {} within {}", nic.pod, bridge.name), hooks));
+            all.push((Packet { filtered: true, ..packet.clone() }, what.clone(), BRIDGED));
         }
+        all.push((packet, what, BRIDGED));
     }
     all
 }

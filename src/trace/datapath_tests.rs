@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::*;
 use crate::facts::openflow::SwitchPort;
-use crate::facts::ovs::{OvsBridge, OvsPort};
 use crate::facts::routes::Route;
 
 fn wire(name: &str, kind: &str, master: Option<&str>, index: u64) -> Wire {
@@ -25,13 +24,15 @@ fn traced(rule: &str, outputs: &[u32]) -> std::result::Result<Traced, String> {
     Ok(Traced { rule: rule.into(), outputs: outputs.to_vec() })
 }
 
-fn healthy() -> Datapath {
+pub(crate) fn healthy() -> Datapath {
     let status = r#"[{"name":"cbr0","interface":"eth0","ips":["10.244.0.7"],"mac":"02:00:00:00:00:01","default":true},
         {"name":"default/blue","interface":"net1","ips":["10.20.0.4"],"mac":"02:00:00:00:00:02"}]"#;
     let pod = json!({"metadata": {"namespace": "default", "name": "a", "uid": "u", "annotations": {NETWORK_STATUS: status}}});
     let ids = [("contPodUid".to_owned(), "u".to_owned()), ("contIface".to_owned(), "net1".to_owned())];
     let port = OvsPort { name: "veth2".into(), external_ids: ids.into(), ..OvsPort::default() };
-    let state = OvsState { bridges: vec![OvsBridge { name: "blue".into(), ports: vec![port], ..OvsBridge::default() }] };
+    let state = OvsState {
+        bridges: vec![OvsBridge { name: "blue".into(), ports: vec![port], ..OvsBridge::default() }],
+    };
     let frame = |to: Option<(String, Option<u32>)>| Followed {
         bridge: "blue".into(),
         from: "net1 of default/a (veth2)".into(),
@@ -84,32 +85,78 @@ fn nothing_is_broken_or_open_where_packets_pass() {
     }
 }
 
-type Break = (fn(&mut Datapath), &'static str, &'static str);
+pub(crate) type Break = (fn(&mut Datapath), &'static str, &'static str);
 
-const BREAKS: &[Break] = &[
-    (|seen| {
-        seen.switches[0].fail_mode = "secure".into();
-        seen.switches[0].flows.clear();
-        seen.followed[0].end = traced("No match.: drop", &[]);
-    }, "KVN646", "bridge blue is in fail mode secure and has no flows"),
-    (|seen| seen.followed[0].end = traced("in_port=6, priority 100: drop", &[]), "KVN645",
-        "bridge blue drops a broadcast from net1 of default/a (veth2): in_port=6, priority 100: drop"),
-    (|seen| seen.followed[1].end = traced("priority 0: NORMAL", &[1]), "KVN645",
-        "does not bring a packet from net1 of default/a (veth2) to net1 of default/b (veth3) there"),
-    (|seen| seen.switches[0].ports.get_mut("veth2").unwrap().off = vec!["NO_FWD".into()], "KVN645", "veth2 of blue is set to NO_FWD"),
-    (|seen| seen.switches[0].ports.get_mut("veth2").unwrap().mirrored_to = true, "KVN645", "output of a mirror"),
-    (|seen| seen.switches[0].ports.get_mut("veth2").unwrap().blocked = Some("blocking".into()), "KVN645", "is blocking"),
-    (|seen| seen.switches[0].silent = Some("cannot connect".into()), "KVN604", "ovs-vswitchd says nothing about blue"),
+pub(crate) const BREAKS: &[Break] = &[
+    (
+        |seen| {
+            seen.switches[0].fail_mode = "secure".into();
+            seen.switches[0].flows.clear();
+            seen.followed[0].end = traced("No match.: drop", &[]);
+        },
+        "KVN646",
+        "bridge blue is in fail mode secure and has no flows",
+    ),
+    (
+        |seen| seen.followed[0].end = traced("in_port=6, priority 100: drop", &[]),
+        "KVN645",
+        "bridge blue drops a broadcast from net1 of default/a (veth2): in_port=6, priority 100: drop",
+    ),
+    (
+        |seen| seen.followed[1].end = traced("priority 0: NORMAL", &[1]),
+        "KVN645",
+        "does not bring a packet from net1 of default/a (veth2) to net1 of default/b (veth3) there",
+    ),
+    (
+        |seen| seen.switches[0].ports.get_mut("veth2").unwrap().off = vec!["NO_FWD".into()],
+        "KVN645",
+        "veth2 of blue is set to NO_FWD",
+    ),
+    (
+        |seen| seen.switches[0].ports.get_mut("veth2").unwrap().mirrored_to = true,
+        "KVN645",
+        "output of a mirror",
+    ),
+    (
+        |seen| seen.switches[0].ports.get_mut("veth2").unwrap().blocked = Some("blocking".into()),
+        "KVN645",
+        "is blocking",
+    ),
+    (
+        |seen| seen.switches[0].silent = Some("cannot connect".into()),
+        "KVN604",
+        "ovs-vswitchd says nothing about blue",
+    ),
     (|seen| seen.roads.wires[0].on = false, "KVN647", "cni0 is down"),
     (|seen| seen.roads.wires[3].on = false, "KVN647", "veth2, the node's end of net1 of default/a is down"),
-    (|seen| seen.roads.wires[2].port_state = Some("blocking".into()), "KVN647", "veth1 of cni0, the node's end of eth0 of default/a is blocking"),
+    (
+        |seen| seen.roads.wires[2].port_state = Some("blocking".into()),
+        "KVN647",
+        "veth1 of cni0, the node's end of eth0 of default/a is blocking",
+    ),
     (|seen| seen.roads.wires[2].isolated = true, "KVN647", "is isolated"),
     (|seen| seen.roads.wires[2].mtu = 1000, "KVN647", "has MTU 1000, and cni0 has 1450"),
     (|seen| _ = seen.roads.wires.remove(1), "KVN647", "flannel.1 is missing"),
-    (|seen| seen.roads.dropping.push(("veth1".into(), "a matchall filter of `tc` on its ingress drops everything".into())), "KVN647", "drops everything"),
+    (
+        |seen| {
+            seen.roads
+                .dropping
+                .push(("veth1".into(), "a matchall filter of `tc` on its ingress drops everything".into()))
+        },
+        "KVN647",
+        "drops everything",
+    ),
     (|seen| seen.roads.forward = Some("0".into()), "KVN648", "net.ipv4.ip_forward is off"),
-    (|seen| _ = seen.roads.forwarding.insert("cni0".into(), "0".into()), "KVN648", "net.ipv4.conf.cni0.forwarding is off"),
-    (|seen| _ = seen.roads.routes.pop(), "KVN648", "the route to eth0 of default/a (10.244.0.7) goes to eth0, and not to cni0"),
+    (
+        |seen| _ = seen.roads.forwarding.insert("cni0".into(), "0".into()),
+        "KVN648",
+        "net.ipv4.conf.cni0.forwarding is off",
+    ),
+    (
+        |seen| _ = seen.roads.routes.pop(),
+        "KVN648",
+        "the route to eth0 of default/a (10.244.0.7) goes to eth0, and not to cni0",
+    ),
     (|seen| seen.roads.refusals.push("blackhole from 10.244.0.0".into()), "KVN648", "blackhole from"),
 ];
 

@@ -1,5 +1,9 @@
 //! Follows the network of a VM or a pod, link by link, from Open vSwitch to its NIC, and names the first that is broken.
 
+pub mod datapath;
+mod datapath_links;
+mod datapath_ovs;
+mod datapath_pods;
 mod evidence;
 mod guest;
 mod netns;
@@ -71,7 +75,9 @@ impl Trace {
     /// `KVN628` when there is no such target, and those of the host and the cluster.
     pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let evidence = Evidence::gather(cx, target, console).await?;
-        Ok(Self { target: target.to_string(), now: evidence.now(), links: links(&evidence) })
+        let mut links = links(&evidence);
+        links.extend(datapath_links::look(cx, &evidence).await?);
+        Ok(Self { target: target.to_string(), now: evidence.now(), links })
     }
 
     /// The first broken link: what comes after it can only be broken too.

@@ -155,6 +155,7 @@ fn healthy() -> Seen {
         cluster: Ok(cluster()),
         journal: Ok(History::default()),
         now: 1_000,
+        datapath: Some(crate::trace::datapath::tests::healthy()),
         steps: Some(vec![StepSeen { id: "kernel", state: StepState::InPlace, why: Ok(None) }]),
     }
 }
@@ -186,7 +187,9 @@ fn every_break_is_named_first_with_its_code() {
 /// A check that nothing can break would be of no use.
 #[test]
 fn every_check_is_broken_by_something() {
-    let elsewhere = ["api", "journal", "profile"];
+    // Those of the datapath are broken below.
+    let elsewhere =
+        ["api", "journal", "profile", "links", "forwarding", "firewall", "ovs-fail-mode", "ovs-flows"];
     for check in CHECKS.iter().filter(|check| !elsewhere.contains(&check.id)) {
         assert!(BREAKS.iter().any(|(_, broken, ..)| *broken == check.id), "{}", check.id);
     }
@@ -313,4 +316,24 @@ fn a_port_whose_pod_is_gone_is_a_warning() {
         (ports.state, ports.found.as_str()),
         (State::Warns, "ports whose pods are gone: veth1 of blue")
     );
+}
+
+#[test]
+fn what_carries_the_packets_breaks_its_own_check() {
+    for (make, code, found) in crate::trace::datapath::tests::BREAKS {
+        let mut seen = healthy();
+        make(seen.datapath.as_mut().unwrap());
+        let broken =
+            Diagnosis::of(&seen).broken().cloned().unwrap_or_else(|| panic!("nothing is broken: {found}"));
+        assert!(broken.verdict.found.contains(found), "{}", broken.verdict.found);
+        assert_eq!(broken.verdict.code, Some(*code), "{found}");
+        let checks: &[&str] = match *code {
+            "KVN645" => &["ovs-flows"],
+            "KVN646" | "KVN604" => &["ovs-fail-mode"],
+            "KVN647" => &["links"],
+            "KVN648" => &["forwarding"],
+            _ => &["firewall"],
+        };
+        assert!(checks.contains(&broken.check), "{}: {found}", broken.check);
+    }
 }

@@ -50,7 +50,9 @@ fn rule(line: &str) -> Rule {
             }
             "-m" => match rest.next() {
                 // Their options follow, and are judged.
-                Some("comment" | "conntrack" | "state" | "mark" | "tcp" | "udp" | "icmp" | "nfacct") => continue,
+                Some("comment" | "conntrack" | "state" | "mark" | "tcp" | "udp" | "icmp" | "nfacct") => {
+                    continue;
+                }
                 _ => Field::Unknown,
             },
             "--comment" | "--nfacct-name" | "--reject-with" => {
@@ -92,15 +94,18 @@ fn action(how: &str, target: &str) -> Action {
         "DROP" | "REJECT" => Action::Drop,
         "RETURN" => Action::Return,
         "QUEUE" | "NFQUEUE" => Action::Unknown,
-        "MARK" | "CONNMARK" | "LOG" | "NFLOG" | "MASQUERADE" | "DNAT" | "SNAT" | "REDIRECT" | "TCPMSS" | "CT"
-        | "NOTRACK" | "CHECKSUM" | "TOS" | "DSCP" | "TTL" | "CLASSIFY" | "SET" | "TRACE" => Action::Nothing,
+        "MARK" | "CONNMARK" | "LOG" | "NFLOG" | "MASQUERADE" | "DNAT" | "SNAT" | "REDIRECT" | "TCPMSS"
+        | "CT" | "NOTRACK" | "CHECKSUM" | "TOS" | "DSCP" | "TTL" | "CLASSIFY" | "SET" | "TRACE" => {
+            Action::Nothing
+        }
         other if how == "-g" => Action::Goto(other.into()),
         other => Action::Jump(other.into()),
     }
 }
 
 fn nets(text: Option<&str>) -> Option<Vec<IpNet>> {
-    let net = |text: &str| text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+    let net =
+        |text: &str| text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
     text?.split(',').map(net).collect()
 }
 

@@ -76,7 +76,8 @@ fn parse_rule(rule: &Value) -> Rule {
             "return" => parsed.action = Action::Return,
             "jump" => parsed.action = Action::Jump(text_of(&value["target"]).into()),
             "goto" => parsed.action = Action::Goto(text_of(&value["target"]).into()),
-            "counter" | "log" | "mangle" | "masquerade" | "snat" | "dnat" | "redirect" | "notrack" | "comment" => {
+            "counter" | "log" | "mangle" | "masquerade" | "snat" | "dnat" | "redirect" | "notrack"
+            | "comment" => {
                 continue;
             }
             "queue" | "vmap" => parsed.action = Action::Unknown,
@@ -116,7 +117,8 @@ fn condition(value: &Value) -> (Condition, String) {
 }
 
 fn strings(value: &Value) -> Option<Vec<String>> {
-    let list = value["set"].as_array().or_else(|| value.as_array()).cloned().unwrap_or_else(|| vec![value.clone()]);
+    let list =
+        value["set"].as_array().or_else(|| value.as_array()).cloned().unwrap_or_else(|| vec![value.clone()]);
     list.iter().map(|one| one.as_str().map(str::to_owned)).collect()
 }
 

@@ -29,6 +29,7 @@ fn packet(protocol: &'static str) -> Packet {
         destination: None,
         protocol,
         bridged: false,
+        filtered: false,
     }
 }
 
@@ -66,10 +67,16 @@ fn a_rule_drops_what_it_surely_matches() {
 
 #[test]
 fn what_cannot_be_judged_is_open_and_what_does_not_match_is_passed_over() {
-    for rule in ["-A FORWARD -m physdev --physdev-in x -j DROP", "-A FORWARD -d 1.2.3.4/32 -j DROP", "-A FORWARD -j NFQUEUE"] {
+    for rule in [
+        "-A FORWARD -m physdev --physdev-in x -j DROP",
+        "-A FORWARD -d 1.2.3.4/32 -j DROP",
+        "-A FORWARD -j NFQUEUE",
+    ] {
         assert!(matches!(with(rule), Fate::Open(_)), "{rule}");
     }
-    for rule in ["-A FORWARD -i docker0 -j DROP", "-A FORWARD -s 10.9.0.0/16 -j DROP", "-A FORWARD -p tcp -j DROP"] {
+    for rule in
+        ["-A FORWARD -i docker0 -j DROP", "-A FORWARD -s 10.9.0.0/16 -j DROP", "-A FORWARD -p tcp -j DROP"]
+    {
         assert_eq!(with(rule), Fate::Passes, "{rule}");
     }
 }
@@ -99,7 +106,10 @@ fn nftables_beside_iptables() {
         Fate::Dropped(r#"`saddr {"prefix":{"addr":"10.244.0.0","len":16}} drop (handle 2)` in nftables inet mine forward"#.into())
     );
     let unknown = r#"{"limit":{"rate":1}},{"drop":null}"#;
-    assert!(matches!(fate(&format!("{},{}", chain("accept", "inet"), rule("inet", unknown)), false), Fate::Open(_)));
+    assert!(matches!(
+        fate(&format!("{},{}", chain("accept", "inet"), rule("inet", unknown)), false),
+        Fate::Open(_)
+    ));
     assert_eq!(fate(&chain("drop", "bridge"), false), Fate::Passes);
     assert!(matches!(fate(&chain("drop", "bridge"), true), Fate::Dropped(_)));
     assert_eq!(fate(&chain("drop", "ip6"), false), Fate::Passes);

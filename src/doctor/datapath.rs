@@ -1,0 +1,45 @@
+//! What carries the packets of this node's pods.
+
+use super::seen::Seen;
+use super::{Looked, State, Verdict, listed};
+use crate::trace::datapath::Part;
+
+pub fn links(seen: &Seen) -> Looked {
+    judge(seen, Part::Links, "no link carries packets of pods")
+}
+
+pub fn forwarding(seen: &Seen) -> Looked {
+    judge(seen, Part::Forwarding, "nothing is to be forwarded")
+}
+
+pub fn firewall(seen: &Seen) -> Looked {
+    judge(seen, Part::Firewall, "no pod with an address is on this node")
+}
+
+pub fn fail_mode(seen: &Seen) -> Looked {
+    judge(seen, Part::FailMode, "Open vSwitch has no bridge here")
+}
+
+pub fn flows(seen: &Seen) -> Looked {
+    judge(seen, Part::Flows, "Open vSwitch has no bridge here")
+}
+
+fn judge(seen: &Seen, part: Part, absent: &str) -> Looked {
+    let Some(datapath) = &seen.datapath else { return Ok(Verdict::unknown("not looked at")) };
+    if datapath.nics.is_empty() && !matches!(part, Part::FailMode | Part::Flows) {
+        return Ok(Verdict::absent("no pod with a NIC is on this node"));
+    }
+    let judged = datapath.judge(part);
+    if let Some((code, _, hint)) = judged.broken.first() {
+        let found: Vec<String> = judged.broken.iter().map(|(_, what, _)| what.clone()).collect();
+        let verdict = Verdict { code: Some(*code), ..Verdict::new(State::Broken, listed(&found)) };
+        return Ok(verdict.hint(hint.clone()));
+    }
+    if !judged.unknown.is_empty() {
+        return Ok(Verdict::unknown(format!("not checked: {}", listed(&judged.unknown))));
+    }
+    if !judged.warns.is_empty() {
+        return Ok(Verdict::warns(listed(&judged.warns)));
+    }
+    Ok(if judged.holds.is_empty() { Verdict::absent(absent) } else { Verdict::holds(judged.holds) })
+}

@@ -1,0 +1,47 @@
+//! The links of the datapath: what carries the packets once the NIC is there.
+
+use super::datapath::{Datapath, Judged, Part, nics_of};
+use super::evidence::Evidence;
+use super::{Link, State};
+use crate::engine::context::Context;
+use crate::error::Result;
+
+const LINKS: [(Part, &str, &str); 5] = [
+    (Part::FailMode, "fail-mode", "whether the bridges switch without a controller"),
+    (Part::Flows, "flows", "ports and flows of the bridges, by frames that are followed"),
+    (Part::Links, "links", "the links that the NICs' frames pass"),
+    (Part::Forwarding, "forwarding", "forwarding and routes of the node"),
+    (Part::Firewall, "firewall", "the packet filters of the node"),
+];
+
+/// Looks at the node for a pod that has its NICs.
+pub async fn look(cx: &Context, seen: &Evidence) -> Result<Vec<Link>> {
+    let Some(pod) = &seen.pod else { return Ok(Vec::new()) };
+    let nics = nics_of(pod);
+    if nics.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(why) = seen.elsewhere() {
+        return Ok(vec![Link::new("datapath", None, "what carries the NICs' packets").unknown(why)]);
+    }
+    let nodes = cx.need_cluster().await?.list("v1", "Node", None, None).await?;
+    let datapath = Datapath::gather(cx.host.as_ref(), nics, &nodes, seen.node_name(), true).await?;
+    Ok(LINKS
+        .iter()
+        .filter_map(|(part, link, looked_at)| told(&datapath.judge(*part), link, looked_at))
+        .collect())
+}
+
+/// None when there is nothing to look at.
+fn told(judged: &Judged, link: &'static str, looked_at: &str) -> Option<Link> {
+    let link = Link::new(link, None, looked_at);
+    if let Some((code, what, hint)) = judged.broken.first() {
+        let link = Link { state: State::Broken, code: Some(*code), ..link };
+        return Some(Link { found: what.clone(), hint: Some(hint.clone()), ..link });
+    }
+    if !judged.unknown.is_empty() {
+        return Some(link.unknown(format!("not checked: {}", judged.unknown.join("; "))));
+    }
+    let found = [&[judged.holds.clone()][..], &judged.warns].concat().join("; but ");
+    (!judged.holds.is_empty()).then(|| link.holds(found))
+}
