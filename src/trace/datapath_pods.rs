@@ -297,6 +297,8 @@ fn hint(why: &str) -> String {
     }
 }
 
+/// Stands for what is on no node.
+const FAR: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)));
 const FORWARDED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
 const RECEIVED: &[&str] = &["ingress", "prerouting", "input"];
 const SENT: &[&str] = &["output", "postrouting"];
@@ -304,44 +306,46 @@ const BRIDGED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
 
 fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     let out = seen.roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.clone());
+    let gateway = seen.own_range.and_then(|range| range.hosts().next());
+    let other = seen.other_ranges.first().and_then(|(_, range)| range.hosts().nth(1));
     let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
     for nic in seen.nics.iter().filter(|nic| nic.network.is_none() && nic.ip.is_some_and(|ip| ip.is_ipv4())) {
         let cni0 = Some(POD_BRIDGE.to_owned());
         for protocol in ["icmp", "tcp", "udp"] {
-            let packet = |input: Option<String>, output: Option<String>, from: bool| Packet {
+            let packet = |input: Option<String>, output: Option<String>, from: bool, elsewhere| Packet {
                 input,
                 output,
-                source: nic.ip.filter(|_| from),
-                destination: nic.ip.filter(|_| !from),
+                source: if from { nic.ip } else { elsewhere },
+                destination: if from { elsewhere } else { nic.ip },
                 protocol,
                 bridged: false,
                 filtered: false,
             };
             let whose = format!("{protocol} packets");
             all.push((
-                packet(cni0.clone(), out.clone(), true),
+                packet(cni0.clone(), out.clone(), true, FAR),
                 format!("{whose} from {}", nic.pod),
                 FORWARDED,
             ));
             all.push((
-                packet(out.clone(), cni0.clone(), false),
+                packet(out.clone(), cni0.clone(), false, FAR),
                 format!("{whose} to {}", nic.pod),
                 FORWARDED,
             ));
             all.push((
-                packet(None, cni0.clone(), false),
+                packet(None, cni0.clone(), false, gateway),
                 format!("{whose} from the node to {}", nic.pod),
                 SENT,
             ));
             all.push((
-                packet(cni0.clone(), None, true),
+                packet(cni0.clone(), None, true, gateway),
                 format!("{whose} from {} to the node", nic.pod),
                 RECEIVED,
             ));
             let tunnel = Some(TUNNEL.to_owned()).filter(|_| !seen.other_ranges.is_empty());
             if tunnel.is_some() {
                 all.push((
-                    packet(cni0.clone(), tunnel, true),
+                    packet(cni0.clone(), tunnel, true, other),
                     format!("{whose} from {} to other nodes", nic.pod),
                     FORWARDED,
                 ));
@@ -354,7 +358,8 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
             input: Some(bridge.name.clone()),
             output: Some(bridge.name.clone()),
             source: nic.ip.filter(IpAddr::is_ipv4),
-            destination: None,
+            // Its neighbours are in the same network.
+            destination: nic.ip.filter(IpAddr::is_ipv4),
             protocol: "icmp",
             bridged: true,
             filtered: false,

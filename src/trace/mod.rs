@@ -76,7 +76,12 @@ impl Trace {
     pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let evidence = Evidence::gather(cx, target, console).await?;
         let mut links = links(&evidence);
-        links.extend(datapath_links::look(cx, &evidence).await?);
+        for link in datapath_links::look(cx, &evidence).await? {
+            // A NIC whose other end is down is down: the cause comes first.
+            let cause = link.link == "links" && link.state == State::Broken;
+            let nic = links.iter().position(|other| other.link == "pod-nic");
+            links.insert(nic.filter(|_| cause).unwrap_or(links.len()), link);
+        }
         Ok(Self { target: target.to_string(), now: evidence.now(), links })
     }
 

@@ -9,6 +9,7 @@ mod conflict;
 #[path = "../survives/count.rs"]
 mod count;
 mod cuts;
+mod datapath;
 mod default;
 mod doctor;
 mod drift;
@@ -46,6 +47,7 @@ const STORIES: &[Story] = &[
     ("interrupt", interrupt::story),
     ("smoke", smoke::story),
     ("doctor", doctor::story),
+    ("datapath", datapath::story),
     ("parity", parity::story),
 ];
 /// Each node wants a core to itself.

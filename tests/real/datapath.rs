@@ -1,0 +1,163 @@
+//! Packets do not pass, in one way after the other, and both `kvnet doctor` and `kvnet trace` name what stops them.
+
+use serde_json::Value;
+
+use crate::kvnet::Kvnet;
+use crate::node::Node;
+
+/// A way of breaking: how it is made and mended, and the code and words that must be told. `$PORT` is the port of the
+/// pod's NIC on blue, `$VETH` the node's end of its NIC on the pod network.
+struct Break {
+    make: &'static str,
+    mend: &'static str,
+    code: &'static str,
+    found: &'static str,
+}
+
+const BREAKS: &[Break] = &[
+    Break {
+        make: r#"ovs-vsctl set-fail-mode blue secure && ovs-ofctl del-flows blue"#,
+        mend: r#"ovs-vsctl del-fail-mode blue && ovs-ofctl add-flow blue priority=0,actions=NORMAL"#,
+        code: "KVN646",
+        found: "bridge blue is in fail mode secure and has no flows",
+    },
+    Break {
+        make: r#"ovs-ofctl add-flow blue priority=100,actions=drop"#,
+        mend: r#"ovs-ofctl --strict del-flows blue priority=100"#,
+        code: "KVN645",
+        found: "priority 100: drop",
+    },
+    Break {
+        make: r#"ovs-ofctl add-flow blue priority=7,dl_dst=$MAC,actions=drop"#,
+        mend: r#"ovs-ofctl --strict del-flows blue priority=7,dl_dst=$MAC"#,
+        code: "KVN645",
+        found: "priority 7: drop",
+    },
+    Break {
+        make: r#"ovs-ofctl del-flows blue"#,
+        mend: r#"ovs-ofctl add-flow blue priority=0,actions=NORMAL"#,
+        code: "KVN645",
+        found: "bridge blue drops",
+    },
+    Break {
+        make: r#"ovs-ofctl mod-port blue $PORT no-forward"#,
+        mend: r#"ovs-ofctl mod-port blue $PORT forward"#,
+        code: "KVN645",
+        found: "is set to NO_FWD",
+    },
+    Break {
+        make: r#"ip link set $PORT down"#,
+        mend: r#"ip link set $PORT up"#,
+        code: "KVN647",
+        found: "net1 of default/one is down",
+    },
+    Break {
+        make: r#"ip link set cni0 down"#,
+        mend: r#"ip link set cni0 up"#,
+        code: "KVN647",
+        found: "cni0 is down",
+    },
+    Break {
+        make: r#"ip link set $VETH mtu 1000"#,
+        mend: r#"ip link set $VETH mtu 1450"#,
+        code: "KVN647",
+        found: "MTU 1000",
+    },
+    Break {
+        make: r#"bridge link set dev $VETH state 0"#,
+        mend: r#"bridge link set dev $VETH state 3"#,
+        code: "KVN647",
+        found: "in its bridge",
+    },
+    Break {
+        make: r#"sysctl -qw net.ipv4.ip_forward=0"#,
+        mend: r#"sysctl -qw net.ipv4.ip_forward=1"#,
+        code: "KVN648",
+        found: "ip_forward is off",
+    },
+    Break {
+        make: r#"ip route add blackhole 10.244.0.0/25"#,
+        mend: r#"ip route del blackhole 10.244.0.0/25"#,
+        code: "KVN648",
+        found: "blackhole",
+    },
+    Break {
+        make: r#"iptables -I FORWARD -j DROP"#,
+        mend: r#"iptables -D FORWARD -j DROP"#,
+        code: "KVN649",
+        found: "`-A FORWARD -j DROP` in iptables filter FORWARD",
+    },
+    Break {
+        make: r#"nft 'add table inet mine; add chain inet mine f { type filter hook forward priority 0; policy drop; }'"#,
+        mend: r#"nft delete table inet mine"#,
+        code: "KVN649",
+        found: "nftables inet mine f",
+    },
+];
+
+const PODS: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: one, annotations: {k8s.v1.cni.cncf.io/networks: ovs-blue}}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "busybox:1.37.0", command: [sleep, "100000"]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: two, annotations: {k8s.v1.cni.cncf.io/networks: ovs-blue}}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "busybox:1.37.0", command: [sleep, "100000"]}]}
+"#;
+
+const NAMES: &str = r#"
+uid=$(kubectl get pod one -o jsonpath='{.metadata.uid}')
+PORT=$(ovs-vsctl --bare --columns=name find Port external_ids:contPodUid=$uid)
+NUMBER=$(kubectl exec one -- cat /sys/class/net/eth0/iflink)
+VETH=$(ip -o link | grep "^$NUMBER: " | sed 's/^[0-9]*: //; s/@.*//')
+MAC=$(kubectl exec one -- cat /sys/class/net/net1/address)
+"#;
+
+pub fn story() {
+    let node = Node::start("datapath");
+    let kvnet = Kvnet::new(&node, &[]);
+    kvnet.up();
+    node.apply(PODS);
+    node.sh("kubectl wait pod one two --for=condition=Ready --timeout=60s");
+    node.sh(&format!("{NAMES} declare -p PORT VETH MAC >/root/names"));
+    holds(&kvnet, "before");
+    for broken in BREAKS {
+        node.sh(&format!("source /root/names\n{}", broken.make));
+        for command in [&["doctor", "-o", "json"][..], &["trace", "pod/one", "-o", "json"]] {
+            named(&kvnet, broken, command);
+        }
+        node.sh(&format!("source /root/names\n{}", broken.mend));
+        holds(&kvnet, broken.make);
+        node.say(&format!("{}: {}", broken.make, broken.code));
+    }
+}
+
+fn holds(kvnet: &Kvnet, what: &str) {
+    let ready = "(kvnet doctor --skip kubevirt,vm && kvnet trace pod/one) >/dev/null";
+    kvnet.node.until(&format!("all is well: {what}"), ready);
+    let trace = look(kvnet, &["trace", "pod/one", "-o", "json"]);
+    let links = trace["links"].as_array().expect("links");
+    for link in ["fail-mode", "flows", "links", "forwarding", "firewall"] {
+        let state = links.iter().find(|one| one["link"] == link).map(|one| &one["state"]);
+        assert_eq!(state, Some(&"holds".into()), "{what}: {trace:#}");
+    }
+}
+
+/// The kernel's own check may come before the node's forwarding.
+fn named(kvnet: &Kvnet, broken: &Break, command: &[&str]) {
+    let told = look(kvnet, command);
+    let first = &told["broken"];
+    let context = format!("{}: {told:#}", broken.make);
+    let by_kernel = first["check"] == "kernel" && broken.code == "KVN648" && first["code"] == "KVN609";
+    assert!(first["code"] == broken.code || by_kernel, "{context}");
+    let found = first["found"].as_str().expect("a text");
+    assert!(by_kernel || found.contains(broken.found), "{context}");
+    assert!(first["hint"].as_str().is_some_and(|hint| hint.contains('`')), "{context}");
+}
+
+fn look(kvnet: &Kvnet, command: &[&str]) -> Value {
+    let ran = kvnet.run(command);
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
