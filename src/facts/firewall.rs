@@ -188,16 +188,15 @@ impl Firewall {
         let mut open = None;
         let end = self.walk(key, packet, &mut open, 0);
         let dropped = match end {
-            End::Accepted => None,
             End::Dropped(rule) => Some(rule),
             End::Through if chain.drops => Some(format!("the policy of {}", chain.shown)),
-            End::Through => None,
+            End::Accepted | End::Through => None,
         };
         match (dropped, open) {
             // Something before it may have let the packet through, or dropped it.
-            (Some(why), Some(Doubt { may_accept: true, .. })) => Fate::Open(why),
+            (Some(why), Some(Doubt { may_accept: true, .. }))
+            | (None, Some(Doubt { may_drop: Some(why), .. })) => Fate::Open(why),
             (Some(why), _) => Fate::Dropped(why),
-            (None, Some(Doubt { may_drop: Some(rule), .. })) => Fate::Open(rule),
             (None, _) => Fate::Passes,
         }
     }

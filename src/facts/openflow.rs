@@ -1,4 +1,4 @@
-//! What carries frames inside Open vSwitch: settings of bridges and ports, OpenFlow's view of ports, and `ofproto/trace`.
+//! What carries frames inside Open vSwitch: settings of bridges and ports, `OpenFlow`'s view of ports, and `ofproto/trace`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::host::{Command, Host};
 /// What a port's frames may be kept from.
 const SWITCHED_OFF: [&str; 4] = ["PORT_DOWN", "NO_RECV", "NO_FWD", "NO_FLOOD"];
 
-/// A bridge's settings, its ports as OpenFlow has them, and its flows.
+/// A bridge's settings, its ports as `OpenFlow` has them, and its flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switch {
     /// The bridge's name.
@@ -30,7 +30,7 @@ pub struct Switch {
 /// A port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SwitchPort {
-    /// OpenFlow's number; none when it has none.
+    /// `OpenFlow`'s number; none when it has none.
     pub number: Option<u32>,
     /// What is switched off: `NO_RECV`.
     pub off: Vec<String>,
@@ -77,7 +77,7 @@ impl Switch {
         let mut last = String::new();
         for line in shown.lines() {
             if let Some((number, name)) = heading(line) {
-                last = name.to_owned();
+                name.clone_into(&mut last);
                 self.ports.entry(last.clone()).or_default().number = Some(number);
             } else if line.trim_start().starts_with("LOCAL(") {
                 last.clear();

@@ -10,6 +10,7 @@ use crate::error::{Result, code};
 use crate::host::{Command, Host};
 
 /// A link.
+#[allow(clippy::struct_excessive_bools, reason = "the kernel has one flag for each")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
     /// Its name.

@@ -20,6 +20,7 @@ fn wire(name: &str, kind: &str, master: Option<&str>, index: u64) -> Wire {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it stands for an answer")]
 fn traced(rule: &str, outputs: &[u32]) -> std::result::Result<Traced, String> {
     Ok(Traced { rule: rule.into(), outputs: outputs.to_vec() })
 }
@@ -141,7 +142,7 @@ pub(crate) const BREAKS: &[Break] = &[
         |seen| {
             seen.roads
                 .dropping
-                .push(("veth1".into(), "a matchall filter of `tc` on its ingress drops everything".into()))
+                .push(("veth1".into(), "a matchall filter of `tc` on its ingress drops everything".into()));
         },
         "KVN647",
         "drops everything",
