@@ -78,6 +78,10 @@ pub mod code {
         CLUSTER_TIMEOUT = "KVN305", Transient, "a condition did not become true in time", "look at what the message says it waited for, then run `kvnet up` again";
         CLUSTER_KIND = "KVN306", Environment, "the API server does not serve that kind of object", "check that the profile fits the version of the cluster";
         CLUSTER_ANSWER = "KVN307", Transient, "the API server gave an answer that cannot be understood", "check what answers at that address; a proxy may stand in between";
+        CREDENTIAL_PLUGIN = "KVN310", Environment, "a credential plugin of the kubeconfig gives no credentials", "run it by hand, or log in as for `kubectl get nodes`, which needs it too";
+        AUTH_PROVIDER = "KVN311", Environment, "the kubeconfig logs in by an `auth-provider`, which kubectl refuses since 1.26", "get a kubeconfig with an `exec` plugin from your provider's own tool, for example `kubelogin`";
+        OBJECT_NAME = "KVN312", User, "that cannot be the name of an object", "give the name as `kubectl get` shows it";
+        KUBECONFIG_OPEN = "KVN313", Environment, "others can change a kubeconfig that names a program to run", "take the permission from them: `chmod go-w FILE`, and look at what the file runs";
         SOURCE_DIGEST = "KVN400", Environment, "a downloaded manifest is not the one that is pinned", "do not apply it; check the mirror, or pin the new digest in the profile after reading the file";
         SOURCE_DOWNLOAD = "KVN401", Transient, "a manifest cannot be downloaded", "check the network and the proxy variables, or use `--mirror URL`";
         SOURCE_TOO_BIG = "KVN402", Environment, "a download is bigger than a manifest can be", "check what the mirror answers";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use super::args::{Format, Global};
-use crate::cluster::ConnectOptions;
+use crate::cluster::{ConnectOptions, Tell};
 use crate::engine::context::Context;
 use crate::engine::events::Event;
 use crate::engine::plan::{Plan, Selection};
@@ -128,6 +128,11 @@ pub fn connect_options(global: &Global) -> ConnectOptions {
         context: global.context.clone(),
         fallback: Some(Utf8PathBuf::from(ADMIN_KUBECONFIG)),
         answer_time: global.timeout.map(Duration::from_secs),
+        deadline: global.timeout.map(Duration::from_secs),
+        tell: Tell::new(|warning, text| {
+            let begin = if warning { "warning" } else { "note" };
+            ui::say(&format!("{begin}: {}", ui::clean(text)));
+        }),
     }
 }
 

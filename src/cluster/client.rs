@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::Cluster;
-use super::find::{Found, cause, unusable};
+use super::access::{self, Access};
+use super::find::Found;
 use super::health::Health;
+use super::login::Login;
 use super::place::Place;
 use super::request::{ANSWER_TIME, Call};
 use crate::error::{Error, Result, code};
+use crate::host::small;
 
-/// How long a TCP connection and its TLS handshake may take.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
-const USER_AGENT: &str = concat!("kvnet/", env!("CARGO_PKG_VERSION"));
+/// How long a cluster may take to say which it is.
+const IDENTITY_TIME: Duration = Duration::from_secs(5);
 
 /// Where to look for a cluster.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,37 @@ pub struct ConnectOptions {
     pub fallback: Option<Utf8PathBuf>,
     /// How long the API server may take for one answer, when that is less than the usual 20 seconds.
     pub answer_time: Option<Duration>,
+    /// How long a credential plugin may take, when that is not the usual minute.
+    pub deadline: Option<Duration>,
+    /// Who hears that a plugin is run, and what is not safe about the connection.
+    pub tell: Tell,
+}
+
+/// Who hears what the user is to know about a connection; nobody by default.
+#[derive(Clone, Default)]
+pub struct Tell(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(bool, &str) + Send + Sync;
+
+impl Tell {
+    /// Whether it is a warning, and the text.
+    pub fn new(tell: impl Fn(bool, &str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        self.0.iter().for_each(|tell| tell(false, text));
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        self.0.iter().for_each(|tell| tell(true, text));
+    }
+}
+
+impl std::fmt::Debug for Tell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Tell(somebody)" } else { "Tell(nobody)" })
+    }
 }
 
 /// What the API server says about itself.
@@ -45,27 +77,25 @@ pub struct ServerVersion {
 
 impl Cluster {
     /// A client for the cluster of `--kubeconfig`, else `$KUBECONFIG`, else `~/.kube/config`, else the fallback.
-    /// Sends nothing yet.
+    /// Sends nothing yet, but runs a credential plugin.
     ///
     /// # Errors
-    /// `KVN300` with the files that were tried.
+    /// `KVN300` with the files that were tried, or what of the kubeconfig cannot be used; `KVN310`, `KVN311` and `KVN313`
+    /// about how it logs in.
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
         let found = Found::look(options)?;
         let context = found.context(options.context.as_deref())?;
-        let Found { kubeconfig, origin, .. } = &found;
-        let mut config = client_config(kubeconfig.clone(), options.context.clone(), origin).await?;
-        // The API server's audit log tells by it which requests were kvnet's.
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
-        let place = found.place(context, &config.cluster_url.to_string());
-        // One provider for the whole process; a second call changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = kube::Client::try_from(config).map_err(|error| unusable(origin).because(error))?;
+        let chosen = found.choose(context)?;
+        let Access { client, login, server, route, authority } = access::open(&chosen, options).await?;
         let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| time.min(ANSWER_TIME));
         Ok(Self {
             client,
-            server: place.server.as_str().into(),
-            place: Arc::new(place),
-            origin: origin.as_str().into(),
+            login,
+            place: Arc::new(found.place(context, &server)),
+            server: server.into(),
+            route: route.into(),
+            authority: authority.map(Into::into),
+            origin: found.origin.into(),
             answer_time,
             kinds: Arc::default(),
             health: Health::default(),
@@ -77,7 +107,10 @@ impl Cluster {
         let place = Place { server: "https://cluster".into(), ..Place::default() };
         Self {
             client,
+            login: Login::default(),
             server: place.server.as_str().into(),
+            route: place.server.as_str().into(),
+            authority: None,
             place: Arc::new(place),
             origin: "a client".into(),
             answer_time: ANSWER_TIME,
@@ -121,6 +154,43 @@ impl Cluster {
         Ok(version)
     }
 
+    /// Where the kubeconfig `admin`, a node's own, leads, when that is another cluster than this one. What decides is the
+    /// identity of the namespace kube-system where both answer, else address and authority. None when it leads here, is
+    /// not there, or may not be read.
+    ///
+    /// # Errors
+    /// As [`Cluster::connect`], when the file is there and cannot be used.
+    pub async fn leads_elsewhere(&self, admin: &Utf8Path) -> Result<Option<Place>> {
+        use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        if let Err(error) = small::read(admin.as_std_path())
+            && matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
+        {
+            return Ok(None);
+        }
+        let options = ConnectOptions {
+            kubeconfig: Some(admin.to_owned()),
+            answer_time: Some(self.answer_time.min(IDENTITY_TIME)),
+            ..ConnectOptions::default()
+        };
+        let other = Self::connect(&options).await?;
+        let same_authority = self.authority.is_some() && self.authority == other.authority;
+        if self.server == other.server && self.authority == other.authority {
+            return Ok(None);
+        }
+        let is_here = match tokio::join!(self.identity(), other.identity()) {
+            (Some(here), Some(there)) => here == there,
+            _ => same_authority || self.server == other.server,
+        };
+        Ok((!is_here).then(|| other.place().clone()))
+    }
+
+    /// What no other cluster has; none when it cannot be asked.
+    async fn identity(&self) -> Option<String> {
+        let call = Call::get("/api/v1/namespaces/kube-system").once();
+        let object = self.call(&call).await.ok()?.done(&self.server).ok()?;
+        Some(object.pointer("/metadata/uid")?.as_str()?.to_owned()).filter(|uid| !uid.is_empty())
+    }
+
     async fn version_by(&self, call: &Call) -> Result<ServerVersion> {
         let value = self.call(call).await?.done(&self.server)?;
         serde_json::from_value(value).map_err(|error| {
@@ -134,38 +204,6 @@ impl Cluster {
 pub fn contexts(options: &ConnectOptions) -> Vec<String> {
     let contexts = Found::look(options).map(|found| found.kubeconfig.contexts).unwrap_or_default();
     contexts.into_iter().map(|context| context.name).collect()
-}
-
-async fn client_config(
-    kubeconfig: Kubeconfig,
-    context: Option<String>,
-    origin: &str,
-) -> Result<kube::Config> {
-    let proxied = names_proxy(&kubeconfig, context.as_deref());
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| unusable(origin).because(cause(&error)))?;
-    config.connect_timeout = Some(CONNECT_TIME);
-    // Watches and exec are silent for long; calls have their own time limit.
-    config.read_timeout = None;
-    // The retries of this module know which requests they may repeat and say why they gave up.
-    config.default_retry = false;
-    // kube takes HTTPS_PROXY for the API server too, and its check of NO_PROXY looks at the proxy's own name. A node's
-    // proxy is for downloads; only a proxy that the kubeconfig names is meant for the API server.
-    if !proxied {
-        config.proxy_url = None;
-    }
-    Ok(config)
-}
-
-fn names_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
-    let name = context.or(kubeconfig.current_context.as_deref());
-    let context = kubeconfig.contexts.iter().find(|context| Some(context.name.as_str()) == name);
-    let cluster =
-        context.and_then(|context| context.context.as_ref()).map(|context| context.cluster.as_str());
-    let cluster = kubeconfig.clusters.iter().find(|candidate| Some(candidate.name.as_str()) == cluster);
-    cluster.and_then(|cluster| cluster.cluster.as_ref()).is_some_and(|cluster| cluster.proxy_url.is_some())
 }
 
 #[cfg(test)]
@@ -218,5 +256,48 @@ mod tests {
         assert_eq!(error.code().id, "KVN301");
         assert!(error.message().contains("https://127.0.0.1:1"), "{error}");
         assert!(error.to_string().contains("refused"), "{error}");
+    }
+
+    /// A server that says this identity of kube-system, and to nothing else.
+    async fn cluster_of(uid: Option<&str>) -> String {
+        use wiremock::matchers::path;
+        use wiremock::{Mock, MockServer, ResponseTemplate};
+        let server = MockServer::start().await;
+        let answer = match uid {
+            Some(uid) => {
+                ResponseTemplate::new(200).set_body_json(serde_json::json!({"metadata": {"uid": uid}}))
+            }
+            None => {
+                ResponseTemplate::new(403).set_body_json(serde_json::json!({"kind": "Status", "code": 403}))
+            }
+        };
+        Mock::given(path("/api/v1/namespaces/kube-system")).respond_with(answer).mount(&server).await;
+        let address = server.uri();
+        // It is to answer until the test ends.
+        Box::leak(Box::new(server));
+        address
+    }
+
+    async fn elsewhere(chosen: &str, own: &str) -> Option<Place> {
+        let (_one, chosen) = file(&ADMIN.replace("https://127.0.0.1:1", chosen));
+        let (_two, own) = file(&ADMIN.replace("https://127.0.0.1:1", own));
+        let options = ConnectOptions { kubeconfig: Some(chosen), ..Default::default() };
+        Cluster::connect(&options).await.unwrap().leads_elsewhere(&own).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_nodes_own_kubeconfig_that_leads_elsewhere_is_known() {
+        let (one, again) = (cluster_of(Some("a")).await, cluster_of(Some("a")).await);
+        let (other, silent) = (cluster_of(Some("b")).await, cluster_of(None).await);
+        assert_eq!(elsewhere(&one, &one).await, None);
+        assert_eq!(elsewhere(&one, &again).await, None, "one cluster with two addresses");
+        assert_eq!(elsewhere(&one, &other).await.unwrap().server, other);
+        assert_eq!(elsewhere(&one, &silent).await.unwrap().server, silent);
+        assert!(elsewhere(&one, "http://127.0.0.1:1").await.is_some());
+        let (_directory, path) = file(ADMIN);
+        let options = ConnectOptions { kubeconfig: Some(path), ..Default::default() };
+        let cluster = Cluster::connect(&options).await.unwrap();
+        assert_eq!(cluster.leads_elsewhere("/nonexistent/admin.conf".into()).await.unwrap(), None);
+        assert_eq!(cluster.leads_elsewhere("/dev/zero".into()).await.unwrap_err().code().id, "KVN300");
     }
 }

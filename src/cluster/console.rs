@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
 use super::Cluster;
+use super::key::segment;
 use super::refusal::Refusal;
 use super::request::{ATTEMPTS, Failure, Patience};
 use crate::error::{Error, Result, code};
@@ -79,6 +80,9 @@ impl Cluster {
         name: &str,
         subject: &str,
     ) -> Result<Response<Body>, Failure> {
+        self.login.refresh().await.map_err(Failure::last)?;
+        let namespace = segment("namespace", namespace).map_err(Failure::last)?;
+        let name = segment("VirtualMachineInstance", name).map_err(Failure::last)?;
         let path = format!(
             "/apis/subresources.kubevirt.io/{version}/namespaces/{namespace}/virtualmachineinstances/{name}/console"
         );

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::Cluster;
 use super::api::query;
-use super::refusal::Refusal;
+use super::key::segment;
+use super::refusal::{Refusal, bounded};
 use super::request::{ATTEMPTS, Failure, Patience};
 use crate::error::{Error, Result, code};
 
@@ -68,12 +69,15 @@ impl Cluster {
         argv: &[&str],
         subject: &str,
     ) -> Result<ExecOutput, Failure> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        self.login.refresh().await.map_err(Failure::last)?;
+        let (namespace, pod) = (segment("namespace", namespace), segment("Pod", pod));
+        let (namespace, pod) = (namespace.map_err(Failure::last)?, pod.map_err(Failure::last)?);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).tty(false);
         if let Some(container) = container {
             parameters = parameters.container(container);
         }
-        let process = pods.exec(pod, argv.iter().copied(), &parameters).await;
+        let process = pods.exec(&pod, argv.iter().copied(), &parameters).await;
         let mut process = process.map_err(|error| self.refused(subject, &error))?;
         let (stdout, stderr) = (process.stdout(), process.stderr());
         let status = process.take_status();
@@ -91,7 +95,7 @@ impl Cluster {
         })?;
         let status = status.map_err(|message| {
             let error = Error::new(&code::CLUSTER_REJECTED, format!("{subject}: cannot be run"));
-            Failure::last(error.because(message))
+            Failure::last(error.because(bounded(&message)))
         })?;
         Ok(ExecOutput { status, stdout, stderr })
     }
@@ -100,7 +104,7 @@ impl Cluster {
         let kube::Error::Api(status) = error else { return self.broken(error) };
         let value = serde_json::to_value(status).unwrap_or_default();
         let reason = value.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let message = status.message.clone();
+        let message = bounded(&status.message);
         let refusal = Refusal { code: status.code, reason, message, ..Refusal::default() };
         if refusal.passes() {
             return Failure::again(self.unavailable(&refusal), None);
@@ -121,12 +125,14 @@ impl Cluster {
     ) -> Result<String> {
         let subject = format!("log of pod {namespace}/{pod}");
         let query = query(&[("container", container)]);
+        let (namespace, pod) = (segment("namespace", namespace)?, segment("Pod", pod)?);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={tail}{query}");
         let request = Request::get(path).body(Vec::new()).map_err(|error| {
             Error::new(&code::INTERNAL, format!("{subject}: not a valid request")).because(error)
         })?;
         let mut patience = Patience::new(ATTEMPTS);
         loop {
+            self.login.refresh().await?;
             let text = match tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await {
                 Ok(text) => text.map_err(|error| self.refused(&subject, &error)),
                 Err(_) => Err(Failure::again(self.silent(), None)),

@@ -3,11 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use camino::Utf8PathBuf;
-use kube::config::{Kubeconfig, NamedContext};
+use kube::config::{AuthInfo, Cluster, Kubeconfig, NamedContext};
 
 use super::client::ConnectOptions;
 use super::place::{Place, bare_address};
 use crate::error::{Error, Result, code};
+
+use crate::host::small;
+
+/// A context with what it stands for.
+pub(super) struct Chosen {
+    /// The files that were read, for people.
+    pub origin: String,
+    pub context: String,
+    pub cluster: Cluster,
+    /// Nobody, when the kubeconfig has no such user: kubectl takes that too.
+    pub user: AuthInfo,
+    /// Those of the files that others can change, and why.
+    pub open: Vec<(PathBuf, String)>,
+}
 
 /// The kubeconfig that is taken.
 pub(super) struct Found {
@@ -16,6 +30,8 @@ pub(super) struct Found {
     pub origin: String,
     /// Each file with the contexts that it has.
     files: Vec<(PathBuf, Vec<String>)>,
+    /// Those that others can change, and why.
+    open: Vec<(PathBuf, String)>,
 }
 
 impl Found {
@@ -31,10 +47,11 @@ impl Found {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let kubeconfig = read(path)?;
+        let (kubeconfig, open) = read(path)?;
         let origin = path.display().to_string();
         let files = vec![(path.to_owned(), contexts_of(&kubeconfig))];
-        Ok(Self { kubeconfig, origin, files })
+        let open = open.map(|why| (path.to_owned(), why)).into_iter().collect();
+        Ok(Self { kubeconfig, origin, files, open })
     }
 
     /// The files of `KUBECONFIG`, merged; like kubectl, files that do not exist are skipped.
@@ -45,13 +62,15 @@ impl Found {
         if read.is_empty() {
             return Err(Error::new(&code::CLUSTER_CONFIG, format!("no such file: {origin}")));
         }
-        let mut merged = Self { kubeconfig: Kubeconfig::default(), origin, files: Vec::new() };
+        let mut merged =
+            Self { kubeconfig: Kubeconfig::default(), origin, files: Vec::new(), open: Vec::new() };
         for mut next in read {
             // A file that has an empty one has none: the next file decides.
             next.kubeconfig.current_context.take_if(|name| name.is_empty());
             let together = std::mem::take(&mut merged.kubeconfig).merge(next.kubeconfig);
             merged.kubeconfig = together.map_err(|error| unusable(&merged.origin).because(cause(&error)))?;
             merged.files.extend(next.files);
+            merged.open.extend(next.open);
         }
         Ok(merged)
     }
@@ -86,6 +105,21 @@ impl Found {
         })
     }
 
+    /// What a context stands for.
+    pub fn choose(&self, context: &NamedContext) -> Result<Chosen> {
+        let missing = |what: String| unusable(&self.origin).because(what);
+        let name = &context.name;
+        let stands = context.context.as_ref();
+        let stands = stands.ok_or_else(|| missing(format!("its context `{name}` is empty")))?;
+        let named = self.kubeconfig.clusters.iter().find(|named| named.name == stands.cluster);
+        let cluster = named.and_then(|named| named.cluster.clone());
+        let cluster = cluster.ok_or_else(|| missing(format!("it has no cluster `{}`", stands.cluster)))?;
+        let user = self.kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == stands.user.as_ref());
+        let user = user.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+        let (origin, open) = (self.origin.clone(), self.open.clone());
+        Ok(Chosen { origin, context: name.clone(), cluster, user, open })
+    }
+
     /// Where the context leads, for people.
     pub fn place(&self, context: &NamedContext, server: &str) -> Place {
         let file = self.files.iter().find(|(_, contexts)| contexts.contains(&context.name));
@@ -103,8 +137,47 @@ fn default_paths(options: &ConnectOptions) -> Vec<PathBuf> {
     home.into_iter().chain(options.fallback.iter().map(|path| path.clone().into_std_path_buf())).collect()
 }
 
-fn read(path: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(path).map_err(|error| unusable(&path.display().to_string()).because(cause(&error)))
+/// The kubeconfig, and why others can change it if they can. Paths in it are relative to the directory that it is in.
+fn read(path: &Path) -> Result<(Kubeconfig, Option<String>)> {
+    let unusable = || unusable(&path.display().to_string());
+    let file = small::read(path).map_err(|error| unusable().because(error))?;
+    let text = decoded(&file.content).ok_or_else(|| unusable().because("it is not text"))?;
+    let mut kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| unusable().because(cause(&error)))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let absolute = |file: &mut Option<String>| {
+        if let Some(file) = file.as_mut().filter(|file| !file.is_empty()) {
+            *file = directory.join(&*file).to_string_lossy().into_owned();
+        }
+    };
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        absolute(&mut cluster.certificate_authority);
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        absolute(&mut user.client_certificate);
+        absolute(&mut user.client_key);
+        absolute(&mut user.token_file);
+        // A name without a slash is looked for on PATH.
+        if let Some(exec) =
+            user.exec.as_mut().filter(|exec| exec.command.iter().any(|name| name.contains('/')))
+        {
+            absolute(&mut exec.command);
+        }
+    }
+    Ok((kubeconfig, file.open_to))
+}
+
+/// The text, without the mark at its begin that editors of Windows write.
+fn decoded(content: &[u8]) -> Option<String> {
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16(&units).ok()
+    };
+    match content {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        _ => String::from_utf8(content.to_vec()).ok(),
+    }
 }
 
 fn contexts_of(kubeconfig: &Kubeconfig) -> Vec<String> {
@@ -119,9 +192,7 @@ pub(super) fn unusable(origin: &str) -> Error {
 pub(super) fn cause(error: &kube::config::KubeconfigError) -> String {
     use kube::config::KubeconfigError as E;
     match error {
-        E::ReadConfig(error, _) => error.to_string(),
         E::Parse(_) => "it is not valid YAML of a kubeconfig".to_owned(),
-        E::LoadClientKey(_) => "its client key cannot be loaded".to_owned(),
         other => other.to_string(),
     }
 }

@@ -5,6 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::api::encode;
+use crate::error::{Error, Result, code};
+use crate::ui::{clean, cut};
+
+/// How many characters a name may have.
+const LONGEST: usize = 253;
+
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +49,29 @@ impl ObjectKey {
             namespace,
             name: text("/metadata/name"),
         }
+    }
+}
+
+/// A name as a part of a path. The API server takes no name with a slash or a percent sign; `..` would lead elsewhere.
+///
+/// # Errors
+/// `KVN312` when nothing can have that name.
+pub(super) fn segment(kind: &str, name: &str) -> Result<String> {
+    let wrong = |why: &str| {
+        let message =
+            format!("`{}` cannot be the name of a {kind}", cut(&clean(name).replace('\n', "\u{fffd}"), 80));
+        Err(Error::new(&code::OBJECT_NAME, message).because(why))
+    };
+    let is_odd = |c: char| {
+        c.is_whitespace() || c.is_control() || clean(c.encode_utf8(&mut [0; 4])).starts_with('\u{fffd}')
+    };
+    match name {
+        "" => wrong("it is empty"),
+        "." | ".." => wrong("it would lead to another path of the API"),
+        _ if name.contains(['/', '%', '\\']) => wrong("it has a `/`, `%` or backslash"),
+        _ if name.contains(is_odd) => wrong("it has a blank or a control character"),
+        _ if name.len() > LONGEST => wrong("it is longer than 253 characters"),
+        _ => Ok(encode(name)),
     }
 }
 
@@ -121,5 +151,45 @@ impl fmt::Display for Condition {
             Self::Gone { object } => write!(f, "{object} to be gone"),
             Self::File { path } => write!(f, "file {path} to exist"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_nothing_else() {
+        let long = "x".repeat(254);
+        for name in [
+            "",
+            ".",
+            "..",
+            "../kube-system",
+            "a/b",
+            "a%2fb",
+            "a b",
+            " ",
+            "a\n",
+            "\u{1b}[2J",
+            "\u{202e}a",
+            "a\\b",
+            &long,
+        ] {
+            let error = segment("namespace", name).unwrap_err();
+            assert_eq!(
+                (error.code().id, error.code().kind),
+                ("KVN312", crate::error::Kind::User),
+                "{name:?}"
+            );
+            assert!(error.message().chars().all(|c| !c.is_control()), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_api_server_takes_is_taken() {
+        assert_eq!(segment("ClusterRole", "system:node-proxier").unwrap(), "system%3Anode-proxier");
+        assert_eq!(segment("Pod", "coredns-5d78c9869d-x.y").unwrap(), "coredns-5d78c9869d-x.y");
+        assert_eq!(segment("Pod", "a?b#c").unwrap(), "a%3Fb%23c");
     }
 }

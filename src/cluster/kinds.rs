@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 use super::request::{Call, Outcome};
-use super::{Cluster, ObjectKey};
+use super::{Cluster, ObjectKey, key::segment};
 use crate::error::{Error, Result, code};
 
 /// How a kind is addressed.
@@ -109,7 +109,7 @@ impl Cluster {
     /// The path of an object; of a namespaced kind without a namespace, in `default`.
     pub(super) async fn object_path(&self, key: &ObjectKey) -> Result<String> {
         let collection = self.collection_path(&key.api_version, &key.kind, key.namespace.as_deref()).await?;
-        Ok(format!("{collection}/{}", key.name))
+        Ok(format!("{collection}/{}", segment(&key.kind, &key.name)?))
     }
 
     async fn collection_path(
@@ -129,10 +129,10 @@ impl Cluster {
         namespace: Option<&str>,
     ) -> Result<String> {
         let resource = self.resource(api_version, kind).await?;
-        let root = group_path(api_version);
+        let (root, plural) = (group_path(api_version)?, segment(kind, &resource.plural)?);
         Ok(match namespace.filter(|_| resource.namespaced) {
-            Some(namespace) => format!("{root}/namespaces/{namespace}/{}", resource.plural),
-            None => format!("{root}/{}", resource.plural),
+            Some(namespace) => format!("{root}/namespaces/{}/{plural}", segment("namespace", namespace)?),
+            None => format!("{root}/{plural}"),
         })
     }
 
@@ -146,7 +146,7 @@ impl Cluster {
 
     /// The kinds of a group and version; none when it is not served.
     async fn discover(&self, api_version: &str) -> Result<Option<HashMap<String, Resource>>> {
-        let call = Call::get(group_path(api_version));
+        let call = Call::get(group_path(api_version)?);
         match self.call(&call).await? {
             Outcome::Done(list) => {
                 let kinds = resources_of(&list);
@@ -184,8 +184,12 @@ fn known(api_version: &str, kind: &str) -> Option<Resource> {
         .map(|row| Resource { plural: row.2.to_owned(), namespaced: row.3 })
 }
 
-fn group_path(api_version: &str) -> String {
-    if api_version.contains('/') { format!("/apis/{api_version}") } else { format!("/api/{api_version}") }
+fn group_path(api_version: &str) -> Result<String> {
+    let part = |part: &str| segment("group of the API", part);
+    match api_version.split_once('/') {
+        Some((group, version)) => Ok(format!("/apis/{}/{}", part(group)?, part(version)?)),
+        None => Ok(format!("/api/{}", part(api_version)?)),
+    }
 }
 
 fn resources_of(list: &Value) -> HashMap<String, Resource> {

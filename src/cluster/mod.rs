@@ -1,5 +1,7 @@
 //! The Kubernetes API: typed by JSON values, so that one path serves every kind and every version.
 
+mod access;
+mod address;
 pub mod addresses;
 mod api;
 mod client;
@@ -11,13 +13,16 @@ mod exec;
 #[cfg(test)]
 mod fake_tests;
 mod find;
+mod gate;
 mod health;
 mod key;
 mod kinds;
 pub mod kubeconfig;
 #[cfg(test)]
 mod live_tests;
+mod login;
 mod place;
+mod plugin;
 mod pods;
 mod refusal;
 mod request;
@@ -26,11 +31,12 @@ mod watch;
 
 use std::sync::Arc;
 
-pub use client::{ConnectOptions, ServerVersion, contexts};
+pub use client::{ConnectOptions, ServerVersion, Tell, contexts};
 pub use conditions::{condition_of, holds_in, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::differences;
 pub use exec::ExecOutput;
+pub use gate::client_of;
 pub use key::{Condition, ObjectKey};
 pub use place::Place;
 pub use pods::reasons::{Cause, Reason, reason};
@@ -48,7 +54,12 @@ pub const MANAGED_BY: &str = "kvnet";
 #[derive(Clone)]
 pub struct Cluster {
     client: kube::Client,
+    login: login::Login,
     server: Arc<str>,
+    /// The address with the proxy on the way to it.
+    route: Arc<str>,
+    /// The digest of the authority that vouches for the server.
+    authority: Option<Arc<str>>,
     place: Arc<Place>,
     origin: Arc<str>,
     answer_time: std::time::Duration,

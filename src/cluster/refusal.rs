@@ -4,11 +4,18 @@ use std::error::Error as _;
 
 use serde_json::Value;
 
+use super::gate::{MOST_OF_MANY, MOST_OF_ONE};
 use super::request::excerpt;
 use crate::error::{Error, Kind, Result, code};
+use crate::ui::cut;
 
 /// How the API server begins when an applied object does not fit its kind.
 const UNTYPED: &str = "failed to create typed patch object";
+
+/// How many characters of a message of the server are told.
+const MOST_MESSAGE: usize = 1000;
+/// How many of its causes are.
+const MOST_CAUSES: usize = 16;
 
 /// A `Status` with a code of the 400s, or of the 500s.
 #[derive(Debug, Default)]
@@ -30,6 +37,7 @@ pub(super) struct Cause {
 }
 
 impl Refusal {
+    /// What the server says is bounded: it ends on a terminal, and in reports.
     pub fn parse(code: u16, value: Option<&Value>, body: &[u8]) -> Self {
         let Some(status) = value.filter(|value| text(value, "kind") == "Status") else {
             return Self { code, message: excerpt(body), foreign: true, ..Self::default() };
@@ -38,8 +46,8 @@ impl Refusal {
         Self {
             code,
             reason: text(status, "reason"),
-            message: text(status, "message"),
-            causes: causes.map(|causes| causes.iter().map(Cause::parse).collect()).unwrap_or_default(),
+            message: bounded(&text(status, "message")),
+            causes: causes.into_iter().flatten().take(MOST_CAUSES).map(Cause::parse).collect(),
             foreign: false,
         }
     }
@@ -95,7 +103,8 @@ impl Refusal {
 
 impl Cause {
     fn parse(cause: &Value) -> Self {
-        Self { reason: text(cause, "reason"), field: text(cause, "field"), message: text(cause, "message") }
+        let text = |key: &str| bounded(&text(cause, key));
+        Self { reason: text("reason"), field: text("field"), message: text("message") }
     }
 
     /// `spec.replicas is owned by kubectl`, from `conflict with "kubectl" using apps/v1`.
@@ -118,11 +127,29 @@ fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
+/// At most as much of a message as a person reads.
+pub(super) fn bounded(message: &str) -> String {
+    cut(message, MOST_MESSAGE)
+}
+
 /// What went wrong below HTTP, and whether another attempt can help.
 pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, bool) {
     let chain = chain_of(error);
     let unreachable = |message: String| Error::new(&code::CLUSTER_UNREACHABLE, message);
     let has = |words: &[&str]| words.iter().any(|word| chain.contains(word));
+    if has(&["length limit exceeded"]) {
+        let message = format!("an answer of {server} is too long");
+        let cause = format!(
+            "it is cut at {} MiB, and at {} MiB where it is no list",
+            MOST_OF_MANY >> 20,
+            MOST_OF_ONE >> 20
+        );
+        return (Error::new(&code::CLUSTER_ANSWER, message).because(cause), false);
+    }
+    if has(&["proxy authorization required", "tunnel error: unsuccessful"]) {
+        let message = format!("the proxy does not let kvnet through to {server}");
+        return (Error::new(&code::CLUSTER_DENIED, message).because(chain), false);
+    }
     if has(&[
         "UnknownIssuer",
         "BadSignature",
@@ -187,7 +214,7 @@ fn chain_of(error: &kube::Error) -> String {
         }
         source = inner.source();
     }
-    let chain = parts.join(": ");
+    let chain = bounded(&parts.join(": "));
     // The names of the layers say nothing to a user.
     chain.trim_start_matches("ServiceError: ").trim_start_matches("client error (Connect): ").to_owned()
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Cluster;
+use super::gate::Attempt;
 use super::refusal::Refusal;
 use crate::error::{Error, Result, code};
 
@@ -81,7 +82,7 @@ impl Call {
             .header(header::CONTENT_TYPE, self.content_type)
             .body(Body::from(self.body.clone()))
             .map_err(|error| {
-                Error::new(&code::INTERNAL, format!("the request for {} is not valid", self.path))
+                Error::new(&code::INTERNAL, format!("the request for {} is not valid", bare(&self.path)))
                     .because(error)
             })
     }
@@ -103,15 +104,17 @@ impl Cluster {
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
         let mut patience = Patience::new(call.attempts);
         loop {
-            match self.attempt(call).await {
+            match self.attempt(call, patience.failures + 1).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(failure) => patience.bear(&call.path, failure).await?,
+                Err(failure) => patience.bear(bare(&call.path), failure).await?,
             }
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Outcome, Failure> {
-        let request = call.request().map_err(Failure::last)?;
+    async fn attempt(&self, call: &Call, number: u32) -> Result<Outcome, Failure> {
+        self.login.refresh().await.map_err(Failure::last)?;
+        let mut request = call.request().map_err(Failure::last)?;
+        request.extensions_mut().insert(Attempt(number));
         let exchange = async {
             let response = self.client.send(request).await?;
             let (parts, body) = response.into_parts();
@@ -154,7 +157,7 @@ impl Cluster {
 
     pub(super) fn broken(&self, error: &kube::Error) -> Failure {
         self.health.is_troubled();
-        let (error, retry) = super::refusal::connection_error(&self.server, error);
+        let (error, retry) = super::refusal::connection_error(&self.route, error);
         Failure { error, retry, pause: None }
     }
 
@@ -226,6 +229,11 @@ pub(super) fn back_off(attempt: u32) -> Duration {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
+}
+
+/// A path without its query, which may hold more than people are to see.
+pub(super) fn bare(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path)
 }
 
 /// The begin of a body in one line, enough to recognise what answered.

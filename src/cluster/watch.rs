@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Cluster;
 use super::api::{query, text};
 use super::conditions::Scope;
-use super::refusal::connection_error;
+use super::refusal::{bounded, connection_error};
 use super::request::back_off;
 use crate::error::{Error, Kind, Result, code};
 
@@ -138,6 +138,7 @@ impl Follower {
     }
 
     async fn watch(&mut self, uri: &str, mut objects: Vec<Value>) -> Result<()> {
+        self.cluster.login.refresh().await?;
         let begin = Instant::now();
         let deadline = begin + Duration::from_secs(WATCH_SECONDS) + GRACE;
         let request = Request::get(uri)
@@ -172,15 +173,15 @@ impl Follower {
                     return error;
                 }
                 Error::new(&code::CLUSTER_DENIED, format!("watch of {}: not allowed", self.scope.kind))
-                    .because(&status.message)
+                    .because(bounded(&status.message))
             }
             kube::Error::Api(status) => {
                 Error::new(&code::CLUSTER_UNREACHABLE, format!("the watch of {} ended", self.scope.kind))
-                    .because(&status.message)
+                    .because(bounded(&status.message))
             }
             error => {
                 self.cluster.health.is_troubled();
-                connection_error(&self.cluster.server, error).0
+                connection_error(&self.cluster.route, error).0
             }
         }
     }

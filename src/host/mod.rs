@@ -8,10 +8,12 @@ mod command;
 pub mod execute;
 pub mod fake;
 pub(crate) mod files;
+pub(crate) mod helper;
 pub mod local;
 pub(crate) mod process;
 mod saved;
 pub(crate) mod service;
+pub(crate) mod small;
 mod watch;
 
 use std::time::Duration;

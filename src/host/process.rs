@@ -18,7 +18,7 @@ use crate::error::{Error, Result, code};
 /// What a stream may print before the rest is thrown away.
 const MAX_OUTPUT: usize = 16 << 20;
 /// How long the streams of an ended program are read on: a daemon that it started may hold them open forever.
-const DRAIN: Duration = Duration::from_millis(250);
+pub(super) const DRAIN: Duration = Duration::from_millis(250);
 
 /// Runs a command to its end or its deadline, and notes how that went; what it reads is never noted.
 pub(super) async fn run(command: &Command, path: &str) -> Result<Output> {
@@ -83,11 +83,11 @@ fn start(command: &Command, path: &str) -> Result<Child> {
 }
 
 /// Kills the process group when it is dropped, so that a cancelled future leaves nothing behind.
-struct Group(Option<Pid>);
+pub(super) struct Group(pub Option<Pid>);
 
 impl Group {
     /// The leader has ended by itself: what it left running, such as a daemon, is meant to stay.
-    fn let_live(mut self) {
+    pub fn let_live(mut self) {
         self.0 = None;
     }
 }
@@ -102,7 +102,7 @@ impl Drop for Group {
 }
 
 /// Waits for a killed program, but not forever: one in an uninterruptible system call does not end.
-async fn reap(child: &mut Child) {
+pub(super) async fn reap(child: &mut Child) {
     let _ = tokio::time::timeout(Duration::from_secs(2), child.wait()).await;
 }
 
@@ -153,7 +153,7 @@ async fn read_into(content: Arc<Mutex<Vec<u8>>>, stream: Option<impl AsyncRead +
     }
 }
 
-fn exit_code(status: ExitStatus) -> i32 {
+pub(super) fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }

@@ -1,6 +1,7 @@
 //! The program as its users meet it: the real binary, without a node and without a cluster.
 #![allow(missing_docs, reason = "a test program")]
 
+mod access;
 mod doctor;
 mod documents;
 mod errors;

@@ -75,7 +75,7 @@ impl ApiServer {
         let server = self.clone();
         let service =
             tower::service_fn(move |request: Request<kube::client::Body>| server.clone().exchange(request));
-        kube::Client::new(service, "default")
+        crate::cluster::client_of(service)
     }
 
     async fn exchange(self, request: Request<kube::client::Body>) -> hyper::Result<Response<Incoming>> {

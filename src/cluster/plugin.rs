@@ -1,0 +1,307 @@
+//! Credential plugins of a kubeconfig (`exec`): announced, under a deadline, and run once by a process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::config::{ExecConfig, ExecInteractiveMode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::client::Tell;
+use crate::engine::redact::redact_text;
+use crate::error::{Error, Result, code};
+use crate::host::helper::{Ear, Ended, Helper};
+use crate::ui::{clean, cut};
+
+/// How long a plugin may take when nobody says; a person may have to log in.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// Credentials that end sooner are got anew.
+const MARGIN: Duration = Duration::from_mins(1);
+/// How much of a plugin's complaint is told.
+const TOLD: usize = 200;
+/// Words shorter than this are no secrets; to hide them would hide the reason.
+const SHORTEST_SECRET: usize = 5;
+
+/// What a plugin has given.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Credential {
+    pub token: Option<String>,
+    pub client_certificate_data: Option<String>,
+    pub client_key_data: Option<String>,
+    expiration_timestamp: Option<String>,
+}
+
+impl Credential {
+    fn is_fresh(&self) -> bool {
+        let end = self.expiration_timestamp.as_deref().and_then(|end| end.parse::<Timestamp>().ok());
+        end.is_none_or(|end| {
+            end.duration_since(Timestamp::now()).unsigned_abs() > MARGIN && end > Timestamp::now()
+        })
+    }
+}
+
+/// What the plugins of this process have given, by what they were asked.
+static GIVEN: LazyLock<Mutex<HashMap<String, Credential>>> = LazyLock::new(Mutex::default);
+
+/// A plugin with what it is told about the cluster.
+#[derive(Clone)]
+pub(super) struct Plugin {
+    spec: ExecConfig,
+    /// `cluster` of `KUBERNETES_EXEC_INFO`, when the plugin wants it.
+    cluster: Option<Value>,
+    deadline: Duration,
+    tell: Tell,
+}
+
+impl Plugin {
+    pub fn new(spec: ExecConfig, cluster: Value, deadline: Option<Duration>, tell: Tell) -> Self {
+        let cluster = spec.provide_cluster_info.then_some(cluster);
+        Self { spec, cluster, deadline: deadline.unwrap_or(DEADLINE), tell }
+    }
+
+    /// Its credentials: those of before while they are good.
+    ///
+    /// # Errors
+    /// `KVN310` when it is not there, fails, hangs, or gives none.
+    pub async fn credential(&self) -> Result<Credential> {
+        let key = json!([self.spec, self.cluster]).to_string();
+        let mut given = GIVEN.lock().await;
+        if let Some(known) = given.get(&key).filter(|known| known.is_fresh()) {
+            return Ok(known.clone());
+        }
+        let credential = self.ask().await?;
+        given.insert(key, credential.clone());
+        Ok(credential)
+    }
+
+    async fn ask(&self) -> Result<Credential> {
+        let helper = self.helper()?;
+        (self.tell).note(&format!("running the credential plugin `{}` of the kubeconfig", self.name()));
+        let secrets = Arc::new(self.secrets());
+        let ended = helper.run(self.ear(&secrets)).await;
+        let printed = match ended {
+            Ended::Well(printed) => printed,
+            Ended::Badly { status, last } => {
+                return Err(self
+                    .error(&format!("failed with exit code {status}"))
+                    .because(reason(&last, &secrets)));
+            }
+            Ended::Late(last) => {
+                let seconds = self.deadline.as_secs_f64();
+                let error = self.error(&format!("did not end within {seconds} s"));
+                return Err(if last.is_empty() { error } else { error.because(reason(&last, &secrets)) });
+            }
+            Ended::TooMuch => return Err(self.error("printed more than 1 MiB")),
+            Ended::Missing => return Err(self.missing()),
+            Ended::NotStarted(why) => return Err(self.error("cannot be started").because(why)),
+        };
+        self.parse(&printed)
+    }
+
+    fn helper(&self) -> Result<Helper> {
+        let Some(program) = self.spec.command.clone().filter(|command| !command.is_empty()) else {
+            return Err(self.error("has no `command`"));
+        };
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+        let asks = self.spec.interactive_mode == Some(ExecInteractiveMode::Always);
+        if asks && !terminal {
+            return Err(self.error("has to ask a person, and there is no terminal"));
+        }
+        let mut variables = self.variables();
+        let info = json!({
+            "kind": "ExecCredential",
+            "apiVersion": self.spec.api_version,
+            "spec": {"interactive": asks, "cluster": self.cluster},
+        });
+        variables.push(("KUBERNETES_EXEC_INFO".into(), without_null(info).to_string()));
+        let arguments = self.spec.args.clone().unwrap_or_default();
+        Ok(Helper { program, arguments, variables, deadline: self.deadline, asks })
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let pairs = self.spec.env.iter().flatten();
+        pairs.filter_map(|pair| Some((pair.get("name")?.clone(), pair.get("value")?.clone()))).collect()
+    }
+
+    /// A plugin that may be used by a person says on the terminal what that person has to do.
+    fn ear(&self, secrets: &Arc<Vec<String>>) -> Option<Ear> {
+        let (tell, name, secrets) = (self.tell.clone(), self.name(), Arc::clone(secrets));
+        let quiet = self.spec.interactive_mode == Some(ExecInteractiveMode::Never);
+        let ear = move |line: &str| tell.note(&format!("{name}: {}", reason(line, &secrets)));
+        (!quiet && std::io::IsTerminal::is_terminal(&std::io::stderr())).then(|| Arc::new(ear) as Ear)
+    }
+
+    /// What its complaints must not repeat: the values of its environment, and arguments that are no plain words.
+    fn secrets(&self) -> Vec<String> {
+        let is_word = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let values = self.variables().into_iter().map(|(_, value)| value);
+        let arguments = self.spec.args.iter().flatten().map(|argument| {
+            argument
+                .strip_prefix("--")
+                .and_then(|flag| flag.split_once('='))
+                .map_or(argument.as_str(), |(_, value)| value)
+        });
+        let arguments = arguments.filter(|argument| !is_word(argument)).map(str::to_owned);
+        let mut secrets: Vec<String> =
+            values.chain(arguments).filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+        // The longest first: a part of it may be a secret too.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+    }
+
+    fn parse(&self, printed: &[u8]) -> Result<Credential> {
+        let answer: Value = std::str::from_utf8(printed)
+            .ok()
+            .and_then(|text| serde_yaml::from_str(text).ok())
+            .filter(Value::is_object)
+            // What it printed instead may be the secret itself.
+            .ok_or_else(|| self.error("did not print an ExecCredential"))?;
+        let said = answer.get("apiVersion").and_then(Value::as_str);
+        if let (Some(said), Some(wanted)) = (said, self.spec.api_version.as_deref())
+            && said != wanted
+        {
+            let said = cut(&clean(said), 60);
+            return Err(self.error(&format!("speaks {said}, and the kubeconfig wants {wanted}")));
+        }
+        let status = answer.get("status").cloned().unwrap_or_default();
+        let credential: Credential = serde_json::from_value(status)
+            .map_err(|_| self.error("did not print an ExecCredential with a status"))?;
+        let certificate =
+            credential.client_certificate_data.is_some() && credential.client_key_data.is_some();
+        if credential.token.as_deref().unwrap_or_default().is_empty() && !certificate {
+            return Err(self.error("gave neither a token nor a certificate with its key"));
+        }
+        Ok(credential)
+    }
+
+    fn missing(&self) -> Error {
+        let error = self.error("is not installed");
+        match self.spec.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty()) {
+            Some(hint) => {
+                error.hint(cut(&clean(&hint.split_whitespace().collect::<Vec<_>>().join(" ")), 400))
+            }
+            None => error,
+        }
+    }
+
+    fn error(&self, what: &str) -> Error {
+        let message = format!("the credential plugin `{}` of the kubeconfig {what}", self.name());
+        Error::new(&code::CREDENTIAL_PLUGIN, message)
+    }
+
+    /// The program without the directories before it.
+    fn name(&self) -> String {
+        let command = self.spec.command.as_deref().unwrap_or_default();
+        cut(&clean(command.rsplit('/').next().unwrap_or(command)), 60)
+    }
+}
+
+/// A line of a plugin as it may be shown.
+fn reason(line: &str, secrets: &[String]) -> String {
+    if line.is_empty() {
+        return "it did not say why".to_owned();
+    }
+    let known: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    cut(&clean(&redact_text(line, &known)), TOLD)
+}
+
+fn without_null(mut info: Value) -> Value {
+    if let Some(spec) = info.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|_, value| !value.is_null());
+    }
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(spec: Value) -> Plugin {
+        let spec = serde_json::from_value(spec).unwrap();
+        Plugin::new(spec, json!({"server": "https://h"}), Some(Duration::from_secs(5)), Tell::default())
+    }
+
+    fn shell(script: &str) -> Value {
+        json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh", "args": ["-c", script, "CANARY-ARG"],
+            "env": [{"name": "VAULT_TOKEN", "value": "CANARY-ENV"}], "interactiveMode": "Never"})
+    }
+
+    async fn refused(spec: Value) -> Error {
+        plugin(spec).credential().await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_is_not_installed_is_named_with_its_hint() {
+        let mut spec = json!({"command": "no-such-login", "installHint": "install the\n login helper"});
+        let error = refused(spec.clone()).await;
+        assert_eq!(error.code().id, "KVN310");
+        assert!(error.message().contains("`no-such-login`") && error.message().contains("not installed"));
+        assert_eq!(error.hints()[0], "install the login helper");
+        spec["command"] = "/opt/no/such-login".into();
+        assert!(refused(spec).await.message().contains("`such-login`"));
+        assert!(refused(json!({"command": ""})).await.message().contains("`command`"));
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_fails_is_quoted_without_its_secrets() {
+        let error =
+            refused(shell("echo one >&2; echo \"\u{1b}[2Jlog in first: $VAULT_TOKEN $0\" >&2; exit 3")).await;
+        assert!(error.message().contains("exit code 3"), "{error}");
+        let cause = error.cause().unwrap();
+        assert!(
+            cause.contains("log in first") && !cause.contains("CANARY") && !cause.contains('\u{1b}'),
+            "{cause}"
+        );
+        let long = refused(shell("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1")).await;
+        assert!(long.cause().unwrap().chars().count() <= TOLD);
+    }
+
+    #[tokio::test]
+    async fn what_it_prints_is_in_no_error() {
+        for script in [
+            "echo CANARY-OUT",
+            "echo '{\"kind\": \"ExecCredential\", \"status\": {\"token\": [\"CANARY-OUT\"]}}'",
+            "echo '{\"status\": {\"clientKeyData\": \"CANARY-OUT\"}}'",
+            "echo '{\"apiVersion\": \"v0\", \"status\": {\"token\": \"CANARY-OUT\"}}'",
+            "echo CANARY-OUT; exit 1",
+        ] {
+            let error = refused(shell(script)).await;
+            assert_eq!(error.code().id, "KVN310");
+            assert!(!format!("{error} {error:?}").contains("CANARY"), "{script}: {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_run_once_while_what_it_gave_is_good() {
+        let directory = tempfile::tempdir().unwrap();
+        let runs = directory.path().join("runs");
+        let script = |expires: &str| {
+            format!("echo run >> {}; echo '{{\"status\": {{\"token\": \"t\"{expires}}}}}'", runs.display())
+        };
+        let count = || std::fs::read_to_string(&runs).unwrap_or_default().lines().count();
+        let good = plugin(shell(&script(", \"expirationTimestamp\": \"2999-01-01T00:00:00Z\"")));
+        for _ in 0..3 {
+            assert_eq!(good.credential().await.unwrap().token.as_deref(), Some("t"));
+        }
+        assert_eq!(count(), 1);
+        let ended = plugin(shell(&script(", \"expirationTimestamp\": \"2020-01-01T00:00:00Z\"")));
+        for _ in 0..2 {
+            ended.credential().await.unwrap();
+        }
+        assert_eq!(count(), 3);
+    }
+
+    #[tokio::test]
+    async fn it_is_told_about_the_cluster_when_it_wants_that() {
+        let mut spec = shell(
+            "case \"$KUBERNETES_EXEC_INFO\" in *https://h*) echo '{status: {token: t}}';; *) exit 4;; esac",
+        );
+        assert!(refused(spec.clone()).await.message().contains("exit code 4"));
+        spec["provideClusterInfo"] = true.into();
+        assert_eq!(plugin(spec).credential().await.unwrap().token.as_deref(), Some("t"));
+    }
+}
