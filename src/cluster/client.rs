@@ -86,7 +86,8 @@ impl Cluster {
         let found = Found::look(options)?;
         let context = found.context(options.context.as_deref())?;
         let chosen = found.choose(context)?;
-        let Access { client, login, server, route, authority } = access::open(&chosen, options).await?;
+        let Access { client, login, server, route, authority } =
+            Box::pin(access::open(&chosen, options)).await?;
         let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| time.min(ANSWER_TIME));
         Ok(Self {
             client,
