@@ -58,7 +58,7 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Up(options) => commands::up::run(global, options).await,
         Command::Plan => commands::plan::run(global).await,
         Command::Status => commands::status::run(global).await,
-        Command::Doctor => commands::doctor::run(global).await,
+        Command::Doctor => Box::pin(commands::doctor::run(global)).await,
         Command::Down(options) => commands::down::run(global, options).await,
         Command::Console(options) => commands::console::run(global, options).await,
         Command::Trace(options) => commands::trace::run(global, options).await,

@@ -70,7 +70,7 @@ impl Login {
                 (Ok(header), _) | (Err(_), Some(header)) => Some(header),
                 (Err(error), None) => return Err(error),
             },
-            Source::Plugin(plugin) => match plugin.credential().await?.token {
+            Source::Plugin(plugin) => match Box::pin(plugin.credential()).await?.token {
                 Some(token) => Some(bearer(&token, "that the credential plugin gave")?),
                 None => None,
             },
