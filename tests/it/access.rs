@@ -321,7 +321,7 @@ fn an_answer_is_bounded() {
     let endless = listen(|mut stream| {
         let _ = stream.read(&mut [0; 8192]);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"a\": \"");
-        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+        while stream.write_all(&[b'x'; 1 << 13]).is_ok() {}
     });
     let said = refused(&format!("server: 'http://{endless}'"), "{token: t}");
     assert!(said.contains("error[KVN307]") && said.contains("8 MiB"), "{said}");
@@ -350,15 +350,12 @@ fn what_is_not_safe_is_said() {
 #[test]
 fn a_name_that_leads_elsewhere_is_a_usage_error() {
     for namespace in ["../kube-system", "a b", "a\u{1b}[2J", "..", "a%2fb", ""] {
-        for command in [&["trace", "pod/x", "--sandbox"][..]] {
-            let place = Place::new();
-            let arguments = [command, &["-n", namespace]].concat();
-            let output = place.kvnet(As::Tester, &arguments, &[]);
-            let said = told(&output);
-            assert_eq!(output.status.code(), Some(2), "{namespace:?}: {said}");
-            assert!(said.contains("error[KVN") && !said.contains("KVN505"), "{namespace:?}: {said}");
-            assert!(!said.contains('\u{1b}'), "{said}");
-        }
+        let place = Place::new();
+        let output = place.kvnet(As::Tester, &["trace", "pod/x", "--sandbox", "-n", namespace], &[]);
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{namespace:?}: {said}");
+        assert!(said.contains("error[KVN") && !said.contains("KVN505"), "{namespace:?}: {said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
     }
 }
 
