@@ -49,7 +49,7 @@ impl Cluster {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
         let mut patience = Patience::new(ATTEMPTS);
         loop {
-            let run = self.run_in(namespace, pod, container, argv, &subject);
+            let run = Box::pin(self.run_in(namespace, pod, container, argv, &subject));
             let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
                 let message = format!("{subject}: did not end in {} s", timeout.as_secs());
                 Err(Failure::again(Error::new(&code::HOST_TIMEOUT, message), None))

@@ -104,7 +104,8 @@ impl Cluster {
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
         let mut patience = Patience::new(call.attempts);
         loop {
-            match self.attempt(call, patience.failures + 1).await {
+            // Boxed: whatever a command does holds such a future, often several.
+            match Box::pin(self.attempt(call, patience.failures + 1)).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(failure) => patience.bear(bare(&call.path), failure).await?,
             }
