@@ -96,6 +96,10 @@ pub mod code {
         INTERNAL = "KVN505", Bug, "kvnet contradicts itself", "report it with the output of the command with `-v`";
         DECLINED = "KVN506", Cancelled, "the plan was not confirmed", "nothing was changed; repeat with `--yes` to apply without the question";
         STATE_OVERTAKEN = "KVN507", Environment, "another kvnet was faster", "run the command again: it looks at the node anew";
+        NOT_A_NODE = "KVN510", Environment, "this machine is no node of the cluster", "run kvnet on a node of that cluster, choose another cluster with `--kubeconfig` or `--context`, or only the steps of the cluster: `--only networks,kubevirt,vm`";
+        OTHER_CLUSTER = "KVN511", Environment, "this node belongs to another cluster", "choose the node's own cluster with `--kubeconfig /etc/kubernetes/admin.conf`, or run kvnet on a node of the other one";
+        NODES_UNREACHED = "KVN512", Environment, "the cluster has nodes that kvnet does not reach", "keep to this node with `--set cluster.placement=this-node`, or cordon the other nodes";
+        LEFT_BEHIND = "KVN513", Environment, "something of kvnet's is still there after `down`", "look at what the message names, then run `kvnet down` again";
         KUBECONFIG_OTHER = "KVN600", Environment, "the kubeconfig belongs to another cluster", "move the file aside, or switch `cluster.kubeconfig.copy` off";
         POD_CIDR = "KVN601", Environment, "the nodes have no usable pod address range", "create the cluster with `kubeadm init --pod-network-cidr`, or set `cluster.podSubnet` to the cluster's";
         CNI_ORDER = "KVN602", Environment, "Multus is not the first CNI configuration", "run `kvnet up`; look at the files that `kvnet status` names";

@@ -14,6 +14,7 @@ pub mod facts;
 pub mod guest;
 pub mod host;
 pub mod profile;
+pub mod run;
 pub mod sandbox;
 pub mod smoke;
 pub mod source;

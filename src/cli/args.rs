@@ -228,9 +228,9 @@ pub enum Command {
         after_help = "Examples:\n  kvnet topology\n  kvnet topology -o html > topology.html\n  kvnet topology --declared -o svg > plan.svg"
     )]
     Topology(Topology),
-    /// Prints all manifests that `up` applies
-    #[command(after_help = "Examples:\n  kvnet render\n  kvnet render --only multus -o json")]
-    Render,
+    /// Prints all manifests that `up` applies to the cluster
+    #[command(after_help = "Examples:\n  kvnet render\n  kvnet render --offline --only multus -o json")]
+    Render(Render),
     /// Explains an error code
     #[command(after_help = "Examples:\n  kvnet explain KVN604\n  kvnet explain")]
     Explain {
@@ -281,6 +281,14 @@ pub struct Down {
     /// Does not start a pod at the end
     #[arg(long)]
     pub no_check: bool,
+}
+
+/// Options of `render`.
+#[derive(Clone, Debug, Args)]
+pub struct Render {
+    /// Asks no cluster: renders for one of this machine alone
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Options of `topology`.

@@ -4,6 +4,7 @@ pub mod args;
 mod args_init;
 mod commands;
 mod complete;
+mod consent;
 mod session;
 pub mod smoke_args;
 
@@ -65,7 +66,7 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Smoke(options) => commands::smoke::run(global, options).await,
         Command::Profile(action) => commands::profile::run(global, action),
         Command::Topology(options) => commands::topology::run(global, options).await,
-        Command::Render => commands::render::run(global).await,
+        Command::Render(options) => commands::render::run(global, options).await,
         Command::Explain { code } => commands::explain::run(code.as_deref()),
         Command::Completions { shell } => commands::completions::run(*shell),
         Command::Man { command } => commands::man::run(command),

@@ -1,5 +1,6 @@
 //! What a command works with, resolved from the command line.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +9,15 @@ use camino::Utf8PathBuf;
 use super::args::{Format, Global};
 use crate::cluster::{ConnectOptions, Tell};
 use crate::engine::context::Context;
-use crate::engine::events::Event;
-use crate::engine::plan::{Plan, Selection};
+use crate::engine::plan::Selection;
 use crate::engine::state::StateDir;
-use crate::engine::step::AnyStep;
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::host::{Host, local::LocalHost};
 use crate::profile;
+use crate::run::Job;
 use crate::sandbox::Sandbox;
-use crate::source::{Component, SourceOptions, Sources};
+use crate::source::{SourceOptions, Sources};
 use crate::steps;
 use crate::ui;
 
@@ -29,17 +29,20 @@ pub const LOCK_FILE: &str = "manifests.lock.json";
 
 /// A resolved command line with the node behind it.
 pub struct Session {
-    /// What every step gets.
-    pub cx: Context,
-    /// All steps.
-    pub steps: Vec<Box<dyn AnyStep>>,
-    /// Which of them to look at.
-    pub selection: Selection,
+    /// What the use cases work with.
+    pub job: Job,
     /// How to print.
     pub format: Format,
     /// The node and the cluster in memory, when that is what the command works on.
     pub sandbox: Option<Sandbox>,
-    connect: ConnectOptions,
+}
+
+impl Deref for Session {
+    type Target = Job;
+
+    fn deref(&self) -> &Job {
+        &self.job
+    }
 }
 
 impl Session {
@@ -75,49 +78,7 @@ impl Session {
         cx.only = sandbox.as_ref().map(Sandbox::cluster);
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);
-        Ok(Self { cx, steps, selection, format: global.output, sandbox, connect })
-    }
-
-    /// Says in the plan which manifests are stand-ins.
-    pub fn tell_stand_ins(&self, plan: &mut Plan<'_>) {
-        for (step, text) in self.stand_ins() {
-            let planned = plan.steps.iter_mut().find(|planned| planned.step.id() == step);
-            if let Some(Ok(findings)) = planned.map(|planned| &mut planned.findings) {
-                findings.note(text);
-            }
-        }
-    }
-
-    /// Says which manifests are stand-ins, while they are applied.
-    pub fn report_stand_ins(&self) {
-        for (step, text) in self.stand_ins() {
-            self.cx.events.report(Event::Note { step: Some(step.into()), warning: false, text });
-        }
-    }
-
-    /// Steps whose manifest is a stand-in, and what people are to know about it.
-    fn stand_ins(&self) -> Vec<(&'static str, String)> {
-        let step = |component| match component {
-            Component::Flannel => "flannel",
-            Component::Multus => "multus",
-            Component::OvsCni => "ovs-cni",
-            Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
-        };
-        let all = self.cx.sources.stand_ins(&self.cx.profile).into_iter();
-        let all = all.map(|(component, origin)| (step(component), format!("the manifest is {origin}")));
-        let runs = |id: &str| self.steps.iter().any(|step| step.id() == id && step.enabled(&self.cx));
-        all.filter(|(id, _)| self.selection.wants(id) && runs(id)).collect()
-    }
-
-    /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:
-    /// a kubeconfig that lies about is another cluster's.
-    pub async fn connect(&self) -> Result<()> {
-        let creates = self.cx.profile.cluster.init.enabled && self.connect.kubeconfig.is_none();
-        if creates && self.cx.host.stat(ADMIN_KUBECONFIG.into()).await?.is_none() {
-            return Ok(());
-        }
-        self.cx.connect(self.cx.reach(&self.connect).await?).await;
-        Ok(())
+        Ok(Self { job: Job { cx, steps, selection, connect }, format: global.output, sandbox })
     }
 }
 

@@ -160,6 +160,11 @@ impl Cluster {
 }
 
 impl Kinds {
+    /// Remembers what a list of resources tells about a version.
+    pub(super) fn learn(&self, api_version: &str, list: &Value) {
+        self.remember(api_version, &resources_of(list));
+    }
+
     fn cached(&self, api_version: &str, kind: &str) -> Option<Resource> {
         let groups = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
         groups.get(api_version)?.get(kind).cloned()

@@ -35,7 +35,7 @@ impl fmt::Display for Place {
 }
 
 /// An address without its user and password, query and fragment, and without the slash at its end.
-pub(super) fn bare_address(address: &str) -> String {
+pub(crate) fn bare_address(address: &str) -> String {
     let address = address.split(['?', '#']).next().unwrap_or(address);
     let (scheme, rest) = address.split_once("://").map_or(("", address), |(scheme, rest)| (scheme, rest));
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));

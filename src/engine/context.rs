@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OnceCell, RwLock};
 
+use super::cancel::Cancel;
 use super::events::{Events, Silent};
 use super::state::StateDir;
 use crate::cluster::{Cluster, ConnectOptions};
@@ -33,6 +34,8 @@ pub struct Context {
     pub events: Events,
     /// Whether conflicts with other field managers are forced.
     pub force_conflicts: bool,
+    /// Tells when nothing new may start and waits end.
+    pub cancel: Cancel,
     /// The only cluster that there can be, whatever kubeconfigs say: that of a sandbox.
     pub only: Option<Cluster>,
     /// The cluster, once there is one.
@@ -59,6 +62,7 @@ impl Context {
             state,
             events: Arc::new(Silent),
             force_conflicts: false,
+            cancel: Cancel::default(),
             only: None,
             cluster: Arc::default(),
             identity: Arc::default(),

@@ -33,6 +33,8 @@ impl Verdict {
     }
 }
 
+use super::target::Target;
+
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -41,6 +43,8 @@ pub enum Event {
     Started {
         /// Id and title of each step that has something to do.
         steps: Vec<(String, String)>,
+        /// Which cluster and node they work on.
+        target: Target,
     },
     /// A step starts.
     StepStarted {
@@ -87,6 +91,11 @@ pub enum Event {
         code: String,
         /// The error in one line.
         message: String,
+    },
+    /// A step was stopped before its end, because another one failed.
+    StepStopped {
+        /// Its id.
+        step: String,
     },
     /// A check of the verification ended.
     Check {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::cancel::Cancel;
 use super::change::{Change, Outcome, TaintSpec};
 use super::checkpoint::reached;
 use super::context::Context;
@@ -25,7 +26,7 @@ pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> Result<Outcome> {
     match change {
         Change::Apply { object, .. } => apply(cx, object).await,
-        Change::Delete { object } => delete(&cx.need_cluster().await?, object, progress).await,
+        Change::Delete { object } => delete(cx, object, progress).await,
         Change::Restore { object } => restore(&cx.need_cluster().await?, object).await,
         Change::Taint { node, taint, present } => {
             set_taint(&cx.need_cluster().await?, node, taint, *present).await
@@ -78,12 +79,16 @@ fn without_status(mut object: Value) -> Value {
     object
 }
 
-async fn delete(cluster: &Cluster, key: &ObjectKey, progress: Progress<'_>) -> Result<Outcome> {
+/// The deletion itself is finished; the wait for the end of the object stops with the run.
+async fn delete(cx: &Context, key: &ObjectKey, progress: Progress<'_>) -> Result<Outcome> {
+    let cluster = cx.need_cluster().await?;
     cluster.delete(key, None).await?;
     reached(|| format!("within the deletion of {key}"));
     let gone = Condition::Gone { object: key.clone() };
-    cluster.wait(&gone, DELETE_TIMEOUT, progress).await?;
-    Ok(Outcome::Transient)
+    tokio::select! {
+        result = cluster.wait(&gone, DELETE_TIMEOUT, progress) => result.map(|()| Outcome::Transient),
+        () = cx.cancel.cancelled() => Err(Cancel::error("down")),
+    }
 }
 
 async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
@@ -114,9 +119,8 @@ async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bo
 /// The resource version in the patch makes a concurrent change a conflict instead of a loss.
 async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
     let key = ObjectKey::new("v1", "Node", None, node);
-    let Some(live) = cluster.get(&key).await? else {
-        return Err(Error::new(&code::CLUSTER_REJECTED, format!("node {node} is gone")));
-    };
+    // A node that was removed has no taints.
+    let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
     let same = |other: &Value| other["key"] == taint.key.as_str() && other["effect"] == taint.effect.as_str();
     let mut taints = live["spec"]["taints"].as_array().cloned().unwrap_or_default();
     let was_present = taints.iter().any(same);

@@ -13,5 +13,6 @@ pub mod redact;
 pub mod runner;
 pub mod state;
 pub mod step;
+pub mod target;
 pub mod teardown;
 pub mod traces;

@@ -3,10 +3,13 @@
 use futures::future::join_all;
 use serde::Serialize;
 
+use super::change::Change;
 use super::context::Context;
 use super::graph::Graph;
-use super::step::{AnyStep, Findings};
+use super::step::{AnyStep, Findings, Reach};
+use super::target::Target;
 use crate::error::{Code, Error, Result, code};
+use crate::facts::identity::Identity;
 
 /// Which steps a run looks at.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +82,8 @@ impl Planned<'_> {
 
 /// What every selected step found.
 pub struct Plan<'a> {
+    /// Which cluster and node it is for.
+    pub target: Target,
     /// The steps, each after what it requires.
     pub steps: Vec<Planned<'a>>,
     /// Their order and requirements.
@@ -90,12 +95,14 @@ impl<'a> Plan<'a> {
     pub async fn make(steps: &'a [Box<dyn AnyStep>], selection: &Selection, cx: &Context) -> Result<Self> {
         let chosen = select(steps, selection, cx)?;
         let graph = Graph::new(chosen.iter().map(|step| (step.id(), step.requires().to_vec())))?;
-        let findings = join_all(chosen.iter().map(|step| step.find(cx))).await;
+        let findings = join_all(chosen.iter().map(|step| find(*step, cx))).await;
+        // A cluster that does not answer is what the steps say.
+        let target = Target::of(cx).await.unwrap_or_default();
         let mut planned: Vec<_> =
             chosen.into_iter().zip(findings).map(|(step, findings)| Planned { step, findings }).collect();
         let order = graph.order();
         planned.sort_by_key(|planned| order.iter().position(|id| *id == planned.step.id()));
-        Ok(Self { steps: planned, graph })
+        Ok(Self { target, steps: planned, graph })
     }
 
     /// A plan with errors is not applied. The error to mend first is one of a step that builds on no other with an error,
@@ -124,10 +131,36 @@ impl<'a> Plan<'a> {
         changes.flat_map(|findings| &findings.changes).filter(|change| !change.only_observes()).count()
     }
 
+    /// Whether what is left is to wait, and neither to change nor to start pods.
+    pub fn only_waits(&self) -> bool {
+        let changes = self.steps.iter().filter_map(|planned| planned.findings.as_ref().ok());
+        changes.flat_map(|findings| &findings.changes).all(|change| matches!(change, Change::Wait { .. }))
+    }
+
     /// Whether nothing is to be changed, awaited or checked.
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|planned| planned.findings.as_ref().is_ok_and(|f| f.changes.is_empty()))
     }
+}
+
+/// What a step finds; a step of the node refuses a machine that is no node of the cluster.
+async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
+    refuse_stranger(step, cx).await?;
+    step.find(cx).await
+}
+
+/// Refuses a step of the node on a machine that is no node of the cluster that it talks to.
+///
+/// # Errors
+/// `KVN510`; those of the cluster when it does not answer, because then nobody knows.
+pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
+    if step.reach() == Reach::Anywhere {
+        return Ok(());
+    }
+    let Some(Identity::Stranger(why)) = cx.identity().await? else { return Ok(()) };
+    let cluster = cx.need_cluster().await?;
+    let error = Error::new(&code::NOT_A_NODE, format!("this machine is no node of {}", cluster.place()));
+    Err(error.because(why))
 }
 
 /// The steps that are selected and that the profile asks for; a name that is no step's is refused.

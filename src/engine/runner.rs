@@ -1,4 +1,5 @@
-//! Applies a plan: independent steps at the same time, each change journaled, nothing new after the first failure.
+//! Applies a plan: independent steps at the same time, each change journaled. After the first failure nothing new starts,
+//! and the waits of the other steps end.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use super::journal::Journal;
 use super::plan::{Plan, Planned};
 use super::step::AnyStep;
 use crate::error::{Error, Result, code};
+use crate::facts::identity::Identity;
 
 /// A step may need to look again after its changes, because a component writes files by itself; more often than this
 /// means that it does not converge.
@@ -36,19 +38,27 @@ pub struct Run<'a> {
 /// How a run ended.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many changes were made.
+    /// How many changes were made; waits and checks are none.
     pub changes: usize,
-    /// The first error; other steps were allowed to finish their change in hand.
+    /// The first error; other steps finished the change that they were making.
     pub error: Option<Error>,
 }
 
-/// A step that ended, with the number of its changes.
+/// A step that ended.
 struct Ended {
     id: &'static str,
-    changes: usize,
+    did: Did,
     /// Whether something that it builds on was changed, however far below.
     looked_again: bool,
     result: Result<()>,
+}
+
+/// What a step did so far.
+#[derive(Clone, Copy, Default)]
+struct Did {
+    changes: usize,
+    /// Whether it changed, awaited or checked something.
+    acted: bool,
 }
 
 impl Run<'_> {
@@ -59,8 +69,7 @@ impl Run<'_> {
         let mut started = BTreeSet::new();
         let mut running = FuturesUnordered::new();
         loop {
-            let stopping = report.error.is_some() || self.cancel.is_cancelled();
-            if !stopping {
+            if !self.cancel.is_cancelled() {
                 for planned in &plan.steps {
                     let id = planned.step.id();
                     let requires = plan.graph.requires(id);
@@ -72,13 +81,16 @@ impl Run<'_> {
             }
             let Some(ended) = running.next().await else { break };
             let ended: Ended = ended;
-            report.changes += ended.changes;
-            if ended.changes > 0 || ended.looked_again {
+            report.changes += ended.did.changes;
+            if ended.did.acted || ended.looked_again {
                 changed.insert(ended.id);
             }
             match ended.result {
                 Ok(()) => _ = done.insert(ended.id),
-                Err(error) => report.error = Some(worse(report.error.take(), error)),
+                Err(error) => {
+                    self.cancel.fail();
+                    report.error = Some(worse(report.error.take(), error));
+                }
             }
         }
         if report.error.is_none() && self.cancel.is_cancelled() {
@@ -90,22 +102,26 @@ impl Run<'_> {
     async fn step(&self, planned: &Planned<'_>, look_again: bool) -> Ended {
         let (step, started) = (planned.step, Instant::now());
         let id = step.id();
-        let mut changes = 0;
-        let result = self.converge(planned, look_again, &mut changes).await;
+        let mut did = Did::default();
+        let result = self.converge(planned, look_again, &mut did).await;
         let seconds = started.elapsed().as_secs_f64();
+        let stopped = |error: &Error| error.code() == &code::CANCELLED && !self.cancel.is_asked();
         match &result {
-            Ok(()) if changes > 0 => self.report(Event::StepDone { step: id.into(), changes, seconds }),
+            Ok(()) if did.acted => {
+                self.report(Event::StepDone { step: id.into(), changes: did.changes, seconds });
+            }
             Ok(()) => {}
+            Err(error) if stopped(error) => self.report(Event::StepStopped { step: id.into() }),
             Err(error) => {
                 let (code, message) = (error.code().id.into(), error.to_string());
                 self.report(Event::StepFailed { step: id.into(), code, message });
             }
         }
-        Ended { id, changes, looked_again: look_again, result }
+        Ended { id, did, looked_again: look_again, result }
     }
 
     /// Applies what was found and looks again until nothing is left to do.
-    async fn converge(&self, planned: &Planned<'_>, look_again: bool, count: &mut usize) -> Result<()> {
+    async fn converge(&self, planned: &Planned<'_>, look_again: bool, did: &mut Did) -> Result<()> {
         let step = planned.step;
         let mut changes = match (&planned.findings, look_again) {
             (Ok(findings), false) => findings.changes.clone(),
@@ -117,9 +133,11 @@ impl Run<'_> {
         self.report(Event::StepStarted { step: step.id().into() });
         self.record_before(step, &changes).await?;
         for _ in 0..PASSES {
+            self.tell_unplanned(planned, &changes);
             for change in &changes {
                 self.change(step.id(), change).await?;
-                *count += 1;
+                did.acted = true;
+                did.changes += usize::from(!change.only_observes());
             }
             step.verify(self.cx).await?;
             if changes.iter().all(Change::only_observes) {
@@ -135,10 +153,23 @@ impl Run<'_> {
         Err(Error::new(&code::INTERNAL, message).because(left.join("; ")))
     }
 
+    /// What is about to be changed and stood in no plan is told before it is done.
+    fn tell_unplanned(&self, planned: &Planned<'_>, changes: &[Change]) {
+        let shown = planned.findings.as_ref().map(|findings| findings.changes.as_slice()).unwrap_or_default();
+        for change in unplanned(shown, changes) {
+            let text = format!("not in the plan, because something has changed since: {change}");
+            self.report(Event::Note { step: Some(planned.step.id().into()), warning: true, text });
+        }
+    }
+
     /// Notes what was on the node before a step installs its component, so that `down` leaves it there. Nothing is noted,
     /// and so nothing removed, when somebody else installed the component: its traces are theirs, also those that come
     /// later.
     async fn record_before(&self, step: &dyn AnyStep, changes: &[Change]) -> Result<()> {
+        // What is on a machine that is no node is nobody's trace.
+        if matches!(self.cx.identity().await?, Some(Identity::Stranger(_))) {
+            return Ok(());
+        }
         let traces = step.traces(self.cx);
         let known = self.journal.present(step.id()).is_some();
         if traces.is_empty() || known || !changes.iter().any(installs) {
@@ -176,6 +207,13 @@ impl Run<'_> {
     }
 }
 
+/// The changes of which no plan told: what they do stands in none of the lines that were shown.
+fn unplanned<'a>(shown: &[Change], changes: &'a [Change]) -> Vec<&'a Change> {
+    let lines: BTreeSet<String> = shown.iter().map(ToString::to_string).collect();
+    let is_new = |change: &&Change| !change.only_observes() && !lines.contains(&change.to_string());
+    changes.iter().filter(is_new).collect()
+}
+
 /// Whether a change brings something to the cluster that leaves traces on nodes.
 fn installs(change: &Change) -> bool {
     let Change::Apply { object, before: None } = change else { return false };
@@ -204,7 +242,7 @@ pub async fn journaled(
 }
 
 /// A real failure says more than the cancellation that it may have caused.
-fn worse(first: Option<Error>, second: Error) -> Error {
+pub(super) fn worse(first: Option<Error>, second: Error) -> Error {
     match first {
         Some(first) if first.code().id != code::CANCELLED.id => first,
         _ => second,
@@ -213,9 +251,13 @@ fn worse(first: Option<Error>, second: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
+    use crate::engine::plan::Selection;
+    use crate::engine::step::{Findings, Reach};
 
     #[test]
     fn only_a_daemon_a_network_or_a_kubevirt_that_is_new_leaves_traces_of_kvnets() {
@@ -225,5 +267,109 @@ mod tests {
         assert!(installs(&apply("KubeVirt", None)));
         assert!(!installs(&apply("DaemonSet", Some(Vec::new()))), "somebody else's");
         assert!(!installs(&apply("ConfigMap", None)));
+    }
+
+    #[test]
+    fn what_stood_in_the_plan_is_no_surprise() {
+        let file = |path: &str| Change::RemoveFile { path: path.into(), before: None };
+        let wait = Change::Wait {
+            condition: crate::cluster::Condition::File { path: "/x".into() },
+            timeout: 1,
+            now: String::new(),
+        };
+        let shown = [file("/a")];
+        assert_eq!(unplanned(&shown, &[file("/a"), wait, file("/b")]), [&file("/b")]);
+    }
+
+    /// A step that waits for what never comes and then has something to change, beside one that fails at once.
+    struct Slow;
+    struct Failing;
+
+    macro_rules! step {
+        ($step:ident, $id:literal, $changes:expr) => {
+            #[async_trait::async_trait]
+            impl crate::engine::step::Step for $step {
+                type Observed = ();
+                type Desired = ();
+                const ID: &'static str = $id;
+                const TITLE: &'static str = $id;
+                const REQUIRES: &'static [&'static str] = &[];
+                const REACH: Reach = Reach::Anywhere;
+
+                fn enabled(&self, _: &Context) -> bool {
+                    true
+                }
+
+                async fn observe(&self, _: &Context) -> Result<()> {
+                    Ok(())
+                }
+
+                async fn desired(&self, _: &Context, (): &()) -> Result<()> {
+                    Ok(())
+                }
+
+                fn diff(&self, _: &Context, (): &(), (): &()) -> Result<Findings> {
+                    Ok(Findings::of($changes))
+                }
+            }
+        };
+    }
+
+    fn command(purpose: &str, words: &[&str]) -> Change {
+        let command = crate::host::Command::new(words.iter().copied());
+        Change::Run { purpose: purpose.into(), before: None, command, undo: None }
+    }
+
+    step!(
+        Slow,
+        "slow",
+        vec![
+            Change::Wait {
+                condition: crate::cluster::Condition::File { path: "/nonexistent/kvnet".into() },
+                timeout: 300,
+                now: "absent".into()
+            },
+            command("touch what must not be touched", &["touch", "/nonexistent/kvnet"]),
+        ]
+    );
+    step!(Failing, "failing", vec![command("fail", &["false"])]);
+
+    #[tokio::test]
+    async fn after_a_failure_nothing_new_starts_and_waits_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = camino::Utf8Path::from_path(directory.path()).unwrap().join("state");
+        let state = crate::engine::state::StateDir::locate(Some(&path), true);
+        let host = Arc::new(crate::host::local::LocalHost);
+        let profile = crate::profile::load("default", &[]).unwrap().profile;
+        let sources = crate::source::Sources::new(crate::source::SourceOptions {
+            stand_ins: true,
+            mirror: None,
+            cache_dir: state.path("cache"),
+            lock_file: None,
+            timeout: std::time::Duration::from_secs(1),
+        });
+        let mut cx = Context::new(host, profile, crate::facts::Facts::default(), sources, state);
+        let heard = Arc::new(Heard::default());
+        cx.events = heard.clone();
+        let steps: Vec<Box<dyn AnyStep>> = vec![Box::new(Slow), Box::new(Failing)];
+        let plan = Plan::make(&steps, &Selection::default(), &cx).await.unwrap();
+        let journal = Journal::open(&cx.state, "up", "").unwrap();
+        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &cx.cancel };
+        let limit = std::time::Duration::from_secs(60);
+        let report = tokio::time::timeout(limit, run.apply(&plan)).await.expect("the wait has not ended");
+        assert_eq!(report.error.unwrap().code().id, "KVN200", "the failure, not the stop that it caused");
+        assert_eq!(report.changes, 0);
+        let heard = heard.0.lock().unwrap().clone();
+        assert!(!heard.iter().any(|line| line.contains("must not be touched")), "{heard:?}");
+        assert!(heard.iter().any(|line| line.contains("StepStopped")), "{heard:?}");
+    }
+
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<Vec<String>>);
+
+    impl crate::engine::events::Reporter for Heard {
+        fn report(&self, event: Event) {
+            self.0.lock().unwrap().push(format!("{event:?}"));
+        }
     }
 }

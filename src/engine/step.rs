@@ -23,6 +23,8 @@ pub trait Step: Send + Sync + 'static {
     const TITLE: &'static str;
     /// The steps that must be done before; those that are skipped or off count as done.
     const REQUIRES: &'static [&'static str];
+    /// Which machine it can run on.
+    const REACH: Reach;
 
     /// Whether the profile asks for this step.
     fn enabled(&self, cx: &Context) -> bool;
@@ -56,10 +58,24 @@ pub trait Step: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Why what a change of the step's made has to stay, before `change` takes it back; none when it may go.
+    async fn keeps(&self, _cx: &Context, _change: &Change) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// What `down` does once the step's objects and traces are gone.
     async fn after_removal(&self, _cx: &Context) -> Result<Vec<Change>> {
         Ok(Vec::new())
     }
+}
+
+/// Which machine a step can run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only a node of the cluster: it looks at files, commands or devices of the machine as those of a node.
+    Node,
+    /// Any machine: it works through the cluster's API, or in the home directory of the user.
+    Anywhere,
 }
 
 /// What a step found.
@@ -108,6 +124,8 @@ pub trait AnyStep: Send + Sync {
     fn title(&self) -> &'static str;
     /// [`Step::REQUIRES`].
     fn requires(&self) -> &'static [&'static str];
+    /// [`Step::REACH`].
+    fn reach(&self) -> Reach;
     /// [`Step::enabled`].
     fn enabled(&self, cx: &Context) -> bool;
     /// Observes, then diffs.
@@ -120,6 +138,8 @@ pub trait AnyStep: Send + Sync {
     fn traces(&self, cx: &Context) -> Traces;
     /// [`Step::before_removal`].
     async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>>;
+    /// [`Step::keeps`].
+    async fn keeps(&self, cx: &Context, change: &Change) -> Result<Option<String>>;
     /// [`Step::after_removal`].
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>>;
 }
@@ -136,6 +156,10 @@ impl<S: Step> AnyStep for S {
 
     fn requires(&self) -> &'static [&'static str] {
         S::REQUIRES
+    }
+
+    fn reach(&self) -> Reach {
+        S::REACH
     }
 
     fn enabled(&self, cx: &Context) -> bool {
@@ -164,6 +188,10 @@ impl<S: Step> AnyStep for S {
 
     async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
         Step::before_removal(self, cx, installed).await
+    }
+
+    async fn keeps(&self, cx: &Context, change: &Change) -> Result<Option<String>> {
+        Step::keeps(self, cx, change).await
     }
 
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {

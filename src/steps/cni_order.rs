@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cluster::Condition;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::cni::{CniConf, is_configuration, order};
 use crate::facts::gather::text;
@@ -47,6 +47,7 @@ impl Step for CniOrder {
     const ID: &'static str = "cni-order";
     const TITLE: &'static str = "CNI configuration order";
     const REQUIRES: &'static [&'static str] = &["multus"];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.multus.enabled

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::cni::all_types;
 use crate::facts::gather::exists;
@@ -31,6 +31,7 @@ impl Step for CniPlugins {
     const ID: &'static str = "cni-plugins";
     const TITLE: &'static str = "CNI plugins";
     const REQUIRES: &'static [&'static str] = &[];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, _cx: &Context) -> bool {
         true

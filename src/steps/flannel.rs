@@ -8,7 +8,7 @@ use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey, rolled_out};
 use crate::engine::change::{Change, TaintSpec};
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
 use crate::source::{Component, Manifest, installed_version};
@@ -38,6 +38,7 @@ impl Step for Flannel {
     const ID: &'static str = "flannel";
     const TITLE: &'static str = "pod network (flannel)";
     const REQUIRES: &'static [&'static str] = &["kubeadm-init", "kernel", "cni-plugins"];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.flannel.enabled

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{has_module, text};
 use crate::host::{Command, Host};
@@ -53,6 +53,7 @@ impl Step for Kernel {
     const ID: &'static str = "kernel";
     const TITLE: &'static str = "kernel settings";
     const REQUIRES: &'static [&'static str] = &[];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.kernel

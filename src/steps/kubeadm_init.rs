@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use crate::cluster::ConnectOptions;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::host::{Command, Host};
@@ -53,6 +53,7 @@ impl Step for KubeadmInit {
     const ID: &'static str = "kubeadm-init";
     const TITLE: &'static str = "cluster (kubeadm)";
     const REQUIRES: &'static [&'static str] = &["kernel"];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.init.enabled

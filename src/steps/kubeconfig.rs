@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use crate::cluster::kubeconfig::merge;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result};
 use crate::facts::gather::text;
 use crate::host::{FileKind, refuse_unsafe};
@@ -39,6 +39,7 @@ impl Step for Kubeconfig {
     const ID: &'static str = "kubeconfig";
     const TITLE: &'static str = "kubeconfig of the user";
     const REQUIRES: &'static [&'static str] = &["kubeadm-init"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.kubeconfig.copy

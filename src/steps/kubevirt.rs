@@ -13,7 +13,7 @@ use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::profile::Release;
@@ -60,6 +60,7 @@ impl Step for KubeVirt {
     const ID: &'static str = "kubevirt";
     const TITLE: &'static str = "KubeVirt";
     const REQUIRES: &'static [&'static str] = &["taints", "flannel", "cni-order"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.kubevirt.enabled

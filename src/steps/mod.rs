@@ -13,6 +13,7 @@ pub mod objects;
 pub mod ovs_bridges;
 pub mod ovs_cni;
 pub mod ovs_package;
+mod placement;
 pub mod taints;
 pub mod verification;
 pub mod vm;

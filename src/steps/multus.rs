@@ -8,7 +8,7 @@ use super::objects::{self, Live};
 use crate::cluster::Condition;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::source::{Component, Manifest, installed_version};
@@ -32,6 +32,7 @@ impl Step for Multus {
     const TITLE: &'static str = "meta plugin (Multus)";
     // Not flannel: only its configuration file is waited for, not its readiness.
     const REQUIRES: &'static [&'static str] = &["kubeadm-init", "kernel", "cni-plugins"];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.multus.enabled

@@ -7,8 +7,9 @@ use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::objects::{self, Live};
+use super::placement;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::facts::cni::CniConf;
@@ -27,12 +28,14 @@ impl Step for Networks {
     const ID: &'static str = "networks";
     const TITLE: &'static str = "network attachments";
     const REQUIRES: &'static [&'static str] = &["multus"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         !cx.profile.networks.is_empty()
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
+        placement::refuse_unreached(cx).await?;
         objects::observe(cx, &attachments(&cx.profile, &pod_network(cx).await?)).await
     }
 

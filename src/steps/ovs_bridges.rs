@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use self::plan::{Cards, WantedBridge};
 use super::ovs_package::is_running;
+use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::net;
@@ -39,6 +40,7 @@ impl Step for OvsBridges {
     const ID: &'static str = "ovs-bridges";
     const TITLE: &'static str = "Open vSwitch bridges";
     const REQUIRES: &'static [&'static str] = &["ovs-package"];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.ovs.enabled && !cx.profile.ovs.bridges.is_empty()
@@ -65,6 +67,16 @@ impl Step for OvsBridges {
             plan::bridge(bridge, &observed.state, observed.cards.as_ref(), &mut findings)?;
         }
         Ok(findings)
+    }
+
+    /// A bridge with ports of others is not deleted, as `up` does not move one.
+    async fn keeps(&self, cx: &Context, change: &Change) -> Result<Option<String>> {
+        let Change::Run { command, .. } = change else { return Ok(None) };
+        let Some(name) = plan::deleted_bridge(command) else { return Ok(None) };
+        let state = state(cx.host.as_ref()).await?;
+        let foreign = plan::foreign_ports(&state, name);
+        Ok((!foreign.is_empty())
+            .then(|| format!("bridge {name} stays: others use its port {}", foreign.join(", "))))
     }
 
     /// `add-br` succeeds even when the switch could not set the bridge up; only the table of interfaces tells.

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::objects::{self, Live};
+use super::placement;
 use crate::cluster::{Condition, ObjectKey};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::source::{Component, Manifest, installed_version};
@@ -35,13 +36,14 @@ impl Step for OvsCni {
     const TITLE: &'static str = "Open vSwitch CNI plugin";
     // The marker ends when it cannot reach Open vSwitch, and publishes at once the bridges that it finds at its start.
     const REQUIRES: &'static [&'static str] = &["kubeadm-init", "ovs-bridges"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.ovs_cni.enabled
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let manifest = cx.manifest(Component::OvsCni).await?;
+        let manifest = manifest(cx).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
         let nodes = match cx.cluster().await {
             Some(cluster) => cluster.list("v1", "Node", None, None).await?,
@@ -51,7 +53,7 @@ impl Step for OvsCni {
     }
 
     async fn desired(&self, cx: &Context, _: &Observed) -> Result<Manifest> {
-        cx.manifest(Component::OvsCni).await
+        manifest(cx).await
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
@@ -74,7 +76,7 @@ impl Step for OvsCni {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.manifest(Component::OvsCni).await?.objects)
+        Ok(manifest(cx).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {
@@ -94,6 +96,13 @@ impl Step for OvsCni {
         let nodes = cluster.list("v1", "Node", None, None).await?;
         Ok(nodes.iter().filter_map(clean).collect())
     }
+}
+
+/// The objects, kept to this node when the profile says so.
+async fn manifest(cx: &Context) -> Result<Manifest> {
+    let mut manifest = cx.manifest(Component::OvsCni).await?;
+    placement::keep_here(cx, &mut manifest.objects).await?;
+    Ok(manifest)
 }
 
 /// Removes what the marker wrote about a node.

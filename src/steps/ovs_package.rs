@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::engine::change::{Change, UnitState};
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::packages::{OVS_SERVICES, PackageManager};
@@ -48,6 +48,7 @@ impl Step for OvsPackage {
     const ID: &'static str = "ovs-package";
     const TITLE: &'static str = "Open vSwitch";
     const REQUIRES: &'static [&'static str] = &[];
+    const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.ovs.enabled

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::engine::change::{Change, TaintSpec};
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
 
 /// Removes the taints that the profile names; the role labels stay, because `KubeVirt` places its pods by them.
@@ -19,6 +19,7 @@ impl Step for Taints {
     const ID: &'static str = "taints";
     const TITLE: &'static str = "taints of the nodes";
     const REQUIRES: &'static [&'static str] = &["kubeadm-init"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         !cx.profile.cluster.remove_taints.is_empty()

@@ -2,7 +2,7 @@
 
 use crate::engine::change::Change;
 use crate::engine::context::Context;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
 use crate::verify::{self, Record};
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ impl Step for Verification {
     const TITLE: &'static str = "verification with pods";
     const REQUIRES: &'static [&'static str] =
         &["kubeconfig", "taints", "flannel", "cni-order", "ovs-cni", "networks", "vm"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.verification.enabled

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::objects::{self, Live};
+use super::placement;
 use crate::cluster::{Condition, ObjectKey, differences};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::execute::is_ours;
-use crate::engine::step::{Findings, Step};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
 use crate::profile::{Binding, Profile};
 use crate::source::{Component, Manifest};
@@ -26,13 +27,14 @@ impl Step for SampleVm {
     const ID: &'static str = "vm";
     const TITLE: &'static str = "sample virtual machine";
     const REQUIRES: &'static [&'static str] = &["kubevirt", "networks", "ovs-cni", "cni-order"];
+    const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.vm.enabled && cx.profile.kubevirt.enabled
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
-        let mut objects = cx.manifest(Component::Vm).await?.objects;
+        let mut objects = manifest(cx).await?.objects;
         // A VirtualMachine makes an instance of its own name, and that is what runs.
         let instances: Vec<Value> =
             objects.iter().filter(|object| is_machine(object)).map(instance).collect();
@@ -41,7 +43,7 @@ impl Step for SampleVm {
     }
 
     async fn desired(&self, cx: &Context, _: &Live) -> Result<Manifest> {
-        cx.manifest(Component::Vm).await
+        manifest(cx).await
     }
 
     fn diff(&self, cx: &Context, live: &Live, desired: &Manifest) -> Result<Findings> {
@@ -66,8 +68,15 @@ impl Step for SampleVm {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.manifest(Component::Vm).await?.objects)
+        Ok(manifest(cx).await?.objects)
     }
+}
+
+/// The objects, kept to this node when the profile says so.
+async fn manifest(cx: &Context) -> Result<Manifest> {
+    let mut manifest = cx.manifest(Component::Vm).await?;
+    placement::keep_here(cx, &mut manifest.objects).await?;
+    Ok(manifest)
 }
 
 fn is_machine(object: &Value) -> bool {
@@ -151,7 +160,7 @@ mod tests {
             live.insert(ObjectKey::of(&object), object);
         }
         let cx = objects(wanted);
-        let desired = cx.manifest(Component::Vm).await.unwrap();
+        let desired = super::manifest(&cx).await.unwrap();
         SampleVm.diff(&cx, &live, &desired).unwrap()
     }
 

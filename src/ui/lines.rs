@@ -16,11 +16,14 @@ impl Reporter for Lines {
 
 fn line(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Started { steps } => format!("{} steps have something to do", steps.len()),
+        Event::Started { steps, target } => {
+            format!("{} to apply; {}", counted(steps.len(), "step"), target.lines().swap_remove(0))
+        }
         Event::StepStarted { .. } | Event::ChangeDone { .. } => return None,
         Event::ChangeStarted { step, change } => format!("{step}: {change}"),
         Event::Waiting { step, reason } => format!("{step}: waiting: {reason}"),
         Event::StepDone { step, seconds, .. } => format!("{step}: done in {}", duration(*seconds)),
+        Event::StepStopped { step } => format!("{step}: stopped, because another step failed"),
         Event::StepFailed { step, code, message } => format!("{step}: failed [{code}]: {message}"),
         Event::Check { check, verdict, detail } => {
             let word = match verdict {
@@ -38,6 +41,10 @@ fn line(event: &Event) -> Option<String> {
             summary(result, *changes, *seconds, *verified, not_checked)
         }
     })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 #[cfg(test)]

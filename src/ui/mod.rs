@@ -19,8 +19,6 @@ use serde_json::{Value, json};
 
 use crate::cli::args::Format;
 use crate::engine::events::{Event, Events, Reporter};
-use crate::engine::plan::Plan;
-use crate::engine::step::Note;
 use crate::error::{Error, Result, code};
 pub use text::{clean, cut};
 
@@ -140,18 +138,6 @@ pub fn events(format: Format, no_color: bool, verbose: u8) -> Events {
         Format::Json => Arc::new(JsonLines),
         _ if std::io::stderr().is_terminal() && verbose == 0 => Arc::new(tree::Tree::new(!no_color)),
         _ => Arc::new(lines::Lines),
-    }
-}
-
-/// The warnings of a plan, for those who have not seen it; of the steps that will change something, the other notes too.
-pub fn notes(plan: &Plan<'_>, events: &Events) {
-    for planned in &plan.steps {
-        let Ok(findings) = &planned.findings else { continue };
-        let wanted = |note: &&Note| note.warning || !findings.changes.is_empty();
-        for Note { warning, text } in findings.notes.iter().filter(wanted) {
-            let step = Some(planned.step.id().to_owned());
-            events.report(Event::Note { step, warning: *warning, text: text.clone() });
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cli::args::Format;
 use crate::engine::change::Change;
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::step::Note;
+use crate::engine::target::Target;
 use crate::engine::teardown::Teardown;
 use crate::error::Result;
 
@@ -16,7 +17,9 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
     if format != Format::Text {
         return structured(&data(plan), format);
     }
-    let mut text = String::new();
+    // A run with nothing to do goes nowhere.
+    let goes = !plan.is_empty() || !plan.target.unreached.is_empty();
+    let mut text = if goes { header(&plan.target) } else { String::new() };
     for planned in &plan.steps {
         let Ok(findings) = &planned.findings else { continue };
         section(&mut text, planned.step.id(), planned.step.title(), findings.changes.iter(), &findings.notes);
@@ -29,17 +32,25 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
 /// Shows what `down` would do.
 pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
     if format != Format::Text {
-        let steps = teardown.0.iter().map(|removal| {
+        let steps = teardown.removals.iter().map(|removal| {
             let changes: Vec<Value> = removal.changes.iter().map(|(change, _)| change_data(change)).collect();
             json!({"step": removal.step.id(), "changes": changes, "notes": removal.notes})
         });
         return structured(
-            &json!({"steps": steps.collect::<Vec<_>>(), "changes": teardown.change_count()}),
+            &json!({
+                "target": teardown.target,
+                "steps": steps.collect::<Vec<_>>(),
+                "changes": teardown.change_count(),
+                "notes": teardown.notes,
+            }),
             format,
         );
     }
-    let mut text = String::new();
-    for removal in &teardown.0 {
+    let mut text = header(&teardown.target);
+    for note in &teardown.notes {
+        text.push_str(&format!("! {}\n", clean(&note.text)));
+    }
+    for removal in &teardown.removals {
         let changes = removal.changes.iter().map(|(change, _)| change);
         section(&mut text, removal.step.id(), removal.step.title(), changes, &removal.notes);
     }
@@ -51,6 +62,23 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
     });
     print(&text);
     Ok(())
+}
+
+/// Which cluster and node it is about, and which nodes are left out.
+fn header(target: &Target) -> String {
+    let mut lines = target.lines().into_iter();
+    let first = lines.next().map(|line| format!("{}\n", clean(&line))).unwrap_or_default();
+    let rest = lines.map(|line| format!("! {}\n", clean(&line)));
+    format!("{first}{}\n", rest.collect::<String>())
+}
+
+/// The cluster and the node in a few words, for a question.
+pub fn place(target: &Target) -> String {
+    let node = target.node.as_ref().map(|node| format!("node {} of ", clean(node))).unwrap_or_default();
+    match &target.cluster {
+        Some(cluster) => format!("{node}{}", clean(&cluster.to_string())),
+        None => "this machine".into(),
+    }
 }
 
 fn section<'a>(
@@ -106,7 +134,7 @@ fn counted(count: usize) -> String {
 
 fn data(plan: &Plan<'_>) -> Value {
     let steps: Vec<Value> = plan.steps.iter().map(step_data).collect();
-    json!({"steps": steps, "changes": plan.change_count()})
+    json!({"target": plan.target, "steps": steps, "changes": plan.change_count()})
 }
 
 fn step_data(planned: &Planned<'_>) -> Value {

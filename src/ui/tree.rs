@@ -118,7 +118,10 @@ fn terminal_width() -> usize {
 impl Reporter for Tree {
     fn report(&self, event: Event) {
         match event {
-            Event::Started { steps } => self.state().name(steps),
+            Event::Started { steps, target } => {
+                self.paragraph("", &target.lines().swap_remove(0));
+                self.state().name(steps);
+            }
             Event::StepStarted { step } => self.start(&step),
             Event::ChangeStarted { step, change } => self.update(&step, &change),
             Event::Waiting { step, reason } => self.update(&step, &reason),
@@ -130,6 +133,7 @@ impl Reporter for Tree {
                 };
                 self.end(&step, &self.mark(true), &tail);
             }
+            Event::StepStopped { step } => self.end(&step, "·", "stopped"),
             Event::StepFailed { step, code, .. } => {
                 self.end(&step, &self.mark(false), &format!("failed [{code}]"));
             }

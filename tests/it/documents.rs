@@ -5,6 +5,7 @@ use std::fs;
 use clap::Parser;
 use kvnet::cli::args::Cli;
 use kvnet::engine::events::{Event, Verdict};
+use kvnet::engine::target::Target;
 use kvnet::steps;
 use serde_json::Value;
 
@@ -16,13 +17,14 @@ fn document(path: &str) -> String {
 fn events() -> Vec<Event> {
     let (step, change): (String, String) = ("kernel".into(), "create file /x".into());
     vec![
-        Event::Started { steps: vec![(step.clone(), "kernel settings".into())] },
+        Event::Started { steps: vec![(step.clone(), "kernel settings".into())], target: Target::default() },
         Event::StepStarted { step: step.clone() },
         Event::ChangeStarted { step: step.clone(), change: change.clone() },
         Event::Waiting { step: step.clone(), reason: "0 of 1 ready".into() },
         Event::ChangeDone { step: step.clone(), change, seconds: 0.5 },
         Event::StepDone { step: step.clone(), changes: 1, seconds: 0.5 },
         Event::StepFailed { step: step.clone(), code: "KVN203".into(), message: "no permission".into() },
+        Event::StepStopped { step: step.clone() },
         Event::Check { check: "a reaches b".into(), verdict: Verdict::Passed, detail: "0.1 ms".into() },
         Event::Note { step: Some(step), warning: true, text: "others made x".into() },
         Event::Finished {
@@ -44,6 +46,7 @@ fn name(event: &Event) -> &'static str {
         Event::ChangeDone { .. } => "change-done",
         Event::StepDone { .. } => "step-done",
         Event::StepFailed { .. } => "step-failed",
+        Event::StepStopped { .. } => "step-stopped",
         Event::Check { .. } => "check",
         Event::Note { .. } => "note",
         Event::Finished { .. } => "finished",

@@ -4,13 +4,14 @@ use std::process::{Command, Output};
 
 use crate::run::{As, KVNET, Place, text};
 
-const PLAN: &[&str] = &["plan", "--only", "kernel,ovs-bridges", "--kubeconfig", "DIR/refused.yaml"];
+/// Without a cluster: one that is going to be made here.
+const PLAN: &[&str] = &["plan", "--only", "kernel,ovs-bridges", "--set", "cluster.init.enabled=true"];
 const ESCAPE: char = '\u{1b}';
 
 #[test]
 fn a_pipe_gets_no_escape_sequences() {
     let place = Place::new();
-    let status = &["status", "--only", "kernel", "--kubeconfig", "DIR/refused.yaml"];
+    let status = &["status", "--only", "kernel", "--set", "cluster.init.enabled=true"];
     for arguments in
         [PLAN, status, &["explain"], &["profile", "show"], &["--help"], &["plna"], &["plan", "-vvv"]]
     {
@@ -41,12 +42,12 @@ fn a_terminal_gets_colours_unless_told_otherwise() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let place = Place::new();
-    let kubeconfig = place.path("refused.yaml");
+    let state = place.path("state");
     for command in ["plan --only kernel,ovs-bridges", "profile show", "profile schema", "explain", "--help"] {
         for reader in ["head -n 1", "true"] {
             let script = format!(
-                "{KVNET} {command} --kubeconfig {} | {reader} >/dev/null; echo ${{PIPESTATUS[0]}}",
-                kubeconfig.display()
+                "{KVNET} {command} --set cluster.init.enabled=true --state-dir {} | {reader} >/dev/null; echo ${{PIPESTATUS[0]}}",
+                state.display()
             );
             let output = Command::new("bash").args(["-c", &script]).output().unwrap();
             let (code, err) = (text(&output.stdout), text(&output.stderr));
@@ -71,7 +72,7 @@ fn user_data_is_never_shown() {
     let place = Place::new();
     let secret = "vm:\n  cloudInit:\n    userData: '#cloud-config user-canary'\n    networkData: 'x: network-canary'\n";
     place.write("p.yaml", &format!("extends: default\n{secret}"));
-    let common = ["-p", "DIR/p.yaml", "--kubeconfig", "DIR/refused.yaml"];
+    let common = ["-p", "DIR/p.yaml", "--set", "cluster.init.enabled=true"];
     let shown =
         |arguments: &[&str]| -> Output { place.kvnet(As::Tester, &[arguments, &common].concat(), &[]) };
     for format in ["text", "json", "yaml"] {

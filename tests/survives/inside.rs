@@ -9,23 +9,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use kvnet::cluster::Cluster;
-use kvnet::engine::cancel::Cancel;
+use kvnet::cluster::{Cluster, ConnectOptions};
 use kvnet::engine::context::Context;
 use kvnet::engine::events::{Event, Reporter, Verdict};
-use kvnet::engine::journal::{History, Journal};
-use kvnet::engine::plan::{Plan, Selection};
-use kvnet::engine::runner::Run;
-use kvnet::engine::state::{Lock, StateDir};
-use kvnet::engine::step::AnyStep;
-use kvnet::engine::teardown::Teardown;
+use kvnet::engine::journal::History;
+use kvnet::engine::plan::Selection;
+use kvnet::engine::state::StateDir;
 use kvnet::error::{Error, Result, code};
 use kvnet::facts::Facts;
 use kvnet::profile::{self, Profile};
+use kvnet::run::{self, DownOptions, Given, Job};
 use kvnet::sandbox::{Options, Sandbox};
 use kvnet::source::{SourceOptions, Sources};
 use kvnet::steps::{self, verification::RECORD};
-use kvnet::verify;
 use serde_json::Value;
 
 /// The built-in profiles.
@@ -38,7 +34,6 @@ pub struct Inside {
     pub cluster: Option<Cluster>,
     profile: Profile,
     digest: String,
-    steps: Vec<Box<dyn AnyStep>>,
     heard: Arc<Heard>,
     directory: tempfile::TempDir,
 }
@@ -79,7 +74,6 @@ impl Inside {
             cluster: None,
             profile: loaded.profile,
             digest: loaded.digest,
-            steps: steps::registry(),
             heard: Arc::default(),
             directory: temporary(),
         }
@@ -104,10 +98,14 @@ impl Inside {
         let mut cx = Context::new(host, self.profile.clone(), facts, sources, state);
         cx.digest.clone_from(&self.digest);
         cx.events = self.heard.clone();
-        let cluster = self.cluster.clone().unwrap_or_else(|| self.sandbox.cluster());
-        cx.only = Some(cluster.clone());
-        cx.connect(cluster).await;
+        cx.only = Some(self.cluster.clone().unwrap_or_else(|| self.sandbox.cluster()));
         Ok(cx)
+    }
+
+    /// As a new process would have it.
+    async fn job(&self) -> Result<Job> {
+        let (cx, steps) = (self.context().await?, steps::registry());
+        Ok(Job { cx, steps, selection: Selection::default(), connect: ConnectOptions::default() })
     }
 
     /// As `kvnet up --yes`.
@@ -120,19 +118,8 @@ impl Inside {
     }
 
     async fn try_up(&self) -> Result<Ended> {
-        let cx = self.context().await?;
-        let plan = Plan::make(&self.steps, &Selection::default(), &cx).await?.refuse_errors()?;
-        if plan.is_empty() {
-            return Ok(Ended::default());
-        }
-        let _lock = locked(&cx, "up")?;
-        let journal = Journal::open(&cx.state, "up", &cx.digest)?;
-        if plan.change_count() > 0 {
-            cx.state.remove(RECORD)?;
-        }
-        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &Cancel::default() };
-        let report = run.apply(&plan).await;
-        Ok(Ended { changes: report.changes, error: report.error, ..Ended::default() })
+        let ended = patient(|| async { run::up(&self.job().await?, &Given).await }).await?;
+        Ok(Ended { changes: ended.changes, error: ended.error, ..Ended::default() })
     }
 
     /// As `kvnet down --yes`.
@@ -141,25 +128,9 @@ impl Inside {
     }
 
     async fn try_down(&self) -> Result<Ended> {
-        let cx = self.context().await?;
-        let history = History::read(&cx.state)?;
-        let mut teardown = Teardown::make(&self.steps, &cx, &history).await?;
-        teardown.refuse_blocked()?;
-        if teardown.change_count() == 0 {
-            return Ok(Ended::default());
-        }
-        let _lock = locked(&cx, "down")?;
-        let journal = Journal::open(&cx.state, "down", &cx.digest)?;
-        cx.state.remove(RECORD)?;
-        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &Cancel::default() };
-        let mut report = teardown.apply(&run).await;
-        if report.error.is_none() {
-            report.error = verify::plain_pod(&cx).await.err();
-        }
-        if report.error.is_none() {
-            journal.retire()?;
-        }
-        Ok(Ended { changes: report.changes, error: report.error, ..Ended::default() })
+        let options = DownOptions::default();
+        let ended = patient(|| async { run::down(&self.job().await?, options, &Given).await }).await?;
+        Ok(Ended { changes: ended.changes, error: ended.error, ..Ended::default() })
     }
 
     /// Whether the profile counts as verified.
@@ -197,12 +168,12 @@ impl Inside {
     }
 }
 
-/// The lock of the state directory. A test beside this one that starts a program has, until that program runs, all files of
-/// this process open, also a lock that was just given back.
-fn locked(cx: &Context, command: &str) -> Result<Lock> {
+/// Tries again while the state directory is locked: a test beside this one that starts a program has, until that program
+/// runs, all files of this process open, also a lock that was just given back.
+async fn patient<F: Future<Output = Result<run::Ended>>>(attempt: impl Fn() -> F) -> Result<run::Ended> {
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {
-        match cx.state.lock(command) {
+        match attempt().await {
             Err(error) if error.code() == &code::STATE_LOCKED && std::time::Instant::now() < patience => {
                 std::thread::yield_now();
             }

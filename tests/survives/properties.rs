@@ -9,20 +9,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use kvnet::engine::cancel::Cancel;
+use kvnet::cluster::ConnectOptions;
 use kvnet::engine::context::Context;
-use kvnet::engine::journal::{History, Journal};
+use kvnet::engine::journal::FILE;
 use kvnet::engine::plan::{Plan, Selection};
-use kvnet::engine::runner::Run;
-use kvnet::engine::step::AnyStep;
-use kvnet::engine::teardown::Teardown;
 use kvnet::facts::Facts;
 use kvnet::profile::{self, Loaded};
+use kvnet::run::{self, DownOptions, Given, Job, Undo};
 use kvnet::sandbox::node::Distribution;
 use kvnet::sandbox::{Options, Sandbox};
 use kvnet::source::{SourceOptions, Sources};
 use kvnet::steps;
-use kvnet::verify;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -41,7 +38,6 @@ struct Bench {
     directory: tempfile::TempDir,
     sandbox: Sandbox,
     loaded: Loaded,
-    steps: Vec<Box<dyn AnyStep>>,
 }
 
 impl Bench {
@@ -53,7 +49,7 @@ impl Bench {
         let options = Options { directory: Some(kept), distribution, ..Options::default() };
         let sandbox = Sandbox::open(&options, &loaded.profile).unwrap();
         sandbox.settle().unwrap();
-        Self { directory, sandbox, loaded, steps: steps::registry() }
+        Self { directory, sandbox, loaded }
     }
 
     fn path(&self) -> &Path {
@@ -74,47 +70,45 @@ impl Bench {
         let mut cx = Context::new(host, profile, facts, sources, self.sandbox.state().clone());
         cx.digest.clone_from(&self.loaded.digest);
         cx.only = Some(self.sandbox.cluster());
-        cx.connect(self.sandbox.cluster()).await;
         cx
     }
 
-    async fn plan(&self, cx: &Context) -> Plan<'_> {
-        let plan = Plan::make(&self.steps, &Selection::default(), cx).await.unwrap();
-        plan.refuse_errors().unwrap_or_else(|error| panic!("the plan: {error} {:?}", error.cause()))
+    async fn job(&self) -> Job {
+        let (cx, steps) = (self.context().await, steps::registry());
+        Job { cx, steps, selection: Selection::default(), connect: ConnectOptions::default() }
     }
 
     async fn up(&self) -> usize {
-        let cx = self.context().await;
-        let plan = self.plan(&cx).await;
-        assert_eq!(listed(&plan), listed(&self.plan(&cx).await), "planning twice");
+        let job = self.job().await;
+        let plan = planned(&job).await;
+        assert_eq!(listed(&plan), listed(&planned(&job).await), "planning twice");
         in_order(&plan);
-        let (cancel, journal) = (Cancel::default(), Journal::open(&cx.state, "up", &cx.digest).unwrap());
-        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &cancel };
-        let report = run.apply(&plan).await;
-        if let Some(error) = &report.error {
+        let ended = run::up(&job, &Given).await.unwrap_or_else(|error| panic!("up: {error}"));
+        if let Some(error) = &ended.error {
             panic!("up: {error}: {:?}", error.cause());
         }
-        let again = listed(&self.plan(&self.context().await).await);
+        assert_eq!(ended.changes, plan.change_count(), "`up` makes the changes that `plan` showed");
+        let job = self.job().await;
+        let again = listed(&planned(&job).await);
         assert!(again.is_empty(), "a second `up` would {again:#?}");
-        report.changes
+        ended.changes
     }
 
     async fn down(&self) {
-        let cx = self.context().await;
-        let history = History::read(&cx.state).unwrap();
-        let mut teardown = Teardown::make(&self.steps, &cx, &history).await.unwrap();
-        teardown.refuse_blocked().unwrap();
-        let (cancel, journal) = (Cancel::default(), Journal::open(&cx.state, "down", &cx.digest).unwrap());
-        let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &cancel };
-        let report = teardown.apply(&run).await;
-        if let Some(error) = &report.error {
+        let (job, options) = (self.job().await, DownOptions::default());
+        let ended = run::down(&job, options, &Given).await.unwrap_or_else(|error| panic!("down: {error}"));
+        if let Some(error) = &ended.error {
             panic!("down: {error}: {:?}", error.cause());
         }
-        verify::plain_pod(&cx).await.unwrap();
-        journal.retire().unwrap();
-        let again = Teardown::make(&self.steps, &cx, &History::default()).await.unwrap();
-        assert_eq!(again.change_count(), 0, "a second `down` has something to do");
+        assert!(job.cx.state.read(FILE).unwrap().is_none(), "the journal has ended");
+        let job = self.job().await;
+        let again = Undo::look(&job).await.unwrap();
+        assert!(again.is_empty(), "a second `down` has something to do");
     }
+}
+
+async fn planned(job: &Job) -> Plan<'_> {
+    run::plan(job).await.unwrap_or_else(|error| panic!("the plan: {error} {:?}", error.cause()))
 }
 
 /// Every change of a plan, in order.

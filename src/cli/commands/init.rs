@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::cli::args::{Format, Global, Init, Up};
 use crate::cli::session::{Session, connect_options};
 use crate::cluster::Cluster;
-use crate::engine::plan::Plan;
 use crate::error::{Error, Result, code};
 use crate::facts::survey::Survey;
 use crate::host::{Host, local::LocalHost};
@@ -243,8 +242,7 @@ async fn preview(global: &Global, interview: &Interview, composed: &Composed, na
 async fn plan(global: &Global, composed: &Composed, name: &str, width: usize) -> Result<String> {
     let loaded = profile::load_text(&composed.text, name, &[])?;
     let session = Session::with(&for_looking(global).await?, loaded).await?;
-    session.connect().await?;
-    let plan = Plan::make(&session.steps, &session.selection, &session.cx).await?.refuse_errors()?;
+    let plan = crate::run::plan(&session.job).await?;
     Ok(show::plan(&plan, width))
 }
 

@@ -1,16 +1,16 @@
 //! `kvnet render`: all manifests that `up` applies.
 
-use crate::cli::args::{Format, Global};
+use crate::cli::args::{Format, Global, Render};
 use crate::cli::session::Session;
 use crate::engine::plan::select;
 use crate::engine::redact::redact_object;
-use crate::error::Result;
+use crate::error::{Result, code};
 use crate::ui;
 
 /// Runs the command.
-pub async fn run(global: &Global) -> Result<u8> {
+pub async fn run(global: &Global, options: &Render) -> Result<u8> {
     let session = Session::start(global).await?;
-    // Without a cluster every object is new, so the findings hold all of them.
+    connect(&session, options).await?;
     let mut objects = Vec::new();
     for step in select(&session.steps, &session.selection, &session.cx)? {
         let rendered = step.objects(&session.cx).await?;
@@ -24,4 +24,28 @@ pub async fn run(global: &Global) -> Result<u8> {
         _ => ui::yaml_documents(&objects)?,
     }
     Ok(0)
+}
+
+/// The nodes of the cluster decide about some objects: emulation, the number of copies, placement. Without a cluster, or
+/// offline, they are those for a cluster of this machine alone.
+async fn connect(session: &Session, options: &Render) -> Result<()> {
+    if options.offline {
+        return Ok(());
+    }
+    match session.connect().await {
+        Ok(()) => {
+            match session.cx.cluster().await {
+                Some(cluster) => cluster.reachable().await.map(|_| ()).map_err(|error| {
+                    error.hint_also("`--offline` renders for a cluster of this machine alone")
+                }),
+                None => Ok(()),
+            }
+        }
+        Err(error) if error.code() == &code::CLUSTER_CONFIG && session.connect.kubeconfig.is_none() => {
+            let kvm = if session.cx.facts.kvm { "with" } else { "without" };
+            ui::say(&format!("no cluster: rendered for a cluster of this machine alone, {kvm} KVM"));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }

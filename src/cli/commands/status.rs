@@ -3,16 +3,15 @@
 use crate::cli::PENDING;
 use crate::cli::args::Global;
 use crate::cli::session::Session;
-use crate::engine::plan::{Plan, State};
+use crate::engine::plan::State;
 use crate::error::Result;
+use crate::run;
 use crate::ui;
 
 /// Runs the command.
 pub async fn run(global: &Global) -> Result<u8> {
     let session = Session::start(global).await?;
-    session.connect().await?;
-    let mut plan = Plan::make(&session.steps, &session.selection, &session.cx).await?;
-    session.tell_stand_ins(&mut plan);
+    let plan = run::status(&session.job).await?;
     ui::status::show(&plan, session.format)?;
     if let Some(error) = plan.steps.iter().find_map(|planned| planned.findings.as_ref().err()) {
         // Not 3: whether something is to be done is not known.

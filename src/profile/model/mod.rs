@@ -58,6 +58,9 @@ pub struct Cluster {
     pub remove_taints: Vec<String>,
     /// Loads `br_netfilter` and sets the sysctls that pod networks need, also for the next boot.
     pub kernel: bool,
+    /// On a cluster with several nodes: whether what kvnet starts may run on every node, or only on the one that kvnet runs
+    /// on. kvnet makes bridges only there.
+    pub placement: Placement,
     /// The runtime's CNI configuration directory; `auto` asks the runtime.
     pub cni_conf_dir: String,
     /// The runtime's CNI plugin directory; `auto` asks the runtime.
@@ -75,10 +78,22 @@ impl Default for Cluster {
                 "node-role.kubernetes.io/master".into(),
             ],
             kernel: true,
+            placement: Placement::default(),
             cni_conf_dir: "auto".into(),
             cni_bin_dir: "auto".into(),
         }
     }
+}
+
+/// Where what kvnet starts may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// On every node that takes pods.
+    #[default]
+    Any,
+    /// On the node that kvnet runs on: ovs-cni, the virtual machine, and the pods that verify.
+    ThisNode,
 }
 
 /// `kubeadm init`, off by default.

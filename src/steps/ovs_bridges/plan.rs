@@ -228,3 +228,34 @@ fn vsctl(words: &str) -> Command {
 fn refused(message: String) -> Error {
     Error::new(&code::OVS_BRIDGE, message)
 }
+
+/// The bridge that a command deletes; none when it deletes none.
+pub(super) fn deleted_bridge(command: &Command) -> Option<&str> {
+    let words = &command.argv;
+    let at = words.iter().position(|word| word == "del-br")?;
+    words.get(at + 1).map(String::as_str)
+}
+
+/// The ports of a bridge, or of the VLAN that a VLAN bridge stands for, that neither kvnet nor a CNI plugin made.
+pub(super) fn foreign_ports(state: &OvsState, name: &str) -> Vec<String> {
+    let (bridge, vlan) = match (state.bridge(name), state.port(name)) {
+        (Some(bridge), _) => (bridge, None),
+        (None, Some((on, port))) if port.fake_bridge => (on, port.tag),
+        _ => return Vec::new(),
+    };
+    let on_it = |port: &&OvsPort| port.name != name && (vlan.is_none() || port.tag == vlan);
+    bridge
+        .ports
+        .iter()
+        .filter(on_it)
+        .filter(|port| port.name != bridge.name && is_foreign(port))
+        .map(|port| port.name.clone())
+        .collect()
+}
+
+fn is_foreign(port: &OvsPort) -> bool {
+    let has = |key: &str| port.external_ids.contains_key(key);
+    // What a pod's plugin made goes with the pod.
+    let of_pod = ["contPodUid", "contNetns", "contIface"].iter().any(|key| has(key));
+    !(of_pod || has(OURS) || has(&format!("fake-bridge-{OURS}")))
+}

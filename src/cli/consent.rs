@@ -1,0 +1,60 @@
+//! Who agrees to changes: `--yes`, a sandbox, or the person at the terminal after the list was shown.
+
+use std::io::IsTerminal;
+
+use super::args::Format;
+use super::session::Session;
+use crate::error::{Error, Result, code};
+use crate::run::{Consent, Question};
+use crate::ui;
+
+/// The consent of whoever typed the command.
+pub struct AtTerminal {
+    /// Whether it was given on the command line, or is not needed.
+    given: bool,
+    format: Format,
+}
+
+impl AtTerminal {
+    /// A sandbox is there to be changed.
+    pub fn of(session: &Session, yes: bool) -> Self {
+        Self { given: yes || session.sandbox.is_some(), format: session.format }
+    }
+}
+
+impl Consent for AtTerminal {
+    fn ask(&self, question: &Question<'_>) -> Result<bool> {
+        if self.given {
+            return Ok(false);
+        }
+        let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if !interactive || self.format != Format::Text {
+            return Err(nobody(question, interactive));
+        }
+        let prompt = match question {
+            Question::Up(plan) => {
+                ui::plan::show(plan, self.format)?;
+                format!("Apply this to {}?", ui::plan::place(&plan.target))
+            }
+            Question::Down(teardown) => {
+                ui::plan::show_down(teardown, self.format)?;
+                format!("Take this back on {}?", ui::plan::place(&teardown.target))
+            }
+        };
+        match dialoguer::Confirm::new().with_prompt(prompt).default(false).interact_opt() {
+            Ok(Some(true)) => Ok(true),
+            _ => Err(Error::new(&code::DECLINED, "not confirmed; nothing was changed")),
+        }
+    }
+}
+
+fn nobody(question: &Question<'_>, interactive: bool) -> Error {
+    let (command, look) = match question {
+        Question::Up(_) => ("up", "`kvnet plan`"),
+        Question::Down(_) => ("down", "`kvnet down --dry-run`"),
+    };
+    let why =
+        if interactive { "JSON and YAML leave no room for a question" } else { "this is not a terminal" };
+    let message = format!("refusing to run `kvnet {command}` without confirmation: {why}");
+    Error::new(&code::USAGE, message).hint(format!("look with {look}, then repeat with `--yes`"))
+}

@@ -1,0 +1,122 @@
+//! What a run works on: which cluster, by which kubeconfig, and which of its nodes kvnet reaches. The plan, the question,
+//! the first event and every report name it.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::context::Context;
+use crate::cluster::Place;
+use crate::error::Result;
+
+/// Where the changes go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The cluster; none while there is none.
+    pub cluster: Option<Place>,
+    /// The Node object that this machine is; none when it is none of the cluster.
+    pub node: Option<String>,
+    /// The cluster's other nodes: kvnet reaches only the machine that it runs on.
+    pub unreached: Vec<String>,
+}
+
+impl Target {
+    /// Looks which nodes the cluster has.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn of(cx: &Context) -> Result<Self> {
+        let Some(cluster) = cx.cluster().await else { return Ok(Self::default()) };
+        let node = cx.identity().await?.and_then(|identity| identity.name()).map(|name| name.to_string());
+        let nodes = cluster.list("v1", "Node", None, None).await?;
+        let names = nodes.iter().filter_map(|node| node["metadata"]["name"].as_str());
+        let others = names.filter(|name| node.as_deref() != Some(*name)).map(str::to_owned);
+        Ok(Self { cluster: Some(cluster.place().clone()), unreached: others.collect(), node })
+    }
+
+    /// For people: the cluster and this machine, then a line for each node that kvnet does not reach.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let Some(cluster) = &self.cluster else {
+            return vec!["no cluster yet: this machine is going to have one".into()];
+        };
+        let machine = match &self.node {
+            Some(node) => format!("this machine is its node {node}"),
+            None => "this machine is none of its nodes".into(),
+        };
+        let first = format!("cluster {cluster}; {machine}");
+        std::iter::once(first).chain(self.missed()).collect()
+    }
+
+    /// What is not done on each node that kvnet does not reach; nothing on a cluster of one node.
+    pub fn missed(&self) -> impl Iterator<Item = String> {
+        let here = self.node.as_deref().unwrap_or("a machine outside of the cluster");
+        let line = |name: &String| {
+            format!(
+                "node {name}: kernel, CNI plugins, Open vSwitch, bridges and CNI order not looked at, because kvnet runs on {here}"
+            )
+        };
+        self.unreached.iter().map(line).collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// The nodes other than `own` that take pods: neither cordoned nor kept free by a taint of their own.
+pub(crate) fn schedulable_elsewhere<'a>(
+    nodes: &'a [Value],
+    own: Option<&str>,
+    removed: &[String],
+) -> Vec<&'a Value> {
+    let other = |node: &&Value| node["metadata"]["name"].as_str() != own;
+    nodes.iter().filter(other).filter(|node| takes_pods(node, removed)).collect()
+}
+
+/// Whether a node takes pods, once `up` has removed the taints that the profile names. Taints of a node's own conditions
+/// come and go.
+fn takes_pods(node: &Value, removed: &[String]) -> bool {
+    let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let stays = |taint: &Value| {
+        let key = taint["key"].as_str().unwrap_or_default();
+        taint["effect"] != "PreferNoSchedule"
+            && !removed.iter().any(|removed| removed == key)
+            && !key.starts_with("node.kubernetes.io/")
+    };
+    node["spec"]["unschedulable"] != true && !taints.iter().any(stays)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_that_take_no_pods_are_left_out() {
+        let nodes = [
+            json!({"metadata": {"name": "own"}}),
+            json!({"metadata": {"name": "free"}, "spec": {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}}),
+            json!({"metadata": {"name": "cordoned"}, "spec": {"unschedulable": true}}),
+            json!({"metadata": {"name": "control"}, "spec": {"taints": [{"key": "role", "effect": "NoSchedule"}]}}),
+        ];
+        let names = |removed: &[String]| -> Vec<String> {
+            let found = schedulable_elsewhere(&nodes, Some("own"), removed);
+            found.iter().map(|node| node["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(&[]), ["free"]);
+        assert_eq!(names(&["role".into()]), ["free", "control"], "`up` removes that taint");
+    }
+
+    #[test]
+    fn every_node_that_is_not_reached_has_a_line() {
+        let mut target = Target {
+            cluster: Some(Place::default()),
+            node: Some("n1".into()),
+            unreached: vec!["n2".into(), "n3".into()],
+        };
+        let lines = target.lines();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].ends_with("this machine is its node n1"), "{lines:?}");
+        assert!(lines[2].starts_with("node n3: ") && lines[2].ends_with("kvnet runs on n1"), "{lines:?}");
+        target.unreached.clear();
+        assert_eq!(target.lines().len(), 1);
+    }
+}

@@ -1,0 +1,135 @@
+//! `down`: takes back what `up` made, then proves that the node can still start a pod.
+
+use super::{Consent, Ended, Job, Question};
+use crate::cluster::ObjectKey;
+use crate::engine::events::{Event, Events};
+use crate::engine::journal::{FILE, History, Journal, Seen};
+use crate::engine::runner::{Report, Run};
+use crate::engine::step::Note;
+use crate::engine::teardown::{Owned, Teardown};
+use crate::error::{Error, Result, code};
+use crate::steps::verification::RECORD;
+use crate::verify;
+
+/// How to take back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DownOptions {
+    /// Leaves out the pod that shows at the end that the node still starts pods.
+    pub no_check: bool,
+}
+
+/// What `down` would do.
+pub struct Undo<'a> {
+    /// The parts.
+    pub teardown: Teardown<'a>,
+    /// Whether something of kvnet's stays: not selected, or used by others.
+    pub partial: bool,
+    seen: Seen,
+}
+
+impl<'a> Undo<'a> {
+    /// Looks for what there is to take back.
+    ///
+    /// # Errors
+    /// `KVN613` and `KVN510` when it cannot end well, before anything is touched.
+    pub async fn look(job: &'a Job) -> Result<Self> {
+        job.connect().await?;
+        let seen = Seen::now(&job.cx.state)?;
+        let history = History::read(&job.cx.state)?;
+        let mut teardown = Teardown::make(&job.steps, &job.cx, &history).await?;
+        let partial = teardown.narrow(&job.selection);
+        teardown.refuse_blocked()?;
+        Ok(Self { teardown, partial, seen })
+    }
+
+    /// Whether there is nothing to take back.
+    pub fn is_empty(&self) -> bool {
+        self.teardown.change_count() == 0
+    }
+}
+
+/// Looks, asks, locks, takes back, and ends the journal when nothing is left.
+///
+/// # Errors
+/// Those before the first change; later ones are in what it returns.
+pub async fn down(job: &Job, options: DownOptions, consent: &dyn Consent) -> Result<Ended> {
+    let undo = Undo::look(job).await?;
+    let events = &job.cx.events;
+    if undo.is_empty() {
+        tell_notes(&undo.teardown, events);
+        if !undo.partial {
+            end_journal(job, undo.seen)?;
+        }
+        return Ok(Ended::nothing());
+    }
+    let shown = consent.ask(&Question::Down(&undo.teardown))?;
+    let report = apply(job, &undo, options, shown).await?;
+    Ok(Ended::of(report.changes, report.error))
+}
+
+/// A `down` that was killed after its last change has left this to the next one.
+fn end_journal(job: &Job, seen: Seen) -> Result<()> {
+    let state = &job.cx.state;
+    if state.mark(FILE)?.is_none() {
+        return Ok(());
+    }
+    let _lock = state.lock("down")?;
+    seen.refuse_change(state)?;
+    Journal::open(state, "down", &job.cx.digest)?.retire()
+}
+
+async fn apply(job: &Job, undo: &Undo<'_>, options: DownOptions, shown: bool) -> Result<Report> {
+    let cx = &job.cx;
+    let _lock = cx.state.lock("down")?;
+    undo.seen.refuse_change(&cx.state)?;
+    let journal = Journal::open(&cx.state, "down", &cx.digest)?;
+    cx.state.remove(RECORD)?;
+    let removals = undo.teardown.removals.iter().filter(|removal| !removal.changes.is_empty());
+    let steps = removals.map(|it| (it.step.id().to_owned(), it.step.title().to_owned())).collect();
+    cx.events.report(Event::Started { steps, target: undo.teardown.target.clone() });
+    if !shown {
+        tell_notes(&undo.teardown, &cx.events);
+    }
+    let run = Run { cx, journal: &journal, events: &cx.events, cancel: &cx.cancel };
+    let mut report = undo.teardown.apply(&run).await;
+    if report.error.is_none() && !undo.partial {
+        report.error = refuse_leftovers(job, &undo.teardown.staying).await.err();
+    }
+    if report.error.is_none() && !options.no_check && cx.cluster().await.is_some() {
+        report.error = verify::plain_pod(cx).await.err();
+    }
+    if report.error.is_none() && !undo.partial && undo.teardown.staying.is_empty() {
+        journal.retire()?;
+    }
+    Ok(report)
+}
+
+/// Looks again: what carries kvnet's label and is not meant to stay must be gone.
+async fn refuse_leftovers(job: &Job, staying: &[ObjectKey]) -> Result<()> {
+    let Some(cluster) = job.cx.cluster().await else { return Ok(()) };
+    let owned = Owned::find(&cluster, &History::default()).await?;
+    let left: Vec<String> =
+        owned.all().filter(|key| !staying.contains(key)).map(ToString::to_string).collect();
+    match left.as_slice() {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            Err(Error::new(&code::LEFT_BEHIND, format!("{first}{more} is still there, with kvnet's label")))
+        }
+    }
+}
+
+/// What stays and why, for those who have not seen the list.
+fn tell_notes(teardown: &Teardown<'_>, events: &Events) {
+    let missed = teardown.target.missed().map(|text| (None, text));
+    let general = teardown.notes.iter().map(|note| (None, note.text.clone()));
+    for (step, text) in missed.chain(general).collect::<Vec<_>>() {
+        events.report(Event::Note { step, warning: true, text });
+    }
+    for removal in &teardown.removals {
+        for Note { text, .. } in removal.notes.iter().filter(|note| note.warning) {
+            let step = Some(removal.step.id().to_owned());
+            events.report(Event::Note { step, warning: true, text: text.clone() });
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `plan`, `status` and `up`.
+
+use super::{Consent, Ended, Job, Question};
+use crate::engine::context::Context;
+use crate::engine::events::{Event, Events};
+use crate::engine::journal::{Journal, Seen};
+use crate::engine::plan::{Plan, Planned};
+use crate::engine::runner::{Report, Run};
+use crate::engine::step::Note;
+use crate::error::Result;
+use crate::steps::verification::RECORD;
+
+/// What `up` would do.
+///
+/// # Errors
+/// Those of the steps that cannot look or refuse.
+pub async fn plan(job: &Job) -> Result<Plan<'_>> {
+    status(job).await?.refuse_errors()
+}
+
+/// What every step finds; one that cannot look says so in its findings.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn status(job: &Job) -> Result<Plan<'_>> {
+    job.connect().await?;
+    let mut plan = Plan::make(&job.steps, &job.selection, &job.cx).await?;
+    job.tell_stand_ins(&mut plan);
+    Ok(plan)
+}
+
+/// Makes the node and the cluster what the profile says: plans, asks, locks, applies, verifies.
+///
+/// # Errors
+/// Those before the first change; later ones are in what it returns.
+pub async fn up(job: &Job, consent: &dyn Consent) -> Result<Ended> {
+    let cx = &job.cx;
+    let seen = Seen::now(&cx.state)?;
+    let plan = plan(job).await?;
+    if plan.is_empty() {
+        tell_notes(&plan, &cx.events);
+        return verified(cx, Ended::nothing());
+    }
+    // A wait changes nothing; pods that verify are an intervention.
+    let shown = !plan.only_waits() && consent.ask(&Question::Up(&plan))?;
+    let report = apply(job, &plan, seen, shown).await?;
+    verified(cx, Ended::of(report.changes, report.error))
+}
+
+/// With what the run can say about the checks.
+fn verified(cx: &Context, mut ended: Ended) -> Result<Ended> {
+    if ended.error.is_none() {
+        let (verified, not_checked) = crate::verify::verified(cx)?;
+        (ended.verified, ended.not_checked) = (Some(verified), not_checked);
+    }
+    Ok(ended)
+}
+
+async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Report> {
+    let cx = &job.cx;
+    let _lock = cx.state.lock("up")?;
+    seen.refuse_change(&cx.state)?;
+    let journal = Journal::open(&cx.state, "up", &cx.digest)?;
+    // What was downloaded for the plan is pinned by the run that applies it.
+    cx.sources.keep().await?;
+    if plan.change_count() > 0 {
+        // What was verified before is about to change.
+        cx.state.remove(RECORD)?;
+    }
+    let acts = |planned: &&Planned<'_>| planned.findings.as_ref().is_ok_and(|it| !it.changes.is_empty());
+    let steps = plan.steps.iter().filter(acts).map(|planned| planned.step);
+    let steps = steps.map(|step| (step.id().to_owned(), step.title().to_owned())).collect();
+    cx.events.report(Event::Started { steps, target: plan.target.clone() });
+    if !shown {
+        tell_notes(plan, &cx.events);
+    }
+    Ok(Run { cx, journal: &journal, events: &cx.events, cancel: &cx.cancel }.apply(plan).await)
+}
+
+/// The warnings of a plan, for those who have not seen it; of the steps that will change something, the other notes too.
+fn tell_notes(plan: &Plan<'_>, events: &Events) {
+    for text in plan.target.missed() {
+        events.report(Event::Note { step: None, warning: true, text });
+    }
+    for planned in &plan.steps {
+        let Ok(findings) = &planned.findings else { continue };
+        let wanted = |note: &&Note| note.warning || !findings.changes.is_empty();
+        for Note { warning, text } in findings.notes.iter().filter(wanted) {
+            let step = Some(planned.step.id().to_owned());
+            events.report(Event::Note { step, warning: *warning, text: text.clone() });
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Never on the wrong machine, never without consent, never half taken back.
+
+use std::fs;
+
+use kvnet::cluster::ObjectKey;
+use kvnet::sandbox::{Options, Sandbox};
+use serde_json::Value;
+
+use crate::run::{As, Place, text};
+use crate::served::{Served, served};
+
+/// What a command says and how it ends, on a cluster of which this machine is no node.
+struct Remote {
+    place: Place,
+    cluster: Served,
+}
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Remote {
+    fn new() -> Self {
+        let cluster = served(&Options::default());
+        let place = Place::new();
+        place.kubeconfig("remote.yaml", &cluster.address);
+        Self { place, cluster }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        let arguments = [arguments, &["--kubeconfig", "DIR/remote.yaml"]].concat();
+        let output = self.place.kvnet(As::Tester, &arguments, &[]);
+        Said { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    fn taints(&self) -> usize {
+        let node = ObjectKey::new("v1", "Node", None, "sandbox");
+        let node = self.cluster.sandbox.api().get(&node).unwrap().unwrap();
+        let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        taints.iter().filter(|taint| taint["key"] == "node-role.kubernetes.io/control-plane").count()
+    }
+}
+
+#[test]
+fn steps_of_a_node_are_refused_on_a_machine_that_is_none() {
+    let remote = Remote::new();
+    for command in [&["plan"][..], &["up", "--yes"], &["up", "--yes", "--only", "kernel"], &["down", "--yes"]]
+    {
+        let said = remote.run(command);
+        assert_eq!(said.code, 1, "{command:?}: {}{}", said.out, said.err);
+        assert!(
+            said.err.contains("error[KVN510]: this machine is no node of http://127.0.0.1:"),
+            "{}",
+            said.err
+        );
+        assert!(said.err.contains("its only node is sandbox"), "{}", said.err);
+        assert!(said.out.is_empty(), "{command:?} shows changes of this machine: {}", said.out);
+    }
+    let status = remote.run(&["status"]);
+    assert!(status.out.contains("KVN510"), "{}", status.out);
+    assert_eq!(remote.taints(), 1);
+}
+
+#[test]
+fn steps_of_the_cluster_run_from_any_machine_and_the_plan_names_the_cluster() {
+    let remote = Remote::new();
+    let plan = remote.run(&["plan", "--only", "taints"]);
+    assert_eq!(plan.code, 3, "{}", plan.err);
+    let first = plan.out.lines().next().unwrap();
+    assert!(first.starts_with(&format!("cluster {}", remote.cluster.address)), "{first}");
+    assert!(
+        first.contains("context `here`") && first.ends_with("this machine is none of its nodes"),
+        "{first}"
+    );
+    let plan: Value =
+        serde_json::from_str(&remote.run(&["plan", "--only", "taints", "-o", "json"]).out).unwrap();
+    assert_eq!(plan["target"]["cluster"]["context"], "here");
+    assert_eq!(plan["target"]["node"], Value::Null);
+}
+
+#[test]
+fn nothing_is_changed_without_consent() {
+    let remote = Remote::new();
+    for output in ["text", "json", "yaml"] {
+        let said = remote.run(&["up", "--only", "taints", "-o", output]);
+        assert_eq!((said.code, remote.taints()), (2, 1), "{output}: {}{}", said.out, said.err);
+        assert!(format!("{}{}", said.out, said.err).contains("KVN100"), "{output}: {}{}", said.out, said.err);
+    }
+    let said = remote.run(&["up", "--only", "taints", "--yes", "-o", "json"]);
+    assert_eq!((said.code, remote.taints()), (0, 0), "{}{}", said.out, said.err);
+    let started: Value = serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
+    assert_eq!(started["target"]["cluster"]["server"], remote.cluster.address.as_str());
+    for output in ["text", "json", "yaml"] {
+        let said = remote.run(&["down", "--only", "taints", "--no-check", "-o", output]);
+        assert_eq!((said.code, remote.taints()), (2, 0), "{output}: {}{}", said.out, said.err);
+    }
+    let said = remote.run(&["down", "--only", "taints", "--no-check", "--yes"]);
+    assert_eq!((said.code, remote.taints()), (0, 1), "{}{}", said.out, said.err);
+    // Nothing to do needs nobody's consent.
+    assert_eq!(remote.run(&["down", "--only", "taints", "--no-check"]).code, 0);
+}
+
+/// Kinds that no list of kvnet's names, in a manifest of the user's own.
+const OWN: &str = "
+---
+apiVersion: v1
+kind: LimitRange
+metadata: {name: own, namespace: kube-system}
+spec: {limits: [{type: Container, default: {memory: 64Mi}}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: own, namespace: default}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: own, namespace: default}
+spec:
+  serviceName: own
+  replicas: 0
+  selector: {matchLabels: {app: own}}
+  template:
+    metadata: {labels: {app: own}}
+    spec: {containers: [{name: c, image: 'docker.io/library/busybox:1.37.0'}]}
+";
+
+#[test]
+fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        let output = place.kvnet(As::Tester, arguments, &[]);
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, rendered, err) = run(&["render", "--offline", "--sandbox", "--only", "ovs-cni"]);
+    assert_eq!(code, 0, "{err}");
+    place.write("own.yaml", &format!("{rendered}{OWN}"));
+    let profile = [
+        "--sandbox-dir",
+        "DIR/box",
+        "--set",
+        "ovsCni.source.from=file",
+        "--set",
+        "ovsCni.source.path=DIR/own.yaml",
+    ];
+    let skipped = ["--skip", "kubevirt,vm,verification", "--timeout", "20"];
+    let (code, _, err) = run(&[&["up"], &profile[..], &skipped].concat());
+    assert_eq!(code, 0, "{err}");
+    let kinds = [("v1", "LimitRange"), ("v1", "PersistentVolumeClaim"), ("apps/v1", "StatefulSet")];
+    let left = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = camino::Utf8PathBuf::from_path_buf(place.path("box")).unwrap();
+            let options = Options { directory: Some(directory), ..Options::default() };
+            let default = kvnet::profile::load("default", &[]).unwrap().profile;
+            let sandbox = Sandbox::open(&options, &default).unwrap();
+            let cluster = sandbox.cluster();
+            let mut found = Vec::new();
+            for (version, kind) in kinds {
+                let selector = Some("app.kubernetes.io/managed-by=kvnet");
+                found.extend(cluster.list(version, kind, None, selector).await.unwrap());
+            }
+            found.len()
+        })
+    };
+    assert_eq!(left(), 3, "`up` has made them");
+    let (code, _, err) = run(&[&["down", "--skip", "ovs-cni"], &profile[..], &["--timeout", "20"]].concat());
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        place.path("box/state/journal.jsonl").exists(),
+        "something of kvnet's is left, and so is the journal"
+    );
+    let (code, _, err) = run(&[&["down"], &profile[..], &["--timeout", "20"]].concat());
+    assert_eq!((code, left()), (0, 0), "{err}");
+    assert!(!fs::exists(place.path("box/state/journal.jsonl")).unwrap());
+}
+
+#[test]
+fn what_kvnet_does_not_reach_is_told_for_each_node_and_refused_where_it_cannot_work() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        let sandbox = ["--sandbox-dir", "DIR/box", "--sandbox-other-nodes", "1", "--timeout", "20"];
+        let output = place.kvnet(As::Tester, &[arguments, &sandbox].concat(), &[]);
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, err) = run(&["plan", "--skip", "kubevirt,vm"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("error[KVN512]: node worker-1 takes pods too"), "{err}");
+    assert!(err.contains("cluster.placement=this-node"), "{err}");
+    let here = ["--skip", "kubevirt,vm", "--set", "cluster.placement=this-node"];
+    let (code, out, err) = run(&[&["plan"], &here[..]].concat());
+    assert_eq!(code, 3, "{err}");
+    assert!(
+        out.contains(
+            "! node worker-1: kernel, CNI plugins, Open vSwitch, bridges and CNI order not looked at"
+        ),
+        "{out}"
+    );
+    let (code, out, err) = run(&[&["up", "-o", "json"], &here[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let finished: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(finished["result"], "done", "{finished}");
+    let (code, out, _) = run(&[&["down", "--dry-run"], &here[..]].concat());
+    assert_eq!(code, 3);
+    assert!(out.contains("! node worker-1: "), "{out}");
+}
