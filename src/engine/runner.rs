@@ -355,7 +355,7 @@ mod tests {
         let plan = Plan::make(&steps, &Selection::default(), &cx).await.unwrap();
         let journal = Journal::open(&cx.state, "up", "").unwrap();
         let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &cx.cancel };
-        let limit = std::time::Duration::from_secs(60);
+        let limit = std::time::Duration::from_mins(1);
         let report = tokio::time::timeout(limit, run.apply(&plan)).await.expect("the wait has not ended");
         assert_eq!(report.error.unwrap().code().id, "KVN200", "the failure, not the stop that it caused");
         assert_eq!(report.changes, 0);

@@ -42,7 +42,7 @@ fn a_terminal_gets_colours_unless_told_otherwise() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let place = Place::new();
-    let state = place.path("state");
+    let state = place.path("none");
     for command in ["plan --only kernel,ovs-bridges", "profile show", "profile schema", "explain", "--help"] {
         for reader in ["head -n 1", "true"] {
             let script = format!(
