@@ -218,6 +218,8 @@ fn traced(text: &str) -> std::result::Result<Traced, String> {
         {
             let action = lines.peek().map(|next| next.trim()).unwrap_or_default();
             rule = format!("{}: {action}", matched.trim());
+        } else if let Some(why) = line.trim().strip_prefix("-> ") {
+            rule = format!("{rule} ({why})");
         }
     }
     Ok(Traced { outputs: outputs(actions), rule })

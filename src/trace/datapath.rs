@@ -44,6 +44,8 @@ pub struct Followed {
     pub from: String,
     /// Where it should arrive; none for a broadcast.
     pub to: Option<(String, Option<u32>)>,
+    /// The ports at its ends.
+    pub ports: Vec<String>,
     /// What the bridge does to it, or why it does not say.
     pub end: std::result::Result<Traced, String>,
 }
@@ -188,32 +190,27 @@ impl Datapath {
             if switch.silent.is_some() {
                 continue;
             }
-            let frame = ovs::broadcast(end);
-            let (bridge, from) = (end.bridge.clone(), end.shown());
-            let traced = openflow::follow(host, &bridge, &frame).await?;
-            self.followed.push(Followed {
-                bridge: bridge.clone(),
-                from: from.clone(),
-                to: None,
-                end: traced,
-            });
+            let bridge = end.bridge.clone();
+            let at = numbers.get(&end.port).copied();
+            let mut frames = vec![(ovs::broadcast(end), end.shown(), None, vec![end.port.clone()])];
             if let Some(next) = ovs::next(&ends, end) {
-                let traced = openflow::follow(host, &bridge, &ovs::packet(end, next)).await?;
                 let to = Some((next.shown(), numbers.get(&next.port).copied()));
-                self.followed.push(Followed { bridge, from, to, end: traced });
-            } else if let Some(other) = ovs::other(self, end) {
-                let [to_it, from_it] = ovs::with_stranger(end, other);
-                let to = Some((from.clone(), numbers.get(&end.port).copied()));
-                let traced = openflow::follow(host, &bridge, &to_it).await?;
-                self.followed.push(Followed {
-                    bridge: bridge.clone(),
-                    from: "another port".into(),
-                    to,
-                    end: traced,
-                });
-                let traced = openflow::follow(host, &bridge, &from_it).await?;
-                self.followed.push(Followed { bridge, from, to: None, end: traced });
+                let ports = vec![end.port.clone(), next.port.clone()];
+                frames.push((ovs::packet(end, next), end.shown(), to, ports));
+            } else if let Some((port, number)) = ovs::other(self, end) {
+                let [to_it, from_it] = ovs::with_stranger(end, number);
+                let ports = vec![end.port.clone(), port];
+                frames.push((to_it, "another port".into(), Some((end.shown(), at)), ports.clone()));
+                frames.push((from_it, end.shown(), None, ports));
             }
+            for (frame, from, to, ports) in frames {
+                let end = openflow::follow(host, &bridge, &frame).await?;
+                self.followed.push(Followed { bridge: bridge.clone(), from, to, ports, end });
+            }
+        }
+        // The port of a pod that ends may have gone meanwhile.
+        if let Ok(now) = OvsState::read(host).await {
+            self.followed.retain(|frame| frame.ports.iter().all(|port| now.port(port).is_some()));
         }
         Ok(())
     }

@@ -67,13 +67,13 @@ pub fn packet(from: &End, to: &End) -> String {
 }
 
 /// A port in a NIC's VLAN that may be anybody's.
-pub fn other(seen: &Datapath, end: &End) -> Option<u32> {
+pub fn other(seen: &Datapath, end: &End) -> Option<(String, u32)> {
     let (bridge, switch) = (
         seen.state.as_ref()?.bridge(&end.bridge)?,
         seen.switches.iter().find(|switch| switch.name == end.bridge)?,
     );
     let port = bridge.guest_ports().find(|port| port.name != end.port && port.tag == end.tag)?;
-    switch.ports.get(&port.name)?.number
+    Some((port.name.clone(), switch.ports.get(&port.name)?.number?))
 }
 
 /// A packet to a NIC from a stranger behind another port, and one to the stranger.

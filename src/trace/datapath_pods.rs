@@ -267,8 +267,7 @@ pub fn firewall(seen: &Datapath) -> Judged {
         }
     }
     if asked > 0 {
-        judged.holds =
-            format!("{} let through", counted(asked, "kind of packet").replace("packets", "packet"));
+        judged.holds = format!("packets of {asked} kinds are let through");
     }
     judged
 }

@@ -38,6 +38,7 @@ pub(crate) fn healthy() -> Datapath {
         bridge: "blue".into(),
         from: "net1 of default/a (veth2)".into(),
         to,
+        ports: Vec::new(),
         end: traced("priority 0: NORMAL", &[1, 3]),
     };
     let route = |to: Option<&str>, by: &str| Route {

@@ -61,7 +61,7 @@ const BREAKS: &[Break] = &[
         make: "ip link set $VETH mtu 1000",
         mend: "ip link set $VETH mtu 1450",
         code: "KVN647",
-        found: "MTU 1000",
+        found: "its other end, has 1000",
     },
     Break {
         make: "bridge link set dev $VETH state 0",
