@@ -11,7 +11,7 @@ use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::ovs::{OvsPort, OvsState};
-use crate::steps::ovs_cni::MARKER_DOMAIN;
+use crate::steps::ovs_cni::{MARKER_DOMAIN, publishes_bridges, waits_for};
 use crate::trace::counted;
 
 pub fn database(seen: &Seen) -> Looked {
@@ -105,6 +105,9 @@ pub fn ports(seen: &Seen) -> Looked {
         cluster.pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str()).collect();
     let left = owned.iter().filter(|(_, _, uid)| !pods.contains(uid.as_str()));
     let left: Vec<String> = left.map(|(bridge, port, _)| format!("{} of {bridge}", port.name)).collect();
+    if owned.is_empty() && state.bridges.iter().any(|bridge| state.is_nameless(&bridge.name, None)) {
+        return Ok(Verdict::unknown("this ovs-cni does not write whose port is whose"));
+    }
     if left.is_empty() {
         return Ok(Verdict::holds(format!("{} of pods", counted(owned.len(), "port"))));
     }
@@ -149,6 +152,9 @@ pub fn marker(seen: &Seen) -> Looked {
     let Some(node) = seen.this_node(cluster).filter(|_| !bridges.is_empty()) else {
         return Ok(Verdict::absent("no network names a bridge of this node"));
     };
+    if !publishes_bridges(&seen.profile.ovs_cni.version) {
+        return Ok(Verdict::absent("this ovs-cni has no marker: no pod waits for what a node offers"));
+    }
     let state = state(seen)?;
     let offered = |bridge: &str| amount(node, bridge).is_some_and(|amount| amount != "0");
     let silent: Vec<String> =
@@ -156,7 +162,15 @@ pub fn marker(seen: &Seen) -> Looked {
     if silent.is_empty() {
         return Ok(Verdict::holds(format!("{} offers {}", name(node), counted(bridges.len(), "bridge"))));
     }
-    Ok(Verdict::broken(&code::MARKER, format!("{} does not offer {}", name(node), listed(&silent)))
+    let found = format!("{} does not offer {}", name(node), listed(&silent));
+    let waiting = cluster.pods.iter().filter(|pod| silent.iter().any(|bridge| waits_for(pod, bridge)));
+    let waiting: Vec<String> = waiting.map(full_name).collect();
+    // Who has a node already has passed what only the scheduler looks at.
+    let verdict = match waiting.as_slice() {
+        [] => Verdict::warns(format!("{found}; no pod waits for it")),
+        pods => Verdict::broken(&code::MARKER, format!("{found}: {} waits for it", listed(pods))),
+    };
+    Ok(verdict
         .hint("the marker of ovs-cni looks every minute, and the kubelet passes it on later: wait for two minutes, then look at its log"))
 }
 

@@ -112,6 +112,17 @@ impl OvsState {
         })
     }
 
+    /// Whether a bridge has ports of pods' NICs, and none says which pod it is: an ovs-cni of 2018 writes the NIC only.
+    #[must_use]
+    pub fn is_nameless(&self, bridge: &str, nic: Option<&str>) -> bool {
+        let ports = self.bridge(bridge).map(|bridge| bridge.ports.as_slice()).unwrap_or_default();
+        let has = |port: &OvsPort, key: &str| port.external_ids.contains_key(key);
+        let of_nic = |port: &OvsPort| {
+            port.external_ids.get("contIface").is_some_and(|name| nic.is_none_or(|nic| nic == name))
+        };
+        ports.iter().any(of_nic) && !ports.iter().any(|port| has(port, "contPodUid") || has(port, "owner"))
+    }
+
     /// A real bridge.
     #[must_use]
     pub fn bridge(&self, name: &str) -> Option<&OvsBridge> {

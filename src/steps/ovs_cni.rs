@@ -118,13 +118,24 @@ fn clean(node: &Value) -> Option<Change> {
     })
 }
 
-/// The marker came with v0.3.0; a commit of 2018 has none.
-fn publishes_bridges(version: &str) -> bool {
+/// Whether nodes offer their bridges: the marker came with v0.3.0; a commit of 2018 has none.
+pub fn publishes_bridges(version: &str) -> bool {
     let Some((major, rest)) = version.strip_prefix('v').and_then(|version| version.split_once('.')) else {
         return false;
     };
     let minor = rest.split('.').next().and_then(|minor| minor.parse::<u32>().ok());
     matches!((major.parse::<u32>(), minor), (Ok(major), Some(minor)) if (major, minor) >= (0, 3))
+}
+
+/// Whether a pod without a node asks for a bridge that a node must offer.
+pub fn waits_for(pod: &Value, bridge: &str) -> bool {
+    let resource = format!("{MARKER_DOMAIN}{bridge}");
+    let containers = ["containers", "initContainers"].map(|list| pod["spec"][list].as_array());
+    let asks = |container: &Value| {
+        ["requests", "limits"].iter().any(|part| container["resources"][part].get(&resource).is_some())
+    };
+    let is_over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    !is_over && !pod["spec"]["nodeName"].is_string() && containers.into_iter().flatten().flatten().any(asks)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::facts::cni::{CniConf, all_types, is_configuration};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
 use crate::profile::{NetworkKind, Profile};
+use crate::steps::ovs_cni::publishes_bridges;
 
 /// The pods of ovs-cni, in kvnet's manifest and in upstream's.
 const MARKERS: &str = "app=ovs-cni";
@@ -37,6 +38,8 @@ pub struct Evidence {
     pub attachments: Vec<Attachment>,
     /// The pods of ovs-cni.
     pub markers: Vec<Value>,
+    /// Whether the profile's ovs-cni has a marker.
+    pub has_marker: bool,
     /// Open vSwitch, or why it does not answer; none when it was not asked.
     pub switch: Option<std::result::Result<OvsState, String>>,
     /// Where each CNI plugin is; none when it is nowhere.
@@ -71,6 +74,7 @@ impl Evidence {
         }
         seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
+        seen.has_marker = publishes_bridges(&cx.profile.ovs_cni.version);
         seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
         if seen.here {
             seen.look_at_node(cx).await?;

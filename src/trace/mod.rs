@@ -29,6 +29,8 @@ pub enum State {
     Holds,
     /// It is not.
     Broken,
+    /// It is not, and this target does without.
+    Warns,
     /// It could not be looked at.
     Unknown,
 }
@@ -127,6 +129,10 @@ impl Link {
 
     fn unknown(self, found: impl Into<String>) -> Self {
         Self { state: State::Unknown, found: found.into(), ..self }
+    }
+
+    fn warns(self, found: impl Into<String>) -> Self {
+        Self { state: State::Warns, found: found.into(), ..self }
     }
 
     fn broken(self, code: &'static Code, found: impl Into<String>) -> Self {

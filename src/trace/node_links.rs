@@ -9,7 +9,7 @@ use crate::cluster::{is_ready, why_waiting};
 use crate::error::code;
 use crate::facts::cni::{CniConf, all_types};
 use crate::facts::ovs::OvsState;
-use crate::steps::ovs_cni::MARKER_DOMAIN;
+use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
 
 /// Open vSwitch answers; none when no network uses it.
 pub fn database(seen: &Evidence) -> Option<Link> {
@@ -54,9 +54,11 @@ pub fn bridge(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     })
 }
 
-/// The node offers the bridge, and the marker that says so runs.
+/// The node offers the bridge, and the marker that says so runs; none when this ovs-cni has no marker.
+/// Only the scheduler asks for it: it keeps a pod that has no node yet, and no other.
 pub fn marker(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
-    let resource = format!("{MARKER_DOMAIN}{}", attachment.bridge.as_deref()?);
+    let bridge = attachment.bridge.as_deref().filter(|_| seen.has_marker)?;
+    let resource = format!("{MARKER_DOMAIN}{bridge}");
     let link = Link::new(
         "marker",
         attachment.network.clone(),
@@ -73,13 +75,20 @@ pub fn marker(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     };
     let hint =
         "look at its DaemonSet: `kubectl --namespace kube-system describe daemonset --selector app=ovs-cni`";
+    let lacks = |found: String| {
+        if seen.pod.as_ref().is_some_and(|pod| waits_for(pod, bridge)) {
+            link.clone().broken(&code::MARKER, found)
+        } else {
+            link.clone().warns(format!("{found}; the pod does not wait for it"))
+        }
+    };
     Some(match (offered, state) {
-        ("0", None) => link.broken(&code::MARKER, format!("{name} does not offer it, though the marker runs")).hint(
+        ("0", None) => lacks(format!("{name} does not offer it, though the marker runs")).hint(
             "the marker looks every minute: wait, then look at its log; it publishes real bridges only, not VLAN bridges",
         ),
-        ("0", Some(state)) => link.broken(&code::MARKER, format!("{name} does not offer it: {state}")).hint(hint),
+        ("0", Some(state)) => lacks(format!("{name} does not offer it: {state}")).hint(hint),
         (_, Some(state)) => {
-            link.broken(&code::MARKER, format!("{name} still offers it, but {state}: nobody keeps it true")).hint(hint)
+            link.warns(format!("{name} still offers it, but {state}: nobody keeps it true")).hint(hint)
         }
         (amount, None) => link.holds(format!("{name} offers {amount}")),
     })

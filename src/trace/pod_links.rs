@@ -36,7 +36,7 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let interface = interface(&reported, attachment);
     let Some(links) = &seen.links else {
         let reason = seen.elsewhere().unwrap_or_else(|| "no process of the pod is on this node".into());
-        return link.holds(format!("Multus reports {interface}, {mac}; {reason}"));
+        return link.unknown(format!("Multus reports {interface}, {mac}; {reason}"));
     };
     match carrier(links, &interface) {
         None => {
@@ -59,6 +59,11 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     let interface =
         reported(seen, pod, attachment).map(|reported| interface(&reported, attachment)).unwrap_or_default();
     let Some((on, port)) = state.port_of_pod(uid, &interface) else {
+        let parent = state.vlan_bridge(name).map_or(name, |(parent, _)| &parent.name);
+        if state.is_nameless(parent, Some(&interface)) {
+            let why = format!("not told apart: this ovs-cni does not write whose port of {parent} is whose");
+            return Some(link.unknown(why));
+        }
         return Some(
             link.broken(&code::OVS_PORT, format!("Open vSwitch has no port for {interface} of the pod")),
         );
@@ -124,8 +129,8 @@ pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
 /// The guest has the NIC, and it is up; none for a pod.
 pub fn guest(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     let nic = attachment.nic.as_deref().filter(|_| seen.machine)?;
-    let mac = attachment.mac.as_deref().unwrap_or_default();
-    let link = Link::new("guest-nic", Some(name_of(attachment)), format!("the guest's NIC {nic} with {mac}"));
+    let with = attachment.mac.as_ref().map(|mac| format!(" with {mac}")).unwrap_or_default();
+    let link = Link::new("guest-nic", Some(name_of(attachment)), format!("the guest's NIC {nic}{with}"));
     let (nics, by) = match &seen.guest {
         None => {
             return Some(
@@ -136,7 +141,13 @@ pub fn guest(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         Some(GuestView::Silent(reason)) => return Some(link.unknown(format!("not looked at: {reason}"))),
         Some(GuestView::Nics(nics, by)) => (nics, by),
     };
-    Some(match nics.iter().find(|(_, link)| !mac.is_empty() && link.mac == mac) {
+    let Some(mac) = attachment.mac.as_deref() else {
+        let told: Vec<&str> = nics.iter().map(|(name, _)| name.as_str()).collect();
+        let told = if told.is_empty() { "none".into() } else { told.join(", ") };
+        let why = "not told apart: KubeVirt does not report its MAC address";
+        return Some(link.unknown(format!("{why}; the guest's NICs are: {told}, says {by}")));
+    };
+    Some(match nics.iter().find(|(_, link)| link.mac == mac) {
         None => {
             link.broken(&code::GUEST_NIC, format!("the guest has no NIC with that MAC address, says {by}"))
         }

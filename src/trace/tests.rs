@@ -80,6 +80,7 @@ fn healthy() -> Evidence {
             "status": {"capacity": {"ovs-cni.network.kubevirt.io/blue": "1k"}}})),
         here: true,
         attachments: attachments(),
+        has_marker: true,
         markers: vec![json!({"spec": {"nodeName": "n0"}, "status": ready})],
         switch: Some(Ok(switch(vec![port("veth1", BLUE)]))),
         plugins: [("ovs", "/opt/cni/bin/ovs"), ("host-local", "/opt/cni/bin/host-local")]
@@ -164,10 +165,6 @@ fn every_cut_is_named_by_its_own_link() {
         cut(|seen| _ = seen.plugins.insert("ovs".into(), None)),
         blue("cni-plugin", "KVN603", "missing: ovs")
     );
-    assert_eq!(
-        cut(|seen| seen.markers.clear()),
-        blue("marker", "KVN620", "n0 still offers it, but no pod of ovs-cni is on n0: nobody keeps it true")
-    );
     let (link, network, code, found) = cut(|seen| _ = seen.configurations.remove(0));
     assert_eq!((link, network.as_str(), code), ("multus", "", "KVN602"));
     assert_eq!(found, "10-flannel.conflist is not Multus', and no other is");
@@ -184,7 +181,14 @@ fn every_cut_is_named_by_its_own_link() {
 fn other_ends_of_the_chain() {
     for (cut, link, code) in [
         (cut(|seen| seen.switch = Some(Err("no such file".into()))), "ovsdb", "KVN604"),
-        (cut(|seen| seen.node.as_mut().unwrap()["status"] = json!({})), "marker", "KVN620"),
+        (
+            cut(|seen| {
+                seen.node.as_mut().unwrap()["status"] = json!({});
+                seen.pod.as_mut().unwrap()["spec"] = waiting();
+            }),
+            "marker",
+            "KVN620",
+        ),
         (cut(|seen| seen.pod = None), "pod-nic", "KVN622"),
         (cut(|seen| seen.pod.as_mut().unwrap()["metadata"]["annotations"] = json!({})), "pod-nic", "KVN622"),
         (cut(|seen| seen.links.as_mut().unwrap()[3].up = false), "pod-nic", "KVN622"),
@@ -195,6 +199,54 @@ fn other_ends_of_the_chain() {
         (cut(|seen| seen.guest = None), "guest-nic", "KVN625"),
     ] {
         assert_eq!((cut.0, cut.2), (link, code), "{cut:?}");
+    }
+}
+
+/// What a pod that no node has yet asks for.
+fn waiting() -> Value {
+    json!({"containers": [{"resources": {"requests": {"ovs-cni.network.kubevirt.io/blue": "1"}}}]})
+}
+
+#[test]
+fn a_marker_that_lags_breaks_no_pod_that_runs() {
+    let marker = |make: fn(&mut Evidence)| {
+        let mut seen = healthy();
+        make(&mut seen);
+        let trace = trace(&seen);
+        assert_eq!(trace.broken(), None);
+        trace.links.into_iter().find(|link| link.link == "marker").map(|link| (link.state, link.found))
+    };
+    let (state, found) = marker(|seen| seen.node.as_mut().unwrap()["status"] = json!({})).unwrap();
+    assert_eq!(state, State::Warns);
+    assert_eq!(found, "n0 does not offer it, though the marker runs; the pod does not wait for it");
+    let (state, found) = marker(|seen| seen.markers.clear()).unwrap();
+    assert_eq!(state, State::Warns);
+    assert_eq!(found, "n0 still offers it, but no pod of ovs-cni is on n0: nobody keeps it true");
+    assert_eq!(marker(|seen| seen.has_marker = false), None);
+}
+
+#[test]
+fn an_ovs_cni_that_writes_no_pod_and_a_nic_without_mac_leave_it_unknown() {
+    let mut seen = healthy();
+    let nameless = |interface: &str| OvsPort {
+        external_ids: [("contIface".to_owned(), interface.to_owned())].into(),
+        ..port("veth1", interface)
+    };
+    seen.switch = Some(Ok(switch(vec![nameless(BLUE)])));
+    seen.attachments[1].mac = None;
+    let trace_of = |seen: &Evidence| trace(seen);
+    let found = trace_of(&seen);
+    assert_eq!(found.broken(), None);
+    let unknown: Vec<_> = found.links.iter().filter(|link| link.state == State::Unknown).collect();
+    let names: Vec<_> = unknown.iter().map(|link| (link.link, link.network.as_deref())).collect();
+    assert_eq!(names, [("port", Some("default/ovs-blue")), ("guest-nic", Some("default/ovs-blue"))]);
+    assert!(unknown[1].found.contains("eth0, eth1"), "{}", unknown[1].found);
+    // One that names pods has lost this one's.
+    for ports in
+        [vec![port("veth2", "net7")], vec![nameless("net7")], vec![nameless(BLUE), port("v", "net7")]]
+    {
+        seen.switch = Some(Ok(switch(ports)));
+        assert_eq!(trace_of(&seen).broken().map(|link| link.link), Some("port"));
     }
 }
 
@@ -209,7 +261,19 @@ fn what_cannot_be_looked_at_is_unknown_and_not_broken() {
         trace.links.iter().filter(|link| link.state == State::Unknown).map(|link| link.link).collect();
     assert_eq!(
         unknown,
-        ["ovsdb", "bridge", "cni-plugin", "multus", "tap", "guest-nic", "port", "tap", "guest-nic"]
+        [
+            "ovsdb",
+            "bridge",
+            "cni-plugin",
+            "multus",
+            "pod-nic",
+            "tap",
+            "guest-nic",
+            "pod-nic",
+            "port",
+            "tap",
+            "guest-nic"
+        ]
     );
     assert!(trace.links[0].found.contains("n0 is another machine"), "{}", trace.links[0].found);
 }

@@ -35,6 +35,7 @@ fn line(link: &Link, width: Option<usize>) -> String {
     let state = match link.state {
         State::Holds => "holds  ".green().to_string(),
         State::Broken => "BROKEN ".red().to_string(),
+        State::Warns => "warns  ".yellow().to_string(),
         State::Unknown => "unknown".yellow().to_string(),
     };
     let network = link.network.as_deref().unwrap_or_default();
@@ -52,10 +53,15 @@ fn line(link: &Link, width: Option<usize>) -> String {
 
 fn conclusion(trace: &Trace) -> String {
     let Some(link) = trace.broken() else {
-        let unknown = trace.links.iter().filter(|link| link.state == State::Unknown).count();
-        return match unknown {
-            0 => "every link holds\n".into(),
-            count => format!("no link is broken; {count} could not be looked at\n"),
+        let count = |state| trace.links.iter().filter(|link| link.state == state).count();
+        let all =
+            [(count(State::Warns), "with a warning"), (count(State::Unknown), "could not be looked at")];
+        let told = all.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = told.map(|(count, what)| format!("; {count} {what}")).collect();
+        return if told.is_empty() {
+            "every link holds\n".into()
+        } else {
+            format!("no link is broken{}\n", told.concat())
         };
     };
     let code = format!("[{}]", link.code.unwrap_or_default());

@@ -139,6 +139,28 @@ fn before_up_each_break_leads_to_up_and_after_it_all_holds() {
 }
 
 #[test]
+fn a_healthy_walkthrough_of_2018_has_nothing_broken() {
+    const OPTIONS: [&str; 4] = ["--profile", "walkthrough-2018", "--sandbox-node", "fedora"];
+    let place = Place::up(&OPTIONS);
+    let diagnosis = doctor(&place, &OPTIONS);
+    assert_eq!(diagnosis["broken"], Value::Null, "{diagnosis:#}");
+    assert!(names(&diagnosis, "absent").contains(&"marker"), "{diagnosis:#}");
+    assert!(names(&diagnosis, "unknown").contains(&"ports"), "{diagnosis:#}");
+    let arguments = [&["trace", "vmi/vmi-multus-multiple-net", "-o", "json"][..], &OPTIONS].concat();
+    let output = kvnet(place.0.path(), &arguments).output().unwrap();
+    let trace: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &trace["broken"]), (Some(0), &Value::Null), "{trace:#}");
+    let links = trace["links"].as_array().unwrap();
+    let states = |link: &str| -> Vec<&Value> {
+        links.iter().filter(|it| it["link"] == link).map(|it| &it["state"]).collect()
+    };
+    assert_eq!(states("marker"), [""; 0], "{trace:#}");
+    assert_eq!(states("port"), ["unknown"], "{trace:#}");
+    assert_eq!(states("guest-nic"), ["unknown"; 2], "{trace:#}");
+    assert_eq!(states("bridge"), ["holds"], "{trace:#}");
+}
+
+#[test]
 fn another_profile_than_that_of_up_is_told() {
     let place = UP.copy();
     let diagnosis = doctor(&place, &[]);

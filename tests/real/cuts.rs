@@ -54,17 +54,6 @@ const CUTS: &[Cut] = &[
         code: "KVN603",
     },
     Cut {
-        name: "marker stopped",
-        make: "kubectl -n kube-system patch daemonset ovs-cni-amd64 \
-               -p '{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"where\"}}}}}' \
-               && kubectl -n kube-system wait pod -l app=ovs-cni --for=delete --timeout=60s",
-        mend: "kubectl -n kube-system patch daemonset ovs-cni-amd64 --type=json \
-               -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/nodeSelector/no\"}]' \
-               && kubectl -n kube-system rollout status daemonset ovs-cni-amd64 --timeout=60s",
-        link: "marker",
-        code: "KVN620",
-    },
-    Cut {
         name: "Multus' configuration moved",
         make: "mv /etc/cni/net.d/00-multus.conf /root/00-multus.conf",
         // containerd overlooks a file that is moved in; it reads one that is written.

@@ -182,10 +182,16 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     ),
     (|_, cluster| _ = cluster.daemons.pop(), "ovs-cni", "KVN620", "no DaemonSet of ovs-cni"),
     (
-        |_, cluster| cluster.nodes[0]["status"]["capacity"] = json!({}),
+        |_, cluster| {
+            cluster.nodes[0]["status"]["capacity"] = json!({});
+            let mut waiting = pod("default", "late", "late");
+            waiting["spec"] = json!({"containers": [{"resources": {"requests": {"ovs-cni.network.kubevirt.io/blue": "1"}}}]});
+            waiting["status"] = json!({"phase": "Pending"});
+            cluster.pods.push(waiting);
+        },
         "marker",
         "KVN620",
-        "n0 does not offer blue",
+        "n0 does not offer blue: default/late waits for it",
     ),
     (
         |_, cluster| _ = cluster.networks.pop(),

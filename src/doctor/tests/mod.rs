@@ -278,6 +278,16 @@ fn verdict(seen: &Seen, check: &str) -> Verdict {
 }
 
 #[test]
+fn a_marker_breaks_nothing_that_has_its_node() {
+    let mut seen = healthy();
+    seen.cluster.as_mut().unwrap().nodes[0]["status"]["capacity"] = json!({});
+    let found = verdict(&seen, "marker");
+    assert_eq!((found.state, &*found.found), (State::Warns, "n0 does not offer blue; no pod waits for it"));
+    seen.profile = Arc::new(profile::load("walkthrough-2018", &[]).unwrap().profile);
+    assert_eq!(verdict(&seen, "marker").state, State::Absent);
+}
+
+#[test]
 fn what_the_profile_wants_is_told_apart() {
     let profile = |state: StepState, why: Result<Option<String>>| {
         let steps = Some(vec![StepSeen { id: "networks", state, why }]);
