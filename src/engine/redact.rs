@@ -3,7 +3,16 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use document::Walk;
+
 use super::change::Change;
+
+#[cfg(test)]
+mod canaries;
+mod document;
+mod keys;
+mod text;
+mod words;
 
 /// The annotation `kubectl.kubernetes.io/last-applied-configuration`.
 const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
@@ -68,113 +77,15 @@ fn redact_cloud_init(value: &mut Value) {
     }
 }
 
-/// Keys behind which there is a secret, in files and logs; compared without `-`, `_` and case.
-const SECRET_KEYS: [&str; 11] = [
-    "token",
-    "password",
-    "passwd",
-    "secret",
-    "clientkeydata",
-    "clientcertificatedata",
-    "certificateauthoritydata",
-    "apikey",
-    "privatekey",
-    "authorization",
-    "userdata",
-];
-
-/// A text from elsewhere without what looks like a secret: values behind telling keys, bearer and service account tokens,
-/// private keys, passwords in addresses, and these values themselves.
+/// A text from elsewhere without what looks like a secret, and without these values. JSON stays JSON and YAML stays YAML,
+/// also inside of their strings; a text without secrets is not changed.
 pub fn redact_text(text: &str, known: &[&str]) -> String {
-    let mut in_key = false;
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        if line.contains("-----BEGIN") && line.contains("PRIVATE KEY") {
-            in_key = true;
-            lines.push(HIDDEN.to_owned());
-        }
-        if !in_key {
-            lines.push(redact_line(line));
-        }
-        in_key &= !line.contains("-----END");
-    }
-    let mut text = lines.join("\n") + if text.ends_with('\n') { "\n" } else { "" };
-    for secret in known.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, HIDDEN);
-    }
-    text
+    Walk::new(known).text(text)
 }
 
-fn redact_line(line: &str) -> String {
-    let line = redact_pairs(line);
-    let is_end = |c: char| c.is_whitespace() || "\"',;)}]".contains(c);
-    let mut redacted = String::with_capacity(line.len());
-    for word in line.split_inclusive(is_end) {
-        let (bare, end) = word.split_at(word.trim_end_matches(is_end).len());
-        // A service account's token is three parts of base64; an address may have a password.
-        if bare.starts_with("eyJ") && bare.matches('.').count() == 2 {
-            redacted.push_str(HIDDEN);
-        } else {
-            redacted.push_str(&without_userinfo(bare));
-        }
-        redacted.push_str(end);
-    }
-    redacted
-}
-
-/// Hides the value of each `key: value` and `key=value` whose key is telling; in JSON one line may have many.
-fn redact_pairs(line: &str) -> String {
-    let (mut rest, mut redacted) = (line, String::with_capacity(line.len()));
-    while let Some(at) = rest.find([':', '=']) {
-        let (before, after) = rest.split_at(at + 1);
-        redacted.push_str(before);
-        rest = after;
-        let key = before[..at].trim_end_matches(['"', '\'', ' ']);
-        let key = key
-            .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')
-            .next()
-            .unwrap_or_default();
-        let key: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-        let value = after.trim_start();
-        if value.is_empty() || !SECRET_KEYS.iter().any(|secret| key.ends_with(secret)) {
-            continue;
-        }
-        redacted.push_str(&after[..after.len() - value.len()]);
-        let (quote, inner) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => (Some(quote), &value[1..]),
-            _ => (None, value),
-        };
-        let end = match quote {
-            Some(quote) => end_of_quoted(inner, quote),
-            // Without quotes a value may be of several words, as in `Authorization: Bearer x`.
-            None => inner.find([',', ';', '}', ']']).unwrap_or(inner.len()),
-        };
-        redacted.extend(quote);
-        redacted.push_str(HIDDEN);
-        rest = &inner[end..];
-    }
-    redacted + rest
-}
-
-/// Where a quoted text ends: at the first quote that is not escaped.
-fn end_of_quoted(inner: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in inner.char_indices() {
-        if c == quote && !escaped {
-            return at;
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    inner.len()
-}
-
-fn without_userinfo(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://{HIDDEN}@{host}{}", &rest[authority.len()..]),
-        None => word.to_owned(),
-    }
+/// A value from elsewhere without what looks like a secret.
+pub fn redact_value(value: &mut Value) {
+    Walk::new(&[]).value(value, false);
 }
 
 #[cfg(test)]

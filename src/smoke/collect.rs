@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::report::CaseResult;
 use super::room::Room;
-use crate::engine::redact::{redact_object, redact_text};
+use crate::engine::redact::{redact_object, redact_text, redact_value};
 use crate::engine::state::StateDir;
 use crate::engine::teardown::STEP_LABEL;
 use crate::error::Result;
@@ -83,7 +83,7 @@ impl Shelf<'_> {
         let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
         let pods = cluster.list("v1", "Pod", Some(namespace), None).await;
         let events = cluster.list("v1", "Event", Some(namespace), None).await;
-        let networks = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await;
+        let networks = self.networks().await;
         let nodes = cluster.list("v1", "Node", None, None).await;
         let nics = pods.as_ref().map(|pods| nics(pods)).map_err(again);
         self.keep("network-status.json", nics);
@@ -91,6 +91,21 @@ impl Shelf<'_> {
         self.keep("pods.yaml", pods.map(documents));
         self.keep("networks.yaml", networks.map(documents));
         self.keep("nodes.yaml", nodes.map(documents));
+    }
+
+    /// The attachments where the case and its networks are; those of others are not ours to publish.
+    async fn networks(&self) -> Result<Vec<Value>> {
+        let networks = &self.room.cx.profile.networks;
+        let mut namespaces: Vec<&str> = networks.iter().map(|network| network.namespace.as_str()).collect();
+        namespaces.push(&self.room.namespace);
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        let mut all = Vec::new();
+        for namespace in namespaces.into_iter().filter(|namespace| !namespace.is_empty()) {
+            let kind = "NetworkAttachmentDefinition";
+            all.extend(self.room.cluster.list("k8s.cni.cncf.io/v1", kind, Some(namespace), None).await?);
+        }
+        Ok(all)
     }
 
     /// The logs of the case's pods, and of the components that make NICs.
@@ -157,7 +172,9 @@ impl Shelf<'_> {
             let is_file =
                 host.stat(&path).await?.is_some_and(|stat| stat.kind == crate::host::FileKind::File);
             let content = if is_file { host.read(&path).await?.unwrap_or_default() } else { Vec::new() };
-            let _ = writeln!(all, "==> {path}\n{}", String::from_utf8_lossy(&content).trim_end());
+            // Each by itself: several files in one are no document any more.
+            let content = redact_text(&String::from_utf8_lossy(&content), &[]);
+            let _ = writeln!(all, "==> {path}\n{}", content.trim_end());
         }
         Ok(all)
     }
@@ -186,6 +203,7 @@ fn documents(objects: Vec<Value>) -> String {
     let mut text = String::new();
     for mut object in objects {
         redact_object(&mut object);
+        redact_value(&mut object);
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
         }
@@ -207,7 +225,9 @@ fn timeline(events: &[Value]) -> String {
         let about =
             format!("{} {}", text(event, "/involvedObject/kind"), text(event, "/involvedObject/name"));
         let (kind, reason) = (text(event, "/type"), text(event, "/reason"));
-        format!("{} {kind:7} {reason:24} {about}: {}\n", time(event), text(event, "/message"))
+        let message = event.pointer("/message").and_then(Value::as_str).unwrap_or_default();
+        let message = redact_text(message, &[]).replace('\n', " ");
+        format!("{} {kind:7} {reason:24} {about}: {message}\n", time(event))
     };
     let mut lines: Vec<String> = events.iter().map(line).collect();
     lines.sort();
