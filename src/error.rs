@@ -122,7 +122,7 @@ pub mod code {
         GUEST_NIC = "KVN625", Environment, "a NIC of the guest is missing or down", "look into the guest: `kvnet console VM`, then `ip link`";
         CONSOLE = "KVN626", Environment, "a serial console cannot be used", "check that the VM runs: `kubectl get vmi`";
         VM_ENDED = "KVN627", Environment, "a virtual machine has ended", "look at its events: `kubectl describe vmi`; `kvnet up` makes it anew";
-        TRACE_TARGET = "KVN628", User, "there is nothing of that name to trace", "name it as `vmi/NAME` or `pod/NAME`, with `--namespace`";
+        TRACE_TARGET = "KVN628", User, "there is nothing of that name to trace", "name it as `NAME`, `vmi/NAME` or `pod/NAME`, with `--namespace`";
         NODE_NOT_READY = "KVN630", Environment, "a node is not Ready", "look at its conditions: `kubectl describe node`, and at the log of its kubelet";
         NO_ROOM = "KVN631", Environment, "no node takes pods", "`kvnet up --only taints` removes the taints that the profile names";
         SYSTEM_POD = "KVN632", Environment, "a pod of the cluster itself does not run", "look at its events and its log: `kubectl describe pod`";

@@ -312,8 +312,8 @@ pub struct Console {
 /// Options of `trace`.
 #[derive(Clone, Debug, Args)]
 pub struct Trace {
-    /// What to follow
-    #[arg(value_name = "vmi/NAME|pod/NAME")]
+    /// What to follow; a name alone is looked up among pods and VMs
+    #[arg(value_name = "[NAMESPACE/]NAME|vmi/NAME|pod/NAME")]
     pub target: String,
     /// Its namespace; by default that of the profile's VM
     #[arg(long, short)]

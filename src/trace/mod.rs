@@ -19,7 +19,7 @@ use evidence::Evidence;
 pub use evidence::switch_plugin;
 pub use netns::process_of;
 pub use node_links::counted;
-pub use target::{Target, of_machine, of_pod};
+pub use target::{Target, Wanted, of_machine, of_pod};
 
 /// How a link was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

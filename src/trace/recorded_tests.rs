@@ -75,7 +75,7 @@ impl Answers {
         let profile = crate::profile::load("default", &[]).unwrap().profile;
         let cx = context(&Arc::new(host), profile, Facts { hostname, ..debian() });
         cx.connect(cluster(&self.objects)).await;
-        let target = Target::parse("vmi/vm-two-nics", "default").unwrap();
+        let target = Target { machine: true, namespace: "default".into(), name: "vm-two-nics".into() };
         let mut seen = Evidence::gather(&cx, &target, false).await.unwrap();
         seen.guest = Some(GuestView::Nics(guest_links(&self.guest), "its serial console"));
         Trace { target: target.to_string(), now: seen.now(), links: links(&seen) }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::cluster::ObjectKey;
+use crate::cluster::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::facts::attachments::{asked, is_name};
 
@@ -41,29 +41,72 @@ pub struct Attachment {
     pub bridge: Option<String>,
 }
 
-impl Target {
-    /// Reads `vmi/NAME` or `pod/NAME`, with a namespace between the two or not.
+/// What a user names: a target, or a name that may be that of a pod or of a VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whether it is a virtual machine instance; none when that is to be looked up.
+    machine: Option<bool>,
+    namespace: String,
+    name: String,
+}
+
+impl Wanted {
+    /// Reads `NAME`, `vmi/NAME` or `pod/NAME`, with a namespace before the name or not.
     ///
     /// # Errors
     /// `KVN100` for anything else.
     pub fn parse(text: &str, namespace: &str) -> Result<Self> {
-        let (kind, rest) = text.split_once('/').unwrap_or(("", text));
+        let kind = text.split_once('/').and_then(|(kind, rest)| Some((kind_of(kind)?, rest)));
+        let (machine, rest) = kind.map_or((None, text), |(machine, rest)| (Some(machine), rest));
         let (namespace, name) = rest.split_once('/').unwrap_or((namespace, rest));
-        let machine = match kind {
-            "vmi" | "vm" | "virtualmachineinstance" | "virtualmachine" => true,
-            "pod" | "po" => false,
-            _ => {
-                let message = format!("`{text}` is neither a VM nor a pod");
-                return Err(Error::new(&code::USAGE, message).hint("write `vmi/NAME` or `pod/NAME`"));
-            }
-        };
         if !is_name(name) || !is_name(namespace) {
             let message = format!("`{text}` has no valid name of a VM or a pod");
-            return Err(Error::new(&code::USAGE, message).hint("write `vmi/NAME` or `pod/NAMESPACE/NAME`"));
+            return Err(Error::new(&code::USAGE, message)
+                .hint("write `NAME`, `vmi/NAME` or `pod/NAME`, or `NAMESPACE/NAME` for NAME"));
         }
         Ok(Self { machine, namespace: namespace.to_owned(), name: name.to_owned() })
     }
 
+    /// The target; a name without a kind is looked up. The version is that of KubeVirt's API.
+    ///
+    /// # Errors
+    /// `KVN628` when a name is that of both a pod and a VM, or of none; those of the cluster.
+    pub async fn find(self, cluster: &Cluster, version: &str) -> Result<Target> {
+        let Self { machine, namespace, name } = self;
+        let of_kind = |machine| Target { machine, namespace: namespace.clone(), name: name.clone() };
+        if let Some(machine) = machine {
+            return Ok(of_kind(machine));
+        }
+        let (pod, instance) = (of_kind(false), of_kind(true));
+        let keys = (pod.key(version), instance.key(version));
+        let found = futures::try_join!(cluster.get(&keys.0), cluster.get(&keys.1))?;
+        let spellings = format!("`pod/{namespace}/{name}` or `vmi/{namespace}/{name}`");
+        match (found.0.is_some(), found.1.is_some()) {
+            (true, false) => Ok(pod),
+            (false, true) => Ok(instance),
+            (true, true) => {
+                let message = format!("both a pod and a VM in {namespace} have the name {name}");
+                Err(Error::new(&code::TRACE_TARGET, message).hint(format!("write {spellings}")))
+            }
+            (false, false) => {
+                let message = format!("there is neither a pod nor a VM {name} in {namespace}");
+                let hint = "name it as `NAMESPACE/NAME`, or give `--namespace`; a VM must have been started";
+                Err(Error::new(&code::TRACE_TARGET, message).hint(hint))
+            }
+        }
+    }
+}
+
+/// Whether a kind is that of VMs; none when it is neither theirs nor that of pods.
+fn kind_of(word: &str) -> Option<bool> {
+    match word {
+        "vmi" | "vm" | "virtualmachineinstance" | "virtualmachine" => Some(true),
+        "pod" | "po" => Some(false),
+        _ => None,
+    }
+}
+
+impl Target {
     /// The object behind it; the version is that of KubeVirt's API.
     pub fn key(&self, version: &str) -> ObjectKey {
         let (version, kind) = if self.machine { (version, "VirtualMachineInstance") } else { ("v1", "Pod") };
@@ -135,16 +178,38 @@ mod tests {
 
     use super::*;
     use crate::facts::cni::NETWORKS;
+    use crate::steps::testing::cluster;
 
-    #[test]
-    fn targets_are_machines_or_pods() {
-        assert_eq!(Target::parse("vmi/a", "n").unwrap().to_string(), "vmi/a in n");
-        assert_eq!(Target::parse("pod/a", "n").unwrap().key("x/v1").to_string(), "Pod n/a");
-        let old = Target::parse("vmi/a", "n").unwrap().key("kubevirt.io/v1alpha2");
-        assert_eq!(Target::parse("pod/other/a", "n").unwrap().to_string(), "pod/a in other");
-        assert_eq!(old.api_version, "kubevirt.io/v1alpha2");
-        for text in ["a", "node/a", "/", "pod/", "pod/a/b/c", "pod/A", "pod/a?x"] {
-            assert_eq!(Target::parse(text, "n").unwrap_err().code().id, "KVN100", "{text}");
+    async fn found(text: &str, objects: &[(&str, Value)]) -> Result<String> {
+        let wanted = Wanted::parse(text, "n")?;
+        Ok(wanted.find(&cluster(objects), "kubevirt.io/v1").await?.to_string())
+    }
+
+    #[tokio::test]
+    async fn targets_are_machines_or_pods() {
+        assert_eq!(found("vmi/a", &[]).await.unwrap(), "vmi/a in n");
+        assert_eq!(found("pod/other/a", &[]).await.unwrap(), "pod/a in other");
+        for text in ["/", "pod/", "pod/a/b/c", "pod/A", "pod/a?x", "a/b/c", "A", ""] {
+            assert_eq!(found(text, &[]).await.unwrap_err().code().id, "KVN100", "{text}");
+        }
+        let old = Target { machine: true, namespace: "n".into(), name: "a".into() };
+        assert_eq!(old.key("kubevirt.io/v1alpha2").api_version, "kubevirt.io/v1alpha2");
+    }
+
+    #[tokio::test]
+    async fn a_name_alone_is_looked_up() {
+        let pod = || ("/api/v1/namespaces/n/pods/a", json!({"kind": "Pod"}));
+        let instance = || {
+            let path = "/apis/kubevirt.io/v1/namespaces/n/virtualmachineinstances/a";
+            (path, json!({"kind": "VirtualMachineInstance"}))
+        };
+        for name in ["a", "n/a"] {
+            assert_eq!(found(name, &[pod()]).await.unwrap(), "pod/a in n");
+            assert_eq!(found(name, &[instance()]).await.unwrap(), "vmi/a in n");
+            let both = found(name, &[pod(), instance()]).await.unwrap_err();
+            assert_eq!((both.code().id, both.hints()), ("KVN628", vec!["write `pod/n/a` or `vmi/n/a`"]));
+            let none = found(name, &[]).await.unwrap_err();
+            assert_eq!(none.code().id, "KVN628");
         }
     }
 

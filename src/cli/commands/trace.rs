@@ -3,15 +3,17 @@
 use crate::cli::args::{Global, Trace as Options};
 use crate::cli::session::Session;
 use crate::error::Result;
-use crate::trace::{Target, Trace};
+use crate::trace::{Trace, Wanted};
 use crate::ui;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Options) -> Result<u8> {
     let session = Session::start(global).await?;
     let namespace = options.namespace.as_deref().unwrap_or(&session.cx.profile.vm.namespace);
-    let target = Target::parse(&options.target, namespace)?;
+    let wanted = Wanted::parse(&options.target, namespace)?;
     session.connect().await?;
+    let cluster = session.cx.need_cluster().await?;
+    let target = wanted.find(&cluster, session.cx.profile.kubevirt.api_version()).await?;
     let trace = Trace::make(&session.cx, &target, !options.no_console).await?;
     ui::trace::show(&trace, session.format)?;
     Ok(u8::from(trace.broken().is_some()))
