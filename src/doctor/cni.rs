@@ -74,7 +74,7 @@ pub fn plugins(seen: &Seen) -> Looked {
         Some(selector) => verdict.hint(format!(
             "a pod copies it to the node when it starts; let a new one do it: `kubectl delete pod --all-namespaces \
              --selector {selector} --field-selector spec.nodeName={}`",
-            seen.facts.hostname
+            seen.here.as_deref().unwrap_or(&seen.facts.hostname)
         )),
         None => verdict,
     })

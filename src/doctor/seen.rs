@@ -31,6 +31,8 @@ pub struct Seen {
     pub profile: Arc<Profile>,
     /// What is known about the node.
     pub facts: Arc<Facts>,
+    /// The name of the Node object that this machine is; none when it is no node of the cluster.
+    pub here: Option<Arc<str>>,
     /// The node that kvnet runs on.
     pub node: NodeSeen,
     /// The cluster, or why it does not answer.
@@ -132,8 +134,10 @@ impl Seen {
             }
         };
         let (node, cluster) = futures::join!(NodeSeen::gather(cx), cluster);
-        let datapath = Some(datapath(cx, cluster.as_ref().ok()).await?);
+        let here = if cluster.is_ok() { cx.this_node().await } else { None };
+        let datapath = Some(datapath(cx, cluster.as_ref().ok(), here.as_deref()).await?);
         Ok(Self {
+            here,
             datapath,
             profile: cx.profile.clone(),
             facts: cx.facts.clone(),
@@ -179,7 +183,8 @@ impl Seen {
 
     /// The object of the node that kvnet runs on.
     pub fn this_node<'a>(&self, cluster: &'a ClusterSeen) -> Option<&'a Value> {
-        cluster.nodes.iter().find(|node| self.facts.is_node(node))
+        let here = self.here.as_deref()?;
+        cluster.nodes.iter().find(|node| name(node) == here)
     }
 
     /// What ends a look at a path that only root may read.
@@ -227,9 +232,8 @@ impl NodeSeen {
 }
 
 /// Without a cluster no NIC is known, and only the node is looked at.
-async fn datapath(cx: &Context, cluster: Option<&ClusterSeen>) -> Result<Datapath> {
+async fn datapath(cx: &Context, cluster: Option<&ClusterSeen>, own: Option<&str>) -> Result<Datapath> {
     let nodes = cluster.map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
-    let own = nodes.iter().find(|node| cx.facts.is_node(node)).map(name);
     let pods = cluster.map(|cluster| cluster.pods.as_slice()).unwrap_or_default();
     let is_here = |pod: &&Value| {
         own.is_some()

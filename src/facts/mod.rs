@@ -19,7 +19,6 @@ pub(crate) mod tolerant;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
-use serde_json::Value;
 
 use self::packages::PackageManager;
 
@@ -47,16 +46,6 @@ pub struct Facts {
     pub home: Utf8PathBuf,
     /// Whether /dev/kvm exists and the processor has the flags for it.
     pub kvm: bool,
-}
-
-impl Facts {
-    /// Whether an object of the cluster stands for this node.
-    #[must_use]
-    pub fn is_node(&self, node: &Value) -> bool {
-        let metadata = &node["metadata"];
-        let names = [&metadata["name"], &metadata["labels"]["kubernetes.io/hostname"]];
-        names.iter().any(|name| name.as_str() == Some(&self.hostname))
-    }
 }
 
 /// The fields of os-release that kvnet uses.

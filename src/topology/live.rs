@@ -30,7 +30,8 @@ pub async fn live(cx: &Context) -> Result<Topology> {
         cluster.list(vmi, "VirtualMachineInstance", None, None),
     )?;
     let mut nodes: Vec<Node> = nodes.iter().map(node).collect();
-    if let Some(here) = nodes.iter_mut().find(|node| node.name == cx.facts.hostname) {
+    let this = cx.this_node().await;
+    if let Some(here) = nodes.iter_mut().find(|node| Some(node.name.as_str()) == this.as_deref()) {
         look_at(cx.host.as_ref(), here).await?;
     }
     let vlan_bridges = vlan_bridges(cx.host.as_ref()).await?;

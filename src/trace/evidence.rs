@@ -125,7 +125,10 @@ impl Evidence {
             None if nodes.len() == 1 => nodes.into_iter().next(),
             None => None,
         };
-        let here = node.as_ref().is_some_and(|node| cx.facts.is_node(node));
+        let this = cx.this_node().await;
+        let here = node
+            .as_ref()
+            .is_some_and(|node| this.is_some() && node["metadata"]["name"].as_str() == this.as_deref());
         Ok((node, here))
     }
 

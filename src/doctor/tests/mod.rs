@@ -133,6 +133,7 @@ fn healthy() -> Seen {
             cni_bin_dirs: vec!["/opt/cni/bin".into()],
             ..Facts::default()
         }),
+        here: Some("n0".into()),
         node: NodeSeen {
             names: vec!["00-multus.conf".into(), "10-flannel.conflist".into()],
             configurations: vec![
