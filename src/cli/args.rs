@@ -106,7 +106,7 @@ pub struct Global {
     /// Prints no colours
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Says more; twice says everything
+    /// Tells more: -v each command on the node, -vv each API request as well
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

@@ -113,8 +113,8 @@ fn harmless(mut error: clap::Error) -> clap::Error {
 fn log(verbose: u8) {
     let level = match verbose {
         0 => return,
-        1 => "kvnet=info",
-        2 => "kvnet=debug",
+        1 => "kvnet=debug",
+        2 => "kvnet=trace",
         _ => "kvnet=trace,kube=debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
