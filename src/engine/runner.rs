@@ -166,13 +166,13 @@ impl Run<'_> {
     /// and so nothing removed, when somebody else installed the component: its traces are theirs, also those that come
     /// later.
     async fn record_before(&self, step: &dyn AnyStep, changes: &[Change]) -> Result<()> {
-        // What is on a machine that is no node is nobody's trace.
-        if matches!(self.cx.identity().await?, Some(Identity::Stranger(_))) {
-            return Ok(());
-        }
         let traces = step.traces(self.cx);
         let known = self.journal.present(step.id()).is_some();
         if traces.is_empty() || known || !changes.iter().any(installs) {
+            return Ok(());
+        }
+        // What is on a machine that is no node is nobody's trace.
+        if matches!(self.cx.identity().await?, Some(Identity::Stranger(_))) {
             return Ok(());
         }
         let present = traces.present(self.cx.host.as_ref()).await?;
