@@ -32,7 +32,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Global {
-    /// A shipped profile or the path of a file
+    /// A shipped profile, the path of a file, or `-` for standard input
     #[arg(
         long,
         short,
@@ -43,6 +43,9 @@ pub struct Global {
         add = ArgValueCompleter::new(complete::profiles)
     )]
     pub profile: String,
+    /// Whether `--profile` is on the command line; the environment and the default give way to a positional profile.
+    #[arg(skip)]
+    pub profile_typed: bool,
     /// Changes one value of the profile, for example `flannel.enabled=false`; may be repeated
     #[arg(long, global = true, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
@@ -329,9 +332,15 @@ pub enum Profile {
     /// Lists the shipped profiles
     List,
     /// Prints the profile with `extends` and `--set` resolved
-    Show,
+    #[command(
+        after_help = "Examples:\n  kvnet profile show walkthrough-2018\n  kvnet profile show my.yaml -o json"
+    )]
+    Show(Named),
     /// Checks the profile and touches nothing
-    Validate,
+    #[command(
+        after_help = "Examples:\n  kvnet profile validate my.yaml\n  cat my.yaml | kvnet profile validate -"
+    )]
+    Validate(Named),
     /// Prints the JSON schema of profiles
     Schema,
     /// Lists the digests that `up` pinned for downloads without one in the profile, or forgets them
@@ -344,4 +353,12 @@ pub enum Profile {
         #[arg(long)]
         forget_all: bool,
     },
+}
+
+/// A profile without its option.
+#[derive(Clone, Debug, Args)]
+pub struct Named {
+    /// The profile, in place of `--profile`
+    #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::profiles))]
+    pub name: Option<String>,
 }

@@ -8,10 +8,12 @@ mod consent;
 mod session;
 pub mod smoke_args;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::{ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::error::{Error, Kind};
 use crate::ui;
@@ -25,7 +27,7 @@ pub const PARTLY: u8 = 4;
 /// Runs the program.
 pub fn main() -> ExitCode {
     complete::answer();
-    let cli = match Cli::try_parse() {
+    let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return usage(&harmless(error)),
     };
@@ -41,6 +43,13 @@ pub fn main() -> ExitCode {
         error.exit_code()
     });
     ExitCode::from(with_output(code))
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.global.profile_typed = matches.value_source("profile") == Some(ValueSource::CommandLine);
+    Ok(cli)
 }
 
 /// The exit code of a program whose output may not have arrived.

@@ -23,7 +23,7 @@ pub struct Loaded {
 }
 
 /// Loads a profile: `reference` is a shipped name, or a path (with `/`, ending in `.yaml` or `.yml`, or of a file that
-/// exists and is no shipped name). `sets` are the `--set PATH=VALUE` in their order.
+/// exists and is no shipped name), or `-` for standard input. `sets` are the `--set PATH=VALUE` in their order.
 ///
 /// # Errors
 /// `PROFILE_NOT_FOUND`, `PROFILE_SYNTAX`, `PROFILE_FIELD`, `PROFILE_VALUE`, `PROFILE_EXTENDS`, or `USAGE` for a `--set`

@@ -58,6 +58,9 @@ pub(super) fn find(reference: &str, from: Option<&Found>) -> Result<Found> {
         let found = Found::of_text(known.text, &file);
         return Ok(Found { identity: origin.clone(), origin, directory: None, ..found });
     }
+    if reference == "-" && from.is_none() {
+        return standard_input();
+    }
     let path = from.and_then(|from| from.directory.as_ref()).map_or_else(
         || PathBuf::from(reference),
         |directory| directory.join(reference.trim_start_matches("./")),
@@ -111,14 +114,28 @@ fn open(path: &Path) -> Result<Found> {
     })
 }
 
+/// A profile from a pipe; what it extends is relative to the working directory.
+fn standard_input() -> Result<Found> {
+    let file = "standard input";
+    let bytes = bounded(std::io::stdin().lock()).map_err(|cause| {
+        Error::new(&code::PROFILE_NOT_FOUND, "the profile cannot be read").at(file).because(cause)
+    })?;
+    let found = Found::of_text("", file);
+    Ok(Found { name: "stdin".into(), directory: None, bytes, ..found })
+}
+
 /// The content of a file that somebody names: at most one byte more than a profile can have, so that `/dev/zero` ends as well.
 #[allow(
     clippy::disallowed_methods,
     reason = "a file of the machine that runs kvnet, see the module's comment"
 )]
 pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    bounded(File::open(path)?)
+}
+
+fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -142,6 +142,20 @@ fn the_profile() {
             ..ROW
         },
         Row {
+            name: "two profiles",
+            arguments: &["profile", "show", "walkthrough-2018", "-p", "default"],
+            code: "KVN100",
+            says: "`walkthrough-2018` and `--profile default`",
+            ..ROW
+        },
+        Row {
+            name: "nothing on standard input",
+            arguments: &["plan", "-p", "-"],
+            code: "KVN102",
+            says: "standard input",
+            ..ROW
+        },
+        Row {
             name: "no such file",
             arguments: &["plan", "-p", "DIR/none.yaml"],
             code: "KVN101",

@@ -9,6 +9,7 @@ mod help;
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod kept;
 mod output;
+mod profile;
 mod run;
 mod sandbox;
 mod served;

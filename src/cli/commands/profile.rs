@@ -1,9 +1,9 @@
 //! `kvnet profile`: lists, shows and checks profiles.
 
-use crate::cli::args::{Format, Global, Profile};
+use crate::cli::args::{Format, Global, Named, Profile};
 use crate::cli::session::LOCK_FILE;
 use crate::engine::state::StateDir;
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::profile;
 use crate::source::Pins;
 use crate::ui;
@@ -12,22 +12,33 @@ use crate::ui;
 pub fn run(global: &Global, action: &Profile) -> Result<u8> {
     match action {
         Profile::List => list(global.output)?,
-        Profile::Show => {
-            let loaded = profile::load(&global.profile, &global.set)?;
+        Profile::Show(named) => {
+            let loaded = profile::load(reference(global, named)?, &global.set)?;
             let shown = profile::redacted(&loaded.profile);
             match global.output {
                 Format::Json => ui::json(&shown)?,
                 _ => ui::print(&profile::to_yaml(&shown)),
             }
         }
-        Profile::Validate => {
-            let loaded = profile::load(&global.profile, &global.set)?;
+        Profile::Validate(named) => {
+            let loaded = profile::load(reference(global, named)?, &global.set)?;
             ui::print(&format!("{} is valid\n", loaded.origin));
         }
         Profile::Schema => ui::json(&profile::schema())?,
         Profile::Pins { forget, forget_all } => pins(global, forget.as_deref(), *forget_all)?,
     }
     Ok(0)
+}
+
+/// The one profile that is meant, however it was named.
+fn reference<'a>(global: &'a Global, named: &'a Named) -> Result<&'a str> {
+    let Some(name) = &named.name else { return Ok(&global.profile) };
+    if global.profile_typed && global.profile != *name {
+        let message =
+            format!("`{}` and `--profile {}` are two profiles", ui::clean(name), ui::clean(&global.profile));
+        return Err(Error::new(&code::USAGE, message).hint("name one of them"));
+    }
+    Ok(name)
 }
 
 fn pins(global: &Global, forget: Option<&str>, all: bool) -> Result<()> {
