@@ -5,6 +5,8 @@ use crate::profile::{load, load_text};
 /// A text, the place, the code, a part of the message, a part of a hint.
 type Case = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
+const IPV4: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 nor dual stack";
+
 fn refused(cases: &[Case]) {
     for (text, place, code, message, hint) in cases {
         let Err(error) = load_text(text, "p.yaml", &[]) else { panic!("accepted:\n{text}") };
@@ -279,7 +281,30 @@ fn subnets() {
             "bits behind",
             "write 10.244.0.0/16",
         ),
-        ("cluster: {podSubnet: 'fd00::1/48'}", "p.yaml:1:22", "KVN104", "bits behind", "write fd00::/48"),
+        ("cluster: {podSubnet: 'fd00::/48'}", "p.yaml:1:22", "KVN104", IPV4, "one subnet"),
+        ("cluster: {podSubnet: '10.244.0.0/16,fd00::/48'}", "p.yaml:1:22", "KVN104", IPV4, "one subnet"),
+        ("cluster:\n  podSubnet: fd00::/48, 10.244.0.0/16\n", "p.yaml:2:14", "KVN104", IPV4, "one subnet"),
+        (
+            "networks: [{name: n, kind: ovs, bridge: blue, ipam: {subnet: 'fd00:10:20::/64'}}]",
+            "p.yaml:1:62",
+            "KVN104",
+            IPV4,
+            "one subnet",
+        ),
+        (
+            "cluster: {init: {clusterConfiguration: {networking: {serviceSubnet: '10.96.0.0/16,fd00::/108'}}}}",
+            "p.yaml:1:69",
+            "KVN104",
+            IPV4,
+            "one subnet",
+        ),
+        (
+            "cluster: {init: {clusterConfiguration: {networking: {podSubnet: 'fd00::/48'}}}}",
+            "p.yaml:1:65",
+            "KVN104",
+            IPV4,
+            "one subnet",
+        ),
         ("cluster: {podSubnet: 10.244.0.0/33}", "p.yaml:1:22", "KVN104", "not a subnet", "CIDR"),
         ("cluster: {podSubnet: 10.244.0.0/32}", "p.yaml:1:22", "KVN104", "no room", "/24"),
         ("cluster: {podSubnet: 10.96.0.0/16}", "p.yaml:1:22", "KVN104", "service subnet", "10.244.0.0/16"),
@@ -434,6 +459,23 @@ fn components() {
         ("description: \"a\\ab\"", "p.yaml:1:14", "KVN104", "U+0007", "remove"),
         ("description: \"a\\u202eb\"", "p.yaml:1:14", "KVN104", "U+202E", "remove"),
     ]);
+}
+
+#[test]
+fn one_attachment_in_two_namespaces_shares_its_leases() {
+    let two = |second: &str| {
+        let first =
+            "{name: lan, namespace: a, kind: ovs, bridge: blue, vlan: 20, ipam: {subnet: 10.20.0.0/24}}";
+        let text =
+            format!("extends: default\nvm: {{enabled: false}}\nnetworks:\n  - {first}\n  - {second}\n");
+        load_text(&text, "p.yaml", &[])
+    };
+    let same = "{name: lan, namespace: b, kind: ovs, bridge: blue, vlan: 20, ipam: {subnet: 10.20.0.0/24}}";
+    assert_eq!(two(same).expect("valid").profile.networks.len(), 2);
+    for (from, to) in [("name: lan", "name: other"), ("vlan: 20", "vlan: 21"), ("/24}", "/25}")] {
+        let error = two(&same.replace(from, to)).expect_err(to);
+        assert!(error.message().contains("overlaps"), "{to}: {error}");
+    }
 }
 
 #[test]

@@ -1,21 +1,25 @@
 //! Address ranges: each is one, lies where it should, and overlaps no other.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::Found;
 use super::format;
-use crate::profile::{Ipam, NetworkKind, Profile};
+use crate::profile::{Ipam, Network, NetworkKind, Profile};
 
 /// kubeadm's default for services.
 const SERVICES: &str = "10.96.0.0/12";
+/// What flannel's configuration, the checks and the sandbox are written for.
+const ONE_FAMILY: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 nor dual stack";
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {
     let mut known: Vec<Known> = Vec::new();
     if let Some(subnet) = subnet("cluster.podSubnet", &profile.cluster.pod_subnet, found) {
-        known.push(Known { what: "the pod subnet".into(), subnet, segment: None, range: None });
+        let what = "the pod subnet".into();
+        known.push(Known { what, subnet, segment: None, range: None, network: None });
     }
+    families_of_kubeadm(profile, found);
     if let Some(services) = services(profile, &known, found) {
         known.push(services);
     }
@@ -32,8 +36,8 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
             continue;
         };
         let range = addresses(ipam, subnet, &path, found);
-        let new =
-            Known { what: format!("network `{}`", network.name), subnet, segment: Some(segment), range };
+        let what = format!("network `{}`", network.name);
+        let new = Known { what, subnet, segment: Some(segment), range, network: Some(network) };
         overlaps(&new, &known, &format!("{path}.subnet"), found);
         known.push(new);
     }
@@ -47,6 +51,34 @@ struct Known<'a> {
     segment: Option<(&'static str, &'a str, Option<u16>)>,
     /// The addresses to give out, when both ends are written.
     range: Option<(IpAddr, IpAddr)>,
+    /// The network that it is of.
+    network: Option<&'a Network>,
+}
+
+impl Known<'_> {
+    /// Whether both are one attachment in two namespaces. The plugin host-local keeps its leases by the name of the network, so
+    /// the two share them, and no address is given out twice.
+    fn is_copy_of(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Network, &Network)| a.name == b.name && a.kind == b.kind;
+        self.network.zip(other.network).is_some_and(same)
+    }
+}
+
+/// kubeadm takes a list for each, and its own fields replace the profile's.
+fn families_of_kubeadm(profile: &Profile, found: &mut Found) {
+    let Some(networking) = profile.cluster.init.cluster_configuration.get("networking") else { return };
+    for field in ["podSubnet", "serviceSubnet"] {
+        if networking.get(field).and_then(|text| text.as_str()).is_some_and(is_more_than_ipv4) {
+            let path = format!("cluster.init.clusterConfiguration.networking.{field}");
+            found.add(path, ONE_FAMILY, "write one subnet, as in 10.20.0.0/16");
+        }
+    }
+}
+
+/// Whether a text lists subnets or is one of IPv6.
+fn is_more_than_ipv4(text: &str) -> bool {
+    text.contains(',')
+        || text.split('/').next().is_some_and(|address| address.trim().parse::<Ipv6Addr>().is_ok())
 }
 
 /// The service subnet, checked against the pod subnet. A profile that leaves both to the cluster has kubeadm's default.
@@ -56,10 +88,10 @@ fn services<'a>(profile: &'a Profile, known: &[Known], found: &mut Found) -> Opt
     let text = written.and_then(|subnet| subnet.as_str()).unwrap_or(SERVICES);
     let services = Known {
         what: "the service subnet".into(),
-        // Services of both families are separated by a comma, which is kubeadm's to check.
-        subnet: text.split(',').next()?.trim().parse().ok()?,
+        subnet: text.trim().parse().ok()?,
         segment: None,
         range: None,
+        network: None,
     };
     for other in known.iter().filter(|other| overlap(&other.subnet, &services.subnet)) {
         let message = format!("{} overlaps the service subnet {}", other.subnet, services.subnet);
@@ -69,6 +101,10 @@ fn services<'a>(profile: &'a Profile, known: &[Known], found: &mut Found) -> Opt
 }
 
 fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
+    if is_more_than_ipv4(text) {
+        found.add(path, ONE_FAMILY, "write one subnet, as in 10.20.0.0/24");
+        return None;
+    }
     let Ok(subnet) = text.parse::<IpNet>() else {
         found.add(path, "is not a subnet", "write it in CIDR notation, as in 10.20.0.0/24");
         return None;
@@ -121,12 +157,15 @@ fn address(text: &str, subnet: IpNet, path: &str, found: &mut Found) -> Option<I
 
 fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
     for other in known.iter().filter(|other| overlap(&other.subnet, &new.subnet)) {
+        if new.is_copy_of(other) {
+            continue;
+        }
         let same_wire = new.segment == other.segment && new.segment.is_some() && new.subnet == other.subnet;
         if same_wire && apart(new, other) {
             continue;
         }
         let message = format!("{} overlaps {} of {}", new.subnet, other.subnet, other.what);
-        // The plugin host-local keeps its leases by network name, so two networks would give out the same addresses.
+        // Networks with two names have two lists of leases, and would give out the same addresses.
         let hint = if same_wire {
             "give both networks a `rangeStart` and `rangeEnd`, and let the ranges not overlap"
         } else {
