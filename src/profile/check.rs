@@ -93,7 +93,7 @@ impl Checker {
             "<<" => "merge keys are not supported; build on another profile with `extends`".into(),
             _ => suggestion(key, fields.names()),
         };
-        self.add(place, format!("unknown field `{}`{under}", shortened(key)), hint);
+        self.add(place, format!("unknown field{}{under}", quoted(key)), hint);
     }
 
     fn choice(&mut self, node: &Node, name: &str, text: &str, choices: &[&str]) {
@@ -171,6 +171,14 @@ fn type_hint(node: &Node, shape: &Shape) -> String {
         }
         _ => "`kvnet profile schema` describes every field".into(),
     }
+}
+
+/// A key as messages quote it, with a blank before. What does not look like a key is left out: whoever names `/etc/shadow` as a
+/// profile must not read it in a log.
+pub(super) fn quoted(key: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let is_key = key == "<<" || ((1..=40).contains(&key.len()) && key.chars().all(fits));
+    if is_key { format!(" `{key}`") } else { String::new() }
 }
 
 /// Enough of a text to recognise it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use super::check::shortened;
+use super::check::quoted;
 use super::node::{Entry, Node, Value};
 use super::place::{Place, Problem};
 use super::scalar::plain;
@@ -282,7 +282,7 @@ impl<'a> Builder<'a> {
 fn duplicate(key: &str, place: Place, earlier: &Place) -> Error {
     Problem {
         place,
-        message: format!("the field `{}` is here for the second time", shortened(key)),
+        message: format!("the field{} is here for the second time", quoted(key)),
         hint: Some(format!("keep this one or the one at {earlier}")),
     }
     .into_error(&code::PROFILE_FIELD)

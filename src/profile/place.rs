@@ -47,14 +47,18 @@ fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// All problems as one error, in the order of their places: whoever mends a profile wants to see the whole list at once.
-/// The error is the first one; the others follow as lines of its message.
+/// The most problems that are told: a file that is no profile has thousands.
+const MOST: usize = 10;
+
+/// The problems as one error, in the order of their places: whoever mends a profile wants to see the list at once.
+/// The error is the first one; the others follow as lines of its message, ten in all.
 ///
 /// # Errors
 /// When there is any problem.
 pub(super) fn report(code: &'static Code, mut problems: Vec<Problem>) -> Result<()> {
     problems.sort_by(|a, b| a.place.cmp(&b.place));
-    let mut problems = problems.into_iter();
+    let more = problems.len().saturating_sub(MOST);
+    let mut problems = problems.into_iter().take(MOST);
     let Some(mut first) = problems.next() else {
         return Ok(());
     };
@@ -63,6 +67,9 @@ pub(super) fn report(code: &'static Code, mut problems: Vec<Problem>) -> Result<
         // Writing to a String cannot fail.
         let _ = write!(first.message, "\n{}: {}", other.place, other.message);
         hints.extend(other.hint.filter(|hint| !hints.contains(hint)));
+    }
+    if more > 0 {
+        let _ = write!(first.message, "\nand {more} more");
     }
     let error = first.into_error(code);
     Err(hints.into_iter().fold(error, |error, hint| error.hint(clean(&hint))))

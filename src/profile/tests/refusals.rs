@@ -285,7 +285,7 @@ fn subnets() {
         ("cluster: {podSubnet: '10.244.0.0/16,fd00::/48'}", "p.yaml:1:22", "KVN104", IPV4, "one subnet"),
         ("cluster:\n  podSubnet: fd00::/48, 10.244.0.0/16\n", "p.yaml:2:14", "KVN104", IPV4, "one subnet"),
         (
-            "networks: [{name: n, kind: ovs, bridge: blue, ipam: {subnet: 'fd00:10:20::/64'}}]",
+            "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 'fd00:10:20::/64'}}]",
             "p.yaml:1:62",
             "KVN104",
             IPV4,
@@ -489,6 +489,28 @@ fn every_problem_is_reported_from_top_to_bottom() {
         lines[1].starts_with("p.yaml:2:23: `multus.memoryLimit`") && lines[2].starts_with("p.yaml:3:12: ")
     );
     assert_eq!(error.hints().len(), 3);
+}
+
+#[test]
+fn a_file_that_is_no_profile_is_not_printed() {
+    let hash = "$6$canary$9f86d081884c7d65";
+    let lines: String = (0..25).map(|n| format!("user{n}:{hash}:19000:0:99999:7:::\n")).collect();
+    let twice = format!("root:{hash}:::\nroot:{hash}:::\n");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("shadow").display().to_string();
+    for text in [&lines, &twice] {
+        std::fs::write(&path, text).expect("written");
+        let error = load_text(&format!("extends: {path}\n"), "p.yaml", &[]).expect_err("refused");
+        let told = format!("{error}\n{:?}", error.hints());
+        assert_eq!(error.code().id, "KVN103", "{told}");
+        assert!(!told.contains("canary") && !told.contains("user1"), "{told}");
+        assert!(told.contains("/shadow:"), "{told}");
+    }
+    let many: String = (0..25).map(|n| format!("foreign{n}: 1\n")).collect();
+    let error = load_text(&many, "p.yaml", &[]).expect_err("refused");
+    let told: Vec<&str> = error.message().lines().collect();
+    assert_eq!((told.len(), told[10]), (11, "and 15 more"));
+    assert!(told[9].ends_with("unknown field `foreign9`"), "{told:?}");
 }
 
 #[test]
