@@ -75,6 +75,7 @@ impl Session {
         let sources = sources(global, &profile, &state, sandbox.is_some());
         let connect = connect_options(global);
         let mut cx = Context::new(host, profile, facts, sources, state);
+        cx.skipped = selection.skip.clone().into();
         cx.only = sandbox.as_ref().map(Sandbox::cluster);
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);

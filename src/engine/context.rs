@@ -36,6 +36,8 @@ pub struct Context {
     pub force_conflicts: bool,
     /// Tells when nothing new may start and waits end.
     pub cancel: Cancel,
+    /// The steps that the run leaves out by name.
+    pub skipped: Arc<[String]>,
     /// The only cluster that there can be, whatever kubeconfigs say: that of a sandbox.
     pub only: Option<Cluster>,
     /// The cluster, once there is one.
@@ -63,6 +65,7 @@ impl Context {
             events: Arc::new(Silent),
             force_conflicts: false,
             cancel: Cancel::default(),
+            skipped: Arc::default(),
             only: None,
             cluster: Arc::default(),
             identity: Arc::default(),

@@ -12,7 +12,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::cni::all_types;
 use crate::facts::gather::exists;
-use crate::profile::{NetworkKind, Profile};
+use crate::profile::NetworkKind;
 
 /// Plugins that components copy to the node themselves.
 const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru"];
@@ -39,7 +39,7 @@ impl Step for CniPlugins {
 
     async fn observe(&self, cx: &Context) -> Result<Missing> {
         let mut missing = Vec::new();
-        for plugin in wanted(&cx.profile) {
+        for plugin in wanted(cx) {
             let mut found = false;
             for directory in &cx.facts.cni_bin_dirs {
                 found = found || exists(cx.host.as_ref(), directory.join(&plugin)).await?;
@@ -52,7 +52,7 @@ impl Step for CniPlugins {
     }
 
     async fn desired(&self, cx: &Context, _observed: &Missing) -> Result<BTreeSet<String>> {
-        Ok(wanted(&cx.profile))
+        Ok(wanted(cx))
     }
 
     fn diff(
@@ -84,12 +84,15 @@ impl Step for CniPlugins {
     }
 }
 
-fn wanted(profile: &Profile) -> BTreeSet<String> {
+/// What will be called: networks that the run leaves out call nothing.
+fn wanted(cx: &Context) -> BTreeSet<String> {
+    let profile = &cx.profile;
     let mut wanted = BTreeSet::from(["loopback".to_owned()]);
     if profile.flannel.enabled {
         wanted.extend(["bridge", "host-local", "portmap"].map(String::from));
     }
-    for network in &profile.networks {
+    let has_networks = !cx.skipped.iter().any(|step| step == "networks");
+    for network in profile.networks.iter().filter(|_| has_networks) {
         wanted.extend(types_of(&network.kind));
     }
     wanted.retain(|plugin| !BROUGHT.contains(&plugin.as_str()));
@@ -127,7 +130,7 @@ mod tests {
     use super::*;
     use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
-    use crate::profile::Network;
+    use crate::profile::{Network, Profile};
     use crate::steps::testing::{context, debian, find, lines};
 
     fn node(directory: &str, plugins: &[&str]) -> FakeHost {
@@ -157,12 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn networks_add_what_they_call() {
+    fn networks_add_what_they_call_unless_they_are_left_out() {
         let config = serde_json::json!({"type": "macvlan", "ipam": {"type": "static"}});
         let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
         let network = Network::new("n", kind);
         let mut profile = Profile { networks: vec![network], ..Profile::default() };
         profile.flannel.enabled = false;
-        assert_eq!(wanted(&profile).into_iter().collect::<Vec<_>>(), ["loopback", "macvlan", "static"]);
+        let mut cx = context(&Arc::new(FakeHost::new()), profile, debian());
+        assert_eq!(wanted(&cx).into_iter().collect::<Vec<_>>(), ["loopback", "macvlan", "static"]);
+        cx.skipped = Arc::from(["networks".to_owned()]);
+        assert_eq!(wanted(&cx).into_iter().collect::<Vec<_>>(), ["loopback"]);
     }
 }
