@@ -18,6 +18,9 @@ pub struct Target {
     pub node: Option<String>,
     /// The cluster's other nodes: kvnet reaches only the machine that it runs on.
     pub unreached: Vec<String>,
+    /// Whether the cluster did not answer, so that nobody knows its nodes.
+    #[serde(skip)]
+    pub silent: bool,
 }
 
 impl Target {
@@ -31,7 +34,18 @@ impl Target {
         let nodes = cluster.list("v1", "Node", None, None).await?;
         let names = nodes.iter().filter_map(|node| node["metadata"]["name"].as_str());
         let others = names.filter(|name| node.as_deref() != Some(*name)).map(str::to_owned);
-        Ok(Self { cluster: Some(cluster.place().clone()), unreached: others.collect(), node })
+        let cluster = Some(cluster.place().clone());
+        Ok(Self { cluster, unreached: others.collect(), node, silent: false })
+    }
+
+    /// As [`Target::of`], also for a cluster that does not answer: what steps say about that matters more.
+    pub async fn of_whatever_answers(cx: &Context) -> Self {
+        match (Self::of(cx).await, cx.cluster().await) {
+            (Ok(target), _) => target,
+            (Err(_), cluster) => {
+                Self { cluster: cluster.map(|it| it.place().clone()), silent: true, ..Self::default() }
+            }
+        }
     }
 
     /// For people: the cluster and this machine, then a line for each node that kvnet does not reach.
@@ -42,6 +56,7 @@ impl Target {
         };
         let machine = match &self.node {
             Some(node) => format!("this machine is its node {node}"),
+            None if self.silent => "it does not answer, so its nodes are not known".into(),
             None => "this machine is none of its nodes".into(),
         };
         let first = format!("cluster {cluster}; {machine}");
@@ -111,6 +126,7 @@ mod tests {
             cluster: Some(Place::default()),
             node: Some("n1".into()),
             unreached: vec!["n2".into(), "n3".into()],
+            silent: false,
         };
         let lines = target.lines();
         assert_eq!(lines.len(), 3);

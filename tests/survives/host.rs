@@ -86,7 +86,7 @@ const ROWS: &[Row] = &[
             symlink("/nonexistent", place.path("state/config.kvnet-saved")).unwrap();
         },
         path: "DIR/state/config",
-        code: "KVN207",
+        code: "KVN220",
     },
     Row {
         name: "a directory that everybody can write to",
