@@ -78,10 +78,12 @@ impl Helper {
         };
         group.let_live();
         let status = ended.map_or(-1, exit_code);
-        if status != 0 {
-            return Ended::Badly { status, last: said.end().await };
+        // Too much output ends it by SIGPIPE too, and then that is the reason.
+        match (printed.end().await, status) {
+            (None, _) => Ended::TooMuch,
+            (Some(output), 0) => Ended::Well(output),
+            (Some(_), status) => Ended::Badly { status, last: said.end().await },
         }
-        printed.end().await.map_or(Ended::TooMuch, Ended::Well)
     }
 
     fn start(&self, program: &str) -> std::io::Result<Child> {
