@@ -207,6 +207,8 @@ pub fn rests(kvnet: &Kvnet, what: &str) {
 
 /// Nothing is broken, and nothing was not looked at.
 pub fn whole(kvnet: &Kvnet) {
+    // CoreDNS had no network before `up`, and its kubelet tries again only after a while.
+    rests(kvnet, "the cluster's own pods start");
     let begin = Instant::now();
     let diagnosis = doctor(kvnet);
     kvnet.node.say(&format!("doctor took {:.2} s", begin.elapsed().as_secs_f64()));
