@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::ovs_cni::MARKER_DOMAIN;
 use crate::cluster::ObjectKey;
 use crate::engine::context::Context;
 use crate::engine::target::schedulable_elsewhere;
@@ -10,8 +11,6 @@ use crate::profile::{Network, NetworkKind, Placement, Profile};
 
 /// The label that kubelets give nodes.
 const HOSTNAME: &str = "kubernetes.io/hostname";
-/// Under which ovs-cni publishes the bridges of a node.
-const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
 
 /// Refuses networks that would break on nodes which take pods and which kvnet does not reach: a bridge that they do not
 /// have, addresses that every node gives out by itself.
