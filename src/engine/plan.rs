@@ -117,6 +117,9 @@ impl<'a> Plan<'a> {
             |index: &usize| errors.iter().all(|(other, _)| !self.graph.builds_on(errors[*index].0, other));
         // The first of those that are equally frequent.
         let most = (0..errors.len()).rev().filter(is_root).max_by_key(|index| met(errors[*index].1.code()));
+        // Half a cluster is why it does not answer.
+        let half = errors.iter().position(|(_, error)| error.code() == &code::KUBEADM_HALF);
+        let most = half.or(most);
         let Some(most) = most else { return Ok(self) };
         let (_, main) = errors.swap_remove(most);
         errors.retain(|(_, error)| error.code() != main.code());
@@ -143,10 +146,14 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a step finds; a step of the node refuses a machine that is no node of the cluster.
+/// What a step finds; a step of the node refuses a machine that is no node of the cluster. When nobody knows, because the
+/// cluster does not answer, the node itself may tell why.
 async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
-    refuse_stranger(step, cx).await?;
-    step.find(cx).await
+    match refuse_stranger(step, cx).await {
+        Err(error) if error.code() != &code::NOT_A_NODE => Err(step.find(cx).await.err().unwrap_or(error)),
+        Err(error) => Err(error),
+        Ok(()) => step.find(cx).await,
+    }
 }
 
 /// Refuses a step of the node on a machine that is no node of the cluster that it talks to.

@@ -117,6 +117,13 @@ impl Judged {
 }
 
 impl Datapath {
+    /// Whether it is the port of a pod that is gone.
+    pub(super) fn is_left(&self, port: &str) -> bool {
+        let port = self.state.as_ref().and_then(|state| state.port(port));
+        let owner = port.and_then(|(_, port)| port.external_ids.get("contPodUid"));
+        owner.is_some_and(|owner| !self.nics.iter().any(|nic| nic.uid == *owner))
+    }
+
     /// Looks at everything that NICs on this node go through; `only` at what is theirs.
     ///
     /// # Errors

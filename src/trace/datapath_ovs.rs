@@ -121,7 +121,7 @@ pub fn flows(seen: &Datapath) -> Judged {
         let name = &switch.name;
         let protected = switch.ports.values().filter(|port| port.protected).count();
         for (port_name, port) in &switch.ports {
-            if seen.only && !own.contains(port_name) {
+            if seen.only && !own.contains(port_name) || seen.is_left(port_name) {
                 continue;
             }
             let mut breaks = |what: String, hint: String| {

@@ -53,6 +53,10 @@ fn used(seen: &Datapath) -> Vec<&Wire> {
             return false;
         }
         let name = wire.name.as_str();
+        // What a pod left behind carries nothing; `doctor` names it as a port.
+        if seen.is_left(name) {
+            return false;
+        }
         let bridge = wire.kind == "bridge" && (masters.contains(&name) || name == POD_BRIDGE);
         bridge || wire.kind == "veth" && wire.master.is_some() || ports.contains(&name) || name == TUNNEL
     };

@@ -162,12 +162,29 @@ pub(crate) const BREAKS: &[Break] = &[
     (|seen| seen.roads.refusals.push("blackhole from 10.244.0.0".into()), "KVN648", "blackhole from"),
 ];
 
+/// The port of a pod that is gone is down for good reason, and nobody's way leads over it.
+#[test]
+fn what_a_pod_left_breaks_no_link() {
+    let mut seen = healthy();
+    let gone = [("contPodUid".to_owned(), "gone".to_owned()), ("contIface".to_owned(), "net1".to_owned())];
+    let port = OvsPort { name: "left".into(), external_ids: gone.into(), ..OvsPort::default() };
+    seen.state.as_mut().unwrap().bridges[0].ports.push(port);
+    let off = SwitchPort { number: Some(9), off: vec!["PORT_DOWN".into()], ..SwitchPort::default() };
+    seen.switches[0].ports.insert("left".into(), off);
+    seen.roads.wires.push(Wire { on: false, ..wire("left", "openvswitch", Some("ovs-system"), 9) });
+    for part in PARTS {
+        assert_eq!(seen.judge(part).broken, Vec::new());
+    }
+    seen.state.as_mut().unwrap().bridges[0].ports[1].external_ids.clear();
+    assert_eq!(seen.judge(Part::Links).broken[0].1, "left is down");
+}
+
 #[test]
 fn each_break_is_named() {
     for (number, (make, code, found)) in BREAKS.iter().enumerate() {
         let mut seen = healthy();
         make(&mut seen);
-        let first = PARTS.iter().find_map(|part| seen.judge(*part).broken.into_iter().next());
+        let first = PARTS.iter().find_map(|part| seen.judge(part).broken.into_iter().next());
         let (named, what, hint) = first.unwrap_or_else(|| panic!("nothing is broken: {found}"));
         assert_eq!(named, *code, "{number}: {what}");
         assert!(what.contains(found) && hint.len() > 10, "{number}: {what}; {hint}");

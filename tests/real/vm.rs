@@ -87,12 +87,12 @@ fn first_up(kvnet: &Kvnet) {
     }
     let ended = node.sh("date +%s.%N");
     verified(&up);
-    // Which component, which pod, which image.
+    // Which component, which pod, which container.
     let told = |what: &str| {
         let mut lines = up.err.lines().filter(|line| line.starts_with("kubevirt: waiting:"));
         lines.any(|line| line.contains(what))
     };
-    for what in ["virt-handler: 0 of 1 ready, virt-handler-", "image quay.io/kubevirt/virt-"] {
+    for what in ["virt-handler: 0 of 1 ready, virt-handler-", "container virt-api is being created"] {
         assert!(told(what), "{what}\n{}", up.err);
     }
     let plan = kvnet.run(&["status"]).out;
