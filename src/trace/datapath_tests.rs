@@ -184,7 +184,7 @@ fn each_break_is_named() {
     for (number, (make, code, found)) in BREAKS.iter().enumerate() {
         let mut seen = healthy();
         make(&mut seen);
-        let first = PARTS.iter().find_map(|part| seen.judge(part).broken.into_iter().next());
+        let first = PARTS.iter().find_map(|part| seen.judge(*part).broken.into_iter().next());
         let (named, what, hint) = first.unwrap_or_else(|| panic!("nothing is broken: {found}"));
         assert_eq!(named, *code, "{number}: {what}");
         assert!(what.contains(found) && hint.len() > 10, "{number}: {what}; {hint}");
