@@ -13,12 +13,14 @@ pub struct AtTerminal {
     /// Whether it was given on the command line, or is not needed.
     given: bool,
     format: Format,
+    verbose: bool,
 }
 
 impl AtTerminal {
     /// A sandbox is there to be changed.
     pub fn of(session: &Session, yes: bool) -> Self {
-        Self { given: yes || session.sandbox.is_some(), format: session.format }
+        let (format, verbose) = (session.format, session.verbose);
+        Self { given: yes || session.sandbox.is_some(), format, verbose }
     }
 }
 
@@ -33,7 +35,7 @@ impl Consent for AtTerminal {
         }
         let prompt = match question {
             Question::Up(plan) => {
-                ui::plan::show(plan, self.format)?;
+                ui::plan::show(plan, self.format, self.verbose)?;
                 format!("Apply this to {}?", ui::plan::place(&plan.target))
             }
             Question::Down(teardown) => {

@@ -33,6 +33,8 @@ pub struct Session {
     pub job: Job,
     /// How to print.
     pub format: Format,
+    /// Whether to tell more.
+    pub verbose: bool,
     /// The node and the cluster in memory, when that is what the command works on.
     pub sandbox: Option<Sandbox>,
 }
@@ -79,7 +81,12 @@ impl Session {
         cx.only = sandbox.as_ref().map(Sandbox::cluster);
         cx.digest = loaded.digest;
         cx.events = ui::events(global.output, global.no_color, global.verbose);
-        Ok(Self { job: Job { cx, steps, selection, connect }, format: global.output, sandbox })
+        Ok(Self {
+            job: Job { cx, steps, selection, connect },
+            format: global.output,
+            verbose: global.verbose > 0,
+            sandbox,
+        })
     }
 }
 

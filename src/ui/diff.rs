@@ -7,8 +7,8 @@ use similar::{ChangeTag, TextDiff};
 use super::clean;
 use crate::engine::change::{Change, FieldDiff};
 
-/// The lines under a change, indented; none when its own line says all.
-pub fn lines(change: &Change) -> Vec<String> {
+/// The lines under a change, indented; none when its own line says all. Checks are many: only with `verbose` they are listed.
+pub fn lines(change: &Change, verbose: bool) -> Vec<String> {
     match change {
         Change::WriteFile { secret: true, .. } => vec!["(content not shown: it holds keys)".into()],
         Change::WriteFile { before, after, .. } => file(before.as_deref().unwrap_or_default(), after),
@@ -22,7 +22,7 @@ pub fn lines(change: &Change) -> Vec<String> {
             let others: Vec<&str> = with.iter().map(String::as_str).filter(|name| name != package).collect();
             if others.is_empty() { Vec::new() } else { vec![clean(&format!("with {}", others.join(", ")))] }
         }
-        Change::Verify { checks } => checks.iter().map(|check| clean(check)).collect(),
+        Change::Verify { checks } if verbose => checks.iter().map(|check| clean(check)).collect(),
         _ => Vec::new(),
     }
 }

@@ -7,13 +7,13 @@ use super::{clean, diff, print, structured};
 use crate::cli::args::Format;
 use crate::engine::change::Change;
 use crate::engine::plan::{Plan, Planned};
-use crate::engine::step::Note;
+use crate::engine::step::{AnyStep, Note};
 use crate::engine::target::Target;
 use crate::engine::teardown::Teardown;
 use crate::error::Result;
 
-/// Shows a plan.
-pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
+/// Shows a plan; with `verbose`, each check of the verification too.
+pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
     if format != Format::Text {
         return structured(&data(plan), format);
     }
@@ -22,7 +22,13 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
     let mut text = if goes { header(&plan.target) } else { String::new() };
     for planned in &plan.steps {
         let Ok(findings) = &planned.findings else { continue };
-        section(&mut text, planned.step.id(), planned.step.title(), findings.changes.iter(), &findings.notes);
+        section(
+            &mut text,
+            planned.step,
+            &findings.changes.iter().collect::<Vec<_>>(),
+            &findings.notes,
+            verbose,
+        );
     }
     text.push_str(&last_line(plan));
     print(&text);
@@ -51,8 +57,8 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
         text.push_str(&format!("! {}\n", clean(&note.text)));
     }
     for removal in &teardown.removals {
-        let changes = removal.changes.iter().map(|(change, _)| change);
-        section(&mut text, removal.step.id(), removal.step.title(), changes, &removal.notes);
+        let changes: Vec<&Change> = removal.changes.iter().map(|(change, _)| change).collect();
+        section(&mut text, removal.step, &changes, &removal.notes, false);
     }
     text.push_str(&match teardown.change_count() {
         0 => "nothing to take back\n".into(),
@@ -81,21 +87,15 @@ pub fn place(target: &Target) -> String {
     }
 }
 
-fn section<'a>(
-    text: &mut String,
-    id: &str,
-    title: &str,
-    changes: impl Iterator<Item = &'a Change>,
-    notes: &[Note],
-) {
-    let changes: Vec<_> = changes.collect();
+fn section(text: &mut String, step: &dyn AnyStep, changes: &[&Change], notes: &[Note], verbose: bool) {
     if changes.is_empty() && !notes.iter().any(|note| note.warning) {
         return;
     }
-    text.push_str(&format!("{} {}\n", title.bold(), format_args!("[{id}]").dimmed()));
+    let id = step.id();
+    text.push_str(&format!("{} {}\n", step.title().bold(), format_args!("[{id}]").dimmed()));
     for change in changes {
         text.push_str(&format!("  {} {}\n", sign(change), clean(&change.to_string())));
-        for line in diff::lines(change) {
+        for line in diff::lines(change, verbose) {
             text.push_str(&format!("      {line}\n"));
         }
     }

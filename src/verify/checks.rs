@@ -35,7 +35,8 @@ pub async fn all(
         let seen = try_join_all(looks).await?;
         // Read once all ports are there: one look serves all pods.
         let ovs = ovs_state(place.cx).await?;
-        Ok(seen.iter().map(|seen| seen.view(place.here, ovs.as_ref())).collect::<Vec<_>>())
+        let new = seen.iter().filter(|seen| !scenario.again.contains(&seen.probe.name));
+        Ok(new.map(|seen| seen.view(place.here, ovs.as_ref())).collect::<Vec<_>>())
     };
     let reach = scenario.reach.iter().map(|pair| (pair, true));
     let pairs = reach.chain(scenario.isolated.iter().map(|pair| (pair, false)));

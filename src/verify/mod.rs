@@ -1,27 +1,34 @@
 //! Proves with pods that the networks of a profile work: addresses, reach, isolation, and the ports in Open vSwitch.
 
 mod addresses;
+mod batches;
 mod checks;
 mod here;
+mod isolation;
 mod look;
 mod outcome;
 mod plain;
 mod pods;
 mod record;
+mod room;
 mod scenario;
 mod talk;
 mod vm;
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
+use futures::try_join;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Condition, ObjectKey};
+use crate::engine::cancel::Cancel;
 use crate::engine::checkpoint::reached;
 use crate::engine::context::Context;
 use crate::engine::events::{Event, Verdict};
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
+use batches::Batch;
 pub use here::Here;
 pub use look::{NicView, Place, Seen, ovs_state};
 pub use outcome::{Found, Outcome};
@@ -44,34 +51,79 @@ pub fn lines(cx: &Context) -> Vec<String> {
     lines
 }
 
-/// Starts the pods, checks them, removes them and remembers what came of it. On a failure they stay for a look, until the
-/// next run or `down`.
+/// Starts the pods, as many at once as fit on the node, checks them, removes them and remembers what came of it. On a failure
+/// they stay for a look, until the next run or `down`.
 pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let cluster = cx.need_cluster().await?;
-    let scenario = Scenario::of(&cx.profile);
-    let timeout = Duration::from_secs(cx.profile.timeouts.verification);
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     reached(|| "within the verification: a namespace without pods".into());
     let here = Here::of(cx, &cluster).await?;
-    let manifests = pods::manifests(&scenario, &cx.profile, &here);
-    futures::future::try_join_all(manifests.iter().map(|pod| pods::start(&cluster, pod))).await?;
-    reached(|| "within the verification: pods that start".into());
-    let place = Place { cx, cluster: &cluster, namespace: &cx.profile.verification.namespace, here: &here };
-    let (mut outcomes, of_vm) = futures::try_join!(
-        checks::all(place, &scenario, timeout, progress),
-        vm::all(cx, &cluster, &scenario, &here, progress)
-    )?;
-    outcomes.extend(of_vm);
-    outcomes.extend(addresses::all(&cx.profile, &cluster).await?);
-    reached(|| "within the verification: pods that run".into());
-    for outcome in &outcomes {
-        let Outcome { check, verdict, detail } = outcome.clone();
-        cx.events.report(Event::Check { check, verdict, detail });
-    }
-    conclude(cx, &outcomes)?;
+    let outcomes = in_batches(cx, &cluster, &here, progress).await?;
     remove(cx, &cluster).await?;
     Record::of(cx, &outcomes).write(cx)
+}
+
+/// Makes each check, batch after batch; after one in which a check failed nothing new starts.
+async fn in_batches(
+    cx: &Context,
+    cluster: &Cluster,
+    here: &Here,
+    progress: Progress<'_>,
+) -> Result<Vec<Outcome>> {
+    let scenario = Scenario::of(&cx.profile);
+    let nics = vm::pods_of_nics(cx, &scenario);
+    let room = room::room(cluster, here, batches::smallest_room(&scenario, &nics)).await?;
+    let (mut outcomes, mut overall) = (Vec::new(), Vec::new());
+    for batch in batches::batches(&scenario, &nics, room) {
+        if cx.cancel.is_cancelled() {
+            return Err(Cancel::error("up"));
+        }
+        let place = Place { cx, cluster, namespace: &cx.profile.verification.namespace, here };
+        let found = one_batch(place, &scenario, &batch, progress).await?;
+        overall = addresses::all(&cx.profile, cluster).await?;
+        reached(|| "within the verification: pods that run".into());
+        report(cx, &found);
+        let failed = found.iter().chain(&overall).any(|outcome| outcome.verdict == Verdict::Failed);
+        outcomes.extend(found);
+        if failed {
+            break;
+        }
+    }
+    report(cx, &overall);
+    outcomes.extend(overall);
+    conclude(cx, &outcomes)?;
+    Ok(outcomes)
+}
+
+/// Starts the pods of a batch in place of those of the one before, and checks them.
+async fn one_batch(
+    place: Place<'_>,
+    whole: &Scenario,
+    batch: &Batch,
+    progress: Progress<'_>,
+) -> Result<Vec<Outcome>> {
+    let Place { cx, cluster, here, .. } = place;
+    let manifests = pods::manifests(&batch.scenario, &cx.profile, here);
+    pods::make_room(cluster, place.namespace, &manifests, progress).await?;
+    try_join_all(manifests.iter().map(|pod| pods::start(cluster, pod))).await?;
+    reached(|| "within the verification: pods that start".into());
+    let timeout = Duration::from_secs(cx.profile.timeouts.verification);
+    let of_vm = async {
+        if batch.nics.is_empty() {
+            return Ok(Vec::new());
+        }
+        vm::some(cx, cluster, whole, &batch.nics, here, progress).await
+    };
+    let (mut found, of_vm) = try_join!(checks::all(place, &batch.scenario, timeout, progress), of_vm)?;
+    found.extend(of_vm);
+    Ok(found)
+}
+
+fn report(cx: &Context, outcomes: &[Outcome]) {
+    for Outcome { check, verdict, detail } in outcomes.iter().cloned() {
+        cx.events.report(Event::Check { check, verdict, detail });
+    }
 }
 
 /// Ends an interrupted or failed verification: its pods are gone afterwards.
@@ -111,3 +163,6 @@ fn conclude(cx: &Context, outcomes: &[Outcome]) -> Result<()> {
         "the pods stay for a look: `kubectl --namespace {namespace} get pods`; the next `kvnet up` replaces them"
     )))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,16 @@
 //! The pods of a verification, and what they say about their NICs.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::Here;
 use super::scenario::{Probe, Scenario};
-use crate::cluster::{Cluster, MANAGED_BY, MANAGED_BY_LABEL};
+use super::{Here, SELECTOR};
+use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
+use crate::engine::execute::Progress;
 use crate::engine::teardown::STEP_LABEL;
 use crate::error::Result;
 use crate::facts::attachments;
@@ -24,6 +27,8 @@ const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
 const NO_ACCOUNT: &str = "serviceaccount \"default\" not found";
 const NEW_NAMESPACE: usize = 100;
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long a pod that does nothing may take to go.
+const LEAVE: Duration = Duration::from_mins(2);
 
 /// The label that finds one pod of a verification.
 pub const PROBE_LABEL: &str = "kvnet.dev/probe";
@@ -105,6 +110,27 @@ pub fn manifests(scenario: &Scenario, profile: &Profile, here: &Here) -> Vec<Val
         pod
     };
     scenario.pods.iter().map(manifest).collect()
+}
+
+/// Deletes the pods of an earlier batch that this one does not have, and waits until their places are free.
+///
+/// # Errors
+/// Those of the API server and of the wait.
+pub async fn make_room(
+    cluster: &Cluster,
+    namespace: &str,
+    wanted: &[Value],
+    progress: Progress<'_>,
+) -> Result<()> {
+    let there = cluster.list("v1", "Pod", Some(namespace), Some(SELECTOR)).await?;
+    let names: BTreeSet<&str> = wanted.iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
+    let stays = |pod: &&Value| pod["metadata"]["name"].as_str().is_some_and(|name| names.contains(name));
+    let old: Vec<ObjectKey> = there.iter().filter(|pod| !stays(pod)).map(ObjectKey::of).collect();
+    try_join_all(old.iter().map(|key| cluster.delete(key, None))).await?;
+    for object in old {
+        cluster.wait(&Condition::Gone { object }, LEAVE, progress).await?;
+    }
+    Ok(())
 }
 
 /// A NIC of a pod as Multus reports it.

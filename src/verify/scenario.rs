@@ -1,16 +1,21 @@
 //! Which pods to start for a profile, and what must and must not reach what.
 
+use std::collections::BTreeSet;
+
+use super::isolation;
 use crate::profile::{Network, NetworkKind, Profile};
 
-/// The pods of a verification and the checks between them.
-#[derive(Clone, Debug, PartialEq)]
+/// The pods of a verification and the checks between them. Their number grows with the networks.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
     /// The pods.
     pub pods: Vec<Probe>,
     /// Pairs of pods, by name, that must reach each other over their second NIC.
     pub reach: Vec<(String, String)>,
-    /// Pairs of pods, by name, that must not.
+    /// Pairs of pods, by name, that must not; the second one has an address.
     pub isolated: Vec<(String, String)>,
+    /// Pods that only serve others: their NICs were looked at before.
+    pub again: BTreeSet<String>,
 }
 
 /// A pod with one extra NIC.
@@ -31,37 +36,34 @@ pub struct Probe {
 }
 
 impl Scenario {
-    /// The scenario of a profile: two pods for each Open vSwitch network with addresses, one for each other network.
+    /// The scenario of a profile: two pods for each network on which two with addresses can meet, one for each other one,
+    /// none for those that the profile leaves out.
     pub fn of(profile: &Profile) -> Self {
-        let pods: Vec<Probe> = profile.networks.iter().flat_map(|network| probes(network, profile)).collect();
-        let (mut reach, mut isolated) = (Vec::new(), Vec::new());
-        for (index, one) in pods.iter().enumerate() {
-            for other in &pods[index + 1..] {
-                let pair = (one.name.clone(), other.name.clone());
-                match relation(one, other) {
-                    Some(true) => reach.push(pair),
-                    Some(false) => isolated.push(pair),
-                    None => {}
-                }
-            }
-        }
-        // One pair tells whether two VLANs are apart; all pairs would only take longer.
-        isolated.dedup_by_key(|pair| (first_word(&pair.0), first_word(&pair.1)));
-        Self { pods, reach, isolated }
+        let verified = profile.networks.iter().filter(|network| network.verify);
+        let pods: Vec<Probe> = verified.flat_map(|network| probes(network, profile)).collect();
+        let (reach, isolated) = (reach(&pods), isolation::pairs(&pods));
+        Self { pods, reach, isolated, again: BTreeSet::new() }
+    }
+
+    /// The pods whose NICs are checked.
+    pub fn looked_at(&self) -> impl Iterator<Item = &Probe> {
+        self.pods.iter().filter(|probe| !self.again.contains(&probe.name))
     }
 
     /// One line for each check.
     pub fn checks(&self) -> Vec<String> {
         let mut lines: Vec<String> =
-            self.pods.iter().map(|probe| format!("{}: {}", probe.name, nic_line("net1", probe))).collect();
+            self.looked_at().map(|probe| format!("{}: {}", probe.name, probe.line())).collect();
         lines.extend(self.reach.iter().map(|(one, other)| format!("{one} reaches {other}")));
         lines.extend(self.isolated.iter().map(|(one, other)| format!("{one} does not reach {other}")));
         lines
     }
 }
 
-fn first_word(pod: &str) -> String {
-    pod.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
+/// The two pods of each network that has two.
+fn reach(pods: &[Probe]) -> Vec<(String, String)> {
+    let on_one = pods.windows(2).filter(|pair| pair[0].network == pair[1].network);
+    on_one.map(|pair| (pair[0].name.clone(), pair[1].name.clone())).collect()
 }
 
 impl Probe {
@@ -99,7 +101,8 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
         NetworkKind::Ovs { bridge, vlan, .. } => Some(port_of(bridge, *vlan, profile)),
         _ => None,
     };
-    let count = if port.is_some() && subnet.is_some() { 2 } else { 1 };
+    let meets = matches!(network.kind, NetworkKind::Ovs { .. } | NetworkKind::Bridge { .. });
+    let count = if meets && subnet.is_some() { 2 } else { 1 };
     let prefix = if network.namespace == "default" {
         network.name.clone()
     } else {
@@ -137,18 +140,6 @@ fn port_of(bridge: &str, vlan: Option<u16>, profile: &Profile) -> (String, Optio
         }
     }
     (bridge.to_owned(), vlan)
-}
-
-/// Whether two pods must reach each other, must not, or it is not said.
-fn relation(one: &Probe, other: &Probe) -> Option<bool> {
-    let ((bridge, vlan), (other_bridge, other_vlan)) = (one.port.as_ref()?, other.port.as_ref()?);
-    if one.subnet.is_none() || other.subnet.is_none() {
-        return None;
-    }
-    if bridge != other_bridge || vlan != other_vlan {
-        return Some(false);
-    }
-    (one.network.name == other.network.name).then_some(true)
 }
 
 #[cfg(test)]
@@ -189,6 +180,7 @@ mod tests {
                 "blue-1 reaches blue-2",
                 "blue100-1 reaches blue100-2",
                 "blue-1 does not reach blue100-1",
+                "l2-1 does not reach blue100-1",
             ]
         );
     }

@@ -32,13 +32,16 @@ pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found
 /// When the request cannot even be sent, because then its silence says nothing.
 pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
-    let arping = ["arping", "-I", nic, "-c", "1", "-w", "1", &target];
+    // A NIC without an address can ask too: from no address, as for duplicates.
+    let nobody = one.ip().is_none();
+    let arping = ["arping", "-I", nic, "-c", "1", "-w", "1", "-D", &target];
+    let arping: Vec<&str> = arping.into_iter().filter(|word| nobody || *word != "-D").collect();
     let ran = place.run(&one.probe.name, &arping).await?;
     if !ran.stdout.contains("Sent ") {
         let message = format!("pod {} cannot send an ARP request over {nic}", one.probe.name);
         return Err(Error::new(&code::POD_NIC, message).because(ran.stderr.trim()));
     }
-    let answers = ran.status == 0;
+    let answers = if nobody { ran.stdout.contains("reply from") } else { ran.status == 0 };
     let verb = if answers { "answers" } else { "does not answer" };
     Ok(Found::of(!answers, format!("{target} {verb} an ARP request")))
 }

@@ -11,6 +11,6 @@ use crate::ui;
 pub async fn run(global: &Global) -> Result<u8> {
     let session = Session::start(global).await?;
     let plan = run::plan(&session.job).await?;
-    ui::plan::show(&plan, session.format)?;
+    ui::plan::show(&plan, session.format, session.verbose)?;
     Ok(if plan.is_empty() { 0 } else { PENDING })
 }

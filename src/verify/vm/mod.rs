@@ -28,7 +28,15 @@ pub fn checks(cx: &Context, scenario: &Scenario) -> Vec<String> {
     machine.iter().flat_map(Machine::checks).map(|(_, _, line)| line).collect()
 }
 
-/// Makes each check that can be made, and says of each other one why it was not. Nothing when the profile has no VM.
+/// The pods that each NIC of the VM is tried with; nothing when the profile has no VM.
+pub fn pods_of_nics<'a>(cx: &Context, scenario: &'a Scenario) -> Vec<Vec<&'a str>> {
+    let machine = Machine::of(&cx.profile, scenario);
+    let named = |name: &String| scenario.pods.iter().map(|probe| probe.name.as_str()).find(|it| it == name);
+    let nics = machine.into_iter().flat_map(|machine| machine.nics);
+    nics.map(|nic| nic.peer.iter().chain(&nic.stranger).filter_map(named).collect()).collect()
+}
+
+/// Makes each check of the VM that can be made, and says of each other one why it was not. Nothing when the profile has no VM.
 pub async fn all(
     cx: &Context,
     cluster: &Cluster,
@@ -36,7 +44,22 @@ pub async fn all(
     here: &Here,
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
+    let every: Vec<usize> = (0..cx.profile.vm.interfaces.len()).collect();
+    some(cx, cluster, scenario, &every, here, progress).await
+}
+
+/// As [`all`], for some of its NICs, by their places. The pods that they are tried with run.
+pub async fn some(
+    cx: &Context,
+    cluster: &Cluster,
+    scenario: &Scenario,
+    nics: &[usize],
+    here: &Here,
+    progress: Progress<'_>,
+) -> Result<Vec<Outcome>> {
     let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Vec::new()) };
+    let mut places = 0..;
+    machine.nics.retain(|_| places.next().is_some_and(|place| nics.contains(&place)));
     wait_running(cx, cluster, &machine, progress).await?;
     let (mut guest, pods, mut outside) = try_join!(
         Guest::meet(cx, cluster, &machine, progress),

@@ -15,18 +15,24 @@ pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let nodes = scene.nodes()?;
     let pods = scene.list("v1", "Pod")?;
     let mut load: HashMap<&str, usize> = HashMap::new();
-    for pod in pods.iter() {
+    for pod in pods.iter().filter(|pod| !["Succeeded", "Failed"].contains(&text(pod, "/status/phase"))) {
         *load.entry(text(pod, "/spec/nodeName")).or_default() += 1;
     }
     for pod in pods.iter().filter(|pod| text(pod, "/spec/nodeName").is_empty() && !is_leaving(pod)) {
+        let has_room = |node: &&Value| load.get(name(node)).is_none_or(|load| *load < most(node));
         let fitting = nodes.iter().filter(|node| because(scene, &pod["spec"], node).is_none());
-        let node = fitting.min_by_key(|node| load.get(name(node)).copied().unwrap_or_default());
+        let node = fitting.filter(has_room).min_by_key(|node| load.get(name(node)).copied());
         if let Some(node) = node {
             *load.entry(name(node)).or_default() += 1;
         }
         place(scene, pod, node, &nodes)?;
     }
     Ok(())
+}
+
+/// How many pods a node takes.
+fn most(node: &Value) -> usize {
+    text(node, "/status/allocatable/pods").parse().unwrap_or(usize::MAX)
 }
 
 fn because(scene: &Scene, spec: &Value, node: &Value) -> Option<&'static str> {
@@ -51,8 +57,12 @@ fn unschedulable(scene: &Scene, spec: &Value, nodes: &[Value]) -> String {
         }
     }
     reasons.sort_unstable();
-    let reasons: Vec<String> =
+    let full = count - reasons.iter().map(|(_, times)| times).sum::<usize>();
+    let mut reasons: Vec<String> =
         reasons.iter().map(|(reason, times)| format!("{times} node(s) {reason}")).collect();
+    if full > 0 {
+        reasons.insert(0, format!("{full} Too many pods"));
+    }
     let told = format!("0/{count} nodes are available: {}.", reasons.join(", "));
     if scene.is_old() {
         return told;
