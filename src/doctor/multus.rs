@@ -9,7 +9,8 @@ use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::attachments::{Wish, asked, default_network, pairs, reported};
 use crate::facts::cni::CniConf;
-use crate::trace::{counted, of_machine, switch_plugin};
+use crate::facts::cni::NetConf;
+use crate::trace::{counted, of_machine};
 
 /// Credentials are renewed long before their end; those that are not end within so many seconds.
 const SOON: i64 = 300;
@@ -200,7 +201,7 @@ fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
 pub fn bridges_of(cluster: &ClusterSeen) -> Vec<(String, String)> {
     let bridge = |network: &Value| {
         let config: Value = serde_json::from_str(network["spec"]["config"].as_str()?).ok()?;
-        Some((full_name(network), switch_plugin(&config)?["bridge"].as_str()?.to_owned()))
+        Some((full_name(network), NetConf::read(config.as_object()?).port()?.bridge))
     };
     cluster.networks.iter().filter(|network| !name(network).is_empty()).filter_map(bridge).collect()
 }

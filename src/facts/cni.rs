@@ -1,6 +1,12 @@
 //! CNI configuration files: which of them the runtime uses, and what is in them.
 
+mod ipam;
+mod netconf;
+
 use serde_json::Value;
+
+pub use ipam::{Ipam, Range};
+pub use netconf::{LAST_VLAN, NetConf, Plugin, Port};
 
 /// The annotation in which a pod asks Multus for networks.
 pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use super::cni::Port;
 use crate::error::{Error, Result, code};
 use crate::host::{Command, Host};
 
@@ -140,6 +141,16 @@ impl OvsState {
     pub fn port(&self, name: &str) -> Option<(&OvsBridge, &OvsPort)> {
         let all = self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
         all.into_iter().find(|(_, port)| port.name == name)
+    }
+}
+
+impl OvsPort {
+    /// What it is, as a configuration would ask for it.
+    #[must_use]
+    pub fn on(&self, bridge: &str) -> Port {
+        let mut trunks = self.trunks.clone();
+        trunks.sort_unstable();
+        Port { bridge: bridge.to_owned(), vlan: self.tag, trunks }
     }
 }
 

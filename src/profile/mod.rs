@@ -5,6 +5,7 @@
 //! model (`model`) and validated (`validate`). All of that happens before anything is touched.
 
 mod check;
+mod cni;
 mod flat;
 mod load;
 mod model;
@@ -28,6 +29,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use cni::FLANNEL_DATA;
 pub(crate) use flat::{Flat, flat};
 pub use load::{Loaded, load, load_text};
 pub use model::*;

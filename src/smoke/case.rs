@@ -151,7 +151,7 @@ async fn is_down(cx: &Context, cluster: &Cluster) -> Result<bool> {
 pub fn vlan_pairs(scenario: &Scenario) -> Vec<(String, String)> {
     let bridge = |name: &str| {
         let probe = scenario.pods.iter().find(|probe| probe.name == name);
-        probe.and_then(|probe| Some(probe.port.as_ref()?.0.clone()))
+        probe.and_then(|probe| Some(probe.port.as_ref()?.bridge.clone()))
     };
     let apart = scenario.isolated.iter().filter(|(one, other)| bridge(one) == bridge(other));
     apart.cloned().collect()

@@ -10,8 +10,7 @@ use crate::cluster::Cluster;
 use crate::engine::context::Context;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
-use crate::profile::{Network, NetworkKind};
-use crate::source::cni_config;
+use crate::profile::Network;
 use crate::verify::{Found, ovs_state, statuses};
 
 /// Where the plugin host-local files addresses, unless it is told otherwise.
@@ -101,12 +100,9 @@ fn addresses_of(pod: &Value) -> Vec<IpAddr> {
 /// Where the networks' addresses are filed.
 fn directories(networks: &[Network]) -> BTreeSet<Utf8PathBuf> {
     let directory = |network: &Network| {
-        let (NetworkKind::Ovs { ipam: Some(ipam), .. } | NetworkKind::Bridge { ipam: Some(ipam), .. }) =
-            &network.kind
-        else {
-            return None;
-        };
-        let name = cni_config(network, "").get("name").and_then(Value::as_str).map(str::to_owned);
+        let conf = network.netconf();
+        let ipam = conf.ipam().filter(|ipam| ipam.kind == "host-local")?;
+        let name = conf.name.clone().filter(|name| !name.is_empty());
         let base = Utf8Path::new(ipam.data_dir.as_deref().unwrap_or(DIRECTORY));
         Some(base.join(name.unwrap_or_else(|| network.name.clone())))
     };

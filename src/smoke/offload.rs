@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::room::Room;
 use crate::error::Result;
+use crate::facts::cni::Port;
 use crate::facts::ovs::OvsBridge;
 use crate::host::Command;
 use crate::trace::process_of;
@@ -24,7 +25,7 @@ pub enum Outcome {
 /// # Errors
 /// Those of the node.
 pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome> {
-    let Some((bridge, _)) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
+    let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
     let state = ovs_state(&room.cx).await?;
     let datapath = state.as_ref().and_then(|state| state.bridge(bridge)).map(OvsBridge::datapath);
     if datapath != Some("netdev") {

@@ -25,7 +25,7 @@ use crate::profile::{Profile, Source, SourceKind};
 pub use adapt::{installed_version, pod_network_name};
 use download::Backoff;
 pub use images::rewrite as rewrite_image;
-pub use networks::{FLANNEL_DATA, cni_config, network_attachment};
+pub use networks::network_attachment;
 use remote::Remote;
 pub use yaml::parse_manifests;
 

@@ -1,11 +1,8 @@
-//! Network attachments: the objects, and the CNI configuration inside them.
+//! Network attachments: the objects around their CNI configurations.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::profile::{Ipam, Network, NetworkKind};
-
-/// Where flannel keeps its notes about NICs of attachments.
-pub const FLANNEL_DATA: &str = "/var/lib/cni/flannel-attached";
+use crate::profile::Network;
 
 /// The `NetworkAttachmentDefinition` of a network; its CNI configuration is compact JSON with the keys in a fixed order.
 ///
@@ -17,63 +14,12 @@ pub fn network_attachment(network: &Network, pod_network: &str) -> Value {
         "apiVersion": "k8s.cni.cncf.io/v1",
         "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": network.name, "namespace": network.namespace},
-        "spec": {"config": Value::Object(cni_config(network, pod_network)).to_string()},
+        "spec": {"config": Value::Object(network.cni_config(pod_network)).to_string()},
     });
     if !network.annotations.is_empty() {
         object["metadata"]["annotations"] = json!(network.annotations);
     }
     object
-}
-
-/// The CNI configuration of a network; `pod_network` is the name of the pod network in its own CNI configuration.
-///
-/// A NIC on the pod network has its leases where all pods have theirs only under that name, and flannel forgets the lease of
-/// a pod's first NIC when both keep their notes in one directory.
-#[must_use]
-pub fn cni_config(network: &Network, pod_network: &str) -> Map<String, Value> {
-    match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, trunk, mtu, ipam, cni_version } => object([
-            ("cniVersion", Some(json!(cni_version))),
-            ("type", Some(json!("ovs"))),
-            ("bridge", Some(json!(bridge))),
-            ("vlan", vlan.map(Value::from)),
-            ("trunk", (!trunk.is_empty()).then(|| json!(trunk))),
-            ("mtu", mtu.map(Value::from)),
-            ("ipam", ipam.as_ref().map(host_local)),
-        ]),
-        NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => object([
-            ("cniVersion", Some(json!(cni_version))),
-            ("name", Some(json!(network.name))),
-            ("type", Some(json!("bridge"))),
-            ("bridge", Some(json!(bridge))),
-            ("isGateway", is_gateway.then_some(json!(true))),
-            ("ipam", ipam.as_ref().map(host_local)),
-        ]),
-        NetworkKind::Flannel { delegate, cni_version } => object([
-            ("cniVersion", Some(json!(cni_version))),
-            ("name", Some(json!(pod_network))),
-            ("type", Some(json!("flannel"))),
-            ("dataDir", Some(json!(FLANNEL_DATA))),
-            ("delegate", (!delegate.is_empty()).then(|| Value::Object(delegate.clone()))),
-        ]),
-        NetworkKind::Raw { config } => config.clone(),
-    }
-}
-
-fn host_local(ipam: &Ipam) -> Value {
-    let text = |field: &Option<String>| field.as_ref().map(|text| json!(text));
-    Value::Object(object([
-        ("type", Some(json!("host-local"))),
-        ("subnet", Some(json!(ipam.subnet))),
-        ("rangeStart", text(&ipam.range_start)),
-        ("rangeEnd", text(&ipam.range_end)),
-        ("gateway", text(&ipam.gateway)),
-        ("dataDir", text(&ipam.data_dir)),
-    ]))
-}
-
-fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 #[cfg(test)]

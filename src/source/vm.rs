@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::embedded::{kubevirt_version, objects_of};
 use crate::error::{Error, Result, code};
-use crate::profile::{Binding, Login, NetworkKind, Profile, PullPolicy, RunStrategy, VmInterface};
+use crate::profile::{Binding, Login, Profile, PullPolicy, RunStrategy, VmInterface};
 
 #[derive(Serialize)]
 struct VmValues<'a> {
@@ -134,18 +134,13 @@ fn network_data(profile: &Profile) -> String {
 
 /// Whether a NIC's network gives it an address, which KubeVirt hands to the guest by DHCP.
 fn gives_addresses(profile: &Profile, nic: &VmInterface) -> bool {
-    let network = profile.network_of(nic);
-    network.is_none_or(|network| match &network.kind {
-        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.is_some(),
-        NetworkKind::Flannel { .. } => true,
-        NetworkKind::Raw { config } => config.get("ipam").is_some_and(|ipam| ipam.get("type").is_some()),
-    })
+    profile.network_of(nic).is_none_or(|network| network.netconf().gives_addresses() == Some(true))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile;
+    use crate::profile::{self, NetworkKind};
 
     fn shipped() -> Profile {
         profile::load("default", &[]).unwrap().profile
@@ -165,6 +160,24 @@ mod tests {
              dhcp4: true\n  \"blue\":\n    match:\n      macaddress: \"02:06:80:fe:6b:62\"\n    dhcp4: false\n    \
              optional: true\n"
         );
+    }
+
+    #[test]
+    fn a_chain_with_addresses_is_asked_by_dhcp() {
+        let ipam = json!({"type": "host-local", "subnet": "10.20.100.0/24"});
+        for (config, dhcp) in [
+            (json!({"plugins": [{"type": "ovs", "bridge": "blue", "ipam": ipam}, {"type": "tuning"}]}), true),
+            (json!({"plugins": [{"type": "tuning"}, {"type": "ovs", "bridge": "blue", "ipam": ipam}]}), true),
+            (json!({"type": "flannel", "name": "cbr0"}), true),
+            (json!({"plugins": [{"type": "ovs", "bridge": "blue"}, {"type": "tuning"}]}), false),
+            (json!({"type": "ovs", "bridge": "blue", "ipam": {}}), false),
+        ] {
+            let mut profile = shipped();
+            let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
+            profile.networks = vec![crate::profile::Network::new("ovs-blue-l2", kind)];
+            let data = secret(&profile, "networkdata");
+            assert!(data.contains(&format!("02:06:80:fe:6b:62\"\n    dhcp4: {dhcp}")), "{config}: {data}");
+        }
     }
 
     #[test]

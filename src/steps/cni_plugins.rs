@@ -12,7 +12,6 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::cni::all_types;
 use crate::facts::gather::exists;
-use crate::profile::NetworkKind;
 
 /// Plugins that components copy to the node themselves.
 const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru"];
@@ -93,22 +92,10 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     }
     let has_networks = !cx.skipped.iter().any(|step| step == "networks");
     for network in profile.networks.iter().filter(|_| has_networks) {
-        wanted.extend(types_of(&network.kind));
+        wanted.extend(all_types(&Value::Object(network.cni_config(""))));
     }
     wanted.retain(|plugin| !BROUGHT.contains(&plugin.as_str()));
     wanted
-}
-
-fn types_of(kind: &NetworkKind) -> Vec<String> {
-    match kind {
-        NetworkKind::Ovs { ipam, .. } => ipam.iter().map(|_| "host-local".to_owned()).collect(),
-        NetworkKind::Bridge { ipam, .. } => {
-            let address = ipam.iter().map(|_| "host-local".to_owned());
-            std::iter::once("bridge".to_owned()).chain(address).collect()
-        }
-        NetworkKind::Flannel { delegate, .. } => all_types(&Value::Object(delegate.clone())),
-        NetworkKind::Raw { config } => all_types(&Value::Object(config.clone())),
-    }
 }
 
 fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
@@ -130,6 +117,7 @@ mod tests {
     use super::*;
     use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
+    use crate::profile::NetworkKind;
     use crate::profile::{Network, Profile};
     use crate::steps::testing::{context, debian, find, lines};
 

@@ -12,10 +12,10 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::facts::cni::CniConf;
+use crate::facts::cni::{CniConf, NetConf};
 use crate::facts::gather::text;
-use crate::profile::{Network, NetworkKind, Profile};
-use crate::source::{self, Component, FLANNEL_DATA, network_attachment};
+use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
+use crate::source::{self, Component, network_attachment};
 
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;
@@ -57,8 +57,9 @@ impl Step for Networks {
         let mut traces = Traces::default();
         for network in &cx.profile.networks {
             traces.links.extend(links(network));
-            if let Some(directory) = lease_directory(network) {
-                let own = directory.join(&network.name);
+            let conf = network.netconf();
+            if let Some(directory) = lease_directory(&conf) {
+                let own = directory.join(conf.name.as_ref().unwrap_or(&network.name));
                 traces.files.extend(["last_reserved_ip.0", "lock"].map(|name| own.join(name)));
                 traces.directories.extend([own, directory.to_owned()]);
             }
@@ -91,24 +92,13 @@ async fn pod_network(cx: &Context) -> Result<String> {
 
 /// The bridges that the plugin `bridge` makes for a network. cni0 is the pod network's.
 fn links(network: &Network) -> Vec<String> {
-    let config = match &network.kind {
-        NetworkKind::Bridge { bridge, .. } => return vec![bridge.clone()],
-        NetworkKind::Raw { config } => config,
-        _ => return Vec::new(),
-    };
-    let chained = config.get("plugins").and_then(Value::as_array).into_iter().flatten();
-    let plugins = chained.filter_map(Value::as_object).chain([config]);
-    let bridges = plugins.filter(|plugin| plugin.get("type").is_some_and(|kind| kind == "bridge"));
-    let names = bridges.filter_map(|plugin| plugin.get("bridge")?.as_str());
-    names.filter(|name| *name != "cni0").map(str::to_owned).collect()
+    let plugins = network.netconf().plugins.into_iter().filter(|plugin| plugin.kind == "bridge");
+    plugins.filter_map(|plugin| plugin.bridge).filter(|name| name != "cni0").collect()
 }
 
 /// Where a network's leases are, when that is a directory of its own and not that of all plugins.
-fn lease_directory(network: &Network) -> Option<&Utf8Path> {
-    let (NetworkKind::Bridge { ipam, .. } | NetworkKind::Ovs { ipam, .. }) = &network.kind else {
-        return None;
-    };
-    let directory = Utf8Path::new(ipam.as_ref()?.data_dir.as_deref()?);
+fn lease_directory(conf: &NetConf) -> Option<&Utf8Path> {
+    let directory = Utf8Path::new(conf.ipam()?.data_dir.as_deref()?);
     (!directory.starts_with("/var/lib/cni")).then_some(directory)
 }
 

@@ -7,7 +7,7 @@ use crate::cluster::ObjectKey;
 use crate::engine::context::Context;
 use crate::engine::target::schedulable_elsewhere;
 use crate::error::{Error, Result, code};
-use crate::profile::{Network, NetworkKind, Placement, Profile};
+use crate::profile::{Network, Placement, Profile};
 
 /// The label that kubelets give nodes.
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -47,18 +47,15 @@ fn trouble(profile: &Profile, node: &Value) -> Option<String> {
     })
 }
 
-fn lacking_bridge<'a>(profile: &Profile, network: &'a Network, node: &Value) -> Option<&'a str> {
-    let NetworkKind::Ovs { bridge, .. } = &network.kind else { return None };
-    let ours = profile.ovs.bridges.iter().any(|own| own.name == *bridge);
-    let offered = node["status"]["capacity"].get(format!("{MARKER_DOMAIN}{bridge}")).is_some();
-    (ours && !offered).then_some(bridge)
+fn lacking_bridge<'a>(profile: &'a Profile, network: &Network, node: &Value) -> Option<&'a str> {
+    let port = network.netconf().port()?;
+    let ours = profile.ovs.bridges.iter().find(|own| own.name == port.bridge)?;
+    let offered = node["status"]["capacity"].get(format!("{MARKER_DOMAIN}{}", ours.name)).is_some();
+    (!offered).then_some(&ours.name)
 }
 
 fn gives_addresses(network: &Network) -> bool {
-    match &network.kind {
-        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.is_some(),
-        _ => false,
-    }
+    network.netconf().ipam().is_some_and(|ipam| ipam.kind == "host-local")
 }
 
 /// Keeps workloads to this node when the profile says so: their pods, and those of a virtual machine.

@@ -1,7 +1,7 @@
 //! What a profile makes, before it is there.
 
 use super::{Bridge, BridgeKind, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology};
-use crate::profile::{self, NetworkKind, Profile};
+use crate::profile::{self, Profile};
 
 /// The topology that a profile describes, on one node.
 #[must_use]
@@ -26,30 +26,14 @@ pub fn declared(profile: &Profile, node: &str) -> Topology {
 
 fn attachment(network: &profile::Network, profile: &Profile) -> Network {
     let name = format!("{}/{}", network.namespace, network.name);
-    let (kind, bridge, vlan, subnet) = match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, ipam, .. } => {
-            ("ovs", Some(bridge.clone()), *vlan, ipam.as_ref().map(|ipam| ipam.subnet.clone()))
-        }
-        NetworkKind::Bridge { bridge, ipam, .. } => {
-            ("bridge", Some(bridge.clone()), None, ipam.as_ref().map(|ipam| ipam.subnet.clone()))
-        }
-        NetworkKind::Flannel { .. } => ("flannel", None, None, Some(profile.cluster.pod_subnet.clone())),
-        NetworkKind::Raw { config } => {
-            (config.get("type").and_then(serde_json::Value::as_str).unwrap_or("other"), None, None, None)
-        }
+    let conf = network.netconf();
+    // A VLAN bridge is a VLAN of its parent.
+    let (bridge, vlan) = match profile.port_of(network) {
+        Some(port) => (Some(port.bridge), port.vlan),
+        None => (conf.bridge().map(str::to_owned), conf.maker().and_then(|plugin| plugin.vlan)),
     };
-    let (bridge, vlan) = on_parent(bridge, vlan, profile);
-    Network { name, kind: kind.into(), bridge, vlan, subnet }
-}
-
-/// A VLAN bridge is a VLAN of its parent.
-fn on_parent(bridge: Option<String>, vlan: Option<u16>, profile: &Profile) -> (Option<String>, Option<u16>) {
-    for parent in &profile.ovs.bridges {
-        if let Some(child) = parent.vlans.iter().find(|child| Some(&child.name) == bridge.as_ref()) {
-            return (Some(parent.name.clone()), Some(child.vlan));
-        }
-    }
-    (bridge, vlan)
+    let subnet = Some(profile.subnets_of(network).join(", ")).filter(|subnets| !subnets.is_empty());
+    Network { name, kind: conf.kind().into(), bridge, vlan, subnet }
 }
 
 fn bridges(profile: &Profile) -> Vec<Bridge> {
@@ -61,24 +45,25 @@ fn bridges(profile: &Profile) -> Vec<Bridge> {
         let uplinks = bridge.uplink.iter().cloned().collect();
         Bridge { name: bridge.name.clone(), kind: BridgeKind::OpenVswitch, vlans, uplinks }
     });
-    let linux = profile.networks.iter().filter_map(|network| match &network.kind {
-        NetworkKind::Bridge { bridge, .. } => {
-            Some(Bridge { name: bridge.clone(), kind: BridgeKind::Linux, ..Bridge::default() })
-        }
-        _ => None,
+    let linux = profile.networks.iter().filter_map(|network| {
+        let conf = network.netconf();
+        let name = conf.bridge().filter(|_| conf.kind() == "bridge")?.to_owned();
+        Some(Bridge { name, kind: BridgeKind::Linux, ..Bridge::default() })
     });
-    let mut all: Vec<Bridge> = ovs.chain(linux).collect();
-    all.dedup();
+    let mut all: Vec<Bridge> = ovs.collect();
+    for bridge in linux {
+        if !all.contains(&bridge) {
+            all.push(bridge);
+        }
+    }
     all
 }
 
 /// The VLANs that attachments name on a bridge.
 fn vlans_of(name: &str, profile: &Profile) -> Vec<u16> {
-    let vlan = |network: &profile::Network| match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, .. } if bridge == name => *vlan,
-        _ => None,
-    };
-    profile.networks.iter().filter_map(vlan).collect()
+    let ports = profile.networks.iter().filter_map(|network| network.netconf().port());
+    let on_it = ports.filter(|port| port.bridge == name);
+    on_it.flat_map(|port| port.trunks.into_iter().chain(port.vlan)).collect()
 }
 
 fn guest(profile: &Profile) -> Option<Guest> {
@@ -129,6 +114,20 @@ mod tests {
         assert_eq!((blue.name.as_str(), blue.vlans.as_slice()), ("blue", &[100][..]));
         let vm: Vec<&str> = topology.nodes[0].guests[0].nics.iter().map(|nic| nic.network.as_str()).collect();
         assert_eq!(vm, [POD_NETWORK, "default/ovs-blue-l2"]);
+    }
+
+    #[test]
+    fn a_raw_network_is_drawn_as_what_it_says() {
+        let mut profile = profile::load("default", &[]).unwrap().profile;
+        let config = serde_json::json!({"plugins": [{"type": "tuning"}, {"type": "ovs", "bridge": "blue",
+            "vlan": 30, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.20.30.0/24"}]]}}]});
+        let kind = profile::NetworkKind::Raw { config: config.as_object().unwrap().clone() };
+        profile.networks = vec![profile::Network::new("lan", kind)];
+        let topology = declared(&profile, "");
+        let lan = topology.networks.iter().find(|network| network.name == "default/lan").unwrap();
+        let seen = (lan.kind.as_str(), lan.bridge.as_deref(), lan.vlan, lan.subnet.as_deref());
+        assert_eq!(seen, ("ovs", Some("blue"), Some(30), Some("10.20.30.0/24")));
+        assert_eq!(topology.nodes[0].bridges[0].vlans, [30]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Bridge, BridgeKind, Card, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology};
 use crate::engine::context::Context;
 use crate::error::Result;
+use crate::facts::cni::{Ipam, NetConf};
 use crate::facts::net::{default_route_cards, links};
 use crate::facts::ovs::OvsState;
 use crate::host::{Command, Host};
@@ -152,18 +153,18 @@ async fn vlan_bridges(host: &dyn Host) -> Result<BTreeMap<String, (String, u16)>
 
 fn attachment(object: &Value, vlan_bridges: &BTreeMap<String, (String, u16)>) -> Network {
     let config: Value = serde_json::from_str(&text(object, "/spec/config")).unwrap_or_default();
-    // A chain of plugins: the first makes the NIC.
-    let first = items(&config, "/plugins").first().unwrap_or(&config);
-    let kind = text(first, "/type");
-    let named = Some(text(first, "/bridge")).filter(|name| !name.is_empty());
-    let vlan = first["vlan"].as_u64().and_then(|vlan| u16::try_from(vlan).ok());
+    let conf = config.as_object().map(NetConf::read).unwrap_or_default();
+    let named = conf.bridge().map(str::to_owned);
+    let vlan = conf.maker().and_then(|plugin| plugin.vlan);
     let (bridge, vlan) = match named.as_ref().and_then(|name| vlan_bridges.get(name)) {
         Some((parent, tag)) => (Some(parent.clone()), Some(*tag)),
         None => (named, vlan),
     };
-    let subnet = Some(text(first, "/ipam/subnet")).filter(|subnet| !subnet.is_empty());
+    let subnets = conf.ipam().map(Ipam::subnets).unwrap_or_default();
+    let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
+    let subnet = Some(subnets.join(", ")).filter(|subnets| !subnets.is_empty());
     let name = format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"));
-    Network { name, kind: if kind.is_empty() { "other".into() } else { kind }, bridge, vlan, subnet }
+    Network { name, kind: conf.kind().into(), bridge, vlan, subnet }
 }
 
 /// A pod with NICs of its own, and its node.

@@ -12,10 +12,10 @@ use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
 use crate::facts::attachments;
-use crate::facts::cni::{CniConf, all_types, is_configuration};
+use crate::facts::cni::{CniConf, NetConf, Port, all_types, is_configuration};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
-use crate::profile::{NetworkKind, Profile};
+use crate::profile::Profile;
 use crate::steps::ovs_cni::publishes_bridges;
 
 /// The pods of ovs-cni, in kvnet's manifest and in upstream's.
@@ -185,8 +185,7 @@ async fn definitions(
             attachment.defined = definition.is_some();
             let config = definition.as_ref().and_then(|definition| definition["spec"]["config"].as_str());
             attachment.config = config.and_then(|config| serde_json::from_str(config).ok());
-            let bridge =
-                attachment.switch_plugin().and_then(|plugin| plugin["bridge"].as_str()).map(str::to_owned);
+            let bridge = attachment.port().map(|port| port.bridge);
             let known = || declared_bridge(&cx.profile, &network);
             attachment.bridge = if attachment.config.is_some() { bridge } else { known() };
         }
@@ -200,21 +199,12 @@ fn declared_bridge(profile: &Profile, network: &str) -> Option<String> {
         .networks
         .iter()
         .find(|declared| format!("{}/{}", declared.namespace, declared.name) == network)?;
-    match &declared.kind {
-        NetworkKind::Ovs { bridge, .. } => Some(bridge.clone()),
-        _ => None,
-    }
+    declared.netconf().port().map(|port| port.bridge)
 }
 
 impl Attachment {
-    /// The part of the CNI configuration that is for Open vSwitch.
-    pub fn switch_plugin(&self) -> Option<&Value> {
-        switch_plugin(self.config.as_ref()?)
+    /// The port of Open vSwitch that its configuration asks for.
+    pub fn port(&self) -> Option<Port> {
+        NetConf::read(self.config.as_ref()?.as_object()?).port()
     }
-}
-
-/// The part of a CNI configuration that is for Open vSwitch.
-pub fn switch_plugin(config: &Value) -> Option<&Value> {
-    let chained = config["plugins"].as_array().into_iter().flatten();
-    std::iter::once(config).chain(chained).find(|plugin| plugin["type"] == "ovs")
 }

@@ -16,7 +16,6 @@ use serde::Serialize;
 use crate::engine::context::Context;
 use crate::error::{Code, Result};
 use evidence::Evidence;
-pub use evidence::switch_plugin;
 pub use netns::process_of;
 pub use node_links::counted;
 pub use target::{Target, Wanted, of_machine, of_pod};

@@ -102,8 +102,8 @@ pub fn definition(attachment: &Attachment) -> Link {
     match &attachment.config {
         Some(config) => {
             let types: Vec<String> = all_types(config);
-            let vlan = attachment.switch_plugin().and_then(|plugin| plugin["vlan"].as_u64());
-            let vlan = vlan.map(|vlan| format!(", VLAN {vlan}")).unwrap_or_default();
+            let port = attachment.port().filter(|port| port.vlan.is_some() || !port.trunks.is_empty());
+            let vlan = port.map(|port| format!(", {port}")).unwrap_or_default();
             link.holds(format!("it uses {}{vlan}", types.join(", ")))
         }
         None if attachment.defined => {

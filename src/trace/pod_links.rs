@@ -11,6 +11,7 @@ use super::target::Attachment;
 use crate::cluster::why_waiting;
 use crate::error::code;
 use crate::facts::attachments::{self, Reported, Wish, pairs};
+use crate::facts::cni::Port;
 
 /// What Multus refuses in the pod's annotation; none when it takes it.
 pub fn annotation(seen: &Evidence) -> Option<Link> {
@@ -77,22 +78,40 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         Some((parent, port)) => (parent.name.as_str(), port.tag),
         None => (name, None),
     };
-    let Some(plugin) = attachment.switch_plugin() else {
+    let Some(wanted) = attachment.port() else {
         return Some(link.unknown(format!("port {} is on {on}; what it should be is not known", port.name)));
     };
-    let wanted = plugin["vlan"].as_u64().and_then(|vlan| u16::try_from(vlan).ok()).or(tag);
-    let shown = |tag: Option<u16>| tag.map_or_else(|| "untagged".to_owned(), |tag| format!("VLAN {tag}"));
-    let found = format!("port {} is on {on}, {}", port.name, shown(port.tag));
-    if on == bridge && port.tag == wanted {
+    let tag = if wanted.trunks.is_empty() { wanted.vlan.or(tag) } else { None };
+    let wanted = Port { bridge: bridge.to_owned(), vlan: tag, trunks: wanted.trunks };
+    let is = port.on(on);
+    let found = format!("port {} is on {on}, {is}", port.name);
+    if is == wanted {
         return Some(link.holds(found));
     }
-    let wanted_tag =
-        wanted.map_or_else(|| "clear port NAME tag".to_owned(), |tag| format!("set port NAME tag={tag}"));
-    let hint = format!("delete the pod, or set it: `ovs-vsctl {}`", wanted_tag.replace("NAME", &port.name));
     Some(
-        link.broken(&code::OVS_PORT, format!("{found}; it should be on {bridge}, {}", shown(wanted)))
-            .hint(hint),
+        link.broken(&code::OVS_PORT, format!("{found}; it should be on {bridge}, {wanted}"))
+            .hint(format!("delete the pod, or set it: {}", commands(&port.name, &is, &wanted))),
     )
+}
+
+/// What makes a port as it should be.
+fn commands(name: &str, is: &Port, wanted: &Port) -> String {
+    let mut commands = Vec::new();
+    if is.vlan != wanted.vlan {
+        commands.push(match wanted.vlan {
+            Some(vlan) => format!("`ovs-vsctl set port {name} tag={vlan}`"),
+            None => format!("`ovs-vsctl clear port {name} tag`"),
+        });
+    }
+    if is.trunks != wanted.trunks {
+        let trunks: Vec<String> = wanted.trunks.iter().map(ToString::to_string).collect();
+        commands.push(match trunks.as_slice() {
+            [] => format!("`ovs-vsctl clear port {name} trunks`"),
+            trunks => format!("`ovs-vsctl set port {name} trunks={}`", trunks.join(",")),
+        });
+    }
+    // Nothing moves a port to another bridge.
+    if commands.is_empty() { "a new one gets a new port".into() } else { commands.join(", ") }
 }
 
 /// The VM's tap is held by it and connected to the NIC; none for a pod.

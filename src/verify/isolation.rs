@@ -29,8 +29,10 @@ pub(super) fn pairs(pods: &[Probe]) -> Vec<(String, String)> {
     pairs
 }
 
+/// What a trunk lets through depends on the tags that the guest sets: it is of no segment.
 fn segment(probe: &Probe) -> Option<Segment<'_>> {
-    probe.port.as_ref().map(|(bridge, vlan)| (bridge.as_str(), *vlan))
+    let port = probe.port.as_ref().filter(|port| port.trunks.is_empty())?;
+    Some((port.bridge.as_str(), port.vlan))
 }
 
 /// The first pod with an address of each segment, by bridge and by VLAN.

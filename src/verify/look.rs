@@ -154,6 +154,7 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
     let holds = match (probe.address, subnet) {
         (_, Some(subnet)) => link.ips.iter().any(|ip| subnet.contains(ip)),
         (Some(false), None) => link.ips.is_empty(),
+        (Some(true), None) => !link.ips.is_empty(),
         (_, None) => true,
     };
     (holds, shown)
@@ -161,20 +162,20 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
 
 /// The port in Open vSwitch, when the pod runs on the node that kvnet looks at.
 fn port_check(here: &Here, seen: &Seen, ovs: Option<&OvsState>) -> Found {
-    let Some((bridge, vlan)) = &seen.probe.port else { return Found::of(true, "") };
+    let Some(wanted) = &seen.probe.port else { return Found::of(true, "") };
     if here.node.as_deref() != Some(&seen.node) {
         return Found::not_checked(format!(", port not looked at: {}", here.why_not(&seen.node)));
     }
     let interface = seen.interface().unwrap_or_default();
     let found = ovs.and_then(|ovs| ovs.port_of_pod(&seen.uid, interface));
     let Some((on, port)) = found else {
-        let nameless = ovs.is_some_and(|ovs| ovs.has_nameless_port(bridge, *vlan, interface));
+        let nameless = ovs.is_some_and(|ovs| ovs.has_nameless_port(&wanted.bridge, wanted.vlan, interface));
         return if nameless {
             Found::not_checked(", port not told apart: this ovs-cni does not write whose it is")
         } else {
             Found::of(false, ", no port in Open vSwitch")
         };
     };
-    let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));
-    Found::of(on == bridge && port.tag == *vlan, format!(", port {} of {on}, {tag}", port.name))
+    let is = port.on(on);
+    Found::of(is == *wanted, format!(", port {} of {on}, {is}", port.name))
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::isolation;
-use crate::profile::{Network, NetworkKind, Profile};
+use crate::facts::cni::Port;
+use crate::profile::{Network, Profile};
 
 /// The pods of a verification and the checks between them. Their number grows with the networks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,14 +26,14 @@ pub struct Probe {
     pub name: String,
     /// The network that it asks for.
     pub network: Network,
-    /// The subnet that its address must be in; none when it must have no address, or when it is not known.
+    /// The subnet that its address must be in; none when it must have no address, or one of several, or when it is not known.
     pub subnet: Option<String>,
     /// Whether the NIC gets an address; none when the profile does not say.
     pub address: Option<bool>,
     /// The MTU of the NIC, when the profile sets it.
     pub mtu: Option<u32>,
-    /// The Open vSwitch bridge and VLAN that its port must have.
-    pub port: Option<(String, Option<u16>)>,
+    /// The port of Open vSwitch that it must have.
+    pub port: Option<Port>,
 }
 
 impl Scenario {
@@ -78,31 +79,25 @@ pub(super) fn nic_line(nic: &str, probe: &Probe) -> String {
     let address = match (probe.address, &probe.subnet) {
         (_, Some(subnet)) => format!("an address in {subnet}"),
         (Some(false), None) => "no address".into(),
-        (_, None) => "a link".into(),
+        (Some(true), None) => "an address".into(),
+        (None, None) => "a link".into(),
     };
     let port = match &probe.port {
-        Some((bridge, Some(vlan))) => format!(", a port of {bridge} with VLAN {vlan}"),
-        Some((bridge, None)) => format!(", an untagged port of {bridge}"),
+        Some(Port { bridge, vlan: None, trunks }) if trunks.is_empty() => {
+            format!(", an untagged port of {bridge}")
+        }
+        Some(port) => format!(", a port of {} with {port}", port.bridge),
         None => String::new(),
     };
     format!("{nic} has {address}{port}")
 }
 
 fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
-    let subnet = match &network.kind {
-        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => {
-            ipam.as_ref().map(|i| i.subnet.clone())
-        }
-        NetworkKind::Flannel { .. } => Some(profile.cluster.pod_subnet.clone()),
-        NetworkKind::Raw { .. } => None,
-    };
-    let address = (!matches!(network.kind, NetworkKind::Raw { .. })).then_some(subnet.is_some());
-    let port = match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, .. } => Some(port_of(bridge, *vlan, profile)),
-        _ => None,
-    };
-    let meets = matches!(network.kind, NetworkKind::Ovs { .. } | NetworkKind::Bridge { .. });
-    let count = if meets && subnet.is_some() { 2 } else { 1 };
+    let conf = network.netconf();
+    let (address, port) = (conf.gives_addresses(), profile.port_of(network));
+    let mut subnets = profile.subnets_of(network);
+    let subnet = if subnets.len() == 1 { subnets.pop() } else { None };
+    let count = profile.probes_on(network);
     let prefix = if network.namespace == "default" {
         network.name.clone()
     } else {
@@ -113,39 +108,18 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
         network: network.clone(),
         subnet: subnet.clone(),
         address,
-        mtu: mtu_of(network),
+        mtu: conf.mtu(),
         port: port.clone(),
     };
     (1..=count).map(probe).collect()
 }
 
-/// The MTU that the profile declares for a network.
-fn mtu_of(network: &Network) -> Option<u32> {
-    let given = |config: &serde_json::Map<String, serde_json::Value>| config.get("mtu")?.as_u64();
-    let mtu = match &network.kind {
-        NetworkKind::Ovs { mtu, .. } => mtu.map(u64::from),
-        NetworkKind::Bridge { .. } => None,
-        NetworkKind::Flannel { delegate, .. } => given(delegate),
-        NetworkKind::Raw { config } => given(config),
-    };
-    // The plugins take 0 for "as the kernel likes".
-    mtu.and_then(|mtu| u32::try_from(mtu).ok()).filter(|mtu| *mtu > 0)
-}
-
-/// A port of a VLAN bridge is a tagged port of its parent.
-fn port_of(bridge: &str, vlan: Option<u16>, profile: &Profile) -> (String, Option<u16>) {
-    for parent in &profile.ovs.bridges {
-        if let Some(child) = parent.vlans.iter().find(|child| child.name == bridge) {
-            return (parent.name.clone(), Some(child.vlan));
-        }
-    }
-    (bridge.to_owned(), vlan)
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::profile::{Bridge, Ipam};
+    use crate::profile::{Bridge, Ipam, NetworkKind};
 
     fn ovs(name: &str, vlan: Option<u16>, subnet: Option<&str>) -> Network {
         let ipam = subnet.map(|subnet| Ipam { subnet: subnet.into(), ..Ipam::default() });
@@ -158,6 +132,47 @@ mod tests {
             cni_version: "0.3.1".into(),
         };
         Network::new(name, kind)
+    }
+
+    fn raw(name: &str, config: serde_json::Value) -> Network {
+        let serde_json::Value::Object(config) = config else { panic!("an object") };
+        Network::new(name, NetworkKind::Raw { config })
+    }
+
+    #[test]
+    fn a_raw_network_is_checked_as_the_same_one_of_a_kind() {
+        let mut profile = Profile::default();
+        profile.ovs.bridges = vec![Bridge { name: "blue".into(), ..Bridge::default() }];
+        let plugin = json!({"type": "ovs", "bridge": "blue", "vlan": 100, "mtu": 1400,
+            "ipam": {"type": "host-local", "subnet": "10.20.100.0/24"}});
+        let checks = |networks: Vec<Network>| Scenario::of(&Profile { networks, ..profile.clone() });
+        let kind = checks(vec![ovs("n", Some(100), Some("10.20.100.0/24"))]).checks();
+        for config in [plugin.clone(), json!({"plugins": [plugin, {"type": "tuning"}]})] {
+            let scenario = checks(vec![raw("n", config)]);
+            assert_eq!(scenario.checks(), kind);
+            assert_eq!(scenario.pods[0].mtu, Some(1400));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_network_is_not_expected() {
+        let line = |config| {
+            let networks = vec![raw("n", config)];
+            Scenario::of(&Profile { networks, ..Profile::default() }).checks().join("; ")
+        };
+        assert_eq!(line(json!({"type": "kube-ovn"})), "n-1: net1 has a link");
+        assert_eq!(line(json!({"type": "macvlan"})), "n-1: net1 has no address");
+        assert_eq!(line(json!({"type": "macvlan", "ipam": {"type": "dhcp"}})), "n-1: net1 has an address");
+        assert_eq!(
+            line(json!({"type": "ovs", "bridge": "b", "trunk": [{"minID": 100, "maxID": 104}, {"id": 200}]})),
+            "n-1: net1 has no address, a port of b with VLANs 100-104, 200 tagged"
+        );
+        assert_eq!(
+            line(
+                json!({"type": "ovs", "bridge": "b", "ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24"}]}})
+            ),
+            "n-1: net1 has an address in 10.9.0.0/24, an untagged port of b"
+        );
     }
 
     #[test]

@@ -46,13 +46,8 @@ pub fn accept(text: &str) -> Result<String, String> {
 
 /// The ranges of a profile's networks.
 pub fn of(profile: &Profile) -> Vec<IpNet> {
-    let range = |kind: &NetworkKind| match kind {
-        NetworkKind::Ovs { ipam: Some(ipam), .. } | NetworkKind::Bridge { ipam: Some(ipam), .. } => {
-            ipam.subnet.parse().ok()
-        }
-        _ => None,
-    };
-    profile.networks.iter().filter_map(|network| range(&network.kind)).collect()
+    let own = profile.networks.iter().filter(|network| !matches!(network.kind, NetworkKind::Flannel { .. }));
+    own.flat_map(|network| profile.subnets_of(network)).filter_map(|subnet| subnet.parse().ok()).collect()
 }
 
 /// Whether a range has addresses in common with one of others.

@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::engine::context::Context;
 use crate::engine::events::Verdict;
 use crate::error::Result;
+use crate::facts::cni::Port;
 use crate::guest::Link;
 use crate::verify::Found;
 
@@ -97,21 +98,21 @@ impl Look<'_> {
         self.pods.link(peer, &interface).map(|link| link.mtu)
     }
 
-    fn port(&self, (bridge, vlan): &(String, Option<u16>), outside: &Outside, found: &mut Details) {
+    fn port(&self, wanted: &Port, outside: &Outside, found: &mut Details) {
         if let Some(why) = outside.elsewhere() {
             found.not_checked(format!("port not looked at: {why}"));
             return;
         }
         let Some((on, port)) = outside.port(self.nic) else {
-            if outside.has_nameless_port(self.nic, bridge, *vlan) {
+            if outside.has_nameless_port(self.nic, &wanted.bridge, wanted.vlan) {
                 found.not_checked("port not told apart: this ovs-cni does not write whose it is".into());
             } else {
                 found.add(false, "no port in Open vSwitch".into());
             }
             return;
         };
-        let tag = port.tag.map_or_else(|| "untagged".into(), |tag| format!("VLAN {tag}"));
-        found.add(on == bridge && port.tag == *vlan, format!("port {} of {on}, {tag}", port.name));
+        let is = port.on(on);
+        found.add(is == *wanted, format!("port {} of {on}, {is}", port.name));
         if let Some(counters) = outside.counters(&port.name) {
             let (received, sent) = (counters.received, counters.sent);
             found.add(received > 0, format!("{received} packets from the VM, {sent} to it"));

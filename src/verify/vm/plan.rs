@@ -1,6 +1,6 @@
 //! What is checked about the sample VM.
 
-use crate::profile::{Binding, NetworkKind, Profile, VmInterface};
+use crate::profile::{Binding, Profile, VmInterface};
 use crate::verify::scenario::{Probe, Scenario, nic_line};
 
 /// The sample VM and its NICs.
@@ -93,10 +93,8 @@ impl NicPlan {
     fn of(profile: &Profile, scenario: &Scenario, nic: &VmInterface) -> Self {
         let network = profile.network_of(nic);
         let like = network.and_then(|network| scenario.pods.iter().find(|probe| probe.network == *network));
-        let mtu = network.and_then(|network| match &network.kind {
-            NetworkKind::Ovs { mtu, .. } => mtu.map(u32::from),
-            _ => None,
-        });
+        let mtu = network.filter(|network| profile.port_of(network).is_some());
+        let mtu = mtu.and_then(|network| network.netconf().mtu());
         let peer = match like {
             None => scenario.pods.first(),
             Some(like) => peer(scenario, like),
@@ -139,9 +137,9 @@ fn peer<'a>(scenario: &'a Scenario, like: &Probe) -> Option<&'a Probe> {
 }
 
 fn stranger<'a>(scenario: &'a Scenario, like: &Probe) -> Option<&'a Probe> {
-    let (bridge, vlan) = like.port.as_ref()?;
+    let port = like.port.as_ref().filter(|port| port.trunks.is_empty())?;
     scenario.pods.iter().find(|probe| {
-        probe.subnet.is_some() && probe.port.as_ref().is_some_and(|(on, tag)| on == bridge && tag != vlan)
+        probe.subnet.is_some() && probe.port.as_ref().is_some_and(|other| other.is_apart_from(port))
     })
 }
 

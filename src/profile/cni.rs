@@ -1,0 +1,107 @@
+//! The CNI configuration of a network, and what it says.
+
+use serde_json::{Map, Value, json};
+
+use super::{Ipam, Network, NetworkKind, Profile};
+use crate::facts::cni::{NetConf, Port};
+
+/// Where flannel keeps its notes about NICs of attachments.
+pub const FLANNEL_DATA: &str = "/var/lib/cni/flannel-attached";
+
+impl Network {
+    /// The CNI configuration of a network; `pod_network` is the name of the pod network in its own CNI configuration.
+    ///
+    /// A NIC on the pod network has its leases where all pods have theirs only under that name, and flannel forgets the lease of
+    /// a pod's first NIC when both keep their notes in one directory.
+    #[must_use]
+    pub fn cni_config(&self, pod_network: &str) -> Map<String, Value> {
+        match &self.kind {
+            NetworkKind::Ovs { bridge, vlan, trunk, mtu, ipam, cni_version } => object([
+                ("cniVersion", Some(json!(cni_version))),
+                ("type", Some(json!("ovs"))),
+                ("bridge", Some(json!(bridge))),
+                ("vlan", vlan.map(Value::from)),
+                ("trunk", (!trunk.is_empty()).then(|| json!(trunk))),
+                ("mtu", mtu.map(Value::from)),
+                ("ipam", ipam.as_ref().map(host_local)),
+            ]),
+            NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => object([
+                ("cniVersion", Some(json!(cni_version))),
+                ("name", Some(json!(self.name))),
+                ("type", Some(json!("bridge"))),
+                ("bridge", Some(json!(bridge))),
+                ("isGateway", is_gateway.then_some(json!(true))),
+                ("ipam", ipam.as_ref().map(host_local)),
+            ]),
+            NetworkKind::Flannel { delegate, cni_version } => object([
+                ("cniVersion", Some(json!(cni_version))),
+                ("name", Some(json!(pod_network))),
+                ("type", Some(json!("flannel"))),
+                ("dataDir", Some(json!(FLANNEL_DATA))),
+                ("delegate", (!delegate.is_empty()).then(|| Value::Object(delegate.clone()))),
+            ]),
+            NetworkKind::Raw { config } => config.clone(),
+        }
+    }
+
+    /// What its configuration says; one view for every kind.
+    #[must_use]
+    pub fn netconf(&self) -> NetConf {
+        NetConf::read(&self.cni_config(""))
+    }
+}
+
+impl Profile {
+    /// The port of Open vSwitch that a NIC on a network gets: that of a VLAN bridge is a tagged port of its parent.
+    #[must_use]
+    pub fn port_of(&self, network: &Network) -> Option<Port> {
+        let port = network.netconf().port()?;
+        let child = self.ovs.bridges.iter().find_map(|parent| {
+            let child = parent.vlans.iter().find(|child| child.name == port.bridge)?;
+            Some(Port { bridge: parent.name.clone(), vlan: Some(child.vlan), trunks: Vec::new() })
+        });
+        Some(child.unwrap_or(port))
+    }
+
+    /// How many pods the verification has on a network: two where they can meet, none where the profile leaves it out.
+    #[must_use]
+    pub fn probes_on(&self, network: &Network) -> usize {
+        let conf = network.netconf();
+        let is_fixed = conf.ipam().is_none_or(|ipam| ipam.kind == "static");
+        let meet = conf
+            .maker()
+            .is_some_and(|maker| matches!(maker.kind.as_str(), "ovs" | "bridge") && maker.trunks.is_empty());
+        match (network.verify, meet && !is_fixed && self.subnets_of(network).len() == 1) {
+            (false, _) => 0,
+            (true, true) => 2,
+            (true, false) => 1,
+        }
+    }
+
+    /// The subnets that addresses of a network are in; none when it gives none, or nobody knows.
+    #[must_use]
+    pub fn subnets_of(&self, network: &Network) -> Vec<String> {
+        let conf = network.netconf();
+        if conf.kind() == "flannel" {
+            return vec![self.cluster.pod_subnet.clone()];
+        }
+        let subnets = conf.ipam().map(crate::facts::cni::Ipam::subnets).unwrap_or_default();
+        subnets.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn host_local(ipam: &Ipam) -> Value {
+    let text = |field: &Option<String>| field.as_ref().map(|text| json!(text));
+    Value::Object(object([
+        ("type", Some(json!("host-local"))),
+        ("subnet", Some(json!(ipam.subnet))),
+        ("rangeStart", text(&ipam.range_start)),
+        ("rangeEnd", text(&ipam.range_end)),
+        ("gateway", text(&ipam.gateway)),
+        ("dataDir", text(&ipam.data_dir)),
+    ]))
+}
+
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
