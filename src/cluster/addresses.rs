@@ -1,12 +1,22 @@
 //! The addresses of pods, compared with each other and with where they should lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::Cluster;
+use crate::error::Result;
 use crate::facts::attachments::{DEFAULT_NETWORK, Reported, reported};
+
+/// How often a cluster is looked at before an address counts as a duplicate: a pod that was restarted shows its old one
+/// until the kubelet has told of the new one.
+const LOOKS: usize = 5;
+const PAUSE: Duration = Duration::from_secs(2);
+/// The label of a VM's pods with the VM. While it migrates it has two, with one address where that goes along.
+const MACHINE: &str = "kubevirt.io/created-by";
 
 /// One address of one NIC of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub struct Address {
     pub interface: String,
     /// The network as Multus reports it; none for the pod network.
     pub network: Option<String>,
+    /// Who has it: the pod, or the VM that it is the pod of.
+    owner: String,
 }
 
 impl std::fmt::Display for Address {
@@ -46,6 +58,53 @@ impl std::fmt::Display for Duplicate {
     }
 }
 
+/// The addresses of all pods, compared with each other: what verification, smoke tests and diagnosis say about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// How many addresses there are.
+    pub count: usize,
+    /// Those that two pods have on one wire.
+    pub twice: Vec<Duplicate>,
+}
+
+impl Compared {
+    /// Compares the addresses of pods; the network attachments tell which networks are one wire.
+    #[must_use]
+    pub fn of(pods: &[Value], networks: &[Value]) -> Self {
+        Self { count: addresses(pods).len(), twice: duplicates_on(pods, networks) }
+    }
+
+    /// Compares the addresses of all pods of a cluster, and gives the pods too. What is no duplicate any more some seconds
+    /// later was none.
+    ///
+    /// # Errors
+    /// Those of the API server.
+    pub async fn in_cluster(cluster: &Cluster) -> Result<(Self, Vec<Value>)> {
+        let mut looks = 1;
+        loop {
+            let pods = cluster.list("v1", "Pod", None, None).await?;
+            let kind = "NetworkAttachmentDefinition";
+            let networks = cluster.list("k8s.cni.cncf.io/v1", kind, None, None).await?;
+            let compared = Self::of(&pods, &networks);
+            if compared.twice.is_empty() || looks == LOOKS {
+                return Ok((compared, pods));
+            }
+            tokio::time::sleep(PAUSE).await;
+            looks += 1;
+        }
+    }
+
+    /// What was found, in words.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if self.twice.is_empty() {
+            let what = if self.count == 1 { "address" } else { "addresses" };
+            return format!("{} {what} compared", self.count);
+        }
+        self.twice.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// The addresses that live pods have. Pods that use the node's own network have none of their own, pods that have ended
 /// have given theirs back, and so have those that are ending once no container of theirs runs.
 #[must_use]
@@ -53,19 +112,13 @@ pub fn addresses(pods: &[Value]) -> Vec<Address> {
     pods.iter().filter(|pod| holds_addresses(pod)).flat_map(of_pod).collect()
 }
 
-/// Addresses that two pods have on one wire, by the networks' names: networks of one name are one wire, and nothing else
-/// may have an address of the pod network.
-#[must_use]
-pub fn duplicates(pods: &[Value]) -> Vec<Duplicate> {
-    duplicates_on(pods, &[])
-}
-
-/// As [`duplicates`]; the network attachments tell which networks are one wire: the same bridge, VLAN or card.
+/// Addresses that two pods have on one wire; the network attachments tell which networks are one: the same bridge, VLAN or
+/// card, else those of one name. Nothing else may have an address of the pod network.
 #[must_use]
 pub fn duplicates_on(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
     let mut by_ip: BTreeMap<IpAddr, Vec<(Option<String>, Address)>> = BTreeMap::new();
     for address in addresses(pods) {
-        let wire = address.network.as_ref().and_then(|network| wire_of(network, networks));
+        let wire = address.network.as_ref().and_then(|network| wire_of(network, &address.node, networks));
         by_ip.entry(address.ip).or_default().push((wire, address));
     }
     let mut found = Vec::new();
@@ -81,10 +134,16 @@ pub fn duplicates_on(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
         for (wire, address) in holders {
             wires.entry(wire).or_default().push(address);
         }
-        let several = wires.into_values().filter(|holders| holders.len() > 1);
+        let several = wires.into_values().filter(|holders| are_several(holders));
         found.extend(several.map(|holders| Duplicate { ip, holders }));
     }
     found
+}
+
+fn are_several(holders: &[Address]) -> bool {
+    let each: BTreeSet<(&str, &str)> =
+        holders.iter().map(|address| (address.owner.as_str(), address.interface.as_str())).collect();
+    each.len() > 1
 }
 
 /// The pods' first addresses that lie in none of `subnets`. A family of addresses for which there is no subnet is not
@@ -146,7 +205,8 @@ fn address(pod: &Value, ip: IpAddr, interface: &str, network: Option<String>) ->
     let metadata = &pod["metadata"];
     let name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
     let node = text(&pod["spec"]["nodeName"]);
-    Address { ip, pod: name, node, interface: interface.to_owned(), network }
+    let owner = metadata["labels"][MACHINE].as_str().map_or_else(|| name.clone(), str::to_owned);
+    Address { ip, pod: name, node, interface: interface.to_owned(), network, owner }
 }
 
 /// Whether an address is one that only one may have; every link has the same kind of link-local ones.
@@ -158,7 +218,7 @@ fn is_own(ip: IpAddr) -> bool {
 }
 
 /// What the traffic of a network meets on: none for networks of flannel, which are the pod network again.
-fn wire_of(network: &str, networks: &[Value]) -> Option<String> {
+fn wire_of(network: &str, node: &str, networks: &[Value]) -> Option<String> {
     let is_it = |definition: &&Value| {
         let metadata = &definition["metadata"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -167,11 +227,11 @@ fn wire_of(network: &str, networks: &[Value]) -> Option<String> {
     };
     let config = networks.iter().find(is_it).and_then(|it| it["spec"]["config"].as_str());
     let config: Option<Value> = config.and_then(|config| serde_json::from_str(config).ok());
-    config.as_ref().map_or_else(|| Some(network.to_owned()), |config| wire(config, network))
+    config.as_ref().map_or_else(|| Some(network.to_owned()), |config| wire(config, network, node))
 }
 
 /// The wire of a CNI configuration; its own name when nothing says what it is connected to.
-fn wire(config: &Value, network: &str) -> Option<String> {
+fn wire(config: &Value, network: &str, node: &str) -> Option<String> {
     let chained = config["plugins"].as_array().into_iter().flatten();
     let text = |plugin: &Value, field: &str| plugin[field].as_str().unwrap_or_default().to_owned();
     for plugin in std::iter::once(config).chain(chained) {
@@ -182,8 +242,11 @@ fn wire(config: &Value, network: &str) -> Option<String> {
             "bridge" => {
                 let bridge = Some(text(plugin, "bridge")).filter(|it| !it.is_empty());
                 let bridge = bridge.unwrap_or_else(|| "cni0".into());
+                // Every node is the gateway of such a bridge: it is each node's own.
+                let own = ["isGateway", "isDefaultGateway", "ipMasq"].iter().any(|is| plugin[*is] == true);
+                let place = if own { node } else { "" };
                 // The pod network's own bridge.
-                return (bridge != "cni0").then(|| format!("bridge {bridge} {tag}"));
+                return (bridge != "cni0").then(|| format!("bridge {bridge} {tag} {place}"));
             }
             "macvlan" | "ipvlan" => return Some(format!("card {}", text(plugin, "master"))),
             "vlan" => {
@@ -218,7 +281,7 @@ mod tests {
     }
 
     fn told(pods: &[Value], networks: &[Value]) -> Vec<String> {
-        duplicates_on(pods, networks).iter().map(ToString::to_string).collect()
+        Compared::of(pods, networks).twice.iter().map(ToString::to_string).collect()
     }
 
     fn network(name: &str, config: &Value) -> Value {
@@ -271,7 +334,7 @@ mod tests {
         let with = |make: &dyn Fn(&mut Value)| {
             let mut other = pod("b", "10.244.0.2");
             make(&mut other);
-            duplicates(&[pod("a", "10.244.0.2"), other]).len()
+            told(&[pod("a", "10.244.0.2"), other], &[]).len()
         };
         assert_eq!(with(&|_| ()), 1);
         assert_eq!(with(&|pod| pod["spec"]["hostNetwork"] = true.into()), 0);
@@ -284,7 +347,69 @@ mod tests {
             }),
             1
         );
-        assert_eq!(duplicates(&[pod("a", "fe80::1"), pod("b", "fe80::1")]).len(), 0);
+        assert_eq!(told(&[pod("a", "fe80::1"), pod("b", "fe80::1")], &[]).len(), 0);
+    }
+
+    #[test]
+    fn pods_of_the_nodes_network_and_ended_ones_share_addresses_rightly() {
+        let on_host = |name: &str| {
+            let mut pod = pod(name, "10.89.0.10");
+            pod["spec"]["hostNetwork"] = true.into();
+            pod
+        };
+        assert_eq!(Compared::of(&[on_host("a"), on_host("b")], &[]), Compared::default());
+        for phase in ["Succeeded", "Failed"] {
+            let mut ended = pod("job", "10.244.0.2");
+            ended["status"]["phase"] = phase.into();
+            let mut evicted = ended.clone();
+            evicted["metadata"]["name"] = "evicted".into();
+            let compared = Compared::of(&[pod("a", "10.244.0.2"), ended, evicted], &[]);
+            assert_eq!((compared.count, compared.told().as_str()), (1, "1 address compared"));
+        }
+    }
+
+    #[test]
+    fn each_address_of_a_dual_stack_pod_is_compared() {
+        let dual = |name: &str, v4: &str, v6: &str| {
+            let mut pod = pod(name, v4);
+            pod["status"]["podIPs"] = json!([{"ip": v4}, {"ip": v6}]);
+            pod
+        };
+        let pods = [dual("a", "10.244.0.2", "fd00::2"), dual("b", "10.244.0.3", "fd00:0::2")];
+        assert_eq!(told(&pods, &[]), ["fd00::2: eth0 of pod n/a and eth0 of pod n/b"]);
+        assert_eq!(Compared::of(&pods, &[]).count, 4);
+        let pods = [dual("a", "10.244.0.2", "fd00::2"), dual("b", "10.244.0.2", "fd00::2")];
+        assert_eq!(told(&pods, &[]).len(), 2);
+    }
+
+    #[test]
+    fn a_bridge_whose_gateway_is_each_node_is_each_nodes_own() {
+        let on = |node: &str, name: &str| {
+            let mut pod = with_nic(name, &format!("10.244.0.{}", name.len()), "n/lan", "192.168.5.2");
+            pod["spec"]["nodeName"] = node.into();
+            pod
+        };
+        let bridge = |gateway: bool| {
+            [network("lan", &json!({"type": "bridge", "bridge": "br0", "isGateway": gateway}))]
+        };
+        let apart = [on("n0", "a"), on("n1", "bb")];
+        assert_eq!(told(&apart, &bridge(true)), Vec::<String>::new());
+        assert_eq!(told(&apart, &bridge(false)).len(), 1, "its cards may be on one wire");
+        assert_eq!(
+            told(&[on("n0", "a"), on("n0", "bb")], &bridge(true)),
+            ["192.168.5.2: net1 of pod n/a (n/lan) and net1 of pod n/bb (n/lan)"]
+        );
+    }
+
+    #[test]
+    fn a_vm_that_migrates_has_two_pods_with_its_address() {
+        let launcher = |name: &str, machine: &str| {
+            let mut pod = pod(name, "10.244.0.2");
+            pod["metadata"]["labels"] = json!({MACHINE: machine});
+            pod
+        };
+        assert_eq!(told(&[launcher("a", "u1"), launcher("b", "u1")], &[]).len(), 0);
+        assert_eq!(told(&[launcher("a", "u1"), launcher("b", "u2")], &[]).len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::seen::{ClusterSeen, Seen, ending_for, full_name};
 use super::{Looked, Verdict, listed};
-use crate::cluster::addresses::{Address, duplicates_on, outside};
+use crate::cluster::addresses::{Address, Compared, outside};
 use crate::cluster::{Cause, Reason};
 use crate::error::code;
 use crate::facts::attachments::asked;
@@ -98,12 +98,11 @@ fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
 /// No two pods have one address.
 pub fn duplicates(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
-    let found: Vec<String> =
-        duplicates_on(&cluster.pods, &cluster.networks).iter().map(ToString::to_string).collect();
-    if found.is_empty() {
-        let count = crate::cluster::addresses::addresses(&cluster.pods).len();
-        return Ok(Verdict::holds(format!("compared: {}", counted(count, "pod address"))));
+    let compared = Compared::of(&cluster.pods, &cluster.networks);
+    if compared.twice.is_empty() {
+        return Ok(Verdict::holds(compared.told()));
     }
+    let found: Vec<String> = compared.twice.iter().map(ToString::to_string).collect();
     Ok(Verdict::broken(&code::DUPLICATE_ADDRESS, listed(&found)))
 }
 

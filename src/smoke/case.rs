@@ -167,6 +167,15 @@ pub fn is_counted(kind: &NetworkKind) -> bool {
     matches!(kind, NetworkKind::Ovs { .. } | NetworkKind::Bridge { .. })
 }
 
+/// Whether a network's NICs get addresses that kvnet knows of.
+pub fn gives_addresses(kind: &NetworkKind) -> bool {
+    match kind {
+        NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.is_some(),
+        NetworkKind::Flannel { .. } => true,
+        NetworkKind::Raw { .. } => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,11 +4,13 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{Found, Outcome};
-use crate::cluster::{Cluster, addresses};
+use crate::cluster::Cluster;
+use crate::cluster::addresses::{Compared, outside};
 use crate::error::Result;
 use crate::profile::Profile;
 
-const NO_DUPLICATES: &str = "no two pods have one address";
+/// What smoke tests check too.
+pub const NO_DUPLICATES: &str = "no two pods have one address";
 
 /// One line for each check.
 pub fn lines(profile: &Profile) -> Vec<String> {
@@ -21,34 +23,26 @@ pub fn lines(profile: &Profile) -> Vec<String> {
 /// # Errors
 /// Those of the API server.
 pub async fn all(profile: &Profile, cluster: &Cluster) -> Result<Vec<Outcome>> {
-    let pods = cluster.list("v1", "Pod", None, None).await?;
-    let networks = if profile.multus.enabled {
-        cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await?
-    } else {
-        Vec::new()
-    };
-    Ok(judge(profile, &pods, &networks))
+    let (compared, pods) = Compared::in_cluster(cluster).await?;
+    Ok(judge(profile, &compared, &pods))
 }
 
-fn judge(profile: &Profile, pods: &[Value], networks: &[Value]) -> Vec<Outcome> {
-    let twice = addresses::duplicates_on(pods, networks);
-    let mut outcomes = vec![Outcome::new(NO_DUPLICATES, found(&twice, "none has the address of another"))];
+fn judge(profile: &Profile, compared: &Compared, pods: &[Value]) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::new(NO_DUPLICATES, compared.into())];
     if let Some(subnets) = pod_subnets(profile) {
-        let outside: Vec<String> = addresses::outside(pods, &subnets)
-            .into_iter()
-            .map(|address| format!("{} has {}", address.pod, address.ip))
-            .collect();
-        outcomes.push(Outcome::new(inside(profile), found(&outside, "all are")));
+        let outside = outside(pods, &subnets);
+        let told: Vec<String> =
+            outside.iter().map(|address| format!("{} has {}", address.pod, address.ip)).collect();
+        let told = if told.is_empty() { "all are".into() } else { told.join("; ") };
+        outcomes.push(Outcome::new(inside(profile), Found::of(outside.is_empty(), told)));
     }
     outcomes
 }
 
-fn found<T: ToString>(wrong: &[T], fine: &str) -> Found {
-    if wrong.is_empty() {
-        return Found::of(true, fine);
+impl From<&Compared> for Found {
+    fn from(compared: &Compared) -> Self {
+        Self::of(compared.twice.is_empty(), compared.told())
     }
-    let all: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-    Found::of(false, all.join("; "))
 }
 
 fn inside(profile: &Profile) -> String {
@@ -78,7 +72,7 @@ mod tests {
     fn verdicts(settings: &[&str], pods: &[Value]) -> Vec<(Verdict, String)> {
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         let profile = profile::load("default", &settings).unwrap().profile;
-        let outcomes = judge(&profile, pods, &[]);
+        let outcomes = judge(&profile, &Compared::of(pods, &[]), pods);
         let checks: Vec<String> = outcomes.iter().map(|outcome| outcome.check.clone()).collect();
         assert_eq!(checks, lines(&profile));
         outcomes.into_iter().map(|outcome| (outcome.verdict, outcome.detail)).collect()

@@ -29,6 +29,7 @@ use crate::engine::events::{Event, Verdict};
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
 use batches::Batch;
+pub use addresses::NO_DUPLICATES;
 pub use here::Here;
 pub use look::{NicView, Place, Seen, ovs_state};
 pub use outcome::{Found, Outcome};

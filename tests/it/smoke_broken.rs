@@ -97,6 +97,20 @@ const BROKEN: &[Broken] = &[
         passes: &["a-bridge-network"],
     },
     Broken {
+        name: "an attachment leases addresses of the pod network by itself",
+        by: |sandbox| {
+            configure(sandbox, "flannel-network", |config| config["name"] = json!("flannel-network"));
+        },
+        options: &[],
+        seconds: LONG,
+        fails: &[
+            ("addresses", "KVN642", "(default/flannel-network)"),
+            ("addresses", "KVN642", "net1 of pod kvnet-smoke-addresses-"),
+            ("addresses", "KVN642", "and eth0 of pod kube-system/coredns-"),
+        ],
+        passes: &["dns"],
+    },
+    Broken {
         name: "the cluster's DNS is down",
         by: |sandbox| {
             let key = ObjectKey::new("apps/v1", "Deployment", Some("kube-system"), "coredns");

@@ -1,5 +1,6 @@
 //! All cases, by name. A new one is a record here and a function in one of these files.
 
+mod addresses;
 mod after_down;
 mod leaks;
 mod names;
@@ -24,6 +25,15 @@ pub static CASES: &[Case] = &[
         alone: false,
         deadline: usual,
         run: |room| Box::pin(networks::walkthrough(room, "a-bridge-network")),
+    },
+    Case {
+        name: "addresses",
+        title: "no two pods of the cluster have one address, those included that start at one moment",
+        tags: &["default", "networks", "quick"],
+        needs: &[],
+        alone: false,
+        deadline: usual,
+        run: |room| Box::pin(addresses::run(room)),
     },
     Case {
         name: "after-down",

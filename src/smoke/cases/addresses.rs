@@ -1,0 +1,50 @@
+//! The addresses of all pods of the cluster.
+
+use futures::future::try_join_all;
+
+use crate::cluster::addresses::Compared;
+use crate::cluster::is_ready;
+use crate::error::{Result, code};
+use crate::smoke::case::gives_addresses;
+use crate::smoke::room::Room;
+use crate::verify::{Found, NO_DUPLICATES};
+
+/// So many pods start at one moment, each with networks next to those of the one before.
+const PODS: usize = 6;
+
+/// Compares them while new pods have just got theirs.
+pub async fn run(room: &Room) -> Result<()> {
+    let profile = &room.cx.profile;
+    let networks = profile.networks.iter().filter(|network| gives_addresses(&network.kind));
+    let networks: Vec<String> =
+        networks.map(|network| format!("{}/{}", network.namespace, network.name)).collect();
+    let pods: Vec<(String, Vec<String>)> =
+        (0..PODS).map(|number| (format!("addresses-{}", number + 1), some_of(&networks, number))).collect();
+    try_join_all(pods.iter().map(|(name, networks)| room.start(name, networks))).await?;
+    for (name, _) in &pods {
+        room.wait_for(name, &is_ready).await?;
+    }
+    let (compared, _) = Compared::in_cluster(&room.cluster).await?;
+    room.check(NO_DUPLICATES, Found::from(&compared), &code::DUPLICATE_ADDRESS);
+    Ok(())
+}
+
+/// Up to three networks, others for each pod.
+fn some_of(networks: &[String], number: usize) -> Vec<String> {
+    let from = networks.iter().cycle().skip(number);
+    from.take(networks.len().min(3)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pod_has_other_networks_and_none_twice() {
+        let networks: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        assert_eq!(some_of(&networks, 3), ["d", "a", "b"]);
+        assert_eq!(some_of(&networks[..1], 3), ["a"]);
+        assert_eq!(some_of(&[], 3), Vec::<String>::new());
+        assert!(networks.iter().all(|one| (0..PODS).any(|number| some_of(&networks, number).contains(one))));
+    }
+}
