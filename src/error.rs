@@ -139,6 +139,7 @@ pub mod code {
         PATH_LINK = "KVN647", Environment, "a link on the way of packets is down or too small", "raise it: `ip link set LINK up`, or set its MTU";
         FORWARDING = "KVN648", Environment, "the node does not forward the packets of pods", "`sysctl -w net.ipv4.ip_forward=1`; look at the routes: `ip route`";
         FIREWALL = "KVN649", Environment, "a packet filter drops the packets of pods", "remove the rule that the message names, or accept the pod network before it";
+        NETWORK_MASTER = "KVN660", Environment, "a network is made of a link that the node does not have", "correct `master` in its attachment, or make the link: `ip link` lists those there are";
         SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";
         SMOKE_DEADLINE = "KVN801", Environment, "a smoke test did not end in time", "look at what it waited for; `--timeout` gives it longer";
         SMOKE_LEAK = "KVN802", Environment, "pods have left ports or addresses behind", "look at the log of Multus and of the runtime; delete what the message names by hand";

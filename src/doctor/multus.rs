@@ -135,9 +135,61 @@ pub fn networks(seen: &Seen) -> Looked {
             Verdict::broken(&code::NETWORK_MISSING, found).hint("`kvnet up --only networks` writes it anew")
         );
     }
+    let asked: Vec<(&Value, Value)> = cluster
+        .networks
+        .iter()
+        .filter(|network| on_this_node(seen, cluster, &full_name(network)))
+        .filter_map(|network| Some((network, serde_json::from_str(network["spec"]["config"].as_str()?).ok()?)))
+        .collect();
+    let slips: Vec<String> = asked
+        .iter()
+        .filter_map(|(network, config)| Some(format!("{}: {}", full_name(network), without_master(seen, config)?)))
+        .collect();
+    if !slips.is_empty() {
+        return Ok(Verdict::broken(&code::NETWORK_MASTER, listed(&slips)));
+    }
+    let nameless = asked.iter().filter(|(_, config)| without_ipam(config)).map(|(network, _)| {
+        format!("`ipam` of {} has no `type`: its NICs get no address", full_name(network))
+    });
+    let nameless: Vec<String> = nameless.collect();
+    if !nameless.is_empty() {
+        return Ok(Verdict::warns(listed(&nameless)).hint("name a plugin for addresses: `host-local`, `static`, `dhcp`"));
+    }
     Ok(match cluster.networks.len() {
         0 => Verdict::absent("there is none"),
         count => Verdict::holds(format!("{} there", counted(count, "network"))),
+    })
+}
+
+/// Whether a pod of the node that kvnet runs on asks for a network; other nodes may have other cards.
+fn on_this_node(seen: &Seen, cluster: &ClusterSeen, network: &str) -> bool {
+    let here = |pod: &&Value| seen.here.is_some() && pod["spec"]["nodeName"].as_str() == seen.here.as_deref();
+    let alive = cluster.pods.iter().filter(here).filter(|pod| is_alive(pod));
+    alive.flat_map(|pod| asked(pod).wishes).any(|wish| wish.network() == network)
+}
+
+/// The plugins of a configuration: itself, or those of its chain.
+fn plugins(config: &Value) -> impl Iterator<Item = &Value> {
+    std::iter::once(config).chain(config["plugins"].as_array().into_iter().flatten())
+}
+
+/// A card that a network's NICs are made of, and that this node does not have.
+fn without_master(seen: &Seen, config: &Value) -> Option<String> {
+    let links = seen.node.links.as_ref()?;
+    let found = plugins(config).find_map(|plugin| {
+        let kind = plugin["type"].as_str().filter(|kind| ["macvlan", "ipvlan", "vlan"].contains(kind))?;
+        // In a container's network it is made by an earlier NIC.
+        let own = plugin["linkInContainer"] == true;
+        let master = plugin["master"].as_str().filter(|master| !master.is_empty() && !own)?;
+        (!links.iter().any(|link| link.name == master)).then_some((kind, master))
+    });
+    found.map(|(kind, master)| format!("{kind} wants the link {master}, which this node does not have"))
+}
+
+fn without_ipam(config: &Value) -> bool {
+    plugins(config).any(|plugin| {
+        let ipam = plugin["ipam"].as_object().filter(|ipam| !ipam.is_empty());
+        ipam.is_some_and(|ipam| ipam.get("type").and_then(Value::as_str).unwrap_or_default().is_empty())
     })
 }
 

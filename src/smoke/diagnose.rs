@@ -1,8 +1,12 @@
 //! Why a pod does not start, from what the cluster says about it.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::room::Room;
+use crate::cluster::{Cause, reason};
 use crate::error::{Code, Error, code};
 use crate::facts::cni::order;
 
@@ -12,7 +16,7 @@ const MOST: usize = 360;
 const NOISE: &str = "': StdinData";
 
 /// What a message tells, and the code for it.
-const SIGNS: [(&str, &Code); 12] = [
+const SIGNS: [(&str, &Code); 13] = [
     ("untolerated taint", &code::SMOKE_POD),
     ("network-attachment-definition", &code::NETWORK_MISSING),
     ("failed to find plugin", &code::CNI_PLUGIN_MISSING),
@@ -20,12 +24,60 @@ const SIGNS: [(&str, &Code); 12] = [
     ("insufficient ovs-cni.network.kubevirt.io", &code::MARKER),
     ("ovsdb", &code::OVS_UNAVAILABLE),
     ("multus.sock", &code::MULTUS_CONFIG),
+    ("multus answers nobody", &code::MULTUS_CONFIG),
     ("readinessindicatorfile", &code::MULTUS_CONFIG),
     ("subnet.env", &code::POD_CIDR),
     ("no ip addresses available", &code::SMOKE_LEAK),
     ("networkpluginnotready", &code::CNI_ORDER),
     ("cni plugin not initialized", &code::CNI_ORDER),
 ];
+
+/// How often the case's pods are looked at.
+const PAUSE: Duration = Duration::from_secs(1);
+/// So long no node may take a pod: a taint may just be on its way out, and ovs-cni's marker looks every minute.
+const REFUSED: Duration = Duration::from_secs(5);
+const REFUSED_BY_MARKER: Duration = Duration::from_secs(75);
+/// Taints that the cluster itself puts on nodes that come and go.
+const PASSING: [&str; 3] =
+    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/network-unavailable"];
+
+/// Ends when no node takes a pod of the case, with the scheduler's reason.
+pub async fn refused(room: &Room) -> Error {
+    let mut since: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(told) = refusal(room).await else {
+            since = None;
+            continue;
+        };
+        let limit = if told.contains("ovs-cni.network.kubevirt.io") { REFUSED_BY_MARKER } else { REFUSED };
+        if since.get_or_insert_with(Instant::now).elapsed() >= limit {
+            return unplaced(room, told).await;
+        }
+    }
+}
+
+/// Why no node takes a pod of the case; none when all are taken, or when that will pass by itself.
+async fn refusal(room: &Room) -> Option<String> {
+    let pods = room.cluster.list("v1", "Pod", Some(&room.namespace), None).await.ok()?;
+    let reasons = pods.iter().filter_map(|pod| reason(pod, &[]));
+    let told = reasons.into_iter().find(|reason| reason.cause == Cause::Unscheduled)?.text;
+    if !told.contains("untolerated taint") {
+        return Some(told);
+    }
+    let taints = taints(room).await;
+    (!PASSING.iter().any(|passing| taints.contains(passing))).then_some(told)
+}
+
+async fn unplaced(room: &Room, told: String) -> Error {
+    let error = Error::new(classify(&told), "no node takes a pod");
+    if !told.contains("untolerated taint") {
+        return error.because(shortened(&told));
+    }
+    error
+        .because(format!("{}; {}", shortened(&told), taints(room).await))
+        .hint("`kvnet up --only taints` removes the taints that the profile names")
+}
 
 /// A wait that was in vain, with the newest warning about the case's pods and a code for the cause.
 pub async fn explained(room: &Room, error: Error) -> Error {
@@ -45,13 +97,10 @@ pub async fn explained(room: &Room, error: Error) -> Error {
         Some(warning) => format!("{waited}; {warning}"),
         None => waited,
     };
-    let code = classify(&told);
-    if told.contains("untolerated taint") {
-        return Error::new(code, "no node takes the pod")
-            .because(format!("{}; {}", shortened(&told), taints(room).await))
-            .hint("`kvnet up --only taints` removes the taints that the profile names");
+    if told.contains("cannot be scheduled") {
+        return unplaced(room, told).await;
     }
-    Error::new(code, "a pod does not start").because(shortened(&told))
+    Error::new(classify(&told), "a pod does not start").because(shortened(&told))
 }
 
 /// The taints of all nodes: newer schedulers do not name them.

@@ -22,7 +22,7 @@ use crate::verify::{Found, Here, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, 
 
 /// The label of a case's namespace, with the case's name.
 pub const CASE_LABEL: &str = "kvnet.dev/smoke";
-/// The label of a case's namespace, with the machine that runs the case.
+/// The label of a case's namespace, with who runs the case: see [`runner`].
 pub const RUNNER_LABEL: &str = "kvnet.dev/smoke-by";
 /// Where the pods answer on TCP, with their name.
 pub const PORT: &str = "8080";
@@ -119,7 +119,7 @@ impl Room {
         let open = || async {
             let mut labels = labels();
             labels[CASE_LABEL] = self.ears.case.into();
-            labels[RUNNER_LABEL] = self.cx.facts.hostname.as_str().into();
+            labels[RUNNER_LABEL] = runner(&self.cx).await.into();
             let metadata = json!({"name": self.namespace, "labels": labels});
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
             self.cluster.apply(&namespace, true).await.map(|_| ())
@@ -313,6 +313,25 @@ impl Room {
         };
         Some(Error::new(code, format!("does not hold: {}{more}", first.check)).because(&first.detail))
     }
+}
+
+/// Who runs the cases, as the value of a label: the node that this machine is. A machine that is none has a value made of its
+/// machine-id, so that no machine ever removes what another one runs.
+pub async fn runner(cx: &Context) -> String {
+    const LONGEST: usize = 63;
+    match cx.this_node().await {
+        Some(node) if node.len() <= LONGEST => node.to_string(),
+        Some(node) => format!("node-{}", short_digest(&node)),
+        None if cx.facts.marks.machine_id.is_empty() => {
+            format!("machine-{}", short_digest(&cx.facts.hostname))
+        }
+        None => format!("machine-{}", short_digest(&cx.facts.marks.machine_id)),
+    }
+}
+
+fn short_digest(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pod's first NIC, on the pod network.

@@ -13,7 +13,8 @@ use super::cases::{CASES, finish_reboot};
 use super::collect::Collector;
 use super::report::{CaseResult, Failure, Status};
 use super::resume::{Pending, boot};
-use super::room::{CASE_LABEL, RUNNER_LABEL, Room};
+use super::diagnose::refused;
+use super::room::{CASE_LABEL, RUNNER_LABEL, Room, runner};
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::cancel::Cancel;
 use crate::engine::context::Context;
@@ -152,6 +153,13 @@ impl Run {
         }
         self.listener.hear(News::Begins { case: case.name });
         let started = Instant::now();
+        // What no node takes does not start later either.
+        let work = async {
+            tokio::select! {
+                done = work => done,
+                error = refused(room) => Err(error),
+            }
+        };
         let ending = race(work, room.ends(), &self.cancel).await;
         let mut result = self.result(case, room, ending);
         result.seconds = started.elapsed().as_secs_f64();
@@ -206,7 +214,7 @@ impl Run {
 
     /// What a run of this machine has left that was killed.
     async fn remove_leftovers(&self) -> Result<()> {
-        let selector = format!("{CASE_LABEL},{RUNNER_LABEL}={}", self.cx.facts.hostname);
+        let selector = format!("{CASE_LABEL},{RUNNER_LABEL}={}", runner(&self.cx).await);
         let left = self.cluster.list("v1", "Namespace", None, Some(&selector)).await?;
         let names: Vec<&str> = left.iter().filter_map(|left| left["metadata"]["name"].as_str()).collect();
         futures::future::try_join_all(names.into_iter().map(|name| remove(&self.cluster, name))).await?;

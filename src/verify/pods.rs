@@ -13,15 +13,12 @@ use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 use crate::engine::execute::Progress;
 use crate::engine::teardown::STEP_LABEL;
 use crate::error::Result;
-use crate::facts::attachments;
+use crate::facts::attachments::{self, OLD_STATUS};
 use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
 pub use crate::guest::Link;
 use crate::guest::links;
 use crate::profile::Profile;
 use crate::source::rewrite_image;
-
-/// What Multus before v4 calls the annotation with what NICs a pod got.
-const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
 
 /// What the server says in a namespace without its default service account, and how often it is asked again.
 const NO_ACCOUNT: &str = "serviceaccount \"default\" not found";

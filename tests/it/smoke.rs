@@ -184,6 +184,28 @@ fn stopped_run_leaves_nothing(signals: &[rustix::process::Signal]) {
     assert!(place.is_clean(), "namespaces are left");
 }
 
+/// The scheduler says at once what a case would wait for in vain.
+#[test]
+fn what_no_node_takes_is_told_at_once_with_the_schedulers_reason() {
+    let place = UP.copy();
+    place.change(|sandbox| {
+        let key = ObjectKey::new("v1", "Node", None, "sandbox");
+        update(sandbox, &key, |node| {
+            node["spec"]["taints"] = json!([{"key": "full", "effect": "NoSchedule"}]);
+        });
+    });
+    let ran = place.smoke(&["default-network", "leaks", "multus-restart", "--timeout", "600"]);
+    assert_eq!(ran.names("failed"), ["default-network", "leaks", "multus-restart"], "{}", ran.report);
+    for case in ran.report["cases"].as_array().unwrap() {
+        let told = case["failure"].to_string();
+        assert!(case["seconds"].as_f64().unwrap() < 60.0, "{case}");
+        for part in ["KVN808", "no node takes a pod", "untolerated taint", "node sandbox has the taint full:NoSchedule"] {
+            assert!(told.contains(part), "`{part}` is not in {told}");
+        }
+    }
+    assert!(place.is_clean(), "namespaces are left");
+}
+
 /// A run that was killed leaves namespaces, which the next one removes.
 #[test]
 fn what_a_killed_run_has_left_goes_with_the_next_one() {

@@ -3,6 +3,7 @@
 //! Needs root and minutes, so the trials are ignored unless `KVNET_REAL=1`; then all of them run, and none is skipped.
 //! Run one with `KVNET_REAL=1 cargo test --test real -- default`. `KVNET_REAL_KEEP=1` keeps the node of a failed trial.
 
+mod addresses;
 mod adopt;
 mod api;
 mod conflict;
@@ -15,6 +16,7 @@ mod doctor;
 mod drift;
 mod guests;
 mod init;
+mod injected;
 mod interrupt;
 mod kvnet;
 mod networks;
@@ -48,6 +50,8 @@ const STORIES: &[Story] = &[
     ("smoke", smoke::story),
     ("doctor", doctor::story),
     ("datapath", datapath::story),
+    ("injected", injected::story),
+    ("addresses", addresses::story),
     ("parity", parity::story),
 ];
 /// Each node wants a core to itself.

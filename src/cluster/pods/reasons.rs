@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::network_error::{innermost, shortened};
 use super::{Waits, has_succeeded, is_ready, state_of};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, rolled_out};
 use crate::cluster::api::{encode, text};
 use crate::cluster::request::{Call, Outcome};
 use crate::error::Result;
+use crate::facts::attachments::asked;
 
 /// What keeps a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,23 @@ impl Cluster {
             // Who may not read events still hears what the pod itself says.
             Outcome::Refused(_) => Vec::new(),
         };
-        Ok(reason(pod, &events))
+        let mut reason = reason(pod, &events);
+        if let Some(reason) = reason.as_mut().filter(|reason| is_silent(reason) && asks_multus(pod, &events))
+            && let Some(why) = self.multus_is_away().await
+        {
+            *reason = Reason { cause: Cause::Network, text: format!("{}; {why}", reason.text) };
+        }
+        Ok(reason)
+    }
+
+    /// What is the matter with Multus' daemon, for which the runtime waits without a word; none when nothing is, or when it
+    /// is not there.
+    async fn multus_is_away(&self) -> Option<String> {
+        let daemons = Box::pin(self.list("apps/v1", "DaemonSet", None, None)).await.ok()?;
+        let daemon = daemons.iter().find(|daemon| text(daemon, "/metadata/name").contains("multus"))?;
+        let (ready, now) = rolled_out(daemon);
+        let name = format!("{}/{}", text(daemon, "/metadata/namespace"), text(daemon, "/metadata/name"));
+        (!ready).then(|| format!("Multus answers nobody: DaemonSet {name}: {now}"))
     }
 
     /// The reasons of the pods that wait, at most so many, each told once. Events that cannot be read are left out.
@@ -107,14 +124,50 @@ pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
         Waits::Starting(text) => text,
     };
     let told = newest(pod, events, &|event| told_by(event).is_some()).and_then(told_by);
-    told.or(Some(Reason { cause: Cause::Starting, text: cause }))
+    let mut reason = told.unwrap_or(Reason { cause: Cause::Starting, text: cause });
+    // A plugin that hangs says nothing: what Multus has not made yet is where.
+    if let Some(network) = is_silent(&reason).then(|| being_made(pod, events)).flatten() {
+        reason.text = format!("{}; its NIC on {network} is being made", reason.text);
+    }
+    Some(reason)
 }
+
+/// How a sandbox fails whose plugin, or whose runtime, does not end in time: at first, and at each further attempt.
+const LATE: [&str; 3] = ["context deadline exceeded", "DeadlineExceeded", "is reserved for"];
+
+fn is_silent(reason: &Reason) -> bool {
+    reason.text.ends_with("is being created") || reason.text.starts_with(HANGS)
+}
+
+/// Whether a pod has a node, needs a network of its own, and has heard nothing of Multus.
+fn asks_multus(pod: &Value, events: &[Value]) -> bool {
+    let told = events.iter().any(|event| is_about(event, pod) && event["reason"] == "AddedInterface");
+    !told && pod["spec"]["hostNetwork"] != true && !text(pod, "/spec/nodeName").is_empty()
+}
+
+/// The network of the NIC that Multus makes next: it makes them in the order of the annotation, and tells of each. None
+/// when it has told of none, or of all.
+fn being_made(pod: &Value, events: &[Value]) -> Option<String> {
+    let told: Vec<String> = events
+        .iter()
+        .filter(|event| is_about(event, pod) && event["reason"] == "AddedInterface")
+        .map(message)
+        .collect();
+    // `Add eth0 [10.244.0.5/24] from cbr0`
+    let made: BTreeSet<&str> = told.iter().filter_map(|told| told.split_whitespace().nth(1)).collect();
+    asked(pod).wishes.get(made.len().checked_sub(1)?).map(crate::facts::attachments::Wish::network)
+}
+
+const HANGS: &str = "its sandbox is not made in time, and nothing says why: a network plugin or the runtime hangs";
 
 /// What an event tells about a pod that starts; none when it tells nothing about that.
 fn told_by(event: &Value) -> Option<Reason> {
     let told = message(event);
     let of = |cause: Cause, text: String| Some(Reason { cause, text });
     match event["reason"].as_str().unwrap_or_default() {
+        "FailedCreatePodSandBox" | "FailedCreatePodSandbox" if is_late(&told) => {
+            of(Cause::Network, format!("{HANGS} ({})", innermost(&told).cause))
+        }
         "FailedCreatePodSandBox" | "FailedCreatePodSandbox" => {
             let error = innermost(&told);
             of(if error.of_network { Cause::Network } else { Cause::Container }, error.to_string())
@@ -122,6 +175,8 @@ fn told_by(event: &Value) -> Option<Reason> {
         "NoNetworkFound" | "NetworkNotReady" => {
             of(Cause::Network, format!("its network cannot be set up: {}", shortened(&told)))
         }
+        // The kubelet says so of every pod that it has just heard of, and nothing is missing.
+        "FailedMount" if told.ends_with("not registered") => None,
         "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" => of(Cause::Volume, shortened(&told)),
         "Pulling" => of(Cause::Image, lower(&shortened(&told))),
         "Failed" | "InspectFailed" | "ErrImageNeverPull" | "BackOff" => {
@@ -136,15 +191,21 @@ fn told_by(event: &Value) -> Option<Reason> {
     }
 }
 
+/// Whether a sandbox was not made because something does not end, and nobody says what.
+fn is_late(told: &str) -> bool {
+    !told.contains("plugin type=") && LATE.iter().any(|sign| told.contains(sign))
+}
+
 /// The newest event of a pod. An earlier pod of that name has another uid.
 fn newest<'a>(pod: &Value, events: &'a [Value], wanted: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
-    let (uid, name) = (text(pod, "/metadata/uid"), text(pod, "/metadata/name"));
-    let is_its = |event: &&Value| {
-        let (its, of) = (text(event, "/involvedObject/uid"), text(event, "/involvedObject/name"));
-        (uid.is_empty() || its.is_empty() || uid == its) && (name.is_empty() || of.is_empty() || name == of)
-    };
     // Of two at one time the later one in the list counts.
-    events.iter().filter(is_its).filter(|event| wanted(event)).max_by_key(|event| time(event))
+    events.iter().filter(|event| is_about(event, pod) && wanted(event)).max_by_key(|event| time(event))
+}
+
+fn is_about(event: &Value, pod: &Value) -> bool {
+    let (uid, name) = (text(pod, "/metadata/uid"), text(pod, "/metadata/name"));
+    let (its, of) = (text(event, "/involvedObject/uid"), text(event, "/involvedObject/name"));
+    (uid.is_empty() || its.is_empty() || uid == its) && (name.is_empty() || of.is_empty() || name == of)
 }
 
 fn time(event: &Value) -> Option<Timestamp> {
@@ -242,6 +303,43 @@ mod tests {
         let mut earlier = failed;
         earlier["involvedObject"]["uid"] = json!("u1");
         assert_eq!(told(&creating(), &[earlier]).0, Cause::Starting);
+    }
+
+    #[test]
+    fn what_the_kubelet_says_of_every_new_pod_hides_nothing() {
+        let waits = event(3, "NetworkNotReady", "network is not ready: cni plugin not initialized");
+        let noise = "MountVolume.SetUp failed for volume \"kube-api-access-k7pvz\" : object \"default\"/\"kube-root-ca.crt\" not registered";
+        let (cause, text) = told(&creating(), &[waits, event(5, "FailedMount", noise)]);
+        assert_eq!((cause, text.contains("cni plugin not initialized")), (Cause::Network, true), "{text}");
+        assert_eq!(told(&creating(), &[event(5, "FailedMount", noise)]).0, Cause::Starting);
+    }
+
+    /// As a plugin that never ends does on the real node: nothing for four minutes, then sandboxes that cannot be made.
+    #[test]
+    fn a_plugin_that_hangs_is_told_by_the_nic_that_is_not_made() {
+        let mut pod = creating();
+        pod["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "a,b"});
+        let added =
+            |second: u32, nic: &str| event(second, "AddedInterface", &format!("Add {nic} [10.0.0.2/24] from x"));
+        let before = [added(1, "eth0"), added(2, "net1")];
+        assert_eq!(
+            told(&pod, &before),
+            (Cause::Starting, "container c is being created; its NIC on n/b is being made".to_owned())
+        );
+        for late in [
+            "Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+            "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to reserve sandbox name \"x_default_1_0\": name \"x_default_1_0\" is reserved for \"3e83\"",
+        ] {
+            let events = [&before[..], &[event(9, "FailedCreatePodSandBox", late)]].concat();
+            let (cause, text) = told(&pod, &events);
+            assert_eq!(cause, Cause::Network);
+            for part in ["hangs", "its NIC on n/b is being made"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+        let all = [&before[..], &[added(3, "net2")]].concat();
+        assert_eq!(told(&pod, &all).1, "container c is being created");
+        assert_eq!(told(&pod, &[]).1, "container c is being created");
     }
 
     #[test]

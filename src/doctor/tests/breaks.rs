@@ -200,6 +200,15 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "default/ovs-blue100, which the profile names",
     ),
     (
+        |node, cluster| {
+            node.plugins.insert("macvlan".into());
+            cluster.networks[2]["spec"]["config"] = json!(r#"{"plugins":[{"type":"macvlan","master":"eth9"}]}"#);
+        },
+        "networks",
+        "KVN660",
+        "default/ovs-blue: macvlan wants the link eth9, which this node does not have",
+    ),
+    (
         |_, cluster| cluster.machines[0]["spec"]["networks"][0]["multus"]["networkName"] = json!("red"),
         "networks",
         "KVN621",

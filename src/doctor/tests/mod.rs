@@ -172,6 +172,19 @@ fn a_healthy_node_has_nothing_broken_and_nothing_unknown() {
 }
 
 #[test]
+fn a_network_whose_nics_get_no_address_by_a_slip_is_warned_of() {
+    let mut seen = healthy();
+    let cluster = seen.cluster.as_mut().unwrap();
+    cluster.networks[2]["spec"]["config"] =
+        json!(r#"{"type":"ovs","bridge":"blue","ipam":{"subnet":"10.20.0.0/24"}}"#);
+    let diagnosis = Diagnosis::of(&seen);
+    let networks = diagnosis.checks.iter().find(|it| it.check == "networks").unwrap();
+    assert_eq!(networks.verdict.state, State::Warns);
+    assert_eq!(networks.verdict.found, "`ipam` of default/ovs-blue has no `type`: its NICs get no address");
+    assert_eq!(diagnosis.broken(), None);
+}
+
+#[test]
 fn every_break_is_named_first_with_its_code() {
     for (number, (make, check, code, found)) in BREAKS.iter().enumerate() {
         let mut seen = healthy();
