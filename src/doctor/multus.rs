@@ -139,11 +139,15 @@ pub fn networks(seen: &Seen) -> Looked {
         .networks
         .iter()
         .filter(|network| on_this_node(seen, cluster, &full_name(network)))
-        .filter_map(|network| Some((network, serde_json::from_str(network["spec"]["config"].as_str()?).ok()?)))
+        .filter_map(|network| {
+            Some((network, serde_json::from_str(network["spec"]["config"].as_str()?).ok()?))
+        })
         .collect();
     let slips: Vec<String> = asked
         .iter()
-        .filter_map(|(network, config)| Some(format!("{}: {}", full_name(network), without_master(seen, config)?)))
+        .filter_map(|(network, config)| {
+            Some(format!("{}: {}", full_name(network), without_master(seen, config)?))
+        })
         .collect();
     if !slips.is_empty() {
         return Ok(Verdict::broken(&code::NETWORK_MASTER, listed(&slips)));
@@ -153,7 +157,8 @@ pub fn networks(seen: &Seen) -> Looked {
     });
     let nameless: Vec<String> = nameless.collect();
     if !nameless.is_empty() {
-        return Ok(Verdict::warns(listed(&nameless)).hint("name a plugin for addresses: `host-local`, `static`, `dhcp`"));
+        return Ok(Verdict::warns(listed(&nameless))
+            .hint("name a plugin for addresses: `host-local`, `static`, `dhcp`"));
     }
     Ok(match cluster.networks.len() {
         0 => Verdict::absent("there is none"),

@@ -38,8 +38,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(5);
 const REFUSED_BY_MARKER: Duration = Duration::from_secs(75);
 /// Taints that the cluster itself puts on nodes that come and go.
-const PASSING: [&str; 3] =
-    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/network-unavailable"];
+const PASSING: [&str; 3] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/network-unavailable",
+];
 
 /// Ends when no node takes a pod of the case, with the scheduler's reason.
 pub async fn refused(room: &Room) -> Error {

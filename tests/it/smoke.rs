@@ -199,7 +199,12 @@ fn what_no_node_takes_is_told_at_once_with_the_schedulers_reason() {
     for case in ran.report["cases"].as_array().unwrap() {
         let told = case["failure"].to_string();
         assert!(case["seconds"].as_f64().unwrap() < 60.0, "{case}");
-        for part in ["KVN808", "no node takes a pod", "untolerated taint", "node sandbox has the taint full:NoSchedule"] {
+        for part in [
+            "KVN808",
+            "no node takes a pod",
+            "untolerated taint",
+            "node sandbox has the taint full:NoSchedule",
+        ] {
             assert!(told.contains(part), "`{part}` is not in {told}");
         }
     }

@@ -69,7 +69,12 @@ fn none_twice(node: &Node, pods: &[&str]) -> usize {
             && !pods.contains(&name)
             && other["metadata"]["deletionTimestamp"].is_null()
         {
-            note(&mut holders, "pod network", other["status"]["podIP"].as_str().expect("an IP"), name.to_owned());
+            note(
+                &mut holders,
+                "pod network",
+                other["status"]["podIP"].as_str().expect("an IP"),
+                name.to_owned(),
+            );
         }
     }
     let script = format!(
@@ -90,12 +95,7 @@ fn none_twice(node: &Node, pods: &[&str]) -> usize {
     holders.len()
 }
 
-fn note(
-    holders: &mut BTreeMap<(String, String), Vec<String>>,
-    wire: &str,
-    address: &str,
-    who: String,
-) {
+fn note(holders: &mut BTreeMap<(String, String), Vec<String>>, wire: &str, address: &str, who: String) {
     let address = address.split('/').next().unwrap_or_default().to_owned();
     holders.entry((wire.to_owned(), address)).or_default().push(who);
 }

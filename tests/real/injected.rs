@@ -296,18 +296,18 @@ fn try_one(kvnet: &Kvnet, injected: &Injected, of_pod: bool) {
     };
     let diagnosis = until(injected.name, || look(kvnet, &["doctor", "-o", "json"]), wanted);
     assert!(!found(&diagnosis, "pods-waiting").contains('…'), "{diagnosis:#}");
-    let trace = until(injected.name, || look(kvnet, &["trace", "pod/x", "-o", "json"]), |trace| {
-        trace["broken"].is_object() && texts(trace).contains(injected.says)
-    });
+    let trace = until(
+        injected.name,
+        || look(kvnet, &["trace", "pod/x", "-o", "json"]),
+        |trace| trace["broken"].is_object() && texts(trace).contains(injected.says),
+    );
     assert!(trace["broken"]["hint"].is_string(), "{trace:#}");
     run(injected.mend);
     node.sh("kubectl delete pod x --now --wait --timeout=90s");
     node.apply(&pod("x", injected.asks_then));
     node.sh("kubectl wait pod x --for=condition=Ready --timeout=120s");
-    node.sh(
-        "kubectl delete pod x --now --wait --timeout=60s
-         kubectl delete net-attach-def bad --ignore-not-found; rm -f /opt/cni/bin/crash",
-    );
+    node.sh("kubectl delete pod x --now --wait --timeout=60s
+         kubectl delete net-attach-def bad --ignore-not-found; rm -f /opt/cni/bin/crash");
     node.say(&format!("{}: {}", injected.name, injected.says));
 }
 

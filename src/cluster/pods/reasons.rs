@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::network_error::{innermost, shortened};
 use super::{Waits, has_succeeded, is_ready, state_of};
-use crate::cluster::{Cluster, rolled_out};
 use crate::cluster::api::{encode, text};
 use crate::cluster::request::{Call, Outcome};
+use crate::cluster::{Cluster, rolled_out};
 use crate::error::Result;
 use crate::facts::attachments::asked;
 
@@ -158,7 +158,8 @@ fn being_made(pod: &Value, events: &[Value]) -> Option<String> {
     asked(pod).wishes.get(made.len().checked_sub(1)?).map(crate::facts::attachments::Wish::network)
 }
 
-const HANGS: &str = "its sandbox is not made in time, and nothing says why: a network plugin or the runtime hangs";
+const HANGS: &str =
+    "its sandbox is not made in time, and nothing says why: a network plugin or the runtime hangs";
 
 /// What an event tells about a pod that starts; none when it tells nothing about that.
 fn told_by(event: &Value) -> Option<Reason> {
@@ -319,8 +320,9 @@ mod tests {
     fn a_plugin_that_hangs_is_told_by_the_nic_that_is_not_made() {
         let mut pod = creating();
         pod["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "a,b"});
-        let added =
-            |second: u32, nic: &str| event(second, "AddedInterface", &format!("Add {nic} [10.0.0.2/24] from x"));
+        let added = |second: u32, nic: &str| {
+            event(second, "AddedInterface", &format!("Add {nic} [10.0.0.2/24] from x"))
+        };
         let before = [added(1, "eth0"), added(2, "net1")];
         assert_eq!(
             told(&pod, &before),

@@ -202,7 +202,8 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     (
         |node, cluster| {
             node.plugins.insert("macvlan".into());
-            cluster.networks[2]["spec"]["config"] = json!(r#"{"plugins":[{"type":"macvlan","master":"eth9"}]}"#);
+            cluster.networks[2]["spec"]["config"] =
+                json!(r#"{"plugins":[{"type":"macvlan","master":"eth9"}]}"#);
         },
         "networks",
         "KVN660",
