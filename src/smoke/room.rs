@@ -331,7 +331,7 @@ pub async fn runner(cx: &Context) -> String {
 
 fn short_digest(text: &str) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:.32x}", Sha256::digest(text))
 }
 
 /// A pod's first NIC, on the pod network.

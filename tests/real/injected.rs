@@ -351,5 +351,7 @@ fn found<'a>(diagnosis: &'a Value, check: &str) -> &'a str {
 fn texts(trace: &Value) -> String {
     let text = |link: &Value, field: &str| link[field].as_str().unwrap_or_default().to_owned();
     let links = trace["links"].as_array().expect("links").iter();
-    links.map(|link| format!("{}: {}\n", text(link, "lookedAt"), text(link, "found"))).collect()
+    let told: Vec<String> =
+        links.map(|link| format!("{}: {}", text(link, "lookedAt"), text(link, "found"))).collect();
+    told.join("\n")
 }
