@@ -10,7 +10,7 @@ use crate::networks::pod;
 use crate::node::Node;
 
 const PODS: usize = 20;
-const NETWORKS: &str = "flannel-network,ovs-blue,a-bridge-network";
+const NETWORKS: &str = "'flannel-network,ovs-blue,a-bridge-network'";
 /// The wire that each NIC is on; the pod network has two.
 const WIRES: [(&str, &str); 4] =
     [("eth0", "pod network"), ("net1", "pod network"), ("net2", "blue"), ("net3", "br0")];

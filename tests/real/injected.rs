@@ -190,7 +190,7 @@ const INJECTED: &[Injected] = &[
     ),
     attachment(
         "a plugin is one of another machine",
-        r#"attach '{"cniVersion":"0.3.1","name":"m","type":"crash"}'; crash; printf '\177ELF' >/opt/cni/bin/crash"#,
+        r#"attach '{"cniVersion":"0.3.1","name":"m","type":"crash"}'; crash true; printf '\177ELF' >/opt/cni/bin/crash"#,
         "fork/exec /opt/cni/bin/crash: exec format error",
     ),
     Injected {
