@@ -10,8 +10,10 @@ use super::pods::is_ready;
 use super::{Cluster, Condition, ObjectKey};
 use crate::error::Result;
 
-/// The label that every pod of KubeVirt has, with the component's name.
+/// The label of KubeVirt's own pods, with the component's name.
 const COMPONENT: &str = "kubevirt.io";
+/// The label of all pods that its operator makes since 1.9, also those of virt-template, which lack the other one.
+const PART_OF: (&str, &str) = ("app.kubernetes.io/component", "kubevirt");
 /// The label of a launcher's pod, with the uid of its virtual machine.
 const CREATED_BY: &str = "kubevirt.io/created-by";
 
@@ -50,7 +52,7 @@ pub(super) fn pod_scope(condition: &Condition, live: Option<&Value>) -> Option<S
     let object = object_of(condition)?;
     let namespace = object.namespace.as_deref()?;
     match object.kind.as_str() {
-        "KubeVirt" => Some(Scope::pods(namespace, COMPONENT)),
+        "KubeVirt" => Some(Scope::all_pods(namespace)),
         "VirtualMachineInstance" => Some(Scope::pods(namespace, &launchers(live?))),
         _ => None,
     }
@@ -82,7 +84,11 @@ pub(super) fn ended(condition: &Condition, live: Option<&Value>) -> Option<Strin
 fn components(pods: &[Value], why: Why<'_>) -> Option<String> {
     let mut found: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for pod in pods {
-        let label = pod.pointer("/metadata/labels").and_then(|labels| labels[COMPONENT].as_str());
+        let labels = &pod["metadata"]["labels"];
+        let label = labels[COMPONENT].as_str();
+        if label.is_none() && labels[PART_OF.0] != PART_OF.1 {
+            continue;
+        }
         let name = label.filter(|label| !label.is_empty()).unwrap_or_else(|| text(pod, "/metadata/name"));
         found.entry(name).or_default().push(pod);
     }
@@ -124,6 +130,19 @@ mod tests {
     fn running() -> Condition {
         let (pointer, value) = ("/status/phase".into(), "Running".into());
         Condition::Field { object: key("VirtualMachineInstance"), pointer, value }
+    }
+
+    /// virt-template's pods have no `kubevirt.io`; other people's in the namespace have neither.
+    #[test]
+    fn every_pod_that_the_operator_makes_counts() {
+        let waits = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}, "status": {"phase": "Pending"}});
+        let pods = [
+            waits("theirs", json!({"app": "web"})),
+            waits("virt-template-controller-1", json!({PART_OF.0: PART_OF.1})),
+        ];
+        let told = components(&pods, &why_waiting).unwrap();
+        assert!(told.starts_with("virt-template-controller-1: 0 of 1 ready"), "{told}");
+        assert!(!told.contains("theirs"), "{told}");
     }
 
     #[test]

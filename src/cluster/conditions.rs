@@ -45,6 +45,10 @@ impl Scope {
         }
     }
 
+    pub fn all_pods(namespace: &str) -> Self {
+        Self { selector: None, ..Self::pods(namespace, "") }
+    }
+
     /// The scope of a condition; none when the API does not decide it.
     pub fn of(condition: &Condition) -> Option<Self> {
         Some(match condition {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::version::Version;
 use super::yaml::parse_manifests;
-use super::{Component, RenderFacts, objects};
+use super::{Component, RenderFacts, gates, objects};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::profile::{FlannelBackend, MultusFlavour, Profile, PullPolicy};
@@ -166,6 +166,8 @@ struct KubeVirtValues<'a> {
     pull_policy: PullPolicy,
     infra_replicas: u8,
     emulation: bool,
+    gates_on: &'a [String],
+    gates_off: Vec<String>,
 }
 
 impl<'a> KubeVirtValues<'a> {
@@ -181,6 +183,8 @@ impl<'a> KubeVirtValues<'a> {
                 chosen => chosen,
             },
             emulation: extra.emulation,
+            gates_on: &profile.kubevirt.feature_gates,
+            gates_off: gates::off(&profile.kubevirt, extra.image_volumes),
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::profile::{Binding, CloudInit, FlannelBackend, VmInterface};
 
 const EVERY: [Component; 5] =
     [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirtCr, Component::Vm];
-const EMULATED: RenderFacts = RenderFacts { emulation: true, single_node: true };
+const EMULATED: RenderFacts = RenderFacts { emulation: true, single_node: true, image_volumes: true };
 /// Ends strings, documents, template tags, comments and block scalars, where it is not encoded.
 const HOSTILE: &str = "a\"'\n---\nkind: Evil\n...\n{{ x }}{% if y %}{# z #}\r\t#\u{85}\u{2028}\u{feff}\\: &a *b !!int | >\u{1f600}";
 
@@ -247,8 +247,16 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
     assert_eq!(
         found[0]["spec"],
         json!({"imagePullPolicy": "IfNotPresent", "infra": {"replicas": 1},
-            "configuration": {"developerConfiguration": {"useEmulation": true}}})
+            "configuration": {"developerConfiguration": {
+                "useEmulation": true, "disabledFeatureGates": ["ExternalNetResourceInjection", "Template"]}}})
     );
+    profile.kubevirt.feature_gates = vec!["Template".into(), "Snapshot".into()];
+    let found = objects(Component::KubeVirtCr, &profile);
+    let settings = &found[0]["spec"]["configuration"]["developerConfiguration"];
+    assert_eq!(settings["featureGates"], json!(["Template", "Snapshot"]));
+    assert_eq!(settings["disabledFeatureGates"], json!(["ExternalNetResourceInjection"]));
+    profile.kubevirt.feature_gates.clear();
+    profile.kubevirt.version = "v1.5.0".into();
     profile.kubevirt.infra_replicas = 2;
     assert_eq!(objects(Component::KubeVirtCr, &profile)[0]["spec"]["infra"]["replicas"], 2);
     profile.kubevirt.infra_replicas = 0;

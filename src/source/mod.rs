@@ -4,6 +4,7 @@ mod adapt;
 mod download;
 mod embedded;
 mod files;
+pub(crate) mod gates;
 mod images;
 mod networks;
 mod objects;
@@ -53,6 +54,8 @@ pub struct RenderFacts {
     pub emulation: bool,
     /// Whether only one node runs pods.
     pub single_node: bool,
+    /// Whether every node that may run VMs has image volumes.
+    pub image_volumes: bool,
 }
 
 /// The objects of a component.

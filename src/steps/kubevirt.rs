@@ -103,6 +103,9 @@ impl Step for KubeVirt {
         if let Some((warning, text)) = observed.fit.note() {
             if warning { findings.warn(text) } else { findings.note(text) }
         }
+        for (warning, text) in observed.fit.gate_notes(&cx.profile) {
+            if warning { findings.warn(text) } else { findings.note(text) }
+        }
         let kubernetes = observed.kubernetes.as_deref();
         if let Some(warning) =
             kubernetes.and_then(|kubernetes| support::warning(&kubevirt.version, kubernetes))
@@ -138,7 +141,12 @@ impl Step for KubeVirt {
             return Ok(Vec::new());
         }
         let nodes = cluster.list("v1", "Node", None, None).await?;
-        Ok(nodes.iter().filter_map(removal::clean).collect())
+        let mut changes: Vec<Change> = nodes.iter().filter_map(removal::clean).collect();
+        if cx.this_node().await.is_some() {
+            changes
+                .extend(removal::sockets(cx.host.as_ref(), Utf8Path::new(DEVICE_PLUGINS), &SOCKETS).await?);
+        }
+        Ok(changes)
     }
 }
 
@@ -337,13 +345,19 @@ mod tests {
             findings.changes.iter().filter_map(Change::object).find(|object| object["kind"] == "KubeVirt");
         let spec = &object.unwrap()["spec"];
         assert_eq!(spec["infra"]["replicas"], 1);
-        assert_eq!(spec["configuration"]["developerConfiguration"]["useEmulation"], true);
+        let settings = &spec["configuration"]["developerConfiguration"];
+        assert_eq!(settings["useEmulation"], true);
+        assert_eq!(
+            settings["disabledFeatureGates"],
+            json!(["ImageVolume", "ExternalNetResourceInjection", "Template"])
+        );
+        assert_eq!(settings.get("featureGates"), None);
         assert!(
             findings.notes.iter().any(|note| note.text.contains("software emulation")),
             "{:?}",
             findings.notes
         );
-        let facts = RenderFacts { emulation: true, single_node: true };
+        let facts = RenderFacts { emulation: true, single_node: true, image_volumes: false };
         assert_eq!(fit(&cx).await.unwrap().render, facts);
     }
 }

@@ -33,6 +33,12 @@ pub struct KubeVirt {
     pub source: Source,
     /// Software emulation.
     pub emulation: Emulation,
+    /// Feature gates to switch on. What kvnet switches off by itself stays on when it is named here.
+    pub feature_gates: Vec<String>,
+    /// Feature gates to switch off, from v1.8.0. From v1.9.0, where Beta gates are on, kvnet also switches off `ImageVolume`
+    /// when a node that may run VMs has no image volumes, `ExternalNetResourceInjection`, which needs
+    /// network-resources-injector, and `Template`, whose two pods VMs do not need.
+    pub disabled_feature_gates: Vec<String>,
     /// How many copies of virt-api and virt-controller run; 0 fits the cluster: one on a single node, KubeVirt's own
     /// number otherwise.
     pub infra_replicas: u8,
@@ -52,6 +58,8 @@ impl Default for KubeVirt {
                 ..Source::default()
             },
             emulation: Emulation::Auto,
+            feature_gates: Vec::new(),
+            disabled_feature_gates: Vec::new(),
             infra_replicas: 0,
             namespace: "kubevirt".into(),
         }

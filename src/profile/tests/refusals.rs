@@ -435,6 +435,22 @@ fn the_vm() {
 #[test]
 fn components() {
     refused(&[
+        ("kubevirt: {featureGates: [a, a]}", "p.yaml:1:30", "KVN104", "there twice", "leave one"),
+        ("kubevirt: {featureGates: ['a=true']}", "p.yaml:1:27", "KVN104", "feature gate", "ImageVolume"),
+        (
+            "kubevirt: {featureGates: [Template], disabledFeatureGates: [Template]}",
+            "p.yaml:1:61",
+            "KVN104",
+            "switched on, too",
+            "one of the lists",
+        ),
+        (
+            "kubevirt: {version: v1.7.0, disabledFeatureGates: [Template]}",
+            "p.yaml:1:51",
+            "KVN104",
+            "no such field",
+            "before v1.8.0",
+        ),
         ("kubevirt: {version: '1.9.0'}", "p.yaml:1:21", "KVN104", "version", "v1.2.3"),
         ("flannel: {version: latest}", "p.yaml:1:20", "KVN104", "version", "v1.2.3"),
         ("flannel: {source: {from: upstream}}", "p.yaml:1:26", "KVN104", "`url` is missing", "url"),

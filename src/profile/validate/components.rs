@@ -2,7 +2,7 @@
 
 use super::Found;
 use super::format::{self, Format};
-use crate::profile::{Multus, Profile, Source, SourceKind};
+use crate::profile::{KubeVirt, Multus, Profile, Release, Source, SourceKind};
 
 /// Below, the kernel kills Multus when some pods start at the same time.
 const LEAST_MEMORY: f64 = 64.0 * 1024.0 * 1024.0;
@@ -132,6 +132,38 @@ fn kubevirt(profile: &Profile, found: &mut Found) {
         found.format("kubevirt.version", &kubevirt.version, &format::RELEASE);
         found.format("kubevirt.namespace", &kubevirt.namespace, &format::LABEL);
         source("kubevirt", &kubevirt.source, found);
+        gates(kubevirt, found);
+    }
+}
+
+fn gates(kubevirt: &KubeVirt, found: &mut Found) {
+    let (on, off) = (&kubevirt.feature_gates, &kubevirt.disabled_feature_gates);
+    for (field, gates) in [("featureGates", on), ("disabledFeatureGates", off)] {
+        for (index, gate) in gates.iter().enumerate() {
+            let path = format!("kubevirt.{field}[{index}]");
+            if gates[..index].contains(gate) {
+                found.add(&path, format!("`{gate}` is there twice"), "leave one of them out");
+            }
+            found.format(path, gate, &format::GATE);
+        }
+    }
+    for (index, gate) in off.iter().enumerate().filter(|(_, gate)| on.contains(gate)) {
+        let message = format!("`{gate}` is switched on, too: KubeVirt refuses that");
+        found.add(
+            format!("kubevirt.disabledFeatureGates[{index}]"),
+            message,
+            "leave it out of one of the lists",
+        );
+    }
+    let is_older =
+        Release::parse(&kubevirt.version).is_some_and(|release| (release.major, release.minor) < (1, 8));
+    if is_older && !off.is_empty() {
+        let message = format!("KubeVirt {} has no such field", kubevirt.version);
+        found.add(
+            "kubevirt.disabledFeatureGates",
+            message,
+            "leave it out: before v1.8.0 a gate is off unless it is named",
+        );
     }
 }
 

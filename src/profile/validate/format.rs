@@ -36,6 +36,7 @@ formats! {
     CNI_VERSION = "a version of the CNI specification", "write 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0", |text| matches!(text, "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0");
     TAINT = "the key of a taint", "write it as `node-role.kubernetes.io/control-plane`", is_qualified;
     ANNOTATION = "the key of an annotation", "write it as `k8s.v1.cni.cncf.io/resourceName`", is_qualified;
+    GATE = "the name of a feature gate", "write it as `ImageVolume`", is_gate;
     PACKAGE = "the name of a package", "use letters, digits, `-`, `_`, `+` and dots between digits, with a letter or digit at both ends, or `auto`", is_package;
     SERVICE = "the name of a service", "use letters, digits and `-._@`, or `auto`", is_service;
 }
@@ -181,6 +182,12 @@ fn words(text: &str, others: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
+fn is_gate(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +214,7 @@ mod tests {
                 &["busybox", "a/b:1", "ghcr.io/a/b-c:v1", "localhost:5000/a", "127.0.0.1:5000/a:x"],
                 &["", "A", "a:", "a b", "a/", "/a", "a@sha256:1", "a:-", "https://a/b", "../a"],
             ),
+            (&GATE, &["ImageVolume", "VMExport", "a1"], &["", "1a", "a-b", "a b", "Ä", "a=true", &long]),
             (&QUANTITY, &["1024M", "1Gi", "1.5Gi", "64"], &["", "M", "1MB", "-1", "0", "1 M", "1mi"]),
             (&DIRECTORY, &["/a/b", "/"], &["a", "", "/a/../b"]),
             (

@@ -1,10 +1,10 @@
-//! What the nodes that may run VMs decide about KubeVirt: emulation, and how many copies of its parts fit.
+//! What the nodes that may run VMs decide about KubeVirt: emulation, image volumes, and how many copies of its parts fit.
 
 use serde_json::Value;
 
 use crate::facts::Facts;
-use crate::profile::{Emulation, Profile};
-use crate::source::RenderFacts;
+use crate::profile::{Emulation, Profile, Release};
+use crate::source::{RenderFacts, gates};
 
 /// Under which virt-handler publishes a usable KVM.
 const KVM_RESOURCE: &str = "devices.kubevirt.io/kvm";
@@ -18,6 +18,8 @@ pub struct Fit {
     pub workers: Vec<String>,
     /// Whether one of them has usable KVM.
     pub kvm: bool,
+    /// Why pods cannot have image volumes on one of them; none when all versions say that they can.
+    pub no_image_volumes: Option<String>,
 }
 
 impl Fit {
@@ -31,8 +33,40 @@ impl Fit {
             Emulation::Auto => !kvm,
         };
         let name = |node: &&Value| node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let render = RenderFacts { emulation, single_node: workers.len() <= 1 };
-        Self { render, workers: workers.iter().map(name).collect(), kvm }
+        let unknown = workers.is_empty().then(|| "no node tells its versions yet".to_owned());
+        let no_image_volumes = unknown.or_else(|| workers.iter().find_map(|node| no_image_volumes(node)));
+        let image_volumes = no_image_volumes.is_none();
+        let render = RenderFacts { emulation, single_node: workers.len() <= 1, image_volumes };
+        Self { render, workers: workers.iter().map(name).collect(), kvm, no_image_volumes }
+    }
+
+    /// What to know about feature gates, each with whether it needs attention.
+    pub fn gate_notes(&self, profile: &Profile) -> Vec<(bool, String)> {
+        let kubevirt = &profile.kubevirt;
+        let is_on = kubevirt.feature_gates.iter().any(|gate| gate == gates::IMAGE_VOLUME);
+        let mut notes = Vec::new();
+        if let Some(why) = self.no_image_volumes.as_ref().filter(|_| is_on) {
+            notes.push((
+                true,
+                format!(
+                    "VMs with a disk from an image may not start: the profile has {} on, and {why}",
+                    gates::IMAGE_VOLUME
+                ),
+            ));
+        }
+        for gate in gates::off(kubevirt, self.render.image_volumes) {
+            let why = match (gate.as_str(), &self.no_image_volumes) {
+                _ if kubevirt.disabled_feature_gates.contains(&gate) => "the profile says so",
+                (gates::IMAGE_VOLUME, Some(why)) => why,
+                (gates::EXTERNAL_RESOURCES, _) => {
+                    "with it, only network-resources-injector brings a VM to a node with its bridge"
+                }
+                (gates::TEMPLATE, _) => "VMs do not need virt-template",
+                _ => continue,
+            };
+            notes.push((false, format!("feature gate {gate} is off: {why}")));
+        }
+        notes
     }
 
     /// What to know about emulation, and whether it needs attention.
@@ -61,6 +95,35 @@ impl Fit {
             (false, true) => None,
         }
     }
+}
+
+/// Why pods of a node cannot have image volumes. Kubernetes has them on since 1.35. containerd has them since 2.1, but builds
+/// of 2.2 were without and mounted an empty directory; CRI-O since 1.31. What is not known is off: the other way, a copy
+/// out of an init container, works everywhere.
+fn no_image_volumes(node: &Value) -> Option<String> {
+    let info = &node["status"]["nodeInfo"];
+    let text = |name: &str| info[name].as_str().unwrap_or_default();
+    let is_at_least = |version: &str, least: (u32, u32)| {
+        Release::parse(version).is_some_and(|release| (release.major, release.minor) >= least)
+    };
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let (kubelet, runtime) = (text("kubeletVersion"), text("containerRuntimeVersion"));
+    if !is_at_least(kubelet, (1, 35)) {
+        return Some(format!("image volumes need Kubernetes 1.35, {name} has {}", or_unknown(kubelet)));
+    }
+    let has = match runtime.split_once("://") {
+        Some(("containerd", version)) => is_at_least(version, (2, 3)),
+        Some(("cri-o", version)) => is_at_least(version, (1, 31)),
+        _ => false,
+    };
+    let shown = runtime.replacen("://", " ", 1);
+    (!has).then(|| {
+        format!("image volumes need containerd 2.3 or CRI-O 1.31, {name} has {}", or_unknown(&shown))
+    })
+}
+
+fn or_unknown(version: &str) -> &str {
+    if version.is_empty() { "a version that it does not tell" } else { version }
 }
 
 /// Whether the scheduler may put a VM's pod on a node, once `up` has removed the taints that the profile names.
@@ -142,5 +205,56 @@ mod tests {
             )
         );
         assert!(!fit(&[node("n0", json!({}), "0"), node("n1", json!({}), "0")], false).render.single_node);
+    }
+
+    fn versioned(kubelet: &str, runtime: &str) -> Value {
+        json!({"metadata": {"name": "n0"}, "status": {"nodeInfo": {"kubeletVersion": kubelet, "containerRuntimeVersion": runtime}}})
+    }
+
+    #[test]
+    fn image_volumes_need_a_kubelet_and_a_runtime_that_have_them_on_every_node() {
+        let new = || versioned("v1.37.2", "containerd://2.4.2");
+        for (nodes, why) in [
+            (vec![new()], None),
+            (vec![versioned("v1.36.1+k3s1", "containerd://2.3.2-k3s1")], None),
+            (vec![versioned("v1.35.0", "cri-o://1.35.1")], None),
+            (vec![], Some("no node tells")),
+            (
+                vec![new(), versioned("v1.34.4", "containerd://2.4.2")],
+                Some("need Kubernetes 1.35, n0 has v1.34.4"),
+            ),
+            (vec![versioned("v1.37.2", "containerd://1.6.20~ds1")], Some("n0 has containerd 1.6.20~ds1")),
+            (vec![versioned("v1.36.1+k3s1", "containerd://2.2.3-k3s1")], Some("need containerd 2.3")),
+            (vec![versioned("v1.36.1", "docker://29.0.0")], Some("n0 has docker 29.0.0")),
+            (vec![json!({"metadata": {"name": "n0"}})], Some("n0 has a version that it does not tell")),
+        ] {
+            let fit = fit(&nodes, false);
+            assert_eq!(fit.render.image_volumes, why.is_none(), "{nodes:?}");
+            let told = fit.no_image_volumes.unwrap_or_default();
+            assert!(told.contains(why.unwrap_or_default()), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_plan_tells_each_gate_that_is_off_and_why() {
+        let old = fit(&[versioned("v1.34.4", "containerd://1.6.20")], false);
+        let mut profile = Profile::default();
+        let told = old.gate_notes(&profile);
+        assert_eq!(
+            told[0],
+            (
+                false,
+                "feature gate ImageVolume is off: image volumes need Kubernetes 1.35, n0 has v1.34.4"
+                    .to_owned()
+            )
+        );
+        assert_eq!(told.len(), 3);
+        profile.kubevirt.feature_gates = vec!["ImageVolume".into(), "Template".into()];
+        let told = old.gate_notes(&profile);
+        assert!(told[0].0 && told[0].1.contains("may not start"), "{told:?}");
+        assert_eq!(told.len(), 2);
+        profile.kubevirt.version = "v1.5.0".into();
+        profile.kubevirt.feature_gates.clear();
+        assert_eq!(old.gate_notes(&profile), []);
     }
 }

@@ -1,11 +1,13 @@
 //! What `down` has to know before it removes KubeVirt, and what KubeVirt leaves on the nodes.
 
+use camino::Utf8Path;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::change::Change;
 use crate::engine::execute::is_ours;
 use crate::error::{Error, Result, code};
+use crate::host::Host;
 
 /// The part of names that KubeVirt's labels and annotations have in common.
 const DOMAIN: &str = "kubevirt.io";
@@ -59,6 +61,18 @@ pub fn clean(node: &Value) -> Option<Change> {
     (!empty).then_some(Change::CleanNode { node, labels, annotations, resources: Vec::new() })
 }
 
+/// Removes the sockets of device plugins that only some releases and settings have: SEV, IOMMU, the profile's own devices.
+/// The known ones are removed as traces.
+pub async fn sockets(host: &dyn Host, directory: &Utf8Path, known: &[&str]) -> Result<Vec<Change>> {
+    let names = host.list(directory).await?.unwrap_or_default();
+    let is_kubevirts = |name: &&String| {
+        name.strip_prefix("kubevirt-").is_some_and(|rest| rest.strip_suffix(".sock").is_some())
+            && !known.contains(&name.as_str())
+    };
+    let removal = |name: &String| Change::RemoveFile { path: directory.join(name), before: None };
+    Ok(names.iter().filter(is_kubevirts).map(removal).collect())
+}
+
 /// What ovs-cni writes is in the same domain and belongs to another step.
 fn is_kubevirts(name: &str) -> bool {
     let domain = name.split('/').next().unwrap_or_default();
@@ -74,6 +88,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::host::fake::FakeHost;
     use crate::steps::testing::{cluster, list};
 
     const RESOURCE: &str = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt";
@@ -128,5 +143,27 @@ mod tests {
         assert_eq!(annotations, ["kubevirt.io/heartbeat"]);
         assert_eq!(resources, [""; 0]);
         assert_eq!(clean(&json!({"metadata": {"name": "n0"}})), None);
+    }
+
+    #[tokio::test]
+    async fn sockets_of_devices_that_only_some_have_go_and_those_of_others_stay() {
+        let names = [
+            "kubelet.sock",
+            "kubevirt-kvm.sock",
+            "kubevirt-sev.sock",
+            "kubevirt-example.org-gpu.sock",
+            "other.sock",
+        ];
+        let host = names.iter().fold(FakeHost::new(), |host, name| host.file(&format!("/d/{name}"), ""));
+        let changes = sockets(&host, Utf8Path::new("/d"), &["kubevirt-kvm.sock"]).await.unwrap();
+        let paths: Vec<&str> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::RemoveFile { path, .. } => Some(path.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(paths, ["/d/kubevirt-example.org-gpu.sock", "/d/kubevirt-sev.sock"]);
+        assert_eq!(sockets(&host, Utf8Path::new("/none"), &[]).await.unwrap(), []);
     }
 }
