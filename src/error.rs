@@ -88,6 +88,9 @@ pub mod code {
         SOURCE_YAML = "KVN403", Environment, "a manifest is not valid YAML", "check the file at the place that the message names";
         SOURCE_REFUSED = "KVN404", Environment, "the server does not have the manifest", "check the version in the profile, or the mirror's contents";
         TEMPLATE = "KVN405", Bug, "a template cannot be rendered", "report it with the profile that you used";
+        SOURCE_PLAIN = "KVN420", User, "a manifest would come over plain http, and no digest says which it must be", "use https, or give its digest: `--set COMPONENT.source.sha256=HEX`";
+        FEW_FILES = "KVN421", Environment, "the system lets kvnet open too few files", "raise the limit: `ulimit -n 1024`";
+        STATE_MACHINE = "KVN422", Environment, "the journal is of another machine", "run kvnet there, or name another state directory with `--state-dir`; a journal that was copied can be moved aside";
         STATE_LOCKED = "KVN500", Environment, "another kvnet is working on this node", "wait until it has ended";
         STATE_JOURNAL = "KVN501", Environment, "the journal cannot be read", "move it aside after reading it; kvnet looks at the node itself again";
         STATE_NEWER = "KVN502", Environment, "the journal was written by a newer kvnet", "use the newer kvnet";

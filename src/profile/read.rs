@@ -3,7 +3,9 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::nearest::suggestion;
 use super::node::Node;
@@ -130,7 +132,29 @@ fn standard_input() -> Result<Found> {
     reason = "a file of the machine that runs kvnet, see the module's comment"
 )]
 pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    bounded(File::open(path)?)
+    bounded(open_soon(path)?)
+}
+
+/// How long somebody may take to begin to write into a pipe.
+const PIPE_TIME: Duration = Duration::from_secs(3);
+
+/// Opens a file. A pipe that a shell gives, as in `-p <(make-profile)`, has somebody who writes already; one without
+/// would be waited for forever.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the machine that runs kvnet, see the module's comment"
+)]
+pub(crate) fn open_soon(path: &Path) -> std::io::Result<File> {
+    if !fs::metadata(path)?.file_type().is_fifo() {
+        return File::open(path);
+    }
+    let (sender, opened) = std::sync::mpsc::channel();
+    let path = path.to_owned();
+    // Nothing ends an open that waits; the thread ends with the program.
+    std::thread::spawn(move || sender.send(File::open(path)));
+    opened.recv_timeout(PIPE_TIME).unwrap_or_else(|_| {
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "it is a pipe, and nobody writes into it"))
+    })
 }
 
 fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {

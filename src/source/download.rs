@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::hash::{BuildHasher, Hasher};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -44,14 +44,16 @@ impl Backoff {
 /// A client for `url`: total and connect time limits, few redirects, never from https to http.
 ///
 /// The proxy variables hold, except for this machine itself.
-pub(super) fn client(url: &Url, timeout: Duration) -> Result<Client> {
+///
+/// Bytes whose digest is not `known` come over plain http from this machine alone, also after a redirect.
+pub(super) fn client(url: &Url, timeout: Duration, known: bool) -> Result<Client> {
     // Where main has installed it this does nothing; without any, reqwest would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .user_agent(concat!("kvnet/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
-        .redirect(Policy::custom(redirect));
+        .redirect(Policy::custom(move |attempt| redirect(attempt, known)));
     if is_loopback(url) {
         builder = builder.no_proxy();
     }
@@ -73,7 +75,7 @@ pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff, most: Du
             Retry::After(pause) if attempt + 1 < backoff.attempts => pause,
             _ => return Err(failure.error),
         };
-        tracing::info!(error = %failure.error, pause = ?pause, "the download is tried again");
+        tracing::debug!(target: "kvnet::download", error = %failure.error, ?pause, "the download is tried again");
         tokio::time::sleep(pause.min(most)).await;
         attempt += 1;
     }
@@ -112,7 +114,12 @@ impl Failure {
 }
 
 async fn fetch_once(client: &Client, url: &Url) -> Result<Vec<u8>, Failure> {
-    let response = client.get(url.clone()).send().await.map_err(|error| transport(url, error))?;
+    let started = Instant::now();
+    let response = client.get(url.clone()).send().await;
+    let (ms, url_shown) = (started.elapsed().as_millis(), shown(url));
+    let status = response.as_ref().map_or_else(|_| "none".to_owned(), |it| it.status().as_u16().to_string());
+    tracing::debug!(target: "kvnet::download", url = url_shown, %status, ms, "downloading");
+    let response = response.map_err(|error| transport(url, error))?;
     check_status(url, &response)?;
     let is_html = content_type(&response).contains("text/html");
     let bytes = body(url, response).await?;
@@ -199,23 +206,25 @@ fn innermost(error: &reqwest::Error) -> String {
     text
 }
 
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    match redirect_problem(attempt.previous(), attempt.url()) {
+fn redirect(attempt: Attempt<'_>, known: bool) -> reqwest::redirect::Action {
+    match redirect_problem(attempt.previous(), attempt.url(), known) {
         Some(problem) => attempt.error(problem),
         None => attempt.follow(),
     }
 }
 
-fn redirect_problem(previous: &[Url], next: &Url) -> Option<String> {
+fn redirect_problem(previous: &[Url], next: &Url, known: bool) -> Option<String> {
     if previous.len() > MAX_REDIRECTS {
         return Some(format!("more than {MAX_REDIRECTS} redirects"));
     }
     let from_https = previous.last().is_some_and(|url| url.scheme() == "https");
-    let safe = next.scheme() == "https" || (next.scheme() == "http" && !from_https);
+    let plain = next.scheme() == "http" && !from_https && (known || is_loopback(next));
+    let safe = next.scheme() == "https" || plain;
     (!safe).then(|| format!("a redirect to {} is not safe", shown(next)))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is of this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

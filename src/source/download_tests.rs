@@ -9,7 +9,7 @@ const QUICK: Backoff = Backoff { attempts: 3, first: Duration::from_millis(2) };
 
 async fn get(server: &MockServer, place: &str) -> Result<Vec<u8>> {
     let url = Url::parse(&format!("{}{place}", server.uri())).unwrap();
-    fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, QUICK, Duration::from_secs(5)).await
+    fetch(&client(&url, Duration::from_secs(5), true).unwrap(), &url, QUICK, Duration::from_secs(5)).await
 }
 
 async fn answer(server: &MockServer, place: &str, template: ResponseTemplate, times: u64) {
@@ -61,9 +61,10 @@ async fn a_refused_connection_is_transient() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/a", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let error = fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, QUICK, Duration::from_secs(5))
-        .await
-        .unwrap_err();
+    let error =
+        fetch(&client(&url, Duration::from_secs(5), true).unwrap(), &url, QUICK, Duration::from_secs(5))
+            .await
+            .unwrap_err();
     assert_eq!(error.code().id, "KVN401");
     assert!(error.cause().unwrap().contains("refused"), "{error}");
 }
@@ -79,10 +80,14 @@ async fn a_slow_answer_is_given_up() {
     let url = Url::parse(&server.uri()).unwrap();
     let started = Instant::now();
     let twice = Backoff { attempts: 2, ..QUICK };
-    let error =
-        fetch(&client(&url, Duration::from_millis(100)).unwrap(), &url, twice, Duration::from_millis(100))
-            .await
-            .unwrap_err();
+    let error = fetch(
+        &client(&url, Duration::from_millis(100), true).unwrap(),
+        &url,
+        twice,
+        Duration::from_millis(100),
+    )
+    .await
+    .unwrap_err();
     assert_eq!((error.code().id, error.message()), ("KVN401", "the download took too long"));
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -134,7 +139,7 @@ fn a_redirect_never_leaves_https() {
         ("http://a/", "ftp://b/", false),
         ("https://a/", "file:///etc/passwd", false),
     ] {
-        assert_eq!(redirect_problem(&[url(from)], &url(to)).is_none(), safe, "{from} to {to}");
+        assert_eq!(redirect_problem(&[url(from)], &url(to), true).is_none(), safe, "{from} to {to}");
     }
 }
 
@@ -171,6 +176,22 @@ async fn a_server_does_not_make_us_wait_longer_than_a_download_may_take() {
     let started = std::time::Instant::now();
     let twice = Backoff { attempts: 2, first: Duration::from_millis(1) };
     let most = Duration::from_millis(50);
-    fetch(&client(&url, Duration::from_secs(5)).unwrap(), &url, twice, most).await.unwrap_err();
+    fetch(&client(&url, Duration::from_secs(5), true).unwrap(), &url, twice, most).await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn bytes_that_nobody_knows_come_over_plain_http_from_this_machine_alone() {
+    for (to, safe) in [
+        ("http://127.0.0.1/x", true),
+        ("http://[::1]/x", true),
+        ("http://mirror.example/x", false),
+        ("https://mirror.example/x", true),
+    ] {
+        assert_eq!(
+            redirect_problem(&["http://localhost/".parse().unwrap()], &to.parse().unwrap(), false).is_none(),
+            safe,
+            "{to}"
+        );
+    }
 }

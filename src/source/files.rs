@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::yaml::MAX_BYTES;
 use crate::error::{Error, Result, code};
+use crate::profile::open_soon;
 
 /// The SHA-256 digest in lower-case hexadecimal.
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -32,7 +33,8 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 /// At most one byte more than a manifest can have, so that `/dev/zero` ends as well; the parser refuses it.
 pub(super) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    let read = open_soon(path.as_std_path())
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
         Error::new(&code::PROFILE_VALUE, "the manifest cannot be read").at(path.as_str()).because(error)
     })?;
@@ -55,7 +57,7 @@ impl Cache {
         if digest(&bytes) == sha256 {
             return Some(bytes);
         }
-        tracing::warn!(%sha256, "a cached download is damaged and is downloaded again");
+        tracing::debug!(target: "kvnet::download", %sha256, "a cached download is damaged and is downloaded again");
         None
     }
 
@@ -63,7 +65,7 @@ impl Cache {
     pub(super) fn store(&self, sha256: &str, bytes: &[u8]) {
         let path = self.dir.join(sha256);
         if let Err(error) = write_atomically(&path, bytes) {
-            tracing::warn!(%path, %error, "a download cannot be cached");
+            tracing::debug!(target: "kvnet::download", %path, %error, "a download cannot be cached");
         }
     }
 }

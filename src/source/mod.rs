@@ -6,11 +6,13 @@ mod embedded;
 mod files;
 pub(crate) mod gates;
 mod images;
+mod known;
 mod networks;
 mod objects;
 mod remote;
 mod scalar;
 mod stand_ins;
+mod strange;
 mod version;
 mod vm;
 mod yaml;
@@ -27,7 +29,8 @@ pub use adapt::{installed_version, pod_network_name};
 use download::Backoff;
 pub use images::rewrite as rewrite_image;
 pub use networks::network_attachment;
-use remote::Remote;
+pub use remote::Voucher;
+use remote::{Fetched, Remote};
 pub use yaml::parse_manifests;
 
 /// Something that kvnet installs from a manifest.
@@ -117,6 +120,24 @@ impl Sources {
         all.into_iter().filter(|_| self.stand_ins).filter_map(upstream).collect()
     }
 
+    /// What this run has downloaded of a profile's components.
+    pub async fn downloads(&self, profile: &Profile) -> Vec<Download> {
+        let mut downloads = Vec::new();
+        for component in [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt] {
+            let Some(source) = component.source(profile).filter(|it| it.kind == SourceKind::Upstream) else {
+                continue;
+            };
+            let seen = self.remote.seen(&address(component, profile, source), &source.sha256).await;
+            if let Some(fetched) = seen {
+                let objects = objects_in(&fetched.bytes, &fetched.origin).unwrap_or_default();
+                let strange = strange::look(component, profile, &objects);
+                let Fetched { sha256, origin, voucher, .. } = fetched;
+                downloads.push(Download { component, origin, sha256, voucher, strange });
+            }
+        }
+        downloads
+    }
+
     /// The objects of `component` as the profile wants them, with the images rewritten.
     ///
     /// # Errors
@@ -161,6 +182,21 @@ impl Sources {
         let objects = objects_in(&fetched.bytes, &fetched.origin)?;
         Ok(Manifest { objects, origin: fetched.origin, sha256: Some(fetched.sha256) })
     }
+}
+
+/// A manifest that was downloaded, and who vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// Whose it is.
+    pub component: Component,
+    /// The address that it came from, for people.
+    pub origin: String,
+    /// The digest of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Who says that these are the right ones.
+    pub voucher: Voucher,
+    /// The objects in it that the component does not need, each with what it can do.
+    pub strange: Vec<String>,
 }
 
 /// The digests that downloads without a pin must have: address to digest, in the file that `up` keeps.

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 
 use super::download::{self, Backoff, shown};
 use super::files::{Cache, LockFile, digest};
+use super::known::{self, raw};
 use super::{Component, SourceOptions};
 use crate::error::{Error, Result, code};
 use crate::profile::{MultusFlavour, Profile};
@@ -17,10 +18,21 @@ pub(super) struct Fetched {
     pub(super) bytes: Vec<u8>,
     pub(super) sha256: String,
     pub(super) origin: String,
+    pub(super) voucher: Voucher,
 }
 
-/// Who pins what the lock file does not.
-const PROFILE: &str = "the profile";
+/// Who says which bytes they must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// The profile has their digest.
+    Profile,
+    /// kvnet ships their digest.
+    Kvnet,
+    /// The lock file has the digest of the first ones that were applied.
+    LockFile,
+    /// Nobody: these are the first ones.
+    Nobody,
+}
 
 /// What is remembered between downloads.
 pub(super) struct Remote {
@@ -43,6 +55,7 @@ struct Seen {
 struct Pin {
     sha256: String,
     by: String,
+    voucher: Voucher,
 }
 
 /// Whether bytes are a manifest; nothing else is pinned, kept or taken from the cache.
@@ -63,17 +76,17 @@ impl Remote {
         }
         let mut pin = self.pin(&url, sha256)?;
         let cache = Cache::new(&self.options.cache_dir);
-        if let Some((sha256, bytes)) =
-            pin.as_ref().and_then(|pin| Some((pin.sha256.clone(), cache.load(&pin.sha256)?)))
+        if let Some((sha256, voucher, bytes)) =
+            pin.as_ref().and_then(|pin| Some((pin.sha256.clone(), pin.voucher, cache.load(&pin.sha256)?)))
         {
             let origin = format!("{} (cached)", shown(&url));
             if check(&bytes, &origin).is_ok() {
-                let fetched = Fetched { bytes, sha256, origin };
+                let fetched = Fetched { bytes, sha256, origin, voucher };
                 seen.fetched.insert(key, fetched.clone());
                 return Ok(fetched);
             }
             // An earlier release pinned whatever the first answer was: a pin of what is no manifest is none.
-            pin = pin.filter(|_| !key.1.is_empty());
+            pin = pin.filter(|pin| pin.voucher != Voucher::LockFile);
         }
         let fetched = self.download(&url, pin.as_ref(), check).await?;
         if seen.keeps {
@@ -85,14 +98,18 @@ impl Remote {
 
     async fn download(&self, url: &Url, pin: Option<&Pin>, check: Check<'_>) -> Result<Fetched> {
         let place = self.mirrored(url)?;
-        let client = download::client(&place, self.options.timeout)?;
+        if pin.is_none() {
+            refuse_plain(&place)?;
+        }
+        let client = download::client(&place, self.options.timeout, pin.is_some())?;
         let bytes = download::fetch(&client, &place, self.backoff, self.options.timeout).await?;
         let (sha256, origin) = (digest(&bytes), shown(&place));
         if let Some(pin) = pin {
             pin.check_at(&sha256, &origin)?;
         }
         check(&bytes, &origin)?;
-        Ok(Fetched { bytes, sha256, origin })
+        let voucher = pin.map_or(Voucher::Nobody, |pin| pin.voucher);
+        Ok(Fetched { bytes, sha256, origin, voucher })
     }
 
     /// Pins and keeps what was downloaded so far, and from now on.
@@ -102,8 +119,15 @@ impl Remote {
         seen.fetched.iter().try_for_each(|(key, fetched)| self.keep_one(key, fetched))
     }
 
+    /// What this run has read for an address that the profile pins so, or not.
+    pub(super) async fn seen(&self, address: &str, sha256: &str) -> Option<Fetched> {
+        let key = (key(&parse(address).ok()?), sha256.to_owned());
+        self.seen.lock().await.fetched.get(&key).cloned()
+    }
+
     fn keep_one(&self, (key, sha256): &(String, String), fetched: &Fetched) -> Result<()> {
-        if let Some(path) = self.options.lock_file.as_ref().filter(|_| sha256.is_empty()) {
+        let first = matches!(fetched.voucher, Voucher::Nobody | Voucher::LockFile);
+        if let Some(path) = self.options.lock_file.as_ref().filter(|_| sha256.is_empty() && first) {
             LockFile::new(path).pin(key, &fetched.sha256)?;
         }
         Cache::new(&self.options.cache_dir).store(&fetched.sha256, &fetched.bytes);
@@ -114,9 +138,13 @@ impl Remote {
         if !sha256.is_empty() {
             return Pin::of_profile(sha256).map(Some);
         }
+        if let Some(sha256) = known::digest_of(url.as_str()) {
+            return Ok(Some(Pin { sha256: sha256.to_owned(), by: "kvnet".into(), voucher: Voucher::Kvnet }));
+        }
         let Some(path) = &self.options.lock_file else { return Ok(None) };
         let recorded = LockFile::new(path).digest_of(&key(url))?;
-        Ok(recorded.map(|sha256| Pin { sha256, by: format!("the lock file {path}") }))
+        let voucher = Voucher::LockFile;
+        Ok(recorded.map(|sha256| Pin { sha256, by: format!("the lock file {path}"), voucher }))
     }
 
     /// `https://HOST/PATH` on the mirror is `MIRROR/HOST/PATH`.
@@ -133,7 +161,7 @@ impl Pin {
     pub(super) fn of_profile(sha256: &str) -> Result<Self> {
         let sha256 = sha256.trim().trim_start_matches("sha256:").to_ascii_lowercase();
         if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(Self { sha256, by: PROFILE.into() });
+            return Ok(Self { sha256, by: "the profile".into(), voucher: Voucher::Profile });
         }
         Err(Error::new(&code::PROFILE_VALUE, format!("`{sha256}` is not a SHA-256 digest in hexadecimal")))
     }
@@ -144,18 +172,30 @@ impl Pin {
         }
         let message = format!("the manifest has the digest {found}, but {} wants {}", self.by, self.sha256);
         let error = Error::new(&code::SOURCE_DIGEST, message).at(place);
-        if self.by == PROFILE {
-            return Err(error);
-        }
-        Err(error.hint_also(
-            "when the new one is right, forget the old with `kvnet profile pins --forget ADDRESS`",
-        ))
+        Err(match self.voucher {
+            Voucher::LockFile => error.hint_also(
+                "when the new one is right, forget the old with `kvnet profile pins --forget ADDRESS`",
+            ),
+            Voucher::Kvnet => {
+                error.hint_also("a file of your own is pinned by `source.sha256` in the profile")
+            }
+            Voucher::Profile | Voucher::Nobody => error,
+        })
     }
 }
 
 /// Checks a file against the digest of the profile, if it has one.
 pub(super) fn check_file(path: &str, found: &str, sha256: &str) -> Result<()> {
     if sha256.is_empty() { Ok(()) } else { Pin::of_profile(sha256)?.check_at(found, path) }
+}
+
+/// On the way anybody can put other bytes into plain http; only their digest tells.
+fn refuse_plain(place: &Url) -> Result<()> {
+    if place.scheme() == "https" || download::is_loopback(place) {
+        return Ok(());
+    }
+    let message = "the manifest would come over plain http, and nobody knows its digest";
+    Err(Error::new(&code::SOURCE_PLAIN, message).at(shown(place)))
 }
 
 /// What an address is pinned under: the whole of it, though what may be secret only as a digest.
@@ -175,9 +215,6 @@ pub(super) fn for_people(address: &str) -> String {
 
 /// Where a release has its manifest, for a profile that gives no address.
 pub(super) fn release_address(component: Component, profile: &Profile) -> String {
-    let raw = |repository: &str, version: &str, path: &str| {
-        format!("https://raw.githubusercontent.com/{repository}/{version}/{path}")
-    };
     match component {
         Component::Flannel => {
             raw("flannel-io/flannel", &profile.flannel.version, "Documentation/kube-flannel.yml")

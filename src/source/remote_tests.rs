@@ -240,3 +240,42 @@ fn a_wrong_address_is_named_without_its_password() {
         assert!(error.message().starts_with(named) && !error.to_string().contains("canary"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_release_that_kvnet_knows_has_its_digest_whatever_a_mirror_says() {
+    let bench = Bench::new().await;
+    let path_of = "/mirror/raw.githubusercontent.com/coreos/flannel/v0.28.10/Documentation/kube-flannel.yml";
+    Mock::given(path(path_of))
+        .respond_with(ResponseTemplate::new(200).set_body_string(MANIFEST))
+        .mount(&bench.server)
+        .await;
+    let address = known::raw("coreos/flannel", "v0.28.10", "Documentation/kube-flannel.yml");
+    let error = up(&bench, &address, "").await.err().unwrap();
+    assert_eq!(error.code().id, "KVN400");
+    assert!(error.message().contains("but kvnet wants 944a3c1f"), "{error}");
+    assert!(!bench.dir.join("lock.json").exists());
+    // Whoever pins something else means it.
+    let fetched = up(&bench, &address, &digest(MANIFEST.as_bytes())).await.unwrap();
+    assert_eq!(fetched.voucher, Voucher::Profile);
+}
+
+#[tokio::test]
+async fn who_vouches_for_a_manifest_is_told() {
+    let bench = Bench::new().await;
+    bench.serve(MANIFEST, 1).await;
+    assert_eq!(up(&bench, ADDRESS, "").await.unwrap().voucher, Voucher::Nobody);
+    assert_eq!(up(&bench, ADDRESS, "").await.unwrap().voucher, Voucher::LockFile);
+}
+
+#[test]
+fn plain_http_without_a_digest_is_refused_outside_of_this_machine() {
+    for place in ["http://mirror.example/x", "http://10.0.0.1/x", "http://127.0.0.1.example/x"] {
+        let error = refuse_plain(&parse(place).unwrap()).unwrap_err();
+        assert_eq!((error.code().id, error.place()), ("KVN420", Some(place)));
+    }
+    for place in
+        ["https://mirror.example/x", "http://127.0.0.1:8099/x", "http://[::1]/x", "http://localhost/x"]
+    {
+        refuse_plain(&parse(place).unwrap()).unwrap();
+    }
+}

@@ -163,7 +163,7 @@ pub struct Source {
     pub kind: SourceKind,
     /// For `upstream`: the address to download.
     pub url: String,
-    /// For `upstream` and `file`: the expected SHA-256 digest in hexadecimal; empty accepts the first download and pins it in the lock file.
+    /// For `upstream` and `file`: the expected SHA-256 digest in hexadecimal; empty takes the one that kvnet knows of that release, and else accepts the first download and pins it in the lock file.
     pub sha256: String,
     /// For `file`: the path, relative to the working directory.
     pub path: String,
