@@ -41,7 +41,6 @@ pub use exec::ExecOutput;
 pub use gate::client_of;
 pub use key::{Condition, ObjectKey};
 pub use place::Place;
-pub(crate) use place::bare_address;
 pub use pods::reasons::{Cause, Reason, reason};
 pub use pods::{has_succeeded, is_ready, why_waiting};
 pub use wait::Progress;

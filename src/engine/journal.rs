@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::change::{Change, Outcome};
 use super::checkpoint::reached;
+use super::redact::digest;
 use super::state::{Mark, StateDir, file_error};
 use crate::error::{Error, Result, code};
 
@@ -36,6 +37,9 @@ pub enum Record {
         profile: String,
         /// Seconds since 1970.
         time: u64,
+        /// The digest of the machine's id; empty when it has none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        machine: String,
     },
     /// Files and links that were on the node before a step first acted, so that `down` leaves them.
     Before {
@@ -114,12 +118,19 @@ impl Seen {
     }
 }
 
+/// What a journal knows a machine by: its id is nobody's business.
+pub fn machine_digest(id: &str) -> String {
+    if id.is_empty() { String::new() } else { digest(&format!("kvnet {id}"))[..23].to_owned() }
+}
+
 /// What the journal says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     entries: Vec<Entry>,
     /// Whether the last header is one of `down`.
     taking_back: bool,
+    /// The machine of the last header that names one.
+    machine: String,
     /// What was there before, by step.
     pub before: Vec<(String, Vec<String>)>,
     next: u64,
@@ -128,6 +139,18 @@ pub struct History {
 }
 
 impl History {
+    /// Refuses what another machine has written: it would be taken back on this one.
+    ///
+    /// # Errors
+    /// `KVN422`.
+    pub fn refuse_other_machine(&self, machine: &str, state: &StateDir) -> Result<()> {
+        if self.machine.is_empty() || machine.is_empty() || self.machine == machine {
+            return Ok(());
+        }
+        Err(Error::new(&code::STATE_MACHINE, "the journal tells what was done on another machine")
+            .at(state.path(FILE).as_str()))
+    }
+
     /// Changes that `up` made and that were not taken back, oldest first.
     pub fn made(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter().filter(|entry| !entry.taking_back)
@@ -161,7 +184,12 @@ impl History {
                 let message = format!("the journal was written by kvnet {kvnet}");
                 return Err(Error::new(&code::STATE_NEWER, message));
             }
-            Record::Header { command, .. } => self.taking_back = command == "down",
+            Record::Header { command, machine, .. } => {
+                self.taking_back = command == "down";
+                if !machine.is_empty() {
+                    self.machine = machine;
+                }
+            }
             Record::Failed { .. } => {}
             Record::Before { step, present } => {
                 if self.present(&step).is_none() {
@@ -217,8 +245,13 @@ struct Writer {
 }
 
 impl Journal {
-    /// A journal that writes nothing before its first record.
+    /// A journal that writes nothing before its first record, for tests: of no machine.
     pub fn open(state: &StateDir, command: &str, profile: &str) -> Result<Self> {
+        Self::open_on("", state, command, profile)
+    }
+
+    /// A journal of a machine, see [`machine_digest`].
+    pub fn open_on(machine: &str, state: &StateDir, command: &str, profile: &str) -> Result<Self> {
         let history = History::read(state)?;
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
         let header = Record::Header {
@@ -227,6 +260,7 @@ impl Journal {
             command: command.into(),
             profile: profile.into(),
             time,
+            machine: machine.into(),
         };
         let writer = Writer { state: state.clone(), header: Some(header), file: None, history };
         Ok(Self(Arc::new(Mutex::new(writer))))
@@ -387,6 +421,24 @@ mod tests {
     fn damage_in_the_middle_is_refused_with_its_line() {
         let error = History::parse("{\"record\":\"undone\",\"seq\":1}\nnonsense\n").unwrap_err();
         assert_eq!((error.code().id, error.message()), ("KVN501", "line 2 of the journal is damaged"));
+    }
+
+    #[test]
+    fn a_journal_of_another_machine_is_refused_and_one_without_a_name_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = state(&directory);
+        let (here, there) = (machine_digest("aa11"), machine_digest("bb22"));
+        assert!(!here.contains("aa11") && machine_digest("").is_empty());
+        Journal::open(&state, "up", "digest").unwrap().intent("cni-order", &move_file("a"), None).unwrap();
+        let machine = |machine: &str| History::read(&state).unwrap().refuse_other_machine(machine, &state);
+        machine(&here).unwrap();
+        Journal::open_on(&here, &state, "up", "digest")
+            .unwrap()
+            .intent("cni-order", &move_file("b"), None)
+            .unwrap();
+        machine(&here).unwrap();
+        machine("").unwrap();
+        assert_eq!(machine(&there).unwrap_err().code().id, "KVN422");
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl<'a> Undo<'a> {
         job.connect().await?;
         let seen = Seen::now(&job.cx.state)?;
         let history = History::read(&job.cx.state)?;
+        history.refuse_other_machine(&job.machine(), &job.cx.state)?;
         let mut teardown = Teardown::make(&job.steps, &job.cx, &history).await?;
         let partial = teardown.narrow(&job.selection);
         teardown.refuse_blocked()?;
@@ -75,14 +76,14 @@ fn end_journal(job: &Job, seen: Seen) -> Result<()> {
     }
     let _lock = state.lock("down")?;
     seen.refuse_change(state)?;
-    Journal::open(state, "down", &job.cx.digest)?.retire()
+    Journal::open_on(&job.machine(), state, "down", &job.cx.digest)?.retire()
 }
 
 async fn apply(job: &Job, undo: &Undo<'_>, options: DownOptions, shown: bool) -> Result<Report> {
     let cx = &job.cx;
     let _lock = cx.state.lock("down")?;
     undo.seen.refuse_change(&cx.state)?;
-    let journal = Journal::open(&cx.state, "down", &cx.digest)?;
+    let journal = Journal::open_on(&job.machine(), &cx.state, "down", &cx.digest)?;
     cx.state.remove(RECORD)?;
     let removals = undo.teardown.removals.iter().filter(|removal| !removal.changes.is_empty());
     let steps = removals.map(|it| (it.step.id().to_owned(), it.step.title().to_owned())).collect();

@@ -2,13 +2,13 @@
 
 use camino::Utf8Path;
 
-use super::other_cluster::refuse_other_cluster;
-use crate::cluster::ConnectOptions;
+use crate::cluster::{Cluster, ConnectOptions};
 use crate::engine::context::Context;
+use crate::engine::journal::machine_digest;
 use crate::engine::plan::{Plan, Selection};
-use crate::engine::step::{AnyStep, Reach};
-use crate::error::Result;
-use crate::source::Component;
+use crate::engine::step::{AnyStep, Findings, Reach};
+use crate::error::{Error, Result, code};
+use crate::source::{Component, Download, Voucher};
 
 /// The administrator's kubeconfig on a control plane.
 pub(super) const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
@@ -40,10 +40,31 @@ impl Job {
         // Who names another cluster, and asks for steps of a cluster alone, means it.
         let meant = self.connect.kubeconfig.is_some() || self.connect.context.is_some();
         if self.cx.only.is_none() && (!meant || self.changes_nodes()) {
-            refuse_other_cluster(self.cx.host.as_ref(), &cluster).await?;
+            self.refuse_other_cluster(&cluster).await?;
         }
         self.cx.connect(cluster).await;
         Ok(())
+    }
+
+    /// What journals know this machine by.
+    pub(super) fn machine(&self) -> String {
+        machine_digest(&self.cx.facts.marks.machine_id)
+    }
+
+    /// Refuses a cluster when this machine's own kubeconfig leads to another one.
+    async fn refuse_other_cluster(&self, cluster: &Cluster) -> Result<()> {
+        let admin = Utf8Path::new(ADMIN_KUBECONFIG);
+        // A node without one, and one of a test, has nothing on this machine.
+        if self.cx.host.stat(admin).await?.is_none() {
+            return Ok(());
+        }
+        let Some(own) = cluster.leads_elsewhere(admin).await? else { return Ok(()) };
+        let message = format!(
+            "this node belongs to the cluster at {}, and kvnet would talk to {}",
+            own.server,
+            cluster.place()
+        );
+        Err(Error::new(&code::OTHER_CLUSTER, message).at(ADMIN_KUBECONFIG))
     }
 
     /// Whether a step is selected that changes the machine.
@@ -52,27 +73,72 @@ impl Job {
         self.steps.iter().map(AsRef::as_ref).filter(wanted).any(|step| step.reach() == Reach::Node)
     }
 
-    /// Says in the plan which manifests are stand-ins.
-    pub(super) fn tell_stand_ins(&self, plan: &mut Plan<'_>) {
+    /// Says in the plan where manifests come from that are not kvnet's own, and who vouches for them.
+    pub(super) async fn tell_sources(&self, plan: &mut Plan<'_>) {
         for (step, text) in self.stand_ins() {
-            let planned = plan.steps.iter_mut().find(|planned| planned.step.id() == step);
-            if let Some(Ok(findings)) = planned.map(|planned| &mut planned.findings) {
+            if let Some(findings) = findings_of(plan, step) {
                 findings.note(text);
+            }
+        }
+        for download in self.cx.sources.downloads(&self.cx.profile).await {
+            // What is in place was told when it was applied.
+            let findings = findings_of(plan, step_of(download.component));
+            if let Some(findings) = findings.filter(|findings| !findings.changes.is_empty()) {
+                tell_download(&download, findings);
             }
         }
     }
 
     /// Steps whose manifest is a stand-in, and what people are to know about it.
     fn stand_ins(&self) -> Vec<(&'static str, String)> {
-        let step = |component| match component {
-            Component::Flannel => "flannel",
-            Component::Multus => "multus",
-            Component::OvsCni => "ovs-cni",
-            Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
-        };
         let all = self.cx.sources.stand_ins(&self.cx.profile).into_iter();
-        let all = all.map(|(component, origin)| (step(component), format!("the manifest is {origin}")));
+        let all = all.map(|(component, origin)| (step_of(component), format!("the manifest is {origin}")));
         let runs = |id: &str| self.steps.iter().any(|step| step.id() == id && step.enabled(&self.cx));
         all.filter(|(id, _)| self.selection.wants(id) && runs(id)).collect()
+    }
+}
+
+fn step_of(component: Component) -> &'static str {
+    match component {
+        Component::Flannel => "flannel",
+        Component::Multus => "multus",
+        Component::OvsCni => "ovs-cni",
+        Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
+    }
+}
+
+fn findings_of<'p>(plan: &'p mut Plan<'_>, step: &str) -> Option<&'p mut Findings> {
+    let planned = plan.steps.iter_mut().find(|planned| planned.step.id() == step)?;
+    planned.findings.as_mut().ok()
+}
+
+/// Where a manifest comes from; a warning for what nobody vouches for, and for each object in it that goes too far.
+fn tell_download(download: &Download, findings: &mut Findings) {
+    let Download { component, origin, sha256, voucher, strange } = download;
+    let from = format!("the manifest is {origin}, sha256 {sha256}");
+    match voucher {
+        Voucher::Kvnet => findings.note(format!("{from}: known to kvnet")),
+        Voucher::Profile => findings.note(format!("{from}: pinned by the profile")),
+        Voucher::LockFile => {
+            findings.note(format!("{from}: not known to kvnet, the same as at its first use"));
+        }
+        Voucher::Nobody => {
+            let pin = format!("{}.source.sha256={sha256}", field_of(*component));
+            findings.warn(format!("{from}: not known to kvnet; read it, then pin it with `--set {pin}`"));
+        }
+    }
+    if matches!(voucher, Voucher::Nobody | Voucher::LockFile) {
+        for object in strange {
+            findings.warn(format!("in that manifest, {object}"));
+        }
+    }
+}
+
+fn field_of(component: Component) -> &'static str {
+    match component {
+        Component::Flannel => "flannel",
+        Component::Multus => "multus",
+        Component::OvsCni => "ovsCni",
+        Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
     }
 }

@@ -3,7 +3,6 @@
 
 mod down;
 mod job;
-mod other_cluster;
 mod up;
 
 pub use down::{DownOptions, Undo, down};

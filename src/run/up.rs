@@ -3,7 +3,7 @@
 use super::{Consent, Ended, Job, Question};
 use crate::engine::context::Context;
 use crate::engine::events::{Event, Events};
-use crate::engine::journal::{Journal, Seen};
+use crate::engine::journal::{History, Journal, Seen};
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::runner::{Report, Run};
 use crate::engine::step::Note;
@@ -25,7 +25,7 @@ pub async fn plan(job: &Job) -> Result<Plan<'_>> {
 pub async fn status(job: &Job) -> Result<Plan<'_>> {
     job.connect().await?;
     let mut plan = Plan::make(&job.steps, &job.selection, &job.cx).await?;
-    job.tell_stand_ins(&mut plan);
+    job.tell_sources(&mut plan).await;
     Ok(plan)
 }
 
@@ -36,6 +36,7 @@ pub async fn status(job: &Job) -> Result<Plan<'_>> {
 pub async fn up(job: &Job, consent: &dyn Consent) -> Result<Ended> {
     let cx = &job.cx;
     let seen = Seen::now(&cx.state)?;
+    History::read(&cx.state)?.refuse_other_machine(&job.machine(), &cx.state)?;
     let plan = plan(job).await?;
     if plan.is_empty() {
         tell_notes(&plan, &cx.events);
@@ -60,7 +61,7 @@ async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Re
     let cx = &job.cx;
     let _lock = cx.state.lock("up")?;
     seen.refuse_change(&cx.state)?;
-    let journal = Journal::open(&cx.state, "up", &cx.digest)?;
+    let journal = Journal::open_on(&job.machine(), &cx.state, "up", &cx.digest)?;
     // What was downloaded for the plan is pinned by the run that applies it.
     cx.sources.keep().await?;
     if plan.change_count() > 0 {

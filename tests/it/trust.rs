@@ -206,3 +206,131 @@ fn what_kvnet_does_not_reach_is_told_for_each_node_and_refused_where_it_cannot_w
     assert_eq!(code, 3);
     assert!(out.contains("! node worker-1: "), "{out}");
 }
+
+/// More than KubeVirt needs, from whoever answers for a mirror.
+const EVIL: &str = "
+{apiVersion: v1, kind: Namespace, metadata: {name: kubevirt}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: virt-operator, namespace: kubevirt}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: evil}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}, subjects: []}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: x, namespace: kube-system}}
+---
+{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: miner, namespace: kube-system}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i, securityContext: {privileged: true}}]}}}}
+";
+
+#[test]
+fn a_manifest_that_nobody_vouches_for_is_named_with_what_in_it_goes_too_far() {
+    let remote = Remote::new();
+    let mirror = crate::server::serve(Some(("200 OK", "application/yaml", EVIL)));
+    let arguments = ["plan", "--only", "kubevirt", "--mirror", &mirror];
+    let plan = remote.run(&arguments);
+    assert_eq!(plan.code, 3, "{}", plan.err);
+    let strange = [
+        "! in that manifest, ClusterRoleBinding evil gives all rights on the cluster",
+        "! in that manifest, Secret kube-system/x is a Secret",
+        "! in that manifest, DaemonSet kube-system/miner runs with rights on its node",
+    ];
+    let out = &plan.out;
+    assert!(strange.iter().all(|line| out.contains(line)), "{out}");
+    let line = out.lines().find(|line| line.contains("not known to kvnet")).unwrap();
+    let digest = line.split("kubevirt.source.sha256=").nth(1).unwrap().trim_end_matches('`').to_owned();
+    assert!(
+        line.contains(&mirror) && line.contains(&format!("sha256 {digest}:")) && digest.len() == 64,
+        "{line}"
+    );
+    // Who has read it and pins it is not warned.
+    let pin = format!("kubevirt.source.sha256={digest}");
+    let plan = remote.run(&[&arguments[..], &["--set", &pin]].concat());
+    assert!(
+        plan.out.contains("pinned by the profile") && !plan.out.contains("in that manifest"),
+        "{}",
+        plan.out
+    );
+    // A run that shows no plan tells it before the first change.
+    let up = remote.run(&["up", "--yes", "--only", "kubevirt", "--mirror", &mirror, "--timeout", "1"]);
+    let told =
+        up.err.find("ClusterRoleBinding evil gives all rights").unwrap_or_else(|| panic!("{}", up.err));
+    assert!(told < up.err.find("kubevirt: create").unwrap(), "{}", up.err);
+}
+
+#[test]
+fn a_release_that_kvnet_knows_is_taken_from_a_mirror_only_as_it_is() {
+    let remote = Remote::new();
+    let mirror = crate::server::serve(Some(("200 OK", "application/yaml", EVIL)));
+    let said = remote.run(&[
+        "plan",
+        "--only",
+        "multus",
+        "--set",
+        "multus.source.from=upstream",
+        "--set",
+        "multus.source.url=https://raw.githubusercontent.com/k8snetworkplumbingwg/multus-cni/v4.3.0/deployments/multus-daemonset-thick.yml",
+        "--mirror",
+        &mirror,
+    ]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(
+        said.err.contains("error[KVN400]") && said.err.contains("but kvnet wants 2d622f69"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn what_was_done_on_another_machine_is_not_taken_back_here() {
+    let place = Place::new();
+    let run = |command: &str| {
+        place.kvnet(As::Tester, &[command, "--sandbox-dir", "DIR/box", "--only", "kernel"], &[])
+    };
+    assert!(run("up").status.success());
+    let path = place.path("box/state/journal.jsonl");
+    let journal = fs::read_to_string(&path).unwrap();
+    let at = journal.find("\"machine\":\"sha256:").expect("the journal names the machine") + 18;
+    fs::write(&path, format!("{}0000{}", &journal[..at], &journal[at + 4..])).unwrap();
+    for command in ["up", "down"] {
+        let output = run(command);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {err}");
+        assert!(err.contains("error[KVN422]") && err.contains("journal.jsonl"), "{command}: {err}");
+    }
+    fs::write(&path, journal).unwrap();
+    assert!(run("down").status.success());
+}
+
+/// Runs with an admin.conf of its own in /etc/kubernetes.
+const WITH_ADMIN: &str = "set -eu; mount -t tmpfs t /mnt; mkdir /mnt/upper /mnt/work; \
+    mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work o /etc; mkdir -p /etc/kubernetes; \
+    cp \"$PLACE/admin.conf\" /etc/kubernetes/; exec \"$PROGRAM\" \"$@\"";
+
+#[test]
+fn a_node_of_another_cluster_is_not_changed() {
+    let remote = Remote::new();
+    remote.place.kubeconfig("admin.conf", "https://127.0.0.1:1");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(if crate::run::is_root() {
+            &["--mount"][..]
+        } else {
+            &["--mount", "--user", "--map-root-user"]
+        });
+        command.args(["bash", "-c", WITH_ADMIN, "kvnet"]).args(arguments);
+        command.arg("--kubeconfig").arg(remote.place.path("remote.yaml"));
+        command.env("PLACE", remote.place.path("")).env("PROGRAM", crate::run::KVNET);
+        command.env("HOME", remote.place.path("")).env("KVNET_STATE_DIR", remote.place.path("other"));
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), text(&output.stderr))
+    };
+    for command in [&["plan"][..], &["up", "--yes"], &["down", "--yes"]] {
+        let (code, err) = run(command);
+        assert_eq!(code, 1, "{command:?}: {err}");
+        assert!(err.contains("error[KVN511]: this node belongs to the cluster at https://127.0.0.1:1, and kvnet would talk to http://"), "{err}");
+    }
+    // Steps of the cluster alone, on a cluster that is named, are meant.
+    let (code, err) = run(&["plan", "--only", "taints"]);
+    assert_eq!(code, 3, "{err}");
+    remote.place.kubeconfig("admin.conf", &remote.cluster.address);
+    let (_, err) = run(&["plan"]);
+    assert!(!err.contains("KVN511"), "{err}");
+}
