@@ -8,8 +8,9 @@ pub mod world;
 
 use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use tokio::task::JoinHandle;
+use camino::Utf8PathBuf;
+use tokio::sync::Mutex;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use self::api::{ApiServer, Clock, KubernetesVersion};
 use self::host::WorldHost;
@@ -52,7 +53,9 @@ pub struct Sandbox {
     world: World,
     pace: Pace,
     state: StateDir,
-    task: JoinHandle<()>,
+    /// Everything that happens by itself; it ends when the sandbox cannot be kept any more.
+    task: Mutex<JoinHandle<Error>>,
+    abort: AbortHandle,
     /// Removed with the sandbox.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -83,7 +86,8 @@ impl Sandbox {
         let world = World::new(&api, &node, &store, &clock, options.pace);
         let task = tokio::spawn(world.clone().run());
         let state = StateDir::locate(Some(&state), true);
-        Ok(Self { api, node, store, world, pace: options.pace, state, task, _temporary: temporary })
+        let (abort, task) = (task.abort_handle(), Mutex::new(task));
+        Ok(Self { abort, api, node, store, world, pace: options.pace, state, task, _temporary: temporary })
     }
 
     /// The node for the engine.
@@ -122,6 +126,13 @@ impl Sandbox {
         &self.state
     }
 
+    /// Ends when the sandbox cannot be kept any more, with the reason: what a run waits for will never come.
+    pub async fn fails(&self) -> Error {
+        let mut task = self.task.lock().await;
+        let lost = |error| Error::new(&code::INTERNAL, "the sandbox has ended").because(error);
+        (&mut *task).await.unwrap_or_else(lost)
+    }
+
     /// Lets everything happen that happens by itself, now.
     ///
     /// # Errors
@@ -133,7 +144,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.task.abort();
+        self.abort.abort();
     }
 }
 
@@ -151,7 +162,10 @@ fn seed(options: &Options, profile: &Profile) -> Seed {
 
 fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
     let made = tempfile::Builder::new().prefix("kvnet-sandbox-").tempdir();
-    let directory = made.map_err(|error| file_error(Utf8Path::new("/tmp"), &error))?;
+    let directory = made.map_err(|error| {
+        let place = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
+        file_error(&place, &error).hint("let TMPDIR name a directory that you can write to")
+    })?;
     let path = Utf8PathBuf::from_path_buf(directory.path().join("state"));
     let path =
         path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;

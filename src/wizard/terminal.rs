@@ -24,9 +24,17 @@ pub fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Whether the terminal can move its cursor.
+/// A list needs so many lines: one item, and what is above and below it.
+const FEWEST_LINES: u16 = 3;
+
+/// Whether the terminal can move its cursor, and is high enough for a list.
 pub fn can_draw() -> bool {
-    std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb")
+    std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb") && has_lines()
+}
+
+/// Whether a list has room; one of no lines does not say how high it is.
+fn has_lines() -> bool {
+    Term::stderr().size_checked().is_none_or(|(lines, _)| lines == 0 || lines >= FEWEST_LINES)
 }
 
 /// How many columns text may have.
@@ -68,7 +76,7 @@ impl Drop for Restored {
         if let Some(before) = &self.before {
             // Nobody could be told that the terminal is gone.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
-            if can_draw() {
+            if self.quiet {
                 let _ = Term::stderr().show_cursor();
             }
         }
@@ -108,6 +116,9 @@ impl Terminal {
     }
 
     fn choose(&self, items: &[Item], default: &str) -> io::Result<Reply> {
+        if !has_lines() {
+            return Err(io::Error::other(format!("it has fewer than {FEWEST_LINES} lines")));
+        }
         let first = items.iter().map(|item| item.value.chars().count()).max().unwrap_or(0);
         let label = |item: &Item| format!("{:first$}  {}", clean(&item.value), clean(&item.label));
         let labels: Vec<String> = items.iter().map(|item| fitting(&label(item), width() - 6)).collect();

@@ -338,3 +338,26 @@ fn kubeadm_makes_the_cluster_of_an_empty_node() {
     assert_eq!(kept.exits(0, &["plan", "--timeout", "20"]).out, "nothing to do\n");
     assert_eq!(kept.object("api/core/nodes/-/sandbox")["spec"]["podCIDR"], json!("10.244.0.0/24"));
 }
+
+/// A directory of its own file system, that takes so much.
+const SMALL: &str = "set -eu; mkdir \"$PLACE/box\"; mount -t tmpfs -o size=400k,mode=700 b \"$PLACE/box\"; exec \"$PROGRAM\" \"$@\"";
+
+#[test]
+fn a_sandbox_on_a_full_disk_ends_at_once_and_says_so() {
+    let place = Place::new();
+    let mut command = std::process::Command::new("unshare");
+    command.args(if crate::run::is_root() {
+        &["--mount"][..]
+    } else {
+        &["--mount", "--user", "--map-root-user"]
+    });
+    command
+        .args(["bash", "-c", SMALL, "kvnet", "up", "--skip", "kubevirt,vm", "--sandbox-dir"])
+        .arg(place.path("box"));
+    command.env("PLACE", place.path("")).env("PROGRAM", crate::run::KVNET).env("HOME", place.path(""));
+    let begin = std::time::Instant::now();
+    let output = command.output().unwrap();
+    let err = text(&output.stderr);
+    assert!(!output.status.success() && err.contains("error[KVN205]"), "{err}");
+    assert!(begin.elapsed().as_secs() < 60, "it waited {:?}: {err}", begin.elapsed());
+}

@@ -295,3 +295,17 @@ fn a_file_is_not_replaced_without_being_asked() {
     assert_ne!(fs::read_to_string(place.path("mine/a.yaml")).unwrap(), "mine\n");
     assert_eq!(fs::read_dir(place.path("mine")).unwrap().count(), 1, "something else is left");
 }
+
+#[test]
+fn a_terminal_of_two_lines_is_asked_line_by_line() {
+    for rows in [1, 2] {
+        let arguments = format!("version >/dev/null; stty rows {rows}; \"$PROGRAM\" init --sandbox");
+        let mut terminal = Terminal::start(80, &arguments, &[]);
+        terminal.answer(&[("Base profile", "\n")]);
+        terminal.sees("] >");
+        terminal.press(CTRL_C);
+        let ended = terminal.ends(130);
+        assert!(!ended.screen.contains("panicked"), "{}", ended.screen);
+        assert!(ended.files().is_empty());
+    }
+}

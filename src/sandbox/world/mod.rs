@@ -50,7 +50,7 @@ impl World {
         let _turn = self.0.store.turn()?;
         for _ in 0..MOST_ROUNDS {
             let before = self.0.revision()?;
-            self.round();
+            self.round()?;
             if self.0.revision()? == before {
                 return Ok(());
             }
@@ -58,29 +58,43 @@ impl World {
         Err(Error::new(&code::INTERNAL, "the sandbox does not come to rest"))
     }
 
-    /// Does what is missing whenever something changes, until the task is aborted.
-    pub async fn run(self) {
+    /// Does what is missing whenever something changes, until the task is aborted, or the directory takes no more: then
+    /// nothing happens any more that anybody could wait for.
+    pub async fn run(self) -> Error {
         let mut revisions = self.0.store.revisions();
         loop {
             revisions.mark_unchanged();
             if let Err(error) = self.reconcile() {
-                tracing::warn!(%error, "the sandbox stands still");
+                if cannot_be_kept(&error) {
+                    return error;
+                }
+                tracing::debug!(%error, "the sandbox stands still");
             }
             let due = self.0.next_due();
             tokio::select! {
-                changed = revisions.changed() => if changed.is_err() { return },
+                changed = revisions.changed() => if changed.is_err() {
+                    return Error::new(&code::INTERNAL, "the sandbox is gone");
+                },
                 () = wait(due) => {}
             }
         }
     }
 
-    fn round(&self) {
+    fn round(&self) -> Result<()> {
         for part in PARTS {
-            if let Err(error) = part(&self.0) {
-                tracing::debug!(%error, "tried again in the next round");
+            match part(&self.0) {
+                Err(error) if cannot_be_kept(&error) => return Err(error),
+                Err(error) => tracing::debug!(%error, "tried again in the next round"),
+                Ok(()) => {}
             }
         }
+        Ok(())
     }
+}
+
+/// Whether the directory of a sandbox takes no more.
+fn cannot_be_kept(error: &Error) -> bool {
+    [&code::HOST_FULL, &code::HOST_READ_ONLY].contains(&error.code())
 }
 
 /// All parts, in the order in which one builds on another.
