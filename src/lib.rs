@@ -13,6 +13,7 @@ pub mod error;
 pub mod facts;
 pub mod guest;
 pub mod host;
+pub mod log;
 pub mod profile;
 pub mod run;
 pub mod sandbox;

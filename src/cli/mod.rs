@@ -14,8 +14,11 @@ use std::process::ExitCode;
 use clap::error::{ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
 use crate::error::{Error, Kind};
+use crate::log::{self, About};
 use crate::ui;
 use args::{Cli, Command, Format};
 
@@ -32,17 +35,39 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&harmless(error)),
     };
     ui::colours(cli.global.no_color);
-    log(cli.global.verbose);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(&cli)),
-        Err(error) => Err(Error::new(&crate::error::code::INTERNAL, "no async runtime").because(error)),
-    };
+    log::listen(cli.global.verbose, logged(&cli));
+    log::begin(std::env::args().skip(1));
+    let result = enough_files().and_then(|()| runtime()?.block_on(run(&cli)));
     let code = result.unwrap_or_else(|error| {
         ui::error(&error, cli.global.output);
         error.exit_code()
     });
-    ExitCode::from(with_output(code))
+    let code = with_output(code);
+    log::end(code);
+    ExitCode::from(code)
+}
+
+/// The runtime, its connections and the pipes of a command need so many open files.
+const FEWEST_FILES: u64 = 32;
+
+/// Without enough of them the runtime panics. What the system allows beyond the limit of today is taken.
+fn enough_files() -> Result<(), Error> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= FEWEST_FILES) {
+        return Ok(());
+    }
+    limit.current = limit.maximum;
+    let files = limit.maximum.unwrap_or(u64::MAX);
+    if files >= FEWEST_FILES && setrlimit(Resource::Nofile, limit).is_ok() {
+        return Ok(());
+    }
+    let message = format!("this process may open {files} files, and needs {FEWEST_FILES}");
+    Err(Error::new(&crate::error::code::FEW_FILES, message))
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| Error::new(&crate::error::code::INTERNAL, "no async runtime").because(error))
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
@@ -119,31 +144,22 @@ fn harmless(mut error: clap::Error) -> clap::Error {
     error
 }
 
-fn log(verbose: u8) {
-    let level = match verbose {
-        0 => return,
-        1 => "kvnet=debug",
-        2 => "kvnet=trace",
-        _ => "kvnet=trace,kube=debug",
+/// The log of a command that acts, or looks at a node or a cluster; none of the others.
+fn logged(cli: &Cli) -> Option<About> {
+    let (command, looks) = match &cli.command {
+        // It writes nothing before the last question; then its `up` is logged.
+        Command::Init(_) => ("init", false),
+        Command::Up(_) => ("up", false),
+        Command::Down(options) => ("down", options.dry_run),
+        Command::Smoke(options) if options.action.is_none() => ("smoke", false),
+        Command::Plan => ("plan", true),
+        Command::Status => ("status", true),
+        Command::Doctor => ("doctor", true),
+        Command::Trace(_) => ("trace", true),
+        Command::Topology(options) if !options.declared => ("topology", true),
+        _ => return None,
     };
-    let filter = tracing_subscriber::EnvFilter::new(level);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| CleanLog);
-    log.with_ansi(false).without_time().init();
-}
-
-/// Standard error for the log: what a server or a tool said cannot colour, move or turn what is on the screen.
-struct CleanLog;
-
-impl std::io::Write for CleanLog {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let text = ui::clean(&String::from_utf8_lossy(line));
-        std::io::stderr().lock().write_all(text.as_bytes())?;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
-    }
+    Some(About { command, looks })
 }
 
 /// The exit code of a run that made `changes` changes and ended with `error`.

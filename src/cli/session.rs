@@ -10,10 +10,12 @@ use super::args::{Format, Global};
 use crate::cluster::{ConnectOptions, Tell};
 use crate::engine::context::Context;
 use crate::engine::plan::Selection;
+use crate::engine::redact::{know, know_address};
 use crate::engine::state::StateDir;
 use crate::error::Result;
 use crate::facts::Facts;
-use crate::host::{Host, local::LocalHost};
+use crate::host::{Host, Noted, local::LocalHost};
+use crate::log;
 use crate::profile;
 use crate::run::Job;
 use crate::sandbox::Sandbox;
@@ -50,13 +52,32 @@ impl Deref for Session {
 impl Session {
     /// Reads the profile and looks at the node; does not connect to the cluster.
     pub async fn start(global: &Global) -> Result<Self> {
+        know_secrets(global);
+        if let Some(state) = state_without_sandbox(global) {
+            open_log(&state);
+        }
         let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
         selection.refuse_unknown(&steps::registry())?;
-        Self::with(global, profile::load(&global.profile, &global.set)?).await
+        let session = Self::with(global, profile::load(&global.profile, &global.set)?).await?;
+        if global.sandbox_dir.is_some() {
+            open_log(&session.cx.state);
+        }
+        Ok(session)
+    }
+
+    /// For a command that only looks at the profile: whatever the state directory is, it does not matter.
+    pub async fn of_profile(global: &Global) -> Result<Self> {
+        Self::make(global, profile::load(&global.profile, &global.set)?).await
     }
 
     /// As [`Session::start`], with a profile that need not be in a file.
     pub async fn with(global: &Global, loaded: profile::Loaded) -> Result<Self> {
+        let session = Self::make(global, loaded).await?;
+        session.cx.state.refuse_unsafe()?;
+        Ok(session)
+    }
+
+    async fn make(global: &Global, loaded: profile::Loaded) -> Result<Self> {
         let steps = steps::registry();
         let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
         selection.refuse_unknown(&steps)?;
@@ -67,26 +88,38 @@ impl Session {
         // What is left out is not verified either.
         profile.vm.enabled &= !selection.skip.iter().any(|step| step == "vm" || step == "kubevirt");
         let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
+        know_secrets_of(&profile);
         let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
+        let host: Arc<dyn Host> = Arc::new(Noted(host));
         let facts = Facts::gather(host.as_ref(), &profile).await?;
         let state = match &sandbox {
             Some(sandbox) => sandbox.state().clone(),
             None => StateDir::locate(global.state_dir.as_deref(), facts.root),
         };
-        state.refuse_unsafe()?;
         let sources = sources(global, &profile, &state, sandbox.is_some());
         let connect = connect_options(global);
         let mut cx = Context::new(host, profile, facts, sources, state);
         cx.skipped = selection.skip.clone().into();
         cx.only = sandbox.as_ref().map(Sandbox::cluster);
         cx.digest = loaded.digest;
-        cx.events = ui::events(global.output, global.no_color, global.verbose);
+        cx.events = Arc::new(log::Noted(ui::events(global.output, global.no_color, global.verbose)));
         Ok(Self {
             job: Job { cx, steps, selection, connect },
             format: global.output,
             verbose: global.verbose > 0,
             sandbox,
         })
+    }
+}
+
+impl Session {
+    /// Runs a use case; in a sandbox that cannot be kept any more there is nothing left to wait for.
+    pub async fn until_it_fails<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(sandbox) = &self.sandbox else { return work.await };
+        tokio::select! {
+            done = work => done,
+            error = sandbox.fails() => Err(error),
+        }
     }
 }
 
@@ -99,9 +132,42 @@ pub fn connect_options(global: &Global) -> ConnectOptions {
         answer_time: global.timeout.map(Duration::from_secs),
         deadline: global.timeout.map(Duration::from_secs),
         tell: Tell::new(|warning, text| {
+            log::told(warning, None, text);
             let begin = if warning { "warning" } else { "note" };
             ui::say(&format!("{begin}: {}", ui::clean(text)));
         }),
+    }
+}
+
+/// Where the log is before the profile is read; a sandbox that ends with the command has none.
+fn state_without_sandbox(global: &Global) -> Option<StateDir> {
+    let root = rustix::process::geteuid().is_root();
+    global.sandbox().is_none().then(|| StateDir::locate(global.state_dir.as_deref(), root))
+}
+
+fn open_log(state: &StateDir) {
+    if let Some(error) = log::open(state) {
+        ui::say(&format!("warning: this run has no log: {}", ui::clean(&error.to_string())));
+    }
+}
+
+/// What is secret on the command line and in the environment.
+fn know_secrets(global: &Global) {
+    const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
+    global.mirror.iter().for_each(|mirror| know_address(mirror));
+    let names = PROXIES.iter().flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
+    names.filter_map(|name| std::env::var(name).ok()).for_each(|proxy| know_address(&proxy));
+}
+
+/// What is secret in a profile.
+fn know_secrets_of(profile: &profile::Profile) {
+    let vm = &profile.vm;
+    for secret in [&vm.cloud_init.user_data, &vm.cloud_init.network_data, &vm.login.password] {
+        know(secret);
+    }
+    let components = [&profile.flannel.source, &profile.multus.source, &profile.ovs_cni.source];
+    for source in components.into_iter().chain([&profile.kubevirt.source]) {
+        know_address(&source.url);
     }
 }
 

@@ -21,6 +21,7 @@ use super::gate::GateLayer;
 use super::login::{Login, Source, basic, bearer};
 use super::place::bare_address;
 use super::plugin::Plugin;
+use crate::engine::redact::{know_address, know_in};
 use crate::error::{Error, Result, code};
 use crate::host::small;
 
@@ -42,6 +43,7 @@ pub(super) struct Access {
 
 /// The client for a context; tells what is not safe about it.
 pub(super) async fn open(chosen: &Chosen, options: &ConnectOptions) -> Result<Access> {
+    know_secrets(chosen);
     let address = server(chosen)?;
     let proxy = proxy(&chosen.cluster)?;
     let mut config = Config::new(address.uri.clone());
@@ -77,6 +79,13 @@ pub(super) async fn open(chosen: &Chosen, options: &ConnectOptions) -> Result<Ac
     let client = client(config, proxy, &login).map_err(|error| unusable(&chosen.origin).because(error))?;
     let authority = authority.map(|authority| format!("{:x}", Sha256::digest(authority.concat())));
     Ok(Access { client, login, server, route, authority })
+}
+
+/// What no output may repeat.
+fn know_secrets(chosen: &Chosen) {
+    know_in(&serde_json::to_value(&chosen.user).unwrap_or_default());
+    let addresses = [&chosen.cluster.server, &chosen.cluster.proxy_url];
+    addresses.into_iter().flatten().for_each(|address| know_address(address));
 }
 
 /// The API server's address; without a scheme it is TLS where something of TLS is configured, as for kubectl.

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::plugin::Plugin;
+use crate::engine::redact::know;
 use crate::error::{Error, Result, code};
 use crate::host::small;
 
@@ -104,6 +105,7 @@ pub(super) fn bearer(token: &str, whose: &str) -> Result<HeaderValue> {
         Error::new(&code::CLUSTER_CONFIG, format!("the token {whose} is not valid"))
             .because("it has a blank, a newline or another character that no token has")
     })?;
+    know(token);
     value.set_sensitive(true);
     Ok(value)
 }
@@ -113,6 +115,7 @@ pub(super) fn basic(name: &str, password: &str) -> Result<HeaderValue> {
     let text = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| Error::new(&code::CLUSTER_CONFIG, "the user's name and password are not valid"))?;
+    know(password);
     value.set_sensitive(true);
     Ok(value)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::config::{ExecConfig, ExecInteractiveMode};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::client::Tell;
-use crate::engine::redact::redact_text;
+use crate::engine::redact::{know, redact_text};
 use crate::error::{Error, Result, code};
 use crate::host::helper::{Ear, Ended, Helper};
 use crate::ui::{clean, cut};
@@ -38,9 +38,9 @@ pub(super) struct Credential {
 impl Credential {
     fn is_fresh(&self) -> bool {
         let end = self.expiration_timestamp.as_deref().and_then(|end| end.parse::<Timestamp>().ok());
-        end.is_none_or(|end| {
-            end.duration_since(Timestamp::now()).unsigned_abs() > MARGIN && end > Timestamp::now()
-        })
+        // A clock that is far off says nothing about credentials.
+        let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap_or_default();
+        end.is_none_or(|end| end.duration_since(now).unsigned_abs() > MARGIN && end > now)
     }
 }
 
@@ -82,7 +82,11 @@ impl Plugin {
         let helper = self.helper()?;
         (self.tell).note(&format!("running the credential plugin `{}` of the kubeconfig", self.name()));
         let secrets = Arc::new(self.secrets());
+        secrets.iter().for_each(|secret| know(secret));
+        let started = Instant::now();
         let ended = helper.run(self.ear(&secrets)).await;
+        let (plugin, ms, ended_by) = (self.name(), started.elapsed().as_millis(), how(&ended));
+        tracing::debug!(target: "kvnet::host", plugin, code = ended_by, ms, "ran");
         let printed = match ended {
             Ended::Well(printed) => printed,
             Ended::Badly { status, last } => {
@@ -175,6 +179,10 @@ impl Plugin {
         if credential.token.as_deref().unwrap_or_default().is_empty() && !certificate {
             return Err(self.error("gave neither a token nor a certificate with its key"));
         }
+        [&credential.token, &credential.client_key_data]
+            .into_iter()
+            .flatten()
+            .for_each(|secret| know(secret));
         Ok(credential)
     }
 
@@ -207,6 +215,17 @@ fn reason(line: &str, secrets: &[String]) -> String {
     }
     let known: Vec<&str> = secrets.iter().map(String::as_str).collect();
     cut(&clean(&redact_text(line, &known)), TOLD)
+}
+
+/// The exit code, or what came before there was one.
+fn how(ended: &Ended) -> String {
+    match ended {
+        Ended::Well(_) => "0".into(),
+        Ended::Badly { status, .. } => status.to_string(),
+        Ended::Late(_) => "killed at its deadline".into(),
+        Ended::TooMuch => "killed for its output".into(),
+        Ended::Missing | Ended::NotStarted(_) => "not started".into(),
+    }
 }
 
 fn without_null(mut info: Value) -> Value {

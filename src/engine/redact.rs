@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use document::Walk;
+pub use known::{know, know_address, know_in, without_known};
 
 use super::change::Change;
 
@@ -11,6 +12,7 @@ use super::change::Change;
 mod canaries;
 mod document;
 mod keys;
+mod known;
 mod text;
 mod words;
 

@@ -100,7 +100,7 @@ fn refuse_foreign_links(directory: &Utf8Path) -> Result<()> {
 fn refuse_open_directory(directory: &Utf8Path) -> Result<()> {
     let metadata =
         std::fs::metadata(or_here(directory)).map_err(|error| failed(&error, "look at", directory))?;
-    let mode = metadata.mode();
+    let (mode, directory) = (metadata.mode(), or_here(directory));
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
         let error = Error::new(&code::HOST_UNSAFE, "everybody can write in the directory");
         return Err(error.at(directory.as_str()).hint(format!("run `chmod o-w {directory}`")));

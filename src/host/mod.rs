@@ -10,6 +10,7 @@ pub mod fake;
 pub(crate) mod files;
 pub(crate) mod helper;
 pub mod local;
+mod noted;
 pub(crate) mod process;
 mod saved;
 pub(crate) mod service;
@@ -24,6 +25,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::Result;
 pub use command::{Command, Output};
 pub use execute::{apply_host_change, apply_telling, is_host_change, unfinished};
+pub use noted::Noted;
 pub use process::ignores_hangup;
 pub use saved::{refuse_unsafe, saved_copy};
 

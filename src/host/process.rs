@@ -4,7 +4,7 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -20,24 +20,8 @@ const MAX_OUTPUT: usize = 16 << 20;
 /// How long the streams of an ended program are read on: a daemon that it started may hold them open forever.
 pub(super) const DRAIN: Duration = Duration::from_millis(250);
 
-/// Runs a command to its end or its deadline, and notes how that went; what it reads is never noted.
+/// Runs a command to its end or its deadline.
 pub(super) async fn run(command: &Command, path: &str) -> Result<Output> {
-    let started = Instant::now();
-    let result = run_quietly(command, path).await;
-    let shown = || crate::engine::redact::redact_text(&command.display(), &[]);
-    let ms = started.elapsed().as_millis();
-    match &result {
-        Ok(output) => {
-            tracing::debug!(target: "kvnet::host", command = shown(), code = output.status, ms, "ran");
-        }
-        Err(error) => {
-            tracing::debug!(target: "kvnet::host", command = shown(), error = error.code().id, ms, "did not end");
-        }
-    }
-    result
-}
-
-async fn run_quietly(command: &Command, path: &str) -> Result<Output> {
     let mut child = start(command, path)?;
     let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let input = feed(child.stdin.take(), command.stdin.clone());
@@ -201,6 +185,8 @@ fn package_of(program: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const PATH: &str = "/usr/bin:/bin";

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::cli::args::Format;
 use crate::engine::events::{Event, Events, Reporter};
 use crate::error::{Error, Result, code};
+use crate::log;
 pub use text::{clean, cut};
 
 /// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
@@ -93,8 +94,9 @@ fn yaml(value: &impl Serialize) -> Result<String> {
 
 /// Shows an error: what, where, why, and what to do.
 pub fn error(error: &Error, format: Format) {
+    log::error(error);
     if format == Format::Json {
-        let line = json!({
+        let mut line = json!({
             "event": "error",
             "code": error.code().id,
             "message": error.message(),
@@ -102,6 +104,9 @@ pub fn error(error: &Error, format: Format) {
             "cause": error.cause(),
             "hints": error.hints(),
         });
+        if let Some(path) = log::path() {
+            line["log"] = path.as_str().into();
+        }
         print(&format!("{}\n", text::clean_json(&line.to_string())));
         return;
     }
@@ -110,6 +115,7 @@ pub fn error(error: &Error, format: Format) {
 
 /// Says an error on standard error, whatever the format is.
 pub fn say_error(error: &Error) {
+    log::error(error);
     say(&told(error));
 }
 
@@ -128,6 +134,9 @@ fn told(error: &Error) -> String {
     }
     for hint in error.hints() {
         text.push_str(&format!("\n  {} {}", "hint:".cyan(), clean(hint)));
+    }
+    if let Some(path) = log::path() {
+        text.push_str(&format!("\n  log: {}", clean(path.as_str())));
     }
     text
 }

@@ -412,6 +412,13 @@ fn the_api_server() {
 fn the_node() {
     check(&[
         Row {
+            name: "a manifest by plain http that nobody knows",
+            arguments: &["render", "--offline", "--only", "kubevirt", "--mirror", "http://mirror.invalid/m"],
+            code: "KVN420",
+            says: "at: http://mirror.invalid/m/",
+            ..ROW
+        },
+        Row {
             name: "not root",
             who: As::Nobody,
             arguments: UP,
@@ -527,6 +534,78 @@ fn the_state_directory() {
             ..ROW
         },
     ]);
+}
+
+#[test]
+fn what_a_server_or_a_file_makes_kvnet_say_is_bounded() {
+    let place = Place::new();
+    let message = "x".repeat(5 << 20);
+    let body = format!(
+        r#"{{"kind": "Status", "status": "Failure", "message": "{message}", "reason": "Forbidden", "code": 403}}"#
+    );
+    place.kubeconfig("k", &serve(Some(("403 Forbidden", "application/json", body.leak()))));
+    let keys: String =
+        (0..19_000).flat_map(|number| [format!("unknown{number:05}"), ": 1\n".into()]).collect();
+    place.write("p.yaml", &format!("extends: default\n{keys}"));
+    let plan = &["plan", "--only", "networks", "--timeout", "5", "--kubeconfig", "DIR/k"][..];
+    for (arguments, code) in [(plan, "KVN302"), (&["profile", "validate", "DIR/p.yaml"], "KVN103")] {
+        let output = place.kvnet(As::Tester, arguments, &[]);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(err.contains(&format!("error[{code}]")), "{err:.2000}");
+        assert!(out.len() + err.len() < 8 << 10, "{code}: {} bytes", out.len() + err.len());
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_into_is_not_waited_for() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(made.success());
+    let file = ["render", "--offline", "--only", "multus", "--set", "multus.source.from=file", "--set"];
+    for arguments in [
+        &["profile", "validate", "-p", "DIR/pipe/../pipe"][..],
+        &["profile", "validate", "-p", "DIR/pipe"],
+        &["init", "--sandbox", "--defaults", "--answers", "DIR/pipe", "--file", "-"],
+        &[&file[..], &["multus.source.path=DIR/pipe"]].concat(),
+    ] {
+        let begin = std::time::Instant::now();
+        let output = place.kvnet(As::Tester, arguments, &[]);
+        let err = text(&output.stderr);
+        assert!(!output.status.success() && err.contains("error[KVN"), "{arguments:?}: {err}");
+        assert!(begin.elapsed().as_secs() < 60, "{arguments:?}");
+    }
+    // One that a shell gives is read.
+    let script = "exec \"$0\" profile validate -p <(sleep 1; echo 'extends: default')";
+    let output = std::process::Command::new("bash").args(["-c", script, crate::run::KVNET]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn too_few_files_are_a_sentence_and_no_panic() {
+    for (limit, refused) in [(20, true), (64, false)] {
+        let script = format!("ulimit -n {limit}; exec \"$0\" plan --sandbox --only kernel");
+        let output =
+            std::process::Command::new("bash").args(["-c", &script, crate::run::KVNET]).output().unwrap();
+        let err = text(&output.stderr);
+        assert!(!err.contains("panicked"), "{err}");
+        assert_eq!(err.contains("error[KVN421]: this process may open 20 files"), refused, "{err}");
+        assert_eq!(output.status.code(), Some(if refused { 1 } else { 3 }), "{err}");
+    }
+    // A limit that may be raised is raised.
+    let script = "ulimit -Sn 20; exec \"$0\" plan --sandbox --only kernel";
+    let output = std::process::Command::new("bash").args(["-c", script, crate::run::KVNET]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_state_directory_that_is_not_safe_does_not_stop_what_needs_none() {
+    let place = Place::new();
+    let variables = [("KVNET_STATE_DIR", "DIR/state/other")];
+    std::os::unix::fs::symlink("/nonexistent", place.path("state/other")).unwrap();
+    let output = place.kvnet(As::Tester, &["topology", "--declared"], &variables);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = place.kvnet(As::Tester, &["topology", "--kubeconfig", "DIR/refused.yaml"], &variables);
+    assert!(text(&output.stderr).contains("error[KVN207]"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod errors;
 mod help;
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod kept;
+mod logs;
 mod output;
 mod profile;
 mod run;

@@ -23,6 +23,6 @@ pub async fn run(global: &Global, options: &Down) -> Result<u8> {
     session.job.cx.cancel = super::stop_on_signal();
     let consent = AtTerminal::of(&session, options.yes);
     let how = DownOptions { no_check: options.no_check };
-    let ended = run::down(&session.job, how, &consent).await?;
+    let ended = session.until_it_fails(Box::pin(run::down(&session.job, how, &consent))).await?;
     Ok(finish(&session, &ended, started))
 }

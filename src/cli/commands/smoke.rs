@@ -1,6 +1,7 @@
 //! `kvnet smoke`: shows with pods whether the cluster does what the profile says.
 #![allow(clippy::disallowed_methods, reason = "the report belongs to the machine that runs kvnet")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,6 +12,7 @@ use crate::cli::smoke_args::{Smoke, SmokeAction};
 use crate::cluster::Cluster;
 use crate::engine::state::file_error;
 use crate::error::{Error, Kind, Result, code};
+use crate::log;
 use crate::smoke::{Choice, Collector, Pending, Report, Run, Situation, boot, junit};
 use crate::ui;
 
@@ -43,12 +45,15 @@ pub async fn run(global: &Global, options: &Smoke) -> Result<u8> {
         ),
         jobs: usize::from(options.jobs),
         id,
-        listener: ui::smoke::listener(global.output, global.verbose),
+        listener: Arc::new(log::Heard(ui::smoke::listener(global.output, global.verbose))),
     };
-    let results = match pending {
-        Some(pending) => run.resume(pending).await?,
-        None => run.all(&cases).await?,
+    let work = async {
+        match pending {
+            Some(pending) => run.resume(pending).await,
+            None => run.all(&cases).await,
+        }
     };
+    let results = session.until_it_fails(Box::pin(work)).await?;
     let report = Report::of(results, started.elapsed().as_secs_f64());
     finish(&report, options, global)
 }

@@ -8,16 +8,17 @@ use crate::ui;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Topology) -> Result<u8> {
-    let session = Session::start(global).await?;
     let topology = if options.declared {
+        let session = Session::of_profile(global).await?;
         declared(&session.cx.profile, &session.cx.facts.hostname)
     } else {
+        let session = Session::start(global).await?;
         session.connect().await?;
         live(&session.cx).await?
     };
-    match session.format {
+    match global.output {
         Format::Text => ui::print(&text(&topology)),
-        Format::Json | Format::Yaml => ui::structured(&topology, session.format)?,
+        Format::Json | Format::Yaml => ui::structured(&topology, global.output)?,
         Format::Dot => ui::print(&dot(&topology)),
         Format::Svg => ui::print(&svg(&topology)),
         Format::Html => ui::print(&html(&topology)),

@@ -3,6 +3,7 @@
 use crate::cli::args::{Global, Trace as Options};
 use crate::cli::session::Session;
 use crate::error::Result;
+use crate::log;
 use crate::trace::{Trace, Wanted};
 use crate::ui;
 
@@ -15,6 +16,9 @@ pub async fn run(global: &Global, options: &Options) -> Result<u8> {
     let cluster = session.cx.need_cluster().await?;
     let target = wanted.find(&cluster, session.cx.profile.kubevirt.api_version()).await?;
     let trace = Trace::make(&session.cx, &target, !options.no_console).await?;
+    for link in &trace.links {
+        log::found(link.link, link.state, &format!("{}: {}", link.looked_at, link.found));
+    }
     ui::trace::show(&trace, session.format)?;
     Ok(u8::from(trace.broken().is_some()))
 }

@@ -18,7 +18,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     session.job.cx.force_conflicts = options.force_conflicts;
     session.job.cx.cancel = super::stop_on_signal();
     let consent = AtTerminal::of(&session, options.yes);
-    let ended = run::up(&session.job, &consent).await?;
+    let ended = session.until_it_fails(Box::pin(run::up(&session.job, &consent))).await?;
     Ok(finish(&session, &ended, started))
 }
 

@@ -20,7 +20,7 @@ const PARTS: [&str; 17] = [
     "presharedkey",
     "sharedaccess",
 ];
-const ENDS: [&str; 14] = [
+const ENDS: [&str; 17] = [
     "pwd",
     "psk",
     "auth",
@@ -33,6 +33,9 @@ const ENDS: [&str; 14] = [
     "dbpass",
     "userpass",
     "rootpass",
+    "rootpw",
+    "userpw",
+    "adminpw",
     "kennwort",
     "privkey",
 ];

@@ -43,7 +43,9 @@ impl Lines<'_> {
         let (mut from, mut redacted) = (0, String::with_capacity(line.len()));
         while let Some(at) = line[from..].find([':', '=']).map(|at| from + at) {
             let name = last_word(&line[from..at]);
-            let value = line[at + 1..].trim_start();
+            // Some write `=>`.
+            let sign = if line[at..].starts_with("=>") { 2 } else { 1 };
+            let value = line[at + sign..].trim_start();
             let start = line.len() - value.len();
             redacted.push_str(&line[from..start]);
             from = start;

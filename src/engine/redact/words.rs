@@ -23,7 +23,12 @@ static FORMS: Pattern = LazyLock::new(|| {
     Regex::new(concat!(
         r"eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)+|eyJ[A-Za-z0-9_+/=-]{16,}|LS0tLS1CRUdJTi[A-Za-z0-9+/=]+",
         r"|A[KS]IA[0-9A-Z]{12,}|gh[pousr]_[A-Za-z0-9]+|github_pat_[A-Za-z0-9_]+|glpat-[A-Za-z0-9_-]+",
-        r"|xox[abprs]-[A-Za-z0-9-]+|AGE-SECRET-KEY-1[A-Z0-9]+",
+        r"|xox[abeprs]-[A-Za-z0-9-]+|xapp-[A-Za-z0-9-]+|AGE-SECRET-KEY-1[A-Z0-9]+|gl(?:rt|dt|ptt|cbt|ft|soat)-[A-Za-z0-9_-]+",
+        r"|[sr]k_(?:live|test)_[A-Za-z0-9]+|sk-[A-Za-z0-9_-]{20,}|AIza[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]+",
+        r"|dckr_pat_[A-Za-z0-9_-]+|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|hv[sb]\.[A-Za-z0-9_-]{20,}",
+        r"|SG\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+|hooks\.slack\.com/services/[A-Za-z0-9/]+",
+        // Hashes of passwords, as /etc/shadow and htpasswd have them.
+        r"|\$(?:1|2[abxy]|5|6|7|y|gy|apr1|argon2[id]{1,2}|scrypt)\$[A-Za-z0-9./$=,+-]+",
     ))
     .ok()
 });
@@ -45,6 +50,22 @@ static ADDRESS: Pattern =
     LazyLock::new(|| Regex::new(r#"([A-Za-z][A-Za-z0-9+.-]*://)([^ \t"'`<>@]*)@"#).ok());
 static USER_AT_HOST: Pattern =
     LazyLock::new(|| Regex::new(r#"(^|[ \t"'`(<=])([A-Za-z0-9_.-]+):([^ \t:@/"'`]+)@([A-Za-z0-9\[])"#).ok());
+/// `<password>x</password>`, in any file of that kind.
+static ELEMENT: Pattern =
+    LazyLock::new(|| Regex::new(r"<([A-Za-z][A-Za-z0-9_.:-]*)([^<>]*)>([^<>]+)</").ok());
+/// A query within a query.
+static ENCODED: Pattern =
+    LazyLock::new(|| Regex::new(r#"([A-Za-z][A-Za-z0-9_.-]*)(%3[Dd])([^%& \t"'`<>]+)"#).ok());
+/// Without a sign in between: `machine h login u password x`, and `wrong password "x"`.
+static SPOKEN: Pattern = LazyLock::new(|| {
+    Regex::new(r#"(?i)((?-u:\b)login[ \t]+[^ \t]+[ \t]+password[ \t]+|(?-u:\b)passw(?:or)?d[ \t]+["'`])([^ \t"'`]+)"#)
+        .ok()
+});
+/// The short option of programs that log in somewhere.
+static SHORT: Pattern = LazyLock::new(|| {
+    Regex::new(r#"((?-u:\b)(?:sshpass|login|mysql|mysqldump)(?-u:\b)(?:[ \t]+[^ \t|;&]+)*?[ \t]+-p[ \t]*)([^ \t|;&"',][^ \t|;&"']*)"#)
+        .ok()
+});
 static QUERY_KEY: Pattern = LazyLock::new(|| Regex::new(r#"([?&](?:key|code)=)([^& \t"'`#<>)]+)"#).ok());
 
 /// What follows `Bearer` or `--token` in a sentence about them.
@@ -103,6 +124,17 @@ pub(super) fn redact(line: &str) -> String {
     });
     let line = each(&LOGIN, &line, |found| format!("{}{HIDDEN}", &found[1]));
     let line = each(&QUERY_KEY, &line, |found| format!("{}{HIDDEN}", &found[1]));
+    let line = each(&ELEMENT, &line, |found| {
+        let (name, more, text) = (&found[1], &found[2], &found[3]);
+        let hides = is_secret(name) && !text.trim().is_empty();
+        format!("<{name}{more}>{}</", if hides { HIDDEN } else { text })
+    });
+    let line = each(&ENCODED, &line, |found| {
+        let value = if is_secret(&found[1]) { HIDDEN } else { &found[3] };
+        format!("{}{}{value}", &found[1], &found[2])
+    });
+    let line = each(&SPOKEN, &line, |found| format!("{}{HIDDEN}", &found[1]));
+    let line = each(&SHORT, &line, |found| format!("{}{HIDDEN}", &found[1]));
     each(&FLAG, &line, flag).into_owned()
 }
 
