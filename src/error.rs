@@ -91,6 +91,7 @@ pub mod code {
         SOURCE_PLAIN = "KVN420", User, "a manifest would come over plain http, and no digest says which it must be", "use https, or give its digest: `--set COMPONENT.source.sha256=HEX`";
         FEW_FILES = "KVN421", Environment, "the system lets kvnet open too few files", "raise the limit: `ulimit -n 1024`";
         STATE_MACHINE = "KVN422", Environment, "the journal is of another machine", "run kvnet there, or name another state directory with `--state-dir`; a journal that was copied can be moved aside";
+        CLOCK = "KVN423", Environment, "the clock of this machine is far off", "set it, for example with `timedatectl set-time`";
         STATE_LOCKED = "KVN500", Environment, "another kvnet is working on this node", "wait until it has ended";
         STATE_JOURNAL = "KVN501", Environment, "the journal cannot be read", "move it aside after reading it; kvnet looks at the node itself again";
         STATE_NEWER = "KVN502", Environment, "the journal was written by a newer kvnet", "use the newer kvnet";

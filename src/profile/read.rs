@@ -136,7 +136,7 @@ pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// How long somebody may take to begin to write into a pipe.
-const PIPE_TIME: Duration = Duration::from_secs(3);
+const PIPE_TIME: Duration = Duration::from_secs(1);
 
 /// Opens a file. A pipe that a shell gives, as in `-p <(make-profile)`, has somebody who writes already; one without
 /// would be waited for forever.

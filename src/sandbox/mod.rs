@@ -7,6 +7,7 @@ pub mod store;
 pub mod world;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::Utf8PathBuf;
 use tokio::sync::Mutex;
@@ -66,6 +67,7 @@ impl Sandbox {
     /// # Errors
     /// Those of the directory.
     pub fn open(options: &Options, profile: &Profile) -> Result<Self> {
+        refuse_odd_clock(SystemTime::now())?;
         let (store, state, temporary) = if let Some(directory) = &options.directory {
             (Store::on_disk(directory)?, directory.join("state"), None)
         } else {
@@ -148,6 +150,16 @@ impl Drop for Sandbox {
     }
 }
 
+/// The dates of HTTP are of these years, and its server panics on others.
+fn refuse_odd_clock(now: SystemTime) -> Result<()> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let seconds = now.duration_since(UNIX_EPOCH).map(|since| since.as_secs());
+    if seconds.is_ok_and(|seconds| seconds < YEAR_10000) {
+        return Ok(());
+    }
+    Err(Error::new(&code::CLOCK, "a sandbox needs a clock between 1970 and 9999"))
+}
+
 fn seed(options: &Options, profile: &Profile) -> Seed {
     let mut seed = Seed::new(options.distribution);
     seed.node_name.clone_from(&options.node_name);
@@ -170,4 +182,22 @@ fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
     let path =
         path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;
     Ok((directory, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_a_sentence() {
+        let seconds = Duration::from_secs;
+        for good in [UNIX_EPOCH, UNIX_EPOCH + seconds(4_102_444_800), SystemTime::now()] {
+            refuse_odd_clock(good).unwrap();
+        }
+        for bad in [UNIX_EPOCH - seconds(1), UNIX_EPOCH + seconds(253_402_300_800)] {
+            assert_eq!(refuse_odd_clock(bad).unwrap_err().code().id, "KVN423");
+        }
+    }
 }

@@ -119,6 +119,13 @@ pub fn say_error(error: &Error) {
     say(&told(error));
 }
 
+/// Names the log where the end of a command is no error of its own, but a report that has some.
+pub fn name_log() {
+    if let Some(path) = log::path() {
+        say(&format!("log: {}", clean(path.as_str())));
+    }
+}
+
 fn told(error: &Error) -> String {
     let mut text = format!(
         "{}{} {}",

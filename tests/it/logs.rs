@@ -78,6 +78,18 @@ fn json_names_the_log_too() {
 }
 
 #[test]
+fn a_report_of_errors_names_the_log_on_standard_error() {
+    let place = Place::new();
+    place.kubeconfig("k", &served(&Options::default()).address);
+    // Nobody serves it any more: each step says that it cannot look.
+    let arguments = ["status", "--only", "taints", "--kubeconfig", "DIR/k", "--timeout", "1", "-o", "json"];
+    let output = place.kvnet(As::Tester, &arguments, &[]);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert_eq!(err.trim_end(), format!("log: {}", logs(&place)[0].display()), "{out}");
+}
+
+#[test]
 fn the_log_has_what_vv_shows_and_events_whatever_v_says() {
     let cluster = served(&Options::default());
     let run = |more: &[&str]| {

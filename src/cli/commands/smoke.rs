@@ -64,8 +64,10 @@ fn finish(report: &Report, options: &Smoke, global: &Global) -> Result<u8> {
         std::fs::write(path, junit(report)?).map_err(|error| file_error(path, &error))?;
     }
     // The document has it already.
-    if let Some(error) = report.error().filter(|_| global.output == Format::Text) {
-        ui::error(&error, global.output);
+    match report.error() {
+        Some(error) if global.output == Format::Text => ui::error(&error, global.output),
+        Some(_) => ui::name_log(),
+        None => {}
     }
     Ok(report.exit_code())
 }

@@ -14,6 +14,7 @@ pub async fn run(global: &Global) -> Result<u8> {
     let plan = run::status(&session.job).await?;
     ui::status::show(&plan, session.format)?;
     if let Some(error) = plan.steps.iter().find_map(|planned| planned.findings.as_ref().err()) {
+        ui::name_log();
         // Not 3: whether something is to be done is not known.
         return Ok(error.exit_code());
     }

@@ -88,9 +88,7 @@ impl ApiServer {
 
     async fn serve(self, pipe: DuplexStream) {
         let service = hyper::service::service_fn(move |request| self.clone().respond(request));
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        // It panics on a clock before 1970 and after 9999.
-        let served = builder.auto_date_header(false).serve_connection(TokioIo::new(pipe), service);
+        let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(pipe), service);
         // A client that goes away in the middle is nothing unusual.
         let _ = served.with_upgrades().await;
     }
