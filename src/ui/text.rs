@@ -23,7 +23,9 @@ pub fn clean_json(json: &str) -> String {
 fn is_obeyed(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || matches!(c, '\u{2028}' | '\u{2029}') || (c.is_control() && c != '\n')
+    // No XML may have these, not even escaped.
+    let none = matches!(c, '\u{fffe}' | '\u{ffff}');
+    turns || none || matches!(c, '\u{2028}' | '\u{2029}') || (c.is_control() && c != '\n')
 }
 
 /// The text in at most `width` characters, cut with `…`.
@@ -66,6 +68,7 @@ mod tests {
     #[test]
     fn control_characters_are_shown_not_obeyed() {
         assert_eq!(clean("a\u{1b}[31mb\r\nc"), "a\u{fffd}[31mb\u{fffd}\nc");
+        assert_eq!(clean("a\u{fffe}b"), "a\u{fffd}b");
         assert_eq!(clean("a\u{9b}1m\u{202e}txt"), "a\u{fffd}1m\u{fffd}txt");
     }
 

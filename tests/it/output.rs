@@ -91,11 +91,13 @@ fn user_data_is_never_shown() {
 }
 
 #[test]
-fn looking_leaves_no_state_behind() {
+fn looking_leaves_nothing_behind_but_its_log() {
     let place = Place::new();
     place.kvnet(As::Tester, PLAN, &[]);
     place.kvnet(As::Tester, &["down", "--dry-run", "--set", "cluster.init.enabled=true"], &[]);
-    assert_eq!(std::fs::read_dir(place.path("state")).unwrap().count(), 0);
+    let names = std::fs::read_dir(place.path("state")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["logs"]);
+    assert_eq!(std::fs::read_dir(place.path("state/logs")).unwrap().count(), 2);
 }
 
 /// A full disk behind standard output is no success, whatever the command; a reader that went away is.

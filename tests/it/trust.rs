@@ -257,25 +257,15 @@ fn a_manifest_that_nobody_vouches_for_is_named_with_what_in_it_goes_too_far() {
 
 #[test]
 fn a_release_that_kvnet_knows_is_taken_from_a_mirror_only_as_it_is() {
-    let remote = Remote::new();
+    let place = Place::new();
     let mirror = crate::server::serve(Some(("200 OK", "application/yaml", EVIL)));
-    let said = remote.run(&[
-        "plan",
-        "--only",
-        "multus",
-        "--set",
-        "multus.source.from=upstream",
-        "--set",
-        "multus.source.url=https://raw.githubusercontent.com/k8snetworkplumbingwg/multus-cni/v4.3.0/deployments/multus-daemonset-thick.yml",
-        "--mirror",
-        &mirror,
-    ]);
-    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
-    assert!(
-        said.err.contains("error[KVN400]") && said.err.contains("but kvnet wants 2d622f69"),
-        "{}",
-        said.err
-    );
+    let url = "multus.source.url=https://raw.githubusercontent.com/k8snetworkplumbingwg/multus-cni/v4.3.0/deployments/multus-daemonset-thick.yml";
+    let arguments =
+        ["render", "--offline", "--only", "multus", "--set", "multus.source.from=upstream", "--set", url];
+    let output = place.kvnet(As::Tester, &[&arguments[..], &["--mirror", &mirror]].concat(), &[]);
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("error[KVN400]") && err.contains("but kvnet wants 2d622f69"), "{err}");
 }
 
 #[test]
