@@ -6,6 +6,7 @@ mod corpora;
 mod count;
 mod essence;
 mod expired;
+mod foreign;
 mod host;
 mod host_faults;
 mod hostile;
