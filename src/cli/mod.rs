@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
     };
     ui::colours(cli.global.no_color);
     log::listen(cli.global.verbose, logged(&cli));
-    log::begin(std::env::args().skip(1));
+    log::begin(std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()));
     let result = enough_files().and_then(|()| runtime()?.block_on(run(&cli)));
     let code = result.unwrap_or_else(|error| {
         ui::error(&error, cli.global.output);

@@ -279,6 +279,21 @@ mod tests {
         address
     }
 
+    #[tokio::test]
+    async fn a_server_that_asks_for_a_longer_wait_than_there_is_time_is_not_waited_for() {
+        use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+        let server = MockServer::start().await;
+        let busy = ResponseTemplate::new(503).insert_header("Retry-After", "15");
+        Mock::given(any()).respond_with(busy).mount(&server).await;
+        let (_directory, path) = file(&ADMIN.replace("https://127.0.0.1:1", &server.uri()));
+        let answer_time = Some(Duration::from_secs(2));
+        let options = ConnectOptions { kubeconfig: Some(path), answer_time, ..Default::default() };
+        let cluster = Cluster::connect(&options).await.unwrap();
+        let begin = std::time::Instant::now();
+        assert_eq!(cluster.version().await.unwrap_err().code().id, "KVN301");
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    }
+
     async fn elsewhere(chosen: &str, own: &str) -> Option<Place> {
         let (_one, chosen) = file(&ADMIN.replace("https://127.0.0.1:1", chosen));
         let (_two, own) = file(&ADMIN.replace("https://127.0.0.1:1", own));

@@ -107,7 +107,13 @@ impl Cluster {
             // Boxed: whatever a command does holds such a future, often several.
             match Box::pin(self.attempt(call, patience.failures + 1)).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(failure) => patience.bear(bare(&call.path), failure).await?,
+                Err(mut failure) => {
+                    // Who gives less time than usual does not want to wait longer because a server asks for it.
+                    let hurries = self.answer_time < ANSWER_TIME;
+                    failure.retry &=
+                        !(hurries && failure.pause.is_some_and(|pause| pause > self.answer_time));
+                    patience.bear(bare(&call.path), failure).await?;
+                }
             }
         }
     }

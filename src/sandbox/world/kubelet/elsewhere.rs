@@ -20,14 +20,14 @@ pub(super) fn run(scene: &Scene, pods: &[Value], own: &str) -> Result<()> {
             if is_leaving(pod) {
                 scene.forget(pod)?;
             } else if !is_true(pod, "Ready") {
-                sync(scene, pods, pod, node)?;
+                sync(scene, pod, node)?;
             }
         }
     }
     Ok(())
 }
 
-fn sync(scene: &Scene, pods: &[Value], pod: &Value, node: &Value) -> Result<()> {
+fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
     if ["Succeeded", "Failed"].contains(&text(pod, "/status/phase")) {
         return Ok(());
     }
@@ -51,7 +51,8 @@ fn sync(scene: &Scene, pods: &[Value], pod: &Value, node: &Value) -> Result<()> 
         }
     };
     if !sandbox.is_on_host() {
-        sandbox.nics = vec![first(pods, node)];
+        // Listed anew: another pod of this round may have taken one.
+        sandbox.nics = vec![first(&scene.list("v1", "Pod")?, node)];
     }
     let mut written = status::written(scene, pod, node, Some(&sandbox), &stage(pod));
     if !networks.is_empty() {
