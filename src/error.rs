@@ -143,6 +143,10 @@ pub mod code {
         PATH_LINK = "KVN647", Environment, "a link on the way of packets is down or too small", "raise it: `ip link set LINK up`, or set its MTU";
         FORWARDING = "KVN648", Environment, "the node does not forward the packets of pods", "`sysctl -w net.ipv4.ip_forward=1`; look at the routes: `ip route`";
         FIREWALL = "KVN649", Environment, "a packet filter drops the packets of pods", "remove the rule that the message names, or accept the pod network before it";
+        FRAME_LOST = "KVN650", Environment, "a frame does not get from one NIC to the other", "look at the link after which it was not seen any more, and at its own way with `kvnet trace` of that end";
+        TRACE_ENDS = "KVN651", User, "these two ends cannot be traced", "name two different pods or VMs that are in the network; `kvnet topology` shows who is where";
+        END_WITHOUT_NIC = "KVN652", Environment, "an end of a trace has no NIC of its own", "wait until it runs: `kubectl get pod`; what uses the node's own network has none";
+        TRACE_NETWORK = "KVN653", User, "there is no such network to trace over", "name a NetworkAttachmentDefinition: `kubectl get net-attach-def --all-namespaces`";
         NETWORK_MASTER = "KVN660", Environment, "a network is made of a link that the node does not have", "correct `master` in its attachment, or make the link: `ip link` lists those there are";
         SMOKE_FAILED = "KVN800", Environment, "a smoke test failed", "look at what it says, and into the directory with what was collected";
         SMOKE_DEADLINE = "KVN801", Environment, "a smoke test did not end in time", "look at what it waited for; `--timeout` gives it longer";

@@ -206,8 +206,14 @@ pub enum Command {
     Console(Console),
     /// Follows a VM's or a pod's network from Open vSwitch to its NIC, and names the first broken link
     #[command(
+        long_about = "Follows a VM's or a pod's network from Open vSwitch to its NIC, and names the first broken link.\n\n\
+                      With a second VM or pod, a frame is sent from the first one's NIC to the second one's, over the pod \
+                      network or the one that `--network` names, and the last link that has seen it is told. Nothing is set \
+                      up for it: kvnet listens on sockets that end with it.",
         after_help = "Exits with 1 when a link is broken.\n\nExamples:\n  kvnet trace vmi/vm-two-nics\n  \
-                      kvnet trace pod/web --namespace shop -o json"
+                      kvnet trace pod/web --namespace shop -o json\n  \
+                      kvnet trace pod/web pod/db\n  \
+                      kvnet trace pod/shop/web vmi/vms/db --network vms/ovs-blue"
     )]
     Trace(Trace),
     /// Shows with pods whether the cluster does what the profile says
@@ -318,7 +324,13 @@ pub struct Trace {
     /// What to follow; a name alone is looked up among pods and VMs
     #[arg(value_name = "[NAMESPACE/]NAME|vmi/NAME|pod/NAME")]
     pub target: String,
-    /// Its namespace; by default that of the profile's VM
+    /// A second one: a frame is sent from the first one's NIC to its NIC, and the last link that has seen it is told
+    #[arg(value_name = "[NAMESPACE/]NAME|vmi/NAME|pod/NAME")]
+    pub to: Option<String>,
+    /// The network between two, as [NAMESPACE/]NAME of a NetworkAttachmentDefinition; by default the pod network
+    #[arg(long, requires = "to", value_name = "[NAMESPACE/]NAME")]
+    pub network: Option<String>,
+    /// Their namespace; by default that of the profile's VM
     #[arg(long, short)]
     pub namespace: Option<String>,
     /// Leaves the guest's serial console to whoever uses it

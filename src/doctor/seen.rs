@@ -23,7 +23,7 @@ use crate::facts::ovs::OvsState;
 use crate::facts::tolerant::Tolerant;
 use crate::host::{Command, Host};
 use crate::profile::Profile;
-use crate::trace::datapath::{Datapath, nics_of};
+use crate::trace::datapath::{Datapath, Nic, define, nics_of};
 
 /// What was seen.
 pub struct Seen {
@@ -241,7 +241,8 @@ async fn datapath(cx: &Context, cluster: Option<&ClusterSeen>, own: Option<&str>
             && pod["status"]["phase"] == "Running"
             && pod["metadata"]["deletionTimestamp"].is_null()
     };
-    let nics = pods.iter().filter(is_here).flat_map(nics_of).collect();
+    let mut nics: Vec<Nic> = pods.iter().filter(is_here).flat_map(nics_of).collect();
+    define(&mut nics, cluster.map(|cluster| cluster.networks.as_slice()).unwrap_or_default());
     let host = Tolerant::new(cx.host.as_ref());
     Datapath::gather(&host, nics, nodes, own, false).await
 }

@@ -42,6 +42,8 @@ pub struct SwitchPort {
     pub mirrored_to: bool,
     /// A spanning tree's state in which nothing passes.
     pub blocked: Option<String>,
+    /// What its frames are slowed down to, in kbit/s, and by what.
+    pub slowed: Option<(u64, &'static str)>,
 }
 
 /// What `ofproto/trace` says about one frame.
@@ -130,9 +132,11 @@ impl Settings {
     pub async fn read(host: &dyn Host) -> Result<std::result::Result<Self, String>> {
         let words = "ovs-vsctl --timeout=10 --format=json \
             -- --columns=name,ports,fail_mode,controller,mirrors list Bridge \
-            -- --columns=_uuid,name,vlan_mode,protected,status,rstp_status list Port \
+            -- --columns=_uuid,name,vlan_mode,protected,status,rstp_status,interfaces,qos list Port \
             -- --columns=_uuid,is_connected list Controller \
-            -- --columns=_uuid,output_port list Mirror";
+            -- --columns=_uuid,output_port list Mirror \
+            -- --columns=_uuid,ingress_policing_rate list Interface \
+            -- --columns=_uuid,other_config list QoS";
         let words: Vec<&str> = words.split_whitespace().collect();
         let said = said(host, &words).await?;
         Ok(said.map(|text| Self { tables: text.lines().map(table).collect() }))
@@ -159,11 +163,30 @@ impl Settings {
                 protected: row.get("protected") == Some(&Value::Bool(true)),
                 mirrored_to: is_in(row, &targets),
                 blocked: blocked(row),
+                slowed: self.slowed(row),
                 ..SwitchPort::default()
             };
             switch.ports.insert(text(row, "name"), port);
         }
         switch
+    }
+}
+
+impl Settings {
+    /// What a port is slowed down to, in one direction or the other.
+    fn slowed(&self, port: &BTreeMap<String, Value>) -> Option<(u64, &'static str)> {
+        let interfaces = uuids(port.get("interfaces"));
+        let rates = self.rows(4).iter().filter(|row| is_in(row, &interfaces));
+        let policed =
+            rates.filter_map(|row| row.get("ingress_policing_rate")?.as_u64()).filter(|rate| *rate > 0);
+        let qos = uuids(port.get("qos"));
+        let shaped = self.rows(5).iter().filter(|row| is_in(row, &qos)).filter_map(|row| {
+            let pairs = row.get("other_config")?.get(1)?.as_array()?;
+            let rate: u64 = pairs.iter().find(|pair| pair[0] == "max-rate")?[1].as_str()?.parse().ok()?;
+            Some(rate / 1000)
+        });
+        let policed = policed.map(|rate| (rate, "ingress_policing_rate"));
+        policed.chain(shaped.map(|rate| (rate, "qos"))).min_by_key(|(rate, _)| *rate)
     }
 }
 
@@ -334,13 +357,16 @@ mod tests {
     #[test]
     fn settings_of_a_bridge() {
         let printed = r#"{"data":[["blue",["set",[["uuid","p1"],["uuid","p2"]]],"secure",["uuid","c1"],["uuid","m1"]]],"headings":["name","ports","fail_mode","controller","mirrors"]}
-{"data":[[["uuid","p1"],"blue",["set",[]],false,["map",[]],["map",[]]],[["uuid","p2"],"veth1","trunk",true,["map",[["stp_state","blocking"]]],["map",[]]]],"headings":["_uuid","name","vlan_mode","protected","status","rstp_status"]}
+{"data":[[["uuid","p1"],"blue",["set",[]],false,["map",[]],["map",[]],["uuid","i1"],["set",[]]],[["uuid","p2"],"veth1","trunk",true,["map",[["stp_state","blocking"]]],["map",[]],["uuid","i2"],["uuid","q1"]]],"headings":["_uuid","name","vlan_mode","protected","status","rstp_status","interfaces","qos"]}
 {"data":[[["uuid","c1"],false]],"headings":["_uuid","is_connected"]}
-{"data":[[["uuid","m1"],["uuid","p2"]]],"headings":["_uuid","output_port"]}"#;
+{"data":[[["uuid","m1"],["uuid","p2"]]],"headings":["_uuid","output_port"]}
+{"data":[[["uuid","i2"],1]],"headings":["_uuid","ingress_policing_rate"]}
+{"data":[[["uuid","q1"],["map",[["max-rate","64000"]]]]],"headings":["_uuid","other_config"]}"#;
         let switch = Settings { tables: printed.lines().map(table).collect() }.of("blue");
         assert_eq!((switch.fail_mode.as_str(), switch.controller_away), ("secure", true));
         let port = &switch.ports["veth1"];
         assert!(port.protected && port.mirrored_to && switch.ports.len() == 1);
+        assert_eq!(port.slowed, Some((1, "ingress_policing_rate")));
         assert_eq!((port.vlan_mode.as_str(), port.blocked.as_deref()), ("trunk", Some("blocking")));
     }
 }

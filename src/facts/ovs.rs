@@ -150,7 +150,9 @@ impl OvsPort {
     pub fn on(&self, bridge: &str) -> Port {
         let mut trunks = self.trunks.clone();
         trunks.sort_unstable();
-        Port { bridge: bridge.to_owned(), vlan: self.tag, trunks }
+        // VLAN 0 is none.
+        let vlan = self.tag.filter(|tag| *tag != 0);
+        Port { bridge: bridge.to_owned(), vlan, trunks }
     }
 }
 
@@ -212,7 +214,7 @@ fn port(row: &Row, interfaces: &HashMap<String, OvsInterface>) -> OvsPort {
     OvsPort {
         name: text(row, "name"),
         tag: tags.first().copied(),
-        trunks: numbers("trunks"),
+        trunks: sorted(numbers("trunks")),
         fake_bridge: row.get("fake_bridge").and_then(Value::as_bool).unwrap_or_default(),
         interfaces: uuids(row, "interfaces")
             .iter()
@@ -220,6 +222,12 @@ fn port(row: &Row, interfaces: &HashMap<String, OvsInterface>) -> OvsPort {
             .collect(),
         external_ids: map(row, "external_ids"),
     }
+}
+
+/// The database keeps a set in no order.
+fn sorted(mut numbers: Vec<u16>) -> Vec<u16> {
+    numbers.sort_unstable();
+    numbers
 }
 
 fn interface(row: &Row) -> OvsInterface {

@@ -9,6 +9,9 @@ use super::gather::line;
 use crate::error::{Result, code};
 use crate::host::{Command, Host};
 
+/// A queue with less than these bytes a second drops more than it sends.
+const SLOWEST: u64 = 8_000;
+
 /// A link.
 #[allow(clippy::struct_excessive_bools, reason = "the kernel has one flag for each")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,25 @@ pub struct Wire {
     pub filtered: bool,
     /// Whether a program decides about its packets.
     pub program: bool,
+    /// As a port of a bridge: what it does not do, of what most frames need.
+    pub lacks: Vec<&'static str>,
+    /// Whether it was told to answer no question for its address.
+    pub silent: bool,
+    /// As a bridge: whether each of its ports has a list of VLANs.
+    pub sorts_vlans: bool,
+    /// The link that a tunnel's packets leave by.
+    pub through: Option<String>,
+    /// Its addresses; empty when they were not asked for.
+    pub addresses: Vec<std::net::IpAddr>,
+}
+
+/// Where flannel's tunnel finds another node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The address that is asked for: that of a node's part of the pod network, or a MAC address.
+    pub of: String,
+    /// What is known about it: a MAC address, or the address of a node.
+    pub at: String,
 }
 
 /// A route of IPv4 in the main table.
@@ -71,6 +93,12 @@ pub struct Roads {
     pub dropping: Vec<(String, String)>,
     /// What filters could not be judged, or not be looked at.
     pub unseen: Vec<String>,
+    /// Connections that are remembered, and how many can be.
+    pub connections: Option<(u64, u64)>,
+    /// Which MAC address an address behind flannel's tunnel has.
+    pub tunnel_neighbours: Vec<Neighbour>,
+    /// Behind which node a MAC address is.
+    pub tunnel_forwards: Vec<Neighbour>,
 }
 
 impl Roads {
@@ -84,7 +112,7 @@ impl Roads {
             bridge_filter: line(host, "/proc/sys/net/bridge/bridge-nf-call-iptables").await?,
             ..Self::default()
         };
-        match asked(host, &["ip", "-json", "-details", "link", "show"]).await? {
+        match asked(host, &["ip", "-json", "-details", "address", "show"]).await? {
             Ok(text) => roads.wires = wires(&text),
             Err(why) => roads.unseen.push(format!("the links: {why}")),
         }
@@ -101,8 +129,29 @@ impl Roads {
                 roads.forwarding.insert(name.clone(), value);
             }
         }
+        let number = async |name: &str| -> Result<Option<u64>> {
+            let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
+            Ok(line(host, &path).await?.and_then(|text| text.trim().parse().ok()))
+        };
+        roads.connections = number("count").await?.zip(number("max").await?);
         roads.look_at_queues(host).await?;
         Ok(roads)
+    }
+
+    /// Looks at what flannel's tunnel knows about other nodes.
+    ///
+    /// # Errors
+    /// Those of the host.
+    pub async fn look_at_tunnel(&mut self, host: &dyn Host, tunnel: &str) -> Result<()> {
+        match asked(host, &["ip", "-json", "neigh", "show", "dev", tunnel]).await? {
+            Ok(text) => self.tunnel_neighbours = neighbours(&text, "dst", "lladdr"),
+            Err(why) => self.unseen.push(format!("the neighbours behind {tunnel}: {why}")),
+        }
+        match asked(host, &["bridge", "-json", "fdb", "show", "dev", tunnel]).await? {
+            Ok(text) => self.tunnel_forwards = neighbours(&text, "mac", "dst"),
+            Err(why) => self.unseen.push(format!("the nodes behind {tunnel}: {why}")),
+        }
+        Ok(())
     }
 
     /// Only links with a queue for it can have filters.
@@ -120,6 +169,8 @@ impl Roads {
             let lost = queue["options"]["loss-random"]["loss"].as_f64();
             if kind == "netem" && lost.is_some_and(|lost| lost > 0.0) {
                 self.dropping.push((device.into(), "a `netem` queue loses packets".into()));
+            } else if kind == "tbf" && queue["options"]["rate"].as_u64().is_some_and(|rate| rate < SLOWEST) {
+                self.dropping.push((device.into(), "a `tbf` queue lets almost nothing through".into()));
             } else if ["ingress", "clsact"].contains(&kind) {
                 for side in ["ingress", "egress"] {
                     let words = ["tc", "-json", "filter", "show", "dev", device, side];
@@ -173,7 +224,7 @@ impl Roads {
     }
 }
 
-/// Reads `ip -json -details link show`.
+/// Reads `ip -json -details address show`, or what `link show` has of it.
 #[must_use]
 pub fn wires(text: &str) -> Vec<Wire> {
     objects(text).iter().filter_map(wire).collect()
@@ -197,7 +248,37 @@ fn wire(value: &Value) -> Option<Wire> {
         isolated: slave["isolated"] == true,
         filtered: info["nf_call_iptables"] == 1,
         program: value.get("xdp").is_some(),
+        lacks: lacks(slave),
+        silent: has("NOARP"),
+        sorts_vlans: info["vlan_filtering"] == 1,
+        through: info["link"].as_str().map(str::to_owned),
+        addresses: value["addr_info"].as_array().into_iter().flatten().filter_map(address).collect(),
     })
+}
+
+fn address(info: &Value) -> Option<std::net::IpAddr> {
+    info["local"].as_str()?.parse().ok()
+}
+
+/// A port that neither learns nor floods is given nothing, one without broadcasts no question for its address.
+fn lacks(port: &Value) -> Vec<&'static str> {
+    let off = |flag: &str| port[flag] == false;
+    let mut lacks = Vec::new();
+    if off("learning") && off("flood") {
+        lacks.push("learning and flood");
+    }
+    if off("bcast_flood") {
+        lacks.push("bcast_flood");
+    }
+    lacks
+}
+
+fn neighbours(text: &str, of: &str, at: &str) -> Vec<Neighbour> {
+    let neighbour = |value: &Value| {
+        let (of, at) = (value[of].as_str()?.to_ascii_lowercase(), value[at].as_str()?.to_ascii_lowercase());
+        Some(Neighbour { of, at })
+    };
+    objects(text).iter().filter_map(neighbour).collect()
 }
 
 fn routes(text: &str) -> Vec<Route> {
@@ -265,6 +346,24 @@ mod tests {
         assert_eq!((veth.index, veth.peer, veth.on, veth.carrier), (22, Some(2), true, false));
         assert_eq!(veth.port_state.as_deref(), Some("blocking"));
         assert!(wires[1].filtered && wires[1].kind == "bridge");
+    }
+
+    #[test]
+    fn ports_that_are_given_nothing_and_neighbours_of_a_tunnel() {
+        let port = |flags: &str| {
+            let text =
+                format!(r#"[{{"ifname":"v","flags":[],"linkinfo":{{"info_slave_data":{{{flags}}}}}}}]"#);
+            wires(&text)[0].lacks.clone()
+        };
+        assert_eq!(port(r#""learning":true,"flood":true,"bcast_flood":true"#), [""; 0]);
+        assert_eq!(port(r#""learning":false,"flood":true"#), [""; 0]);
+        assert_eq!(
+            port(r#""learning":false,"flood":false,"bcast_flood":false"#),
+            ["learning and flood", "bcast_flood"]
+        );
+        let text = r#"[{"dst":"10.244.1.0","lladdr":"0A:00:00:00:00:01","state":["PERMANENT"]},{"dst":"10.244.2.0","state":["FAILED"]}]"#;
+        let known = neighbours(text, "dst", "lladdr");
+        assert_eq!((known.len(), known[0].at.as_str()), (1, "0a:00:00:00:00:01"));
     }
 
     #[test]

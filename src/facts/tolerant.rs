@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Result, code};
-use crate::host::{Command, Host, Output, Stat};
+use crate::host::{Command, Host, Output, Shot, Sighting, Stat};
 
 /// A host that answers `None` in place of a refusal to look.
 pub(crate) struct Tolerant<'a> {
@@ -82,5 +82,9 @@ impl Host for Tolerant<'_> {
 
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
         self.host.wait_for(path, timeout).await
+    }
+
+    async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
+        self.host.send_frame(shot).await
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, FileKind, Host, Output, Stat};
+use super::{Command, FileKind, Host, Output, Shot, Sighting, Stat};
 use crate::error::{Error, Result, code};
 
 /// A node in memory.
@@ -26,6 +26,7 @@ struct State {
     writes: Vec<Utf8PathBuf>,
     faults: Vec<Fault>,
     user: u32,
+    wire: Option<Wire>,
 }
 
 /// The files of a fake node.
@@ -42,6 +43,8 @@ struct FakeFile {
 }
 
 type Reply = Box<dyn Fn(&Command, &mut Files) -> Output + Send>;
+
+type Wire = Box<dyn Fn(&Shot) -> Vec<Sighting> + Send>;
 
 struct Script {
     prefix: Vec<String>,
@@ -113,6 +116,20 @@ impl FakeHost {
     #[must_use]
     pub fn directory(self, path: &str) -> Self {
         self.other(path, FileKind::Directory)
+    }
+
+    /// Frames that are sent are seen where this says.
+    #[must_use]
+    pub fn wired(self, wire: impl Fn(&Shot) -> Vec<Sighting> + Send + 'static) -> Self {
+        self.state().wire = Some(Box::new(wire));
+        self
+    }
+
+    /// No frame can be sent any more.
+    #[must_use]
+    pub fn unwired(self) -> Self {
+        self.state().wire = None;
+        self
     }
 
     /// Puts a program on the PATH without saying what it does.
@@ -319,6 +336,11 @@ impl Host for FakeHost {
 
     async fn user_id(&self) -> Result<u32> {
         Ok(self.state().user)
+    }
+
+    async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
+        let refused = || Error::new(&code::HOST_PERMISSION, "no frames can be looked at");
+        self.state().wire.as_ref().map(|wire| wire(shot)).ok_or_else(refused)
     }
 }
 

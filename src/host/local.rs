@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, FileKind, Host, Output, Stat, files, process};
-use crate::error::Result;
+use super::{Command, FileKind, Host, Output, Shot, Sighting, Stat, files, frames, process};
+use crate::error::{Error, Result, code};
 
 /// Where administrators' programs are when PATH does not say so.
 const MORE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin";
@@ -63,6 +63,12 @@ impl Host for LocalHost {
     async fn user_id(&self) -> Result<u32> {
         Ok(rustix::process::geteuid().as_raw())
     }
+
+    async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
+        let shot = shot.clone();
+        let sent = tokio::task::spawn_blocking(move || frames::send(&shot)).await;
+        sent.unwrap_or_else(|error| Err(Error::new(&code::INTERNAL, "sending a frame").because(error)))
+    }
 }
 
 fn search_path() -> String {
@@ -95,7 +101,6 @@ fn names(directory: &Utf8Path) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::code;
 
     #[tokio::test]
     async fn absent_things_are_none() {

@@ -8,6 +8,7 @@ mod command;
 pub mod execute;
 pub mod fake;
 pub(crate) mod files;
+mod frames;
 pub(crate) mod helper;
 pub mod local;
 mod noted;
@@ -25,6 +26,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::Result;
 pub use command::{Command, Output};
 pub use execute::{apply_host_change, apply_telling, is_host_change, unfinished};
+pub use frames::{Shot, Sighting, contains};
 pub use noted::Noted;
 pub use process::ignores_hangup;
 pub use saved::{refuse_unsafe, saved_copy};
@@ -94,4 +96,7 @@ pub trait Host: Send + Sync {
     /// Waits until a file with content, or anything else, is at a path, without asking again and again; false when the
     /// time is over before.
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool>;
+
+    /// Sends a frame and tells where it was seen. It leaves nothing behind, also when it is given up.
+    async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>>;
 }

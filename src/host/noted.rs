@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host, Output, Stat};
+use super::{Command, Host, Output, Shot, Sighting, Stat};
 use crate::engine::redact::redact_text;
 use crate::error::Result;
 
@@ -75,6 +75,13 @@ impl Host for Noted {
 
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool> {
         self.0.wait_for(path, timeout).await
+    }
+
+    async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
+        let result = self.0.send_frame(shot).await;
+        let seen = result.as_ref().map_or(0, Vec::len);
+        tracing::debug!(target: "kvnet::host", link = shot.link, bytes = shot.frame.len(), seen, "sent a frame");
+        result
     }
 }
 

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::datapath_ovs as ovs;
 use super::datapath_pods as pods;
+use super::evidence::linux_bridge;
 use crate::error::{Code, Result};
-use crate::facts::cni::NETWORK_STATUS;
+use crate::facts::cni::{NETWORK_STATUS, NetConf, Port};
 use crate::facts::firewall::Firewall;
 use crate::facts::openflow::{self, Settings, Switch, Traced};
 use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
@@ -16,7 +17,7 @@ use crate::facts::routes::{Roads, Wire, wires};
 use crate::host::{Command, Host};
 
 /// With more NICs on one bridge, only so many are followed through it.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 
 /// A pod's NIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub struct Nic {
     pub mac: String,
     /// Its address.
     pub ip: Option<IpAddr>,
+    /// The bridge of Linux that its other end belongs into; none when it is not known or no such.
+    pub bridge: Option<String>,
+    /// What its port of Open vSwitch is to carry; none when it is not known, or looked at elsewhere.
+    pub carried: Option<Port>,
 }
 
 /// A frame that was followed through a bridge.
@@ -65,6 +70,10 @@ pub struct Datapath {
     pub followed: Vec<Followed>,
     /// How many NICs were not followed.
     pub left: usize,
+    /// How many pods were not looked into.
+    pub closed: usize,
+    /// Where other nodes say that their ends of flannel's tunnel are.
+    pub tunnels: Vec<Tunnel>,
     /// Links, routes and forwarding.
     pub roads: Roads,
     /// The packet filters.
@@ -79,6 +88,21 @@ pub struct Datapath {
     pub flannel: bool,
     /// Whether it is about these NICs alone, and not about the node.
     pub only: bool,
+    /// Whether it is about what two NICs of this node send each other alone.
+    pub between: bool,
+}
+
+/// Another node's end of flannel's tunnel, as its annotations have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The node.
+    pub node: String,
+    /// The MAC address of its end.
+    pub mac: String,
+    /// The node's own address.
+    pub at: String,
+    /// Its part of the pod network.
+    pub range: Option<ipnet::IpNet>,
 }
 
 /// One part of the datapath.
@@ -148,8 +172,17 @@ impl Datapath {
             if Some(name) == own {
                 seen.own_range = Some(range);
             } else {
+                seen.tunnels.extend(tunnel(node, range));
                 seen.other_ranges.push((name.to_owned(), range));
             }
+        }
+        if seen.flannel {
+            for nic in seen.nics.iter_mut().filter(|nic| nic.network.is_none()) {
+                nic.bridge = Some("cni0".into());
+            }
+        }
+        if !seen.tunnels.is_empty() && seen.roads.wire("flannel.1").is_some() {
+            seen.roads.look_at_tunnel(host, "flannel.1").await?;
         }
         seen.look_at_switches(host).await?;
         seen.look_inside(host).await?;
@@ -173,9 +206,11 @@ impl Datapath {
         };
         let mut switches = Vec::new();
         let has_own = |bridge: &&OvsBridge| {
-            let uids = |port: &OvsPort| port.external_ids.get("contPodUid").cloned();
-            !self.only
-                || bridge.ports.iter().filter_map(uids).any(|uid| self.nics.iter().any(|nic| nic.uid == uid))
+            let is_of = |port: &OvsPort, nic: &Nic| {
+                let is = |key: &str, value: &String| port.external_ids.get(key) == Some(value);
+                is("contPodUid", &nic.uid) && is("contIface", &nic.name)
+            };
+            !self.only || bridge.ports.iter().any(|port| self.nics.iter().any(|nic| is_of(port, nic)))
         };
         for bridge in state.bridges.iter().filter(has_own) {
             switches.push(Switch::read(host, &settings, &bridge.name).await?);
@@ -225,17 +260,36 @@ impl Datapath {
     async fn look_inside(&mut self, host: &dyn Host) -> Result<()> {
         let mut uids: Vec<String> = self.nics.iter().map(|nic| nic.uid.clone()).collect();
         uids.dedup();
+        self.closed = uids.len().saturating_sub(MOST);
         uids.truncate(MOST);
         for uid in uids {
             let Some(process) = super::process_of(host, &uid).await? else { continue };
             let target = format!("--target={process}");
-            let words = ["nsenter", &target, "--net", "ip", "-json", "-details", "link", "show"];
+            let words = ["nsenter", &target, "--net", "ip", "-json", "-details", "address", "show"];
             let Ok(output) = host.run(&Command::new(words)).await else { continue };
             if output.success() {
                 self.inside.insert(uid, wires(&output.stdout));
             }
         }
         Ok(())
+    }
+
+    /// Leaves out what two NICs do not need of the node: they are on one network, both here or not.
+    pub fn narrow(&mut self, both: bool, pods: bool) {
+        self.between = both;
+        if both || !pods {
+            self.other_ranges.clear();
+            self.tunnels.clear();
+        }
+        self.flannel &= pods;
+    }
+
+    /// The link that carries a NIC's frames, in its pod: KubeVirt renames a NIC that it bridges.
+    #[must_use]
+    pub fn inner(&self, nic: &Nic) -> Option<&Wire> {
+        let all = self.inside.get(&nic.uid)?;
+        let by_name = |name: &str| all.iter().find(|wire| wire.name == name);
+        by_name(&super::pod_links::renamed(&nic.name)).or_else(|| by_name(&nic.name))
     }
 
     /// What is to be said about a part.
@@ -248,6 +302,34 @@ impl Datapath {
             Part::Forwarding => pods::forwarding(self),
             Part::Firewall => pods::firewall(self),
         }
+    }
+}
+
+fn tunnel(node: &Value, range: ipnet::IpNet) -> Option<Tunnel> {
+    let annotation =
+        |name: &str| node["metadata"]["annotations"][format!("flannel.alpha.coreos.com/{name}")].as_str();
+    let data: Value = serde_json::from_str(annotation("backend-data")?).ok()?;
+    Some(Tunnel {
+        node: node["metadata"]["name"].as_str()?.to_owned(),
+        mac: data["VtepMAC"].as_str()?.to_ascii_lowercase(),
+        at: annotation("public-ip")?.to_owned(),
+        range: Some(range),
+    })
+}
+
+/// Adds to each NIC what the definition of its network says, by `namespace/name` or by its name alone.
+pub fn define(nics: &mut [Nic], networks: &[Value]) {
+    for nic in nics.iter_mut() {
+        let Some(network) = nic.network.as_deref() else { continue };
+        let own = networks.iter().find(|one| {
+            let metadata = &one["metadata"];
+            let full = (metadata["namespace"].as_str(), metadata["name"].as_str());
+            network.split_once('/').is_some_and(|(namespace, name)| full == (Some(namespace), Some(name)))
+        });
+        let config = own.and_then(|one| NetConf::parse(one["spec"]["config"].as_str()?));
+        let Some(config) = config else { continue };
+        nic.bridge = linux_bridge(&config);
+        nic.carried = config.port();
     }
 }
 
@@ -271,6 +353,8 @@ pub fn nics_of(pod: &Value) -> Vec<Nic> {
         network: (entry["default"] != true).then(|| text(&entry["name"])),
         mac: text(&entry["mac"]).to_ascii_lowercase(),
         ip: entry["ips"][0].as_str().and_then(|ip| ip.parse().ok()),
+        bridge: None,
+        carried: None,
     };
     let mut nics: Vec<Nic> = entries.iter().filter(|entry| entry["interface"].is_string()).map(nic).collect();
     if !nics.iter().any(|nic| nic.network.is_none()) {

@@ -2,6 +2,7 @@
 
 use super::datapath::{Datapath, Judged, Part, nics_of};
 use super::evidence::Evidence;
+use super::target::Attachment;
 use super::{Link, State};
 use crate::engine::context::Context;
 use crate::error::Result;
@@ -17,7 +18,12 @@ const LINKS: [(Part, &str, &str); 5] = [
 /// Looks at the node for a pod that has its NICs.
 pub async fn look(cx: &Context, seen: &Evidence) -> Result<Vec<Link>> {
     let Some(pod) = &seen.pod else { return Ok(Vec::new()) };
-    let nics = nics_of(pod);
+    let mut nics = nics_of(pod);
+    for nic in &mut nics {
+        let own =
+            |attachment: &&Attachment| attachment.network.is_some() && attachment.network == nic.network;
+        nic.bridge = seen.attachments.iter().find(own).and_then(Attachment::linux_bridge);
+    }
     if nics.is_empty() {
         return Ok(Vec::new());
     }
@@ -26,10 +32,14 @@ pub async fn look(cx: &Context, seen: &Evidence) -> Result<Vec<Link>> {
     }
     let nodes = cx.need_cluster().await?.list("v1", "Node", None, None).await?;
     let datapath = Datapath::gather(cx.host.as_ref(), nics, &nodes, seen.node_name(), true).await?;
-    Ok(LINKS
-        .iter()
-        .filter_map(|(part, link, looked_at)| told(&datapath.judge(*part), link, looked_at))
-        .collect())
+    Ok(told_of(&datapath))
+}
+
+/// What is to be said about each part.
+pub fn told_of(datapath: &Datapath) -> Vec<Link> {
+    let link =
+        |(part, link, looked_at): &(Part, &'static str, &str)| told(&datapath.judge(*part), link, looked_at);
+    LINKS.iter().filter_map(link).collect()
 }
 
 /// None when there is nothing to look at.

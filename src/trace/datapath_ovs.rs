@@ -1,8 +1,11 @@
 //! Bridges of Open vSwitch: fail mode, ports, and the frames that were followed.
 
-use super::datapath::{Datapath, Judged, Nic};
+use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::node_links::counted;
+use super::pod_links::commands;
 use crate::error::code;
+use crate::facts::cni::Port;
+use crate::facts::openflow::Switch;
 
 /// A NIC with its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,46 +119,17 @@ pub fn fail_mode(seen: &Datapath) -> Judged {
 /// Ports that are switched off, and frames that do not arrive.
 pub fn flows(seen: &Datapath) -> Judged {
     let mut judged = started(seen);
-    let own: Vec<String> = ends(seen).into_iter().map(|end| end.port).collect();
+    let ends = ends(seen);
+    vlans(seen, &ends, &mut judged);
+    let own: Vec<String> = ends.into_iter().map(|end| end.port).collect();
     for switch in &seen.switches {
         let name = &switch.name;
         let protected = switch.ports.values().filter(|port| port.protected).count();
-        for (port_name, port) in &switch.ports {
+        for port_name in switch.ports.keys() {
             if seen.only && !own.contains(port_name) || seen.is_left(port_name) {
                 continue;
             }
-            let mut breaks = |what: String, hint: String| {
-                judged.breaks(&code::OVS_FLOWS, format!("port {port_name} of {name} {what}"), hint);
-            };
-            for off in &port.off {
-                let word = match off.as_str() {
-                    "PORT_DOWN" => "up",
-                    "NO_RECV" => "receive",
-                    "NO_FWD" => "forward",
-                    _ => "flood",
-                };
-                breaks(format!("is set to {off}"), format!("`ovs-ofctl mod-port {name} {port_name} {word}`"));
-            }
-            if port.mirrored_to {
-                breaks(
-                    "is the output of a mirror: it gets nothing else".into(),
-                    format!("`ovs-vsctl clear Bridge {name} mirrors`"),
-                );
-            }
-            if port.protected && protected > 1 {
-                breaks(
-                    "is protected: it reaches no other protected port".into(),
-                    format!("`ovs-vsctl set Port {port_name} protected=false`"),
-                );
-            }
-            if let Some(state) = &port.blocked {
-                breaks(
-                    format!("is {state} in the spanning tree"),
-                    format!(
-                        "look for a loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"
-                    ),
-                );
-            }
+            port_of(seen, switch, port_name, protected, &mut judged);
         }
         if switch.fail_mode == "secure" && switch.flows.is_empty() {
             continue;
@@ -170,9 +144,96 @@ pub fn flows(seen: &Datapath) -> Judged {
             .extend(drops.map(|(bridge, flow)| format!("bridge {bridge} has a flow that drops: {flow}")));
     }
     if seen.left > 0 {
-        judged.unknown.push(format!("{} were not followed: there are too many", counted(seen.left, "NIC")));
+        let all = seen.left + MOST;
+        judged.unknown.push(format!("{MOST} of {} on bridges looked at", counted(all, "NIC")));
     }
     judged
+}
+
+/// What keeps frames from a port, in its settings.
+fn port_of(seen: &Datapath, switch: &Switch, port_name: &str, protected: usize, judged: &mut Judged) {
+    let (name, Some(port)) = (&switch.name, switch.ports.get(port_name)) else { return };
+    let mut breaks = |what: String, hint: String| {
+        judged.breaks(&code::OVS_FLOWS, format!("port {port_name} of {name} {what}"), hint);
+    };
+    for off in &port.off {
+        let word = match off.as_str() {
+            "PORT_DOWN" => "up",
+            "NO_RECV" => "receive",
+            "NO_FWD" => "forward",
+            _ => "flood",
+        };
+        breaks(format!("is set to {off}"), format!("`ovs-ofctl mod-port {name} {port_name} {word}`"));
+    }
+    if port.mirrored_to {
+        breaks(
+            "is the output of a mirror: it gets nothing else".into(),
+            format!("`ovs-vsctl clear Bridge {name} mirrors`"),
+        );
+    }
+    if port.protected && protected > 1 {
+        breaks(
+            "is protected: it reaches no other protected port".into(),
+            format!("`ovs-vsctl set Port {port_name} protected=false`"),
+        );
+    }
+    let tag = seen.state.as_ref().and_then(|state| state.port(port_name)?.1.tag);
+    if let Some(what) = mistaken(&port.vlan_mode, tag) {
+        let mode = if tag.is_some() { "access" } else { "trunk" };
+        breaks(
+            format!("has vlan_mode {}: {what}", port.vlan_mode),
+            format!("`ovs-vsctl set Port {port_name} vlan_mode={mode}`"),
+        );
+    }
+    if let Some((rate, by)) = port.slowed.filter(|(rate, _)| *rate < SLOWEST) {
+        let mend = match by {
+            "qos" => format!("clear Port {port_name} qos"),
+            _ => format!("set Interface {port_name} {by}=0"),
+        };
+        breaks(
+            format!("is slowed down to {rate} kbit/s by {by}: most frames are dropped"),
+            format!("`ovs-vsctl {mend}`"),
+        );
+    }
+    if let Some(state) = &port.blocked {
+        breaks(
+            format!("is {state} in the spanning tree"),
+            format!("look for a loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"),
+        );
+    }
+}
+
+/// Ports carry what their networks say.
+fn vlans(seen: &Datapath, ends: &[End], judged: &mut Judged) {
+    let Some(state) = &seen.state else { return };
+    for end in ends {
+        let Some(((_, port), wanted)) = state.port(&end.port).zip(end.nic.carried.as_ref()) else { continue };
+        // A network may name a VLAN bridge, which is a tagged port of its parent.
+        let tag = state.vlan_bridge(&wanted.bridge).and_then(|(_, port)| port.tag);
+        let vlan = if wanted.trunks.is_empty() { wanted.vlan.or(tag) } else { None };
+        let wanted = Port { bridge: end.bridge.clone(), vlan, trunks: wanted.trunks.clone() };
+        let is = port.on(&end.bridge);
+        if is != wanted {
+            judged.breaks(
+                &code::OVS_PORT,
+                format!("{} is {is} on {}, and its network says {wanted}", end.shown(), end.bridge),
+                format!("delete the pod, or set it: {}", commands(&port.name, &is, &wanted)),
+            );
+        }
+    }
+}
+
+/// In kbit/s, what is no network any more.
+const SLOWEST: u64 = 64;
+
+/// What a mode does to a port with or without a VLAN, when it is not what ovs-cni means by it.
+fn mistaken(mode: &str, tag: Option<u16>) -> Option<&'static str> {
+    match (mode, tag) {
+        ("trunk", Some(_)) => Some("its VLAN is passed over, and its frames are untagged"),
+        ("native-tagged", Some(_)) => Some("it gets frames with a tag, which a NIC drops"),
+        ("dot1q-tunnel", _) => Some("its frames are packed into another VLAN"),
+        _ => None,
+    }
 }
 
 fn follow(seen: &Datapath, bridge: &str, judged: &mut Judged) {

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::datapath::{Datapath, Judged, Nic};
+use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::node_links::counted;
 use crate::error::code;
 use crate::facts::firewall::{Fate, Packet};
-use crate::facts::routes::Wire;
+use crate::facts::routes::{Neighbour, Wire};
 
 const POD_BRIDGE: &str = "cni0";
 const TUNNEL: &str = "flannel.1";
@@ -20,7 +20,21 @@ pub fn links(seen: &Datapath) -> Judged {
         link(seen, wire, &mut judged);
     }
     let pods = seen.nics.iter().any(|nic| nic.network.is_none());
-    if seen.flannel && seen.roads.wire(TUNNEL).is_none() && !seen.roads.wires.is_empty() {
+    for switch in &seen.switches {
+        // Only a bridge with an address of its own speaks itself.
+        let local = seen
+            .roads
+            .wire(&switch.name)
+            .filter(|wire| !wire.on && wire.addresses.iter().any(std::net::IpAddr::is_ipv4));
+        if let Some(local) = local.filter(|_| !seen.between) {
+            judged.breaks(
+                &code::PATH_LINK,
+                format!("{} is down, and the node has its address {} there", local.name, local.addresses[0]),
+                format!("`ip link set {} up`", local.name),
+            );
+        }
+    }
+    if seen.flannel && !seen.between && seen.roads.wire(TUNNEL).is_none() && !seen.roads.wires.is_empty() {
         judged.breaks(
             &code::PATH_LINK,
             format!("{TUNNEL} is missing: pods reach no other node"),
@@ -35,6 +49,11 @@ pub fn links(seen: &Datapath) -> Judged {
         );
     }
     inside(seen, &mut judged);
+    tunnels(seen, &mut judged);
+    if seen.closed > 0 {
+        let all = seen.closed + MOST;
+        judged.unknown.push(format!("{MOST} of {} looked into", counted(all, "pod")));
+    }
     if !used.is_empty() {
         judged.holds = format!("{} up", counted(used.len(), "link"));
     }
@@ -47,12 +66,20 @@ fn used(seen: &Datapath) -> Vec<&Wire> {
     let masters: Vec<&str> = roads.wires.iter().filter_map(|wire| wire.master.as_deref()).collect();
     let ports: Vec<&str> =
         seen.switches.iter().flat_map(|switch| switch.ports.keys().map(String::as_str)).collect();
+    let pods = seen.nics.iter().any(|nic| nic.network.is_none());
+    let own: Vec<&str> =
+        seen.nics.iter().filter_map(|nic| Some(bridge_of(seen, nic)?.name.as_str())).collect();
     let is_used = |wire: &&Wire| {
-        // One pod's way does not lead over the ends of others.
-        if seen.only && wire.kind != "bridge" && wire.name != TUNNEL && whose(seen, wire).is_none() {
+        let name = wire.name.as_str();
+        // One pod's way does not lead over the bridges and ends of others, nor through the tunnel to its own node.
+        let other = match wire.kind.as_str() {
+            "bridge" => !own.contains(&name) && (name != POD_BRIDGE || !pods),
+            _ if name == TUNNEL => seen.between || !pods,
+            _ => whose(seen, wire).is_none(),
+        };
+        if seen.only && other {
             return false;
         }
-        let name = wire.name.as_str();
         // What a pod left behind carries nothing; `doctor` names it as a port.
         if seen.is_left(name) {
             return false;
@@ -100,11 +127,22 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
             format!("`bridge link set dev {name} isolated off`"),
         );
     }
+    for what in &wire.lacks {
+        let flags = format!(" {} on", what.replace(" and ", " on "));
+        judged.breaks(
+            &code::PATH_LINK,
+            format!("{shown} has {what} off: it is not given what it needs"),
+            format!("`bridge link set dev {name}{flags}`"),
+        );
+    }
+    if wire.sorts_vlans {
+        judged.unknown.push(format!("{name} filters VLANs, and those of its ports were not looked at"));
+    }
     if wire.program {
         judged.unknown.push(format!("a program decides about what {shown} receives"));
     }
     for (_, what) in seen.roads.dropping.iter().filter(|(device, _)| device == name) {
-        let hint = if what.contains("netem") {
+        let hint = if what.contains("netem") || what.contains("tbf") {
             format!("`tc qdisc del dev {name} root`")
         } else {
             format!("`tc filter show dev {name} ingress`, then `tc qdisc del dev {name} ingress` or `clsact`")
@@ -138,7 +176,7 @@ fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
         return seen.nics.iter().find(is).map(|nic| format!("{} of {}", nic.name, nic.pod));
     }
     seen.nics.iter().find_map(|nic| {
-        let own = seen.inside.get(&nic.uid)?.iter().find(|own| own.name == nic.name)?;
+        let own = seen.inner(nic)?;
         (own.peer == Some(wire.index)).then(|| format!("{} of {}", nic.name, nic.pod))
     })
 }
@@ -146,11 +184,27 @@ fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
 /// Both ends of a pair have one MTU.
 fn inside(seen: &Datapath, judged: &mut Judged) {
     for nic in &seen.nics {
-        let Some(own) = seen.inside.get(&nic.uid).and_then(|all| all.iter().find(|own| own.name == nic.name))
-        else {
-            continue;
-        };
+        let Some(own) = seen.inner(nic) else { continue };
+        let is_machine = seen.inside.get(&nic.uid).is_some_and(|all| all.iter().any(|one| one.kind == "tun"));
+        // The trace of one pod tells it about its NIC.
+        if !seen.only && !is_machine && own.master.is_none() {
+            altered(nic, own, judged);
+        }
         let other = seen.roads.wires.iter().find(|wire| own.kind == "veth" && own.peer == Some(wire.index));
+        if let (Some(other), Some(bridge)) = (other, &nic.bridge)
+            && other.master.as_ref() != Some(bridge)
+        {
+            let is =
+                other.master.as_ref().map_or_else(|| "in no bridge".into(), |master| format!("in {master}"));
+            judged.breaks(
+                &code::PATH_LINK,
+                format!(
+                    "{}, the node's end of {} of {}, is {is}, and not in {bridge}",
+                    other.name, nic.name, nic.pod
+                ),
+                format!("`ip link set {} master {bridge}`, or delete the pod", other.name),
+            );
+        }
         if let Some(other) = other
             && other.mtu != own.mtu
         {
@@ -179,9 +233,75 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
     }
 }
 
+/// What has become of a NIC since Multus reported it.
+fn altered(nic: &Nic, own: &Wire, judged: &mut Judged) {
+    let shown = format!("{} of {}", nic.name, nic.pod);
+    let mut breaks = |what: String, hint: String| {
+        judged.breaks(&code::POD_NIC, format!("{shown} {what}"), format!("in the pod: {hint}, or delete it"));
+    };
+    let name = &nic.name;
+    if own.silent && own.kind == "veth" {
+        breaks("answers no ARP request: its ARP is off".into(), format!("`ip link set {name} arp on`"));
+    }
+    if !nic.mac.is_empty() && !own.mac.is_empty() && own.mac != nic.mac {
+        let what = format!("has the MAC address {}, and Multus reported {}", own.mac, nic.mac);
+        breaks(what, format!("`ip link set {name} address {}`", nic.mac));
+    }
+    if let Some(ip) = nic.ip.filter(|ip| !own.addresses.is_empty() && !own.addresses.contains(ip)) {
+        breaks(format!("has lost the address {ip}"), format!("`ip address add {ip}/PREFIX dev {name}`"));
+    }
+}
+
+/// What flannel has told the kernel about other nodes is what they say themselves.
+fn tunnels(seen: &Datapath, judged: &mut Judged) {
+    let Some(wire) = seen.roads.wire(TUNNEL) else { return };
+    let below = wire.through.as_deref().and_then(|name| seen.roads.wire(name));
+    // The headers of VXLAN and what carries it.
+    if let Some(below) = below.filter(|below| below.mtu < wire.mtu + 50 && !seen.other_ranges.is_empty()) {
+        judged.breaks(
+            &code::PATH_LINK,
+            format!(
+                "{} has MTU {}, and {TUNNEL}, which goes through it, has {}",
+                below.name, below.mtu, wire.mtu
+            ),
+            format!(
+                "`ip link set {} mtu {}`, or delete flannel's pod on the node",
+                below.name,
+                wire.mtu + 50
+            ),
+        );
+    }
+    let hint = "delete flannel's pod on this node: a new one sets it";
+    for tunnel in &seen.tunnels {
+        let base = tunnel.range.map(|range| range.network().to_string()).unwrap_or_default();
+        let known = |list: &[Neighbour], of: &str, at: &str, what: &str| {
+            let mut found = list.iter().filter(|one| one.of == of);
+            if found.clone().any(|one| one.at == at) {
+                return None;
+            }
+            let is = found.next().map_or_else(|| "is missing".into(), |one| format!("is {}", one.at));
+            Some(format!("{what} of {} behind {TUNNEL} {is}, and not {at}", tunnel.node))
+        };
+        let roads = &seen.roads;
+        if roads.unseen.iter().any(|why| why.contains("behind")) {
+            return;
+        }
+        let wrong =
+            known(&roads.tunnel_neighbours, &base, &tunnel.mac, &format!("the MAC address of {base}"))
+                .or_else(|| known(&roads.tunnel_forwards, &tunnel.mac, &tunnel.at, "the address"));
+        if let Some(wrong) = wrong {
+            judged.breaks(&code::PATH_LINK, wrong, hint);
+        }
+    }
+}
+
 /// The node forwards, and its routes lead to pods.
 pub fn forwarding(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
+    // Two on one node, or on one switch, need none of it.
+    if seen.between || seen.only && seen.nics.iter().all(|nic| nic.network.is_some()) {
+        return judged;
+    }
     let roads = &seen.roads;
     match roads.forward.as_deref() {
         Some("0") => judged.breaks(
@@ -249,6 +369,13 @@ fn routes(seen: &Datapath, judged: &mut Judged) {
 pub fn firewall(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
     judged.unknown.extend(seen.firewall.unseen.clone());
+    if let Some((count, max)) = seen.roads.connections.filter(|(count, max)| count >= max && *max > 0) {
+        judged.breaks(
+            &code::FIREWALL,
+            format!("the table of connections is full, {count} of {max}: packets of new ones are dropped"),
+            "`sysctl -w net.netfilter.nf_conntrack_max=` with a larger number",
+        );
+    }
     let mut asked = 0;
     for (packet, what, hooks) in packets(seen) {
         asked += 1;
@@ -311,6 +438,9 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     let out = seen.roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.clone());
     let gateway = seen.own_range.and_then(|range| range.hosts().next());
     let other = seen.other_ranges.first().and_then(|(_, range)| range.hosts().nth(1));
+    if seen.between {
+        return within(seen);
+    }
     let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
     for nic in seen.nics.iter().filter(|nic| nic.network.is_none() && nic.ip.is_some_and(|ip| ip.is_ipv4())) {
         let cni0 = Some(POD_BRIDGE.to_owned());
@@ -376,6 +506,32 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     all
 }
 
+/// What two NICs of one bridge of Linux send each other.
+fn within(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
+    let [one, other] = seen.nics.as_slice() else { return Vec::new() };
+    let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
+    for (from, to) in [(one, other), (other, one)] {
+        let Some(bridge) = bridge_of(seen, from) else { continue };
+        for protocol in ["icmp", "tcp", "udp"] {
+            let packet = Packet {
+                input: Some(bridge.name.clone()),
+                output: Some(bridge.name.clone()),
+                source: from.ip.filter(IpAddr::is_ipv4),
+                destination: to.ip.filter(IpAddr::is_ipv4),
+                protocol,
+                bridged: true,
+                filtered: false,
+            };
+            let what = format!("{protocol} packets from {} to {}", from.pod, to.pod);
+            if seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet) {
+                all.push((Packet { filtered: true, ..packet.clone() }, what.clone(), BRIDGED));
+            }
+            all.push((packet, what, BRIDGED));
+        }
+    }
+    all
+}
+
 fn filtered(seen: &Datapath, packet: &Packet) -> bool {
     let bridge = packet.input.as_deref().and_then(|name| seen.roads.wire(name));
     seen.roads.bridge_filter.as_deref() == Some("1") || bridge.is_some_and(|bridge| bridge.filtered)
@@ -383,7 +539,7 @@ fn filtered(seen: &Datapath, packet: &Packet) -> bool {
 
 /// The bridge of Linux that a NIC's other end is in.
 fn bridge_of<'a>(seen: &'a Datapath, nic: &Nic) -> Option<&'a Wire> {
-    let own = seen.inside.get(&nic.uid)?.iter().find(|own| own.name == nic.name)?;
+    let own = seen.inner(nic)?;
     let other = seen.roads.wires.iter().find(|wire| wire.kind == "veth" && own.peer == Some(wire.index))?;
     seen.roads.wire(other.master.as_deref()?).filter(|master| master.kind == "bridge")
 }

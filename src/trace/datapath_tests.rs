@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::facts::cni::Port;
 use crate::facts::openflow::SwitchPort;
-use crate::facts::routes::Route;
+use crate::facts::routes::{Neighbour, Route};
 
 fn wire(name: &str, kind: &str, master: Option<&str>, index: u64) -> Wire {
     Wire {
@@ -46,8 +47,10 @@ pub(crate) fn healthy() -> Datapath {
         kind: "unicast".into(),
         by: Some(by.into()),
     };
+    let mut nics = nics_of(&pod);
+    nics[0].bridge = Some("cni0".into());
     Datapath {
-        nics: nics_of(&pod),
+        nics,
         switches: vec![Switch {
             name: "blue".into(),
             ports: [("veth2".to_owned(), SwitchPort { number: Some(6), ..SwitchPort::default() })].into(),
@@ -65,6 +68,8 @@ pub(crate) fn healthy() -> Datapath {
             ],
             routes: vec![route(None, "eth0"), route(Some("10.244.0.0/24"), "cni0")],
             forward: Some("1".into()),
+            tunnel_neighbours: vec![neighbour("10.244.1.0", "0a:00:00:00:00:01")],
+            tunnel_forwards: vec![neighbour("0a:00:00:00:00:01", "192.0.2.1")],
             bridge_filter: Some("1".into()),
             ..Roads::default()
         },
@@ -84,6 +89,49 @@ fn nothing_is_broken_or_open_where_packets_pass() {
         let judged = seen.judge(part);
         assert_eq!((judged.broken, judged.unknown, judged.warns), (vec![], vec![], vec![]), "{part:?}");
         assert!(!judged.holds.is_empty(), "{part:?}");
+    }
+}
+
+fn neighbour(of: &str, at: &str) -> Neighbour {
+    Neighbour { of: of.into(), at: at.into() }
+}
+
+/// Another node, as it says itself.
+fn others() -> (Vec<Tunnel>, Vec<(String, ipnet::IpNet)>) {
+    let range: ipnet::IpNet = "10.244.1.0/24".parse().unwrap();
+    let (mac, at) = ("0a:00:00:00:00:01".to_owned(), "192.0.2.1".to_owned());
+    (vec![Tunnel { node: "n1".into(), mac, at, range: Some(range) }], vec![("n1".into(), range)])
+}
+
+#[test]
+fn another_node_is_found_through_the_tunnel() {
+    let mut seen = healthy();
+    (seen.tunnels, seen.other_ranges) = others();
+    seen.roads.routes.push(Route {
+        to: "10.244.1.0/24".parse().ok(),
+        kind: "unicast".into(),
+        by: Some("flannel.1".into()),
+    });
+    for part in PARTS {
+        assert_eq!(seen.judge(part).broken, [], "{part:?}");
+    }
+}
+
+#[test]
+fn what_there_is_too_much_of_is_counted() {
+    let seen = Datapath { left: 8, closed: 3, ..healthy() };
+    assert_eq!(seen.judge(Part::Flows).unknown, ["32 of 40 NICs on bridges looked at"]);
+    assert_eq!(seen.judge(Part::Links).unknown, ["32 of 35 pods looked into"]);
+}
+
+#[test]
+fn two_nics_of_one_node_need_neither_tunnel_nor_forwarding() {
+    let mut seen = Datapath { only: true, ..healthy() };
+    seen.narrow(true, true);
+    seen.roads.forward = Some("0".into());
+    seen.roads.wires.remove(1);
+    for part in PARTS {
+        assert_eq!(seen.judge(part).broken, [], "{part:?}");
     }
 }
 
@@ -129,6 +177,72 @@ pub(crate) const BREAKS: &[Break] = &[
         "KVN604",
         "ovs-vswitchd says nothing about blue",
     ),
+    (
+        |seen| seen.nics[1].carried = Some(Port { vlan: Some(100), ..Port::default() }),
+        "KVN623",
+        "net1 of default/a (veth2) is untagged on blue, and its network says VLAN 100",
+    ),
+    (
+        |seen| seen.switches[0].ports.get_mut("veth2").unwrap().vlan_mode = "dot1q-tunnel".into(),
+        "KVN645",
+        "packed into another VLAN",
+    ),
+    (
+        |seen| seen.switches[0].ports.get_mut("veth2").unwrap().slowed = Some((1, "ingress_policing_rate")),
+        "KVN645",
+        "slowed down to 1 kbit/s by ingress_policing_rate",
+    ),
+    (|seen| seen.inside.get_mut("u").unwrap()[0].silent = true, "KVN622", "its ARP is off"),
+    (
+        |seen| seen.inside.get_mut("u").unwrap()[0].mac = "02:00:00:00:00:77".into(),
+        "KVN622",
+        "has the MAC address 02:00:00:00:00:77, and Multus reported 02:00:00:00:00:01",
+    ),
+    (
+        |seen| seen.inside.get_mut("u").unwrap()[0].addresses = vec!["10.244.0.9".parse().unwrap()],
+        "KVN622",
+        "has lost the address 10.244.0.7",
+    ),
+    (|seen| seen.roads.wires[2].master = Some("brx".into()), "KVN647", "is in brx, and not in cni0"),
+    (|seen| seen.roads.wires[2].lacks = vec!["learning and flood"], "KVN647", "has learning and flood off"),
+    (
+        |seen| {
+            let address = "10.9.0.1".parse().unwrap();
+            seen.roads.wires.push(Wire {
+                on: false,
+                addresses: vec![address],
+                ..wire("blue", "tun", None, 9)
+            });
+        },
+        "KVN647",
+        "blue is down, and the node has its address 10.9.0.1 there",
+    ),
+    (
+        |seen| {
+            (seen.tunnels, seen.other_ranges) = others();
+            seen.roads.tunnel_neighbours.clear();
+        },
+        "KVN647",
+        "the MAC address of 10.244.1.0 of n1 behind flannel.1 is missing, and not 0a:00:00:00:00:01",
+    ),
+    (
+        |seen| {
+            (seen.tunnels, seen.other_ranges) = others();
+            seen.roads.tunnel_forwards = vec![neighbour("0a:00:00:00:00:01", "192.0.2.9")];
+        },
+        "KVN647",
+        "the address of n1 behind flannel.1 is 192.0.2.9, and not 192.0.2.1",
+    ),
+    (
+        |seen| {
+            (_, seen.other_ranges) = others();
+            seen.roads.wires[1].through = Some("eth0".into());
+            seen.roads.wires.push(Wire { mtu: 1450, ..wire("eth0", "", None, 10) });
+        },
+        "KVN647",
+        "eth0 has MTU 1450, and flannel.1, which goes through it, has 1450",
+    ),
+    (|seen| seen.roads.connections = Some((1000, 1000)), "KVN649", "the table of connections is full"),
     (|seen| seen.roads.wires[0].on = false, "KVN647", "cni0 is down"),
     (|seen| seen.roads.wires[3].on = false, "KVN647", "veth2, the node's end of net1 of default/a is down"),
     (

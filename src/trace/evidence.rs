@@ -205,6 +205,20 @@ fn declared_bridge(profile: &Profile, network: &str) -> Option<String> {
 impl Attachment {
     /// The port of Open vSwitch that its configuration asks for.
     pub fn port(&self) -> Option<Port> {
-        NetConf::read(self.config.as_ref()?.as_object()?).port()
+        self.read()?.port()
     }
+
+    /// The bridge of Linux that its configuration asks for.
+    pub fn linux_bridge(&self) -> Option<String> {
+        linux_bridge(&self.read()?)
+    }
+
+    fn read(&self) -> Option<NetConf> {
+        Some(NetConf::read(self.config.as_ref()?.as_object()?))
+    }
+}
+
+/// The bridge of Linux that a CNI configuration puts a NIC into; none for any other kind.
+pub fn linux_bridge(config: &NetConf) -> Option<String> {
+    config.maker().filter(|maker| maker.kind == "bridge")?.bridge.clone()
 }

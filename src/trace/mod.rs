@@ -1,5 +1,6 @@
 //! Follows the network of a VM or a pod, link by link, from Open vSwitch to its NIC, and names the first that is broken.
 
+mod between;
 pub mod datapath;
 mod datapath_links;
 mod datapath_ovs;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::engine::context::Context;
 use crate::error::{Code, Result};
+pub use between::make as between;
 use evidence::Evidence;
 pub use netns::process_of;
 pub use node_links::counted;
@@ -40,6 +42,9 @@ pub enum State {
 pub struct Link {
     /// Its name: `bridge`, `port`.
     pub link: &'static str,
+    /// Which end of a way it belongs to, `pod/one`; none when it serves both, and in the chain of one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
     /// The network that it belongs to; none when it serves all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
@@ -67,6 +72,22 @@ pub struct Trace {
     pub now: String,
     /// The links, in the order in which a NIC comes to be.
     pub links: Vec<Link>,
+    /// What became of the frame between two ends; none for one alone.
+    pub frame: Option<Crossing>,
+}
+
+/// What became of a frame from one NIC to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Crossing {
+    /// The network: `namespace/name`, or `pod`.
+    pub network: String,
+    /// Whether it arrives; none when that is not known.
+    pub arrives: Option<bool>,
+    /// The last link that has seen it; none when no link has, or none was sent.
+    pub last_seen: Option<String>,
+    /// Whether the two are apart as configured: then it must not arrive.
+    pub apart: bool,
 }
 
 impl Trace {
@@ -76,14 +97,12 @@ impl Trace {
     /// `KVN628` when there is no such target, and those of the host and the cluster.
     pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let evidence = Evidence::gather(cx, target, console).await?;
-        let mut links = links(&evidence);
+        let links = links(&evidence);
+        let mut trace = Self { target: target.to_string(), now: evidence.now(), links, frame: None };
         for link in datapath_links::look(cx, &evidence).await? {
-            // A NIC whose other end is down is down: the cause comes first.
-            let cause = link.link == "links" && link.state == State::Broken;
-            let nic = links.iter().position(|other| other.link == "pod-nic");
-            links.insert(nic.filter(|_| cause).unwrap_or(links.len()), link);
+            trace.insert(link);
         }
-        Ok(Self { target: target.to_string(), now: evidence.now(), links })
+        Ok(trace)
     }
 
     /// The first broken link: what comes after it can only be broken too.
@@ -119,7 +138,7 @@ fn links(evidence: &Evidence) -> Vec<Link> {
 impl Link {
     fn new(link: &'static str, network: Option<String>, looked_at: impl Into<String>) -> Self {
         let (looked_at, found) = (looked_at.into(), String::new());
-        Self { link, network, state: State::Unknown, looked_at, found, code: None, hint: None }
+        Self { link, end: None, network, state: State::Unknown, looked_at, found, code: None, hint: None }
     }
 
     fn holds(self, found: impl Into<String>) -> Self {

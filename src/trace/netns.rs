@@ -1,5 +1,7 @@
 //! A pod's network links, seen from the node.
 
+use std::net::IpAddr;
+
 use camino::Utf8Path;
 use serde_json::Value;
 
@@ -21,13 +23,17 @@ pub struct NetLink {
     pub up: bool,
     /// The bridge that it belongs to.
     pub master: Option<String>,
+    /// Whether it was told to answer no question for its address.
+    pub silent: bool,
+    /// Its addresses; none when they were not asked for.
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 /// The links in a pod's network namespace; none when no process of the pod is on this node.
 pub async fn links(host: &dyn Host, pod_uid: &str) -> Result<Option<Vec<NetLink>>> {
     let Some(process) = process_of(host, pod_uid).await? else { return Ok(None) };
     let target = format!("--target={process}");
-    let command = Command::new(["nsenter", &target, "--net", "ip", "-json", "-details", "link", "show"]);
+    let command = Command::new(["nsenter", &target, "--net", "ip", "-json", "-details", "address", "show"]);
     let output = host.run(&command).await?.ok(&command)?;
     Ok(Some(parse(&output.stdout)))
 }
@@ -55,7 +61,7 @@ pub async fn process_of(host: &dyn Host, pod_uid: &str) -> Result<Option<u32>> {
     Ok(None)
 }
 
-/// Reads `ip -json -details link show`.
+/// Reads `ip -json -details address show`, or what `link show` has of it.
 fn parse(text: &str) -> Vec<NetLink> {
     let objects: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
     objects.iter().filter_map(link).collect()
@@ -72,7 +78,13 @@ fn link(value: &Value) -> Option<NetLink> {
         mtu: value["mtu"].as_u64().unwrap_or_default(),
         up: has("UP") && has("LOWER_UP"),
         master: value["master"].as_str().map(str::to_owned),
+        silent: has("NOARP"),
+        addresses: value["addr_info"].as_array().map(|all| all.iter().filter_map(address).collect()),
     })
+}
+
+fn address(info: &Value) -> Option<IpAddr> {
+    info["local"].as_str()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -44,8 +44,34 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
             link.broken(&code::POD_NIC, format!("Multus reports {interface}, and the pod has no such link"))
         }
         Some(found) if !found.up => link.broken(&code::POD_NIC, format!("{} is down", found.name)),
+        Some(found) if let Some((what, hint)) = altered(seen, found, &reported) => {
+            link.broken(&code::POD_NIC, format!("{} {what}", found.name)).hint(hint)
+        }
         Some(found) => link.holds(format!("{} is up, {}, MTU {}", found.name, found.mac, found.mtu)),
     }
+}
+
+/// What has become of a NIC since Multus reported it, and what to do. A VM's is the guest's, a bond's the bond's.
+fn altered(seen: &Evidence, found: &NetLink, reported: &Reported) -> Option<(String, String)> {
+    if seen.machine || found.master.is_some() {
+        return None;
+    }
+    let name = &found.name;
+    let anew = "or delete the pod: a new one gets a new NIC";
+    if found.silent && found.kind == "veth" {
+        let what = "answers no ARP request: its ARP is off".to_owned();
+        return Some((what, format!("in the pod: `ip link set {name} arp on`, {anew}")));
+    }
+    if let Some(mac) = reported.mac.as_deref().filter(|mac| !found.mac.is_empty() && *mac != found.mac) {
+        let what = format!("has the MAC address {}, and Multus reported {mac}", found.mac);
+        return Some((what, format!("in the pod: `ip link set {name} address {mac}`, {anew}")));
+    }
+    let own = found.addresses.as_ref()?;
+    let gone = reported.ips.iter().find(|ip| !own.contains(ip))?;
+    Some((
+        format!("has lost the address {gone}, which Multus reported"),
+        format!("in the pod: `ip address add {gone}/PREFIX dev {name}`, {anew}"),
+    ))
 }
 
 /// The port of the NIC is on the right bridge with the right VLAN; none when the network is no Open vSwitch one.
@@ -95,7 +121,7 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
 }
 
 /// What makes a port as it should be.
-fn commands(name: &str, is: &Port, wanted: &Port) -> String {
+pub fn commands(name: &str, is: &Port, wanted: &Port) -> String {
     let mut commands = Vec::new();
     if is.vlan != wanted.vlan {
         commands.push(match wanted.vlan {
@@ -187,7 +213,7 @@ fn name_of(attachment: &Attachment) -> String {
 }
 
 /// What Multus says about a network. Without Multus, the pod's own address tells of the pod network.
-fn reported(seen: &Evidence, pod: &Value, attachment: &Attachment) -> Option<Reported> {
+pub fn reported(seen: &Evidence, pod: &Value, attachment: &Attachment) -> Option<Reported> {
     let nics = attachments::reported(pod);
     if attachment.network.is_none() {
         let own = || {
@@ -220,10 +246,14 @@ fn interface(reported: &Reported, attachment: &Attachment) -> String {
 }
 
 /// The link that carries the traffic: KubeVirt renames a NIC that it bridges, and leaves a placeholder under its name.
-fn carrier<'a>(links: &'a [NetLink], interface: &str) -> Option<&'a NetLink> {
-    let renamed = format!("{}-nic", bare(interface));
+pub fn carrier<'a>(links: &'a [NetLink], interface: &str) -> Option<&'a NetLink> {
     let by_name = |name: &str| links.iter().find(|link| link.name == name);
-    by_name(&renamed).or_else(|| by_name(interface))
+    by_name(&renamed(interface)).or_else(|| by_name(interface))
+}
+
+/// The name that KubeVirt gives a NIC that it bridges.
+pub fn renamed(interface: &str) -> String {
+    format!("{}-nic", bare(interface))
 }
 
 /// KubeVirt names devices after what comes behind `pod` in the NIC's name.
@@ -232,7 +262,7 @@ fn bare(interface: &str) -> &str {
 }
 
 /// `tap0` for eth0, `tap16477688c0e` for pod16477688c0e.
-fn tap_name(interface: &str) -> String {
+pub fn tap_name(interface: &str) -> String {
     format!(
         "tap{}",
         interface

@@ -78,7 +78,7 @@ impl Answers {
         let target = Target { machine: true, namespace: "default".into(), name: "vm-two-nics".into() };
         let mut seen = Evidence::gather(&cx, &target, false).await.unwrap();
         seen.guest = Some(GuestView::Nics(guest_links(&self.guest), "its serial console"));
-        Trace { target: target.to_string(), now: seen.now(), links: links(&seen) }
+        Trace { target: target.to_string(), now: seen.now(), links: links(&seen), frame: None }
     }
 }
 

@@ -31,7 +31,7 @@ fn switch(ports: Vec<OvsPort>) -> OvsState {
 
 fn net_link(name: &str, kind: &str, master: Option<&str>) -> NetLink {
     let (name, kind, master) = (name.into(), kind.into(), master.map(str::to_owned));
-    NetLink { name, kind, mac: MAC.into(), mtu: 1500, up: true, master }
+    NetLink { name, kind, mac: MAC.into(), mtu: 1500, up: true, master, ..NetLink::default() }
 }
 
 fn instance() -> Value {
@@ -106,7 +106,7 @@ fn healthy() -> Evidence {
 }
 
 fn trace(seen: &Evidence) -> Trace {
-    Trace { target: "vmi/vm in default".into(), now: seen.now(), links: links(seen) }
+    Trace { target: "vmi/vm in default".into(), now: seen.now(), links: links(seen), frame: None }
 }
 
 /// The first broken link after a cut: its name, network, code and what was found.

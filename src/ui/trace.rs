@@ -14,8 +14,11 @@ const WIDE: usize = 110;
 /// Shows every link, and the first broken one once more with what to do.
 pub fn show(trace: &Trace, format: Format) -> Result<()> {
     if format != Format::Text {
-        let data =
+        let mut data =
             json!({"target": trace.target, "now": trace.now, "links": trace.links, "broken": trace.broken()});
+        if let Some(frame) = &trace.frame {
+            data["frame"] = json!(frame);
+        }
         return structured(&data, format);
     }
     let terminal = console::Term::stdout();
@@ -40,7 +43,8 @@ fn line(link: &Link, width: Option<usize>) -> String {
     };
     let network = link.network.as_deref().unwrap_or_default();
     let mark = format!("{state} {:10} {network:20} ", link.link);
-    let text = format!("{}: {}", clean(&link.looked_at), clean(&link.found));
+    let end = link.end.as_ref().map(|end| format!("{end}: ")).unwrap_or_default();
+    let text = format!("{end}{}: {}", clean(&link.looked_at), clean(&link.found));
     match width {
         None => format!("{mark}{text}\n"),
         Some(width) if width >= WIDE => format!("{}\n", text::paragraph(&mark, &text, width)),
@@ -58,20 +62,39 @@ fn conclusion(trace: &Trace) -> String {
             [(count(State::Warns), "with a warning"), (count(State::Unknown), "could not be looked at")];
         let told = all.iter().filter(|(count, _)| *count > 0);
         let told: Vec<String> = told.map(|(count, what)| format!("; {count} {what}")).collect();
-        return if told.is_empty() {
-            "every link holds\n".into()
+        let links = if told.is_empty() {
+            "every link holds".into()
         } else {
-            format!("no link is broken{}\n", told.concat())
+            format!("no link is broken{}", told.concat())
         };
+        return format!("{links}{}\n", arrival(trace));
     };
     let code = format!("[{}]", link.code.unwrap_or_default());
     let (found, hint) = (clean(&link.found), clean(link.hint.as_deref().unwrap_or_default()));
     let network = link.network.as_ref().map(|network| format!(" of {network}")).unwrap_or_default();
+    let end = link.end.as_ref().map(|end| format!(" of {end}")).unwrap_or_default();
     format!(
-        "\nfirst broken link: {}{network} {code}: {found}\n  {} {hint}\n",
+        "\nfirst broken link: {}{end}{network} {code}: {found}{}\n  {} {hint}\n",
         link.link.bold(),
+        arrival(trace),
         "hint:".cyan()
     )
+}
+
+/// What became of the frame between two ends.
+fn arrival(trace: &Trace) -> String {
+    let Some(frame) = &trace.frame else { return String::new() };
+    let last = clean(frame.last_seen.as_deref().unwrap_or("no link"));
+    match (frame.arrives, frame.apart) {
+        (Some(true), true) => "; the frame arrives, and must not".into(),
+        (Some(false), true) => "; the frame does not arrive: isolated, as configured".into(),
+        (Some(true), false) => "; the frame arrives".into(),
+        (Some(false), false) => format!("; the frame does not arrive: it was last seen at {last}"),
+        (None, _) if frame.last_seen.is_some() => {
+            format!("; not checked whether the frame arrives: it was last seen at {last}")
+        }
+        (None, _) => "; not checked whether a frame arrives: none was sent".into(),
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +105,7 @@ mod tests {
     fn a_link_keeps_within_the_terminal() {
         let link = Link {
             link: "bridge",
+            end: None,
             network: Some("default/ovs-blue".into()),
             looked_at: "bridge blue in Open vSwitch".into(),
             state: State::Holds,

@@ -180,3 +180,72 @@ fn a_cluster_that_does_not_answer_is_a_finding() {
     assert!(out.contains("\nunknown nodes "), "{out}");
     assert!(!out.contains("token-canary"), "{out}");
 }
+
+/// What `trace` of two pods says.
+fn between(place: &Place, arguments: &[&str]) -> (Option<i32>, Value, String) {
+    let arguments = [&["trace"], arguments, &["-o", "json"]].concat();
+    let output = kvnet(place.0.path(), &arguments).output().unwrap();
+    let value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), value, text(&output.stderr))
+}
+
+fn run_pods(sandbox: &Sandbox) {
+    for (name, networks) in [("one", "ovs-blue"), ("two", "ovs-blue"), ("tagged", "ovs-blue100")] {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "annotations": {"k8s.v1.cni.cncf.io/networks": networks}},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1.37.0", "command": ["sleep", "100000"]}]},
+        });
+        sandbox.api().create("test", &pod).unwrap();
+    }
+    sandbox.settle().unwrap();
+}
+
+#[test]
+fn a_frame_goes_from_pod_to_pod_and_a_wrong_vlan_keeps_it() {
+    let place = UP.copy();
+    place.change(run_pods);
+    for (arguments, hops) in
+        [(&["one", "two"][..], 2), (&["pod/one", "default/two", "--network", "ovs-blue"], 2)]
+    {
+        let (code, told, err) = between(&place, arguments);
+        assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");
+        assert_eq!(told["frame"]["arrives"], true, "{told:#}");
+        let links = told["links"].as_array().unwrap();
+        let held =
+            |name: &str| links.iter().filter(|one| one["link"] == name && one["state"] == "holds").count();
+        assert_eq!(
+            (held("hop"), held("question"), held("answer"), held("large")),
+            (hops, 2, 1, 1),
+            "{told:#}"
+        );
+    }
+    let (code, told, err) = between(&place, &["one", "tagged", "--network", "ovs-blue"]);
+    assert_eq!(
+        (code, &told["frame"]["arrives"], &told["frame"]["apart"]),
+        (Some(0), &false.into(), &true.into()),
+        "{told:#}{err}"
+    );
+    for (arguments, refusal) in [
+        (&["one", "one"][..], "KVN651"),
+        (&["one", "tagged", "--network", "ovs-blue100"], ""),
+        (&["two", "one", "--network", "nowhere"], "KVN653"),
+        (&["two", "nobody"], "KVN628"),
+    ] {
+        let (_, _, err) = between(&place, arguments);
+        assert!(err.contains(refusal), "{arguments:?}: {err}");
+    }
+    place.change(|sandbox| {
+        let switch = sandbox.node().open_vswitch().unwrap().unwrap();
+        let blue = switch.bridge("blue").unwrap();
+        let untagged = blue
+            .guest_ports()
+            .filter(|port| port.tag.is_none() && port.external_ids.contains_key("contPodUid"));
+        let port = untagged.last().unwrap().name.clone();
+        ovs_vsctl(sandbox, &["set", "Port", &port, "tag=7"]);
+    });
+    let (code, told, err) = between(&place, &["one", "two", "--network", "ovs-blue"]);
+    assert_eq!((code, &told["broken"]["code"]), (Some(1), &"KVN623".into()), "{told:#}{err}");
+    assert_eq!(told["frame"]["arrives"], false, "{told:#}");
+    assert!(told["frame"]["lastSeen"].as_str().unwrap().starts_with("net1 of pod/"), "{told:#}");
+}

@@ -132,6 +132,7 @@ pub fn story() {
         holds(&kvnet, broken.make);
         node.say(&format!("{}: {}", broken.make, broken.code));
     }
+    crate::between::frames(&kvnet);
 }
 
 fn holds(kvnet: &Kvnet, what: &str) {

@@ -6,6 +6,7 @@
 mod addresses;
 mod adopt;
 mod api;
+mod between;
 mod conflict;
 #[path = "../survives/count.rs"]
 mod count;

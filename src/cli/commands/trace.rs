@@ -4,7 +4,7 @@ use crate::cli::args::{Global, Trace as Options};
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::log;
-use crate::trace::{Trace, Wanted};
+use crate::trace::{self, Trace, Wanted};
 use crate::ui;
 
 /// Runs the command.
@@ -12,10 +12,19 @@ pub async fn run(global: &Global, options: &Options) -> Result<u8> {
     let session = Session::start(global).await?;
     let namespace = options.namespace.as_deref().unwrap_or(&session.cx.profile.vm.namespace);
     let wanted = Wanted::parse(&options.target, namespace)?;
+    let other = options.to.as_deref().map(|to| Wanted::parse(to, namespace)).transpose()?;
     session.connect().await?;
     let cluster = session.cx.need_cluster().await?;
-    let target = wanted.find(&cluster, session.cx.profile.kubevirt.api_version()).await?;
-    let trace = Trace::make(&session.cx, &target, !options.no_console).await?;
+    let version = session.cx.profile.kubevirt.api_version();
+    let target = wanted.find(&cluster, version).await?;
+    let console = !options.no_console;
+    let trace = match other {
+        None => Trace::make(&session.cx, &target, console).await?,
+        Some(other) => {
+            let targets = [target, other.find(&cluster, version).await?];
+            trace::between(&session.cx, targets, options.network.as_deref(), console).await?
+        }
+    };
     for link in &trace.links {
         log::found(link.link, link.state, &format!("{}: {}", link.looked_at, link.found));
     }

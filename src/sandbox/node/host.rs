@@ -13,7 +13,7 @@ use super::{SandboxHost, edit, lock, programs};
 use crate::error::{Error, Result, code};
 use crate::host::files::failed;
 use crate::host::process::{late, missing};
-use crate::host::{Command, FileKind, Host, Output, Stat};
+use crate::host::{Command, FileKind, Host, Output, Shot, Sighting, Stat};
 use crate::sandbox::store::Transaction;
 
 /// Where programs are looked for, in this order.
@@ -125,6 +125,11 @@ impl Host for SandboxHost {
                 return self.is_written(path);
             }
         }
+    }
+
+    async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
+        let message = format!("not simulated: a frame from {} of a node without a world", shot.link);
+        Err(Error::new(&code::INTERNAL, message))
     }
 }
 

@@ -24,6 +24,7 @@ use super::api::{ApiServer, Clock};
 use super::node::SandboxHost;
 use super::store::Store;
 use crate::error::{Error, Result, code};
+use crate::host::{Shot, Sighting};
 
 /// More rounds than this mean that the parts undo each other's work.
 const MOST_ROUNDS: usize = 500;
@@ -78,6 +79,26 @@ impl World {
                 () = wait(due) => {}
             }
         }
+    }
+
+    /// The processes of pods on the node.
+    pub(super) fn processes(&self) -> Result<Vec<u32>> {
+        guests::frames::processes(&self.0)
+    }
+
+    /// The control group of a process.
+    pub(super) fn cgroup(&self, process: &str) -> Result<Option<String>> {
+        guests::frames::cgroup(&self.0, process)
+    }
+
+    /// The links of a process's network, as `ip` prints them.
+    pub(super) fn links_of(&self, process: &str) -> Result<Option<String>> {
+        guests::frames::links(&self.0, process)
+    }
+
+    /// Where a frame from a pod is seen.
+    pub(super) fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
+        guests::frames::send(&self.0, shot)
     }
 
     fn round(&self) -> Result<()> {

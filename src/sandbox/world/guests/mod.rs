@@ -3,6 +3,7 @@
 mod address;
 mod connect;
 pub(super) mod console;
+pub(super) mod frames;
 mod names;
 mod reach;
 

@@ -11,7 +11,7 @@ use crate::sandbox::world::scene::Scene;
 
 /// A network on layer 2.
 #[derive(Clone, Debug, PartialEq)]
-enum Segment {
+pub(super) enum Segment {
     Bridge(String),
     /// A bridge of Open vSwitch with a VLAN; 0 is the untagged one.
     Vlan(String, u16),
@@ -163,7 +163,7 @@ fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Res
 }
 
 /// Where a NIC is now: what the switch says counts, not what was asked for when the NIC was made.
-fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
+pub(super) fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
     match &nic.wire {
         Wire::Bridge(bridge) => Some(Segment::Bridge(bridge.clone())),
         Wire::Switch => {
