@@ -85,8 +85,6 @@ impl Session {
         if let Some(seconds) = global.timeout {
             profile.timeouts.all(seconds);
         }
-        // What is left out is not verified either.
-        profile.vm.enabled &= !selection.skip.iter().any(|step| step == "vm" || step == "kubevirt");
         let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
         know_secrets_of(&profile);
         let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);

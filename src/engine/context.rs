@@ -2,18 +2,26 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OnceCell, RwLock};
+use serde_json::Value;
+use tokio::sync::{Mutex, OnceCell, RwLock};
+use tokio::time::{Duration, Instant};
 
 use super::cancel::Cancel;
 use super::events::{Events, Silent};
 use super::state::StateDir;
-use crate::cluster::{Cluster, ConnectOptions};
+use crate::cluster::{Cluster, ConnectOptions, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::facts::identity::Identity;
 use crate::host::Host;
 use crate::profile::Profile;
 use crate::source::{Component, Manifest, RenderFacts, Sources};
+
+/// How long a look at the nodes serves all who ask; a change ends it at once.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The nodes, and when they were looked at.
+type Look = (Instant, Arc<[Value]>);
 
 /// The node, the cluster, the profile and the facts. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +52,10 @@ pub struct Context {
     cluster: Arc<RwLock<Option<Cluster>>>,
     /// Which node of it this machine is, once that is known.
     identity: Arc<OnceCell<Identity>>,
+    /// The nodes as they were seen last, and when.
+    nodes: Arc<Mutex<Option<Look>>>,
+    /// What tells this cluster from every other one.
+    uid: Arc<OnceCell<String>>,
 }
 
 impl Context {
@@ -69,6 +81,8 @@ impl Context {
             only: None,
             cluster: Arc::default(),
             identity: Arc::default(),
+            nodes: Arc::default(),
+            uid: Arc::default(),
         }
     }
 
@@ -93,6 +107,38 @@ impl Context {
     /// Makes a cluster known that a step has just created.
     pub async fn connect(&self, cluster: Cluster) {
         *self.cluster.write().await = Some(cluster);
+        self.forget_nodes().await;
+    }
+
+    /// The nodes of the cluster; none while there is no cluster. All who ask at the same time share one look.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn nodes(&self) -> Result<Arc<[Value]>> {
+        let Some(cluster) = self.cluster().await else { return Ok(Arc::from([])) };
+        let mut seen = self.nodes.lock().await;
+        if let Some((_, nodes)) = seen.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(nodes.clone());
+        }
+        let nodes: Arc<[Value]> = cluster.list("v1", "Node", None, None).await?.into();
+        *seen = Some((Instant::now(), nodes.clone()));
+        Ok(nodes)
+    }
+
+    /// Lets the next who asks look at the nodes again.
+    pub async fn forget_nodes(&self) {
+        *self.nodes.lock().await = None;
+    }
+
+    /// What tells the cluster from every other one: the uid of its namespace kube-system. None while that is not known.
+    pub async fn cluster_uid(&self) -> Option<String> {
+        if let Some(uid) = self.uid.get() {
+            return Some(uid.clone());
+        }
+        let key = ObjectKey::new("v1", "Namespace", None, "kube-system");
+        let found = self.cluster().await?.get(&key).await.ok().flatten()?;
+        let uid = found["metadata"]["uid"].as_str()?.to_owned();
+        Some(self.uid.get_or_init(|| async { uid }).await.clone())
     }
 
     /// Which node of the cluster this machine is; none while there is no cluster, or no node in it.
@@ -103,8 +149,7 @@ impl Context {
         if let Some(identity) = self.identity.get() {
             return Ok(Some(identity.clone()));
         }
-        let Some(cluster) = self.cluster().await else { return Ok(None) };
-        let nodes = cluster.list("v1", "Node", None, None).await?;
+        let nodes = self.nodes().await?;
         if nodes.is_empty() {
             return Ok(None);
         }

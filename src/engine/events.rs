@@ -125,8 +125,10 @@ pub enum Event {
         seconds: f64,
         /// Whether all checks that the profile promises were made and hold; none where nothing was to be verified.
         verified: Option<bool>,
-        /// The checks that were not made, each with the reason.
+        /// What was not checked, each with the reason.
         not_checked: Vec<String>,
+        /// What the profile leaves out of the verification.
+        left_out: Vec<String>,
     },
 }
 

@@ -24,6 +24,12 @@ pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// Makes one change and tells what it did. Repeating a change that was already made is harmless.
 pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> Result<Outcome> {
+    let outcome = attempt(cx, change, progress).await;
+    cx.forget_nodes().await;
+    outcome
+}
+
+async fn attempt(cx: &Context, change: &Change, progress: Progress<'_>) -> Result<Outcome> {
     match change {
         Change::Apply { object, .. } => apply(cx, object).await,
         Change::Delete { object } => delete(cx, object, progress).await,

@@ -31,7 +31,7 @@ impl Target {
     pub async fn of(cx: &Context) -> Result<Self> {
         let Some(cluster) = cx.cluster().await else { return Ok(Self::default()) };
         let node = cx.identity().await?.and_then(|identity| identity.name()).map(|name| name.to_string());
-        let nodes = cluster.list("v1", "Node", None, None).await?;
+        let nodes = cx.nodes().await?;
         let names = nodes.iter().filter_map(|node| node["metadata"]["name"].as_str());
         let others = names.filter(|name| node.as_deref() != Some(*name)).map(str::to_owned);
         let cluster = Some(cluster.place().clone());
@@ -87,7 +87,7 @@ pub(crate) fn schedulable_elsewhere<'a>(
 
 /// Whether a node takes pods, once `up` has removed the taints that the profile names. Taints of a node's own conditions
 /// come and go.
-fn takes_pods(node: &Value, removed: &[String]) -> bool {
+pub(crate) fn takes_pods(node: &Value, removed: &[String]) -> bool {
     let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stays = |taint: &Value| {
         let key = taint["key"].as_str().unwrap_or_default();

@@ -68,9 +68,12 @@ impl Profile {
     pub fn probes_on(&self, network: &Network) -> usize {
         let conf = network.netconf();
         let is_fixed = conf.ipam().is_none_or(|ipam| ipam.kind == "static");
-        let meet = conf
-            .maker()
-            .is_some_and(|maker| matches!(maker.kind.as_str(), "ovs" | "bridge") && maker.trunks.is_empty());
+        let meet = conf.maker().is_some_and(|maker| match maker.kind.as_str() {
+            "ovs" | "bridge" => maker.trunks.is_empty(),
+            // In its other modes NICs on one link are kept apart, or need a switch that sends frames back.
+            "macvlan" => matches!(maker.settings.get("mode").and_then(Value::as_str), None | Some("" | "bridge")),
+            _ => false,
+        });
         match (network.verify, meet && !is_fixed && self.subnets_of(network).len() == 1) {
             (false, _) => 0,
             (true, true) => 2,

@@ -50,8 +50,10 @@ pub struct Ended {
     pub error: Option<Error>,
     /// After `up`: whether all checks that the profile promises were made and hold.
     pub verified: Option<bool>,
-    /// The checks that were not made, each with the reason.
+    /// What was not checked, each with the reason.
     pub not_checked: Vec<String>,
+    /// What the profile leaves out of the verification.
+    pub left_out: Vec<String>,
 }
 
 impl Ended {

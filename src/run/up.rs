@@ -1,7 +1,6 @@
 //! `plan`, `status` and `up`.
 
 use super::{Consent, Ended, Job, Question};
-use crate::engine::context::Context;
 use crate::engine::events::{Event, Events};
 use crate::engine::journal::{History, Journal, Seen};
 use crate::engine::plan::{Plan, Planned};
@@ -9,6 +8,7 @@ use crate::engine::runner::{Report, Run};
 use crate::engine::step::Note;
 use crate::error::Result;
 use crate::steps::verification::RECORD;
+use crate::verify;
 
 /// What `up` would do.
 ///
@@ -40,21 +40,32 @@ pub async fn up(job: &Job, consent: &dyn Consent) -> Result<Ended> {
     let plan = plan(job).await?;
     if plan.is_empty() {
         tell_notes(&plan, &cx.events);
-        return verified(cx, Ended::nothing());
+        return verified(job, Ended::nothing()).await;
     }
     // A wait changes nothing; pods that verify are an intervention.
     let shown = !plan.only_waits() && consent.ask(&Question::Up(&plan))?;
     let report = apply(job, &plan, seen, shown).await?;
-    verified(cx, Ended::of(report.changes, report.error))
+    verified(job, Ended::of(report.changes, report.error)).await
 }
 
-/// With what the run can say about the checks.
-fn verified(cx: &Context, mut ended: Ended) -> Result<Ended> {
+/// With what the run can say about the checks: a step that the profile asks for and the run leaves out was not looked at.
+async fn verified(job: &Job, mut ended: Ended) -> Result<Ended> {
     if ended.error.is_none() {
-        let (verified, not_checked) = crate::verify::verified(cx)?;
-        (ended.verified, ended.not_checked) = (Some(verified), not_checked);
+        let (verified, not_checked) = verify::verified(&job.cx).await?;
+        let unseen = unseen(job);
+        ended.verified = Some(verified && unseen.is_none());
+        ended.not_checked = not_checked.into_iter().chain(unseen).collect();
+        ended.left_out = verify::left_out(&job.cx.profile);
     }
     Ok(ended)
+}
+
+/// The steps that the run leaves out although the profile asks for them, in one line.
+fn unseen(job: &Job) -> Option<String> {
+    let unseen = job.steps.iter().filter(|step| step.enabled(&job.cx) && !job.selection.wants(step.id()));
+    let unseen: Vec<&str> = unseen.map(|step| step.id()).collect();
+    let what = if unseen.len() == 1 { "step" } else { "steps" };
+    (!unseen.is_empty()).then(|| format!("{what} {} (left out by `--skip` or `--only`)", unseen.join(", ")))
 }
 
 async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Report> {

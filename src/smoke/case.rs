@@ -66,6 +66,8 @@ pub struct Situation {
     pub sandbox: bool,
     /// Whether the node may be rebooted.
     pub allow_reboot: bool,
+    /// Whether `--skip` leaves out what makes the VM.
+    pub without_vm: bool,
     /// Where kvnet runs; all pods go there, because there it can look at the switch.
     pub here: Here,
 }
@@ -80,7 +82,7 @@ impl Situation {
         let crd = ["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"]
             .map(|version| ObjectKey::new(version, "CustomResourceDefinition", None, crd));
         let found = cluster.get_many(&crd).await?;
-        let here = Here::of(cx, cluster).await?;
+        let here = Here::of(cx).await?;
         Ok(Self {
             down: is_down(cx, cluster).await?,
             own_node: here.node.is_some(),
@@ -88,6 +90,7 @@ impl Situation {
             kubevirt: found.iter().any(Option::is_some),
             sandbox: cx.only.is_some(),
             allow_reboot,
+            without_vm: cx.skipped.iter().any(|step| step == "vm" || step == "kubevirt"),
         })
     }
 
@@ -102,19 +105,28 @@ impl Situation {
     fn lacks(&self, need: Need, profile: &Profile) -> Option<String> {
         let scenario = || Scenario::of(profile);
         let (holds, why) = match need {
-            Need::AnyNetwork => (!profile.networks.is_empty(), "the profile has no networks".into()),
+            Need::AnyNetwork => {
+                let why = if profile.networks.is_empty() {
+                    "the profile has no networks"
+                } else {
+                    "the profile leaves all networks out of the verification"
+                };
+                (profile.networks.iter().any(|network| network.verify), why.into())
+            }
             Need::Pairs => {
-                let why = "the profile has no Open vSwitch network with addresses";
+                let why = "the profile has no network with addresses on which two pods can meet";
                 (!scenario().reach.is_empty(), why.into())
             }
             Need::Vlans => {
                 let why = "the profile has no two VLANs with addresses on one bridge";
                 (!vlan_pairs(&scenario()).is_empty(), why.into())
             }
-            Need::Network(name) => (
-                profile.networks.iter().any(|network| network.name == name),
-                format!("the profile has no network {name}"),
-            ),
+            Need::Network(name) => match profile.networks.iter().find(|network| network.name == name) {
+                None => (false, format!("the profile has no network {name}")),
+                Some(network) => {
+                    (network.verify, format!("the profile leaves network {name} out of the verification"))
+                }
+            },
             Need::Multus => (profile.multus.enabled, "the profile has no Multus".into()),
             Need::OwnNode => (
                 self.own_node,
@@ -122,7 +134,7 @@ impl Situation {
                  seen"
                     .into(),
             ),
-            Need::KubeVirt if !profile.kubevirt.enabled || !profile.vm.enabled => {
+            Need::KubeVirt if !profile.kubevirt.enabled || !profile.vm.enabled || self.without_vm => {
                 (false, "the profile has no KubeVirt or no VM, or they are left out".into())
             }
             Need::KubeVirt => (self.kubevirt, "KubeVirt is not in the cluster".into()),

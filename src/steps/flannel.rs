@@ -148,10 +148,7 @@ fn clean(node: &Value) -> Option<Change> {
 }
 
 async fn nodes(cx: &Context) -> Result<Vec<Value>> {
-    match cx.cluster().await {
-        Some(cluster) => cluster.list("v1", "Node", None, None).await,
-        None => Ok(Vec::new()),
-    }
+    Ok(cx.nodes().await?.to_vec())
 }
 
 fn has_addresses(node: &Value) -> bool {

@@ -151,11 +151,8 @@ impl Step for KubeVirt {
 }
 
 async fn fit(cx: &Context) -> Result<Fit> {
-    let nodes = match cx.cluster().await {
-        Some(cluster) => cluster.list("v1", "Node", None, None).await?,
-        None => Vec::new(),
-    };
-    Ok(Fit::of(&cx.profile, &cx.facts, &nodes))
+    let nodes = cx.nodes().await?;
+    Ok(Fit::of(&cx.profile, cx.facts.kvm, cx.this_node().await.as_deref(), &nodes))
 }
 
 async fn manifests(cx: &Context, fit: &Fit) -> Result<Desired> {
@@ -258,7 +255,7 @@ mod tests {
 
     fn found(installed: &[(ObjectKey, Value)], version: &str) -> Findings {
         let cx = context(&Arc::new(FakeHost::new()), Profile::default(), debian());
-        let fit = Fit::of(&Profile::default(), &Facts::default(), &[]);
+        let fit = Fit::of(&Profile::default(), false, None, &[]);
         let desired = Desired { operator: vec![operator(version)], resource: vec![resource()] };
         let live = installed.iter().cloned().collect();
         let observed = Observed { desired: desired.clone(), live, fit, kubernetes: Some("v1.32.2".into()) };

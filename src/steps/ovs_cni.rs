@@ -45,10 +45,7 @@ impl Step for OvsCni {
     async fn observe(&self, cx: &Context) -> Result<Observed> {
         let manifest = manifest(cx).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
-        let nodes = match cx.cluster().await {
-            Some(cluster) => cluster.list("v1", "Node", None, None).await?,
-            None => Vec::new(),
-        };
+        let nodes = cx.nodes().await?.to_vec();
         Ok(Observed { live, nodes })
     }
 

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::ovs_cni::MARKER_DOMAIN;
-use crate::cluster::ObjectKey;
 use crate::engine::context::Context;
 use crate::engine::target::schedulable_elsewhere;
 use crate::error::{Error, Result, code};
@@ -18,10 +17,10 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 /// # Errors
 /// `KVN512`.
 pub(super) async fn refuse_unreached(cx: &Context) -> Result<()> {
-    let Some(cluster) = cx.cluster().await.filter(|_| cx.profile.cluster.placement == Placement::Any) else {
+    if cx.profile.cluster.placement != Placement::Any {
         return Ok(());
-    };
-    let nodes = cluster.list("v1", "Node", None, None).await?;
+    }
+    let nodes = cx.nodes().await?;
     let own = cx.this_node().await;
     let others = schedulable_elsewhere(&nodes, own.as_deref(), &cx.profile.cluster.remove_taints);
     match others.iter().find_map(|node| Some((*node, trouble(&cx.profile, node)?))) {
@@ -66,13 +65,16 @@ pub(super) async fn keep_here(cx: &Context, objects: &mut [Value]) -> Result<()>
     if cx.profile.cluster.placement == Placement::Any {
         return Ok(());
     }
-    let Some(cluster) = cx.cluster().await else { return Ok(()) };
+    if cx.cluster().await.is_none() {
+        return Ok(());
+    }
     let Some(name) = cx.this_node().await else {
         let message = "`cluster.placement: this-node` needs a machine that is a node of the cluster";
         return Err(Error::new(&code::NOT_A_NODE, message));
     };
-    let node = cluster.get(&ObjectKey::new("v1", "Node", None, &name)).await?.unwrap_or_default();
-    let host = node["metadata"]["labels"][HOSTNAME].as_str().unwrap_or(&name);
+    let nodes = cx.nodes().await?;
+    let node = nodes.iter().find(|node| node["metadata"]["name"].as_str() == Some(&name));
+    let host = node.and_then(|node| node["metadata"]["labels"][HOSTNAME].as_str()).unwrap_or(&name);
     for object in objects {
         keep(object, host);
     }

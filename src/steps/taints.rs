@@ -26,10 +26,7 @@ impl Step for Taints {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Vec<Value>> {
-        match cx.cluster().await {
-            Some(cluster) => cluster.list("v1", "Node", None, None).await,
-            None => Ok(Vec::new()),
-        }
+        Ok(cx.nodes().await?.to_vec())
     }
 
     async fn desired(&self, cx: &Context, _nodes: &Vec<Value>) -> Result<Vec<String>> {

@@ -30,7 +30,7 @@ impl Step for Verification {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Option<Record>> {
-        Record::read(cx)
+        Record::read(cx).await
     }
 
     async fn desired(&self, cx: &Context, _: &Option<Record>) -> Result<Vec<String>> {
@@ -45,6 +45,10 @@ impl Step for Verification {
             }
             return Ok(findings);
         }
-        Ok(Findings::of(vec![Change::Verify { checks: checks.clone() }]))
+        let mut findings = Findings::of(vec![Change::Verify { checks: checks.clone() }]);
+        for network in verify::left_out(&cx.profile) {
+            findings.note(format!("{network} is left out, because the profile says so"));
+        }
+        Ok(findings)
     }
 }

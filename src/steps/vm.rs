@@ -30,14 +30,15 @@ impl Step for SampleVm {
     const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
-        cx.profile.vm.enabled && cx.profile.kubevirt.enabled
+        let without_kubevirt = cx.skipped.iter().any(|step| step == "kubevirt");
+        cx.profile.vm.enabled && cx.profile.kubevirt.enabled && !without_kubevirt
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
         let mut objects = manifest(cx).await?.objects;
         // A VirtualMachine makes an instance of its own name, and that is what runs.
-        let instances: Vec<Value> =
-            objects.iter().filter(|object| is_machine(object)).map(instance).collect();
+        let wrapped = |object: &&Value| object["kind"] == "VirtualMachine";
+        let instances: Vec<Value> = objects.iter().filter(wrapped).map(instance).collect();
         objects.extend(instances);
         objects::observe(cx, &objects).await
     }

@@ -8,12 +8,14 @@ use serde_json::Value;
 use super::{Bridge, BridgeKind, Card, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology};
 use crate::engine::context::Context;
 use crate::error::Result;
+use crate::facts::attachments::{Reported, asked, pairs, reported};
 use crate::facts::cni::{Ipam, NetConf};
 use crate::facts::net::{default_route_cards, links};
 use crate::facts::ovs::OvsState;
 use crate::host::{Command, Host};
 
-const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+/// What the kernel says that the cards of all bridges of Open vSwitch belong to.
+const SWITCH: &str = "ovs-system";
 /// The label of the pod that a VM runs in: its NICs are shown as the VM's.
 const LAUNCHER: (&str, &str) = ("kubevirt.io", "virt-launcher");
 
@@ -25,15 +27,19 @@ pub async fn live(cx: &Context) -> Result<Topology> {
     let cluster = cx.need_cluster().await?;
     let vmi = cx.profile.kubevirt.api_version();
     let (nodes, pods, attachments, vmis) = try_join!(
-        cluster.list("v1", "Node", None, None),
+        cx.nodes(),
         cluster.list("v1", "Pod", None, None),
         cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None),
         cluster.list(vmi, "VirtualMachineInstance", None, None),
     )?;
     let mut nodes: Vec<Node> = nodes.iter().map(node).collect();
     let this = cx.this_node().await;
-    if let Some(here) = nodes.iter_mut().find(|node| Some(node.name.as_str()) == this.as_deref()) {
-        look_at(cx.host.as_ref(), here).await?;
+    for node in &mut nodes {
+        if Some(node.name.as_str()) == this.as_deref() {
+            look_at(cx.host.as_ref(), node).await?;
+        } else {
+            node.not_looked_at = Some(not_looked_at(this.as_deref()));
+        }
     }
     let vlan_bridges = vlan_bridges(cx.host.as_ref()).await?;
     let networks =
@@ -45,6 +51,11 @@ pub async fn live(cx: &Context) -> Result<Topology> {
         }
     }
     Ok(topology.with_unknown_networks().sorted())
+}
+
+fn not_looked_at(this: Option<&str>) -> String {
+    let place = this.map_or_else(|| "on none of the nodes".into(), |this| format!("on {this} only"));
+    format!("cards and bridges not looked at: kvnet runs {place}")
 }
 
 fn pod_network(cx: &Context) -> Network {
@@ -88,11 +99,14 @@ async fn look_at(host: &dyn Host, node: &mut Node) -> Result<()> {
 }
 
 fn ovs_bridge(bridge: &crate::facts::ovs::OvsBridge, cards: &[Card]) -> Bridge {
-    let vlans: BTreeSet<u16> = bridge.ports.iter().filter_map(|port| port.tag).collect();
+    let vlans: BTreeSet<u16> =
+        bridge.ports.iter().flat_map(|port| port.tag.iter().chain(&port.trunks)).copied().collect();
+    // A bond is one port with several interfaces.
+    let interfaces = bridge.ports.iter().flat_map(|port| &port.interfaces).map(|interface| &interface.name);
     let is_card = |name: &&String| cards.iter().any(|card| card.name == **name);
-    let uplinks = bridge.ports.iter().map(|port| &port.name).filter(is_card).cloned();
+    let uplinks: BTreeSet<String> = interfaces.filter(is_card).cloned().collect();
     let (name, vlans) = (bridge.name.clone(), vlans.into_iter().collect());
-    Bridge { name, kind: BridgeKind::OpenVswitch, vlans, uplinks: uplinks.collect() }
+    Bridge { name, kind: BridgeKind::OpenVswitch, vlans, uplinks: uplinks.into_iter().collect() }
 }
 
 /// The node's own cards, without what pods and bridges bring along; none without `ip`.
@@ -111,6 +125,7 @@ async fn cards(host: &dyn Host) -> Result<Option<Vec<Card>>> {
             name: link.name,
             addresses: link.addresses,
             up: link.up,
+            part_of: link.master.filter(|master| master != SWITCH),
         })
         .collect(),
     ))
@@ -187,9 +202,21 @@ fn pod(object: &Value) -> Option<(String, Guest)> {
 }
 
 fn pod_nics(object: &Value) -> Vec<Nic> {
-    let status = object["metadata"]["annotations"][STATUS].as_str();
-    let status: Vec<Value> = status.and_then(|status| serde_json::from_str(status).ok()).unwrap_or_default();
-    let nics: Vec<Nic> = status.iter().map(multus_nic).collect();
+    let (wishes, told) = (asked(object).wishes, reported(object));
+    // An older Multus reports the name in a network's CNI configuration: the attachment is the one that was asked for.
+    let mut networks: Vec<String> = told.iter().map(|nic| nic.network.clone()).collect();
+    for (wish, place) in wishes.iter().zip(pairs(&wishes, &told, &|_| None)) {
+        if let Some(network) = place.and_then(|place| networks.get_mut(place)) {
+            *network = wish.network();
+        }
+    }
+    let nic = |(nic, network): (&Reported, String)| Nic {
+        name: nic.interface.clone(),
+        network: if nic.default { POD_NETWORK.into() } else { network },
+        mac: nic.mac.clone().unwrap_or_default(),
+        addresses: nic.ips.iter().map(ToString::to_string).collect(),
+    };
+    let nics: Vec<Nic> = told.iter().zip(networks).map(nic).collect();
     let address = text(object, "/status/podIP");
     if nics.is_empty() && !address.is_empty() {
         let (name, network) = ("eth0".into(), POD_NETWORK.into());
@@ -198,25 +225,17 @@ fn pod_nics(object: &Value) -> Vec<Nic> {
     nics
 }
 
-fn multus_nic(status: &Value) -> Nic {
-    let default = status["default"] == true;
-    let addresses = items(status, "/ips").iter().filter_map(Value::as_str);
-    Nic {
-        name: text(status, "/interface"),
-        network: if default { POD_NETWORK.into() } else { text(status, "/name") },
-        mac: text(status, "/mac"),
-        addresses: addresses.map(str::to_owned).collect(),
-    }
-}
-
 /// A VM that has a node, and that node.
 fn vm(object: &Value) -> Option<(String, Guest)> {
     let namespace = text(object, "/metadata/namespace");
     let nic = |network: &Value| {
         let name = text(network, "/name");
-        let status =
-            items(object, "/status/interfaces").iter().find(|status| status["name"] == name.as_str());
-        let addresses = status.map(|status| items(status, "/ipAddresses")).unwrap_or_default();
+        let status = status_of(object, &name);
+        let told = |status: &'_ Value| match items(status, "/ipAddresses") {
+            [] => Some(status["ipAddress"].clone()).filter(Value::is_string).into_iter().collect(),
+            several => several.to_vec(),
+        };
+        let addresses = status.map(told).unwrap_or_default();
         let multus = text(network, "/multus/networkName");
         Nic {
             network: match (multus.is_empty(), multus.contains('/')) {
@@ -241,6 +260,15 @@ fn vm(object: &Value) -> Option<(String, Guest)> {
     (!node.is_empty()).then_some((node, guest))
 }
 
+/// What KubeVirt says of a NIC: by its name, or, in 2018, in the order of the NICs.
+fn status_of<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    let told = items(object, "/status/interfaces");
+    let wanted = items(object, "/spec/domain/devices/interfaces");
+    let place = wanted.iter().position(|nic| nic["name"] == name);
+    let nameless = told.iter().all(|status| status["name"].is_null());
+    told.iter().find(|status| status["name"] == name).or_else(|| told.get(place?).filter(|_| nameless))
+}
+
 impl Topology {
     /// Adds the networks that a NIC is on although their attachment is gone.
     fn with_unknown_networks(mut self) -> Self {
@@ -251,5 +279,74 @@ impl Topology {
         let gone = gone.into_iter().map(|name| Network { name, kind: "gone".into(), ..Network::default() });
         self.networks.extend(gone);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort};
+
+    #[test]
+    fn the_cards_of_a_bond_are_uplinks_and_its_trunks_are_carried() {
+        let port = |name: &str, interfaces: &[&str], tag, trunks: &[u16]| OvsPort {
+            name: name.into(),
+            tag,
+            trunks: trunks.to_vec(),
+            interfaces: interfaces
+                .iter()
+                .map(|name| OvsInterface { name: (*name).into(), ..OvsInterface::default() })
+                .collect(),
+            ..OvsPort::default()
+        };
+        let bridge = OvsBridge {
+            name: "br-ext".into(),
+            ports: vec![
+                port("bond0", &["eth2", "eth1"], None, &[30, 40]),
+                port("veth1", &["veth1"], Some(50), &[]),
+            ],
+            ..OvsBridge::default()
+        };
+        let cards = ["eth0", "eth1", "eth2"].map(|name| Card { name: name.into(), ..Card::default() });
+        let shown = ovs_bridge(&bridge, &cards);
+        assert_eq!((shown.uplinks, shown.vlans), (vec!["eth1".into(), "eth2".into()], vec![30, 40, 50]));
+    }
+
+    #[test]
+    fn a_vms_nics_are_told_by_name_and_in_2018_by_their_order() {
+        let networks =
+            json!([{"name": "default", "pod": {}}, {"name": "blue", "multus": {"networkName": "lan"}}]);
+        let interfaces = json!([{"name": "blue"}, {"name": "default"}]);
+        let mut vmi = json!({"metadata": {"namespace": "n", "name": "vm"}, "spec": {"networks": networks,
+            "domain": {"devices": {"interfaces": interfaces}}}, "status": {"nodeName": "n1"}});
+        let shown = |vmi: &Value| -> Vec<String> {
+            let nics = vm(vmi).unwrap().1.nics;
+            nics.iter()
+                .map(|nic| format!("{} {} {}", nic.name, nic.network, nic.addresses.join(",")))
+                .collect()
+        };
+        vmi["status"]["interfaces"] = json!([
+            {"name": "blue", "ipAddresses": ["10.20.0.9", "fd00::9"]},
+            {"name": "default", "ipAddress": "10.244.0.9"},
+        ]);
+        assert_eq!(shown(&vmi), ["default pod network 10.244.0.9", "blue n/lan 10.20.0.9,fd00::9"]);
+        vmi["status"]["interfaces"] = json!([{"ipAddress": "10.20.0.9"}, {"ipAddress": "10.244.0.9"}]);
+        assert_eq!(shown(&vmi), ["default pod network 10.244.0.9", "blue n/lan 10.20.0.9"]);
+    }
+
+    #[test]
+    fn an_older_multus_reports_the_name_in_the_configuration() {
+        let pod = json!({"metadata": {"namespace": "n", "annotations": {
+            "k8s.v1.cni.cncf.io/networks": "lan",
+            "k8s.v1.cni.cncf.io/networks-status":
+                r#"[{"name":"cbr0","interface":"eth0","ips":["10.244.0.9"]},{"name":"","interface":"net1","ips":["10.20.0.9"]}]"#,
+        }}});
+        let shown: Vec<String> = pod_nics(&pod)
+            .iter()
+            .map(|nic| format!("{} {} {}", nic.name, nic.network, nic.addresses.join(",")))
+            .collect();
+        assert_eq!(shown, ["eth0 pod network 10.244.0.9", "net1 n/lan 10.20.0.9"]);
     }
 }

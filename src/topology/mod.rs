@@ -46,6 +46,8 @@ pub struct Node {
     pub addresses: Vec<String>,
     /// Its network cards; none when kvnet did not look at this node.
     pub cards: Option<Vec<Card>>,
+    /// What kvnet did not look at on it, and why; none when it did.
+    pub not_looked_at: Option<String>,
     /// Its bridges.
     pub bridges: Vec<Bridge>,
     /// The pods and VMs on it that have NICs of their own, by namespace and name.
@@ -64,6 +66,8 @@ pub struct Card {
     pub up: bool,
     /// Whether the node's default route goes over it.
     pub carries_node: bool,
+    /// The bond or Linux bridge that it is a part of.
+    pub part_of: Option<String>,
 }
 
 /// What makes a bridge.
@@ -87,7 +91,7 @@ pub struct Bridge {
     pub kind: BridgeKind,
     /// The VLANs that it carries apart from untagged traffic, as far as they are known.
     pub vlans: Vec<u16>,
-    /// The network cards that connect it to the outside.
+    /// The network cards that connect it to the outside, those of bonds one by one.
     pub uplinks: Vec<String>,
 }
 

@@ -177,7 +177,8 @@ fn title(nodes: &[&Node]) -> String {
 }
 
 fn lines(nodes: &[&Node]) -> Vec<String> {
-    let [node] = nodes else { return Vec::new() };
+    let unseen = nodes.first().and_then(|node| node.not_looked_at.clone());
+    let [node] = nodes else { return unseen.into_iter().collect() };
     let addresses = (!node.addresses.is_empty()).then(|| node.addresses.join(", "));
     let cards = node.cards.iter().flatten().map(|card| {
         let uplink = node.bridges.iter().find(|bridge| bridge.uplinks.contains(&card.name));
@@ -188,6 +189,9 @@ fn lines(nodes: &[&Node]) -> Vec<String> {
         if !card.up {
             text.push_str(", down");
         }
+        if let Some(whole) = &card.part_of {
+            let _ = write!(text, ", part of {whole}");
+        }
         match (card.carries_node, uplink) {
             (true, _) => text.push_str(", carries the node's traffic"),
             (false, Some(bridge)) => _ = write!(text, ", uplink of {}", bridge.name),
@@ -195,7 +199,7 @@ fn lines(nodes: &[&Node]) -> Vec<String> {
         }
         text
     });
-    addresses.into_iter().chain(cards).collect()
+    addresses.into_iter().chain(cards).chain(unseen).collect()
 }
 
 fn row(topology: &Topology, (kind, name, networks): &GroupKey, guests: &[&Guest]) -> Row {
@@ -286,6 +290,7 @@ pub(super) mod tests {
             bridges: vec![bridge.clone()],
             guests: (0..pods).map(|pod| guest(node, pod)).collect(),
             cards: None,
+            not_looked_at: None,
         };
         let pod = Network { name: POD_NETWORK.into(), kind: "flannel".into(), ..Network::default() };
         let blue = Network {
@@ -329,6 +334,20 @@ pub(super) mod tests {
         let picture = Picture::of(&topology);
         assert_eq!(picture.cards.len(), 1);
         assert!(picture.cards[0].rows.len() <= MOST_ROWS);
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_said_of_one_node_and_of_many() {
+        for (nodes, said) in [(2, "n01"), (50, "n00 … n49 (50 nodes)")] {
+            let mut topology = cluster(nodes, 10);
+            for node in topology.nodes.iter_mut().skip(usize::from(nodes == 2)) {
+                node.not_looked_at = Some("cards and bridges not looked at".into());
+            }
+            let cards = Picture::of(&topology).cards;
+            let told =
+                cards.iter().filter(|card| card.lines.iter().any(|line| line.contains("not looked at")));
+            assert_eq!(told.map(|card| card.title.as_str()).collect::<Vec<_>>(), [said]);
+        }
     }
 
     #[test]

@@ -37,8 +37,8 @@ fn line(event: &Event) -> Option<String> {
             let step = step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
             format!("{step}{}{text}", if *warning { "warning: " } else { "" })
         }
-        Event::Finished { result, changes, seconds, verified, not_checked } => {
-            summary(result, *changes, *seconds, *verified, not_checked)
+        Event::Finished { result, changes, seconds, verified, not_checked, left_out } => {
+            summary(result, *changes, *seconds, *verified, not_checked, left_out)
         }
     })
 }

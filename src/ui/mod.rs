@@ -179,21 +179,27 @@ fn duration(seconds: f64) -> String {
     format!("{} min {:02} s", whole / 60, whole % 60)
 }
 
-/// The line that a run ends with. It says `verified` only when no check was left out.
+/// The line that a run ends with. It says `verified` only when all was checked that the profile promises.
 fn summary(
     result: &str,
     changes: usize,
     seconds: f64,
     verified: Option<bool>,
     not_checked: &[String],
+    left_out: &[String],
 ) -> String {
     let took = duration(seconds);
+    let but = match left_out {
+        [] => String::new(),
+        [first] => format!(" (left out by the profile: {first})"),
+        [first, rest @ ..] => format!(" (left out by the profile: {first} and {} more)", rest.len()),
+    };
     let changes = match changes {
         1 => "1 change".into(),
         count => format!("{count} changes"),
     };
     match result {
-        "nothing-to-do" if not_checked.is_empty() => format!("nothing to do ({took})"),
+        "nothing-to-do" if not_checked.is_empty() => format!("nothing to do ({took}){but}"),
         "nothing-to-do" => {
             format!("nothing to do ({took}), not everything was checked: {}", gaps(not_checked))
         }
@@ -201,7 +207,7 @@ fn summary(
             format!("done, not everything was checked: {}; {changes} in {took}", gaps(not_checked))
         }
         "done" => match verified {
-            Some(true) => format!("done: {changes} in {took}, verified"),
+            Some(true) => format!("done: {changes} in {took}, verified{but}"),
             Some(false) => format!("done: {changes} in {took}, not verified"),
             None => format!("done: {changes} in {took}"),
         },
@@ -224,7 +230,8 @@ mod tests {
 
     #[test]
     fn summaries_read_like_sentences() {
-        let summary = |result, changes, seconds, verified| summary(result, changes, seconds, verified, &[]);
+        let summary =
+            |result, changes, seconds, verified| summary(result, changes, seconds, verified, &[], &[]);
         assert_eq!(summary("nothing-to-do", 0, 0.06, Some(true)), "nothing to do (0.1 s)");
         assert_eq!(summary("done", 1, 3.0, None), "done: 1 change in 3.0 s");
         assert_eq!(summary("done", 2, 3.0, Some(true)), "done: 2 changes in 3.0 s, verified");
@@ -236,10 +243,16 @@ mod tests {
     fn a_run_with_a_gap_does_not_claim_to_be_verified() {
         let gaps = ["blue-1: a port (the pod runs on n2)".to_owned(), "b (c)".to_owned()];
         assert_eq!(
-            summary("done", 1, 3.0, Some(false), &gaps),
+            summary("done", 1, 3.0, Some(false), &gaps, &[]),
             "done, not everything was checked: 2 checks, the first: blue-1: a port (the pod runs on n2); 1 change in 3.0 s"
         );
-        let again = summary("nothing-to-do", 0, 3.0, Some(false), &gaps[1..]);
+        let again = summary("nothing-to-do", 0, 3.0, Some(false), &gaps[1..], &[]);
         assert_eq!(again, "nothing to do (3.0 s), not everything was checked: b (c)");
+        let left_out = ["network lan".to_owned(), "network wan".to_owned()];
+        let done = summary("done", 1, 3.0, Some(true), &[], &left_out);
+        assert_eq!(
+            done,
+            "done: 1 change in 3.0 s, verified (left out by the profile: network lan and 1 more)"
+        );
     }
 }

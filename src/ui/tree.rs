@@ -149,8 +149,8 @@ impl Reporter for Tree {
                 let step = step.map(|step| format!("{step}: ")).unwrap_or_default();
                 self.paragraph(if warning { "! " } else { "· " }, &format!("{step}{text}"));
             }
-            Event::Finished { result, changes, seconds, verified, not_checked } => {
-                self.line(&summary(&result, changes, seconds, verified, &not_checked));
+            Event::Finished { result, changes, seconds, verified, not_checked, left_out } => {
+                self.line(&summary(&result, changes, seconds, verified, &not_checked, &left_out));
             }
         }
     }

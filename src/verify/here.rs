@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
 use crate::engine::context::Context;
 use crate::error::Result;
 
@@ -24,9 +23,8 @@ impl Here {
     ///
     /// # Errors
     /// Those of the API server.
-    pub async fn of(cx: &Context, cluster: &Cluster) -> Result<Self> {
-        let nodes = cluster.list("v1", "Node", None, None).await?;
-        Ok(Self::among(cx.this_node().await, &nodes))
+    pub async fn of(cx: &Context) -> Result<Self> {
+        Ok(Self::among(cx.this_node().await, &cx.nodes().await?))
     }
 
     fn among(node: Option<Arc<str>>, nodes: &[Value]) -> Self {

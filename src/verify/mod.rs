@@ -28,6 +28,7 @@ use crate::engine::context::Context;
 use crate::engine::events::{Event, Verdict};
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
+use crate::profile::Profile;
 pub use addresses::NO_DUPLICATES;
 use batches::Batch;
 pub use here::Here;
@@ -52,6 +53,13 @@ pub fn lines(cx: &Context) -> Vec<String> {
     lines
 }
 
+/// The networks that the profile leaves out of the verification.
+#[must_use]
+pub fn left_out(profile: &Profile) -> Vec<String> {
+    let left_out = profile.networks.iter().filter(|network| !network.verify);
+    left_out.map(|network| format!("network {}", network.full_name())).collect()
+}
+
 /// Starts the pods, as many at once as fit on the node, checks them, removes them and remembers what came of it. On a failure
 /// they stay for a look, until the next run or `down`.
 pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
@@ -59,10 +67,10 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     reached(|| "within the verification: a namespace without pods".into());
-    let here = Here::of(cx, &cluster).await?;
+    let here = Here::of(cx).await?;
     let outcomes = in_batches(cx, &cluster, &here, progress).await?;
     remove(cx, &cluster).await?;
-    Record::of(cx, &outcomes).write(cx)
+    Record::of(cx, &outcomes).await.write(cx)
 }
 
 /// Makes each check, batch after batch; after one in which a check failed nothing new starts.
@@ -74,8 +82,9 @@ async fn in_batches(
 ) -> Result<Vec<Outcome>> {
     let scenario = Scenario::of(&cx.profile);
     let nics = vm::pods_of_nics(cx, &scenario);
-    let room = room::room(cluster, here, batches::smallest_room(&scenario, &nics)).await?;
-    let (mut outcomes, mut overall) = (Vec::new(), Vec::new());
+    let room = room::room(cx, cluster, here, batches::smallest_room(&scenario, &nics)).await?;
+    let (mut outcomes, mut overall) = (vm::left_out(cx, &scenario), Vec::new());
+    report(cx, &outcomes);
     for batch in batches::batches(&scenario, &nics, room) {
         if cx.cancel.is_cancelled() {
             return Err(Cancel::error("up"));

@@ -15,6 +15,12 @@ pub const RECORD: &str = "verified.json";
 pub struct Record {
     /// The digest of the profile.
     profile: String,
+    /// The address of the cluster, for people.
+    #[serde(default)]
+    server: String,
+    /// What tells the cluster from every other one.
+    #[serde(default)]
+    cluster: Option<String>,
     /// Whether the VM was looked at: it is not when its step is skipped.
     #[serde(default)]
     vm: bool,
@@ -28,19 +34,25 @@ pub struct Record {
 
 impl Record {
     /// What these outcomes say.
-    pub fn of(cx: &Context, outcomes: &[Outcome]) -> Self {
+    pub async fn of(cx: &Context, outcomes: &[Outcome]) -> Self {
         let (not_checked, held): (Vec<Outcome>, Vec<Outcome>) =
             outcomes.iter().cloned().partition(|outcome| outcome.verdict == Verdict::NotChecked);
-        let (profile, vm) = (cx.digest.clone(), cx.profile.vm.enabled);
-        Self { profile, vm, held: held.len(), not_checked }
+        let (profile, vm) = (cx.digest.clone(), looks_at_vm(cx));
+        let server = cx.cluster().await.map(|cluster| cluster.place().server.clone()).unwrap_or_default();
+        Self { profile, server, cluster: cx.cluster_uid().await, vm, held: held.len(), not_checked }
     }
 
-    /// What is remembered; nothing when it cannot be read.
+    /// What is remembered about this cluster; nothing when it cannot be read, or is about another one.
     ///
     /// # Errors
     /// Those of the state directory.
-    pub fn read(cx: &Context) -> Result<Option<Self>> {
-        Ok(cx.state.read(RECORD)?.and_then(|text| serde_json::from_str(&text).ok()))
+    pub async fn read(cx: &Context) -> Result<Option<Self>> {
+        let Some(record) = cx.state.read(RECORD)?.and_then(|text| serde_json::from_str::<Self>(&text).ok())
+        else {
+            return Ok(None);
+        };
+        let here = cx.cluster_uid().await;
+        Ok(Some(record).filter(|record| here.is_some() && record.cluster == here))
     }
 
     /// Remembers it.
@@ -56,7 +68,7 @@ impl Record {
     /// Whether it is about this profile. A check that was not made does not make a run begin again: what was in the way
     /// still is.
     pub fn covers(&self, cx: &Context) -> bool {
-        self.profile == cx.digest && (self.vm || !cx.profile.vm.enabled)
+        self.profile == cx.digest && (self.vm || !looks_at_vm(cx))
     }
 
     /// How many checks hold.
@@ -70,12 +82,16 @@ impl Record {
     }
 }
 
+fn looks_at_vm(cx: &Context) -> bool {
+    cx.profile.vm.enabled && !super::vm::is_left_out(cx)
+}
+
 /// What a run can say at its end: whether all that the profile promises was checked, and what was not.
 ///
 /// # Errors
 /// Those of the state directory.
-pub fn verified(cx: &Context) -> Result<(bool, Vec<String>)> {
-    let record = Record::read(cx)?.filter(|record| record.covers(cx));
+pub async fn verified(cx: &Context) -> Result<(bool, Vec<String>)> {
+    let record = Record::read(cx).await?.filter(|record| record.covers(cx));
     let not_checked = record.as_ref().map(Record::not_checked).unwrap_or_default();
     Ok((record.is_some() && not_checked.is_empty(), not_checked))
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Here;
 use crate::cluster::Cluster;
+use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
 
 /// More at once would load a node more than it saves time.
@@ -17,8 +18,8 @@ const USUAL: usize = 110;
 ///
 /// # Errors
 /// `KVN820` when not even `least` fit; those of the API server.
-pub async fn room(cluster: &Cluster, here: &Here, least: usize) -> Result<usize> {
-    let nodes = cluster.list("v1", "Node", None, None).await?;
+pub async fn room(cx: &Context, cluster: &Cluster, here: &Here, least: usize) -> Result<usize> {
+    let nodes = cx.nodes().await?;
     let pods = cluster.list("v1", "Pod", None, None).await?;
     let free = free(here, &nodes, &pods);
     if free < least {

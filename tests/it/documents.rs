@@ -33,6 +33,7 @@ fn events() -> Vec<Event> {
             seconds: 1.5,
             verified: Some(true),
             not_checked: Vec::new(),
+            left_out: Vec::new(),
         },
     ]
 }

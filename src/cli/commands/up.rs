@@ -32,6 +32,7 @@ pub fn finish(session: &Session, ended: &Ended, started: Instant) -> u8 {
         seconds,
         verified,
         not_checked,
+        left_out: ended.left_out.clone(),
     });
     if let Some(error) = &ended.error {
         ui::error(error, session.format);

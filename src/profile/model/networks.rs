@@ -139,6 +139,16 @@ impl Network {
         let (name, namespace) = (name.into(), default_namespace());
         Self { name, namespace, annotations: BTreeMap::new(), verify: true, kind }
     }
+
+    /// `NAME`, or `NAMESPACE/NAME` outside of the namespace default.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        if self.namespace == default_namespace() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
+    }
 }
 
 fn default_namespace() -> String {

@@ -151,7 +151,7 @@ pub struct VmInterface {
 pub struct CloudInit {
     /// The user data: a script or `#cloud-config`.
     pub user_data: String,
-    /// The network data, version 2. When it is empty, it names every NIC by its MAC address: those whose network gives
+    /// The network data, version 1 or 2; the verification expects the addresses that it fixes. When it is empty, it names every NIC by its MAC address: those whose network gives
     /// addresses ask for one by DHCP, the others are only raised.
     pub network_data: String,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::facts::Facts;
+use crate::engine::target::takes_pods;
 use crate::profile::{Emulation, Profile, Release};
 use crate::source::{RenderFacts, gates};
 
@@ -24,9 +24,15 @@ pub struct Fit {
 
 impl Fit {
     /// From the cluster's nodes; without any, as before `kubeadm init`, this node is the only one.
-    pub fn of(profile: &Profile, facts: &Facts, nodes: &[Value]) -> Self {
-        let workers: Vec<&Value> = nodes.iter().filter(|node| may_run_vms(profile, node)).collect();
-        let kvm = workers.iter().any(|node| has_kvm(facts, node)) || (nodes.is_empty() && facts.kvm);
+    /// `own_kvm` is whether this machine has usable KVM, and `own` the node that it is.
+    pub fn of(profile: &Profile, own_kvm: bool, own: Option<&str>, nodes: &[Value]) -> Self {
+        let removed = &profile.cluster.remove_taints;
+        let workers: Vec<&Value> = nodes.iter().filter(|node| takes_pods(node, removed)).collect();
+        let has_kvm = |node: &&Value| {
+            let is_own = own.is_some() && node["metadata"]["name"].as_str() == own;
+            if is_own { own_kvm } else { offers_kvm(node) }
+        };
+        let kvm = workers.iter().any(has_kvm) || (nodes.is_empty() && own_kvm);
         let emulation = match profile.kubevirt.emulation {
             Emulation::On => true,
             Emulation::Off => false,
@@ -126,26 +132,8 @@ fn or_unknown(version: &str) -> &str {
     if version.is_empty() { "a version that it does not tell" } else { version }
 }
 
-/// Whether the scheduler may put a VM's pod on a node, once `up` has removed the taints that the profile names.
-fn may_run_vms(profile: &Profile, node: &Value) -> bool {
-    let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let stays = |taint: &Value| {
-        let (key, effect) = (taint["key"].as_str().unwrap_or_default(), taint["effect"].as_str());
-        let removed = profile.cluster.remove_taints.iter().any(|removed| removed == key);
-        // The taints of a node's own conditions come and go: a fresh node is not ready before it has its network.
-        let passing = key.starts_with("node.kubernetes.io/");
-        effect != Some("PreferNoSchedule") && !removed && !passing
-    };
-    node["spec"]["unschedulable"] != true && !taints.iter().any(stays)
-}
-
-/// This node was looked at; of the others only virt-handler tells, once it runs there.
-fn has_kvm(facts: &Facts, node: &Value) -> bool {
-    let is = |value: &Value| value.as_str() == Some(&facts.hostname);
-    let labels = &node["metadata"]["labels"];
-    if is(&node["metadata"]["name"]) || is(&labels["kubernetes.io/hostname"]) {
-        return facts.kvm;
-    }
+/// Other nodes than this one are not looked at: there only virt-handler tells, once it runs.
+fn offers_kvm(node: &Value) -> bool {
     node["status"]["allocatable"][KVM_RESOURCE].as_str().is_some_and(|amount| amount != "0")
 }
 
@@ -162,8 +150,7 @@ mod tests {
     }
 
     fn fit(nodes: &[Value], kvm: bool) -> Fit {
-        let facts = Facts { hostname: "n0".into(), kvm, ..Facts::default() };
-        Fit::of(&Profile::default(), &facts, nodes)
+        Fit::of(&Profile::default(), kvm, Some("n0"), nodes)
     }
 
     #[test]

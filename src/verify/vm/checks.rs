@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::guest::{Guest, Question};
 use super::plan::{Machine, NicPlan, What};
 use super::seen::{EXEC_TIMEOUT, Outside, Pods};
@@ -31,10 +29,10 @@ impl Look<'_> {
             What::Names => Some(Question::resolves()),
             What::Reaches => {
                 let (name, target) = self.target(guest, self.nic.peer.as_deref())?;
-                Some(if self.nic.has_address() == Some(false) {
-                    Question::arpings(&name, target, true)
-                } else {
+                Some(if self.nic.pings {
                     Question::pings(&name, target)
+                } else {
+                    Question::arpings(&name, target, true)
                 })
             }
             What::Isolated => {
@@ -78,9 +76,9 @@ impl Look<'_> {
             let but = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
             found.add(wanted.is_none(), format!("MTU {}{but}", link.mtu));
         }
-        let (holds, shown) = address(nic, &link.ips);
+        let (holds, shown) = nic.address(&link.ips);
         found.add(holds, shown);
-        if nic.network.is_none() && guest.has_shell() {
+        if nic.has_gateway() && guest.has_shell() {
             match guest.gateway(name) {
                 Some(gateway) => found.add(true, format!("gateway {gateway}")),
                 None => found.add(false, "no gateway".into()),
@@ -148,20 +146,6 @@ impl Look<'_> {
     }
 }
 
-/// Whether a NIC has the addresses that it should have.
-fn address(nic: &NicPlan, ips: &[IpAddr]) -> (bool, String) {
-    let shown: Vec<String> = ips.iter().map(ToString::to_string).collect();
-    let shown = if shown.is_empty() { "no address".into() } else { shown.join(" ") };
-    let subnet = nic.like.as_ref().and_then(|like| like.subnet.as_deref()?.parse::<IpNet>().ok());
-    let holds = match (nic.has_address(), subnet) {
-        (_, Some(subnet)) => ips.iter().any(|ip| subnet.contains(ip)),
-        (Some(true), None) => !ips.is_empty(),
-        // On a network without addresses the guest may bring its own: from its network data, or from a server of the LAN.
-        (Some(false) | None, None) => true,
-    };
-    (holds, shown)
-}
-
 /// What was seen of one NIC.
 #[derive(Default)]
 struct Details {
@@ -204,16 +188,27 @@ mod tests {
         let ips =
             |text: &str| -> Vec<IpAddr> { text.split_whitespace().map(|ip| ip.parse().unwrap()).collect() };
         let (bare, addressed) = (nics(&[]), nics(&settings));
+        let mut profile = profile::load("default", &[]).unwrap().profile;
+        profile.vm.cloud_init.network_data =
+            "version: 2\nethernets: {eth1: {addresses: [10.20.0.50/24]}}".into();
+        let fixed = Machine::of(&profile, &Scenario::of(&profile)).unwrap().nics;
         for (nic, found, holds) in [
             (&bare[0], "10.0.2.2", true),
             (&bare[0], "", false),
             (&bare[1], "", true),
             (&bare[1], "10.20.0.9", true),
+            (&bare[1], "2001:db8::9", true),
             (&addressed[1], "10.20.0.9", true),
             (&addressed[1], "10.20.100.9", false),
             (&addressed[1], "", false),
+            (&fixed[1], "10.20.0.50", true),
+            (&fixed[1], "10.20.0.50 2001:db8::9", true),
+            (&fixed[1], "10.20.0.9", false),
+            (&fixed[1], "", false),
+            (&fixed[0], "", true),
+            (&fixed[0], "192.0.2.1", true),
         ] {
-            assert_eq!(address(nic, &ips(found)).0, holds, "{} {found}", nic.name);
+            assert_eq!(nic.address(&ips(found)).0, holds, "{} {found}", nic.name);
         }
     }
 }

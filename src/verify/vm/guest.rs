@@ -67,10 +67,10 @@ impl Guest {
         }
     }
 
-    /// Whether every NIC that gets an address has one.
+    /// Whether every NIC that must have an address has it.
     pub fn has_addresses(&self, machine: &Machine) -> bool {
-        let mut wanted = machine.nics.iter().filter(|nic| nic.has_address() == Some(true));
-        wanted.all(|nic| self.nic(&nic.mac).is_some_and(|(_, link)| !link.ips.is_empty()))
+        let mut wanted = machine.nics.iter().filter(|nic| nic.has_address());
+        wanted.all(|nic| self.nic(&nic.mac).is_some_and(|(_, link)| nic.address(&link.ips).0))
     }
 
     /// Waits for its addresses. Not an error when a NIC gets none: its check tells.

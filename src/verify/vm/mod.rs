@@ -3,6 +3,7 @@
 mod checks;
 mod guest;
 mod plan;
+mod promise;
 mod seen;
 
 use std::collections::BTreeMap;
@@ -22,15 +23,33 @@ use guest::Guest;
 use plan::{Check, Machine, What};
 use seen::{Outside, Pods};
 
-/// One line for each check of the VM.
+/// One line for each check of the VM that the run makes.
 pub fn checks(cx: &Context, scenario: &Scenario) -> Vec<String> {
+    if is_left_out(cx) { Vec::new() } else { promised(cx, scenario) }
+}
+
+/// The checks that the profile promises and that the run does not make, because it leaves the VM out.
+pub fn left_out(cx: &Context, scenario: &Scenario) -> Vec<Outcome> {
+    if !is_left_out(cx) {
+        return Vec::new();
+    }
+    let why = || Found::not_checked("the VM is left out by `--skip`");
+    promised(cx, scenario).into_iter().map(|check| Outcome::new(check, why())).collect()
+}
+
+/// Whether the run leaves out what makes the VM.
+pub fn is_left_out(cx: &Context) -> bool {
+    cx.skipped.iter().any(|step| step == "vm" || step == "kubevirt")
+}
+
+fn promised(cx: &Context, scenario: &Scenario) -> Vec<String> {
     let machine = Machine::of(&cx.profile, scenario);
     machine.iter().flat_map(Machine::checks).map(|(_, _, line)| line).collect()
 }
 
 /// The pods that each NIC of the VM is tried with; nothing when the profile has no VM.
 pub fn pods_of_nics<'a>(cx: &Context, scenario: &'a Scenario) -> Vec<Vec<&'a str>> {
-    let machine = Machine::of(&cx.profile, scenario);
+    let machine = Machine::of(&cx.profile, scenario).filter(|_| !is_left_out(cx));
     let named = |name: &String| scenario.pods.iter().map(|probe| probe.name.as_str()).find(|it| it == name);
     let nics = machine.into_iter().flat_map(|machine| machine.nics);
     nics.map(|nic| nic.peer.iter().chain(&nic.stranger).filter_map(named).collect()).collect()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::nics::Nic;
+use super::nics::{Nic, Wire};
 use super::plugins::{self, Order};
 use super::runtime::Failure;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::sandbox::world::scene::Scene;
 
 const MODES: [&str; 5] = ["", "bridge", "private", "vepa", "passthru"];
 
-/// Makes a NIC below its master, on which nobody else is; refuses what the plugins refuse.
+/// Makes a NIC below its master; refuses what the plugins refuse.
 pub(super) fn add(
     scene: &Scene,
     order: &Order<'_>,
@@ -26,7 +26,10 @@ pub(super) fn add(
             if plugin["mtu"].as_u64().unwrap_or_default() == 0 {
                 plugin["mtu"] = master.mtu.into();
             }
-            plugins::other(scene, order, &plugin)
+            let name = master.name.clone();
+            let bridged = kind == "macvlan" && ["", "bridge"].contains(&text(&plugin, "/mode"));
+            let made = plugins::other(scene, order, &plugin)?;
+            Ok(made.map(|nic| if bridged { Nic { wire: Wire::Macvlan(name), ..nic } } else { nic }))
         }
         Err(failure) => Ok(Err(failure)),
     }

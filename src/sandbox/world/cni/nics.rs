@@ -44,6 +44,9 @@ pub(in crate::sandbox::world) struct Nic {
     pub mac: String,
     /// Its addresses with their prefixes.
     pub addresses: Vec<IpNet>,
+    /// The addresses that a guest has at it itself; none when no guest does.
+    #[serde(default)]
+    pub guest: Option<Vec<IpNet>>,
     /// The gateway that came with the address.
     pub gateway: Option<IpAddr>,
     /// Its MTU.
@@ -68,6 +71,8 @@ pub(in crate::sandbox::world) enum Wire {
     Bridge(String),
     /// A port of Open vSwitch; the switch knows its bridge and VLAN.
     Switch,
+    /// A link of the node that `macvlan` builds on: in its mode `bridge` NICs on one link reach each other.
+    Macvlan(String),
     /// Nothing that another pod is on.
     #[default]
     Nothing,
@@ -84,6 +89,11 @@ impl Nic {
             host_link: format!("veth{}", hex(&seed, 8)),
             ..Self::default()
         }
+    }
+
+    /// The addresses that others find at it.
+    pub fn found_at(&self) -> &[IpNet] {
+        self.guest.as_ref().unwrap_or(&self.addresses)
     }
 
     /// The link at the other end of it.

@@ -1,21 +1,17 @@
 //! The serial console of a virtual machine: a guest with a shell that takes commands at once, as root and without login.
 
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
-use super::{address, failed, reach};
+use super::{address, failed, inside, reach};
 use crate::error::Result;
 use crate::sandbox::api::Ran;
 use crate::sandbox::world::cni::nics::{Nic, Sandbox};
-use crate::sandbox::world::objects::{is_controlled_by, is_leaving, items, text, uid};
+use crate::sandbox::world::objects::{is_controlled_by, is_leaving, text, uid};
 use crate::sandbox::world::scene::Scene;
 
 /// How many bytes may wait on the line.
 const LINE: usize = 64 << 10;
 const PROMPT: &str = "# ";
-/// What KubeVirt gives a guest behind its pod's address.
-const MASQUERADED: &str = "10.0.2.2/24";
-const GATEWAY: &str = "10.0.2.1";
 /// The name that the cluster's DNS knows in any case.
 const KNOWN_NAME: &str = "kubernetes.default.svc.cluster.local";
 
@@ -25,8 +21,8 @@ struct Guest {
     scene: Scene,
     /// The sandbox of its pod.
     pod: Sandbox,
-    /// The NICs as the guest has them, in the order of those of the pod.
-    nics: Vec<Nic>,
+    /// The NICs as the guest has them, each with the name of the pod's NIC that it is connected to.
+    nics: Vec<(Nic, String)>,
 }
 
 /// Connects to a machine's console; none when it does not run.
@@ -47,28 +43,11 @@ fn guest(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Guest>> {
         let pod = pods.iter().find(|pod| is_controlled_by(pod, &instance) && !is_leaving(pod));
         let Some(pod) = pod else { continue };
         if let Some(pod) = Sandbox::of(scene, uid(pod))? {
-            let nics = nics(&instance, &pod.nics);
+            let nics = inside::nics(scene, &instance, &pod.nics)?;
             return Ok(Some(Guest { scene: scene.clone(), pod, nics }));
         }
     }
     Ok(None)
-}
-
-/// A bridge hands the pod's address on by DHCP; behind a masquerade every guest has the same one.
-pub(in crate::sandbox::world) fn nics(instance: &Value, of_pod: &[Nic]) -> Vec<Nic> {
-    let wanted = items(instance, "/spec/domain/devices/interfaces").iter().zip(of_pod).zip(0..);
-    let nic = |((wanted, of_pod), number): ((&Value, &Nic), i32)| {
-        let mut nic = Nic { name: format!("eth{number}"), ..of_pod.clone() };
-        if let Some(mac) = wanted["macAddress"].as_str() {
-            nic.mac = mac.to_ascii_lowercase();
-        }
-        if wanted["masquerade"].is_object() {
-            nic.addresses = MASQUERADED.parse().into_iter().collect();
-            nic.gateway = GATEWAY.parse().ok();
-        }
-        nic
-    };
-    wanted.map(nic).collect()
 }
 
 /// Reads lines and answers them until the other side goes.
@@ -131,21 +110,38 @@ impl Guest {
             ["ip", object, rest @ ..] if "route".starts_with(object) => return self.routes(rest),
             ["ip", _, "add", ..] => return failed(1, "ip: not in the sandbox\n".into()),
             ["ip", rest @ ..] => {
-                address::ip(&self.scene, Sandbox { nics: self.nics.clone(), ..self.pod.clone() }, rest)
+                let nics = self.nics.iter().map(|(nic, _)| nic.clone()).collect();
+                address::ip(&self.scene, Sandbox { nics, ..self.pod.clone() }, rest)
             }
-            ["ping", rest @ ..] => reach::ping(&self.scene, &self.pod, &self.with_pod_names(rest)),
-            ["arping", rest @ ..] => reach::arping(&self.scene, &self.pod, &self.with_pod_names(rest)),
+            ["ping", rest @ ..] => reach::ping(&self.scene, &self.outside(), &self.with_pod_names(rest)),
+            ["arping", rest @ ..] => reach::arping(&self.scene, &self.outside(), &self.with_pod_names(rest)),
             ["getent", "hosts", name] | ["nslookup", name] => return resolve(name),
             [program, ..] => return failed(127, format!("sh: {program}: not found\n")),
         };
         result.unwrap_or_else(|error| failed(1, format!("{error}\n")))
     }
 
-    /// The words with the guest's names of NICs in place of the pod's.
+    /// The pod's NICs as the wires behind them see them: with the guest's own addresses, behind a masquerade with the pod's.
+    /// The way out of the guest comes first; a guest without one reaches its own segments only.
+    fn outside(&self) -> Sandbox {
+        let connected = |(guest, name): &(Nic, String)| {
+            let of_pod = self.pod.nics.iter().find(|nic| nic.name == *name)?;
+            let behind = of_pod.guest.is_none() && !guest.addresses.is_empty();
+            let addresses = if behind { of_pod.addresses.clone() } else { guest.addresses.clone() };
+            Some(Nic { addresses, ..of_pod.clone() })
+        };
+        let mut nics: Vec<Nic> = self.nics.iter().filter_map(connected).collect();
+        if self.nics.iter().all(|(nic, _)| nic.gateway.is_none()) {
+            nics.retain(|nic| nic.name != "eth0" || nic.guest.is_some());
+        }
+        Sandbox { nics, ..self.pod.clone() }
+    }
+
+    /// The words with the pod's names of NICs in place of the guest's.
     fn with_pod_names<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
         let name = |word: &'a str| {
-            let place = self.nics.iter().position(|nic| nic.name == word);
-            place.and_then(|place| self.pod.nics.get(place)).map_or(word, |nic| nic.name.as_str())
+            let nic = self.nics.iter().find(|(nic, _)| nic.name == word);
+            nic.map_or(word, |(_, of_pod)| of_pod.as_str())
         };
         words.iter().map(|word| name(word)).collect()
     }
@@ -154,14 +150,15 @@ impl Guest {
         if !matches!(words, [] | ["show"]) {
             return failed(1, "ip: invalid argument\n".into());
         }
-        let first = self.nics.first();
-        let default = first.and_then(|nic| Some(format!("default via {} dev {}\n", nic.gateway?, nic.name)));
-        let near = self.nics.iter().flat_map(|nic| {
+        let nics = || self.nics.iter().map(|(nic, _)| nic);
+        let default =
+            nics().filter_map(|nic| Some(format!("default via {} dev {}\n", nic.gateway?, nic.name)));
+        let near = nics().flat_map(|nic| {
             nic.addresses
                 .iter()
                 .map(|net| format!("{} dev {} scope link src {}\n", net.trunc(), nic.name, net.addr()))
         });
-        printed(default.into_iter().chain(near).collect())
+        printed(default.chain(near).collect())
     }
 }
 
@@ -206,8 +203,6 @@ fn words(command: &str, status: i32) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -217,17 +212,5 @@ mod tests {
             without_substitutions("$([ $(id -u) = 0 ] || echo sudo -n) arping -D; echo $?"),
             " arping -D; echo $?"
         );
-    }
-
-    #[test]
-    fn a_guest_has_its_pods_address_or_that_of_every_masquerade() {
-        let instance = json!({"spec": {"domain": {"devices": {"interfaces": [
-            {"name": "default", "masquerade": {}}, {"name": "blue", "bridge": {}, "macAddress": "02:00:00:00:00:0A"},
-        ]}}}});
-        let nic = |address: &str| Nic { addresses: vec![address.parse().unwrap()], ..Nic::default() };
-        let nics = nics(&instance, &[nic("10.244.0.5/24"), nic("10.20.0.7/24")]);
-        let shown: Vec<String> =
-            nics.iter().map(|nic| format!("{} {} {}", nic.name, nic.mac, nic.addresses[0])).collect();
-        assert_eq!(shown, ["eth0  10.0.2.2/24", "eth1 02:00:00:00:00:0a 10.20.0.7/24"]);
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod connect;
 pub(super) mod console;
 pub(super) mod frames;
+pub(super) mod inside;
 mod names;
 mod reach;
 

@@ -13,6 +13,8 @@ use crate::sandbox::world::scene::Scene;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Segment {
     Bridge(String),
+    /// A link of the node with NICs of `macvlan`.
+    Link(String),
     /// A bridge of Open vSwitch with a VLAN; 0 is the untagged one.
     Vlan(String, u16),
 }
@@ -129,7 +131,7 @@ fn on_node(scene: &Scene, target: IpAddr) -> Result<Option<Neighbour>> {
 }
 
 fn has(nic: &Nic, target: IpAddr) -> bool {
-    nic.addresses.iter().any(|address| address.addr() == target)
+    nic.found_at().iter().any(|address| address.addr() == target)
 }
 
 fn header(target: IpAddr) -> u32 {
@@ -141,7 +143,7 @@ fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Res
     let switch = scene.node.open_vswitch()?.unwrap_or_default();
     let links = scene.node.links()?;
     let is_up = |name: &str| links.iter().any(|link| link.name == name && link.up);
-    let Some(here) = segment(nic, &switch).filter(|_| is_up(&nic.host_link)) else { return Ok(None) };
+    let Some(here) = segment(nic, &switch).filter(|_| is_up(carrier(nic))) else { return Ok(None) };
     if let Segment::Bridge(bridge) = &here {
         let prefix = format!("{target}/");
         let own = links.iter().find(|link| link.name == *bridge);
@@ -153,13 +155,21 @@ fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Res
     }
     for other in Sandbox::all(scene)?.iter().filter(|other| other.uid != sandbox.uid) {
         let reached = other.nics.iter().find(|nic| {
-            has(nic, target) && is_up(&nic.host_link) && segment(nic, &switch).as_ref() == Some(&here)
+            has(nic, target) && is_up(carrier(nic)) && segment(nic, &switch).as_ref() == Some(&here)
         });
         if let Some(nic) = reached {
             return Ok(Some(Neighbour { mac: nic.mac.clone(), mtu: nic.mtu, pod: Some(other.uid.clone()) }));
         }
     }
     Ok(None)
+}
+
+/// The link of the node that has to be up.
+fn carrier(nic: &Nic) -> &str {
+    match &nic.wire {
+        Wire::Macvlan(master) => master,
+        _ => &nic.host_link,
+    }
 }
 
 /// Where a NIC is now: what the switch says counts, not what was asked for when the NIC was made.
@@ -172,6 +182,7 @@ pub(super) fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
                 bridge.error().is_none() && port.interfaces.iter().all(|interface| interface.error.is_none());
             works.then(|| Segment::Vlan(bridge.name.clone(), port.tag.unwrap_or(0)))
         }
+        Wire::Macvlan(master) => Some(Segment::Link(master.clone())),
         Wire::Nothing => None,
     }
 }

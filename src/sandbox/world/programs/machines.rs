@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::{Outcome, Program, Task};
 use crate::error::Result;
 use crate::sandbox::world::cni::nics::{Nic, Sandbox};
+use crate::sandbox::world::guests::inside::{self, Pair};
 use crate::sandbox::world::objects::{
-    hex, is_controlled_by, is_leaving, is_true, items, name, namespace, number, owner_reference,
-    set_condition, suffix, text, uid,
+    is_controlled_by, is_leaving, is_true, items, name, namespace, number, owner_reference, set_condition,
+    suffix, text, uid,
 };
 use crate::sandbox::world::scene::Scene;
 
@@ -134,8 +135,9 @@ fn tell(scene: &Scene, written: &mut Value, pod: &Value, version: &str) -> Resul
         written["status"]["conditions"] = conditions.into();
     }
     if phase == "Running"
-        && let Some(sandbox) = Sandbox::of(scene, uid(pod))?
+        && let Some(mut sandbox) = Sandbox::of(scene, uid(pod))?
     {
+        inside::connect(scene, written, &mut sandbox)?;
         written["status"]["interfaces"] = interfaces(written, &sandbox.nics, version).into();
     }
     Ok(())
@@ -143,8 +145,7 @@ fn tell(scene: &Scene, written: &mut Value, pod: &Value, version: &str) -> Resul
 
 /// What the status says of the NICs: in 2018 only addresses, today also names.
 fn interfaces(instance: &Value, nics: &[Nic], version: &str) -> Vec<Value> {
-    let wanted = items(instance, "/spec/domain/devices/interfaces");
-    let shown = wanted.iter().zip(nics).map(|(wanted, nic)| {
+    let shown = inside::pairs(instance, nics).into_iter().map(|Pair { wanted, of_pod: nic }| {
         let mac = wanted["macAddress"].as_str().unwrap_or(&nic.mac);
         let mut shown = json!({"mac": mac});
         let address = nic.addresses.first().map(|address| address.addr().to_string());
@@ -217,7 +218,7 @@ fn networks(instance: &Value, version: &str) -> String {
     let entry = |network: &&Value| {
         let wanted = asked(network);
         let (space, wanted) = wanted.split_once('/').unwrap_or((namespace(instance), &wanted));
-        let nic = format!("pod{}", hex(text(network, "/name"), 11));
+        let nic = inside::nic_name(text(network, "/name"));
         let mut entry = json!({"name": wanted, "namespace": space, "interface": nic});
         if let Some(mac) =
             interfaces.iter().find(|nic| nic["name"] == network["name"]).map(|nic| &nic["macAddress"])

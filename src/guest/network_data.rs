@@ -1,0 +1,222 @@
+//! cloud-init's network data, version 1 and 2: what a guest does with its NICs.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_yaml::Value;
+
+use super::network_data_v1 as v1;
+
+/// What a guest is told about its NICs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkData {
+    /// One for each entry about a NIC.
+    pub entries: Vec<Entry>,
+}
+
+/// What a guest does with the NICs that an entry is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The MAC address that is looked for, in lower case.
+    pub mac: Option<String>,
+    /// The name that is looked for, which may be a pattern with `*` and `?`.
+    pub name: Option<String>,
+    /// The name that the NIC gets.
+    pub set_name: Option<String>,
+    /// Its fixed addresses.
+    pub addresses: Vec<IpNet>,
+    /// The gateway of its default route.
+    pub gateway: Option<IpAddr>,
+    /// Whether it asks for an IPv4 address by DHCP.
+    pub dhcp4: bool,
+}
+
+impl NetworkData {
+    /// Reads network data, with or without `network:` around it; none when it is neither version 1 nor 2.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let whole: Value = serde_yaml::from_str(text).ok()?;
+        let data = whole.get("network").unwrap_or(&whole);
+        let entries = match data.get("version").and_then(Value::as_u64)? {
+            1 => v1::entries(data),
+            2 => entries(data),
+            _ => return None,
+        };
+        Some(Self { entries })
+    }
+
+    /// The entry about a NIC: by its MAC address, else by its name, which is not known before the guest has started. By
+    /// its place among the VM's NICs it is `eth1` in some guests and `enp2s0` in others.
+    #[must_use]
+    pub fn entry(&self, mac: &str, place: usize) -> Option<&Entry> {
+        let by_mac = self.entries.iter().find(|entry| entry.mac.as_deref() == Some(mac));
+        let names = names(place);
+        by_mac.or_else(|| {
+            let mut nameless = self.entries.iter().filter(|entry| entry.mac.is_none());
+            nameless.find(|entry| {
+                let pattern = entry.name.as_deref();
+                pattern.is_none_or(|pattern| names.iter().any(|name| matches(pattern, name)))
+            })
+        })
+    }
+}
+
+impl Entry {
+    /// What the NIC is called in a guest that is as the entry expects it.
+    #[must_use]
+    pub fn nic_name(&self, place: usize) -> String {
+        let names = names(place);
+        let meant =
+            || self.name.as_deref().and_then(|pattern| names.iter().find(|name| matches(pattern, name)));
+        self.set_name.clone().unwrap_or_else(|| meant().unwrap_or(&names[0]).clone())
+    }
+}
+
+/// What the NIC at a place is called: by the kernel, and by systemd on the two kinds of machines that KubeVirt makes.
+fn names(place: usize) -> [String; 3] {
+    [format!("eth{place}"), format!("enp{}s0", place + 1), format!("ens{}", place + 3)]
+}
+
+/// Whether a name matches a pattern with `*` and `?`.
+fn matches(pattern: &str, name: &str) -> bool {
+    match (pattern.chars().next(), name.chars().next()) {
+        (None, None) => true,
+        (Some('*'), _) => {
+            matches(&pattern[1..], name)
+                || name.chars().next().is_some_and(|first| matches(pattern, &name[first.len_utf8()..]))
+        }
+        (Some(one), Some(other)) if one == '?' || one == other => {
+            matches(&pattern[one.len_utf8()..], &name[other.len_utf8()..])
+        }
+        _ => false,
+    }
+}
+
+/// The Ethernet NICs of version 2.
+fn entries(data: &Value) -> Vec<Entry> {
+    let nics = data.get("ethernets").and_then(Value::as_mapping).into_iter().flatten();
+    nics.filter_map(|(id, nic)| Some(entry(id.as_str()?, nic))).collect()
+}
+
+fn entry(id: &str, nic: &Value) -> Entry {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let matched = nic.get("match").filter(|matched| matched.is_mapping());
+    let mac = matched.and_then(|matched| text(matched.get("macaddress"))).map(|mac| mac.to_ascii_lowercase());
+    let name = match matched {
+        // An entry without `match` is about the NIC that its id names.
+        None => Some(id.to_owned()),
+        Some(matched) => text(matched.get("name")),
+    };
+    let addresses = nic.get("addresses").and_then(Value::as_sequence).into_iter().flatten();
+    let routes = nic.get("routes").and_then(Value::as_sequence).into_iter().flatten();
+    let is_default =
+        |route: &&Value| matches!(route.get("to").and_then(Value::as_str), Some("default" | "0.0.0.0/0"));
+    let via = |route: &Value| text(route.get("via"))?.parse().ok();
+    let gateway = text(nic.get("gateway4")).and_then(|gateway| gateway.parse().ok());
+    Entry {
+        mac,
+        name,
+        set_name: matched.and_then(|_| text(nic.get("set-name"))),
+        addresses: addresses.filter_map(address).collect(),
+        gateway: gateway.or_else(|| routes.filter(is_default).find_map(via)),
+        dhcp4: is_true(nic.get("dhcp4")),
+    }
+}
+
+/// `10.0.0.2/24`, or the same with settings: `{10.0.0.2/24: {label: a}}`.
+fn address(value: &Value) -> Option<IpNet> {
+    let text = value.as_str().or_else(|| value.as_mapping()?.keys().next()?.as_str())?;
+    text.parse().ok()
+}
+
+/// YAML 1.1 knows more words for it than 1.2.
+pub(super) fn is_true(value: Option<&Value>) -> bool {
+    match value {
+        Some(Value::Bool(value)) => *value,
+        Some(Value::String(text)) => {
+            matches!(text.to_ascii_lowercase().as_str(), "yes" | "true" | "on" | "y")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: &str = "02:00:00:00:00:0a";
+
+    fn found(text: &str, place: usize) -> Option<(Vec<String>, bool, String)> {
+        let data = NetworkData::read(text).unwrap();
+        let entry = data.entry(MAC, place)?;
+        let addresses = entry.addresses.iter().map(ToString::to_string).collect();
+        Some((addresses, entry.dhcp4, entry.nic_name(place)))
+    }
+
+    #[test]
+    fn a_nic_is_found_by_its_address_or_its_name_in_both_versions() {
+        let fixed =
+            |address: &str, dhcp4: bool, name: &str| Some((vec![address.to_owned()], dhcp4, name.to_owned()));
+        for (text, place, expected) in [
+            (
+                "version: 2\nethernets: {n: {match: {macaddress: '02:00:00:00:00:0A'}, addresses: [10.0.0.5/24]}}",
+                3,
+                fixed("10.0.0.5/24", false, "eth3"),
+            ),
+            (
+                "network: {version: 2, ethernets: {eth1: {addresses: [10.0.0.5/24], dhcp4: yes}}}",
+                1,
+                fixed("10.0.0.5/24", true, "eth1"),
+            ),
+            (
+                "version: 2\nethernets: {enp2s0: {addresses: ['fd00::5/64']}}",
+                1,
+                fixed("fd00::5/64", false, "enp2s0"),
+            ),
+            (
+                "version: 2\nethernets: {a: {match: {name: 'en*'}, addresses: [{10.0.0.5/24: {label: x}}]}}",
+                1,
+                fixed("10.0.0.5/24", false, "enp2s0"),
+            ),
+            (
+                "version: 2\nethernets: {a: {match: {macaddress: '02:00:00:00:00:0a'}, set-name: lan, addresses: [10.0.0.5/24]}}",
+                1,
+                fixed("10.0.0.5/24", false, "lan"),
+            ),
+            ("version: 2\nethernets: {eth0: {addresses: [10.0.0.5/24]}}", 1, None),
+            (
+                "version: 2\nethernets: {a: {match: {macaddress: '02:00:00:00:00:0b'}, addresses: [10.0.0.5/24]}}",
+                0,
+                None,
+            ),
+            (
+                "version: 1\nconfig: [{type: physical, name: lan, mac_address: '02:00:00:00:00:0A', subnets: [{type: static, address: 10.0.0.5/24}]}]",
+                1,
+                fixed("10.0.0.5/24", false, "lan"),
+            ),
+            (
+                "version: 1\nconfig: [{type: physical, name: eth1, subnets: [{type: static, address: 10.0.0.5, netmask: 255.255.255.0}, {type: dhcp}]}]",
+                1,
+                fixed("10.0.0.5/24", true, "eth1"),
+            ),
+            ("version: 1\nconfig: [{type: nameserver, address: 10.0.0.1}]", 0, None),
+        ] {
+            assert_eq!(found(text, place), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_that_of_the_default_route_and_nonsense_is_nothing() {
+        for text in [
+            "version: 2\nethernets: {eth0: {gateway4: 10.0.0.1}}",
+            "version: 2\nethernets: {eth0: {routes: [{to: 10.9.0.0/16, via: 10.0.0.9}, {to: default, via: 10.0.0.1}]}}",
+            "version: 1\nconfig: [{type: physical, name: eth0, subnets: [{type: static, address: 10.0.0.5/24, gateway: 10.0.0.1}]}]",
+        ] {
+            let gateway = NetworkData::read(text).unwrap().entries[0].gateway;
+            assert_eq!(gateway.unwrap().to_string(), "10.0.0.1", "{text}");
+        }
+        for text in ["", "[", "version: 3", "ethernets: {}", "auto eth0\niface eth0 inet dhcp\n"] {
+            assert_eq!(NetworkData::read(text), None, "{text}");
+        }
+    }
+}
