@@ -71,7 +71,9 @@ impl Profile {
         let meet = conf.maker().is_some_and(|maker| match maker.kind.as_str() {
             "ovs" | "bridge" => maker.trunks.is_empty(),
             // In its other modes NICs on one link are kept apart, or need a switch that sends frames back.
-            "macvlan" => matches!(maker.settings.get("mode").and_then(Value::as_str), None | Some("" | "bridge")),
+            "macvlan" => {
+                matches!(maker.settings.get("mode").and_then(Value::as_str), None | Some("" | "bridge"))
+            }
             _ => false,
         });
         match (network.verify, meet && !is_fixed && self.subnets_of(network).len() == 1) {

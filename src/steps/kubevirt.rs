@@ -227,7 +227,6 @@ mod tests {
 
     use super::*;
     use crate::engine::step::{AnyStep, Step};
-    use crate::facts::Facts;
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
     use crate::source::RenderFacts;

@@ -95,9 +95,12 @@ impl Place<'_> {
 }
 
 impl Seen {
-    /// The first address of the NIC.
+    /// The address of the NIC: that of its network, else the first.
     pub fn ip(&self) -> Option<IpAddr> {
-        self.link.as_ref()?.ips.first().copied()
+        let ips = &self.link.as_ref()?.ips;
+        let subnet = self.probe.subnet.as_deref().and_then(|text| text.parse::<IpNet>().ok());
+        let own = subnet.and_then(|subnet| ips.iter().find(|ip| subnet.contains(*ip)));
+        own.or(ips.first()).copied()
     }
 
     /// The name of the NIC in the pod.
@@ -153,7 +156,8 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
     let subnet = probe.subnet.as_deref().and_then(|text| text.parse::<IpNet>().ok());
     let holds = match (probe.address, subnet) {
         (_, Some(subnet)) => link.ips.iter().any(|ip| subnet.contains(ip)),
-        (Some(false), None) => link.ips.is_empty(),
+        // Routers of the network give addresses of IPv6 to everybody.
+        (Some(false), None) => link.ips.iter().all(IpAddr::is_ipv6),
         (Some(true), None) => !link.ips.is_empty(),
         (_, None) => true,
     };

@@ -67,6 +67,24 @@ impl Scene {
         run::up(&self.job().await, &Given).await.unwrap()
     }
 
+    async fn up_without(&self, step: &str) -> run::Ended {
+        let mut job = self.job().await;
+        job.selection.skip = vec![step.into()];
+        job.cx.skipped = job.selection.skip.clone().into();
+        run::up(&job, &Given).await.unwrap()
+    }
+
+    fn heard(&self, check: &str) -> Option<Verdict> {
+        let heard = self.heard.0.lock().unwrap();
+        heard.iter().rev().find(|(name, _)| name == check).map(|(_, verdict)| *verdict)
+    }
+
+    async fn connected(&self) -> Context {
+        let job = self.job().await;
+        job.connect().await.unwrap();
+        job.cx
+    }
+
     /// The verification alone, as it is now: the checks that failed.
     async fn failures(&self) -> Vec<String> {
         self.heard.0.lock().unwrap().clear();
@@ -145,4 +163,108 @@ async fn a_node_that_takes_few_pods_is_given_few_at_once() {
     job.connect().await.unwrap();
     let error = super::run(&job.cx, &|_| ()).await.unwrap_err();
     assert_eq!(error.code().id, "KVN820", "{error}");
+}
+
+const VM: &str = "extends: default\nvm:\n  interfaces:\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_vms_nics_may_come_in_any_order_and_be_on_any_networks() {
+    for interfaces in [
+        "    - {name: blue, network: ovs-blue}\n    - {name: default, network: pod}\n",
+        "    - {name: blue, network: ovs-blue-l2}\n",
+        "    - {name: zz, network: ovs-blue100}\n    - {name: mm, network: pod}\n    - {name: aa, network: ovs-blue}\n",
+        "    - {name: b, network: ovs-blue100}\n    - {name: a, network: ovs-blue100}\n",
+    ] {
+        let scene = Scene::new(&format!("{VM}{interfaces}"));
+        let ended = scene.up().await;
+        assert!(ended.error.is_none() && ended.verified == Some(true), "{interfaces}: {ended:?}");
+        let topology = crate::topology::live(&scene.connected().await).await.unwrap();
+        let guests = topology.nodes.iter().flat_map(|node| &node.guests);
+        let vm = guests.into_iter().find(|guest| guest.name == "vm-two-nics").unwrap();
+        let subnet = |network: &str| match network {
+            "default/ovs-blue" => "10.20.0.",
+            "default/ovs-blue100" => "10.20.100.",
+            "pod network" => "10.244.",
+            _ => "",
+        };
+        for nic in &vm.nics {
+            let address = nic.addresses.first().map(String::as_str).unwrap_or_default();
+            assert!(address.starts_with(subnet(&nic.network)), "{interfaces}: {nic:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guests_own_addresses_are_those_of_its_network_data() {
+    let data = |text: &str| format!("extends: default\nvm:\n  cloudInit:\n    networkData: |\n{text}");
+    let fixed = "vm-two-nics: blue has 10.20.0.50, an untagged port of blue";
+    let reached = "ovs-blue-1 reaches vm-two-nics over blue";
+    for text in [
+        "      version: 2\n      ethernets:\n        nic0: {match: {macaddress: \"02:72:c7:4f:c2:0b\"}, dhcp4: true}\n        \
+         nic1: {match: {macaddress: \"02:06:80:fe:6b:62\"}, addresses: [10.20.0.50/24]}\n",
+        "      version: 1\n      config:\n      - {type: physical, name: eth0, subnets: [{type: dhcp}]}\n      \
+         - {type: physical, name: lan, mac_address: \"02:06:80:fe:6b:62\", subnets: [{type: static, address: 10.20.0.50/24}]}\n",
+    ] {
+        let scene = Scene::new(&data(text));
+        let ended = scene.up().await;
+        assert!(ended.error.is_none() && ended.verified == Some(true), "{ended:?}");
+        assert_eq!([fixed, reached].map(|check| scene.heard(check)), [Some(Verdict::Passed); 2]);
+    }
+    let forgets = "      version: 2\n      ethernets:\n        eth1: {dhcp4: false, optional: true}\n";
+    let scene = Scene::new(&data(forgets));
+    let ended = scene.up().await;
+    assert!(ended.error.is_none() && ended.verified == Some(true), "{ended:?}");
+    assert_eq!(scene.heard("vm-two-nics: default has a link"), Some(Verdict::Passed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_run_leaves_out_is_not_verified_and_what_the_profile_leaves_out_is_said() {
+    let lan = "extends: default\nnetworks:\n  - name: lan\n    kind: raw\n    verify: false\n    config: {cniVersion: 0.3.1, type: macvlan, master: eth0, ipam: {type: static}}\n  \
+        - {name: ovs-blue-l2, kind: ovs, bridge: blue}\n";
+    let scene = Scene::new(lan);
+    let without = scene.up_without("vm").await;
+    assert_eq!(
+        (without.verified, without.left_out.as_slice()),
+        (Some(false), &["network lan".to_owned()][..])
+    );
+    let told = without.not_checked.join("\n");
+    assert!(told.contains("vm-two-nics: ") && told.contains("step vm (left out by"), "{told}");
+    let whole = scene.up().await;
+    assert!(whole.error.is_none() && whole.verified == Some(true), "{whole:?}");
+    assert!(whole.not_checked.is_empty(), "{whole:?}");
+    assert_eq!(scene.up_without("flannel").await.verified, Some(false), "flannel was not looked at");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_another_cluster_proves_nothing_and_a_second_run_asks_little() {
+    let scene = Scene::new("extends: default\n");
+    assert_eq!(scene.up().await.verified, Some(true));
+    let before = scene.sandbox.api().requests().len();
+    let again = scene.up().await;
+    assert_eq!((again.result, again.verified), ("nothing-to-do", Some(true)));
+    let asked = scene.sandbox.api().requests().split_off(before);
+    let nodes = asked.iter().filter(|request| request.path.starts_with("/api/v1/nodes")).count();
+    assert!(nodes == 1 && asked.len() <= 34, "{} requests, {nodes} of them for the nodes", asked.len());
+    let state = scene.job().await.cx.state;
+    let record = state.read(super::RECORD).unwrap().unwrap();
+    let mut other: Value = serde_json::from_str(&record).unwrap();
+    other["cluster"] = "that of somebody else".into();
+    state.write(super::RECORD, &other.to_string()).unwrap();
+    let third = scene.up().await;
+    assert_eq!((third.result, third.verified), ("done", Some(true)), "verified anew");
+    assert_eq!(state.read(super::RECORD).unwrap().unwrap(), record);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_meet_on_a_linux_bridge_and_below_a_card() {
+    let profile = "extends: default\nvm: {enabled: false}\nkubevirt: {enabled: false}\nnetworks:\n  \
+        - {name: lan, kind: bridge, bridge: br-lan, ipam: {subnet: 10.30.0.0/24}}\n  \
+        - {name: card, kind: raw, config: {cniVersion: 0.3.1, name: card, type: macvlan, master: eth0, \
+           ipam: {type: host-local, subnet: 10.31.0.0/24}}}\n";
+    let scene = Scene::new(profile);
+    let ended = scene.up().await;
+    assert!(ended.error.is_none() && ended.verified == Some(true), "{ended:?}");
+    for check in ["lan-1 reaches lan-2", "card-1 reaches card-2"] {
+        assert_eq!(scene.heard(check), Some(Verdict::Passed), "{check}");
+    }
 }

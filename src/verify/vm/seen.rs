@@ -6,17 +6,25 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::plan::{Machine, NicPlan};
 use crate::cluster::{Cluster, ObjectKey, is_ready};
 use crate::engine::context::Context;
 use crate::error::Result;
+use crate::facts::attachments::{asked, pairs, reported};
 use crate::facts::cni::NETWORKS;
 use crate::facts::counters::{self, Counters};
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::guest::Link;
 use crate::verify::Here;
 use crate::verify::pods::{Nic, PROBE_LABEL, link, nic};
+
+/// What KubeVirt calls the NIC of a further network in the launcher's pod, since it makes names of its own.
+fn pod_nic_name(network: &str) -> String {
+    let digest = format!("{:x}", Sha256::digest(network));
+    format!("pod{}", &digest[..11])
+}
 
 /// How long a command in a pod may take.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
@@ -92,9 +100,40 @@ impl Outside {
         address?.split('/').next()?.parse().ok()
     }
 
-    /// What Multus says about a NIC of the launcher's pod.
+    /// What Multus says about a NIC of the launcher's pod: by the name that KubeVirt gives it there, else by the place among
+    /// those of its network.
     pub fn multus(&self, plan: &NicPlan) -> Option<Nic> {
-        nic(self.launcher.as_ref()?, plan.network.as_deref()?)
+        let (launcher, network) = (self.launcher.as_ref()?, plan.network.as_deref()?);
+        let reported = reported(launcher);
+        let wishes = asked(launcher).wishes;
+        let told = self.status(plan).and_then(|status| status["podInterfaceName"].as_str());
+        let name = told.map_or_else(|| pod_nic_name(&plan.name), str::to_owned);
+        let found = reported.iter().find(|nic| !nic.default && nic.interface == name);
+        let of_network = || {
+            let met = wishes.iter().zip(pairs(&wishes, &reported, &|_| None));
+            let mut met = met.filter(|(wish, _)| wish.network() == network).map(|(_, place)| place);
+            reported.get(met.nth(self.place_on_network(plan))??)
+        };
+        match found.or_else(of_network) {
+            Some(nic) => Some(Nic {
+                interface: nic.interface.clone(),
+                ips: nic.ips.clone(),
+                mac: nic.mac.clone().unwrap_or_default(),
+            }),
+            None => nic(launcher, network),
+        }
+    }
+
+    /// How many NICs of the VM before this one are on the same network.
+    fn place_on_network(&self, plan: &NicPlan) -> usize {
+        let networks = self.instance["spec"]["networks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = |network: &&Value| network["name"] == plan.name.as_str();
+        let own = networks.iter().find(named).map(|network| &network["multus"]["networkName"]);
+        networks
+            .iter()
+            .take_while(|it| !named(it))
+            .filter(|it| Some(&it["multus"]["networkName"]) == own)
+            .count()
     }
 
     /// The port of a NIC and its bridge.
