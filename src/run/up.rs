@@ -63,7 +63,11 @@ async fn verified(job: &Job, mut ended: Ended) -> Result<Ended> {
 /// The steps that the run leaves out although the profile asks for them, in one line.
 fn unseen(job: &Job) -> Option<String> {
     let unseen = job.steps.iter().filter(|step| step.enabled(&job.cx) && !job.selection.wants(step.id()));
-    let unseen: Vec<&str> = unseen.map(|step| step.id()).collect();
+    let mut unseen: Vec<&str> = unseen.map(|step| step.id()).collect();
+    // Without KubeVirt there is nothing that would run it.
+    if job.cx.profile.vm.enabled && verify::leaves_out_vm(&job.cx) && !unseen.contains(&"vm") {
+        unseen.push("vm");
+    }
     let what = if unseen.len() == 1 { "step" } else { "steps" };
     (!unseen.is_empty()).then(|| format!("{what} {} (left out by `--skip` or `--only`)", unseen.join(", ")))
 }
