@@ -1,7 +1,7 @@
 //! The addresses of pods, compared with each other and with where they should lie.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -45,8 +45,8 @@ impl std::fmt::Display for Address {
 /// An address that more than one pod has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
-    /// The address.
-    pub ip: IpAddr,
+    /// The IP or MAC address.
+    pub what: String,
     /// Who has it; two at least, of different pods or NICs.
     pub holders: Vec<Address>,
 }
@@ -54,7 +54,7 @@ pub struct Duplicate {
 impl std::fmt::Display for Duplicate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let holders: Vec<String> = self.holders.iter().map(ToString::to_string).collect();
-        write!(f, "{}: {}", self.ip, holders.join(" and "))
+        write!(f, "{}: {}", self.what, holders.join(" and "))
     }
 }
 
@@ -135,9 +135,31 @@ pub fn duplicates_on(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
             wires.entry(wire).or_default().push(address);
         }
         let several = wires.into_values().filter(|holders| are_several(holders));
-        found.extend(several.map(|holders| Duplicate { ip, holders }));
+        found.extend(several.map(|holders| Duplicate { what: ip.to_string(), holders }));
     }
+    found.extend(same_macs(pods, networks));
     found
+}
+
+/// MAC addresses that NICs of several pods have on one further wire: nobody else's frames reach both.
+fn same_macs(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
+    let mut by_mac: BTreeMap<(String, String), Vec<Address>> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| holds_addresses(pod)) {
+        for nic in reported(pod).into_iter().filter(|nic| !nic.default && !nic.network.is_empty()) {
+            let config = config_of(&nic.network, networks);
+            // All NICs of ipvlan have their card's.
+            let is_shared =
+                config.as_ref().is_some_and(|config| plugins(config).any(|it| it["type"] == "ipvlan"));
+            let own =
+                address(pod, IpAddr::V4(Ipv4Addr::UNSPECIFIED), &nic.interface, Some(nic.network.clone()));
+            let wire = wire_of(&nic.network, &own.node, networks);
+            if let (Some(mac), Some(wire)) = (nic.mac.filter(|_| !is_shared), wire) {
+                by_mac.entry((wire, mac)).or_default().push(own);
+            }
+        }
+    }
+    let several = by_mac.into_iter().filter(|(_, holders)| are_several(holders));
+    several.map(|((_, what), holders)| Duplicate { what, holders }).collect()
 }
 
 fn are_several(holders: &[Address]) -> bool {
@@ -217,24 +239,33 @@ fn is_own(ip: IpAddr) -> bool {
     }
 }
 
-/// What the traffic of a network meets on: none for networks of flannel, which are the pod network again.
-fn wire_of(network: &str, node: &str, networks: &[Value]) -> Option<String> {
+/// The CNI configuration of a network as Multus reports its name; none when it is not known.
+fn config_of(network: &str, networks: &[Value]) -> Option<Value> {
     let is_it = |definition: &&Value| {
         let metadata = &definition["metadata"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let name = text(&metadata["name"]);
         network == format!("{}/{name}", text(&metadata["namespace"])) || network == name
     };
-    let config = networks.iter().find(is_it).and_then(|it| it["spec"]["config"].as_str());
-    let config: Option<Value> = config.and_then(|config| serde_json::from_str(config).ok());
-    config.as_ref().map_or_else(|| Some(network.to_owned()), |config| wire(config, network, node))
+    serde_json::from_str(networks.iter().find(is_it)?["spec"]["config"].as_str()?).ok()
+}
+
+/// What the traffic of a network meets on: none for networks of flannel, which are the pod network again.
+fn wire_of(network: &str, node: &str, networks: &[Value]) -> Option<String> {
+    config_of(network, networks)
+        .as_ref()
+        .map_or_else(|| Some(network.to_owned()), |config| wire(config, network, node))
+}
+
+/// The plugins of a configuration: itself, and those of its chain.
+fn plugins(config: &Value) -> impl Iterator<Item = &Value> {
+    std::iter::once(config).chain(config["plugins"].as_array().into_iter().flatten())
 }
 
 /// The wire of a CNI configuration; its own name when nothing says what it is connected to.
 fn wire(config: &Value, network: &str, node: &str) -> Option<String> {
-    let chained = config["plugins"].as_array().into_iter().flatten();
     let text = |plugin: &Value, field: &str| plugin[field].as_str().unwrap_or_default().to_owned();
-    for plugin in std::iter::once(config).chain(chained) {
+    for plugin in plugins(config) {
         let tag = plugin["vlan"].as_u64().filter(|tag| *tag != 0).unwrap_or_default();
         match plugin["type"].as_str().unwrap_or_default() {
             "flannel" => return None,
@@ -275,7 +306,15 @@ mod tests {
     fn with_nic(name: &str, ip: &str, network: &str, second: &str) -> Value {
         let mut pod = pod(name, ip);
         let status = json!([{"name": "cbr0", "interface": "eth0", "ips": [ip], "default": true},
-            {"name": network, "interface": "net1", "ips": [second], "mac": "02:00:00:00:00:01"}]);
+            {"name": network, "interface": "net1", "ips": [second]}]);
+        pod["metadata"]["annotations"][NETWORK_STATUS] = status.to_string().into();
+        pod
+    }
+
+    fn with_mac(mut pod: Value, mac: &str) -> Value {
+        let status = pod["metadata"]["annotations"][NETWORK_STATUS].as_str().unwrap();
+        let mut status: Value = serde_json::from_str(status).unwrap();
+        status[1]["mac"] = mac.into();
         pod["metadata"]["annotations"][NETWORK_STATUS] = status.to_string().into();
         pod
     }
@@ -327,6 +366,23 @@ mod tests {
         assert_eq!(told(&pods, &[network("a", &bridge("x")), network("b", &bridge("y"))]).len(), 0);
         let card = |kind: &str| json!({"type": kind, "master": "eth1"});
         assert_eq!(told(&pods, &[network("a", &card("macvlan")), network("b", &card("ipvlan"))]).len(), 1);
+    }
+
+    #[test]
+    fn two_nics_with_one_mac_address_are_found_on_one_wire() {
+        let nic = |name: &str, network: &str, mac: &str| {
+            let [first, second] = ["10.244.0", "10.20.0"].map(|start| format!("{start}.{}", name.len()));
+            with_mac(with_nic(name, &first, network, &second), mac)
+        };
+        let (one, other) = ("02:00:00:00:00:01", "02:00:00:00:00:0A");
+        assert_eq!(
+            told(&[nic("a", "n/blue", other), nic("bb", "n/blue", other)], &[]),
+            ["02:00:00:00:00:0a: net1 of pod n/a (n/blue) and net1 of pod n/bb (n/blue)"]
+        );
+        assert_eq!(told(&[nic("a", "n/blue", one), nic("bb", "n/blue", other)], &[]).len(), 0);
+        assert_eq!(told(&[nic("a", "n/blue", one), nic("bb", "n/red", one)], &[]).len(), 0);
+        let ipvlan = [network("blue", &json!({"type": "ipvlan", "master": "eth1"}))];
+        assert_eq!(told(&[nic("a", "n/blue", one), nic("bb", "n/blue", one)], &ipvlan).len(), 0);
     }
 
     #[test]

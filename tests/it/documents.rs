@@ -91,9 +91,13 @@ fn commands_in_the_documents_parse() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/doctor.md",
         "docs/events.md",
         "docs/init.md",
         "docs/profile.md",
+        "docs/sandbox.md",
+        "docs/survives.md",
+        "docs/trace.md",
     ] {
         let text = document(path);
         let blocks = text.lines().filter_map(|line| line.strip_prefix("    kvnet "));
@@ -127,6 +131,49 @@ fn files_that_the_documents_name_exist() {
             let exists = fs::exists(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
             assert!(exists, "{path} names {file}");
         }
+    }
+}
+
+/// The rows of `docs/survives.md` name the tests that show them, as `it/access::NAME`, `src/host/small::NAME` or, for a story
+/// of the real node, `real/NAME::story`.
+#[test]
+fn what_is_survived_is_shown_by_tests_that_exist() {
+    let text = document("docs/survives.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains("::")).collect();
+    assert!(rows.len() > 20, "{} rows", rows.len());
+    for test in rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|it| it.contains("::")) {
+        let (file, name) = test.split_once("::").unwrap();
+        let path = if file.starts_with("src/") { format!("{file}.rs") } else { format!("tests/{file}.rs") };
+        let code = document(&path);
+        let before = code.split(&format!("fn {name}(")).next().filter(|before| before.len() < code.len());
+        let attributes =
+            before.unwrap_or_else(|| panic!("{path} has no {name}")).rsplit("\n\n").next().unwrap();
+        let is_story =
+            name == "story" && document("tests/real/main.rs").contains(&format!("{}::story", &file[5..]));
+        assert!(
+            is_story || attributes.contains("test]") || attributes.contains("test("),
+            "{test} is no test"
+        );
+    }
+}
+
+/// What is counted in the table of `docs/survives.md` is what the tests count.
+#[test]
+fn what_is_counted_is_recorded_by_tests() {
+    let text = document("docs/survives.md");
+    let rows = text.split("| what | how many |").nth(1).unwrap().lines().skip(2);
+    let rows: Vec<&str> = rows.filter_map(|row| row.split('|').nth(1)).map(str::trim).collect();
+    assert!(rows.len() > 20 && rows.is_sorted(), "{rows:?}");
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let mut recorded = document("tests/survives/table");
+    for folder in ["it", "real", "real/parity", "survives"] {
+        for entry in fs::read_dir(format!("{tests}/{folder}")).unwrap() {
+            let path = entry.unwrap().path();
+            recorded += &if path.is_file() { fs::read_to_string(path).unwrap() } else { String::new() };
+        }
+    }
+    for row in rows {
+        assert!(recorded.contains(row), "nothing counts `{row}`");
     }
 }
 

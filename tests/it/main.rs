@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "a test program")]
 
 mod access;
+#[path = "../survives/count.rs"]
+mod count;
 mod doctor;
 mod documents;
 mod errors;

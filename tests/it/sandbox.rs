@@ -140,13 +140,30 @@ fn down_gives_the_fresh_node_and_cluster_back() {
     }
 }
 
+/// How Open vSwitch is called and installed on each distribution: written down here from their own packages, not from kvnet.
 #[test]
 fn every_distribution_ends_well() {
-    for node in ["debian", "ubuntu", "fedora", "opensuse", "arch", "alpine"] {
+    for (node, package, service) in [
+        ("debian", "openvswitch-switch with apt", "openvswitch-switch"),
+        ("ubuntu", "openvswitch-switch with apt", "openvswitch-switch"),
+        ("fedora", "openvswitch with dnf", "openvswitch"),
+        ("opensuse", "openvswitch with zypper", "openvswitch"),
+        ("arch", "openvswitch with pacman", "ovs-vswitchd"),
+        ("alpine", "openvswitch with apk", "ovs-vswitchd"),
+    ] {
         let kept = Kept::new(&["--sandbox-node", node, "--skip", "kubevirt,vm"]);
+        let plan = kept.exits(3, &["plan"]).out;
+        for line in [format!("+ install package {package}\n"), format!("~ start service {service}\n")] {
+            assert!(plan.contains(&line), "{node}: `{line}` is not in\n{plan}");
+        }
         kept.exits(0, &["up", "--timeout", "20"]);
         assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n", "{node}");
         kept.exits(0, &["down"]);
+        let again = kept.exits(3, &["plan"]).out;
+        assert!(
+            again.contains(&format!("+ install package {package}\n")),
+            "{node}: `down` left it:\n{again}"
+        );
     }
 }
 

@@ -1,11 +1,14 @@
 //! Never on the wrong machine, never without consent, never half taken back.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::{Options, Sandbox};
 use serde_json::Value;
 
+use crate::count;
+use crate::kept::values;
 use crate::run::{As, Place, text};
 use crate::served::{Served, served};
 
@@ -46,8 +49,9 @@ impl Remote {
 #[test]
 fn steps_of_a_node_are_refused_on_a_machine_that_is_none() {
     let remote = Remote::new();
-    for command in [&["plan"][..], &["up", "--yes"], &["up", "--yes", "--only", "kernel"], &["down", "--yes"]]
-    {
+    let commands =
+        [&["plan"][..], &["up", "--yes"], &["up", "--yes", "--only", "kernel"], &["down", "--yes"]];
+    for command in commands {
         let said = remote.run(command);
         assert_eq!(said.code, 1, "{command:?}: {}{}", said.out, said.err);
         assert!(
@@ -61,6 +65,7 @@ fn steps_of_a_node_are_refused_on_a_machine_that_is_none() {
     let status = remote.run(&["status"]);
     assert!(status.out.contains("KVN510"), "{}", status.out);
     assert_eq!(remote.taints(), 1);
+    count::record("identities refused", commands.len());
 }
 
 #[test]
@@ -100,6 +105,7 @@ fn nothing_is_changed_without_consent() {
     assert_eq!((said.code, remote.taints()), (0, 1), "{}{}", said.out, said.err);
     // Nothing to do needs nobody's consent.
     assert_eq!(remote.run(&["down", "--only", "taints", "--no-check"]).code, 0);
+    count::record("consents asked", 6);
 }
 
 /// Kinds that no list of kvnet's names, in a manifest of the user's own.
@@ -166,6 +172,15 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
         })
     };
     assert_eq!(left(), 3, "`up` has made them");
+    let ours = || -> BTreeSet<String> {
+        let all = values(&place.path("box"));
+        let ours = all.iter().filter(|(key, value)| {
+            key.starts_with("api/") && value["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "kvnet"
+        });
+        // `api/GROUP/KIND/...`
+        ours.map(|(key, _)| key.split('/').skip(1).take(2).collect::<Vec<_>>().join("/")).collect()
+    };
+    let made = ours();
     let (code, _, err) = run(&[&["down", "--skip", "ovs-cni"], &profile[..], &["--timeout", "20"]].concat());
     assert_eq!(code, 0, "{err}");
     assert!(
@@ -174,6 +189,9 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
     );
     let (code, _, err) = run(&[&["down"], &profile[..], &["--timeout", "20"]].concat());
     assert_eq!((code, left()), (0, 0), "{err}");
+    assert_eq!(ours(), BTreeSet::new());
+    assert!(made.len() > 8, "{made:?}");
+    count::record("kinds of objects removed by `down`", made.len());
     assert!(!fs::exists(place.path("box/state/journal.jsonl")).unwrap());
 }
 
@@ -205,6 +223,7 @@ fn what_kvnet_does_not_reach_is_told_for_each_node_and_refused_where_it_cannot_w
     let (code, out, _) = run(&[&["down", "--dry-run"], &here[..]].concat());
     assert_eq!(code, 3);
     assert!(out.contains("! node worker-1: "), "{out}");
+    count::record("identities refused", 1);
 }
 
 /// More than KubeVirt needs, from whoever answers for a mirror.

@@ -161,7 +161,7 @@ const BREAKS: &[Break] = &[
         mend: "systemctl start openvswitch-switch",
         check: "open-vswitch",
         code: "KVN604",
-        found: "",
+        found: "database connection failed",
     },
     Break {
         name: "the API server has stopped",
@@ -169,7 +169,7 @@ const BREAKS: &[Break] = &[
         mend: "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/",
         check: "api",
         code: "KVN301",
-        found: "",
+        found: ":6443",
     },
 ];
 

@@ -1,6 +1,9 @@
 //! What kvnet survives: kills, faults, hostile input. What was tried is counted in `docs/survives.md`.
 #![allow(missing_docs, reason = "a test program")]
 
+#[cfg(not(debug_assertions))]
+compile_error!("a release build has no points to be killed at: run these tests without `--release`");
+
 mod api_faults;
 mod corpora;
 mod count;
