@@ -151,7 +151,7 @@ fn each_killed(
     points: &[String],
     goes_on: impl Fn(usize, &str) -> Vec<String>,
 ) -> usize {
-    let (mut killed, mut missed, mut wrong) = (0, Vec::new(), Vec::new());
+    let (mut killed, mut missed, mut wrong) = (0_usize, Vec::new(), Vec::new());
     for (index, point) in sample(points) {
         let sandbox = format!("killed-{index}");
         ground.copy(from, &sandbox);
