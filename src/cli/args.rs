@@ -324,8 +324,8 @@ pub struct Trace {
     /// What to follow; a name alone is looked up among pods and VMs
     #[arg(value_name = "[NAMESPACE/]NAME|vmi/NAME|pod/NAME")]
     pub target: String,
-    /// A second one: a frame is sent from the first one's NIC to its NIC, and the last link that has seen it is told
-    #[arg(value_name = "[NAMESPACE/]NAME|vmi/NAME|pod/NAME")]
+    /// A second one, written as the first: a frame is sent to its NIC, and the last link that has seen it is told
+    #[arg(value_name = "TO")]
     pub to: Option<String>,
     /// The network between two, as [NAMESPACE/]NAME of a NetworkAttachmentDefinition; by default the pod network
     #[arg(long, requires = "to", value_name = "[NAMESPACE/]NAME")]
