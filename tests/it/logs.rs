@@ -147,6 +147,26 @@ fn the_events_of_a_run_are_in_its_log() {
     assert_eq!(fs::read_dir(place.path("box/state/logs")).unwrap().count(), 2, "`down` keeps them");
 }
 
+#[test]
+fn init_leaves_a_log_only_of_the_up_that_it_runs() {
+    let place = Place::new();
+    let run = |more: &[&str]| {
+        let arguments =
+            ["init", "--defaults", "--overwrite", "yes", "--sandbox-dir", "DIR/box", "--file", "DIR/k.yaml"];
+        place.kvnet(As::Tester, &[&arguments[..], more, &["--skip", "kubevirt,vm"]].concat(), &[])
+    };
+    let output = run(&["--run", "no"]);
+    assert!(output.status.success() && !place.path("box").exists(), "{}", text(&output.stderr));
+    assert!(logs(&place).is_empty(), "nothing is written but the profile");
+    let output = run(&["--run", "yes"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let entries: Vec<_> =
+        fs::read_dir(place.path("box/state/logs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let log = fs::read_to_string(&entries[0]).unwrap();
+    assert!(entries.len() == 1 && log.contains("finished result=\"done\""), "{entries:?}: {log}");
+    assert!(entries[0].to_str().unwrap().ends_with("-init.log"));
+}
+
 /// Canaries wherever kvnet reads secrets.
 const CANARIES: [&str; 9] = [
     "canaryTokenA1",

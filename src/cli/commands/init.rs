@@ -11,7 +11,7 @@ use crate::cli::session::{Session, connect_options};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result, code};
 use crate::facts::survey::Survey;
-use crate::host::{Host, local::LocalHost};
+use crate::host::{Host, Noted, local::LocalHost};
 use crate::profile;
 use crate::sandbox::Sandbox;
 use crate::ui::{self, say};
@@ -160,6 +160,7 @@ async fn survey(global: &Global) -> Result<Survey> {
     let global = &for_looking(global).await?;
     let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
     let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
+    let host: Arc<dyn Host> = Arc::new(Noted(host));
     let cluster = match &sandbox {
         Some(sandbox) => Ok(sandbox.cluster()),
         None => Cluster::connect(&connect_options(global)).await,
