@@ -26,17 +26,29 @@ pub struct Small {
 /// # Errors
 /// Those of the file system, and `InvalidInput` with a reason for people.
 pub fn read(path: &Path) -> io::Result<Small> {
-    // Without NONBLOCK, opening a FIFO waits for somebody to write.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    let file = open(path)?;
     let metadata = file.metadata()?;
-    refuse(&file, &metadata)?;
+    if metadata.len() > MOST {
+        return Err(unusable("it is bigger than 1 MiB"));
+    }
     let mut content = Vec::new();
     (&file).take(MOST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MOST {
         return Err(unusable("it is bigger than 1 MiB"));
     }
     Ok(Small { content, open_to: open_to(path, &metadata) })
+}
+
+/// Opens a regular file of any size for reading. Never waits.
+///
+/// # Errors
+/// As [`read`].
+pub fn open(path: &Path) -> io::Result<File> {
+    // Without NONBLOCK, opening a FIFO waits for somebody to write.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    refuse(&file, &file.metadata()?)?;
+    Ok(file)
 }
 
 fn refuse(file: &File, metadata: &Metadata) -> io::Result<()> {
@@ -52,8 +64,6 @@ fn refuse(file: &File, metadata: &Metadata) -> io::Result<()> {
         "it is a device, not a regular file"
     } else if is_of_the_kernel(file)? {
         "it is a file of the kernel, not a regular file"
-    } else if metadata.len() > MOST {
-        "it is bigger than 1 MiB"
     } else {
         return Ok(());
     };

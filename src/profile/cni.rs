@@ -83,6 +83,18 @@ impl Profile {
         }
     }
 
+    /// The networks whose plugins nobody here knows, one sentence each: nothing is said about what they make.
+    #[must_use]
+    pub fn not_looked_into(&self) -> Vec<String> {
+        let of = |network: &Network| {
+            let told = |kind: &str| {
+                format!("network {}: what the plugin {kind} makes of it is not looked into", network.name)
+            };
+            network.netconf().strangers().map(|plugin| told(&plugin.kind)).collect::<Vec<_>>()
+        };
+        self.networks.iter().flat_map(of).collect()
+    }
+
     /// The subnets that addresses of a network are in; none when it gives none, or nobody knows.
     #[must_use]
     pub fn subnets_of(&self, network: &Network) -> Vec<String> {
@@ -99,10 +111,12 @@ fn host_local(ipam: &Ipam) -> Value {
     let text = |field: &Option<String>| field.as_ref().map(|text| json!(text));
     Value::Object(object([
         ("type", Some(json!("host-local"))),
-        ("subnet", Some(json!(ipam.subnet))),
+        ("subnet", (!ipam.subnet.is_empty()).then(|| json!(ipam.subnet))),
         ("rangeStart", text(&ipam.range_start)),
         ("rangeEnd", text(&ipam.range_end)),
         ("gateway", text(&ipam.gateway)),
+        ("ranges", (!ipam.ranges.is_empty()).then(|| json!(ipam.ranges))),
+        ("routes", (!ipam.routes.is_empty()).then(|| json!(ipam.routes))),
         ("dataDir", text(&ipam.data_dir)),
     ]))
 }

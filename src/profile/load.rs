@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::node::{Node, Value};
 use super::place::{Place, Problem, report};
 use super::read::{Found, find};
-use super::{Profile, check, set, validate, write};
+use super::{Profile, Written, check, set, validate, write};
 use crate::error::{Error, Result, code};
 
 /// The longest chain of `extends`.
@@ -53,6 +53,7 @@ fn resolve(found: &Found, sets: &[String]) -> Result<Loaded> {
     if profile.name.is_empty() {
         profile.name = name;
     }
+    profile.written = Written(tree.written());
     report(&code::PROFILE_VALUE, problems(&profile, &tree))?;
     Ok(Loaded { digest: write::digest(&profile), profile, origin })
 }
@@ -66,6 +67,7 @@ fn defaults() -> Result<Node> {
 /// The tree of a file on top of what it extends; `chain` holds the identities of the files that led here.
 fn tree_of(found: &Found, chain: &mut Vec<String>) -> Result<Node> {
     let mut tree = found.parse()?;
+    found.resolve(&mut tree);
     let Some(extends) = tree.remove("extends") else {
         return Ok(tree);
     };

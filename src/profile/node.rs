@@ -1,10 +1,13 @@
 //! A profile as it was written: a tree of values that know their places, so that every error can name one, even after
 //! profiles were merged.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::path::{self, Step};
 use super::place::Place;
+use super::shipped::is_shipped;
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
@@ -129,6 +132,31 @@ impl Node {
             }
         }
         place
+    }
+
+    /// The places of all values that a user wrote, by path.
+    pub fn written(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        self.collect_written("", &mut found);
+        found
+    }
+
+    fn collect_written(&self, path: &str, found: &mut BTreeMap<String, String>) {
+        match &self.place {
+            Place::Default => {}
+            Place::File { file, .. } if is_shipped(file) => {}
+            place => _ = found.insert(path.to_owned(), place.to_string()),
+        }
+        match &self.value {
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| item.collect_written(&format!("{path}[{index}]"), found)),
+            Value::Map(entries) => entries
+                .iter()
+                .for_each(|entry| entry.node.collect_written(&path::join(path, &entry.key), found)),
+            _ => {}
+        }
     }
 
     /// What stands one step further.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::nearest::suggestion;
-use super::node::Node;
+use super::node::{Node, Value};
 use super::parse::{self, MAX_BYTES};
-use super::shipped::shipped;
+use super::shipped::{file_of, shipped};
 use crate::error::{Error, Result, code};
+use crate::host::small;
 
 /// The text of a profile and where it lies.
 pub(super) struct Found {
@@ -40,6 +41,21 @@ impl Found {
         }
     }
 
+    /// Makes the paths of manifests relative to where the profile lies: what lies about in the directory that kvnet happens
+    /// to be started in is nobody's choice.
+    pub fn resolve(&self, tree: &mut Node) {
+        let Some(directory) = &self.directory else { return };
+        for component in ["flannel", "multus", "ovsCni", "kubevirt"] {
+            let path = [component, "source", "path"];
+            let node = path.iter().try_fold(&mut *tree, |node, key| node.child_mut(key));
+            if let Some(Node { value: Value::Text(text), .. }) = node
+                && !text.is_empty()
+            {
+                *text = directory.join(&*text).to_string_lossy().into_owned();
+            }
+        }
+    }
+
     /// Parses it.
     ///
     /// # Errors
@@ -56,9 +72,14 @@ impl Found {
 pub(super) fn find(reference: &str, from: Option<&Found>) -> Result<Found> {
     if let Some(known) = shipped().iter().find(|known| known.name == reference) {
         let origin = format!("{} (shipped)", known.name);
-        let file = format!("profiles/{}.yaml", known.name);
-        let found = Found::of_text(known.text, &file);
-        return Ok(Found { identity: origin.clone(), origin, directory: None, ..found });
+        let found = Found::of_text(known.text, &file_of(known.name));
+        return Ok(Found {
+            name: known.name.into(),
+            identity: origin.clone(),
+            origin,
+            directory: None,
+            ..found
+        });
     }
     if reference == "-" && from.is_none() {
         return standard_input();
@@ -104,6 +125,7 @@ fn open(path: &Path) -> Result<Found> {
         Error::new(&code::PROFILE_NOT_FOUND, "the profile cannot be read")
             .at(path.display().to_string())
             .because(cause)
+            .hint("give a file, or `-` for standard input")
     })?;
     let name = path.display().to_string();
     Ok(Found {
@@ -126,11 +148,7 @@ fn standard_input() -> Result<Found> {
     Ok(Found { name: "stdin".into(), directory: None, bytes, ..found })
 }
 
-/// The content of a file that somebody names: at most one byte more than a profile can have, so that `/dev/zero` ends as well.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a file of the machine that runs kvnet, see the module's comment"
-)]
+/// The content of a file that somebody names: at most one byte more than a profile can have.
 pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     bounded(open_soon(path)?)
 }
@@ -138,15 +156,15 @@ pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 /// How long somebody may take to begin to write into a pipe.
 const PIPE_TIME: Duration = Duration::from_secs(1);
 
-/// Opens a file. A pipe that a shell gives, as in `-p <(make-profile)`, has somebody who writes already; one without
-/// would be waited for forever.
+/// Opens a regular file, or a pipe that a shell gives, as in `-p <(make-profile)`: that one has somebody who writes already;
+/// one without would be waited for forever, as a device might be.
 #[allow(
     clippy::disallowed_methods,
     reason = "a file of the machine that runs kvnet, see the module's comment"
 )]
 pub(crate) fn open_soon(path: &Path) -> std::io::Result<File> {
     if !fs::metadata(path)?.file_type().is_fifo() {
-        return File::open(path);
+        return small::open(path);
     }
     let (sender, opened) = std::sync::mpsc::channel();
     let path = path.to_owned();

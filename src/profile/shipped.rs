@@ -17,6 +17,16 @@ pub fn shipped() -> &'static [Shipped] {
     SHIPPED
 }
 
+/// What messages call the file of a shipped profile.
+pub(super) fn file_of(name: &str) -> String {
+    format!("{name} (shipped)")
+}
+
+/// Whether messages call a file of kvnet's own so.
+pub(super) fn is_shipped(file: &str) -> bool {
+    shipped().iter().any(|known| file_of(known.name) == file)
+}
+
 static SHIPPED: &[Shipped] = &[
     Shipped {
         name: "default",

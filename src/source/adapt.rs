@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Component;
+use super::{Component, beside};
 use crate::error::{Error, Result, code};
 use crate::facts::cni::is_configuration;
 use crate::profile::{FlannelBackend, Profile, Release};
@@ -18,10 +18,11 @@ const OVS_CNI_IMAGE: &str = "ghcr.io/k8snetworkplumbingwg/ovs-cni-plugin";
 /// # Errors
 /// `KVN403` for a configuration in the manifest that is not JSON.
 pub(super) fn adapt(component: Component, profile: &Profile, objects: &mut [Value]) -> Result<()> {
+    beside::refuse_contradictions(component, profile, objects)?;
     match component {
         Component::Flannel => return flannel(profile, objects),
-        Component::Multus => multus(profile, objects),
-        Component::OvsCni if is_chosen(&profile.ovs_cni.image, OVS_CNI_IMAGE) => {
+        Component::Multus => return multus(profile, objects),
+        Component::OvsCni if is_chosen(profile, "ovsCni.image", &profile.ovs_cni.image, OVS_CNI_IMAGE) => {
             images(objects, "ovs-cni", &profile.ovs_cni.image);
         }
         Component::OvsCni | Component::KubeVirt | Component::KubeVirtCr | Component::Vm => {}
@@ -29,9 +30,10 @@ pub(super) fn adapt(component: Component, profile: &Profile, objects: &mut [Valu
     Ok(())
 }
 
-/// Whether an image is another than the release's own: that one leaves the manifest's alone.
-fn is_chosen(image: &str, releases: &str) -> bool {
-    !image.is_empty() && image.rsplit_once(':').is_none_or(|(name, _)| name != releases)
+/// Whether somebody chose an image: wrote it, or has another than the release's own, which leaves the manifest's alone.
+fn is_chosen(profile: &Profile, path: &str, image: &str, releases: &str) -> bool {
+    let is_other = image.rsplit_once(':').is_none_or(|(name, _)| name != releases);
+    !image.is_empty() && (is_other || profile.is_written(path))
 }
 
 /// The name of the pod network in flannel's `ConfigMap`.
@@ -77,12 +79,12 @@ fn flannel_images(profile: &Profile, objects: &mut [Value]) {
     let flannel = &profile.flannel;
     for list in ["initContainers", "containers"] {
         for container in containers(objects, list).filter(|container| has_image(container, "flannel")) {
-            let (image, releases) = if has_image(container, "flannel-cni-plugin") {
-                (&flannel.cni_plugin_image, FLANNEL_PLUGIN_IMAGE)
+            let (path, image, releases) = if has_image(container, "flannel-cni-plugin") {
+                ("flannel.cniPluginImage", &flannel.cni_plugin_image, FLANNEL_PLUGIN_IMAGE)
             } else {
-                (&flannel.image, FLANNEL_IMAGE)
+                ("flannel.image", &flannel.image, FLANNEL_IMAGE)
             };
-            if is_chosen(image, releases) {
+            if is_chosen(profile, path, image, releases) {
                 set(container, &["image"], json!(image));
             }
         }
@@ -106,7 +108,7 @@ fn conf_file(name: &str, objects: &mut [Value]) {
 fn backend(profile: &Profile) -> Option<&'static str> {
     match profile.flannel.backend {
         FlannelBackend::HostGw => Some("host-gw"),
-        FlannelBackend::Vxlan => None,
+        FlannelBackend::Vxlan => profile.is_written("flannel.backend").then_some("vxlan"),
     }
 }
 
@@ -118,14 +120,47 @@ fn with_type(before: Option<&Value>, kind: &str) -> Value {
     }
 }
 
-fn multus(profile: &Profile, objects: &mut [Value]) {
+fn multus(profile: &Profile, objects: &mut [Value]) -> Result<()> {
     let multus = &profile.multus;
+    if profile.is_written("multus.masterCni") && !multus.master_cni.is_empty() {
+        master_cni(profile, objects)?;
+    }
     for container in containers(objects, "containers").filter(|container| has_image(container, "multus")) {
         set(container, &["resources", "limits", "memory"], json!(multus.memory_limit));
     }
     if !multus.image.is_empty() {
         images(objects, "multus", &multus.image);
     }
+    Ok(())
+}
+
+/// The thick Multus has the file in its configuration, the thin one in an argument.
+fn master_cni(profile: &Profile, objects: &mut [Value]) -> Result<()> {
+    const ARGUMENT: &str = "--multus-master-cni-file-name=";
+    let name = &profile.multus.master_cni;
+    let mut is_set = objects.iter().any(|object| object["data"]["daemon-config.json"].is_string());
+    edit(objects, "daemon-config.json", |config| {
+        config.insert("multusMasterCNI".into(), json!(name));
+    })?;
+    for container in containers(objects, "containers").filter(|container| has_image(container, "multus")) {
+        let Some(arguments) = container.get_mut("args").and_then(Value::as_array_mut) else { continue };
+        let makes_it = arguments.iter().any(|it| it == "--multus-conf-file=auto");
+        let given = |it: &Value| it.as_str().is_some_and(|text| text.starts_with(ARGUMENT));
+        if makes_it || arguments.iter().any(given) {
+            arguments.retain(|argument| !given(argument));
+            arguments.push(json!(format!("{ARGUMENT}{name}")));
+            is_set = true;
+        }
+    }
+    // Where the manifest has no word for it, it is right only when the file is the pod network's anyway.
+    if is_set || *name == profile.flannel.conf_file {
+        return Ok(());
+    }
+    Err(beside::refused(
+        profile,
+        "multus.masterCni",
+        "has no place in this manifest, whose Multus does not make its own file",
+    ))
 }
 
 fn has_image(container: &Value, part: &str) -> bool {
@@ -169,8 +204,7 @@ fn edit(objects: &mut [Value], key: &str, change: impl Fn(&mut Map<String, Value
             continue;
         };
         let mut config: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-            Error::new(&code::SOURCE_YAML, format!("`{key}` of flannel's manifest is not JSON"))
-                .because(error)
+            Error::new(&code::SOURCE_YAML, format!("`{key}` of the manifest is not JSON")).because(error)
         })?;
         let before = config.clone();
         change(&mut config);

@@ -30,7 +30,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 
 /// Reads a manifest from a path of the profile.
 ///
-/// At most one byte more than a manifest can have, so that `/dev/zero` ends as well; the parser refuses it.
+/// At most one byte more than a manifest can have: the parser refuses it.
 pub(super) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = open_soon(path.as_std_path())

@@ -1,6 +1,7 @@
 //! Where manifests come from: kvnet's templates, a pinned download, a file.
 
 mod adapt;
+mod beside;
 mod download;
 mod embedded;
 mod files;
@@ -31,6 +32,7 @@ pub use images::rewrite as rewrite_image;
 pub use networks::network_attachment;
 pub use remote::Voucher;
 use remote::{Fetched, Remote};
+pub use scalar::reads_as_text;
 pub use yaml::parse_manifests;
 
 /// Something that kvnet installs from a manifest.

@@ -20,6 +20,55 @@ pub(super) fn plain(text: &str) -> Result<Value, Refusal> {
     }
 }
 
+/// Whether every reader of YAML takes `text`, without quotes, for a text: kubectl's, and those that know times and dates.
+#[must_use]
+pub fn reads_as_text(text: &str) -> bool {
+    let is_text = matches!(plain(text), Ok(Value::String(_)));
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    is_text
+        && !is_decimal(unsigned)
+        && !is_base_60(unsigned)
+        && !is_date(text)
+        && !is_prefixed(unsigned)
+        && !matches!(text, "=" | "<<")
+}
+
+/// A number of any size: one reader's infinity is another one's text.
+fn is_decimal(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.replace('_', "").parse::<f64>().is_ok()
+}
+
+/// Hours and minutes, or more of them: YAML 1.1 counts them together.
+fn is_base_60(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let mut parts = whole.split(':');
+    let first =
+        parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()) && digits(part));
+    let rest: Vec<&str> = parts.collect();
+    first && !rest.is_empty() && digits(fraction) && rest.iter().all(|part| !part.is_empty() && digits(part))
+}
+
+/// `2001-12-14`, with a time behind it or not.
+fn is_date(text: &str) -> bool {
+    let mut parts = text.splitn(3, '-');
+    let (year, month, day) = (parts.next(), parts.next(), parts.next());
+    let number = |part: Option<&str>, most: usize| {
+        part.is_some_and(|it| (1..=most).contains(&it.len()) && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let day = day.map(|day| day.split(['T', 't', ' ']).next().unwrap_or_default());
+    number(year, 4) && year.is_some_and(|year| year.len() == 4) && number(month, 2) && number(day, 2)
+}
+
+/// `0x10`, `0b1`, `0o7`: one reader or another takes them for numbers.
+fn is_prefixed(text: &str) -> bool {
+    let digits =
+        text.strip_prefix("0x").or_else(|| text.strip_prefix("0b")).or_else(|| text.strip_prefix("0o"));
+    digits.is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'_')
+    })
+}
+
 /// What `text` stands for with the tag `!!name`; other tags make a string of it.
 pub(super) fn tagged(name: &str, text: &str) -> Result<Value, Refusal> {
     let value = match name {

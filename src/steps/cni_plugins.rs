@@ -98,16 +98,52 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     wanted
 }
 
+/// What a release of the plugins has.
+const RELEASED: [&str; 19] = [
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+    "flannel",
+];
+
 fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let directories: Vec<&str> = directories.iter().map(|directory| directory.as_str()).collect();
     let directories = directories.join(" and ");
     let names = missing.join(", ");
-    Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
-        .at(directories.clone())
-        .hint(format!(
+    let error = Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
+        .at(directories.clone());
+    let (usual, foreign): (Vec<&str>, Vec<&str>) =
+        missing.iter().map(String::as_str).partition(|plugin| RELEASED.contains(plugin));
+    let mut hints = Vec::new();
+    if !usual.is_empty() {
+        hints.push(format!(
             "unpack a release of https://github.com/containernetworking/plugins into {directories}, \
              or point the runtime to the directory that has them"
-        ))
+        ));
+    }
+    if !foreign.is_empty() {
+        hints.push(format!(
+            "no release of containernetworking/plugins has {}: install what brings it; when that runs in pods, \
+             `kvnet up --skip networks,vm,verification` first makes the network that they need",
+            foreign.join(", ")
+        ));
+    }
+    hints.into_iter().fold(error, Error::hint)
 }
 
 #[cfg(test)]
@@ -129,6 +165,19 @@ mod tests {
     async fn a_node_with_the_usual_plugins_is_left_alone() {
         let host = node("/opt/cni/bin", &["bridge", "host-local", "portmap", "loopback"]);
         assert_eq!(find(CniPlugins, host, Profile::default()).await.unwrap(), Findings::default());
+    }
+
+    #[test]
+    fn a_plugin_that_no_release_has_is_not_looked_for_in_one() {
+        let hints = |missing: &[&str]| {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            absent(&missing, &["/opt/cni/bin".into()]).hints().join("; ")
+        };
+        let foreign = hints(&["whereabouts"]);
+        assert!(foreign.contains("has whereabouts") && !foreign.contains("unpack"), "{foreign}");
+        let usual = hints(&["macvlan"]);
+        assert!(usual.contains("unpack") && !usual.contains("no release"), "{usual}");
+        assert!(hints(&["macvlan", "whereabouts"]).contains("has whereabouts:"));
     }
 
     #[tokio::test]

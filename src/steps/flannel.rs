@@ -84,6 +84,11 @@ impl Step for Flannel {
             };
             findings.changes.push(Change::Wait { condition: Condition::NodesReady, timeout, now });
         }
+        let second = observed.nodes.iter().filter(|node| has_second_family(node)).count();
+        if second > 0 {
+            let nodes = if second == 1 { "1 node has".into() } else { format!("{second} nodes have") };
+            findings.warn(format!("{nodes} a second podCIDR, of IPv6: flannel is set up for IPv4 alone, and pods get no IPv6 address"));
+        }
         let installed = installed_version(desired, "flannel");
         findings.version = Some(installed.unwrap_or_else(|| cx.profile.flannel.version.clone()));
         Ok(findings)
@@ -153,6 +158,11 @@ async fn nodes(cx: &Context) -> Result<Vec<Value>> {
 
 fn has_addresses(node: &Value) -> bool {
     node["spec"]["podCIDR"].as_str().is_some_and(|cidr| !cidr.is_empty())
+}
+
+fn has_second_family(node: &Value) -> bool {
+    let ranges = node["spec"]["podCIDRs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    ranges.iter().any(|range| range.as_str().is_some_and(|range| range.contains(':')))
 }
 
 fn kube_proxy() -> ObjectKey {
@@ -243,6 +253,13 @@ mod tests {
 
     fn node(pod_cidr: &Value) -> Value {
         json!({"metadata": {"name": "node0"}, "spec": {"podCIDR": pod_cidr}})
+    }
+
+    #[test]
+    fn a_second_family_is_noticed() {
+        let node = |ranges: &[&str]| json!({"spec": {"podCIDR": ranges[0], "podCIDRs": ranges}});
+        assert!(has_second_family(&node(&["10.244.0.0/24", "2001:db8:42::/64"])));
+        assert!(!has_second_family(&node(&["10.244.0.0/24"])));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Network attachments: what a pod or VM names to get another NIC.
 
+mod on_node;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -11,7 +13,7 @@ use super::placement;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::facts::cni::{CniConf, NetConf};
 use crate::facts::gather::text;
 use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
@@ -20,9 +22,16 @@ use crate::source::{self, Component, network_attachment};
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;
 
+/// The live objects, and what this node lacks.
+pub struct Observed {
+    live: Live,
+    pod_network: String,
+    warnings: Vec<String>,
+}
+
 #[async_trait]
 impl Step for Networks {
-    type Observed = Live;
+    type Observed = Observed;
     type Desired = Vec<Value>;
 
     const ID: &'static str = "networks";
@@ -34,21 +43,29 @@ impl Step for Networks {
         !cx.profile.networks.is_empty()
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Live> {
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
         placement::refuse_unreached(cx).await?;
-        objects::observe(cx, &attachments(&cx.profile, &pod_network(cx).await?)).await
+        let pod_network = pod_network(cx).await?;
+        let live = objects::observe(cx, &attachments(&cx.profile, &pod_network)).await?;
+        Ok(Observed { live, pod_network, warnings: on_node::warnings(cx).await? })
     }
 
-    async fn desired(&self, cx: &Context, _: &Live) -> Result<Vec<Value>> {
-        Ok(attachments(&cx.profile, &pod_network(cx).await?))
+    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<Value>> {
+        refuse_other_leases(&cx.profile, &observed.pod_network)?;
+        Ok(attachments(&cx.profile, &observed.pod_network))
     }
 
-    fn diff(&self, cx: &Context, live: &Live, desired: &Vec<Value>) -> Result<Findings> {
-        Ok(objects::diff(Self::ID, desired, live, cx.profile.timeouts.ready))
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
+        let mut findings = objects::diff(Self::ID, desired, &observed.live, cx.profile.timeouts.ready);
+        observed.warnings.iter().for_each(|warning| findings.warn(warning));
+        cx.profile.not_looked_into().into_iter().for_each(|sentence| findings.note(sentence));
+        Ok(findings)
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(attachments(&cx.profile, &pod_network(cx).await?))
+        let pod_network = pod_network(cx).await?;
+        refuse_other_leases(&cx.profile, &pod_network)?;
+        Ok(attachments(&cx.profile, &pod_network))
     }
 
     /// The plugin `bridge` makes its bridge with the first pod and never removes it; `host-local` keeps a lock and the
@@ -72,7 +89,29 @@ impl Step for Networks {
 }
 
 fn is_flannel(network: &Network) -> bool {
-    matches!(network.kind, NetworkKind::Flannel { .. })
+    network.netconf().plugins.iter().any(|plugin| plugin.kind == "flannel")
+}
+
+/// A raw network of flannel's under another name has other leases: it would give out addresses that pods have.
+fn refuse_other_leases(profile: &Profile, pod_network: &str) -> Result<()> {
+    let raw = |network: &&Network| matches!(network.kind, NetworkKind::Raw { .. }) && is_flannel(network);
+    let own = |network: &Network| network.netconf().name.unwrap_or_else(|| network.name.clone());
+    let mut all = profile.networks.iter().enumerate().filter(|(_, network)| raw(network));
+    let Some((index, network)) = all.find(|(_, it)| own(it) != pod_network) else { return Ok(()) };
+    if !profile.flannel.enabled {
+        return Ok(());
+    }
+    let message = format!(
+        "network `{}` is of flannel under the name `{}`, and the pod network is `{pod_network}`: it would give out addresses \
+         that other pods have",
+        network.name,
+        own(network)
+    );
+    Err(Error::new(&code::PROFILE_VALUE, message)
+        .at(profile.place_of(&format!("networks[{index}].config.name")))
+        .hint(format!(
+            "write `name: {pod_network}` in its configuration, or use `kind: flannel`, which knows it"
+        )))
 }
 
 /// The name of the pod network: in the file that the node uses, else in the manifest that will write it.
@@ -81,10 +120,13 @@ async fn pod_network(cx: &Context) -> Result<String> {
     if !cx.profile.networks.iter().any(is_flannel) || !cx.profile.flannel.enabled {
         return Ok(usual());
     }
-    let file = cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file);
-    let there = text(cx.host.as_ref(), file).await?.and_then(|text| CniConf::parse(&text));
-    if let Some(there) = there.filter(|there| !there.name.is_empty()) {
-        return Ok(there.name);
+    // The files of a machine that is no node say nothing about the cluster.
+    if cx.this_node().await.is_some() {
+        let file = cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file);
+        let there = text(cx.host.as_ref(), file).await?.and_then(|text| CniConf::parse(&text));
+        if let Some(there) = there.filter(|there| !there.name.is_empty()) {
+            return Ok(there.name);
+        }
     }
     let manifest = cx.manifest(Component::Flannel).await?;
     Ok(source::pod_network_name(&manifest.objects).unwrap_or_else(usual))

@@ -9,6 +9,7 @@ pub mod status;
 mod text;
 pub mod trace;
 mod tree;
+mod yaml_text;
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
@@ -87,7 +88,7 @@ pub fn yaml_documents(objects: &[Value]) -> Result<()> {
 
 /// Its writer escapes what moves a cursor, but not what turns the direction of a text.
 fn yaml(value: &impl Serialize) -> Result<String> {
-    let text = serde_yaml::to_string(value)
+    let text = yaml_text::write(value)
         .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
     Ok(clean(&text))
 }

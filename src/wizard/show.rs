@@ -173,17 +173,17 @@ fn versions(profile: &Profile) -> String {
 
 fn described_network(network: &Network) -> String {
     let name = &network.name;
-    let addresses = |ipam: &Option<crate::profile::Ipam>| match ipam {
-        Some(ipam) => ipam.subnet.clone(),
-        None => "layer 2 only".into(),
-    };
+    let conf = network.netconf();
+    let subnets = conf.ipam().map(crate::facts::cni::Ipam::subnets).unwrap_or_default();
+    let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
+    let addresses = if subnets.is_empty() { "layer 2 only".into() } else { subnets.join(", ") };
     match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, ipam, .. } => {
+        NetworkKind::Ovs { bridge, vlan, .. } => {
             let vlan = vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default();
-            format!("{name}: {bridge}{vlan}, {}", addresses(ipam))
+            format!("{name}: {bridge}{vlan}, {addresses}")
         }
-        NetworkKind::Bridge { bridge, ipam, .. } => {
-            format!("{name}: Linux bridge {bridge}, {}", addresses(ipam))
+        NetworkKind::Bridge { bridge, .. } => {
+            format!("{name}: Linux bridge {bridge}, {addresses}")
         }
         NetworkKind::Flannel { .. } => format!("{name}: the pod network"),
         NetworkKind::Raw { .. } => format!("{name}: a CNI configuration"),

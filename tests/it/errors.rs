@@ -8,26 +8,27 @@ use crate::run::{As, Place, text};
 use crate::server::serve;
 
 /// One failure.
-struct Row {
+pub struct Row {
     /// What is wrong.
-    name: &'static str,
+    pub name: &'static str,
     /// What is prepared.
-    prepare: fn(&Place),
+    pub prepare: fn(&Place),
     /// Who runs it.
-    who: As,
+    pub who: As,
     /// The command line; `DIR` is the place.
-    arguments: &'static [&'static str],
+    pub arguments: &'static [&'static str],
     /// More of the environment.
-    variables: &'static [(&'static str, &'static str)],
+    pub variables: &'static [(&'static str, &'static str)],
     /// The exit code.
-    exit: i32,
+    pub exit: i32,
     /// The error code.
-    code: &'static str,
+    pub code: &'static str,
     /// A part of the message or of a hint.
-    says: &'static str,
+    pub says: &'static str,
 }
 
-const ROW: Row = Row {
+/// What the rows leave out.
+pub const ROW: Row = Row {
     name: "",
     prepare: |_| {},
     who: As::Tester,
@@ -43,7 +44,8 @@ const ROW: Row = Row {
 const UP: &[&str] = &["up", "--yes", "--only", "kernel", "--set", "cluster.init.enabled=true"];
 const DOWN: &[&str] = &["down", "--dry-run", "--kubeconfig", "DIR/refused.yaml"];
 
-fn check(rows: &[Row]) {
+/// Runs each and looks at what it says.
+pub fn check(rows: &[Row]) {
     for row in rows {
         let place = Place::new();
         (row.prepare)(&place);

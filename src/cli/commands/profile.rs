@@ -23,6 +23,7 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
         Profile::Validate(named) => {
             let loaded = profile::load(reference(global, named)?, &global.set)?;
             ui::print(&format!("{} is valid\n", loaded.origin));
+            loaded.profile.not_looked_into().iter().for_each(|sentence| ui::say(&ui::clean(sentence)));
         }
         Profile::Schema => ui::json(&profile::schema())?,
         Profile::Pins { forget, forget_all } => pins(global, forget.as_deref(), *forget_all)?,

@@ -2,6 +2,7 @@
 
 use crate::cli::args::{Format, Global, Render};
 use crate::cli::session::Session;
+use crate::cluster::ObjectKey;
 use crate::engine::plan::select;
 use crate::engine::redact::redact_object;
 use crate::error::{Result, code};
@@ -11,17 +12,27 @@ use crate::ui;
 pub async fn run(global: &Global, options: &Render) -> Result<u8> {
     let session = Session::start(global).await?;
     connect(&session, options).await?;
-    let mut objects = Vec::new();
+    let (mut objects, mut hidden) = (Vec::new(), Vec::new());
     for step in select(&session.steps, &session.selection, &session.cx)? {
         let rendered = step.objects(&session.cx).await?;
-        objects.extend(rendered.into_iter().map(|mut object| {
+        for mut object in rendered {
+            let whole = object.clone();
             redact_object(&mut object);
-            object
-        }));
+            if object != whole {
+                hidden.push(ObjectKey::of(&object).to_string());
+            }
+            objects.push(object);
+        }
     }
     match session.format {
         Format::Json => ui::json(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))?,
         _ => ui::yaml_documents(&objects)?,
+    }
+    if !hidden.is_empty() {
+        let what = hidden.join(", ");
+        ui::say(&format!(
+            "secrets are hidden, here and only here, in {what}: do not apply them as they are printed"
+        ));
     }
     Ok(0)
 }

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 mod networks;
 mod workloads;
+mod written;
 
 pub use networks::*;
 pub use workloads::*;
+pub use written::Written;
 
 /// A whole profile after `extends` and `--set`. Sections that are left out take the documented defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +44,10 @@ pub struct Profile {
     pub images: Images,
     /// How long to wait, in seconds.
     pub timeouts: Timeouts,
+    /// Where the user wrote its values.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub written: Written,
 }
 
 /// The cluster and the node that carries it.
@@ -165,7 +171,7 @@ pub struct Source {
     pub url: String,
     /// For `upstream` and `file`: the expected SHA-256 digest in hexadecimal; empty takes the one that kvnet knows of that release, and else accepts the first download and pins it in the lock file.
     pub sha256: String,
-    /// For `file`: the path, relative to the working directory.
+    /// For `file`: the path, relative to the directory of the profile that names it.
     pub path: String,
 }
 
@@ -183,9 +189,9 @@ pub struct Flannel {
     pub image: String,
     /// The image that carries the flannel CNI plugin.
     pub cni_plugin_image: String,
-    /// The namespace that its objects live in.
+    /// The namespace that its objects live in; a manifest of one's own decides it itself.
     pub namespace: String,
-    /// How nodes reach each other's pods.
+    /// How nodes reach each other's pods; where nobody writes it, a manifest of one's own decides.
     pub backend: FlannelBackend,
     /// The name of the CNI configuration file that it writes.
     pub conf_file: String,

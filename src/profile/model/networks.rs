@@ -203,7 +203,8 @@ pub enum NetworkKind {
         #[serde(default = "default_cni_version")]
         cni_version: String,
     },
-    /// Any CNI configuration, taken as it is.
+    /// Any CNI configuration, taken as it is. What kvnet knows of its plugins is checked, drawn and verified as for the other
+    /// kinds: ovs, bridge, flannel, macvlan, ipvlan, vlan, host-device, sriov, and their addresses; others are not looked into.
     Raw {
         /// The configuration; must have `type` or `plugins`.
         #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -234,6 +235,33 @@ fn default_cni_version() -> String {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ipam {
+    /// The subnet, in CIDR notation; only `ranges` takes its place.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subnet: String,
+    /// The first address to give out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_start: Option<String>,
+    /// The last address to give out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_end: Option<String>,
+    /// The gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// Sets of ranges: a NIC gets one address of each set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<Vec<AddressRange>>,
+    /// Routes of the NIC.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// Where the plugin keeps its leases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<String>,
+}
+
+/// Addresses to give out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddressRange {
     /// The subnet, in CIDR notation.
     pub subnet: String,
     /// The first address to give out.
@@ -245,7 +273,15 @@ pub struct Ipam {
     /// The gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
-    /// Where the plugin keeps its leases.
+}
+
+/// A route that comes with an address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Where it leads, in CIDR notation.
+    pub dst: String,
+    /// The router; none means the subnet's gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data_dir: Option<String>,
+    pub gw: Option<String>,
 }

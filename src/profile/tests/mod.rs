@@ -1,5 +1,6 @@
 //! Tests of loading as a whole.
 
 mod properties;
+mod raw;
 mod refusals;
 mod resolving;

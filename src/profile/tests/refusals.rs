@@ -3,11 +3,11 @@
 use crate::profile::{load, load_text};
 
 /// A text, the place, the code, a part of the message, a part of a hint.
-type Case = (&'static str, &'static str, &'static str, &'static str, &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
-const IPV4: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 nor dual stack";
+pub(super) const IPV4: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 nor dual stack";
 
-fn refused(cases: &[Case]) {
+pub(super) fn refused(cases: &[Case]) {
     for (text, place, code, message, hint) in cases {
         let Err(error) = load_text(text, "p.yaml", &[]) else { panic!("accepted:\n{text}") };
         let (hints, all) = (error.hints().join("\n"), format!("{error}\n{:?}", error.hints()));

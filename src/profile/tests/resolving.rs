@@ -178,3 +178,24 @@ fn the_digest_is_that_of_the_meaning() {
     assert_eq!(one.digest, two.digest);
     assert_ne!(one.digest, with("name: b\n", &[]).expect("valid").digest);
 }
+
+#[test]
+fn a_manifest_is_looked_for_beside_the_profile_that_names_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::create_dir(path("sub")).expect("made");
+    std::fs::write(path("sub/base.yaml"), "flannel: {source: {from: file, path: ./m.yml}}\n")
+        .expect("written");
+    std::fs::write(
+        path("top.yaml"),
+        "extends: sub/base.yaml\nmultus: {source: {from: file, path: /abs.yml}}\n",
+    )
+    .expect("written");
+    let profile = load(&path("top.yaml"), &["ovsCni.source.path=typed.yml".into()]).expect("valid").profile;
+    assert_eq!(
+        std::path::Path::new(&profile.flannel.source.path),
+        std::path::Path::new(&path("sub/./m.yml"))
+    );
+    assert_eq!(profile.multus.source.path, "/abs.yml");
+    assert_eq!(profile.ovs_cni.source.path, "typed.yml", "what is typed is where it is typed");
+}

@@ -131,6 +131,18 @@ fn kubevirt(profile: &Profile, found: &mut Found) {
     if kubevirt.enabled {
         found.format("kubevirt.version", &kubevirt.version, &format::RELEASE);
         found.format("kubevirt.namespace", &kubevirt.namespace, &format::LABEL);
+        let is_release = kubevirt.source.kind == SourceKind::Upstream
+            && kubevirt.source.url.contains("/releases/download/");
+        if is_release && kubevirt.has_operator() && kubevirt.namespace != "kubevirt" {
+            let message = "must be `kubevirt`: the release's manifest is for that one";
+            let hint =
+                "remove the field, or take a manifest made for another namespace with `source.from: file`";
+            found.add("kubevirt.namespace", message, hint);
+        }
+        if kubevirt.infra_replicas > 0 && !kubevirt.has_operator() {
+            let message = "has no effect before KubeVirt v0.12.0, which has no operator";
+            found.add("kubevirt.infraReplicas", message, "leave it out");
+        }
         source("kubevirt", &kubevirt.source, found);
         gates(kubevirt, found);
     }

@@ -4,6 +4,8 @@
 mod components;
 mod format;
 mod networks;
+mod raw;
+mod room;
 mod subnets;
 mod text;
 mod vm;
@@ -28,6 +30,7 @@ pub(super) fn validate(profile: &Profile) -> Vec<Violation> {
     components::check(profile, &mut found);
     networks::check(profile, &mut found);
     subnets::check(profile, &mut found);
+    room::check(profile, &mut found);
     vm::check(profile, &mut found);
     found.violations
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use super::format;
+use super::raw;
 use crate::profile::{Bridge, Network, NetworkKind, Profile, Trunk, path};
 
 /// Interfaces that belong to somebody else.
-const TAKEN: &[&str] = &["lo", "cni0", "flannel.1", "ovs-system", "ovs-netdev", "all", "default"];
+pub(super) const TAKEN: &[&str] = &["lo", "cni0", "flannel.1", "ovs-system", "ovs-netdev", "all", "default"];
 /// IPv4 does not work with less.
-const LEAST_MTU: u16 = 68;
+pub(super) const LEAST_MTU: u16 = 68;
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {
     bridges(profile, found);
@@ -119,11 +120,11 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
                 );
             }
             trunks(*vlan, trunk, path, found);
-            ovs_bridge(profile, bridge, *vlan, path, found);
+            ovs_bridge(profile, bridge, *vlan, &format!("{path}.bridge"), found);
         }
         NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => {
             found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
-            linux_bridge(profile, bridge, path, found);
+            linux_bridge(profile, bridge, &format!("{path}.bridge"), found);
             if *is_gateway && ipam.is_none() {
                 found.add(
                     format!("{path}.isGateway"),
@@ -132,20 +133,14 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
                 );
             }
         }
-        NetworkKind::Flannel { cni_version, .. } => {
+        NetworkKind::Flannel { cni_version, delegate } => {
             found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
+            for field in ["name", "ipam"].into_iter().filter(|field| delegate.contains_key(*field)) {
+                found.add(format!("{path}.delegate.{field}"), "is what flannel sets", "leave it out");
+            }
         }
         NetworkKind::Raw { config } => {
-            let has_type = config.get("type").is_some_and(serde_json::Value::is_string);
-            let has_plugins =
-                config.get("plugins").and_then(|p| p.as_array()).is_some_and(|list| !list.is_empty());
-            if !has_type && !has_plugins {
-                found.add(
-                    format!("{path}.config"),
-                    "has neither `type` nor `plugins`",
-                    "name the CNI plugin with `type`",
-                );
-            }
+            raw::check(profile, network, config, &format!("{path}.config"), found);
         }
     }
 }
@@ -177,16 +172,15 @@ fn annotations(network: &Network, path: &str, found: &mut Found) {
     }
 }
 
-fn linux_bridge(profile: &Profile, bridge: &str, path: &str, found: &mut Found) {
-    found.format(format!("{path}.bridge"), bridge, &format::INTERFACE);
+pub(super) fn linux_bridge(profile: &Profile, bridge: &str, path: &str, found: &mut Found) {
+    found.format(path, bridge, &format::INTERFACE);
     if ovs_names(profile).any(|name| name == bridge) {
         let message = format!("`{bridge}` is an Open vSwitch bridge");
-        found.add(format!("{path}.bridge"), message, "use `kind: ovs`, or another name");
+        found.add(path, message, "use `kind: ovs`, or another name");
     }
 }
 
-fn ovs_bridge(profile: &Profile, name: &str, vlan: Option<u16>, path: &str, found: &mut Found) {
-    let path = format!("{path}.bridge");
+pub(super) fn ovs_bridge(profile: &Profile, name: &str, vlan: Option<u16>, path: &str, found: &mut Found) {
     if profile.ovs.bridges.iter().any(|bridge| bridge.name == name) {
         return;
     }

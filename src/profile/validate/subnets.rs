@@ -1,12 +1,13 @@
 //! Address ranges: each is one, lies where it should, and overlaps no other.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::Found;
 use super::format;
-use crate::profile::{Ipam, Network, NetworkKind, Profile};
+use crate::facts::cni::{Ipam, NetConf, Range};
+use crate::profile::{Network, NetworkKind, Profile};
 
 /// kubeadm's default for services.
 const SERVICES: &str = "10.96.0.0/12";
@@ -16,51 +17,154 @@ const ONE_FAMILY: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 n
 pub(super) fn check(profile: &Profile, found: &mut Found) {
     let mut known: Vec<Known> = Vec::new();
     if let Some(subnet) = subnet("cluster.podSubnet", &profile.cluster.pod_subnet, found) {
-        let what = "the pod subnet".into();
-        known.push(Known { what, subnet, segment: None, range: None, network: None });
+        known.push(Known::of_cluster("the pod subnet", subnet));
     }
     families_of_kubeadm(profile, found);
     if let Some(services) = services(profile, &known, found) {
         known.push(services);
     }
     for (index, network) in profile.networks.iter().enumerate() {
-        let (segment, ipam) = match &network.kind {
-            NetworkKind::Ovs { bridge, vlan, ipam: Some(ipam), .. } => {
-                (("ovs", bridge.as_str(), *vlan), ipam)
-            }
-            NetworkKind::Bridge { bridge, ipam: Some(ipam), .. } => (("bridge", bridge.as_str(), None), ipam),
-            _ => continue,
-        };
-        let path = format!("networks[{index}].ipam");
-        let Some(subnet) = subnet(&format!("{path}.subnet"), &ipam.subnet, found) else {
-            continue;
-        };
-        let range = addresses(ipam, subnet, &path, found);
-        let what = format!("network `{}`", network.name);
-        let new = Known { what, subnet, segment: Some(segment), range, network: Some(network) };
-        overlaps(&new, &known, &format!("{path}.subnet"), found);
-        known.push(new);
+        let conf = network.netconf();
+        // flannel takes its ranges from the node.
+        let Some(ipam) = conf.ipam().filter(|_| conf.kind() != "flannel") else { continue };
+        let (of_network, before) = (place(network, index), known.len());
+        let attached = Attached::of(network, &conf, ipam);
+        if ipam.kind == "host-local" && ipam.sets.is_empty() {
+            let hint = "write `subnet: 10.20.0.0/24`, or `ranges`";
+            found.add(format!("{of_network}.{}", ipam.path), "has neither `subnet` nor `ranges`", hint);
+        }
+        directory(ipam, &of_network, found);
+        for (path, subnet, range) in ranges(ipam, &of_network, found) {
+            let what = format!("network `{}`", network.name);
+            let new = Known { what, subnet, range, attached: Some(attached.clone()) };
+            overlaps(&new, &known[..before], &path, found);
+            within(&new, &known[before..], &path, found);
+            known.push(new);
+        }
+        routes(network, &format!("{of_network}.{}", ipam.path), found);
     }
 }
 
-/// A subnet that others must not overlap.
-struct Known<'a> {
-    what: String,
-    subnet: IpNet,
-    /// The plugin, bridge and VLAN that carry it.
-    segment: Option<(&'static str, &'a str, Option<u16>)>,
-    /// The addresses to give out, when both ends are written.
-    range: Option<(IpAddr, IpAddr)>,
-    /// The network that it is of.
-    network: Option<&'a Network>,
+/// Where the configuration of a network stands: names of fields are the same for every kind.
+pub(super) fn place(network: &Network, index: usize) -> String {
+    let raw = matches!(network.kind, NetworkKind::Raw { .. });
+    format!("networks[{index}]{}", if raw { ".config" } else { "" })
 }
 
-impl Known<'_> {
-    /// Whether both are one attachment in two namespaces. The plugin host-local keeps its leases by the name of the network, so
-    /// the two share them, and no address is given out twice.
-    fn is_copy_of(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Network, &Network)| a.name == b.name && a.kind == b.kind;
-        self.network.zip(other.network).is_some_and(same)
+fn directory(ipam: &Ipam, of_network: &str, found: &mut Found) {
+    if let Some(directory) = &ipam.data_dir {
+        found.format(format!("{of_network}.{}.dataDir", ipam.path), directory, &format::DIRECTORY);
+    }
+}
+
+/// The subnets with the addresses that are given out of them, each with its place.
+fn ranges(ipam: &Ipam, of_network: &str, found: &mut Found) -> Vec<(String, IpNet, Option<Ends>)> {
+    let mut good = Vec::new();
+    for range in ipam.ranges() {
+        let at = format!("{of_network}.{}", range.path);
+        let path = format!("{at}.{}", range.field);
+        if let Some(subnet) = subnet_of(range, &path, found) {
+            let ends = addresses(range, subnet, &at, found).then(|| range.ends()).flatten();
+            good.push((path, subnet, ends));
+        }
+    }
+    for (place, text) in &ipam.fixed {
+        let path = format!("{of_network}.{place}");
+        if is_more_than_ipv4(text) {
+            found.add(path, ONE_FAMILY, "write one address, as in 10.20.0.5/24");
+        } else if let Some(net) = text.parse::<IpNet>().ok().filter(|_| text.contains('/')) {
+            good.push((path, net.trunc(), Some((net.addr(), net.addr()))));
+        } else {
+            found.add(path, "is not an address with its prefix", "write it as 10.20.0.5/24");
+        }
+    }
+    good
+}
+
+/// What whereabouts takes may begin within its subnet.
+fn subnet_of(range: &Range, path: &str, found: &mut Found) -> Option<IpNet> {
+    match range.network().filter(|_| range.field == "range" && !is_more_than_ipv4(&range.subnet)) {
+        Some(network) => Some(network),
+        None => subnet(path, &range.subnet, found),
+    }
+}
+
+/// The routes that come with an address.
+fn routes(network: &Network, path: &str, found: &mut Found) {
+    let (NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. }) = &network.kind else { return };
+    for (index, route) in ipam.iter().flat_map(|ipam| &ipam.routes).enumerate() {
+        let path = format!("{path}.routes[{index}]");
+        if is_more_than_ipv4(&route.dst) {
+            found.add(format!("{path}.dst"), ONE_FAMILY, "write a destination of IPv4, as in 10.30.0.0/16");
+        } else if route.dst.parse::<IpNet>().is_err() {
+            let hint = "write it in CIDR notation, as in 10.30.0.0/16, or 0.0.0.0/0 for everything";
+            found.add(format!("{path}.dst"), "is not a destination", hint);
+        }
+        if route.gw.as_ref().is_some_and(|gw| gw.parse::<Ipv4Addr>().is_err()) {
+            found.add(format!("{path}.gw"), "is not an IPv4 address", "write the address of a router");
+        }
+    }
+}
+
+/// The first and the last address that is given out.
+type Ends = (IpAddr, IpAddr);
+
+/// A subnet that others must not overlap.
+struct Known {
+    what: String,
+    subnet: IpNet,
+    /// The addresses to give out, when they are known.
+    range: Option<Ends>,
+    /// The network that it is of.
+    attached: Option<Attached>,
+}
+
+/// Where the addresses of a network live, and who keeps them.
+#[derive(Clone, PartialEq)]
+struct Attached {
+    /// The plugin, what it connects to, and the VLAN that carries it; none when nobody knows.
+    segment: Option<(String, String, Option<u16>)>,
+    /// The plugin and the directory of the leases.
+    leases: (String, Option<String>, String),
+    ranges: Vec<Vec<(String, Option<Ends>)>>,
+}
+
+impl Attached {
+    fn of(network: &Network, conf: &NetConf, ipam: &Ipam) -> Self {
+        let maker = conf.maker();
+        let segment = maker.and_then(|it| {
+            let on = it.bridge.clone().or_else(|| it.master.clone().map(|(_, name)| name))?;
+            // Two plugins below one card are on one wire.
+            let kind = if it.master.is_some() { "card" } else { it.kind.as_str() };
+            Some((kind.to_owned(), on, it.vlan))
+        });
+        let name = conf.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| network.name.clone());
+        let range = |range: &Range| (range.subnet.clone(), range.ends());
+        let ranges = ipam.sets.iter().map(|set| set.iter().map(range).collect()).collect();
+        Self { segment, leases: (ipam.kind.clone(), ipam.data_dir.clone(), name), ranges }
+    }
+
+    /// Whether both take their addresses from one list: host-local keeps one for each name and directory, whereabouts one
+    /// for each range of the cluster.
+    fn shares_leases_with(&self, other: &Self) -> bool {
+        let is_one_list = match self.leases.0.as_str() {
+            "host-local" => self.leases == other.leases,
+            "whereabouts" => self.leases.0 == other.leases.0,
+            _ => false,
+        };
+        is_one_list && self.segment == other.segment && self.ranges == other.ranges
+    }
+}
+
+impl Known {
+    fn of_cluster(what: &str, subnet: IpNet) -> Self {
+        Self { what: what.into(), subnet, range: None, attached: None }
+    }
+
+    fn is_on_the_wire_of(&self, other: &Self) -> bool {
+        let segment = |it: &Self| it.attached.as_ref().and_then(|attached| attached.segment.clone());
+        let (own, others) = (segment(self), segment(other));
+        own.is_some() && own == others && self.subnet == other.subnet
     }
 }
 
@@ -82,17 +186,11 @@ fn is_more_than_ipv4(text: &str) -> bool {
 }
 
 /// The service subnet, checked against the pod subnet. A profile that leaves both to the cluster has kubeadm's default.
-fn services<'a>(profile: &'a Profile, known: &[Known], found: &mut Found) -> Option<Known<'a>> {
+fn services(profile: &Profile, known: &[Known], found: &mut Found) -> Option<Known> {
     let written =
         profile.cluster.init.cluster_configuration.get("networking").and_then(|n| n.get("serviceSubnet"));
     let text = written.and_then(|subnet| subnet.as_str()).unwrap_or(SERVICES);
-    let services = Known {
-        what: "the service subnet".into(),
-        subnet: text.trim().parse().ok()?,
-        segment: None,
-        range: None,
-        network: None,
-    };
+    let services = Known::of_cluster("the service subnet", text.trim().parse().ok()?);
     for other in known.iter().filter(|other| overlap(&other.subnet, &services.subnet)) {
         let message = format!("{} overlaps the service subnet {}", other.subnet, services.subnet);
         found.add("cluster.podSubnet", message, "choose another range, for example 10.244.0.0/16");
@@ -121,23 +219,22 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
     Some(subnet)
 }
 
-/// Checks gateway and range, and returns the range when both ends are written.
-fn addresses(ipam: &Ipam, subnet: IpNet, path: &str, found: &mut Found) -> Option<(IpAddr, IpAddr)> {
-    let mut check = |field: &str, text: Option<&String>| {
-        text.and_then(|text| address(text, subnet, &format!("{path}.{field}"), found))
+/// Checks gateway and range; false when something of the range is wrong.
+fn addresses(range: &Range, subnet: IpNet, path: &str, found: &mut Found) -> bool {
+    let (start, end) =
+        if range.field == "range" { ("range_start", "range_end") } else { ("rangeStart", "rangeEnd") };
+    let mut check = |field: &str, text: Option<&String>| match text {
+        Some(text) => address(text, subnet, &format!("{path}.{field}"), found).map(Some),
+        None => Some(None),
     };
-    check("gateway", ipam.gateway.as_ref());
-    let start = check("rangeStart", ipam.range_start.as_ref());
-    let end = check("rangeEnd", ipam.range_end.as_ref());
-    if let Some(directory) = &ipam.data_dir {
-        found.format(format!("{path}.dataDir"), directory, &format::DIRECTORY);
+    check("gateway", range.gateway.as_ref());
+    let (first, last) = (check(start, range.first.as_ref()), check(end, range.last.as_ref()));
+    let (Some(first), Some(last)) = (first, last) else { return false };
+    if first.zip(last).is_some_and(|(first, last)| first > last) {
+        found.add(format!("{path}.{end}"), format!("comes before `{start}`"), "swap the two");
+        return false;
     }
-    let range = start.zip(end);
-    if range.is_some_and(|(start, end)| start > end) {
-        found.add(format!("{path}.rangeEnd"), "comes before `rangeStart`", "swap the two");
-        return None;
-    }
-    range
+    true
 }
 
 /// An address that a host of the subnet can have.
@@ -157,10 +254,11 @@ fn address(text: &str, subnet: IpNet, path: &str, found: &mut Found) -> Option<I
 
 fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
     for other in known.iter().filter(|other| overlap(&other.subnet, &new.subnet)) {
-        if new.is_copy_of(other) {
+        let both = new.attached.as_ref().zip(other.attached.as_ref());
+        if both.is_some_and(|(own, others)| own.shares_leases_with(others)) {
             continue;
         }
-        let same_wire = new.segment == other.segment && new.segment.is_some() && new.subnet == other.subnet;
+        let same_wire = new.is_on_the_wire_of(other);
         if same_wire && apart(new, other) {
             continue;
         }
@@ -172,6 +270,14 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
             "give each network its own subnet"
         };
         found.add(path, message, hint);
+    }
+}
+
+/// The ranges of one network: in one subnet they must not have an address in common.
+fn within(new: &Known, known: &[Known], path: &str, found: &mut Found) {
+    for other in known.iter().filter(|other| overlap(&other.subnet, &new.subnet) && !apart(new, other)) {
+        let message = format!("{} overlaps another range of the same network, {}", new.subnet, other.subnet);
+        found.add(path, message, "let the ranges not overlap, or leave one out");
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
             }
         }
         network(profile, nic, &path, found);
+        carried(profile, nic, &path, found);
         binding(profile, nic, &path, found);
     }
 }
@@ -67,6 +68,21 @@ fn network(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) 
         None => format!("networks are: {}", names.join(", ")),
     };
     found.add(format!("{path}.network"), format!("`{}` is not a network of the profile", nic.network), hint);
+}
+
+/// A bridge in the pod has the guest's frames under a MAC address that macvlan and ipvlan do not let through.
+fn carried(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {
+    let Some(network) = profile.network_of(nic) else { return };
+    let conf = network.netconf();
+    let Some(maker) = conf.maker() else { return };
+    let passes = maker.settings.get("mode").is_some_and(|mode| mode == "passthru");
+    if maker.kind == "ipvlan" || (maker.kind == "macvlan" && !passes) {
+        let message =
+            format!("`{}` is a {} network, which carries no traffic of a VM", nic.network, maker.kind);
+        let hint =
+            "connect the VM to a network of `kind: ovs` or `bridge`, or use macvlan in the mode `passthru`";
+        found.add(format!("{path}.network"), message, hint);
+    }
 }
 
 fn binding(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {

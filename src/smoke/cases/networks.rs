@@ -1,7 +1,6 @@
 //! The networks of the profile: NICs, reach, isolation.
 
 use futures::future::try_join_all;
-use ipnet::IpNet;
 
 use crate::error::{Result, code};
 use crate::profile::{NetworkKind, Profile};
@@ -89,9 +88,10 @@ pub async fn walkthrough(room: &Room, network: &str) -> Result<()> {
 /// The address that the node has on a network with a Linux bridge.
 fn gateway(profile: &Profile, name: &str) -> Option<String> {
     let network = profile.networks.iter().find(|network| network.name == name)?;
-    let NetworkKind::Bridge { is_gateway: true, ipam: Some(ipam), .. } = &network.kind else { return None };
-    let subnet: IpNet = ipam.subnet.parse().ok()?;
-    ipam.gateway.clone().or_else(|| Some(subnet.hosts().next()?.to_string()))
+    let NetworkKind::Bridge { is_gateway: true, .. } = &network.kind else { return None };
+    let conf = network.netconf();
+    let range = conf.ipam()?.ranges().next()?;
+    range.gateway.clone().or_else(|| Some(range.network()?.hosts().next()?.to_string()))
 }
 
 /// Starts the pods of pairs, each once, and gives the pairs back as they were seen.
