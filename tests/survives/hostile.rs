@@ -87,8 +87,8 @@ const ROWS: &[Row] = &[
         name: "an endless profile",
         input: Vec::new,
         arguments: &["profile", "validate", "-p", "/dev/zero"],
-        code: "KVN102",
-        says: "KiB",
+        code: "KVN101",
+        says: "it is a device",
     },
     Row {
         name: "a manifest of aliases",
@@ -131,8 +131,8 @@ const ROWS: &[Row] = &[
             "--set",
             "flannel.source.path=/dev/zero",
         ],
-        code: "KVN402",
-        says: "bytes",
+        code: "KVN104",
+        says: "it is a device",
     },
     Row {
         name: "a kubeconfig of aliases",
