@@ -108,9 +108,7 @@ impl Session {
             sandbox,
         })
     }
-}
 
-impl Session {
     /// Runs a use case; in a sandbox that cannot be kept any more there is nothing left to wait for.
     pub async fn until_it_fails<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(sandbox) = &self.sandbox else { return work.await };

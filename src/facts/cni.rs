@@ -13,6 +13,28 @@ pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 /// The annotation in which Multus says what NICs a pod got.
 pub const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
+/// The plugins of a release of containernetworking/plugins.
+pub const RELEASED_PLUGINS: [&str; 18] = [
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+];
+
 /// The order in which the runtime sees a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CniOrder {

@@ -8,7 +8,7 @@ use crate::engine::journal::machine_digest;
 use crate::engine::plan::{Plan, Selection};
 use crate::engine::step::{AnyStep, Findings, Reach};
 use crate::error::{Error, Result, code};
-use crate::source::{Component, Download, Voucher};
+use crate::source::{Download, Voucher};
 
 /// The administrator's kubeconfig on a control plane.
 pub(super) const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
@@ -82,7 +82,7 @@ impl Job {
         }
         for download in self.cx.sources.downloads(&self.cx.profile).await {
             // What is in place was told when it was applied.
-            let findings = findings_of(plan, step_of(download.component));
+            let findings = findings_of(plan, download.component.step());
             if let Some(findings) = findings.filter(|findings| !findings.changes.is_empty()) {
                 tell_download(&download, findings);
             }
@@ -92,18 +92,9 @@ impl Job {
     /// Steps whose manifest is a stand-in, and what people are to know about it.
     fn stand_ins(&self) -> Vec<(&'static str, String)> {
         let all = self.cx.sources.stand_ins(&self.cx.profile).into_iter();
-        let all = all.map(|(component, origin)| (step_of(component), format!("the manifest is {origin}")));
+        let all = all.map(|(component, origin)| (component.step(), format!("the manifest is {origin}")));
         let runs = |id: &str| self.steps.iter().any(|step| step.id() == id && step.enabled(&self.cx));
         all.filter(|(id, _)| self.selection.wants(id) && runs(id)).collect()
-    }
-}
-
-fn step_of(component: Component) -> &'static str {
-    match component {
-        Component::Flannel => "flannel",
-        Component::Multus => "multus",
-        Component::OvsCni => "ovs-cni",
-        Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
     }
 }
 
@@ -123,7 +114,7 @@ fn tell_download(download: &Download, findings: &mut Findings) {
             findings.note(format!("{from}: not known to kvnet, the same as at its first use"));
         }
         Voucher::Nobody => {
-            let pin = format!("{}.source.sha256={sha256}", field_of(*component));
+            let pin = format!("{}.source.sha256={sha256}", component.section());
             findings.warn(format!("{from}: not known to kvnet; read it, then pin it with `--set {pin}`"));
         }
     }
@@ -131,14 +122,5 @@ fn tell_download(download: &Download, findings: &mut Findings) {
         for object in strange {
             findings.warn(format!("in that manifest, {object}"));
         }
-    }
-}
-
-fn field_of(component: Component) -> &'static str {
-    match component {
-        Component::Flannel => "flannel",
-        Component::Multus => "multus",
-        Component::OvsCni => "ovsCni",
-        Component::KubeVirt | Component::KubeVirtCr | Component::Vm => "kubevirt",
     }
 }

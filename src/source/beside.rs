@@ -16,13 +16,14 @@ pub(super) fn refuse_contradictions(
     profile: &Profile,
     objects: &[Value],
 ) -> Result<()> {
-    let (section, part, version) = match component {
-        Component::Flannel => ("flannel", "flannel", &profile.flannel.version),
-        Component::Multus => ("multus", "multus", &profile.multus.version),
-        Component::OvsCni => ("ovsCni", "ovs-cni", &profile.ovs_cni.version),
-        Component::KubeVirt => ("kubevirt", "virt-", &profile.kubevirt.version),
+    let (part, version) = match component {
+        Component::Flannel => ("flannel", &profile.flannel.version),
+        Component::Multus => ("multus", &profile.multus.version),
+        Component::OvsCni => ("ovs-cni", &profile.ovs_cni.version),
+        Component::KubeVirt => ("virt-", &profile.kubevirt.version),
         Component::KubeVirtCr | Component::Vm => return Ok(()),
     };
+    let section = component.section();
     let path = format!("{section}.version");
     if profile.is_written(&path)
         && !profile.is_written(&format!("{section}.image"))

@@ -52,6 +52,28 @@ pub enum Component {
     Vm,
 }
 
+impl Component {
+    /// The step that applies it.
+    #[must_use]
+    pub fn step(self) -> &'static str {
+        match self {
+            Self::OvsCni => "ovs-cni",
+            _ => self.section(),
+        }
+    }
+
+    /// The section of the profile that says where it comes from.
+    #[must_use]
+    pub fn section(self) -> &'static str {
+        match self {
+            Self::Flannel => "flannel",
+            Self::Multus => "multus",
+            Self::OvsCni => "ovsCni",
+            Self::KubeVirt | Self::KubeVirtCr | Self::Vm => "kubevirt",
+        }
+    }
+}
+
 /// Decisions that the templates need and that neither the profile nor the facts hold by themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderFacts {

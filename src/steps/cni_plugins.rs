@@ -10,7 +10,7 @@ use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
-use crate::facts::cni::all_types;
+use crate::facts::cni::{RELEASED_PLUGINS, all_types};
 use crate::facts::gather::exists;
 
 /// Plugins that components copy to the node themselves.
@@ -98,28 +98,8 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     wanted
 }
 
-/// What a release of the plugins has.
-const RELEASED: [&str; 19] = [
-    "bandwidth",
-    "bridge",
-    "dhcp",
-    "dummy",
-    "firewall",
-    "host-device",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-    "ptp",
-    "sbr",
-    "static",
-    "tap",
-    "tuning",
-    "vlan",
-    "vrf",
-    "flannel",
-];
+/// The releases before 1.0 have it too.
+const FLANNEL: &str = "flannel";
 
 fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let directories: Vec<&str> = directories.iter().map(|directory| directory.as_str()).collect();
@@ -127,8 +107,10 @@ fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let names = missing.join(", ");
     let error = Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
         .at(directories.clone());
-    let (usual, foreign): (Vec<&str>, Vec<&str>) =
-        missing.iter().map(String::as_str).partition(|plugin| RELEASED.contains(plugin));
+    let (usual, foreign): (Vec<&str>, Vec<&str>) = missing
+        .iter()
+        .map(String::as_str)
+        .partition(|plugin| RELEASED_PLUGINS.contains(plugin) || *plugin == FLANNEL);
     let mut hints = Vec::new();
     if !usual.is_empty() {
         hints.push(format!(

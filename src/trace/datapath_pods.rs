@@ -487,21 +487,9 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     }
     for nic in &seen.nics {
         let Some(bridge) = bridge_of(seen, nic) else { continue };
-        let packet = Packet {
-            input: Some(bridge.name.clone()),
-            output: Some(bridge.name.clone()),
-            source: nic.ip.filter(IpAddr::is_ipv4),
-            // Its neighbours are in the same network.
-            destination: nic.ip.filter(IpAddr::is_ipv4),
-            protocol: "icmp",
-            bridged: true,
-            filtered: false,
-        };
+        // Its neighbours are in the same network.
         let what = format!("frames of {} within {}", nic.pod, bridge.name);
-        if seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet) {
-            all.push((Packet { filtered: true, ..packet.clone() }, what.clone(), BRIDGED));
-        }
-        all.push((packet, what, BRIDGED));
+        all.extend(bridged(seen, bridge, "icmp", (nic, nic), &what));
     }
     all
 }
@@ -513,23 +501,33 @@ fn within(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     for (from, to) in [(one, other), (other, one)] {
         let Some(bridge) = bridge_of(seen, from) else { continue };
         for protocol in ["icmp", "tcp", "udp"] {
-            let packet = Packet {
-                input: Some(bridge.name.clone()),
-                output: Some(bridge.name.clone()),
-                source: from.ip.filter(IpAddr::is_ipv4),
-                destination: to.ip.filter(IpAddr::is_ipv4),
-                protocol,
-                bridged: true,
-                filtered: false,
-            };
             let what = format!("{protocol} packets from {} to {}", from.pod, to.pod);
-            if seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet) {
-                all.push((Packet { filtered: true, ..packet.clone() }, what.clone(), BRIDGED));
-            }
-            all.push((packet, what, BRIDGED));
+            all.extend(bridged(seen, bridge, protocol, (from, to), &what));
         }
     }
     all
+}
+
+/// What goes through a bridge of Linux: past the filters of IP, too, unless the bridge spares them.
+fn bridged(
+    seen: &Datapath,
+    bridge: &Wire,
+    protocol: &'static str,
+    (from, to): (&Nic, &Nic),
+    what: &str,
+) -> Vec<(Packet, String, &'static [&'static str])> {
+    let packet = Packet {
+        input: Some(bridge.name.clone()),
+        output: Some(bridge.name.clone()),
+        source: from.ip.filter(IpAddr::is_ipv4),
+        destination: to.ip.filter(IpAddr::is_ipv4),
+        protocol,
+        bridged: true,
+        filtered: false,
+    };
+    let is_filtered = seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet);
+    let by_ip = is_filtered.then(|| Packet { filtered: true, ..packet.clone() });
+    by_ip.into_iter().chain([packet]).map(|packet| (packet, what.to_owned(), BRIDGED)).collect()
 }
 
 fn filtered(seen: &Datapath, packet: &Packet) -> bool {

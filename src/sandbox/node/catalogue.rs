@@ -5,7 +5,8 @@ mod offers;
 use serde_json::{Value, json};
 
 use super::Distribution;
-use super::seed::{PLUGINS, Seed};
+use super::seed::Seed;
+use crate::facts::cni::RELEASED_PLUGINS;
 use crate::sandbox::store::Transaction;
 
 const KEYS: &str = "package/";
@@ -37,7 +38,8 @@ impl Offer {
     /// Where its files are.
     pub(super) fn paths(&self) -> Vec<String> {
         let plugins = self.plugins.into_iter();
-        let plugins = plugins.flat_map(|directory| PLUGINS.map(|name| format!("{directory}/{name}")));
+        let plugins =
+            plugins.flat_map(|directory| RELEASED_PLUGINS.map(|name| format!("{directory}/{name}")));
         self.files.iter().map(|path| (*path).to_owned()).chain(plugins).collect()
     }
 }

@@ -7,7 +7,7 @@ mod system;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::runtime::{PLUGINS, containerd_configuration};
+pub(super) use self::runtime::containerd_configuration;
 use super::Distribution;
 use super::edit;
 use super::entry::{Content, Entry};

@@ -1,30 +1,9 @@
 //! The container runtime with its configuration, and the reference CNI plugins where it looks for them.
 
 use super::{Runtime, Seed, directory, file, program, special};
+use crate::facts::cni::RELEASED_PLUGINS;
 use crate::sandbox::node::Distribution;
 use crate::sandbox::store::Transaction;
-
-/// The plugins of one release of the reference CNI plugins.
-pub(in crate::sandbox::node) const PLUGINS: [&str; 18] = [
-    "bandwidth",
-    "bridge",
-    "dhcp",
-    "dummy",
-    "firewall",
-    "host-device",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-    "ptp",
-    "sbr",
-    "static",
-    "tap",
-    "tuning",
-    "vlan",
-    "vrf",
-];
 
 /// Makes it.
 pub(super) fn plant(transaction: &mut Transaction<'_>, seed: &Seed) {
@@ -35,7 +14,7 @@ pub(super) fn plant(transaction: &mut Transaction<'_>, seed: &Seed) {
     let plugins = plugin_directory(seed);
     directory(transaction, plugins, 0o755);
     if seed.cni_plugins {
-        for name in PLUGINS {
+        for name in RELEASED_PLUGINS {
             program(transaction, &format!("{plugins}/{name}"));
         }
     }
