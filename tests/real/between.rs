@@ -242,7 +242,14 @@ fn isolated(kvnet: &Kvnet) {
     };
     let (state, text) = found(links);
     assert!(state == "holds" && text.contains("untagged") && text.contains("VLAN 100"), "{text}");
-    kvnet.node.sh("source /root/between\nTAGGED=$(ovs-vsctl --bare --columns=name find Port tag=100 | head -1)\nids=$(ovs-vsctl get interface $PORT ofport)\nfor to in $(ovs-vsctl --bare --columns=name find Port tag=100); do out=$out,output:$(ovs-vsctl get interface $to ofport); done\novs-ofctl add-flow blue priority=50,in_port=$ids,actions=${out#,}");
+    kvnet.node.sh(
+        "source /root/between
+         out=
+         for to in $(ovs-vsctl --bare --columns=name find Port tag=100); do
+             out=$out,output:$(ovs-vsctl get interface $to ofport)
+         done
+         ovs-ofctl add-flow blue priority=50,in_port=$(ovs-vsctl get interface $PORT ofport),actions=${out#,}",
+    );
     let told = look(kvnet, &trace);
     let (state, text) = found(told["links"].as_array().expect("links"));
     assert!(state == "broken" && text.contains("gets through"), "{told:#}");
