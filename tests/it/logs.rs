@@ -95,8 +95,13 @@ fn the_log_has_what_vv_shows_and_events_whatever_v_says() {
     let run = |more: &[&str]| {
         let place = Place::new();
         place.kubeconfig("k", &cluster.address);
+        // A command that runs, also on a machine without iproute2.
+        fs::create_dir(place.path("bin")).unwrap();
+        fs::write(place.path("bin/ip"), "#!/bin/sh\necho '[]'\n").unwrap();
+        fs::set_permissions(place.path("bin/ip"), fs::Permissions::from_mode(0o755)).unwrap();
+        let programs = format!("DIR/bin:{}", std::env::var("PATH").unwrap());
         let arguments = ["doctor", "--kubeconfig", "DIR/k", "--timeout", "5"];
-        let output = place.kvnet(As::Tester, &[&arguments[..], more].concat(), &[]);
+        let output = place.kvnet(As::Tester, &[&arguments[..], more].concat(), &[("PATH", &programs)]);
         (only(&place), text(&output.stderr))
     };
     let (log, shown) = run(&["-vv"]);

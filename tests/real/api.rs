@@ -25,7 +25,7 @@ pub fn story() {
 }
 
 /// The program with the library's tests, which the test command has built already.
-fn library_tests() -> PathBuf {
+pub fn library_tests() -> PathBuf {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--locked", "--lib", "--no-run", "--message-format=json"]);
     // What cargo tells this program about its own crate looks like a change to some build scripts, which build anew then.

@@ -1,7 +1,10 @@
-//! The components' own manifests, through a local mirror: the pinned ones work, a changed one is refused.
+//! The components' own manifests: kvnet's templates differ from them only on purpose; through a local mirror the pinned ones
+//! work, and a changed one is refused.
 
 use std::fs;
+use std::process::Command;
 
+use crate::api::library_tests;
 use crate::kvnet::Kvnet;
 use crate::networks::{check_node, check_pods};
 use crate::node::{Node, copy_tree, manifests};
@@ -30,6 +33,7 @@ const CHANGED: &str = "raw.githubusercontent.com/flannel-io/flannel/v0.28.10/Doc
 const DIGEST: &str = "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5";
 
 pub fn story() {
+    templates();
     let node = Node::start("upstream");
     node.write("/root/upstream.yaml", PROFILE);
     let options = ["--profile", "/root/upstream.yaml", "--mirror", "http://127.0.0.1:8099"];
@@ -41,6 +45,15 @@ pub fn story() {
     check_pods(&node);
     kvnet.has_nothing_to_do();
     kvnet.exits(0, &["doctor"]);
+}
+
+/// The library's tests that need the published manifests, and therefore Go.
+fn templates() {
+    let mut command = Command::new(library_tests());
+    command.args(["--ignored", "source::upstream_tests"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.output().expect("the tests run");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("test result: ok. 5 passed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// One byte is another: both digests are named, and nothing was touched.
