@@ -126,6 +126,9 @@ pub enum Change {
         annotations: Vec<String>,
         /// Names of resources in its capacity.
         resources: Vec<String>,
+        /// Types of conditions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conditions: Vec<String>,
     },
     /// Waits until a condition holds.
     Wait {
@@ -273,8 +276,8 @@ impl fmt::Display for Change {
                 let verb = if *present { "add taint" } else { "remove taint" };
                 write!(f, "{verb} {}:{} on node {node}", taint.key, taint.effect)
             }
-            Self::CleanNode { node, labels, annotations, resources } => {
-                let names = labels.iter().chain(annotations).chain(resources);
+            Self::CleanNode { node, labels, annotations, resources, conditions } => {
+                let names = labels.iter().chain(annotations).chain(resources).chain(conditions);
                 write!(f, "remove {} from node {node}", listed(names))
             }
             Self::Wait { condition, now, .. } => write!(f, "wait for {condition} (now: {now})"),

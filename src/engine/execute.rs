@@ -37,8 +37,9 @@ async fn attempt(cx: &Context, change: &Change, progress: Progress<'_>) -> Resul
         Change::Taint { node, taint, present } => {
             set_taint(&cx.need_cluster().await?, node, taint, *present).await
         }
-        Change::CleanNode { node, labels, annotations, resources } => {
-            clean_node(&cx.need_cluster().await?, node, [labels, annotations], resources).await
+        Change::CleanNode { node, labels, annotations, resources, conditions } => {
+            let names = [labels, annotations, resources, conditions].map(Vec::as_slice);
+            clean_node(&cx.need_cluster().await?, node, names).await
         }
         Change::Wait { condition, timeout, .. } => wait(cx, condition, *timeout, progress).await,
         Change::Verify { .. } => crate::verify::run(cx, progress).await.map(|()| Outcome::Transient),
@@ -148,16 +149,9 @@ async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, presen
 
 /// Removes what a component left at a node. The removal of what is gone already is refused, also when an attempt of this
 /// very change did it and its answer was lost: then it is looked at again.
-async fn clean_node(
-    cluster: &Cluster,
-    node: &str,
-    metadata: [&[String]; 2],
-    resources: &[String],
-) -> Result<Outcome> {
-    match clean_node_once(cluster, node, metadata, resources).await {
-        Err(error) if error.code() == &code::CLUSTER_REJECTED => {
-            clean_node_once(cluster, node, metadata, resources).await
-        }
+async fn clean_node(cluster: &Cluster, node: &str, names: [&[String]; 4]) -> Result<Outcome> {
+    match clean_node_once(cluster, node, names).await {
+        Err(error) if error.code() == &code::CLUSTER_REJECTED => clean_node_once(cluster, node, names).await,
         result => result,
     }
 }
@@ -165,8 +159,7 @@ async fn clean_node(
 async fn clean_node_once(
     cluster: &Cluster,
     node: &str,
-    [labels, annotations]: [&[String]; 2],
-    resources: &[String],
+    [labels, annotations, resources, conditions]: [&[String]; 4],
 ) -> Result<Outcome> {
     let key = ObjectKey::new("v1", "Node", None, node);
     let Some(live) = cluster.get(&key).await? else { return Ok(Outcome::Adopted) };
@@ -179,13 +172,30 @@ async fn clean_node_once(
         reached(|| format!("within the cleaning of node {node}"));
     }
     let there = resources.iter().filter(|name| live["status"]["capacity"].get(name.as_str()).is_some());
-    let removals: Vec<Value> = there
+    let mut removals: Vec<Value> = there
         .map(|name| json!({"op": "remove", "path": format!("/status/capacity/{}", name.replace('/', "~1"))}))
         .collect();
+    removals.extend(removals_of_conditions(&live, conditions));
     if !removals.is_empty() {
         cluster.patch_status(&key, &Value::Array(removals)).await?;
     }
     Ok(Outcome::Transient)
+}
+
+/// By their place in the list, from the end of it; each only when the type is still at that place.
+fn removals_of_conditions(node: &Value, kinds: &[String]) -> Vec<Value> {
+    let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let there = conditions.iter().enumerate().rev();
+    there
+        .filter(|(_, condition)| kinds.iter().any(|kind| condition["type"] == kind.as_str()))
+        .flat_map(|(place, condition)| {
+            let path = format!("/status/conditions/{place}");
+            [
+                json!({"op": "test", "path": format!("{path}/type"), "value": condition["type"]}),
+                json!({"op": "remove", "path": path}),
+            ]
+        })
+        .collect()
 }
 
 async fn wait(cx: &Context, condition: &Condition, timeout: u64, progress: Progress<'_>) -> Result<Outcome> {

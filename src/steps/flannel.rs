@@ -140,16 +140,26 @@ impl Step for Flannel {
 
 /// Removes what flannel wrote about a node.
 fn clean(node: &Value) -> Option<Change> {
-    let written = node["metadata"]["annotations"].as_object()?.keys();
+    let written = node["metadata"]["annotations"].as_object().into_iter().flat_map(|all| all.keys());
     let annotations: Vec<String> =
         written.filter(|name| name.starts_with("flannel.alpha.coreos.com/")).cloned().collect();
+    let conditions: Vec<String> = conditions(node)
+        .iter()
+        .filter(|condition| condition["reason"] == "FlannelIsUp")
+        .filter_map(|condition| condition["type"].as_str().map(str::to_owned))
+        .collect();
     let node = name(node)?.to_owned();
-    (!annotations.is_empty()).then_some(Change::CleanNode {
+    (!annotations.is_empty() || !conditions.is_empty()).then_some(Change::CleanNode {
         node,
         labels: Vec::new(),
         annotations,
         resources: Vec::new(),
+        conditions,
     })
+}
+
+fn conditions(node: &Value) -> &[Value] {
+    node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 async fn nodes(cx: &Context) -> Result<Vec<Value>> {
@@ -219,8 +229,7 @@ fn name(object: &Value) -> Option<&str> {
 }
 
 fn is_ready(node: &Value) -> bool {
-    let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    conditions(node).iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// flannel takes each node's addresses from its `podCIDR`: without one, or with one outside the subnet, it starts and
@@ -274,6 +283,20 @@ mod tests {
         let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(&json!("10.10.0.0/24"))]).unwrap_err();
         assert_eq!(error.code().id, "KVN601");
         refuse_wrong_pod_addresses("10.244.0.0/16", &[node(&json!("10.244.3.0/24"))]).unwrap();
+    }
+
+    #[test]
+    fn what_flannel_said_about_a_node_goes_and_nothing_else() {
+        let said = json!({"metadata": {"name": "n", "annotations": {
+                "flannel.alpha.coreos.com/public-ip": "10.0.0.1", "volumes.kubernetes.io/x": "y"}},
+            "status": {"conditions": [
+                {"type": "NetworkUnavailable", "status": "False", "reason": "FlannelIsUp"},
+                {"type": "Ready", "status": "True", "reason": "KubeletReady"}]}});
+        let line = clean(&said).unwrap().to_string();
+        assert_eq!(line, "remove flannel.alpha.coreos.com/public-ip, NetworkUnavailable from node n");
+        let others = json!({"metadata": {"name": "n"}, "status": {"conditions": [
+            {"type": "NetworkUnavailable", "status": "False", "reason": "RouteCreated"}]}});
+        assert_eq!(clean(&others), None);
     }
 
     #[test]

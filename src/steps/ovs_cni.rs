@@ -112,6 +112,7 @@ fn clean(node: &Value) -> Option<Change> {
         labels: Vec::new(),
         annotations: Vec::new(),
         resources,
+        conditions: Vec::new(),
     })
 }
 

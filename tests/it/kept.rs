@@ -82,8 +82,8 @@ fn is_left_database(values: &Values) -> bool {
     !["debian", "ubuntu"].contains(&distribution) && is_empty
 }
 
-/// A value without what counts and times, and without what flannel and KubeVirt leave in the node's object: flannel that
-/// it was up, KubeVirt that the node takes no machines.
+/// A value without what counts and times, and without what KubeVirt leaves in the node's object: that it takes no
+/// machines.
 fn plain(value: &Value) -> Value {
     let mut value = value.clone();
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -97,8 +97,6 @@ fn plain(value: &Value) -> Value {
             let fields = value.pointer_mut(pointer).and_then(Value::as_object_mut);
             fields.unwrap().retain(|name, _| is_ours(name));
         }
-        let conditions = value["status"]["conditions"].as_array_mut().unwrap();
-        conditions.retain(|condition| condition["type"] != "NetworkUnavailable");
         value["spec"]["taints"].as_array_mut().unwrap().sort_by_key(|taint| taint["key"].to_string());
     }
     forget(&mut value, &TIMES);

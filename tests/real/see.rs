@@ -125,7 +125,7 @@ pub fn objects(node: &Node) -> Snapshot {
     let mut found: BTreeMap<_, _> =
         items.iter().map(|item| (name_of(item), normal(item).to_string())).collect();
     for node in items.iter().filter(|item| item["kind"] == "Node") {
-        found.extend(annotations_and_capacity(node));
+        found.extend(said_of(node));
     }
     Snapshot(found).of_some(100)
 }
@@ -138,13 +138,22 @@ fn name_of(object: &Value) -> String {
 }
 
 /// Written to nodes by many; each stands for itself.
-fn annotations_and_capacity(node: &Value) -> Vec<(String, String)> {
+fn said_of(node: &Value) -> Vec<(String, String)> {
     let fields = |what: &'static str, value: &Value| {
         let fields = value.as_object().cloned().unwrap_or_default();
         fields.into_iter().map(move |(key, value)| (format!("node {what} {key}"), value.to_string()))
     };
     let annotations = fields("annotation", &node["metadata"]["annotations"]);
-    annotations.chain(fields("capacity", &node["status"]["capacity"])).collect()
+    annotations.chain(fields("capacity", &node["status"]["capacity"])).chain(conditions(node)).collect()
+}
+
+/// Their types and statuses; not whether it is ready, which follows the network by some seconds.
+fn conditions(node: &Value) -> Vec<(String, String)> {
+    let all = node["status"]["conditions"].as_array().expect("conditions");
+    all.iter()
+        .filter(|condition| condition["type"] != "Ready")
+        .map(|condition| (format!("node condition {}", condition["type"]), condition["status"].to_string()))
+        .collect()
 }
 
 /// The cluster writes these itself, some seconds after a condition of the node has changed.

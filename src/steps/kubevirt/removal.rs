@@ -58,7 +58,13 @@ pub fn clean(node: &Value) -> Option<Change> {
     let annotations = names(&node["metadata"]["annotations"]);
     let empty = labels.is_empty() && annotations.is_empty();
     let node = node["metadata"]["name"].as_str()?.to_owned();
-    (!empty).then_some(Change::CleanNode { node, labels, annotations, resources: Vec::new() })
+    (!empty).then_some(Change::CleanNode {
+        node,
+        labels,
+        annotations,
+        resources: Vec::new(),
+        conditions: Vec::new(),
+    })
 }
 
 /// Removes the sockets of device plugins that only some releases and settings have: SEV, IOMMU, the profile's own devices.

@@ -1,8 +1,9 @@
 # Settings and helpers that every part of the rig uses.
 
 readonly RIG_CACHE=${KVNET_RIG_CACHE:-/var/cache/kvnet-rig}
-readonly KUBERNETES_VERSIONS=(v1.34.4 v1.32.2)
+readonly KUBERNETES_VERSIONS=(v1.37.2 v1.34.4 v1.32.2)
 readonly DEFAULT_KUBERNETES=v1.34.4
+readonly CONTAINERD_VERSION=v2.4.2
 readonly MIRROR_PORT=8099
 
 say() { echo "rig: $*" >&2; }
@@ -26,15 +27,16 @@ option_value() {
 
 need_root() { [[ $EUID -eq 0 ]] || die "this command needs root"; }
 
-# default_kubernetes KUBEVIRT: the version of a node that names none.
-default_kubernetes() {
-    if [[ $1 == yes ]]; then echo "$KUBEVIRT_KUBERNETES"; else echo "$DEFAULT_KUBERNETES"; fi
-}
-
 check_kubernetes_version() {
     [[ " ${KUBERNETES_VERSIONS[*]} " == *" $1 "* ]] ||
         usage_error "Kubernetes '$1' cannot be built; these can: ${KUBERNETES_VERSIONS[*]}"
 }
+
+# containerd_of KUBERNETES: the release of containerd that a node of that version gets.
+containerd_of() { if (($(minor_of "$1") < 37)); then echo 1; else echo 2; fi; }
+
+# minor_of VERSION: 37 of v1.37.2.
+minor_of() { cut -d. -f2 <<<"$1"; }
 
 # with_lock NAME COMMAND...: runs COMMAND while no other rig holds that lock.
 with_lock() {

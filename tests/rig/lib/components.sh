@@ -28,7 +28,7 @@ go_build() {
 # kubeadm reads the version that is linked into each of them.
 kubernetes_component() {
     local version=$2 minor package=k8s.io/component-base/version
-    minor=$(cut -d. -f2 <<<"$version")
+    minor=$(minor_of "$version")
     go_component "$1" "kubernetes-1.$minor" -- -ldflags "-s -w \
         -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor \
         -X $package.gitTreeState=clean -X $package.gitCommit=0000000000000000000000000000000000000000 \
@@ -39,6 +39,12 @@ kubernetes_component() {
 flannel_component() {
     go_component "$1" flannel CGO_ENABLED=1 -- -tags osusergo,netgo \
         -ldflags "-s -w -extldflags -static -X github.com/flannel-io/flannel/pkg/version.Version=v0.28.10"
+}
+
+# containerd_component VARIABLE: a newer one than Debian's.
+containerd_component() {
+    go_component "$1" containerd-2 -- -tags no_btrfs \
+        -ldflags "-s -w -X github.com/containerd/containerd/v2/version.Version=$CONTAINERD_VERSION"
 }
 
 plain_component() { go_component "$1" "$2" -- -ldflags '-s -w'; }

@@ -7,8 +7,8 @@ readonly MULTUS_IMAGE=ghcr.io/k8snetworkplumbingwg/multus-cni
 readonly OVS_CNI_IMAGE=ghcr.io/k8snetworkplumbingwg/ovs-cni-plugin
 readonly BUSYBOX_IMAGE=docker.io/library/busybox:1.37.0
 
-# build_node_artefacts VERSION: sets the names of all artefacts that a node
-# needs, building those that are not there yet.
+# build_node_artefacts VERSION CONTAINERD: sets the names of all artefacts that
+# a node needs, building those that are not there yet.
 build_node_artefacts() {
     local version=$1
     debian_node DEBIAN_NODE
@@ -20,11 +20,24 @@ build_node_artefacts() {
     plain_component MULTUS multus
     plain_component OVS_CNI ovs-cni
     flannel_component FLANNEL
-    plain_component ETCD etcd
-    plain_component COREDNS coredns
+    plain_component ETCD "$(module_beside "$version" etcd)"
+    plain_component COREDNS "$(module_beside "$version" coredns)"
     kubernetes_component KUBERNETES "$version"
     node_files NODE_FILES "$version"
+    containerd_files CONTAINERD_FILES "$2"
     image_store IMAGE_STORE "$version"
+}
+
+# module_beside VERSION COMPONENT: the module of a component that belongs to that Kubernetes.
+module_beside() {
+    if (($(minor_of "$1") < 37)); then
+        echo "$2"
+        return
+    fi
+    case $2 in
+    etcd) echo etcd-3.7 ;;
+    coredns) echo coredns-1.14 ;;
+    esac
 }
 
 # node_files VARIABLE VERSION: the files that lie over Debian's.
@@ -44,6 +57,21 @@ build_node_files() {
     cp -l "$KUBERNETES"/{kubeadm,kubectl,kubelet} "$directory/usr/bin"
     cp -l "$CNI_PLUGINS"/* "$directory/opt/cni/bin"
     systemctl --quiet --root="$directory" enable kubelet.service kvnet-rig-boot.service
+}
+
+# containerd_files VARIABLE RELEASE: what lies over all of these; nothing for 1, which is Debian's. A layer of its own, so
+# that a node of any Kubernetes can have either.
+containerd_files() {
+    local -n files=$1
+    files=
+    [[ $2 != 1 ]] || return 0
+    containerd_component CONTAINERD
+    artefact "$1" "containerd-files-$2" "$(hash_of "$CONTAINERD" "$(declare -f build_containerd_files)")" build_containerd_files
+}
+
+build_containerd_files() {
+    mkdir -p "$1/usr/bin"
+    cp -l "$CONTAINERD"/* "$1/usr/bin"
 }
 
 # kubernetes_images VERSION: the images that kubeadm will ask for.

@@ -47,9 +47,9 @@ node_list() {
 }
 
 node_start() {
-    local name=$1 version=$2 kubevirt=$3 address=$4 init=$5 started=$SECONDS
+    local name=$1 version=$2 containerd=$3 kubevirts=$4 address=$5 init=$6 started=$SECONDS
     [[ ! -e $NODES/$name ]] || die "there is a node '$name' already ('rig stop $name' removes it)"
-    with_lock build build_and_create "$name" "$version" "$kubevirt" "$address"
+    with_lock build build_and_create "$name" "$version" "$containerd" "$kubevirts" "$address"
     # Half a node is of no use to anyone.
     # shellcheck disable=SC2064
     trap "say 'the start of $name failed'; node_stop '$name'" EXIT
@@ -67,8 +67,8 @@ node_start() {
 
 # Under one lock, so that nothing removes the parts before the node uses them.
 build_and_create() {
-    build_all "$2" "$3"
-    node_create "$1" "$2" "$4"
+    build_all "$2" "$3" "$4"
+    node_create "$1" "$2" "$5"
 }
 
 # node_create NAME VERSION ADDRESS: lays out the node's files.
@@ -81,7 +81,7 @@ node_create() {
     echo "$version" >"$directory/kubernetes"
     copy_image_store "$IMAGE_STORE" "$directory/containerd"
     mount -t overlay "kvnet-rig-$name" "$directory/root" \
-        -o "lowerdir=$NODE_FILES:$DEBIAN_NODE,upperdir=$directory/upper,workdir=$directory/work"
+        -o "lowerdir=${CONTAINERD_FILES:+$CONTAINERD_FILES:}$NODE_FILES:$DEBIAN_NODE,upperdir=$directory/upper,workdir=$directory/work"
     node_configure "$name" "$directory/root"
 }
 
