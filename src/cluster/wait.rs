@@ -62,9 +62,8 @@ impl Cluster {
                 return Ok(());
             }
             if let Some(reason) = components::ended(condition, live.first()) {
-                return Err(
-                    Error::new(&code::VM_ENDED, format!("{condition} cannot be waited for")).because(reason)
-                );
+                return Err(Error::new(&code::VM_ENDED, format!("{condition} cannot be waited for"))
+                    .because(told.with_reason(reason)));
             }
             if pods.is_none() {
                 pods = pod_scope(condition, &live).map(|scope| self.follow(scope));
@@ -209,6 +208,11 @@ impl<'a> Told<'a> {
         self.say(now);
     }
 
+    /// What has ended by itself often says less than the pod said before.
+    fn with_reason(&self, end: String) -> String {
+        if self.missing.is_empty() { end } else { format!("{end}; before that: {}", self.missing) }
+    }
+
     /// For the error at the deadline.
     fn summary(&self) -> String {
         match (self.missing.is_empty(), self.last == self.missing) {
@@ -220,11 +224,22 @@ impl<'a> Told<'a> {
     }
 
     fn say(&mut self, now: String) {
-        if now != self.last {
+        if without_ids(&now) != without_ids(&self.last) {
             (self.progress)(now.clone());
-            self.last = now;
         }
+        self.last = now;
     }
+}
+
+/// A reason without the ids in it, which are others at each try: of containers, sandboxes, pods.
+fn without_ids(reason: &str) -> String {
+    reason.split_inclusive(|c: char| !c.is_ascii_hexdigit() && c != '-').filter(|word| !is_id(word)).collect()
+}
+
+/// With twelve digits of a hash at least, which the end of a UUID has too; the hashes in the names of pods are shorter.
+fn is_id(word: &str) -> bool {
+    let digits = |part: &str| part.chars().filter(char::is_ascii_hexdigit).count();
+    word.split('-').any(|part| digits(part) >= 12 && part.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// The next sight of what may not be followed yet.
@@ -263,4 +278,46 @@ fn join(now: &str, reason: Option<String>) -> String {
 
 fn late(what: &str, timeout: Duration, last: &str) -> Error {
     Error::new(&code::CLUSTER_TIMEOUT, format!("waited {} s for {what}", timeout.as_secs())).because(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn each_try_of_a_container_is_not_news() {
+        let heard = Mutex::new(Vec::new());
+        let progress = |text: String| heard.lock().unwrap().push(text);
+        let mut told = Told::new(&progress);
+        let failed = |id: &str| {
+            format!("container c: CreateContainerError: container \"{id}\" of pod {id}: failed to mkdir")
+        };
+        for id in ["3f0c9d4be2a15768", "a1b2c3d4e5f60718", "0b1e6c1e-7d11-4a3c-9d6a-0f64f0a5b2c1"] {
+            told.miss(failed(id));
+        }
+        assert_eq!(heard.lock().unwrap().len(), 1, "{heard:?}");
+        for reason in [
+            "coredns-7db6d8ff4d-x2x4b: 1 of 3",
+            "coredns-7db6d8ff4d-b5b5b: 1 of 3",
+            "coredns-7db6d8ff4d-b5b5b: 2 of 3",
+        ] {
+            told.miss(reason.into());
+        }
+        assert_eq!(heard.lock().unwrap().len(), 4, "{heard:?}");
+        // At the deadline the newest id is the one to look for.
+        assert!(told.summary().contains("2 of 3"));
+    }
+
+    #[test]
+    fn an_end_does_not_hide_why() {
+        let mut told = Told::new(&|_| {});
+        assert_eq!(told.with_reason("it is Failed".into()), "it is Failed");
+        told.miss("it is Scheduled, container c ended: StartError".into());
+        assert_eq!(
+            told.with_reason("it is Failed".into()),
+            "it is Failed; before that: it is Scheduled, container c ended: StartError"
+        );
+    }
 }

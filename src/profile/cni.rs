@@ -98,7 +98,12 @@ impl Profile {
     /// The subnets that addresses of a network are in; none when it gives none, or nobody knows.
     #[must_use]
     pub fn subnets_of(&self, network: &Network) -> Vec<String> {
-        let conf = network.netconf();
+        self.subnets_by(&network.netconf())
+    }
+
+    /// As [`Profile::subnets_of`], by what its attachment says.
+    #[must_use]
+    pub fn subnets_by(&self, conf: &NetConf) -> Vec<String> {
         if conf.kind() == "flannel" {
             return vec![self.cluster.pod_subnet.clone()];
         }

@@ -1,6 +1,6 @@
 //! What a profile makes, before it is there.
 
-use super::{Bridge, BridgeKind, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology};
+use super::{Bridge, BridgeKind, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology, addresses};
 use crate::profile::{self, Profile};
 
 /// The topology that a profile describes, on one node.
@@ -32,7 +32,7 @@ fn attachment(network: &profile::Network, profile: &Profile) -> Network {
         Some(port) => (Some(port.bridge), port.vlan),
         None => (conf.bridge().map(str::to_owned), conf.maker().and_then(|plugin| plugin.vlan)),
     };
-    let subnet = Some(profile.subnets_of(network).join(", ")).filter(|subnets| !subnets.is_empty());
+    let subnet = addresses(&conf, profile);
     Network { name, kind: conf.kind().into(), bridge, vlan, subnet }
 }
 
@@ -93,6 +93,7 @@ fn guest(profile: &Profile) -> Option<Guest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::cni::NetConf;
 
     #[test]
     fn the_default_profile_is_one_node_with_its_bridge_and_a_vm() {
@@ -114,6 +115,20 @@ mod tests {
         assert_eq!((blue.name.as_str(), blue.vlans.as_slice()), ("blue", &[100][..]));
         let vm: Vec<&str> = topology.nodes[0].guests[0].nics.iter().map(|nic| nic.network.as_str()).collect();
         assert_eq!(vm, [POD_NETWORK, "default/ovs-blue-l2"]);
+    }
+
+    #[test]
+    fn a_network_whose_addresses_others_give_is_not_without_addresses() {
+        let profile = profile::load("default", &[]).unwrap().profile;
+        let from = |conf: serde_json::Value| addresses(&NetConf::read(conf.as_object().unwrap()), &profile);
+        for (conf, expected) in [
+            (serde_json::json!({"type": "flannel", "delegate": {}}), Some("10.244.0.0/16")),
+            (serde_json::json!({"type": "macvlan", "ipam": {"type": "dhcp"}}), Some("dhcp")),
+            (serde_json::json!({"type": "ovs", "bridge": "blue", "ipam": {}}), None),
+            (serde_json::json!({"type": "ovs", "bridge": "blue"}), None),
+        ] {
+            assert_eq!(from(conf.clone()).as_deref(), expected, "{conf}");
+        }
     }
 
     #[test]

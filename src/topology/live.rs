@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::try_join;
 use serde_json::Value;
 
-use super::{Bridge, BridgeKind, Card, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology};
+use super::{
+    Bridge, BridgeKind, Card, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology, addresses,
+};
 use crate::engine::context::Context;
 use crate::error::Result;
 use crate::facts::attachments::{Reported, asked, pairs, reported};
-use crate::facts::cni::{Ipam, NetConf};
+use crate::facts::cni::NetConf;
 use crate::facts::net::{default_route_cards, links};
 use crate::facts::ovs::OvsState;
 use crate::host::{Command, Host};
@@ -42,8 +44,8 @@ pub async fn live(cx: &Context) -> Result<Topology> {
         }
     }
     let vlan_bridges = vlan_bridges(cx.host.as_ref()).await?;
-    let networks =
-        std::iter::once(pod_network(cx)).chain(attachments.iter().map(|nad| attachment(nad, &vlan_bridges)));
+    let networks = std::iter::once(pod_network(cx))
+        .chain(attachments.iter().map(|nad| attachment(cx, nad, &vlan_bridges)));
     let mut topology = Topology { source: cluster.server().to_owned(), nodes, networks: networks.collect() };
     for (on, guest) in pods.iter().filter_map(pod).chain(vmis.iter().filter_map(vm)) {
         if let Some(node) = topology.nodes.iter_mut().find(|node| node.name == on) {
@@ -166,7 +168,7 @@ async fn vlan_bridges(host: &dyn Host) -> Result<BTreeMap<String, (String, u16)>
         .collect())
 }
 
-fn attachment(object: &Value, vlan_bridges: &BTreeMap<String, (String, u16)>) -> Network {
+fn attachment(cx: &Context, object: &Value, vlan_bridges: &BTreeMap<String, (String, u16)>) -> Network {
     let config: Value = serde_json::from_str(&text(object, "/spec/config")).unwrap_or_default();
     let conf = config.as_object().map(NetConf::read).unwrap_or_default();
     let named = conf.bridge().map(str::to_owned);
@@ -175,9 +177,7 @@ fn attachment(object: &Value, vlan_bridges: &BTreeMap<String, (String, u16)>) ->
         Some((parent, tag)) => (Some(parent.clone()), Some(*tag)),
         None => (named, vlan),
     };
-    let subnets = conf.ipam().map(Ipam::subnets).unwrap_or_default();
-    let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
-    let subnet = Some(subnets.join(", ")).filter(|subnets| !subnets.is_empty());
+    let subnet = addresses(&conf, &cx.profile);
     let name = format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"));
     Network { name, kind: conf.kind().into(), bridge, vlan, subnet }
 }

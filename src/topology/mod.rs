@@ -12,6 +12,9 @@ mod text;
 
 use serde::Serialize;
 
+use crate::facts::cni::NetConf;
+use crate::profile::Profile;
+
 pub use declared::declared;
 pub use dot::dot;
 pub use html::html;
@@ -107,8 +110,15 @@ pub struct Network {
     pub bridge: Option<String>,
     /// The VLAN that it names.
     pub vlan: Option<u16>,
-    /// Where its addresses are from; none on layer 2 only.
+    /// Where its addresses are from: subnets, or the plugin that knows them; none on layer 2 only.
     pub subnet: Option<String>,
+}
+
+/// Where a network's addresses are from.
+fn addresses(conf: &NetConf, profile: &Profile) -> Option<String> {
+    let subnets = profile.subnets_by(conf).join(", ");
+    let plugin = || conf.ipam().map(|ipam| ipam.kind.clone());
+    Some(subnets).filter(|subnets| !subnets.is_empty()).or_else(plugin).filter(|from| !from.is_empty())
 }
 
 /// A pod or a VM.

@@ -24,16 +24,36 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
     let terminal = console::Term::stdout();
     let width = terminal.is_term().then(|| usize::from(terminal.size().1));
     let mut text = format!("{}: {}\n", trace.target.bold(), clean(&trace.now));
+    let columns = Columns::of(&trace.links);
     for link in &trace.links {
-        text.push_str(&line(link, width));
+        text.push_str(&line(link, columns, width));
     }
     text.push_str(&conclusion(trace));
     print(&text);
     Ok(())
 }
 
+/// As wide as the longest of what stands in them.
+#[derive(Clone, Copy)]
+struct Columns {
+    link: usize,
+    network: usize,
+}
+
+impl Columns {
+    fn of(links: &[Link]) -> Self {
+        let widest = |text: fn(&Link) -> &str| {
+            links.iter().map(|link| text(link).chars().count()).max().unwrap_or_default()
+        };
+        Self {
+            link: widest(|link| link.link),
+            network: widest(|link| link.network.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
 /// A link, in lines of at most `width` columns.
-fn line(link: &Link, width: Option<usize>) -> String {
+fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
     // Padded before it is coloured: escape sequences have no width.
     let state = match link.state {
         State::Holds => "holds  ".green().to_string(),
@@ -42,7 +62,8 @@ fn line(link: &Link, width: Option<usize>) -> String {
         State::Unknown => "unknown".yellow().to_string(),
     };
     let network = link.network.as_deref().unwrap_or_default();
-    let mark = format!("{state} {:10} {network:20} ", link.link);
+    let Columns { link: first, network: second } = columns;
+    let mark = format!("{state} {:first$} {network:second$} ", link.link);
     let end = link.end.as_ref().map(|end| format!("{end}: ")).unwrap_or_default();
     let text = format!("{end}{}: {}", clean(&link.looked_at), clean(&link.found));
     match width {
@@ -113,12 +134,31 @@ mod tests {
             code: None,
             hint: None,
         };
-        assert_eq!(line(&link, None).lines().count(), 1);
+        let columns = Columns::of(std::slice::from_ref(&link));
+        assert_eq!(line(&link, columns, None).lines().count(), 1);
         for width in [60, 80, 120] {
-            let shown = line(&link, Some(width));
+            let shown = line(&link, columns, Some(width));
             let columns = shown.lines().map(textwrap::core::display_width).max();
             assert!(columns <= Some(width), "{columns:?} of {width}:\n{shown}");
             assert!(shown.contains("bridge blue in Open vSwitch: datapath"), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_was_found_stands_under_each_other() {
+        let link = |network: &str| Link {
+            link: "pod-nic",
+            end: None,
+            network: Some(network.into()),
+            looked_at: "net1".into(),
+            state: State::Holds,
+            found: "up".into(),
+            code: None,
+            hint: None,
+        };
+        let links = ["default/ovs-blue", "default/a-bridge-network"].map(link);
+        let columns = Columns::of(&links);
+        let at = links.map(|link| line(&link, columns, None).find("net1: up"));
+        assert!(at[0].is_some() && at[0] == at[1], "{at:?}");
     }
 }
