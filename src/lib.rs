@@ -20,6 +20,7 @@ pub mod sandbox;
 pub mod smoke;
 pub mod source;
 pub mod steps;
+pub mod support;
 pub mod template;
 pub mod topology;
 pub mod trace;

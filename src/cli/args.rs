@@ -264,7 +264,11 @@ pub enum Command {
         command: Vec<String>,
     },
     /// Prints the version, and the versions that the profile installs
-    Version,
+    Version {
+        /// Prints which versions work together, with sources
+        #[arg(long)]
+        matrix: bool,
+    },
 }
 
 /// Options of `up`.

@@ -104,7 +104,7 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Explain { code } => commands::explain::run(code.as_deref()),
         Command::Completions { shell } => commands::completions::run(*shell),
         Command::Man { command } => commands::man::run(command),
-        Command::Version => commands::version::run(global),
+        Command::Version { matrix } => commands::version::run(global, *matrix),
     }
 }
 

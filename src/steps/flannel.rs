@@ -12,6 +12,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
 use crate::source::{Component, Manifest, installed_version};
+use crate::support::Part;
 
 /// Keeps new pods away from the nodes while their network is taken down.
 pub const LEAVING_TAINT: &str = "kvnet.dev/leaving";
@@ -45,6 +46,8 @@ impl Step for Flannel {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let flannel = &cx.profile.flannel;
+        objects::refuse_unfit(cx, Part::Flannel, &flannel.version, &flannel.source).await?;
         let manifest = cx.manifest(Component::Flannel).await?;
         let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes(cx))?;
         let gives_addresses = nodes.iter().all(has_addresses) || kubeadm_gives_addresses(cx).await?;

@@ -122,9 +122,24 @@ fn is_complete(present: &[&str]) -> bool {
 }
 
 async fn nothing(host: &dyn Host) -> Result<Observed> {
+    Ok(Observed::Nothing { kubeadm: kubeadm_version(host).await?, config: text(host, CONFIG).await? })
+}
+
+async fn kubeadm_version(host: &dyn Host) -> Result<String> {
     let command = Command::new(["kubeadm", "version", "-o", "short"]);
     let output = host.run(&command).await?.ok(&command)?;
-    Ok(Observed::Nothing { kubeadm: output.stdout.trim().to_owned(), config: text(host, CONFIG).await? })
+    Ok(output.stdout.trim().to_owned())
+}
+
+/// The version of the cluster that this step would make.
+///
+/// # Errors
+/// When the profile names none and kubeadm does not tell its own.
+pub(super) async fn version_to_be(cx: &Context) -> Result<String> {
+    match cx.profile.cluster.init.kubernetes_version.as_str() {
+        "" => kubeadm_version(cx.host.as_ref()).await,
+        version => Ok(version.to_owned()),
+    }
 }
 
 fn half(present: &[&str]) -> Error {

@@ -2,7 +2,6 @@
 
 mod nodes;
 mod removal;
-pub(crate) mod support;
 
 use async_trait::async_trait;
 use camino::Utf8Path;
@@ -18,6 +17,7 @@ use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::profile::Release;
 use crate::source::Component;
+use crate::support::{self, Part};
 
 /// Where the operator says which version all of its parts have.
 const VERSION: &str = "/status/observedKubeVirtVersion";
@@ -67,6 +67,8 @@ impl Step for KubeVirt {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let kubevirt = &cx.profile.kubevirt;
+        objects::refuse_unfit(cx, Part::KubeVirt, &kubevirt.version, &kubevirt.source).await?;
         let fit = fit(cx).await?;
         let desired = manifests(cx, &fit).await?;
         let objects: Vec<Value> = desired.operator.iter().chain(&desired.resource).cloned().collect();
@@ -108,7 +110,7 @@ impl Step for KubeVirt {
         }
         let kubernetes = observed.kubernetes.as_deref();
         if let Some(warning) =
-            kubernetes.and_then(|kubernetes| support::warning(&kubevirt.version, kubernetes))
+            kubernetes.and_then(|kubernetes| support::kubevirt_on(&kubevirt.version, kubernetes))
         {
             findings.warn(warning);
         }

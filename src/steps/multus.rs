@@ -12,6 +12,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::source::{Component, Manifest, installed_version};
+use crate::support::Part;
 
 /// Installs Multus with its master plugin pinned.
 pub struct Multus;
@@ -39,6 +40,8 @@ impl Step for Multus {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let multus = &cx.profile.multus;
+        objects::refuse_unfit(cx, Part::Multus, &multus.version, &multus.source).await?;
         let manifest = cx.manifest(Component::Multus).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
         let master = master(cx);

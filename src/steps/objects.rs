@@ -4,23 +4,71 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use super::kubeadm_init;
 use crate::cluster::{Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, differences, rolled_out};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::execute::is_ours;
 use crate::engine::step::Findings;
 use crate::engine::teardown::STEP_LABEL;
-use crate::error::Result;
+use crate::error::{Error, Result, code};
+use crate::profile::{Source, SourceKind};
+use crate::support::{self, Part};
+
+const FITTING: &str = "take a release that fits: `kvnet version --matrix` lists what needs what, and the profile `default` is of today";
 
 /// The live objects of a step by their keys; absent ones are missing.
 pub type Live = HashMap<ObjectKey, Value>;
 
 /// Reads the live state of `desired`; empty when there is no cluster yet.
+///
+/// # Errors
+/// `KVN306` for an object that this version of Kubernetes no longer serves, before anything is changed.
 pub async fn observe(cx: &Context, desired: &[Value]) -> Result<Live> {
+    refuse_gone(cx, desired).await?;
     let Some(cluster) = cx.cluster().await else { return Ok(Live::new()) };
     let keys: Vec<ObjectKey> = desired.iter().map(ObjectKey::of).collect();
     let live = cluster.get_many(&keys).await?;
     Ok(keys.into_iter().zip(live).filter_map(|(key, object)| Some((key, object?))).collect())
+}
+
+/// The version is only asked for when there is an object that some version does not serve.
+async fn refuse_gone(cx: &Context, desired: &[Value]) -> Result<()> {
+    let aged: Vec<_> =
+        desired.iter().filter_map(|object| Some((ObjectKey::of(object), support::gone(object)?))).collect();
+    if aged.is_empty() {
+        return Ok(());
+    }
+    let kubernetes = match cx.cluster().await {
+        Some(cluster) => cluster.version().await?.git_version,
+        None => kubeadm_init::version_to_be(cx).await?,
+    };
+    let Some((key, gone)) = aged.into_iter().find(|(_, gone)| gone.is_gone_in(&kubernetes)) else {
+        return Ok(());
+    };
+    let (what, (major, minor)) = (gone.what, gone.since);
+    let message =
+        format!("Kubernetes {kubernetes} does not serve {what}: no version since {major}.{minor} does");
+    Err(Error::new(&code::CLUSTER_KIND, message).at(key.to_string()).hint(FITTING))
+}
+
+/// Refuses a release that cannot work on a node's version of Kubernetes. A manifest of one's own says nothing by its version.
+///
+/// # Errors
+/// `KVN306` with what it needs.
+pub async fn refuse_unfit(cx: &Context, part: Part, version: &str, source: &Source) -> Result<()> {
+    if source.kind == SourceKind::File {
+        return Ok(());
+    }
+    for node in cx.nodes().await?.iter() {
+        let kubelet = node["status"]["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default();
+        let Some(row) = support::unmet(part, version, Part::Kubernetes, kubelet) else { continue };
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        let message =
+            format!("{} {version} needs Kubernetes {}, node {name} has {kubelet}", part.name(), row.versions);
+        return Err(Error::new(&code::CLUSTER_KIND, message).hint(FITTING));
+    }
+    Ok(())
 }
 
 /// The changes that make the live objects like `desired`, in its order, and the waits for what they start.

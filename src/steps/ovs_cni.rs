@@ -12,6 +12,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::source::{Component, Manifest, installed_version};
+use crate::support::Part;
 
 /// The marker looks for bridges every 60 s with jitter; two rounds and some air.
 const MARKER_TIMEOUT: u64 = 180;
@@ -43,6 +44,8 @@ impl Step for OvsCni {
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let ovs_cni = &cx.profile.ovs_cni;
+        objects::refuse_unfit(cx, Part::OvsCni, &ovs_cni.version, &ovs_cni.source).await?;
         let manifest = manifest(cx).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
         let nodes = cx.nodes().await?.to_vec();

@@ -7,7 +7,7 @@ use super::question::{Item, Question};
 use super::ranges;
 use crate::facts::survey::{Card, Presence};
 use crate::profile::{self, Profile, Release};
-use crate::steps::kubevirt::support;
+use crate::support;
 use crate::wizard::View;
 
 /// The networks of the profile that the new one builds on.
@@ -216,8 +216,8 @@ pub fn components(base: &Profile) -> [(&'static str, Id, &str); 4] {
 /// The release of `KubeVirt` to take when the base's does not support the cluster's Kubernetes.
 pub fn fitting_kubevirt(view: &View<'_>) -> Option<String> {
     let kubernetes = view.survey.cluster.version.as_deref()?;
-    support::warning(&view.base.kubevirt.version, kubernetes)?;
-    support::newest_for(kubernetes)
+    support::kubevirt_on(&view.base.kubevirt.version, kubernetes)?;
+    support::newest_kubevirt(kubernetes)
 }
 
 fn versions(view: &View<'_>, list: &mut Vec<Question>) {

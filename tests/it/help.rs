@@ -50,6 +50,10 @@ fn every_command_has_help_that_fits_and_examples_that_parse() {
 #[test]
 fn the_version_is_the_packages() {
     assert_eq!(says(&["--version"]), concat!("kvnet ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert!(
+        says(&["version", "--matrix"])
+            .contains("  KubeVirt 1.9           supports Kubernetes 1.34 to 1.36\n")
+    );
     assert!(says(&["version"]).starts_with(concat!("kvnet     ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 

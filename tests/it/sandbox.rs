@@ -302,6 +302,40 @@ fn a_sandbox_that_is_not_kept_begins_anew_each_time() {
     assert_eq!(fs::read_dir(place.path("state")).unwrap().count(), 0, "its state is its own");
 }
 
+/// Before anything is changed, with what would work.
+#[test]
+fn what_cannot_work_on_this_kubernetes_is_refused_in_the_plan() {
+    let today =
+        Kept::new(&["--set", "flannel.source.from=file", "--set", "flannel.source.path=DIR/old.yaml"]);
+    today.place.write(
+        "old.yaml",
+        "apiVersion: extensions/v1beta1\nkind: DaemonSet\nmetadata: {name: kube-flannel-ds, namespace: kube-system}\n",
+    );
+    let then = Kept::new(&[&WALKTHROUGH[..], &["--set", "multus.version=v4.3.0"]].concat());
+    for (kept, parts) in [
+        (
+            &today,
+            ["does not serve DaemonSet of extensions/v1beta1: no version since 1.16 does", "kube-flannel-ds"],
+        ),
+        (
+            &then,
+            ["Multus v4.3.0 needs Kubernetes 1.16 or later, node sandbox has v1.11.3", "version --matrix"],
+        ),
+    ] {
+        for command in [&["plan"][..], &["up"]] {
+            let refused = kept.exits(1, command).err;
+            assert!(refused.contains("KVN306"), "{refused}");
+            for part in parts {
+                assert!(refused.contains(part), "`{part}` is not in\n{refused}");
+            }
+        }
+        assert!(
+            !kept.values().keys().any(|key| key.contains("customresourcedefinitions")),
+            "nothing is changed"
+        );
+    }
+}
+
 #[test]
 fn stand_ins_for_downloads_are_told() {
     let kept = Kept::new(&WALKTHROUGH);

@@ -1,14 +1,18 @@
 //! `kvnet version`: its own version and those that the profile installs.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::args::{Format, Global};
 use crate::error::Result;
 use crate::profile;
+use crate::support::{Row, Says, TABLE};
 use crate::ui;
 
 /// Runs the command.
-pub fn run(global: &Global) -> Result<u8> {
+pub fn run(global: &Global, matrix: bool) -> Result<u8> {
+    if matrix {
+        return print_matrix(global.output);
+    }
     let profile = profile::load(&global.profile, &global.set)?.profile;
     let versions = [
         ("kvnet", env!("CARGO_PKG_VERSION")),
@@ -27,4 +31,39 @@ pub fn run(global: &Global) -> Result<u8> {
         versions.into_iter().map(|(n, v)| (n.to_owned(), json!(v))).collect();
     ui::structured(&versions, global.output)?;
     Ok(0)
+}
+
+/// The table, each source once and below it what it says.
+fn print_matrix(format: Format) -> Result<u8> {
+    if format != Format::Text {
+        ui::structured(&json!({"matrix": TABLE.iter().map(row).collect::<Vec<Value>>()}), format)?;
+        return Ok(0);
+    }
+    let mut text = String::new();
+    for (index, row) in TABLE.iter().enumerate() {
+        if index == 0 || TABLE[index - 1].source != row.source {
+            let space = if index == 0 { "" } else { "\n" };
+            text += &format!("{space}{} (read {})\n", row.source, row.read);
+        }
+        let releases = match row.releases.to_string() {
+            all if all == "all" => row.part.name().to_owned(),
+            releases => format!("{} {releases}", row.part.name()),
+        };
+        let says = if row.says == Says::Needs { "needs" } else { "supports" };
+        text += &format!("  {releases:22} {says:8} {} {}\n", row.with.name(), row.versions);
+    }
+    ui::print(&text);
+    Ok(0)
+}
+
+fn row(row: &Row) -> Value {
+    json!({
+        "part": row.part.name(),
+        "releases": row.releases,
+        "says": row.says,
+        "with": row.with.name(),
+        "versions": row.versions,
+        "source": row.source,
+        "read": row.read,
+    })
 }

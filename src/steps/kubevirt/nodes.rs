@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::engine::target::takes_pods;
-use crate::profile::{Emulation, Profile, Release};
+use crate::profile::{Emulation, Profile};
 use crate::source::{RenderFacts, gates};
+use crate::support::{self, Part};
 
 /// Under which virt-handler publishes a usable KVM.
 const KVM_RESOURCE: &str = "devices.kubevirt.io/kvm";
@@ -103,28 +104,31 @@ impl Fit {
     }
 }
 
-/// Why pods of a node cannot have image volumes. Kubernetes has them on since 1.35. containerd has them since 2.1, but builds
-/// of 2.2 were without and mounted an empty directory; CRI-O since 1.31. What is not known is off: the other way, a copy
-/// out of an init container, works everywhere.
+/// Why pods of a node cannot have image volumes. What is not known is off: the other way, a copy out of an init container, works
+/// everywhere.
 fn no_image_volumes(node: &Value) -> Option<String> {
     let info = &node["status"]["nodeInfo"];
     let text = |name: &str| info[name].as_str().unwrap_or_default();
-    let is_at_least = |version: &str, least: (u32, u32)| {
-        Release::parse(version).is_some_and(|release| (release.major, release.minor) >= least)
-    };
+    let has = |part: Part, version: &str| support::has_image_volumes(part, version) == Some(true);
+    let first = support::first_with_image_volumes;
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
     let (kubelet, runtime) = (text("kubeletVersion"), text("containerRuntimeVersion"));
-    if !is_at_least(kubelet, (1, 35)) {
-        return Some(format!("image volumes need Kubernetes 1.35, {name} has {}", or_unknown(kubelet)));
+    if !has(Part::Kubernetes, kubelet) {
+        let first = first(Part::Kubernetes);
+        return Some(format!("image volumes need Kubernetes {first}, {name} has {}", or_unknown(kubelet)));
     }
-    let has = match runtime.split_once("://") {
-        Some(("containerd", version)) => is_at_least(version, (2, 3)),
-        Some(("cri-o", version)) => is_at_least(version, (1, 31)),
+    let is_enough = match runtime.split_once("://") {
+        Some(("containerd", version)) => has(Part::Containerd, version),
+        Some(("cri-o", version)) => has(Part::CriO, version),
         _ => false,
     };
     let shown = runtime.replacen("://", " ", 1);
-    (!has).then(|| {
-        format!("image volumes need containerd 2.3 or CRI-O 1.31, {name} has {}", or_unknown(&shown))
+    (!is_enough).then(|| {
+        let (containerd, crio) = (first(Part::Containerd), first(Part::CriO));
+        format!(
+            "image volumes need containerd {containerd} or CRI-O {crio}, {name} has {}",
+            or_unknown(&shown)
+        )
     })
 }
 
