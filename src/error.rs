@@ -162,6 +162,7 @@ pub mod code {
         SMOKE_CLEAN = "KVN811", Environment, "what a smoke test made cannot be removed", "look at why the namespace does not end: `kubectl get pods --namespace NAMESPACE`";
         SMOKE_RETURN = "KVN812", Environment, "pods do not come back as they were after a restart", "look at the pods' events and at `kvnet status`";
         VERIFY_ROOM = "KVN820", Environment, "too few pods fit on the node for the verification", "end pods that nobody needs, or let the kubelet take more: `maxPods` in its configuration";
+        NO_ADDRESS = "KVN821", Environment, "a network has no address left", "enlarge its range in the profile, or end pods in it; `kvnet smoke leaks` shows addresses that nobody has any more";
     }
 }
 pub use code::CODES;

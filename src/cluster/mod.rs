@@ -41,6 +41,7 @@ pub use exec::ExecOutput;
 pub use gate::client_of;
 pub use key::{Condition, ObjectKey};
 pub use place::Place;
+pub use pods::lasting::code_of;
 pub use pods::reasons::{Cause, Reason, reason};
 pub use pods::{has_succeeded, is_ready, why_waiting};
 pub use wait::Progress;

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::api::text;
 use super::conditions::{Scope, holds_in};
+use super::pods::lasting::{Lasting, Stuck, current};
+use super::pods::reasons::{Cause, Reason};
 use super::pods::{selector_of, why_unplaced, why_waiting};
 use super::watch::{Followed, Sight};
 use super::{Cluster, Condition, ObjectKey, components};
@@ -22,10 +24,11 @@ const NAMED_PODS: usize = 2;
 pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 impl Cluster {
-    /// Waits until a condition holds.
+    /// Waits until a condition holds, or until the pods behind it are kept by something that does not pass by itself.
     ///
     /// # Errors
-    /// `KVN305` after `timeout`, with what is missing; `KVN302` when it may not look; `KVN505` for [`Condition::File`].
+    /// `KVN305` after `timeout`, with what is missing; before it the code of what keeps a pod for good; `KVN302` when it may
+    /// not look; `KVN505` for [`Condition::File`].
     pub async fn wait(&self, condition: &Condition, timeout: Duration, progress: Progress<'_>) -> Result<()> {
         let scope = scope_of(condition)?;
         let mut told = Told::new(progress);
@@ -39,6 +42,7 @@ impl Cluster {
         let mut objects = self.follow(scope);
         let mut pods: Option<Followed> = None;
         let (mut live, mut live_pods) = (Vec::new(), Vec::new());
+        let mut lasting = Lasting::default();
         loop {
             // Whichever changes first; the pods only explain.
             let (sight, of_pods) = tokio::select! {
@@ -68,7 +72,14 @@ impl Cluster {
             if pods.is_none() {
                 pods = pod_scope(condition, &live).map(|scope| self.follow(scope));
             }
-            told.miss(Box::pin(self.explained(condition, now, &live, &live_pods)).await);
+            let (now, reasons) = Box::pin(self.explained(condition, now, &live, &live_pods)).await;
+            told.miss(now);
+            // Before its pods are there, what is the case is no more than that.
+            if pods.is_some()
+                && let Some(stuck) = Box::pin(lasting.look(self, &reasons)).await
+            {
+                return Err(in_vain(&condition.to_string(), &stuck));
+            }
         }
     }
 
@@ -89,27 +100,40 @@ impl Cluster {
         let (holds, now) = holds_in(condition, &live);
         let Some(pods) = pod_scope(condition, &live).filter(|_| !holds) else { return Ok((holds, now)) };
         let pods = self.list("v1", "Pod", pods.namespace.as_deref(), pods.selector.as_deref()).await?;
-        Ok((false, self.explained(condition, now, &live, &pods).await))
+        Ok((false, Box::pin(self.explained(condition, now, &live, &pods)).await.0))
     }
 
-    /// What is the case, with the reasons of the pods, or of the nodes when there are no pods.
-    async fn explained(&self, condition: &Condition, now: String, live: &[Value], pods: &[Value]) -> String {
-        let Some(workload) = live.first() else { return now };
-        let Condition::RolledOut { .. } = condition else {
-            let reasons = Box::pin(self.reasons_of(pods, MOST_EXPLAINED)).await;
-            let named = |pod: &Value| {
-                reasons.iter().find(|(name, _)| name == text(pod, "/metadata/name")).map(|(_, it)| it.clone())
-            };
-            let why = |pod: &Value| why_waiting(pod).map(|own| named(pod).unwrap_or(own));
-            return join(&now, components::explain(condition, workload, pods, &why));
-        };
-        if wants_no_pod(workload) {
+    /// What is the case, and the reasons of the pods that count, or of the nodes when there are no pods.
+    async fn explained(
+        &self,
+        condition: &Condition,
+        now: String,
+        live: &[Value],
+        pods: &[Value],
+    ) -> (String, Vec<(String, Reason)>) {
+        let Some(workload) = live.first() else { return (now, Vec::new()) };
+        let is_roll_out = matches!(condition, Condition::RolledOut { .. });
+        if is_roll_out && wants_no_pod(workload) {
             let nodes = self.list("v1", "Node", None, None).await.unwrap_or_default();
-            return join(&now, why_unplaced(workload, &nodes));
+            let why = why_unplaced(workload, &nodes);
+            return (join(&now, why.clone()), unplaced(workload, why).into_iter().collect());
         }
-        let reasons: Vec<String> =
-            Box::pin(self.reasons_of(pods, NAMED_PODS)).await.into_iter().map(|(_, reason)| reason).collect();
-        join(&now, (!reasons.is_empty()).then(|| reasons.join("; ")))
+        let reasons = Box::pin(self.reasons_of(pods, MOST_EXPLAINED)).await;
+        let named = |pod: &Value| {
+            reasons
+                .iter()
+                .find(|(name, _)| name == text(pod, "/metadata/name"))
+                .map(|(_, it)| it.text.clone())
+        };
+        let told = if is_roll_out {
+            let named: Vec<&str> =
+                reasons.iter().take(NAMED_PODS).map(|(_, reason)| reason.text.as_str()).collect();
+            (!named.is_empty()).then(|| named.join("; "))
+        } else {
+            let why = |pod: &Value| why_waiting(pod).map(|own| named(pod).unwrap_or(own));
+            components::explain(condition, workload, pods, &why)
+        };
+        (join(&now, told), counting(reasons, pods))
     }
 
     /// Waits until `count` pods match, returning them; `predicate` is usually [`super::is_ready`] or
@@ -126,14 +150,14 @@ impl Cluster {
         timeout: Duration,
         progress: Progress<'_>,
     ) -> Result<Vec<Value>> {
-        let mut told = Told::new(progress);
+        let what = format!("{count} pods with {label_selector} in {namespace} to be ready");
+        let mut told = Told { what: what.clone(), ..Told::new(progress) };
         let enough = |pods: &[Value]| pods.iter().filter(|pod| predicate(pod)).count() >= count;
         let mut followed = self.follow(Scope::pods(namespace, label_selector));
         let settled = self.settle(&mut followed, &enough, &mut told, Some(count));
         if let Ok(pods) = tokio::time::timeout(timeout, settled).await {
             return Ok(pods?.into_iter().filter(|pod| predicate(pod)).collect());
         }
-        let what = format!("{count} pods with {label_selector} in {namespace} to be ready");
         Err(late(&what, timeout, &told.summary()))
     }
 
@@ -161,6 +185,7 @@ impl Cluster {
         count: Option<usize>,
     ) -> Result<Vec<Value>> {
         let mut seen = Vec::new();
+        let mut lasting = Lasting::default();
         loop {
             let sight = tokio::select! {
                 sight = followed.next() => Some(sight?),
@@ -176,22 +201,32 @@ impl Cluster {
                 }
                 Some(Sight::Fatal(error)) => return Err(error),
             }
-            told.miss(Box::pin(self.summary(&seen, count)).await);
+            let Some(count) = count else {
+                told.miss(format!("{} pods are left", seen.len()));
+                continue;
+            };
+            let (now, reasons) = Box::pin(self.summary(&seen, count)).await;
+            told.miss(now);
+            if let Some(stuck) = Box::pin(lasting.look(self, &reasons)).await {
+                return Err(in_vain(&told.what, &stuck));
+            }
         }
     }
 
-    async fn summary(&self, pods: &[Value], count: Option<usize>) -> String {
-        let Some(count) = count else { return format!("{} pods are left", pods.len()) };
+    async fn summary(&self, pods: &[Value], count: usize) -> (String, Vec<(String, Reason)>) {
         let ready = pods.iter().filter(|pod| why_waiting(pod).is_none()).count();
-        let waiting = Box::pin(self.reasons_of(pods, NAMED_PODS)).await;
-        let named: Vec<String> =
-            waiting.into_iter().map(|(pod, reason)| format!("{pod}: {reason}")).collect();
-        join(&format!("{ready} of {count} ready"), (!named.is_empty()).then(|| named.join("; ")))
+        let waiting = Box::pin(self.reasons_of(pods, MOST_EXPLAINED)).await;
+        let named = waiting.iter().take(NAMED_PODS).map(|(pod, reason)| format!("{pod}: {}", reason.text));
+        let named: Vec<String> = named.collect();
+        let now = join(&format!("{ready} of {count} ready"), (!named.is_empty()).then(|| named.join("; ")));
+        (now, counting(waiting, pods))
     }
 }
 
 /// What was told last, so that a reason is told once.
 struct Told<'a> {
+    /// What is waited for.
+    what: String,
     last: String,
     /// What was last seen to be missing; trouble with the API server does not hide it.
     missing: String,
@@ -200,7 +235,7 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     fn new(progress: Progress<'a>) -> Self {
-        Self { last: String::new(), missing: String::new(), progress }
+        Self { what: String::new(), last: String::new(), missing: String::new(), progress }
     }
 
     fn miss(&mut self, now: String) {
@@ -272,8 +307,33 @@ fn wants_no_pod(workload: &Value) -> bool {
         && number("/status/observedGeneration") >= number("/metadata/generation")
 }
 
+/// Without those of pods that are about to be replaced.
+fn counting(mut reasons: Vec<(String, Reason)>, pods: &[Value]) -> Vec<(String, Reason)> {
+    let current = current(pods);
+    reasons.retain(|(name, _)| current.iter().any(|pod| text(pod, "/metadata/name") == name));
+    reasons
+}
+
+/// That no node takes a workload's pods, as the reason of a pod.
+fn unplaced(workload: &Value, why: Option<String>) -> Option<(String, Reason)> {
+    let text = format!("no nodes are available: {}", why?);
+    let name = ObjectKey::of(workload).to_string();
+    Some((name, Reason { cause: Cause::Unscheduled, text }))
+}
+
 fn join(now: &str, reason: Option<String>) -> String {
     reason.map_or_else(|| now.to_owned(), |reason| format!("{now}, {reason}"))
+}
+
+/// A reason that has stayed so long that nobody but people will end it.
+fn in_vain(what: &str, stuck: &Stuck) -> Error {
+    let Stuck { pod, reason, sign } = stuck;
+    let error = Error::new(sign.code, format!("gave up on {what}: what keeps it does not pass by itself"));
+    let error = error.because(format!("{pod}: {}", reason.text));
+    match sign.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 fn late(what: &str, timeout: Duration, last: &str) -> Error {

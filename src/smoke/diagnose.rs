@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::room::Room;
-use crate::cluster::{Cause, reason};
+use crate::cluster::{Cause, code_of, reason};
 use crate::error::{Code, Error, code};
 use crate::facts::cni::order;
 
@@ -15,35 +15,11 @@ const MOST: usize = 360;
 /// What Multus' shim puts behind its message: the whole configuration.
 const NOISE: &str = "': StdinData";
 
-/// What a message tells, and the code for it.
-const SIGNS: [(&str, &Code); 13] = [
-    ("untolerated taint", &code::SMOKE_POD),
-    ("network-attachment-definition", &code::NETWORK_MISSING),
-    ("failed to find plugin", &code::CNI_PLUGIN_MISSING),
-    ("failed to find bridge", &code::OVS_BRIDGE),
-    ("insufficient ovs-cni.network.kubevirt.io", &code::MARKER),
-    ("ovsdb", &code::OVS_UNAVAILABLE),
-    ("multus.sock", &code::MULTUS_CONFIG),
-    ("multus answers nobody", &code::MULTUS_CONFIG),
-    ("readinessindicatorfile", &code::MULTUS_CONFIG),
-    ("subnet.env", &code::POD_CIDR),
-    ("no ip addresses available", &code::SMOKE_LEAK),
-    ("networkpluginnotready", &code::CNI_ORDER),
-    ("cni plugin not initialized", &code::CNI_ORDER),
-];
-
 /// How often the case's pods are looked at.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So long no node may take a pod: a taint may just be on its way out, and ovs-cni's marker looks every minute.
 const REFUSED: Duration = Duration::from_secs(5);
 const REFUSED_BY_MARKER: Duration = Duration::from_secs(75);
-/// Taints that the cluster itself puts on nodes that come and go.
-const PASSING: [&str; 3] = [
-    "node.kubernetes.io/not-ready",
-    "node.kubernetes.io/unreachable",
-    "node.kubernetes.io/network-unavailable",
-];
-
 /// Ends when no node takes a pod of the case, with the scheduler's reason.
 pub async fn refused(room: &Room) -> Error {
     let mut since: Option<Instant> = None;
@@ -63,13 +39,9 @@ pub async fn refused(room: &Room) -> Error {
 /// Why no node takes a pod of the case; none when all are taken, or when that will pass by itself.
 async fn refusal(room: &Room) -> Option<String> {
     let pods = room.cluster.list("v1", "Pod", Some(&room.namespace), None).await.ok()?;
-    let reasons = pods.iter().filter_map(|pod| reason(pod, &[]));
-    let told = reasons.into_iter().find(|reason| reason.cause == Cause::Unscheduled)?.text;
-    if !told.contains("untolerated taint") {
-        return Some(told);
-    }
-    let taints = taints(room).await;
-    (!PASSING.iter().any(|passing| taints.contains(passing))).then_some(told)
+    let mut reasons = pods.iter().filter_map(|pod| reason(pod, &[]));
+    let reason = reasons.find(|reason| reason.cause == Cause::Unscheduled)?;
+    room.cluster.lasting(&reason).await.map(|_| reason.text)
 }
 
 async fn unplaced(room: &Room, told: String) -> Error {
@@ -78,7 +50,7 @@ async fn unplaced(room: &Room, told: String) -> Error {
         return error.because(shortened(&told));
     }
     error
-        .because(format!("{}; {}", shortened(&told), taints(room).await))
+        .because(format!("{}; {}", shortened(&told), room.cluster.taints().await))
         .hint("`kvnet up --only taints` removes the taints that the profile names")
 }
 
@@ -106,24 +78,9 @@ pub async fn explained(room: &Room, error: Error) -> Error {
     Error::new(classify(&told), "a pod does not start").because(shortened(&told))
 }
 
-/// The taints of all nodes: newer schedulers do not name them.
-async fn taints(room: &Room) -> String {
-    let nodes = room.cluster.list("v1", "Node", None, None).await.unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let all = nodes.iter().flat_map(|node| {
-        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-        taints.map(move |taint| {
-            let name = text(&node["metadata"]["name"]);
-            format!("node {name} has the taint {}:{}", text(&taint["key"]), text(&taint["effect"]))
-        })
-    });
-    all.collect::<Vec<_>>().join(", ")
-}
-
 /// The code for what a message tells.
 fn classify(told: &str) -> &'static Code {
-    let told = told.to_lowercase();
-    SIGNS.iter().find(|(sign, _)| told.contains(sign)).map_or(&code::SMOKE_POD, |(_, code)| *code)
+    code_of(told).unwrap_or(&code::SMOKE_POD)
 }
 
 /// `REASON: MESSAGE` of the newest warning.

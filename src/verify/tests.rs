@@ -30,6 +30,8 @@ impl Reporter for Heard {
     }
 }
 
+mod in_vain;
+
 struct Scene {
     sandbox: Sandbox,
     profile: Profile,

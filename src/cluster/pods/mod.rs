@@ -1,5 +1,6 @@
 //! Why pods do not run: from their status, and from the taints and labels of nodes that take none.
 
+pub mod lasting;
 mod network_error;
 pub mod reasons;
 

@@ -89,11 +89,11 @@ impl Cluster {
     }
 
     /// The reasons of the pods that wait, at most so many, each told once. Events that cannot be read are left out.
-    pub(in crate::cluster) async fn reasons_of(&self, pods: &[Value], most: usize) -> Vec<(String, String)> {
+    pub(in crate::cluster) async fn reasons_of(&self, pods: &[Value], most: usize) -> Vec<(String, Reason)> {
         let (mut found, mut told) = (Vec::new(), BTreeSet::new());
         for pod in pods {
-            let reason = Box::pin(self.why_pod_waits(pod)).await.unwrap_or_else(|_| super::why_waiting(pod));
-            if let Some(reason) = reason.filter(|reason| told.insert(reason.clone())) {
+            let reason = Box::pin(self.reason_of(pod)).await.unwrap_or_else(|_| reason(pod, &[]));
+            if let Some(reason) = reason.filter(|reason| told.insert(reason.text.clone())) {
                 found.push((text(pod, "/metadata/name").to_owned(), reason));
             }
             if found.len() == most {
@@ -114,7 +114,11 @@ pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
         Waits::Failing(text) => {
             let is_image =
                 ["ImagePull", "ErrImage", "InvalidImage", "ImageInspect"].iter().any(|it| text.contains(it));
-            return Some(Reason { cause: if is_image { Cause::Image } else { Cause::Container }, text });
+            return Some(if is_image {
+                of_image(pod, events, text)
+            } else {
+                Reason { cause: Cause::Container, text }
+            });
         }
         Waits::NotReady(text) => {
             let probe = newest(pod, events, &|event| event["reason"] == "Unhealthy");
@@ -130,6 +134,16 @@ pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
         reason.text = format!("{}; its NIC on {network} is being made", reason.text);
     }
     Some(reason)
+}
+
+/// Between two attempts the container only says that it waits; the newest attempt says why it failed.
+fn of_image(pod: &Value, events: &[Value], mut text: String) -> Reason {
+    let failed = |event: &Value| event["reason"] == "Failed" && message(event).contains("pull image");
+    let why = newest(pod, events, &failed).map(|event| shortened(&message(event)));
+    if let Some(why) = why.filter(|why| text.contains("BackOff") && !text.contains(why.as_str())) {
+        text = format!("{text}: {}", lower(&why));
+    }
+    Reason { cause: Cause::Image, text }
 }
 
 /// How a sandbox fails whose plugin, or whose runtime, does not end in time: at first, and at each further attempt.
@@ -352,6 +366,18 @@ mod tests {
         assert_eq!((cause, text.as_str()), (Cause::Container, "container c runs, but is not ready"));
         pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
         assert_eq!(reason(&pod, &[event(5, "FailedCreatePodSandBox", SANDBOX)]), None);
+    }
+
+    #[test]
+    fn an_image_that_is_waited_for_is_told_with_why_it_could_not_be_pulled() {
+        let mut pod = creating();
+        pod["status"]["containerStatuses"][0]["state"]["waiting"] =
+            json!({"reason": "ImagePullBackOff", "message": "Back-off pulling image \"example.com/i:1\""});
+        let failed = "Failed to pull image \"example.com/i:1\": rpc error: code = NotFound desc = example.com/i:1: not found";
+        let events = [event(5, "Failed", failed), event(6, "Failed", "Error: ImagePullBackOff")];
+        let (cause, text) = told(&pod, &events);
+        assert_eq!(cause, Cause::Image);
+        assert!(text.contains("ImagePullBackOff") && text.ends_with("example.com/i:1: not found"), "{text}");
     }
 
     #[test]
