@@ -35,8 +35,8 @@ pub fn nodes(seen: &Seen) -> Looked {
     if troubles.is_empty() {
         return Ok(Verdict::holds(format!("{} Ready", counted(cluster.nodes.len(), "node"))));
     }
-    let told = troubles.join("; ");
-    let verdict = Verdict::broken(&code::NODE_NOT_READY, &told);
+    let verdict = Verdict::broken(&code::NODE_NOT_READY, "").each("", troubles);
+    let told = &verdict.found;
     let unread = told.contains("cni plugin not initialized") || told.contains("NetworkPluginNotReady");
     Ok(if unread && !seen.node.configurations.is_empty() {
         verdict.hint(
@@ -78,7 +78,7 @@ pub fn room(seen: &Seen) -> Looked {
         return Ok(Verdict::holds(format!("pods can go to {}", listed(&free))));
     }
     let refusals: Vec<String> = cluster.nodes.iter().filter_map(refusal).collect();
-    let verdict = Verdict::broken(&code::NO_ROOM, refusals.join("; "));
+    let verdict = Verdict::broken(&code::NO_ROOM, "").each("", refusals);
     let cordoned = cluster.nodes.iter().find(|node| node["spec"]["unschedulable"] == true);
     Ok(match cordoned {
         Some(node) => verdict.hint(format!("`kubectl uncordon {}`", name(node))),
@@ -126,20 +126,19 @@ pub fn pods(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let is_system = |pod: &&Value| SYSTEM.iter().any(|namespace| pod["metadata"]["namespace"] == *namespace);
     let system: Vec<&Value> = cluster.pods.iter().filter(is_system).collect();
-    let mut waiting = system.iter().filter_map(|pod| Some((full_name(pod), cluster.why_waiting(pod)?)));
-    let Some((first, why)) = waiting.next() else {
+    let waiting =
+        system.iter().filter_map(|pod| Some(format!("{}: {}", full_name(pod), cluster.why_waiting(pod)?)));
+    let waiting: Vec<String> = waiting.collect();
+    if waiting.is_empty() {
         return Ok(match floating(&cluster.daemons) {
             Some(found) => {
                 Verdict::warns(found).hint("pin the version: what such a tag means changes on its own")
             }
             None => Verdict::holds(format!("running: {}", counted(system.len(), "pod"))),
         });
-    };
-    // Those after the first mostly wait for the same.
-    let others: Vec<String> = waiting.map(|(pod, _)| pod).collect();
-    let others =
-        if others.is_empty() { String::new() } else { format!("; not ready either: {}", listed(&others)) };
-    let verdict = Verdict::broken(&code::SYSTEM_POD, format!("{first}: {why}{others}"));
+    }
+    let verdict = Verdict::broken(&code::SYSTEM_POD, "").each("", waiting);
+    let why = &verdict.found;
     Ok(if why.contains("ImagePull") {
         verdict.hint("the node must reach the image: look at the events (`kubectl describe pod`), at proxies, and at the registry's limits")
     } else if why.contains("OOMKilled") {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::seen::{Seen, full_name};
 use super::{Looked, Verdict};
 use crate::error::code;
-use crate::facts::cni::{CniConf, all_types};
+use crate::facts::cni::{CniConf, all_types, where_from};
 use crate::profile::Release;
 use crate::trace::counted;
 
@@ -52,12 +52,12 @@ pub fn plugins(seen: &Seen) -> Looked {
             cluster.networks.iter().filter_map(|network| Some((full_name(network), config(network)?))),
         );
     }
-    let mut missing: BTreeSet<String> = BTreeSet::new();
+    let mut missing: BTreeSet<(String, String)> = BTreeSet::new();
     let mut count = BTreeSet::new();
     for (caller, value) in &callers {
         for kind in all_types(value).into_iter().chain(implied(value)) {
             if !seen.node.plugins.contains(&kind) {
-                missing.insert(format!("{kind}, which {caller} calls"));
+                missing.insert((kind.clone(), caller.clone()));
             }
             count.insert(kind);
         }
@@ -68,16 +68,32 @@ pub fn plugins(seen: &Seen) -> Looked {
             count => Verdict::holds(format!("{} called, all are there", counted(count, "plugin"))),
         });
     }
-    let missing: Vec<String> = missing.into_iter().collect();
-    let verdict = Verdict::broken(&code::CNI_PLUGIN_MISSING, format!("missing: {}", missing.join("; ")));
-    Ok(match missing.iter().find_map(|missing| brought_by(missing)) {
-        Some(selector) => verdict.hint(format!(
-            "a pod copies it to the node when it starts; let a new one do it: `kubectl delete pod --all-namespaces \
-             --selector {selector} --field-selector spec.nodeName={}`",
-            seen.here.as_deref().unwrap_or(&seen.facts.hostname)
-        )),
-        None => verdict,
-    })
+    let items = missing.iter().map(|(kind, caller)| format!("{kind}, which {caller} calls")).collect();
+    let kinds: BTreeSet<String> = missing.into_iter().map(|(kind, _)| kind).collect();
+    let verdict = Verdict::broken(&code::CNI_PLUGIN_MISSING, "").each("missing", items);
+    Ok(verdict.hint(sources(seen, &kinds)))
+}
+
+/// What to do: pods bring some of them, and each of the others comes from somewhere else.
+fn sources(seen: &Seen, kinds: &BTreeSet<String>) -> String {
+    let installed = |part: &str| seen.cluster.as_ref().is_ok_and(|cluster| cluster.daemon(part).is_some());
+    let brought =
+        |kind: &str| brought_by(kind).filter(|(part, _)| installed(part)).map(|(_, selector)| selector);
+    let selectors: BTreeSet<&str> = kinds.iter().filter_map(|kind| brought(kind)).collect();
+    let node = seen.here.as_deref().unwrap_or(&seen.facts.hostname);
+    let mut hints: Vec<String> = selectors
+        .iter()
+        .map(|selector| {
+            format!(
+                "a pod copies it to the node when it starts; let a new one do it: `kubectl delete pod --all-namespaces \
+                 --selector {selector} --field-selector spec.nodeName={node}`"
+            )
+        })
+        .collect();
+    let others: Vec<String> = kinds.iter().filter(|kind| brought(kind).is_none()).cloned().collect();
+    let directories: Vec<&str> = seen.facts.cni_bin_dirs.iter().map(|directory| directory.as_str()).collect();
+    hints.extend(where_from(&others, &directories.join(" and ")));
+    hints.join("; ")
 }
 
 /// What flannel's plugin calls in turn, when its configuration does not say otherwise.
@@ -88,13 +104,12 @@ fn implied(value: &Value) -> Vec<String> {
     Vec::new()
 }
 
-/// The label of the pods that bring a plugin.
-fn brought_by(missing: &str) -> Option<&'static str> {
-    let kind = missing.split(',').next()?;
+/// The name of the `DaemonSet` that brings a plugin, and the label of its pods.
+fn brought_by(kind: &str) -> Option<(&'static str, &'static str)> {
     match kind {
-        "ovs" => Some("app=ovs-cni"),
-        "multus" | "multus-shim" => Some("app=multus"),
-        "flannel" => Some("app=flannel"),
+        "ovs" => Some(("ovs-cni", "app=ovs-cni")),
+        "multus" | "multus-shim" | "passthru" => Some(("multus", "app=multus")),
+        "flannel" => Some(("flannel", "app=flannel")),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! What carries the packets of this node's pods.
 
 use super::seen::Seen;
-use super::{Looked, State, Verdict, listed};
+use super::{Looked, State, Verdict};
 use crate::trace::datapath::Part;
 
 pub fn links(seen: &Seen) -> Looked {
@@ -32,14 +32,14 @@ fn judge(seen: &Seen, part: Part, absent: &str) -> Looked {
     let judged = datapath.judge(part);
     if let Some((code, _, hint)) = judged.broken.first() {
         let found: Vec<String> = judged.broken.iter().map(|(_, what, _)| what.clone()).collect();
-        let verdict = Verdict { code: Some(*code), ..Verdict::new(State::Broken, listed(&found)) };
+        let verdict = Verdict { code: Some(*code), ..Verdict::new(State::Broken, "") }.each("", found);
         return Ok(verdict.hint(hint.clone()));
     }
     if !judged.unknown.is_empty() {
-        return Ok(Verdict::unknown(format!("not checked: {}", listed(&judged.unknown))));
+        return Ok(Verdict::unknown("").each("not checked", judged.unknown));
     }
     if !judged.warns.is_empty() {
-        return Ok(Verdict::warns(listed(&judged.warns)));
+        return Ok(Verdict::warns("").each("", judged.warns));
     }
     Ok(if judged.holds.is_empty() { Verdict::absent(absent) } else { Verdict::holds(judged.holds) })
 }

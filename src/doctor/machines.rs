@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::seen::{ClusterSeen, Seen, full_name, name};
-use super::{Looked, Verdict, listed};
+use super::{Looked, Verdict};
 use crate::cluster::condition_of;
 use crate::error::code;
 use crate::trace::counted;
@@ -68,7 +68,7 @@ pub fn machines(seen: &Seen) -> Looked {
     let ended = |machine: &&Value| machine["status"]["phase"] == "Failed";
     let failed: Vec<String> = cluster.machines.iter().filter(ended).map(full_name).collect();
     if !failed.is_empty() {
-        return Ok(Verdict::broken(&code::VM_ENDED, format!("ended with a failure: {}", listed(&failed))));
+        return Ok(Verdict::broken(&code::VM_ENDED, "").each("ended with a failure", failed));
     }
     let runs =
         |machine: &&Value| matches!(machine["status"]["phase"].as_str(), Some("Running" | "Succeeded"));
@@ -81,7 +81,7 @@ pub fn machines(seen: &Seen) -> Looked {
     if waiting.is_empty() {
         return Ok(Verdict::holds(format!("running: {}", counted(cluster.machines.len(), "VM"))));
     }
-    Ok(Verdict::broken(&code::VM_WAITS, listed(&waiting)))
+    Ok(Verdict::broken(&code::VM_WAITS, "").each("", waiting))
 }
 
 /// Why a VM does not run: KubeVirt's own reason, else what its launcher's pod waits for.

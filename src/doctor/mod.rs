@@ -45,6 +45,12 @@ pub struct Verdict {
     pub state: State,
     /// What was seen.
     pub found: String,
+    /// Each thing that it is about, with what is the matter with it; empty when that is not a list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
+    /// What stands before them.
+    #[serde(skip)]
+    pub head: String,
     /// The error's code when it is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
@@ -55,7 +61,8 @@ pub struct Verdict {
 
 impl Verdict {
     fn new(state: State, found: impl Into<String>) -> Self {
-        Self { state, found: found.into(), code: None, hint: None }
+        let (items, head) = (Vec::new(), String::new());
+        Self { state, found: found.into(), items, head, code: None, hint: None }
     }
 
     fn holds(found: impl Into<String>) -> Self {
@@ -76,6 +83,14 @@ impl Verdict {
 
     fn absent(why: impl Into<String>) -> Self {
         Self::new(State::Absent, why)
+    }
+
+    /// Says something of each thing. What was seen is all of it, in one line.
+    fn each(self, head: impl Into<String>, items: Vec<String>) -> Self {
+        let head = head.into();
+        let all = items.join("; ");
+        let found = if head.is_empty() { all } else { format!("{head}: {all}") };
+        Self { found, items, head, ..self }
     }
 
     /// Replaces the code's own fix.
@@ -224,13 +239,9 @@ pub async fn examine(
     Ok(Diagnosis::of(&seen))
 }
 
-/// `a, b and 3 more`.
+/// `a, b`: names alone; what has a reason is said with [`Verdict::each`].
 fn listed(names: &[String]) -> String {
-    const MOST: usize = 4;
-    if names.len() <= MOST + 1 {
-        return names.join(", ");
-    }
-    format!("{} and {} more", names[..MOST].join(", "), names.len() - MOST)
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -7,15 +7,13 @@ use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
-use crate::facts::attachments::{Wish, asked, default_network, pairs, reported};
+use crate::facts::attachments::{Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported};
 use crate::facts::cni::CniConf;
 use crate::facts::cni::NetConf;
 use crate::trace::{counted, of_machine};
 
 /// Credentials are renewed long before their end; those that are not end within so many seconds.
 const SOON: i64 = 300;
-/// Where Multus looks for a network that a pod has as its first, unless its configuration says otherwise.
-const MULTUS_NAMESPACE: &str = "kube-system";
 
 pub fn daemon(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
@@ -119,21 +117,25 @@ pub fn networks(seen: &Seen) -> Looked {
         .map(|(network, who)| format!("{network}, which {who} names"))
         .collect();
     if !missing.is_empty() {
-        return Ok(Verdict::broken(&code::NETWORK_MISSING, format!("missing: {}", listed(&missing))).hint(
+        return Ok(Verdict::broken(&code::NETWORK_MISSING, "").each("missing", missing).hint(
             "`kvnet up --only networks`; a name without a namespace is looked for in that of the pod",
         ));
     }
     let unreadable = |network: &&Value| {
-        let config = network["spec"]["config"].as_str();
+        let config = network["spec"]["config"].as_str().filter(|config| !config.is_empty());
         config.is_some_and(|config| {
             !serde_json::from_str::<Value>(config).is_ok_and(|config| config.is_object())
         })
     };
-    if let Some(network) = cluster.networks.iter().find(unreadable) {
-        let found = format!("the configuration of {} is not JSON", full_name(network));
-        return Ok(
-            Verdict::broken(&code::NETWORK_MISSING, found).hint("`kvnet up --only networks` writes it anew")
-        );
+    let unreadable: Vec<String> = cluster.networks.iter().filter(unreadable).map(full_name).collect();
+    if !unreadable.is_empty() {
+        let verdict = Verdict::broken(&code::NETWORK_MISSING, "");
+        return Ok(verdict
+            .each("the configuration is not JSON", unreadable)
+            .hint("`kvnet up --only networks` writes kvnet's own anew; correct `spec.config` of others"));
+    }
+    if let Some(verdict) = without_file(seen, cluster) {
+        return Ok(verdict);
     }
     let asked: Vec<(&Value, Value)> = cluster
         .networks
@@ -150,20 +152,56 @@ pub fn networks(seen: &Seen) -> Looked {
         })
         .collect();
     if !slips.is_empty() {
-        return Ok(Verdict::broken(&code::NETWORK_MASTER, listed(&slips)));
+        return Ok(Verdict::broken(&code::NETWORK_MASTER, "").each("", slips));
     }
     let nameless = asked.iter().filter(|(_, config)| without_ipam(config)).map(|(network, _)| {
         format!("`ipam` of {} has no `type`: its NICs get no address", full_name(network))
     });
     let nameless: Vec<String> = nameless.collect();
     if !nameless.is_empty() {
-        return Ok(Verdict::warns(listed(&nameless))
+        return Ok(Verdict::warns("")
+            .each("", nameless)
             .hint("name a plugin for addresses: `host-local`, `static`, `dhcp`"));
     }
     Ok(match cluster.networks.len() {
         0 => Verdict::absent("there is none"),
-        count => Verdict::holds(format!("{} there", counted(count, "network"))),
+        count => Verdict::holds(format!("{} there{}", counted(count, "network"), by_file(seen))),
     })
+}
+
+/// Networks of this node's pods that neither have a configuration nor a file of this node. A pod that has its NIC shows
+/// that Multus found one.
+fn without_file(seen: &Seen, cluster: &ClusterSeen) -> Option<Verdict> {
+    let gone = seen.by_file.iter().filter_map(|(network, file)| Some((network, file.as_ref().err()?)));
+    let gone = gone.filter(|(network, _)| on_this_node(seen, cluster, network));
+    let gone: Vec<(&String, &String)> = gone.collect();
+    if gone.is_empty() {
+        return None;
+    }
+    if let Err(verdict) = seen.readable("/cni/") {
+        return Some(verdict);
+    }
+    let items: Vec<String> = gone.iter().map(|(network, why)| format!("{network}: {why}")).collect();
+    let has_nic = |network: &str| {
+        let asks = |pod: &&Value| wanted(cluster, pod).wishes.iter().any(|wish| wish.network() == network);
+        cluster.pods.iter().filter(asks).all(|pod| lacking(cluster, pod).is_none())
+    };
+    let hint = "write the configuration into `spec.config`, or into such a file with the attachment's `name`";
+    Some(if gone.iter().all(|(network, _)| has_nic(network)) {
+        Verdict::warns("").each("", items).hint(hint)
+    } else {
+        Verdict::broken(&code::NETWORK_MISSING, "").each("", items).hint(hint)
+    })
+}
+
+/// Which networks have their configuration in a file of this node.
+fn by_file(seen: &Seen) -> String {
+    let found = seen
+        .by_file
+        .iter()
+        .filter_map(|(network, file)| Some(format!("{network} ({})", file.as_ref().ok()?)));
+    let found: Vec<String> = found.collect();
+    if found.is_empty() { String::new() } else { format!(", by a file of this node: {}", listed(&found)) }
 }
 
 /// Whether a pod of the node that kvnet runs on asks for a network; other nodes may have other cards.
@@ -208,10 +246,15 @@ fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
     }
     for pod in cluster.pods.iter().filter(|pod| is_alive(pod)) {
         let first = default_network(pod, MULTUS_NAMESPACE).unwrap_or_default().wishes;
-        let networks = first.into_iter().chain(asked(pod).wishes).map(|wish| wish.network());
+        let networks = first.into_iter().chain(wanted(cluster, pod).wishes).map(|wish| wish.network());
         found.extend(networks.map(|network| (network, format!("pod {}", full_name(pod)))));
     }
     found
+}
+
+/// What a pod asks for; a word that is no network's name is a slip, and nothing that is missing.
+fn wanted(cluster: &ClusterSeen, pod: &Value) -> Asked {
+    asked(pod).settled(&|network| cluster.networks.iter().any(|definition| full_name(definition) == network))
 }
 
 fn is_alive(pod: &Value) -> bool {
@@ -221,9 +264,7 @@ fn is_alive(pod: &Value) -> bool {
 pub fn nics(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let running = cluster.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
-    // Multus is not called for a pod in the node's own network.
-    let own = running.filter(|pod| pod["spec"]["hostNetwork"] != true);
-    let asking: Vec<&Value> = own.filter(|pod| !asked(pod).wishes.is_empty()).collect();
+    let asking: Vec<&Value> = running.filter(|pod| !wanted(cluster, pod).wishes.is_empty()).collect();
     let short: Vec<String> = asking.iter().filter_map(|pod| lacking(cluster, pod)).collect();
     if short.is_empty() {
         return Ok(match asking.len() {
@@ -231,13 +272,14 @@ pub fn nics(seen: &Seen) -> Looked {
             count => Verdict::holds(format!("{}, each with all of its NICs", counted(count, "pod"))),
         });
     }
-    Ok(Verdict::broken(&code::POD_NIC, listed(&short))
+    Ok(Verdict::broken(&code::POD_NIC, "")
+        .each("", short)
         .hint("a NIC is only made when a pod starts: once the checks above hold, delete these pods"))
 }
 
 /// The networks of which a pod has no NIC, by what Multus reports.
 fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
-    let (wishes, nics) = (asked(pod).wishes, reported(pod));
+    let (wishes, nics) = (wanted(cluster, pod).wishes, reported(pod));
     let configured = |wish: &Wish| {
         let definition = cluster.networks.iter().find(|network| full_name(network) == wish.network())?;
         let config: Value = serde_json::from_str(definition["spec"]["config"].as_str()?).ok()?;

@@ -1,6 +1,6 @@
 //! Everything that is looked at, before anything is judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ use crate::engine::journal::History;
 use crate::engine::plan::{Plan, Planned, State as StepState};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
-use crate::facts::cni::is_configuration;
+use crate::facts::cni::{ByFile, NamedFiles, is_configuration};
 use crate::facts::gather::{exists, has_module, line, text};
 use crate::facts::net::{Link, links};
 use crate::facts::ovs::OvsState;
@@ -39,6 +39,8 @@ pub struct Seen {
     pub cluster: Result<ClusterSeen>,
     /// What carries the packets of this node's pods; none when it was not looked at.
     pub datapath: Option<Datapath>,
+    /// How networks without a configuration of their own are configured on this node: by which file, or why by none.
+    pub by_file: BTreeMap<String, std::result::Result<String, String>>,
     /// kvnet's journal.
     pub journal: Result<History>,
     /// The time of looking, in seconds of Unix time.
@@ -133,12 +135,17 @@ impl Seen {
                 (None, None) => Err(Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet")),
             }
         };
-        let (node, cluster) = futures::join!(NodeSeen::gather(cx), cluster);
+        let (node, mut cluster) = futures::join!(NodeSeen::gather(cx), cluster);
+        let by_file = match &mut cluster {
+            Ok(cluster) => look_for_files(cx, &mut cluster.networks).await?,
+            Err(_) => BTreeMap::new(),
+        };
         let here = if cluster.is_ok() { cx.this_node().await } else { None };
         let datapath = Some(datapath(cx, cluster.as_ref().ok(), here.as_deref()).await?);
         Ok(Self {
             here,
             datapath,
+            by_file,
             profile: cx.profile.clone(),
             facts: cx.facts.clone(),
             node: node?,
@@ -229,6 +236,32 @@ impl NodeSeen {
         seen.refused = host.refused();
         Ok(seen)
     }
+}
+
+/// Gives networks without a configuration what a file of the node says, and tells which file that is.
+async fn look_for_files(
+    cx: &Context,
+    networks: &mut [Value],
+) -> Result<BTreeMap<String, std::result::Result<String, String>>> {
+    let mut found = BTreeMap::new();
+    let is_empty = |network: &&mut Value| network["spec"]["config"].as_str().unwrap_or_default().is_empty();
+    let mut empty = networks.iter_mut().filter(is_empty).peekable();
+    if empty.peek().is_none() {
+        return Ok(found);
+    }
+    let files = NamedFiles::read(&Tolerant::new(cx.host.as_ref()), &cx.facts.cni_conf_dir).await?;
+    for network in empty {
+        let by = files.of(name(network));
+        let told = match by {
+            ByFile::Read(path, config) => {
+                network["spec"]["config"] = config.to_string().into();
+                Ok(path.into_string())
+            }
+            ByFile::Missing(_) => Err(by.missing(&files.directory).unwrap_or_default()),
+        };
+        found.insert(full_name(network), told);
+    }
+    Ok(found)
 }
 
 /// Without a cluster no NIC is known, and only the node is looked at.

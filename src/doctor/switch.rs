@@ -54,7 +54,7 @@ pub fn bridges(seen: &Seen) -> Looked {
     let missing: Vec<String> =
         wanted.iter().filter(|bridge| !is_there(bridge)).map(|bridge| (*bridge).to_owned()).collect();
     if !missing.is_empty() {
-        return Ok(Verdict::broken(&code::OVS_BRIDGE, format!("missing: {}", listed(&missing))).hint(
+        return Ok(Verdict::broken(&code::OVS_BRIDGE, "").each("missing", missing).hint(
             "`kvnet up --only ovs-bridges`, then delete the pods that were on it: new ones get new ports",
         ));
     }
@@ -93,7 +93,7 @@ pub fn ports(seen: &Seen) -> Looked {
         failed.filter_map(|(bridge, port)| Some(format!("{} of {bridge}: {}", port.name, error(port)?)));
     let failed: Vec<String> = failed.collect();
     if !failed.is_empty() {
-        return Ok(Verdict::broken(&code::OVS_PORT, listed(&failed)).hint(
+        return Ok(Verdict::broken(&code::OVS_PORT, "").each("", failed).hint(
             "a pod that is there gets a new one when it starts again; else `ovs-vsctl del-port PORT`",
         ));
     }
@@ -112,7 +112,8 @@ pub fn ports(seen: &Seen) -> Looked {
         return Ok(Verdict::holds(format!("{} of pods", counted(owned.len(), "port"))));
     }
     // A pod's object goes before its NICs do, so that this may be right for some seconds.
-    Ok(Verdict::warns(format!("ports whose pods are gone: {}", listed(&left)))
+    Ok(Verdict::warns("")
+        .each("ports whose pods are gone", left)
         .hint("if they are still there in a minute: `ovs-vsctl del-port PORT`"))
 }
 
@@ -167,7 +168,7 @@ pub fn marker(seen: &Seen) -> Looked {
     let waiting: Vec<String> = waiting.map(full_name).collect();
     // Who has a node already has passed what only the scheduler looks at.
     let verdict = match waiting.as_slice() {
-        [] => Verdict::warns(format!("{found}; no pod waits for it")),
+        [] => Verdict::warns(format!("{found}; no pod waits for it, new ones that ask for it would")),
         pods => Verdict::broken(&code::MARKER, format!("{found}: {} waits for it", listed(pods))),
     };
     Ok(verdict

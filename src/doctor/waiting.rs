@@ -1,15 +1,17 @@
 //! Pods that wait, of any namespace, and the addresses of those that run.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::seen::{ClusterSeen, Seen, ending_for, full_name};
-use super::{Looked, Verdict, listed};
+use super::{Looked, Verdict};
 use crate::cluster::addresses::{Address, Compared, outside};
 use crate::cluster::{Cause, Reason};
 use crate::error::code;
-use crate::facts::attachments::asked;
+use crate::facts::attachments::{MULTUS_NAMESPACE, asked_with_first};
 use crate::facts::cni::CniConf;
 use crate::trace::counted;
 
@@ -22,7 +24,9 @@ const END: i64 = 120;
 pub fn annotations(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let alive = cluster.pods.iter().filter(|pod| !has_ended(pod));
-    let asking: Vec<_> = alive.map(|pod| (pod, asked(pod))).collect();
+    let known = |network: &str| cluster.networks.iter().any(|definition| full_name(definition) == network);
+    let asking: Vec<_> =
+        alive.map(|pod| (pod, asked_with_first(pod, MULTUS_NAMESPACE).settled(&known))).collect();
     let of = |refused: bool| -> Vec<String> {
         let slips = asking.iter().flat_map(|(pod, asked)| asked.slips.iter().map(move |slip| (pod, slip)));
         let slips = slips.filter(|(_, slip)| slip.refused == refused);
@@ -32,10 +36,10 @@ pub fn annotations(seen: &Seen) -> Looked {
     let hint =
         "correct `k8s.v1.cni.cncf.io/networks` where the pod comes from: `a,b`, or `[{\"name\": \"a\"}]`";
     if !refused.is_empty() {
-        return Ok(Verdict::broken(&code::POD_ANNOTATION, listed(&refused)).hint(hint));
+        return Ok(Verdict::broken(&code::POD_ANNOTATION, "").each("", refused).hint(hint));
     }
     if !ignored.is_empty() {
-        return Ok(Verdict::warns(listed(&ignored)).hint(hint));
+        return Ok(Verdict::warns("").each("", ignored).hint(hint));
     }
     let count = asking.iter().filter(|(_, asked)| !asked.wishes.is_empty()).count();
     Ok(match count {
@@ -57,10 +61,10 @@ pub fn pods(seen: &Seen) -> Looked {
         .filter(|pod| !has_ended(pod))
         .filter_map(|pod| Some((full_name(pod), keeps(seen, cluster, pod)?)))
         .collect();
-    let Some((_, first)) = found.first() else {
+    if found.is_empty() {
         return Ok(Verdict::holds(format!("none of {}", counted(cluster.pods.len(), "pod"))));
-    };
-    let hint = match first.cause {
+    }
+    let hint = |cause: Cause| match cause {
         Cause::Network => {
             "the message is the network plugin's own; `kvnet trace pod/NAME --namespace NAMESPACE` follows the pod's network"
         }
@@ -72,8 +76,18 @@ pub fn pods(seen: &Seen) -> Looked {
         }
         _ => "look at its events and its log: `kubectl describe pod`, `kubectl logs --previous`",
     };
-    let told: Vec<String> = found.iter().map(|(pod, reason)| format!("{pod}: {}", reason.text)).collect();
-    Ok(Verdict::broken(&code::POD_WAITS, listed(&told)).hint(hint))
+    let hints: Vec<&str> = found.iter().map(|(_, reason)| hint(reason.cause)).collect();
+    // Each reason once before those that are told again, so that none is out of sight.
+    let mut told = BTreeSet::new();
+    let (first, again): (Vec<_>, Vec<_>) = found.iter().partition(|(_, reason)| told.insert(&reason.text));
+    let told = first.into_iter().chain(again).map(|(pod, reason)| format!("{pod}: {}", reason.text));
+    Ok(Verdict::broken(&code::POD_WAITS, "").each("", told.collect()).hint(once(hints).join("; ")))
+}
+
+/// Each once, in order.
+fn once(list: Vec<&str>) -> Vec<&str> {
+    let mut known = BTreeSet::new();
+    list.into_iter().filter(|it| known.insert(*it)).collect()
 }
 
 /// What keeps a pod for longer than a start or an end takes.
@@ -103,7 +117,7 @@ pub fn duplicates(seen: &Seen) -> Looked {
         return Ok(Verdict::holds(compared.told()));
     }
     let found: Vec<String> = compared.twice.iter().map(ToString::to_string).collect();
-    Ok(Verdict::broken(&code::DUPLICATE_ADDRESS, listed(&found)))
+    Ok(Verdict::broken(&code::DUPLICATE_ADDRESS, "").each("", found))
 }
 
 /// Pods have addresses out of the cluster's pod network.
@@ -124,7 +138,7 @@ pub fn subnet(seen: &Seen) -> Looked {
     let told: Vec<String> =
         found.iter().map(|address| format!("{} of pod {}", address.ip, address.pod)).collect();
     let verdict =
-        Verdict::broken(&code::ADDRESS_OUTSIDE, format!("not in {}: {}", shown.join(", "), listed(&told)));
+        Verdict::broken(&code::ADDRESS_OUTSIDE, "").each(format!("not in {}", shown.join(", ")), told);
     Ok(match other_configuration(seen, &found) {
         Some(file) => verdict.hint(format!(
             "{} comes before flannel's configuration: move it aside, then delete these pods; new ones get other addresses",

@@ -1,12 +1,16 @@
 //! CNI configuration files: which of them the runtime uses, and what is in them.
 
+mod files;
 mod ipam;
 mod netconf;
+mod plugins;
 
 use serde_json::Value;
 
+pub use files::{ByFile, NamedFiles};
 pub use ipam::{Ipam, Range};
 pub use netconf::{LAST_VLAN, NetConf, Plugin, Port};
+pub use plugins::{is_foreign, where_from};
 
 /// The annotation in which a pod asks Multus for networks.
 pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";

@@ -10,7 +10,7 @@ use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
-use crate::facts::cni::{RELEASED_PLUGINS, all_types};
+use crate::facts::cni::{all_types, is_foreign, where_from};
 use crate::facts::gather::exists;
 
 /// Plugins that components copy to the node themselves.
@@ -98,32 +98,18 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     wanted
 }
 
-/// The releases before 1.0 have it too.
-const FLANNEL: &str = "flannel";
-
 fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let directories: Vec<&str> = directories.iter().map(|directory| directory.as_str()).collect();
     let directories = directories.join(" and ");
     let names = missing.join(", ");
     let error = Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
         .at(directories.clone());
-    let (usual, foreign): (Vec<&str>, Vec<&str>) = missing
-        .iter()
-        .map(String::as_str)
-        .partition(|plugin| RELEASED_PLUGINS.contains(plugin) || *plugin == FLANNEL);
-    let mut hints = Vec::new();
-    if !usual.is_empty() {
-        hints.push(format!(
-            "unpack a release of https://github.com/containernetworking/plugins into {directories}, \
-             or point the runtime to the directory that has them"
-        ));
-    }
-    if !foreign.is_empty() {
-        hints.push(format!(
-            "no release of containernetworking/plugins has {}: install what brings it; when that runs in pods, \
-             `kvnet up --skip networks,vm,verification` first makes the network that they need",
-            foreign.join(", ")
-        ));
+    let mut hints = where_from(missing, &directories);
+    if missing.iter().any(|kind| is_foreign(kind)) {
+        hints.push(
+            "when pods bring it, `kvnet up --skip networks,vm,verification` first makes the network that they need"
+                .into(),
+        );
     }
     hints.into_iter().fold(error, Error::hint)
 }

@@ -11,8 +11,8 @@ use super::target::{Attachment, Target, of_machine, of_pod};
 use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
-use crate::facts::attachments;
-use crate::facts::cni::{CniConf, NetConf, Port, all_types, is_configuration};
+use crate::facts::attachments::{MULTUS_NAMESPACE, Wish, asked_with_first, is_of_host};
+use crate::facts::cni::{ByFile, CniConf, NamedFiles, NetConf, Port, all_types, is_configuration};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
 use crate::profile::Profile;
@@ -52,8 +52,10 @@ pub struct Evidence {
     pub links: Option<Vec<NetLink>>,
     /// Why the pod is not Ready, with what events tell.
     pub reason: Option<String>,
-    /// What Multus refuses in the pod's annotation.
+    /// What Multus refuses in the pod's annotations.
     pub refusal: Option<String>,
+    /// What has no effect in them.
+    pub ignored: Option<String>,
     /// What the guest says.
     pub guest: Option<GuestView>,
 }
@@ -70,9 +72,9 @@ impl Evidence {
         seen.pod = if target.machine { launcher } else { Some(seen.object.clone()) };
         if let Some(pod) = &seen.pod {
             seen.reason = cluster.why_pod_waits(pod).await?;
-            seen.refusal = attachments::asked(pod).refusal();
         }
         seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
+        seen.judge_annotations();
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
         seen.has_marker = publishes_bridges(&cx.profile.ovs_cni.version);
         seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
@@ -105,6 +107,25 @@ impl Evidence {
         })
     }
 
+    /// Whether the pod has no network of its own.
+    pub fn is_of_host(&self) -> bool {
+        self.pod.as_ref().is_some_and(is_of_host)
+    }
+
+    /// Whether a word is a network's name is only known once networks are.
+    fn judge_annotations(&mut self) {
+        let Some(pod) = &self.pod else { return };
+        let defined = |network: &str| {
+            self.attachments.iter().any(|it| it.defined && it.network.as_deref() == Some(network))
+        };
+        let asked = asked_with_first(pod, MULTUS_NAMESPACE).settled(&defined);
+        (self.refusal, self.ignored) = (asked.refusal(), asked.ignored());
+        if !self.machine {
+            let known: Vec<String> = asked.wishes.iter().map(Wish::network).collect();
+            self.attachments.retain(|it| it.network.as_ref().is_none_or(|network| known.contains(network)));
+        }
+    }
+
     fn is_placed(&self) -> bool {
         self.pod.as_ref().is_some_and(|pod| pod["spec"]["nodeName"].is_string())
     }
@@ -134,6 +155,7 @@ impl Evidence {
 
     async fn look_at_node(&mut self, cx: &Context) -> Result<()> {
         let host = cx.host.as_ref();
+        self.look_for_files(cx).await?;
         if self.attachments.iter().any(|attachment| attachment.bridge.is_some()) {
             self.switch = Some(OvsState::read(host).await.map_err(|error| error.to_string()));
         }
@@ -154,6 +176,30 @@ impl Evidence {
             Some(uid) => netns::links(host, uid).await?,
             None => None,
         };
+        Ok(())
+    }
+}
+
+impl Evidence {
+    /// An attachment without a configuration is configured by a file of the node.
+    async fn look_for_files(&mut self, cx: &Context) -> Result<()> {
+        if self.attachments.iter().all(|attachment| attachment.file.is_none()) {
+            return Ok(());
+        }
+        let files = NamedFiles::read(cx.host.as_ref(), &cx.facts.cni_conf_dir).await?;
+        for attachment in self.attachments.iter_mut().filter(|attachment| attachment.file.is_some()) {
+            let name = attachment.network.as_deref().and_then(|network| network.rsplit('/').next());
+            match files.of(name.unwrap_or_default()) {
+                ByFile::Read(path, config) => {
+                    attachment.file = Some(Ok(path.into_string()));
+                    attachment.config = Some(config);
+                    attachment.bridge = attachment.port().map(|port| port.bridge);
+                }
+                missing @ ByFile::Missing(_) => {
+                    attachment.file = Some(Err(missing.missing(&files.directory).unwrap_or_default()));
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -185,6 +231,8 @@ async fn definitions(
             attachment.defined = definition.is_some();
             let config = definition.as_ref().and_then(|definition| definition["spec"]["config"].as_str());
             attachment.config = config.and_then(|config| serde_json::from_str(config).ok());
+            let is_empty = attachment.defined && config.unwrap_or_default().is_empty();
+            attachment.file = is_empty.then(|| Err(String::new()));
             let bridge = attachment.port().map(|port| port.bridge);
             let known = || declared_bridge(&cx.profile, &network);
             attachment.bridge = if attachment.config.is_some() { bridge } else { known() };
@@ -211,6 +259,11 @@ impl Attachment {
     /// The bridge of Linux that its configuration asks for.
     pub fn linux_bridge(&self) -> Option<String> {
         linux_bridge(&self.read()?)
+    }
+
+    /// The plugin that makes its NIC.
+    pub fn maker(&self) -> Option<String> {
+        Some(self.read()?.maker()?.kind.clone())
     }
 
     fn read(&self) -> Option<NetConf> {

@@ -97,7 +97,8 @@ impl Trace {
     /// `KVN628` when there is no such target, and those of the host and the cluster.
     pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let evidence = Evidence::gather(cx, target, console).await?;
-        let links = links(&evidence);
+        let mut links = links(&evidence);
+        tell_once(&mut links, evidence.reason.as_deref());
         let mut trace = Self { target: target.to_string(), now: evidence.now(), links, frame: None };
         for link in datapath_links::look(cx, &evidence).await? {
             trace.insert(link);
@@ -115,12 +116,16 @@ impl Trace {
 fn links(evidence: &Evidence) -> Vec<Link> {
     let mut links = Vec::new();
     links.extend(pod_links::annotation(evidence));
+    if evidence.is_of_host() {
+        links.push(pod_links::of_host(evidence));
+        return links;
+    }
     let secondary = || evidence.attachments.iter().filter(|attachment| attachment.network.is_some());
     links.extend(node_links::database(evidence));
     for attachment in secondary() {
         links.extend(node_links::bridge(evidence, attachment));
         links.extend(node_links::marker(evidence, attachment));
-        links.push(node_links::definition(attachment));
+        links.push(node_links::definition(evidence, attachment));
         links.extend(node_links::plugins(evidence, attachment));
     }
     if secondary().next().is_some() {
@@ -133,6 +138,17 @@ fn links(evidence: &Evidence) -> Vec<Link> {
         links.extend(pod_links::guest(evidence, attachment));
     }
     links
+}
+
+/// Why the pod waits is told by the first link that says so; the others refer to it.
+fn tell_once(links: &mut [Link], reason: Option<&str>) {
+    let Some(reason) = reason else { return };
+    let told = |link: &Link| link.found.contains(reason);
+    let Some(first) = links.iter().position(told) else { return };
+    let above = format!("it waits, as told above at {}", links[first].link);
+    for link in links.iter_mut().skip(first + 1).filter(|link| told(link)) {
+        link.found = link.found.replace(reason, &above);
+    }
 }
 
 impl Link {

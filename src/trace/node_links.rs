@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::Link;
 use super::evidence::Evidence;
+use super::pod_links::reported;
 use super::target::Attachment;
 use crate::cluster::{is_ready, why_waiting};
 use crate::error::code;
-use crate::facts::cni::{CniConf, all_types};
+use crate::facts::cni::{CniConf, all_types, where_from};
 use crate::facts::ovs::OvsState;
 use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
 
@@ -79,7 +80,8 @@ pub fn marker(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         if seen.pod.as_ref().is_some_and(|pod| waits_for(pod, bridge)) {
             link.clone().broken(&code::MARKER, found)
         } else {
-            link.clone().warns(format!("{found}; the pod does not wait for it"))
+            link.clone()
+                .warns(format!("{found}; this pod does not wait for it, new ones that ask for it would"))
         }
     };
     Some(match (offered, state) {
@@ -95,7 +97,7 @@ pub fn marker(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
 }
 
 /// The network attachment can be read.
-pub fn definition(attachment: &Attachment) -> Link {
+pub fn definition(seen: &Evidence, attachment: &Attachment) -> Link {
     let network = attachment.network.clone().unwrap_or_default();
     let looked_at = format!("NetworkAttachmentDefinition {network}");
     let link = Link::new("network", attachment.network.clone(), looked_at);
@@ -104,13 +106,32 @@ pub fn definition(attachment: &Attachment) -> Link {
             let types: Vec<String> = all_types(config);
             let port = attachment.port().filter(|port| port.vlan.is_some() || !port.trunks.is_empty());
             let vlan = port.map(|port| format!(", {port}")).unwrap_or_default();
-            link.holds(format!("it uses {}{vlan}", types.join(", ")))
+            let file = attachment.file.as_ref().and_then(|file| file.as_ref().ok());
+            let file = file.map(|path| format!("it is configured by the file {path}: ")).unwrap_or_default();
+            link.holds(format!("{file}it uses {}{vlan}", types.join(", ")))
         }
-        None if attachment.defined => {
-            link.broken(&code::NETWORK_MISSING, "its configuration is no JSON, or is a file on the node")
-        }
+        None if attachment.defined => unconfigured(seen, attachment, link),
         None => link.broken(&code::NETWORK_MISSING, "it is missing"),
     }
+}
+
+/// The definition is there, and says nothing that can be read. A pod that has its NIC shows that Multus found something.
+fn unconfigured(seen: &Evidence, attachment: &Attachment, link: Link) -> Link {
+    let Some(file) = &attachment.file else {
+        return link
+            .broken(&code::NETWORK_MISSING, "its configuration is no JSON")
+            .hint("correct `spec.config` of it, or `kvnet up --only networks` when it is kvnet's");
+    };
+    if let Some(reason) = seen.elsewhere() {
+        return link.unknown(format!("not checked: it is configured by a file of the node; {reason}"));
+    }
+    let why = file.as_ref().err().map_or("", String::as_str);
+    let has_nic = seen.pod.as_ref().is_some_and(|pod| reported(seen, pod, attachment).is_some());
+    if has_nic {
+        return link.warns(format!("{why}; the pod has its NIC all the same, and a new one may not"));
+    }
+    link.broken(&code::NETWORK_MISSING, why)
+        .hint("write the configuration into `spec.config`, or into such a file with the attachment's `name`")
 }
 
 /// The plugins that the network needs are where the runtime looks.
@@ -122,19 +143,16 @@ pub fn plugins(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     if let Some(reason) = seen.elsewhere() {
         return Some(Link { looked_at: format!("the plugins {}", types.join(", ")), ..link }.unknown(reason));
     }
-    let missing: Vec<&str> = types
-        .iter()
-        .filter(|kind| seen.plugins.get(*kind).is_none_or(Option::is_none))
-        .map(String::as_str)
-        .collect();
+    let missing: Vec<String> =
+        types.iter().filter(|kind| seen.plugins.get(*kind).is_none_or(Option::is_none)).cloned().collect();
     if missing.is_empty() {
         return Some(link.holds("all are there"));
     }
     let link = link.broken(&code::CNI_PLUGIN_MISSING, format!("missing: {}", missing.join(", ")));
-    Some(if missing.contains(&"ovs") {
+    Some(if missing.iter().any(|kind| kind == "ovs") {
         link.hint("delete ovs-cni's pod on the node: a new one copies the plugin at its start (`kubectl --namespace kube-system delete pod --selector app=ovs-cni`)")
     } else {
-        link
+        link.hint(where_from(&missing, &directories.join(" and ")).join("; "))
     })
 }
 

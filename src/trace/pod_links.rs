@@ -13,13 +13,28 @@ use crate::error::code;
 use crate::facts::attachments::{self, Reported, Wish, pairs};
 use crate::facts::cni::Port;
 
-/// What Multus refuses in the pod's annotation; none when it takes it.
+/// What Multus refuses in the pod's annotations, or passes over; none when it takes all of them.
 pub fn annotation(seen: &Evidence) -> Option<Link> {
-    let refusal = seen.refusal.as_ref()?;
     let name = seen.pod.as_ref().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default();
     let link =
         Link::new("annotation", None, format!("what pod {name} asks for in {}", crate::facts::cni::NETWORKS));
-    Some(link.broken(&code::POD_ANNOTATION, refusal))
+    match (&seen.refusal, &seen.ignored) {
+        (Some(refusal), _) => Some(link.broken(&code::POD_ANNOTATION, refusal)),
+        (None, Some(ignored)) => Some(link.warns(ignored)),
+        (None, None) => None,
+    }
+}
+
+/// A pod in its node's network has no NIC of its own, and needs none.
+pub fn of_host(seen: &Evidence) -> Link {
+    let link = Link::new("pod-nic", Some("pod".into()), "the pod's NIC on the pod network");
+    let own = seen
+        .pod
+        .as_ref()
+        .and_then(|pod| pod["status"]["podIP"].as_str().or(pod["status"]["hostIP"].as_str()));
+    let address = own.map(|ip| format!(" ({ip})")).unwrap_or_default();
+    let node = seen.node_name().map(|node| format!(", {node}")).unwrap_or_default();
+    link.holds(format!("it has none of its own: it uses the network of its node{node}{address}"))
 }
 
 /// The pod has the NIC, and it is up.
@@ -28,18 +43,24 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));
     let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
     let Some(reported) = reported(seen, pod, attachment) else {
-        return link.broken(
-            &code::POD_NIC,
-            format!("Multus reports none in the pod's network-status{}", waits(seen, pod)),
-        );
+        let why = match &seen.refusal {
+            Some(_) => "; it refuses the annotation, see above".to_owned(),
+            None => waits(seen, pod),
+        };
+        return link.broken(&code::POD_NIC, format!("Multus reports none in the pod's network-status{why}"));
     };
-    let mac = reported.mac.as_deref().unwrap_or("without MAC address");
     let interface = interface(&reported, attachment);
     let Some(links) = &seen.links else {
         let reason = seen.elsewhere().unwrap_or_else(|| "no process of the pod is on this node".into());
-        return link.unknown(format!("Multus reports {interface}, {mac}; {reason}"));
+        return link.unknown(format!("{}; {reason}", told(pod, &reported, &interface)));
     };
     match carrier(links, &interface) {
+        None if is_handed_over(attachment, &reported) => {
+            let what = reported.device.as_deref().unwrap_or("sriov");
+            link.unknown(format!(
+                "Multus reports {interface}; not checked: the card ({what}) is handed over, and is no link in the pod"
+            ))
+        }
         None => {
             link.broken(&code::POD_NIC, format!("Multus reports {interface}, and the pod has no such link"))
         }
@@ -49,6 +70,23 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
         }
         Some(found) => link.holds(format!("{} is up, {}, MTU {}", found.name, found.mac, found.mtu)),
     }
+}
+
+/// Who says that there is a NIC.
+fn told(pod: &Value, reported: &Reported, interface: &str) -> String {
+    if attachments::reported(pod).is_empty() {
+        let address = pod["status"]["podIP"].as_str().unwrap_or("none");
+        return format!("its address is {address}, and Multus reports no NIC");
+    }
+    let mac = reported.mac.as_deref().map(|mac| format!(", {mac}")).unwrap_or_default();
+    format!("Multus reports {interface}{mac}")
+}
+
+/// Whether a NIC is a card that a VM or a program has for itself: SR-IOV and its like. It need be no link in the pod.
+pub fn is_handed_over(attachment: &Attachment, reported: &Reported) -> bool {
+    let kind = attachment.maker();
+    let is_card = matches!(kind.as_deref(), Some("sriov" | "ib-sriov" | "userspace"));
+    reported.device.is_some() || is_card || attachment.binding.as_deref() == Some("sriov")
 }
 
 /// What has become of a NIC since Multus reported it, and what to do. A VM's is the guest's, a bond's the bond's.
@@ -83,9 +121,19 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         return Some(link.broken(&code::OVS_PORT, "there is no pod that could have one"));
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
-    let interface =
-        reported(seen, pod, attachment).map(|reported| interface(&reported, attachment)).unwrap_or_default();
+    let reported = reported(seen, pod, attachment);
+    let interface = match (&reported, &attachment.interface) {
+        (Some(reported), _) => interface(reported, attachment),
+        (None, Some(interface)) => interface.clone(),
+        (None, None) => String::new(),
+    };
     let Some((on, port)) = state.port_of_pod(uid, &interface) else {
+        if reported.is_none() {
+            let none = "there is none, because the NIC was not made: see `pod-nic`";
+            return Some(
+                link.broken(&code::OVS_PORT, none).hint("it comes with the NIC: mend what keeps that first"),
+            );
+        }
         let parent = state.vlan_bridge(name).map_or(name, |(parent, _)| &parent.name);
         if state.is_nameless(parent, Some(&interface)) {
             let why = format!("not told apart: this ovs-cni does not write whose port of {parent} is whose");
@@ -148,6 +196,16 @@ pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         Some(name_of(attachment)),
         format!("the tap device of NIC {nic} in the launcher's pod"),
     );
+    match attachment.binding.as_deref() {
+        None | Some("bridge" | "masquerade") => {}
+        Some("sriov") => {
+            let why = "not checked: the VM has the card itself (SR-IOV), without a tap; what the card does is not seen";
+            return Some(link.unknown(why));
+        }
+        Some(binding) => {
+            return Some(link.unknown(format!("not checked: the binding `{binding}` need not have a tap")));
+        }
+    }
     let Some(links) = &seen.links else {
         let reason =
             seen.elsewhere().unwrap_or_else(|| "not looked at: there is no process of the pod".into());

@@ -11,6 +11,9 @@ use crate::facts::cni::CniConf;
 use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
 use crate::guest::Link as GuestLink;
 
+#[path = "tests_kinds.rs"]
+mod kinds;
+
 const BLUE: &str = "pod16477688c0e";
 const MAC: &str = "02:06:80:fe:6b:62";
 
@@ -101,6 +104,7 @@ fn healthy() -> Evidence {
         ]),
         reason: None,
         refusal: None,
+        ignored: None,
         guest: Some(GuestView::Nics(nics, "its serial console")),
     }
 }
@@ -218,7 +222,10 @@ fn a_marker_that_lags_breaks_no_pod_that_runs() {
     };
     let (state, found) = marker(|seen| seen.node.as_mut().unwrap()["status"] = json!({})).unwrap();
     assert_eq!(state, State::Warns);
-    assert_eq!(found, "n0 does not offer it, though the marker runs; the pod does not wait for it");
+    assert_eq!(
+        found,
+        "n0 does not offer it, though the marker runs; this pod does not wait for it, new ones that ask for it would"
+    );
     let (state, found) = marker(|seen| seen.markers.clear()).unwrap();
     assert_eq!(state, State::Warns);
     assert_eq!(found, "n0 still offers it, but no pod of ovs-cni is on n0: nobody keeps it true");

@@ -5,24 +5,27 @@ use serde_json::json;
 
 use super::{clean, print, structured, text};
 use crate::cli::args::Format;
-use crate::doctor::{Diagnosis, Finding, State};
+use crate::doctor::{Diagnosis, Finding, State, Verdict};
 use crate::error::Result;
 
-/// Shows every check, and how many ended how.
-pub fn show(diagnosis: &Diagnosis, format: Format) -> Result<()> {
+/// So many things of one check are shown in text, unless more is to be told.
+const MOST: usize = 10;
+
+/// Shows every check, and how many ended how; with `verbose`, all that each found.
+pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> {
     if format != Format::Text {
         return structured(&json!({"checks": diagnosis.checks, "broken": diagnosis.broken()}), format);
     }
     let terminal = console::Term::stdout();
     let width = terminal.is_term().then(|| usize::from(terminal.size().1));
-    let mut text: String = diagnosis.checks.iter().map(|finding| line(finding, width)).collect();
+    let mut text: String = diagnosis.checks.iter().map(|finding| line(finding, width, verbose)).collect();
     text.push_str(&format!("\n{}\n", summary(diagnosis)));
     print(&text);
     Ok(())
 }
 
 /// A check, in lines of at most `width` columns, with what to do about it.
-fn line(finding: &Finding, width: Option<usize>) -> String {
+fn line(finding: &Finding, width: Option<usize>, verbose: bool) -> String {
     let verdict = &finding.verdict;
     // Padded before it is coloured: escape sequences have no width.
     let state = match verdict.state {
@@ -33,15 +36,32 @@ fn line(finding: &Finding, width: Option<usize>) -> String {
         State::Absent => "absent ".dimmed().to_string(),
     };
     let code = verdict.code.map(|code| format!(" [{code}]")).unwrap_or_default();
-    let mut text = wrapped(
-        &format!("{state} {:14} ", finding.check),
-        &format!("{}{code}", clean(&verdict.found)),
-        width,
-    );
+    let is_list = verdict.items.len() > 1;
+    let found = if is_list { head(verdict) } else { verdict.found.clone() };
+    let mark = format!("{state} {:14} ", finding.check);
+    let mut text = wrapped(&mark, &format!("{}{code}", clean(&found)), width);
+    let most = if verbose || verdict.items.len() == MOST + 1 { usize::MAX } else { MOST };
+    for item in verdict.items.iter().filter(|_| is_list).take(most) {
+        text.push_str(&wrapped(&format!("{:25}", ""), &clean(item), width));
+    }
+    if let Some(left) = verdict.items.len().checked_sub(most).filter(|left| *left > 0) {
+        let more = format!("and {left} more: `kvnet doctor -v` shows them, and `-o json`");
+        text.push_str(&wrapped(&format!("{:25}", ""), &more, width));
+    }
     if let Some(hint) = &verdict.hint {
         text.push_str(&wrapped(&format!("{:23}{} ", "", "hint:".cyan()), &clean(hint), width));
     }
     text
+}
+
+/// What stands over a list.
+fn head(verdict: &Verdict) -> String {
+    let count = verdict.items.len();
+    if verdict.head.is_empty() {
+        format!("{count} in all:")
+    } else {
+        format!("{}, {count} in all:", verdict.head)
+    }
 }
 
 /// How many checks ended how; only the number of those that hold is always told.
@@ -67,5 +87,39 @@ fn wrapped(mark: &str, text: &str, width: Option<usize>) -> String {
     match width {
         Some(width) => format!("{}\n", text::paragraph(mark, text, width)),
         None => format!("{mark}{text}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(count: usize) -> Finding {
+        let items: Vec<String> =
+            (1..=count).map(|number| format!("n/pod{number}: why, number {number}")).collect();
+        let verdict = Verdict {
+            state: State::Broken,
+            found: items.join("; "),
+            items,
+            head: String::new(),
+            code: Some("KVN641"),
+            hint: Some("look".into()),
+        };
+        Finding { check: "pods-waiting", promise: "", verdict }
+    }
+
+    #[test]
+    fn each_thing_has_a_line_of_its_own_and_what_is_left_out_is_told() {
+        let shown = |count: usize, verbose: bool| line(&finding(count), None, verbose);
+        assert_eq!(shown(1, false).lines().count(), 2);
+        assert!(shown(1, false).contains("n/pod1: why, number 1 [KVN641]"));
+        for (count, verbose, lines) in [(3, false, 5), (11, false, 13), (25, false, 13), (25, true, 27)] {
+            let text = shown(count, verbose);
+            assert_eq!(text.lines().count(), lines, "{text}");
+            assert!(text.contains(&format!("{count} in all: [KVN641]")), "{text}");
+            assert!(text.lines().any(|line| line.trim() == "n/pod3: why, number 3"), "{text}");
+            let left = text.contains("and 15 more: `kvnet doctor -v` shows them");
+            assert_eq!(left, count == 25 && !verbose, "{text}");
+        }
     }
 }

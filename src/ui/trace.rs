@@ -11,6 +11,9 @@ use crate::trace::{Link, State, Trace};
 /// From so many columns on, what was found stands beside the link.
 const WIDE: usize = 110;
 
+/// What is longer is not told a second time.
+const LONG: usize = 100;
+
 /// Shows every link, and the first broken one once more with what to do.
 pub fn show(trace: &Trace, format: Format) -> Result<()> {
     if format != Format::Text {
@@ -92,6 +95,8 @@ fn conclusion(trace: &Trace) -> String {
     };
     let code = format!("[{}]", link.code.unwrap_or_default());
     let (found, hint) = (clean(&link.found), clean(link.hint.as_deref().unwrap_or_default()));
+    // A long one is told at the link, and once.
+    let found = if found.chars().count() > LONG { "as told above".to_owned() } else { found };
     let network = link.network.as_ref().map(|network| format!(" of {network}")).unwrap_or_default();
     let end = link.end.as_ref().map(|end| format!(" of {end}")).unwrap_or_default();
     format!(

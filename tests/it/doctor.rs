@@ -201,6 +201,58 @@ fn run_pods(sandbox: &Sandbox) {
     sandbox.settle().unwrap();
 }
 
+/// A pod with an annotation of its own.
+fn run_pod(sandbox: &Sandbox, name: &str, networks: &str, host: bool) {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "annotations": {"k8s.v1.cni.cncf.io/networks": networks}},
+        "spec": {"hostNetwork": host, "containers": [{"name": "c", "image": "busybox:1.37.0", "command": ["sleep", "100000"]}]},
+    });
+    sandbox.api().create("test", &pod).unwrap();
+}
+
+#[test]
+fn what_a_pod_asks_for_in_vain_is_told_alike_by_doctor_and_trace() {
+    let place = UP.copy();
+    place.change(|sandbox| run_pod(sandbox, "onhost", "ovs-blue", true));
+    let diagnosis = doctor(&place, &WITHOUT_KUBEVIRT);
+    assert_eq!(diagnosis["broken"], Value::Null, "{diagnosis:#}");
+    let told =
+        diagnosis["checks"].as_array().unwrap().iter().find(|it| it["check"] == "annotations").unwrap();
+    assert_eq!(told["state"], "warns", "{told:#}");
+    let effect = "has no effect: the pod uses the network of its node";
+    assert!(told["found"].as_str().unwrap().contains(effect), "{told:#}");
+    let (code, told, err) = between(&place, &["pods/onhost"]);
+    assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");
+    assert!(told["links"][0]["found"].as_str().unwrap().contains(effect), "{told:#}");
+    assert!(told["links"][1]["found"].as_str().unwrap().starts_with("it has none of its own"), "{told:#}");
+
+    let slips = [
+        ("null", "null", "bare value of JSON"),
+        ("escape", "\u{1b}[31m", "has a control character (U+001B)"),
+    ];
+    place.change(|sandbox| slips.iter().for_each(|(name, text, _)| run_pod(sandbox, name, text, false)));
+    let diagnosis = doctor(&place, &WITHOUT_KUBEVIRT);
+    let broken = &diagnosis["broken"];
+    assert_eq!(
+        (&broken["check"], &broken["code"]),
+        (&json!("annotations"), &json!("KVN640")),
+        "{diagnosis:#}"
+    );
+    assert_eq!(broken["items"].as_array().unwrap().len(), slips.len(), "{broken:#}");
+    let waiting =
+        diagnosis["checks"].as_array().unwrap().iter().find(|it| it["check"] == "pods-waiting").unwrap();
+    for (name, _, says) in slips {
+        assert!(broken["found"].as_str().unwrap().contains(says), "{broken:#}");
+        assert!(waiting["found"].as_str().unwrap().contains(says), "{waiting:#}");
+        let (code, told, err) = between(&place, &[name]);
+        assert_eq!((code, &told["broken"]["link"]), (Some(1), &json!("annotation")), "{told:#}{err}");
+        assert!(told["broken"]["found"].as_str().unwrap().contains(says), "{told:#}");
+    }
+    let output = kvnet(place.0.path(), &["trace", "x", "-n", "../kube-system"]).output().unwrap();
+    assert!(text(&output.stderr).contains("`../kube-system` is no valid name of a namespace"));
+}
+
 #[test]
 fn a_frame_goes_from_pod_to_pod_and_a_wrong_vlan_keeps_it() {
     let place = UP.copy();

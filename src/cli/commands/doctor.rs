@@ -15,6 +15,6 @@ pub async fn run(global: &Global) -> Result<u8> {
     for finding in &diagnosis.checks {
         log::found(finding.check, finding.verdict.state, &finding.verdict.found);
     }
-    ui::doctor::show(&diagnosis, session.format)?;
+    ui::doctor::show(&diagnosis, session.format, session.verbose)?;
     Ok(u8::from(diagnosis.broken().is_some()))
 }

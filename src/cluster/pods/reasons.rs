@@ -11,7 +11,7 @@ use crate::cluster::api::{encode, text};
 use crate::cluster::request::{Call, Outcome};
 use crate::cluster::{Cluster, rolled_out};
 use crate::error::Result;
-use crate::facts::attachments::asked;
+use crate::facts::attachments::{MULTUS_NAMESPACE, asked, asked_with_first};
 
 /// What keeps a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +129,9 @@ pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
     };
     let told = newest(pod, events, &|event| told_by(event).is_some()).and_then(told_by);
     let mut reason = told.unwrap_or(Reason { cause: Cause::Starting, text: cause });
+    if let Some(slip) = slip(pod, &reason) {
+        reason.text = format!("{}; the pod's annotation: {slip}", reason.text);
+    }
     // A plugin that hangs says nothing: what Multus has not made yet is where.
     if let Some(network) = is_silent(&reason).then(|| being_made(pod, events)).flatten() {
         reason.text = format!("{}; its NIC on {network} is being made", reason.text);
@@ -144,6 +147,14 @@ fn of_image(pod: &Value, events: &[Value], mut text: String) -> Reason {
         text = format!("{text}: {}", lower(&why));
     }
     Reason { cause: Cause::Image, text }
+}
+
+/// What is wrong in what a pod asks of Multus, where that is what keeps it. A word may be the name of a network: then it is
+/// wrong when there is none of that name.
+fn slip(pod: &Value, reason: &Reason) -> Option<String> {
+    let is_unknown = reason.text.contains("cannot find a network-attachment-definition");
+    let asked = asked_with_first(pod, MULTUS_NAMESPACE).settled(&|_| !is_unknown);
+    asked.refusal().filter(|_| reason.cause == Cause::Network)
 }
 
 /// How a sandbox fails whose plugin, or whose runtime, does not end in time: at first, and at each further attempt.
@@ -327,6 +338,36 @@ mod tests {
         let (cause, text) = told(&creating(), &[waits, event(5, "FailedMount", noise)]);
         assert_eq!((cause, text.contains("cni plugin not initialized")), (Cause::Network, true), "{text}");
         assert_eq!(told(&creating(), &[event(5, "FailedMount", noise)]).0, Cause::Starting);
+    }
+
+    #[test]
+    fn a_slip_in_the_annotation_is_told_with_what_multus_says_of_it() {
+        let told = |annotation: &str, says: &str| {
+            let mut pod = creating();
+            pod["metadata"]["annotations"] = json!({crate::facts::cni::NETWORKS: annotation});
+            told(
+                &pod,
+                &[event(
+                    5,
+                    "FailedCreatePodSandBox",
+                    &format!("{}{says}", SANDBOX.split("plugin").next().unwrap()),
+                )],
+            )
+            .1
+        };
+        let missing = "cannot find a network-attachment-definition (null) in namespace (n)";
+        let text = told("null", missing);
+        assert!(
+            text.contains(missing) && text.contains("the pod's annotation: `null` is a bare value of JSON"),
+            "{text}"
+        );
+        assert!(!told("5", "failed to find bridge br-typo").contains("annotation"));
+        assert!(!told("a", missing).contains("the pod's annotation"));
+        let text = told("a,", "Failed to parse: one or more items did not match");
+        assert!(
+            text.ends_with("the pod's annotation: entry 2 is empty: there is a comma too many"),
+            "{text}"
+        );
     }
 
     /// As a plugin that never ends does on the real node: nothing for four minutes, then sandboxes that cannot be made.

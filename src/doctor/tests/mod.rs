@@ -154,6 +154,7 @@ fn healthy() -> Seen {
             refused: Vec::new(),
         },
         cluster: Ok(cluster()),
+        by_file: std::collections::BTreeMap::new(),
         journal: Ok(History::default()),
         now: 1_000,
         datapath: Some(crate::trace::datapath::tests::healthy()),
@@ -296,7 +297,10 @@ fn a_marker_breaks_nothing_that_has_its_node() {
     let mut seen = healthy();
     seen.cluster.as_mut().unwrap().nodes[0]["status"]["capacity"] = json!({});
     let found = verdict(&seen, "marker");
-    assert_eq!((found.state, &*found.found), (State::Warns, "n0 does not offer blue; no pod waits for it"));
+    assert_eq!(
+        (found.state, &*found.found),
+        (State::Warns, "n0 does not offer blue; no pod waits for it, new ones that ask for it would")
+    );
     seen.profile = Arc::new(profile::load("walkthrough-2018", &[]).unwrap().profile);
     assert_eq!(verdict(&seen, "marker").state, State::Absent);
 }

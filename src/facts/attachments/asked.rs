@@ -1,10 +1,9 @@
 //! The annotation that users write, read as Multus reads it; what Multus refuses is named.
 
-use std::net::IpAddr;
-
 use serde_json::{Map, Value};
 
 use super::DEFAULT_NETWORK;
+use super::letters::{coded, fault, is_address, is_label, is_mac, is_name, is_unseen, kind_of, named, shown};
 use crate::facts::cni::NETWORKS;
 
 /// Names of links are shorter in the kernel.
@@ -54,6 +53,8 @@ pub struct Slip {
     pub text: String,
     /// Whether Multus refuses the pod because of it; else it passes over it.
     pub refused: bool,
+    /// The network, `namespace/name`, with which it would be no slip.
+    pub unless: Option<String>,
 }
 
 /// What a pod asks for.
@@ -67,7 +68,30 @@ pub struct Asked {
 
 impl Asked {
     fn slip(&mut self, text: impl Into<String>) {
-        self.slips.push(Slip { text: text.into(), refused: true });
+        self.slips.push(Slip { text: text.into(), refused: true, unless: None });
+    }
+
+    /// What is passed over.
+    fn note(&mut self, text: impl Into<String>) {
+        self.slips.push(Slip { text: text.into(), refused: false, unless: None });
+    }
+
+    /// Decides about what is a slip unless there is such a network.
+    #[must_use]
+    pub fn settled(mut self, known: &dyn Fn(&str) -> bool) -> Self {
+        let is_known = |slip: &Slip| slip.unless.as_deref().is_some_and(known);
+        self.slips.retain(|slip| !is_known(slip));
+        let doubtful: Vec<&str> = self.slips.iter().filter_map(|slip| slip.unless.as_deref()).collect();
+        self.wishes.retain(|wish| !doubtful.contains(&wish.network().as_str()));
+        self
+    }
+
+    /// What Multus passes over, in one line; none when it is nothing.
+    #[must_use]
+    pub fn ignored(&self) -> Option<String> {
+        let ignored: Vec<&str> =
+            self.slips.iter().filter(|slip| !slip.refused).map(|slip| slip.text.as_str()).collect();
+        (!ignored.is_empty()).then(|| ignored.join("; "))
     }
 
     /// What Multus refuses, in one line; none when it takes the annotation.
@@ -79,20 +103,44 @@ impl Asked {
     }
 }
 
-/// The networks that a pod asks for besides its first one.
+/// The networks that a pod asks for besides its first one. Multus is not asked for a pod in its node's own network.
 #[must_use]
 pub fn asked(pod: &Value) -> Asked {
     let namespace = pod["metadata"]["namespace"].as_str().filter(|it| !it.is_empty()).unwrap_or("default");
-    match &pod["metadata"]["annotations"][NETWORKS] {
-        Value::String(text) => read(text, namespace),
-        _ => Asked::default(),
+    let text = |name: &str| pod["metadata"]["annotations"][name].as_str().unwrap_or_default();
+    if is_of_host(pod) {
+        let mut none = Asked::default();
+        for name in [NETWORKS, DEFAULT_NETWORK].into_iter().filter(|name| !text(name).trim().is_empty()) {
+            none.note(format!("`{name}` has no effect: the pod uses the network of its node (hostNetwork)"));
+        }
+        return none;
     }
+    read(text(NETWORKS), namespace)
+}
+
+/// As [`asked`], with what is wrong about the first network, too.
+#[must_use]
+pub fn asked_with_first(pod: &Value, multus_namespace: &str) -> Asked {
+    let mut all = asked(pod);
+    let first = default_network(pod, multus_namespace).unwrap_or_default();
+    let named = first
+        .slips
+        .into_iter()
+        .map(|slip| Slip { text: format!("`{DEFAULT_NETWORK}`: {}", slip.text), ..slip });
+    all.slips.extend(named);
+    all
+}
+
+/// Whether a pod has no network of its own.
+#[must_use]
+pub fn is_of_host(pod: &Value) -> bool {
+    pod["spec"]["hostNetwork"] == true
 }
 
 /// The network that a pod asks for as its first one, with what is wrong; none when it takes the cluster's.
 #[must_use]
 pub fn default_network(pod: &Value, multus_namespace: &str) -> Option<Asked> {
-    let text = pod["metadata"]["annotations"][DEFAULT_NETWORK].as_str()?;
+    let text = pod["metadata"]["annotations"][DEFAULT_NETWORK].as_str().filter(|_| !is_of_host(pod))?;
     let mut asked = read(text, multus_namespace);
     match asked.wishes.len() {
         0 if asked.slips.is_empty() => asked.slip("it is empty"),
@@ -104,6 +152,11 @@ pub fn default_network(pod: &Value, multus_namespace: &str) -> Option<Asked> {
 
 fn read(text: &str, namespace: &str) -> Asked {
     let mut asked = Asked::default();
+    // Neither a name nor JSON may have one, and what it does to the rest cannot be seen.
+    if let Some(letter) = text.chars().find(|it| it.is_control() && !it.is_whitespace() && *it < '\u{7f}') {
+        asked.slip(format!("it has a control character ({})", coded(letter)));
+        return asked;
+    }
     // Multus decides so, too.
     if text.contains(['[', '{', '"']) {
         from_json(text, namespace, &mut asked);
@@ -112,13 +165,38 @@ fn read(text: &str, namespace: &str) -> Asked {
             from_word(word.trim(), index + 1, namespace, &mut asked);
         }
     }
-    let names: Vec<&str> = asked.wishes.iter().filter_map(|wish| wish.interface.as_deref()).collect();
-    let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
-    if let Some((_, name)) = twice {
-        let text = format!("two networks ask for the interface `{name}`");
-        asked.slip(text);
+    if let Some(slip) = taken(&asked.wishes).filter(|_| asked.refusal().is_none()) {
+        asked.slip(slip);
     }
     asked
+}
+
+/// Two NICs that are to have one name. One that asks for none is called after its place.
+fn taken(wishes: &[Wish]) -> Option<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (index, wish) in wishes.iter().enumerate() {
+        let own = wish.interface.clone().unwrap_or_else(|| format!("net{}", index + 1));
+        if own == "eth0" || own == "lo" {
+            return Some(format!(
+                "{} asks for the interface `{own}`, which every pod has already",
+                wish.network()
+            ));
+        }
+        if let Some(place) = names.iter().position(|name| *name == own) {
+            let is_asked = |wish: Option<&Wish>| wish.is_some_and(|wish| wish.interface.is_some());
+            return Some(if is_asked(Some(wish)) && is_asked(wishes.get(place)) {
+                format!("two networks ask for the interface `{own}`")
+            } else {
+                format!(
+                    "entries {} and {} both get the interface `{own}`: one by its place",
+                    place + 1,
+                    index + 1
+                )
+            });
+        }
+        names.push(own);
+    }
+    None
 }
 
 /// `NAMESPACE/NAME@INTERFACE`, the first and last part of which may be missing.
@@ -141,14 +219,24 @@ fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
     if name.is_empty() {
         return asked.slip(format!("`{}` has no name of a network", shown(word)));
     }
+    let is_value = serde_json::from_str::<Value>(name).is_ok();
     if let Some(bad) = [space, name].into_iter().find(|it| !is_label(it)) {
-        let hint =
-            if is_name(bad) { ", without dots; one with dots can be written in a list in JSON" } else { "" };
-        return asked.slip(format!("`{}` is not a valid name{hint}", shown(bad)));
+        let hint = match (is_value && bad == name, is_name(bad)) {
+            (true, _) => ": it is a bare value of JSON",
+            (false, true) => ", without dots; one with dots can be written in a list in JSON",
+            (false, false) => "",
+        };
+        return asked.slip(format!("`{}` {}{hint}", shown(bad), fault(bad)));
     }
     let interface = interface.and_then(|it| link(it, &format!("`{}`", shown(word)), asked));
-    let (namespace, name) = (space.to_owned(), name.to_owned());
-    asked.wishes.push(Wish { namespace, name, interface, mac: None });
+    let wish = Wish { namespace: space.to_owned(), name: name.to_owned(), interface, mac: None };
+    if is_value {
+        let text = format!(
+            "`{name}` is a bare value of JSON: Multus takes it for the name of a network, and there is none of that name"
+        );
+        asked.slips.push(Slip { text, refused: true, unless: Some(wish.network()) });
+    }
+    asked.wishes.push(wish);
 }
 
 fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
@@ -158,8 +246,18 @@ fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
             asked.slip("it is one object in JSON, and Multus reads a list: write `[ ]` around it");
             vec![one]
         }
-        Ok(_) => return asked.slip("it is JSON, but not a list of objects"),
-        Err(error) => return asked.slip(format!("it is not a list in JSON: {error}")),
+        Ok(other) => {
+            return asked.slip(format!("it is {} in JSON, not a list of objects", kind_of(&other)));
+        }
+        Err(error) => {
+            let what = error.to_string();
+            // serde_json's words for a line break or a tab within a text.
+            let place = what.strip_prefix("control character").and_then(|rest| rest.split_once(" at "));
+            return asked.slip(match place {
+                Some((_, place)) => format!("it has a control character within a text, at {place}"),
+                None => format!("it is not a list in JSON: {what}"),
+            });
+        }
     };
     for (index, entry) in list.iter().enumerate() {
         let place = format!("entry {}", index + 1);
@@ -175,8 +273,7 @@ fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
 
 fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &mut Asked) {
     for key in entry.keys().filter(|key| !FIELDS.contains(&key.to_ascii_lowercase().as_str())) {
-        let text = format!("Multus does not know `{}` in {place} and passes over it", shown(key));
-        asked.slips.push(Slip { text, refused: false });
+        asked.note(format!("Multus does not know `{}` in {place} and passes over it", shown(key)));
     }
     let before = asked.slips.iter().filter(|slip| slip.refused).count();
     let name = string(entry, "name", place, asked);
@@ -212,7 +309,7 @@ fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &m
         ));
     }
     if let Some(bad) = [&namespace, &name].into_iter().find(|it| !is_name(it)) {
-        return asked.slip(format!("`{}` in {place} is not a valid name", shown(bad)));
+        return asked.slip(format!("`{}` in {place} {}", shown(bad), fault(bad)));
     }
     asked.wishes.push(Wish { namespace, name, interface, mac: mac.map(|mac| mac.to_ascii_lowercase()) });
 }
@@ -251,187 +348,23 @@ fn field_of<'a>(entry: &'a Map<String, Value>, field: &str) -> Option<&'a Value>
 }
 
 fn link(name: &str, place: &str, asked: &mut Asked) -> Option<String> {
-    if name.len() <= LONGEST_LINK && !name.contains(['/', ' ', '\t', '\n', '\r']) {
+    // As the kernel decides.
+    let is_fine =
+        name.len() <= LONGEST_LINK && !name.contains(['/', ':']) && !name.contains(char::is_whitespace);
+    if is_fine && name != "." && name != ".." && !name.contains(char::is_control) {
         return Some(name.to_owned());
     }
-    let text = format!(
-        "the interface `{}` of {place} is longer than {LONGEST_LINK} letters or has a space or `/`",
-        shown(name)
-    );
+    let text = match name.chars().find(|letter| is_unseen(*letter)) {
+        Some(letter) => format!("the interface `{}` of {place} has {}", shown(name), named(letter)),
+        None => format!(
+            "the interface `{}` of {place} is longer than {LONGEST_LINK} letters or has a space, `/` or `:`",
+            shown(name)
+        ),
+    };
     asked.slip(text);
     None
 }
 
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn is_address(text: &str, prefixed: bool) -> bool {
-    text.parse::<IpAddr>().is_ok() || prefixed && text.parse::<ipnet::IpNet>().is_ok()
-}
-
-/// As Go reads one: pairs of digits behind `:` or `-`, or fours behind dots.
-fn is_mac(text: &str) -> bool {
-    let digits: String = text.chars().filter(|letter| !":-.".contains(*letter)).collect();
-    let pairs = |separator: char| text.split(separator).all(|part| part.len() == 2);
-    let fours = text.split('.').all(|part| part.len() == 4);
-    matches!(digits.len(), 12 | 16 | 40)
-        && digits.chars().all(|letter| letter.is_ascii_hexdigit())
-        && (pairs(':') || pairs('-') || fours)
-}
-
-/// Whether an object of the API can have that name.
-#[must_use]
-pub fn is_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
-}
-
-fn is_label(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    bytes.first().is_some_and(|byte| plain(*byte))
-        && bytes.last().is_some_and(|byte| plain(*byte))
-        && bytes.iter().all(|byte| plain(*byte) || *byte == b'-')
-}
-
-/// A part of what somebody wrote, short and in one line.
-fn shown(text: &str) -> String {
-    const MOST: usize = 40;
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MOST {
-        return line;
-    }
-    line.chars().take(MOST).chain(['…']).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn of(text: &str) -> Asked {
-        asked(&json!({"metadata": {"namespace": "n", "annotations": {NETWORKS: text}}}))
-    }
-
-    #[test]
-    fn every_form_that_multus_takes_is_read() {
-        for (text, expected) in [
-            ("", vec![]),
-            ("a", vec!["n/a"]),
-            (" a , other/b@net7 ", vec!["n/a", "other/b@net7"]),
-            ("a@", vec!["n/a"]),
-            ("a,a,a@x", vec!["n/a", "n/a", "n/a@x"]),
-            (r#"[{"name":"a"}]"#, vec!["n/a"]),
-            ("[\n  {\"name\": \"a.b\", \"namespace\": \"\"}\n]", vec!["n/a.b"]),
-            (
-                r#"[{"name":"a","interface":"podx"},{"name":"b","namespace":"other"}]"#,
-                vec!["n/a@podx", "other/b"],
-            ),
-            (r#"[{"Name":"a","interfaceRequest":"net5"}]"#, vec!["n/a@net5"]),
-            (
-                r#"[{"name":"a","mac":"02:00:00:00:00:0A","ips":["10.0.0.2/24","fd00::2"],"cni-args":{"x":[1]},
-                "default-route":["10.0.0.1"],"portMappings":[],"bandwidth":null,"ipam-claim-reference":"c"}]"#,
-                vec!["n/a"],
-            ),
-            ("[]", vec![]),
-        ] {
-            let asked = of(text);
-            let shown = |wish: &Wish| {
-                let interface = wish.interface.as_ref().map(|it| format!("@{it}")).unwrap_or_default();
-                format!("{}{interface}", wish.network())
-            };
-            assert_eq!(asked.wishes.iter().map(shown).collect::<Vec<_>>(), expected, "{text}");
-            assert_eq!(asked.slips, [], "{text}");
-        }
-        assert_eq!(
-            of(r#"[{"name":"a","mac":"02:00:00:00:00:0A"}]"#).wishes[0].mac.as_deref(),
-            Some("02:00:00:00:00:0a")
-        );
-    }
-
-    #[test]
-    fn every_slip_is_named() {
-        for (text, wishes, says) in [
-            ("a,", 1, "entry 2 is empty: there is a comma too many"),
-            (",a", 1, "entry 1 is empty"),
-            ("a,,b", 2, "entry 2 is empty"),
-            ("  ", 0, "entry 1 is empty"),
-            ("a/b/c", 0, "`a/b/c` has more than one `/`"),
-            ("a@b@c", 0, "`a@b@c` has more than one `@`"),
-            ("n/", 0, "`n/` has no name of a network"),
-            ("@net1", 0, "`@net1` has no name of a network"),
-            ("Blue", 0, "`Blue` is not a valid name"),
-            ("a b", 0, "`a b` is not a valid name"),
-            ("- a", 0, "`- a` is not a valid name"),
-            ("a.b", 0, "`a.b` is not a valid name, without dots"),
-            ("a@a-name-that-is-too-long", 1, "longer than 15 letters"),
-            ("a@x,b@x", 2, "two networks ask for the interface `x`"),
-            (
-                r#"[ {"name":"ovs-blue","ips":["10.20.0.104/24"] ]"#,
-                0,
-                "it is not a list in JSON: expected `,` or `}`",
-            ),
-            (r#"[{"name":"a"},]"#, 0, "it is not a list in JSON: trailing comma"),
-            (r#"[{"name":"a"}"#, 0, "it is not a list in JSON: EOF"),
-            ("[{name: a}]", 0, "it is not a list in JSON: key must be a string"),
-            (r#"{"name":"ovs-blue","mac":"02:00:00:00:00:01"}"#, 1, "write `[ ]` around it"),
-            (r#""a""#, 0, "it is JSON, but not a list"),
-            (r#"["a"]"#, 0, "entry 1 is a text, not an object"),
-            ("[null]", 0, "entry 1 is null, not an object"),
-            (r#"[{"namespace":"n"}]"#, 0, "entry 1 has no `name`"),
-            (r#"[{"name":""}]"#, 0, "entry 1 has no `name`"),
-            (r#"[{"name":["a"]}]"#, 0, "`name` of entry 1 is a list, not a text"),
-            (r#"[{"name":"kube-system/a"}]"#, 0, r#"write "namespace": "kube-system", "name": "a""#),
-            (r#"[{"name":"a?limit=1"}]"#, 0, "`a?limit=1` in entry 1 is not a valid name"),
-            (r#"[{"name":"..","namespace":"../x"}]"#, 0, "`../x` in entry 1 is not a valid name"),
-            (r#"[{"name":"a","ips":"10.0.0.2"}]"#, 1, "`ips` of entry 1 is a text, not a list"),
-            (r#"[{"name":"a","ips":["10.0.0.400/24"]}]"#, 1, "has `10.0.0.400/24`, which is not an address"),
-            (r#"[{"name":"a","ips":["10.0.0.4/33"]}]"#, 1, "has `10.0.0.4/33`, which is not an address"),
-            (r#"[{"name":"a","default-route":"10.0.0.1"}]"#, 1, "`default-route` of entry 1 is a text"),
-            (r#"[{"name":"a","mac":"02:00"}]"#, 1, "`02:00`, is not a MAC address"),
-            (r#"[{"name":"a","mac":2}]"#, 1, "`mac` of entry 1 is a number, not a text"),
-            (r#"[{"name":"a","interface":7}]"#, 1, "`interface` of entry 1 is a number"),
-            (r#"[{"name":"a","cni-args":["x"]}]"#, 1, "`cni-args` of entry 1 is a list, not an object"),
-        ] {
-            let asked = of(text);
-            assert_eq!(asked.wishes.len(), wishes, "{text}: {asked:?}");
-            let refusal = asked.refusal().unwrap_or_default();
-            assert!(refusal.contains(says), "{text}: {refusal}");
-            assert!(!refusal.contains('\n'), "{text}: {refusal}");
-            assert!(
-                asked.wishes.iter().all(|wish| is_name(&wish.name) && is_name(&wish.namespace)),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_multus_passes_over_is_named_and_not_refused() {
-        let asked = of(r#"[{"name":"a","interfaces":"net5"}]"#);
-        assert_eq!((asked.wishes.len(), asked.refusal()), (1, None));
-        assert_eq!(asked.slips[0].text, "Multus does not know `interfaces` in entry 1 and passes over it");
-    }
-
-    #[test]
-    fn a_first_network_is_looked_for_where_multus_is() {
-        let of = |text: &str| {
-            default_network(
-                &json!({"metadata": {"namespace": "n", "annotations": {DEFAULT_NETWORK: text}}}),
-                "kube-system",
-            )
-        };
-        assert_eq!(of("a").unwrap().wishes[0].network(), "kube-system/a");
-        assert_eq!(of("x/a").unwrap().wishes[0].network(), "x/a");
-        assert!(of("a,b").unwrap().refusal().unwrap().contains("names 2 networks"));
-        assert!(of("").unwrap().refusal().unwrap().contains("empty"));
-        assert_eq!(default_network(&json!({}), "kube-system"), None);
-    }
-}
+#[path = "asked_tests.rs"]
+mod tests;

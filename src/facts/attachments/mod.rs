@@ -1,12 +1,16 @@
 //! What a pod asks Multus for, and what Multus says that it got: two annotations, in every form in which they are found.
 
 mod asked;
+mod letters;
 mod reported;
 
-pub use asked::{Asked, Slip, Wish, asked, default_network, is_name};
+pub use asked::{Asked, Slip, Wish, asked, asked_with_first, default_network, is_of_host};
+pub use letters::is_name;
 pub use reported::{Reported, pairs, reported};
 
 /// The annotation with what NICs a pod got, as Multus called it before v3.8.
 pub const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";
 /// The annotation that gives a pod another network than the cluster's as its first.
 pub const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
+/// Where Multus looks for a network that a pod has as its first, unless its configuration says otherwise.
+pub const MULTUS_NAMESPACE: &str = "kube-system";

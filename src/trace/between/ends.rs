@@ -11,7 +11,7 @@ use crate::error::{Error, Result, code};
 use crate::facts::attachments::is_name;
 use crate::trace::datapath::Nic;
 use crate::trace::evidence::Evidence;
-use crate::trace::pod_links::{carrier, reported};
+use crate::trace::pod_links::{carrier, is_handed_over, reported};
 use crate::trace::target::{Attachment, Target};
 
 /// The word for the network that every pod has.
@@ -31,6 +31,8 @@ pub struct End {
     pub link: String,
     /// Its addresses; none when nobody tells its MAC address.
     pub side: Option<Side>,
+    /// Whether its NIC is a card that somebody has for himself, and no link in the pod.
+    pub handed_over: bool,
 }
 
 impl End {
@@ -84,7 +86,8 @@ pub fn runs(target: &Target, seen: &Evidence) -> Result<()> {
         return Err(refused(format!("has no pod that runs it: {}", seen.now())));
     };
     if pod["spec"]["hostNetwork"] == true {
-        return Err(refused("uses the network of its node: it has no NIC of its own".into())
+        let ignored = seen.ignored.as_ref().map(|what| format!("; {what}")).unwrap_or_default();
+        return Err(refused(format!("uses the network of its node: it has no NIC of its own{ignored}"))
             .hint("`kvnet trace` of the other end shows the links up to the node"));
     }
     if !pod["metadata"]["deletionTimestamp"].is_null() {
@@ -172,6 +175,7 @@ fn end(target: Target, seen: Evidence, place: usize) -> End {
     let name = Some(told.interface.clone()).filter(|name| !name.is_empty());
     let name = name.or_else(|| attachment.interface.clone()).unwrap_or_default();
     let own = seen.links.as_ref().and_then(|links| carrier(links, &name));
+    let handed_over = seen.links.is_some() && own.is_none() && is_handed_over(attachment, &told);
     // Behind masquerade the launcher answers for the guest.
     let of_guest = attachment.mac.clone().filter(|_| !attachment.masquerade);
     let mac = of_guest.or(told.mac).or_else(|| own.map(|link| link.mac.clone())).unwrap_or_default();
@@ -194,7 +198,7 @@ fn end(target: Target, seen: Evidence, place: usize) -> End {
     });
     let side = frame::mac(&mac).map(|mac| Side { mac, ip });
     let link = own.map_or(name, |link| link.name.clone());
-    End { target, seen, place, nic, link, side }
+    End { target, seen, place, nic, link, side, handed_over }
 }
 
 fn address(pod: &Value) -> Option<std::net::IpAddr> {

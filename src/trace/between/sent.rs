@@ -45,6 +45,12 @@ pub async fn send(
         let row = Link::new("hop", Some(network.clone()), looked_at).unknown(why);
         Ok((vec![row], Crossing::default()))
     };
+    if let Some(end) = [from, to].into_iter().find(|end| end.handed_over) {
+        return not(format!(
+            "not sent: the NIC of {} is a card that is handed over, and no link in the pod",
+            end.shown()
+        ));
+    }
     let mut places = vec![None, process_of(host, &from.nic.uid).await?];
     if to.seen.here {
         places.push(process_of(host, &to.nic.uid).await?);

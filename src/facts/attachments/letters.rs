@@ -1,0 +1,79 @@
+//! Names, addresses and letters in what users write.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+pub(super) fn is_address(text: &str, prefixed: bool) -> bool {
+    text.parse::<IpAddr>().is_ok() || prefixed && text.parse::<ipnet::IpNet>().is_ok()
+}
+
+/// As Go reads one: pairs of digits behind `:` or `-`, or fours behind dots.
+pub(super) fn is_mac(text: &str) -> bool {
+    let digits: String = text.chars().filter(|letter| !":-.".contains(*letter)).collect();
+    let pairs = |separator: char| text.split(separator).all(|part| part.len() == 2);
+    let fours = text.split('.').all(|part| part.len() == 4);
+    matches!(digits.len(), 12 | 16 | 40)
+        && digits.chars().all(|letter| letter.is_ascii_hexdigit())
+        && (pairs(':') || pairs('-') || fours)
+}
+
+/// Whether an object of the API can have that name.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+pub(super) fn is_label(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    bytes.first().is_some_and(|byte| plain(*byte))
+        && bytes.last().is_some_and(|byte| plain(*byte))
+        && bytes.iter().all(|byte| plain(*byte) || *byte == b'-')
+}
+
+/// Why it is no name.
+pub(super) fn fault(name: &str) -> String {
+    name.chars()
+        .find(|letter| is_unseen(*letter))
+        .map_or_else(|| "is not a valid name".into(), |letter| format!("has {}", named(letter)))
+}
+
+/// Whether nobody sees a letter in what is printed.
+pub(super) fn is_unseen(letter: char) -> bool {
+    let without_width = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    letter.is_control() || without_width
+}
+
+pub(super) fn named(letter: char) -> String {
+    let what = if letter.is_control() { "a control character" } else { "a character that is not seen" };
+    format!("{what} ({})", coded(letter))
+}
+
+/// `U+001B`.
+pub(super) fn coded(letter: char) -> String {
+    format!("U+{:04X}", u32::from(letter))
+}
+
+/// A part of what somebody wrote, short and in one line; what is not seen is left out.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 40;
+    let seen: String = text.chars().filter(|it| it.is_whitespace() || !is_unseen(*it)).collect();
+    let line: String = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= MOST {
+        return line;
+    }
+    line.chars().take(MOST).chain(['…']).collect()
+}

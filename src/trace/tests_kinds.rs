@@ -1,0 +1,143 @@
+//! Pods and NICs of other kinds: of the host, with a slip, without a NIC, configured by a file, or a card of their own.
+
+use super::*;
+use crate::facts::cni::NETWORKS;
+
+/// A pod that asks for networks; nothing was made of it yet.
+fn pending(annotation: &str) -> Evidence {
+    let mut seen = healthy();
+    (seen.machine, seen.guest, seen.links) = (false, None, None);
+    let pod = json!({"metadata": {"name": "p", "namespace": "default", "uid": "uid-1", "annotations": {NETWORKS: annotation}},
+        "spec": {"nodeName": "n0"}, "status": {"phase": "Pending"}});
+    (seen.object, seen.pod) = (pod.clone(), Some(pod));
+    let blue = seen.attachments.remove(1);
+    let blue = Attachment { interface: None, nic: None, mac: None, ..blue };
+    seen.attachments = vec![Attachment { interface: Some("eth0".into()), ..Attachment::default() }, blue];
+    seen
+}
+
+fn found(trace: &Trace, name: &str) -> Vec<(State, String)> {
+    trace.links.iter().filter(|link| link.link == name).map(|link| (link.state, link.found.clone())).collect()
+}
+
+#[test]
+fn a_pod_of_the_host_has_no_nic_of_its_own_and_nothing_is_broken() {
+    let mut seen = pending("ovs-blue");
+    let pod = seen.pod.as_mut().unwrap();
+    pod["spec"]["hostNetwork"] = json!(true);
+    pod["status"] = json!({"phase": "Running", "podIP": "192.0.2.1", "hostIP": "192.0.2.1"});
+    seen.ignored = crate::facts::attachments::asked(pod).ignored();
+    let trace = trace(&seen);
+    assert_eq!(trace.broken(), None);
+    let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
+    assert_eq!(*state, State::Warns);
+    assert!(told.contains("has no effect: the pod uses the network of its node (hostNetwork)"), "{told}");
+    let own = "it has none of its own: it uses the network of its node, n0 (192.0.2.1)";
+    assert_eq!(found(&trace, "pod-nic"), [(State::Holds, own.to_owned())]);
+    assert_eq!(trace.links.len(), 2);
+}
+
+#[test]
+fn a_port_of_a_nic_that_was_not_made_has_no_empty_name() {
+    let mut seen = pending("ovs-blue");
+    seen.switch = Some(Ok(switch(Vec::new())));
+    let port = found(&trace(&seen), "port");
+    assert_eq!(
+        port,
+        [(State::Broken, "there is none, because the NIC was not made: see `pod-nic`".to_owned())]
+    );
+}
+
+#[test]
+fn why_a_pod_waits_is_told_once() {
+    let mut seen = pending("ovs-blue,ovs-blue");
+    seen.attachments.push(seen.attachments[1].clone());
+    seen.reason = Some("its network cannot be set up (plugin ovs): failed to find bridge br-typo".into());
+    let mut all = links(&seen);
+    tell_once(&mut all, seen.reason.as_deref());
+    let told = all.iter().filter(|link| link.found.contains("failed to find bridge br-typo"));
+    assert_eq!(
+        told.map(|link| (link.link, link.network.as_deref())).collect::<Vec<_>>(),
+        [("pod-nic", Some("pod"))]
+    );
+    let nics = all.iter().filter(|link| link.link == "pod-nic").skip(1);
+    for nic in nics {
+        assert!(nic.found.ends_with("; the pod: it waits, as told above at pod-nic"), "{}", nic.found);
+    }
+    // An annotation that Multus refuses is the cause, and told there.
+    let trace = trace(&Evidence { refusal: Some("it has a control character (U+001B)".into()), ..seen });
+    assert_eq!(trace.broken().map(|link| link.link), Some("annotation"));
+    assert!(
+        found(&trace, "pod-nic")
+            .iter()
+            .all(|(_, told)| told.ends_with("; it refuses the annotation, see above"))
+    );
+}
+
+#[test]
+fn a_network_that_a_file_configures_is_looked_at_there() {
+    let mut seen = healthy();
+    seen.attachments[1].file = Some(Ok("/etc/cni/multus/net.d/blue.conf".into()));
+    let told = found(&trace(&seen), "network");
+    let uses = "it is configured by the file /etc/cni/multus/net.d/blue.conf: it uses host-local, ovs";
+    assert_eq!(told, [(State::Holds, uses.to_owned())]);
+    let why = "it has no configuration, and no file in /etc/cni/multus/net.d has its name";
+    let gone = |seen: &mut Evidence| {
+        seen.attachments[1] = Attachment {
+            defined: true,
+            config: None,
+            bridge: None,
+            file: Some(Err(why.into())),
+            ..seen.attachments[1].clone()
+        };
+    };
+    // A pod that has its NIC shows that there was one.
+    let mut seen = healthy();
+    gone(&mut seen);
+    assert_eq!(trace(&seen).broken(), None);
+    assert_eq!(found(&trace(&seen), "network")[0].0, State::Warns);
+    let mut seen = pending("ovs-blue");
+    gone(&mut seen);
+    let trace_of = trace(&seen);
+    assert_eq!(trace_of.broken().map(|link| (link.link, link.found.as_str())), Some(("network", why)));
+    (seen.here, seen.links) = (false, None);
+    assert_eq!(found(&trace(&seen), "network")[0].0, State::Unknown);
+}
+
+#[test]
+fn a_card_that_a_vm_has_for_itself_has_neither_tap_nor_port() {
+    let mut seen = healthy();
+    seen.object["spec"]["domain"]["devices"]["interfaces"][1] =
+        json!({"name": "blue", "sriov": {}, "macAddress": MAC});
+    let mut attachments = of_machine(&seen.object, "default");
+    attachments[1].config = Some(json!({"type": "sriov", "vlan": 100}));
+    seen.attachments = attachments;
+    seen.plugins.insert("sriov".into(), Some("/opt/cni/bin/sriov".into()));
+    seen.links.as_mut().unwrap().retain(|link| !link.name.contains("16477688c0e"));
+    let trace = trace(&seen);
+    assert_eq!(trace.broken(), None);
+    let (state, tap) = &found(&trace, "tap")[1];
+    assert_eq!(*state, State::Unknown);
+    assert!(tap.starts_with("not checked: the VM has the card itself (SR-IOV), without a tap"), "{tap}");
+    let (state, nic) = &found(&trace, "pod-nic")[1];
+    assert_eq!(*state, State::Unknown);
+    assert!(nic.contains("not checked: the card (sriov) is handed over"), "{nic}");
+    assert_eq!(found(&trace, "port"), []);
+    assert_eq!(found(&trace, "guest-nic")[1].0, State::Holds);
+}
+
+#[test]
+fn a_pod_without_multus_has_the_address_that_it_has() {
+    let mut seen = pending("");
+    seen.attachments.truncate(1);
+    seen.pod.as_mut().unwrap()["status"] = json!({"phase": "Running", "podIP": "10.244.0.9"});
+    let told = found(&trace(&seen), "pod-nic");
+    assert_eq!(
+        told,
+        [(
+            State::Unknown,
+            "its address is 10.244.0.9, and Multus reports no NIC; no process of the pod is on this node"
+                .to_owned()
+        )]
+    );
+}
