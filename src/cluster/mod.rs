@@ -1,5 +1,6 @@
 //! The Kubernetes API: typed by JSON values, so that one path serves every kind and every version.
 
+mod absent;
 mod access;
 mod address;
 pub mod addresses;
@@ -32,6 +33,7 @@ mod watch;
 
 use std::sync::Arc;
 
+pub use absent::is_absent;
 pub use client::{ConnectOptions, ServerVersion, Tell, contexts};
 pub use conditions::{condition_of, holds_in, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};

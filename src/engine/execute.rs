@@ -94,6 +94,7 @@ async fn delete(cx: &Context, key: &ObjectKey, progress: Progress<'_>) -> Result
     let gone = Condition::Gone { object: key.clone() };
     tokio::select! {
         result = cluster.wait(&gone, DELETE_TIMEOUT, progress) => result.map(|()| Outcome::Transient),
+        never = cluster.end_on_absent_nodes(key) => match never {},
         () = cx.cancel.cancelled() => Err(Cancel::error("down")),
     }
 }

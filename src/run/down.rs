@@ -1,7 +1,6 @@
 //! `down`: takes back what `up` made, then proves that the node can still start a pod.
 
 use super::{Consent, Ended, Job, Question};
-use crate::cluster::ObjectKey;
 use crate::engine::events::{Event, Events};
 use crate::engine::journal::{FILE, History, Journal, Seen};
 use crate::engine::runner::{Report, Run};
@@ -58,7 +57,7 @@ pub async fn down(job: &Job, options: DownOptions, consent: &dyn Consent) -> Res
     let events = &job.cx.events;
     if undo.is_empty() {
         tell_notes(&undo.teardown, events);
-        if !undo.partial {
+        if !undo.partial && undo.teardown.silent.is_empty() {
             end_journal(job, undo.seen)?;
         }
         return Ok(Ended::nothing());
@@ -93,26 +92,31 @@ async fn apply(job: &Job, undo: &Undo<'_>, options: DownOptions, shown: bool) ->
     }
     let run = Run { cx, journal: &journal, events: &cx.events, cancel: &cx.cancel };
     let mut report = undo.teardown.apply(&run).await;
+    let mut unseen = false;
     if report.error.is_none() && !undo.partial {
-        report.error = refuse_leftovers(job, &undo.teardown.staying).await.err();
+        match refuse_leftovers(job, &undo.teardown).await {
+            Ok(is_unseen) => unseen = is_unseen,
+            Err(error) => report.error = Some(error),
+        }
     }
     if report.error.is_none() && !options.no_check && cx.cluster().await.is_some() {
         report.error = verify::plain_pod(cx).await.err();
     }
-    if report.error.is_none() && !undo.partial && undo.teardown.staying.is_empty() {
+    if report.error.is_none() && !undo.partial && !unseen && undo.teardown.staying.is_empty() {
         journal.retire()?;
     }
     Ok(report)
 }
 
-/// Looks again: what carries kvnet's label and is not meant to stay must be gone.
-async fn refuse_leftovers(job: &Job, staying: &[ObjectKey]) -> Result<()> {
-    let Some(cluster) = job.cx.cluster().await else { return Ok(()) };
+/// Looks again: what carries kvnet's label and is not meant to stay must be gone. Tells whether something still cannot be
+/// looked into; what served it before may be among what went.
+async fn refuse_leftovers(job: &Job, teardown: &Teardown<'_>) -> Result<bool> {
+    let Some(cluster) = job.cx.cluster().await else { return Ok(false) };
     let owned = Owned::find(&cluster, &History::default()).await?;
-    let left: Vec<String> =
-        owned.all().filter(|key| !staying.contains(key)).map(ToString::to_string).collect();
+    let left = owned.all().filter(|key| !teardown.staying.contains(key));
+    let left: Vec<String> = left.map(ToString::to_string).collect();
     match left.as_slice() {
-        [] => Ok(()),
+        [] => Ok(owned.silent.iter().any(|version| teardown.silent.contains(version))),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             Err(Error::new(&code::LEFT_BEHIND, format!("{first}{more} is still there, with kvnet's label")))

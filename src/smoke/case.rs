@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::Result;
 use crate::profile::{NetworkKind, Profile};
-use crate::verify::{Here, Scenario};
+use crate::verify::{Here, Scenario, places};
 
 /// A named test.
 pub struct Case {
@@ -70,6 +70,8 @@ pub struct Situation {
     pub without_vm: bool,
     /// Where kvnet runs; all pods go there, because there it can look at the switch.
     pub here: Here,
+    /// How many pods may be started there.
+    pub places: usize,
 }
 
 impl Situation {
@@ -86,6 +88,7 @@ impl Situation {
         Ok(Self {
             down: is_down(cx, cluster).await?,
             own_node: here.node.is_some(),
+            places: places(cx, cluster, &here).await?,
             here,
             kubevirt: found.iter().any(Option::is_some),
             sandbox: cx.only.is_some(),

@@ -17,31 +17,34 @@ const NOISE: &str = "': StdinData";
 
 /// How often the case's pods are looked at.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So long no node may take a pod: a taint may just be on its way out, and ovs-cni's marker looks every minute.
+/// So long no node may take a pod: a taint may just be on its way out.
 const REFUSED: Duration = Duration::from_secs(5);
-const REFUSED_BY_MARKER: Duration = Duration::from_secs(75);
+/// So long, when pods of other cases may make room or ovs-cni's marker, which looks every minute, be late.
+const REFUSED_FOR_NOW: Duration = Duration::from_secs(75);
+
 /// Ends when no node takes a pod of the case, with the scheduler's reason.
 pub async fn refused(room: &Room) -> Error {
     let mut since: Option<Instant> = None;
     loop {
         tokio::time::sleep(PAUSE).await;
-        let Some(told) = refusal(room).await else {
+        let Some((told, is_slow)) = refusal(room).await else {
             since = None;
             continue;
         };
-        let limit = if told.contains("ovs-cni.network.kubevirt.io") { REFUSED_BY_MARKER } else { REFUSED };
+        let limit = if is_slow { REFUSED_FOR_NOW } else { REFUSED };
         if since.get_or_insert_with(Instant::now).elapsed() >= limit {
             return unplaced(room, told).await;
         }
     }
 }
 
-/// Why no node takes a pod of the case; none when all are taken, or when that will pass by itself.
-async fn refusal(room: &Room) -> Option<String> {
+/// Why no node takes a pod of the case, and whether that may still change; none when all are taken, or when it passes by itself.
+async fn refusal(room: &Room) -> Option<(String, bool)> {
     let pods = room.cluster.list("v1", "Pod", Some(&room.namespace), None).await.ok()?;
     let mut reasons = pods.iter().filter_map(|pod| reason(pod, &[]));
     let reason = reasons.find(|reason| reason.cause == Cause::Unscheduled)?;
-    room.cluster.lasting(&reason).await.map(|_| reason.text)
+    let sign = room.cluster.lasting(&reason).await?;
+    Some((reason.text, sign.is_slow()))
 }
 
 async fn unplaced(room: &Room, told: String) -> Error {

@@ -18,7 +18,9 @@ use crate::engine::context::Context;
 use crate::engine::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
 use crate::profile::{Network, NetworkKind};
-use crate::verify::{Found, Here, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, start};
+use crate::verify::{
+    Batch, Found, Here, MOST_AT_ONCE, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, make_room, start,
+};
 
 /// The label of a case's namespace, with the case's name.
 pub const CASE_LABEL: &str = "kvnet.dev/smoke";
@@ -28,6 +30,8 @@ pub const RUNNER_LABEL: &str = "kvnet.dev/smoke-by";
 pub const PORT: &str = "8080";
 /// What runs in the pods: a server that tells its host name to everybody who connects.
 const SERVER: [&str; 6] = ["nc", "-ll", "-p", PORT, "-e", "hostname"];
+/// Two pods have to meet, however full the node is: the scheduler says what it thinks of that.
+const FEWEST: usize = 2;
 /// What `timeout` of coreutils ends with.
 const LATE: i32 = 124;
 
@@ -45,6 +49,8 @@ pub struct Room {
     margin: Duration,
     /// Where kvnet runs, and the pods with it.
     pub here: Here,
+    /// How many pods the case may have at once.
+    pub places: usize,
     opened: OnceCell<()>,
     rebooting: AtomicBool,
     ears: Arc<Ears>,
@@ -71,7 +77,7 @@ impl Room {
         cluster: &Cluster,
         case: &'static Case,
         namespace: String,
-        here: Here,
+        (here, places): (Here, usize),
         listener: Arc<dyn Listener>,
     ) -> Self {
         let ears = Arc::new(Ears { case: case.name, heard: Mutex::default(), listener });
@@ -90,6 +96,7 @@ impl Room {
             ends,
             margin,
             here,
+            places: places.clamp(FEWEST, MOST_AT_ONCE),
             opened: OnceCell::new(),
             rebooting: AtomicBool::new(false),
             ears,
@@ -164,6 +171,17 @@ impl Room {
         }))
         .await?;
         self.look_at(probes).await
+    }
+
+    /// As [`Room::meet`], for the pods of a batch: those of the batch before it make room first.
+    ///
+    /// # Errors
+    /// As [`Room::meet`], and those of the end of pods.
+    pub async fn meet_batch(&self, batch: &Batch) -> Result<Vec<Seen>> {
+        let names: Vec<Value> =
+            batch.scenario.pods.iter().map(|probe| json!({"metadata": {"name": probe.name}})).collect();
+        make_room(&self.cluster, &self.namespace, &names, &self.progress()).await?;
+        self.meet(&batch.scenario.pods).await
     }
 
     /// Waits for the pods of probes that were started, and looks at each; in their order.

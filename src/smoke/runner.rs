@@ -140,8 +140,10 @@ impl Run {
     }
 
     fn room(&self, case: &'static Case, namespace: String) -> Room {
+        let at_once = if case.alone { 1 } else { self.jobs.max(1) };
+        let places = self.situation.places / at_once;
         let here = self.situation.here.clone();
-        Room::new(&self.cx, &self.cluster, case, namespace, here, self.listener.clone())
+        Room::new(&self.cx, &self.cluster, case, namespace, (here, places), self.listener.clone())
     }
 
     async fn run(&self, case: &'static Case, room: &Room, work: BoxFuture<'_, Result<()>>) -> CaseResult {

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::objects::{self, Live};
-use crate::cluster::{Condition, ObjectKey, rolled_out};
+use crate::cluster::{Condition, ObjectKey, is_absent, rolled_out};
 use crate::engine::change::{Change, TaintSpec};
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
@@ -125,7 +125,7 @@ impl Step for Flannel {
             nodes.iter().filter_map(name).map(|node| leaving(node, true)).collect();
         changes.extend(
             pods.iter()
-                .filter(|pod| uses_pod_network(pod))
+                .filter(|pod| uses_pod_network(pod) && !is_out_of_reach(pod, &nodes))
                 .map(|pod| Change::Delete { object: ObjectKey::of(&typed(pod)) }),
         );
         Ok(changes)
@@ -225,6 +225,11 @@ fn uses_pod_network(pod: &Value) -> bool {
     pod["spec"]["hostNetwork"] != true
         && pod["spec"]["nodeName"].is_string()
         && !crate::engine::execute::is_ours(pod)
+}
+
+/// Whether nobody could end a pod: it stays for its node, should that come back.
+fn is_out_of_reach(pod: &Value, nodes: &[Value]) -> bool {
+    nodes.iter().any(|node| is_absent(node) && node["metadata"]["name"] == pod["spec"]["nodeName"])
 }
 
 fn name(object: &Value) -> Option<&str> {

@@ -30,16 +30,17 @@ use crate::engine::execute::Progress;
 use crate::error::{Error, Result, code};
 use crate::profile::Profile;
 pub use addresses::NO_DUPLICATES;
-use batches::Batch;
+pub use batches::{Batch, batches};
 pub use here::Here;
 pub use look::{NicView, Place, Seen, ovs_state};
 pub use outcome::{Found, Outcome};
 pub use plain::plain_pod;
-pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, nic, start, statuses};
+pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, make_room, nic, start, statuses};
 pub use record::{RECORD, Record, verified};
+pub use room::{MOST as MOST_AT_ONCE, places};
 pub use scenario::{Probe, Scenario};
 pub use talk::{reaches, stays_apart};
-pub use vm::{all as check_vm, is_left_out as leaves_out_vm};
+pub use vm::{is_left_out as leaves_out_vm, pods_of_nics, some as check_vm};
 
 /// The label that finds the pods of a verification.
 const SELECTOR: &str = "kvnet.dev/step=verification";
@@ -86,7 +87,7 @@ async fn in_batches(
     // They are no gaps of the record, which says that it is without the VM.
     report(cx, &vm::left_out(cx, &scenario));
     let (mut outcomes, mut overall) = (Vec::new(), Vec::new());
-    for batch in batches::batches(&scenario, &nics, room) {
+    for batch in batches(&scenario, &nics, room) {
         if cx.cancel.is_cancelled() {
             return Err(Cancel::error("up"));
         }

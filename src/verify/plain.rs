@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::pods::{PodPlan, start};
-use super::{SELECTOR, clean, namespace, remove};
+use super::{Here, SELECTOR, clean, namespace, remove};
 use crate::engine::checkpoint::reached;
 use crate::engine::context::Context;
 use crate::engine::events::{Event, Verdict};
@@ -21,8 +21,11 @@ pub async fn plain_pod(cx: &Context) -> Result<()> {
     clean(cx, &cluster, &|_| ()).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     reached(|| "within the check of the node: a namespace without a pod".into());
-    let node = cx.this_node().await;
-    start(&cluster, &pod(cx, has_network, node.as_deref())).await?;
+    let here = Here::of(cx).await?;
+    let mut pod = pod(cx, has_network, here.node.as_deref());
+    // It tolerates every taint, also those of nodes that do not answer.
+    here.keep(&mut pod);
+    start(&cluster, &pod).await?;
     reached(|| "within the check of the node: a pod that starts".into());
     let namespace = cx.profile.verification.namespace.as_str();
     let started =

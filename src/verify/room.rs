@@ -8,11 +8,21 @@ use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
 
 /// More at once would load a node more than it saves time.
-const MOST: usize = 48;
+pub const MOST: usize = 48;
 /// As many pods may come meanwhile.
 const SPARE: usize = 8;
 /// What a kubelet takes when its node does not say.
 const USUAL: usize = 110;
+
+/// How many pods the nodes take besides those that run; some are kept free for others.
+///
+/// # Errors
+/// Those of the API server.
+pub async fn places(cx: &Context, cluster: &Cluster, here: &Here) -> Result<usize> {
+    let nodes = cx.nodes().await?;
+    let pods = cluster.list("v1", "Pod", None, None).await?;
+    Ok(free(here, &nodes, &pods).saturating_sub(SPARE))
+}
 
 /// How many pods may be started at once, on the nodes that they may go to.
 ///

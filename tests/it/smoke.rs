@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::run::text;
 use crate::smoke_junit::is_junit;
-use crate::smoke_place::{Place, UP, delete, kvnet, network, update};
+use crate::smoke_place::{Place, Ran, UP, delete, kvnet, network, update};
 
 const RUN_ON_A_WHOLE_NODE: [&str; 9] = [
     "a-bridge-network",
@@ -247,6 +247,34 @@ fn after_a_boot_the_results_from_before_it_are_in_the_report() {
     let ran = place.smoke(&["dns"]);
     assert!(ran.code == Some(0) && ran.err.contains("it is given up"), "{}", ran.err);
     assert!(!place.path("box/state/smoke.json").exists());
+}
+
+#[test]
+fn a_node_that_takes_few_pods_is_given_few_at_once() {
+    let place = UP.copy();
+    place.change(|sandbox| {
+        let runs = sandbox.api().list("v1", "Pod", None).unwrap().len();
+        let key = ObjectKey::new("v1", "Node", None, "sandbox");
+        let mut node = sandbox.api().get(&key).unwrap().unwrap();
+        // Of these, eight are kept free for others.
+        node["status"]["allocatable"]["pods"] = (runs + 12).to_string().into();
+        sandbox.api().update_status("kubelet", &node).unwrap();
+    });
+    let ran = place.smoke(&["attachments", "same-network", "vlan-isolation", "leaks", "multus-restart"]);
+    assert_eq!(ran.code, Some(0), "{:#}\n{}", ran.report, ran.err);
+    let checks = |ran: &Ran, case: &str| -> std::collections::BTreeSet<String> {
+        let checks = ran.case(case)["checks"].as_array().unwrap().iter();
+        checks.map(|check| check["check"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = UP.copy().smoke(&["attachments", "same-network", "vlan-isolation"]);
+    for case in ["attachments", "same-network", "vlan-isolation"] {
+        assert_eq!(checks(&ran, case), checks(&whole, case), "{case}");
+    }
+    assert!(
+        ran.case("leaks")["notes"].to_string().contains("of 20 pods: no more fit on the node"),
+        "{}",
+        ran.report
+    );
 }
 
 #[test]

@@ -108,8 +108,30 @@ fn nothing_is_changed_without_consent() {
     count::record("consents asked", 6);
 }
 
-/// Kinds that no list of kvnet's names, in a manifest of the user's own.
+/// Kinds that no list of kvnet's names, in a manifest of the user's own: of namespaces, of the cluster, and of its own.
 const OWN: &str = "
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.own.example}
+spec:
+  group: own.example
+  scope: Cluster
+  names: {plural: gadgets, singular: gadget, kind: Gadget, listKind: GadgetList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: own.example/v1
+kind: Gadget
+metadata: {name: own}
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: own}
+value: 7
 ---
 apiVersion: v1
 kind: LimitRange
@@ -154,7 +176,13 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
     let skipped = ["--skip", "kubevirt,vm,verification", "--timeout", "20"];
     let (code, _, err) = run(&[&["up"], &profile[..], &skipped].concat());
     assert_eq!(code, 0, "{err}");
-    let kinds = [("v1", "LimitRange"), ("v1", "PersistentVolumeClaim"), ("apps/v1", "StatefulSet")];
+    let kinds = [
+        ("v1", "LimitRange"),
+        ("v1", "PersistentVolumeClaim"),
+        ("apps/v1", "StatefulSet"),
+        ("scheduling.k8s.io/v1", "PriorityClass"),
+        ("own.example/v1", "Gadget"),
+    ];
     let left = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -166,12 +194,13 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
             let mut found = Vec::new();
             for (version, kind) in kinds {
                 let selector = Some("app.kubernetes.io/managed-by=kvnet");
-                found.extend(cluster.list(version, kind, None, selector).await.unwrap());
+                // The kind of the manifest's own goes too.
+                found.extend(cluster.list(version, kind, None, selector).await.unwrap_or_default());
             }
             found.len()
         })
     };
-    assert_eq!(left(), 3, "`up` has made them");
+    assert_eq!(left(), kinds.len(), "`up` has made them");
     let ours = || -> BTreeSet<String> {
         let all = values(&place.path("box"));
         let ours = all.iter().filter(|(key, value)| {

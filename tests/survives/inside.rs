@@ -41,19 +41,27 @@ pub struct Inside {
 /// How a run ended.
 #[derive(Debug, Default)]
 pub struct Ended {
+    pub result: &'static str,
     pub changes: usize,
     pub error: Option<Error>,
+    /// What the run wanted its user to know.
+    pub warnings: Vec<String>,
     /// The checks, and what came of each.
     pub checks: BTreeMap<String, Verdict>,
 }
 
 #[derive(Default)]
-struct Heard(Mutex<BTreeMap<String, Verdict>>);
+struct Heard {
+    checks: Mutex<BTreeMap<String, Verdict>>,
+    warnings: Mutex<Vec<String>>,
+}
 
 impl Reporter for Heard {
     fn report(&self, event: Event) {
-        if let Event::Check { check, verdict, .. } = event {
-            self.0.lock().unwrap().insert(check, verdict);
+        match event {
+            Event::Check { check, verdict, .. } => _ = self.checks.lock().unwrap().insert(check, verdict),
+            Event::Note { text, warning: true, .. } => self.warnings.lock().unwrap().push(text),
+            _ => {}
         }
     }
 }
@@ -67,8 +75,14 @@ pub fn without_waiting<T>(work: impl Future<Output = T>) -> T {
 impl Inside {
     /// A fresh node. Must be called on a runtime.
     pub fn new(name: &str) -> Self {
-        let loaded = profile::load(name, &[]).unwrap();
-        let sandbox = Sandbox::open(&Options::default(), &loaded.profile).unwrap();
+        Self::with(name, &[], &Options::default())
+    }
+
+    /// A fresh node of another kind, for a profile with these settings. Must be called on a runtime.
+    pub fn with(name: &str, settings: &[&str], options: &Options) -> Self {
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let loaded = profile::load(name, &settings).unwrap();
+        let sandbox = Sandbox::open(options, &loaded.profile).unwrap();
         Self {
             sandbox,
             cluster: None,
@@ -110,27 +124,31 @@ impl Inside {
 
     /// As `kvnet up --yes`.
     pub async fn up(&self) -> Ended {
-        self.heard.0.lock().unwrap().clear();
-        let mut ended =
-            self.try_up().await.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() });
-        ended.checks.clone_from(&self.heard.0.lock().unwrap());
+        self.ended(self.try_up().await)
+    }
+
+    /// With what was heard since the last time.
+    fn ended(&self, result: Result<Ended>) -> Ended {
+        let mut ended = result.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() });
+        ended.checks = std::mem::take(&mut self.heard.checks.lock().unwrap());
+        ended.warnings = std::mem::take(&mut self.heard.warnings.lock().unwrap());
         ended
     }
 
     async fn try_up(&self) -> Result<Ended> {
         let ended = patient(|| async { run::up(&self.job().await?, &Given).await }).await?;
-        Ok(Ended { changes: ended.changes, error: ended.error, ..Ended::default() })
+        Ok(told_by(ended))
     }
 
     /// As `kvnet down --yes`.
     pub async fn down(&self) -> Ended {
-        self.try_down().await.unwrap_or_else(|error| Ended { error: Some(error), ..Ended::default() })
+        self.ended(self.try_down().await)
     }
 
     async fn try_down(&self) -> Result<Ended> {
         let options = DownOptions::default();
         let ended = patient(|| async { run::down(&self.job().await?, options, &Given).await }).await?;
-        Ok(Ended { changes: ended.changes, error: ended.error, ..Ended::default() })
+        Ok(told_by(ended))
     }
 
     /// Whether the profile counts as verified.
@@ -166,6 +184,10 @@ impl Inside {
         });
         copy.unwrap()
     }
+}
+
+fn told_by(ended: run::Ended) -> Ended {
+    Ended { result: ended.result, changes: ended.changes, error: ended.error, ..Ended::default() }
 }
 
 /// Tries again while the state directory is locked: a test beside this one that starts a program has, until that program

@@ -7,6 +7,7 @@ compile_error!("a release build has no points to be killed at: run these tests w
 mod api_faults;
 mod corpora;
 mod count;
+mod down;
 mod essence;
 mod expired;
 mod foreign;

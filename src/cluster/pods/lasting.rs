@@ -131,6 +131,11 @@ pub fn code_of(told: &str) -> Option<&'static Code> {
 }
 
 impl Sign {
+    /// Whether others may bring what is missing a little later.
+    pub fn is_slow(&self) -> bool {
+        self.stays == Stays::After(LONG)
+    }
+
     fn fits(&self, told: &str) -> bool {
         self.says.iter().all(|part| told.contains(part))
     }

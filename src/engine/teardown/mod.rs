@@ -21,7 +21,7 @@ use super::plan::{Selection, refuse_stranger};
 use super::runner::{Report, Run, journaled, worse};
 use super::step::{AnyStep, Note};
 use super::target::Target;
-use crate::cluster::ObjectKey;
+use crate::cluster::{ObjectKey, is_absent};
 use crate::error::{Error, Result, code};
 
 /// The label that names the step which created an object.
@@ -73,6 +73,8 @@ pub struct Teardown<'a> {
     pub notes: Vec<Note>,
     /// Objects of kvnet's that stay, because others use them.
     pub staying: Vec<ObjectKey>,
+    /// Versions of the API that nobody serves at the moment.
+    pub silent: Vec<String>,
 }
 
 impl<'a> Teardown<'a> {
@@ -84,10 +86,17 @@ impl<'a> Teardown<'a> {
             None => Owned::default(),
         };
         let target = Target::of(cx).await?;
-        let mut teardown = Self { target, removals: Vec::new(), notes: Vec::new(), staying: Vec::new() };
-        teardown.notes.extend(owned.silent.iter().map(|group| Note {
+        let (removals, notes, staying, silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut teardown = Self { target, removals, notes, staying, silent };
+        teardown.notes.extend(owned.gaps().into_iter().map(|text| Note { warning: true, text }));
+        teardown.silent = std::mem::take(&mut owned.silent);
+        let absent = cx.nodes().await?;
+        let absent = absent.iter().filter(|node| is_absent(node));
+        teardown.notes.extend(absent.filter_map(|node| node["metadata"]["name"].as_str()).map(|node| Note {
             warning: true,
-            text: format!("nobody serves the API {group} at the moment: what is left of it cannot be seen"),
+            text: format!(
+                "node {node} does not answer: what runs there is not ended, and kvnet's pods there are only removed from the API"
+            ),
         }));
         let mut bridges_stay = false;
         let order = graph.order();
@@ -274,7 +283,7 @@ mod tests {
                 Removal { changes, ..Removal::of(step.as_ref()) }
             });
             let (target, notes, staying) = (Target::default(), Vec::new(), Vec::new());
-            Teardown { target, removals: removals.collect(), notes, staying }
+            Teardown { target, removals: removals.collect(), notes, staying, silent: Vec::new() }
         };
         let only = |id: &str| Selection { only: vec![id.into()], skip: Vec::new() };
         let skip = |id: &str| Selection { only: Vec::new(), skip: vec![id.into()] };

@@ -59,8 +59,10 @@ const OTHER: &str = "";
 pub struct Owned {
     /// The objects by the step that made them, in the order to delete them.
     pub objects: BTreeMap<String, Vec<ObjectKey>>,
-    /// Groups of the API that nobody serves at the moment: whether something of theirs is left cannot be seen.
+    /// Versions of the API that nobody serves at the moment: whether something of theirs is left cannot be seen.
     pub silent: Vec<String>,
+    /// The objects among them that the journal names.
+    pub unseen: Vec<ObjectKey>,
 }
 
 impl Owned {
@@ -77,12 +79,16 @@ impl Owned {
         });
         let lists: Vec<Vec<Value>> =
             stream::iter(lists.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
-        let mut owned = Self { objects: BTreeMap::new(), silent: listing.silent };
+        let mut owned = Self { silent: listing.silent, ..Self::default() };
         for object in lists.iter().flatten().filter(|object| is_own(object)) {
             let step = object["metadata"]["labels"][STEP_LABEL].as_str().unwrap_or_default();
             owned.add(step, ObjectKey::of(object));
         }
         for (step, key) in journaled(history) {
+            if owned.silent.contains(&key.api_version) {
+                owned.unseen.push(key);
+                continue;
+            }
             if !owned.has(&key) && cluster.get(&key).await?.is_some_and(|live| was_applied(&live)) {
                 owned.add(step, key);
             }
@@ -96,6 +102,20 @@ impl Owned {
     /// Every object, whichever step made it.
     pub fn all(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.values().flatten()
+    }
+
+    /// What cannot be looked into, a line for each version of the API.
+    pub fn gaps(&self) -> Vec<String> {
+        let line = |version: &String| {
+            let named = self.unseen.iter().filter(|key| key.api_version == *version);
+            let named: Vec<String> = named.map(ToString::to_string).collect();
+            let named =
+                if named.is_empty() { String::new() } else { format!("; `up` made {}", named.join(", ")) };
+            format!(
+                "nobody serves the API {version} at the moment: what is left of it cannot be seen{named}; the journal stays until then"
+            )
+        };
+        self.silent.iter().map(line).collect()
     }
 
     fn has(&self, key: &ObjectKey) -> bool {

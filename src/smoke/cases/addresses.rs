@@ -18,8 +18,9 @@ pub async fn run(room: &Room) -> Result<()> {
     let networks = profile.networks.iter().filter(|network| gives_addresses(&network.kind));
     let networks: Vec<String> =
         networks.map(|network| format!("{}/{}", network.namespace, network.name)).collect();
-    let pods: Vec<(String, Vec<String>)> =
-        (0..PODS).map(|number| (format!("addresses-{}", number + 1), some_of(&networks, number))).collect();
+    let pods: Vec<(String, Vec<String>)> = (0..PODS.min(room.places))
+        .map(|number| (format!("addresses-{}", number + 1), some_of(&networks, number)))
+        .collect();
     try_join_all(pods.iter().map(|(name, networks)| room.start(name, networks))).await?;
     for (name, _) in &pods {
         room.wait_for(name, &is_ready).await?;

@@ -8,14 +8,17 @@ use crate::smoke::case::vlan_pairs;
 use crate::smoke::diagnose::why_without_nics;
 use crate::smoke::room::Room;
 use crate::smoke::talk::everything;
-use crate::verify::{Probe, Scenario, Seen, ovs_state, reaches, stays_apart};
+use crate::verify::{Probe, Scenario, Seen, batches, ovs_state, reaches, stays_apart};
 
 /// One pod on each network, and what its NIC is like.
 pub async fn attachments(room: &Room) -> Result<()> {
-    let mut probes = Scenario::of(&room.cx.profile).pods;
-    probes.dedup_by(|one, other| one.network == other.network);
-    let seen = room.meet(&probes).await?;
-    look_at_nics(room, &seen).await
+    let mut pods = Scenario::of(&room.cx.profile).pods;
+    pods.dedup_by(|one, other| one.network == other.network);
+    for batch in batches(&Scenario { pods, ..Scenario::default() }, &[], room.places) {
+        let seen = room.meet_batch(&batch).await?;
+        look_at_nics(room, &seen).await?;
+    }
+    Ok(())
 }
 
 /// Notes for each pod whether its NIC is as declared.
@@ -36,28 +39,34 @@ pub async fn look_at_nics(room: &Room, seen: &[Seen]) -> Result<()> {
 
 /// Pairs of pods on one network, over their NICs there.
 pub async fn same_network(room: &Room) -> Result<()> {
-    let scenario = Scenario::of(&room.cx.profile);
-    let pairs = meet_pairs(room, &scenario, &scenario.reach).await?;
-    try_join_all(pairs.iter().map(|(one, other)| everything(room, one, other))).await.map(|_| ())
+    let whole = Scenario::of(&room.cx.profile);
+    let reach = whole.reach.clone();
+    for batch in batches(&of_pairs(whole, reach, Vec::new()), &[], room.places) {
+        let seen = room.meet_batch(&batch).await?;
+        let pairs = pairs(&seen, &batch.scenario.reach);
+        try_join_all(pairs.map(|(one, other)| everything(room, one, other))).await?;
+    }
+    Ok(())
 }
 
 /// That VLANs are apart, which only says something when those on one VLAN are together.
 pub async fn vlan_isolation(room: &Room) -> Result<()> {
-    let scenario = Scenario::of(&room.cx.profile);
-    let apart = vlan_pairs(&scenario);
+    let whole = Scenario::of(&room.cx.profile);
+    let apart = vlan_pairs(&whole);
     let is_concerned = |(one, other): &&(String, String)| {
         apart.iter().any(|(first, second)| [first, second].iter().any(|name| [one, other].contains(name)))
     };
-    let together: Vec<_> = scenario.reach.iter().filter(is_concerned).cloned().collect();
-    let all: Vec<_> = together.iter().chain(&apart).cloned().collect();
-    for (index, (one, other)) in meet_pairs(room, &scenario, &all).await?.into_iter().enumerate() {
-        let (from, to) = (&one.probe.name, &other.probe.name);
-        if index < together.len() {
-            let found = reaches(room.place(), &one, &other).await?;
-            room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
-        } else {
-            let found = stays_apart(room.place(), &one, &other).await?;
-            room.check(format!("{from} does not reach {to}"), found, &code::SMOKE_ISOLATION);
+    let together: Vec<_> = whole.reach.iter().filter(is_concerned).cloned().collect();
+    for batch in batches(&of_pairs(whole, together, apart), &[], room.places) {
+        let seen = room.meet_batch(&batch).await?;
+        for (one, other) in pairs(&seen, &batch.scenario.reach) {
+            let found = reaches(room.place(), one, other).await?;
+            room.check(format!("{} reaches {}", one.probe.name, other.probe.name), found, &code::SMOKE_REACH);
+        }
+        for (one, other) in pairs(&seen, &batch.scenario.isolated) {
+            let found = stays_apart(room.place(), one, other).await?;
+            let check = format!("{} does not reach {}", one.probe.name, other.probe.name);
+            room.check(check, found, &code::SMOKE_ISOLATION);
         }
     }
     Ok(())
@@ -94,15 +103,15 @@ fn gateway(profile: &Profile, name: &str) -> Option<String> {
     range.gateway.clone().or_else(|| Some(range.network()?.hosts().next()?.to_string()))
 }
 
-/// Starts the pods of pairs, each once, and gives the pairs back as they were seen.
-async fn meet_pairs(
-    room: &Room,
-    scenario: &Scenario,
-    pairs: &[(String, String)],
-) -> Result<Vec<(Seen, Seen)>> {
-    let is_meant = |probe: &&Probe| pairs.iter().any(|(one, other)| [one, other].contains(&&probe.name));
-    let probes: Vec<Probe> = scenario.pods.iter().filter(is_meant).cloned().collect();
-    let seen = room.meet(&probes).await?;
-    let find = |name: &String| seen.iter().find(|pod| pod.probe.name == *name).cloned();
-    Ok(pairs.iter().filter_map(|(one, other)| Some((find(one)?, find(other)?))).collect())
+/// The pods of pairs, and what is tried between them.
+fn of_pairs(mut whole: Scenario, reach: Vec<(String, String)>, isolated: Vec<(String, String)>) -> Scenario {
+    let all: Vec<_> = reach.iter().chain(&isolated).collect();
+    whole.pods.retain(|probe| all.iter().any(|(one, other)| [one, other].contains(&&probe.name)));
+    Scenario { reach, isolated, ..whole }
+}
+
+/// The pairs as they were seen.
+fn pairs<'a>(seen: &'a [Seen], names: &'a [(String, String)]) -> impl Iterator<Item = (&'a Seen, &'a Seen)> {
+    let find = |name: &String| seen.iter().find(|pod| pod.probe.name == *name);
+    names.iter().filter_map(move |(one, other)| Some((find(one)?, find(other)?)))
 }

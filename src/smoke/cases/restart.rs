@@ -12,7 +12,11 @@ use crate::verify::{Found, Probe, Scenario, Seen};
 
 pub async fn run(room: &Room) -> Result<()> {
     let daemon = daemon(room).await?;
-    let probes = Scenario::of(&room.cx.profile).pods;
+    let mut probes = Scenario::of(&room.cx.profile).pods;
+    if probes.len() > room.places {
+        room.note(format!("{} of {} pods: no more fit on the node", room.places, probes.len()));
+        probes.truncate(room.places);
+    }
     let (first, rest) = probes.split_at(probes.len() / 2);
     start(room, first).await?;
     let ended = restart(room, &daemon).await?;

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
-
 use crate::cluster::ObjectKey;
 use crate::engine::context::Context;
 use crate::error::{Result, code};
 use crate::profile::{Profile, RunStrategy};
 use crate::smoke::room::Room;
 use crate::source::Component;
-use crate::verify::{Found, Scenario, check_vm};
+use crate::verify::{Found, Scenario, batches, check_vm, pods_of_nics};
 
 const NAME: &str = "smoke-vm";
 
@@ -19,18 +17,22 @@ pub async fn run(room: &Room) -> Result<()> {
     let mut cx: Context = room.cx.clone();
     cx.profile = Arc::new(of_the_case(&room.cx.profile));
     let scenario = Scenario::of(&cx.profile);
-    try_join_all(scenario.pods.iter().map(|probe| async {
-        room.start(&probe.name, &[format!("{}/{}", probe.network.namespace, probe.network.name)]).await
-    }))
-    .await?;
     room.open().await?;
     for object in cx.manifest(Component::Vm).await?.objects {
         room.cluster.apply(&object, true).await?;
     }
-    let outcomes = check_vm(&cx, &room.cluster, &scenario, &room.here, &room.progress()).await?;
-    for outcome in outcomes {
-        let found = Found { verdict: outcome.verdict, detail: outcome.detail };
-        room.check(outcome.check, found, &code::VERIFY_FAILED);
+    let nics = pods_of_nics(&cx, &scenario);
+    let mut needed = scenario.clone();
+    needed.pods.retain(|probe| nics.iter().flatten().any(|name| *name == probe.name));
+    (needed.reach, needed.isolated) = (Vec::new(), Vec::new());
+    for batch in batches(&needed, &nics, room.places).iter().filter(|batch| !batch.nics.is_empty()) {
+        room.meet_batch(batch).await?;
+        let progress = room.progress();
+        let outcomes = check_vm(&cx, &room.cluster, &scenario, &batch.nics, &room.here, &progress).await?;
+        for outcome in outcomes {
+            let found = Found { verdict: outcome.verdict, detail: outcome.detail };
+            room.check(outcome.check, found, &code::VERIFY_FAILED);
+        }
     }
     let version = cx.profile.kubevirt.api_version();
     let vm = ObjectKey::new(version, "VirtualMachineInstance", Some(&room.namespace), NAME);

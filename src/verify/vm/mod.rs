@@ -55,19 +55,8 @@ pub fn pods_of_nics<'a>(cx: &Context, scenario: &'a Scenario) -> Vec<Vec<&'a str
     nics.map(|nic| nic.peer.iter().chain(&nic.stranger).filter_map(named).collect()).collect()
 }
 
-/// Makes each check of the VM that can be made, and says of each other one why it was not. Nothing when the profile has no VM.
-pub async fn all(
-    cx: &Context,
-    cluster: &Cluster,
-    scenario: &Scenario,
-    here: &Here,
-    progress: Progress<'_>,
-) -> Result<Vec<Outcome>> {
-    let every: Vec<usize> = (0..cx.profile.vm.interfaces.len()).collect();
-    some(cx, cluster, scenario, &every, here, progress).await
-}
-
-/// As [`all`], for some of its NICs, by their places. The pods that they are tried with run.
+/// Makes each check of the VM that can be made for some of its NICs, by their places, and says of each other one why it was
+/// not. Nothing when the profile has no VM. The pods that they are tried with run.
 pub async fn some(
     cx: &Context,
     cluster: &Cluster,

@@ -14,7 +14,9 @@ use crate::sandbox::world::scene::Scene;
 
 /// Brings every pod of other nodes one step on.
 pub(super) fn run(scene: &Scene, pods: &[Value], own: &str) -> Result<()> {
-    for node in scene.nodes()?.iter().filter(|node| name(node) != own) {
+    // One that has stopped telling how it is does nothing.
+    let lives = |node: &&Value| name(node) != own && is_true(node, "Ready");
+    for node in scene.nodes()?.iter().filter(lives) {
         let here = pods.iter().filter(|pod| text(pod, "/spec/nodeName") == name(node));
         for pod in here.filter(|pod| pod["metadata"]["annotations"][MIRROR].is_null()) {
             if is_leaving(pod) {
