@@ -99,8 +99,8 @@ fn a_node_that_does_not_answer_holds_nothing_up() {
         let live = cluster.get(&worker).await.unwrap().unwrap();
         let all = live["status"]["conditions"].as_array().unwrap();
         let place = all.iter().position(|condition| condition["type"] == "Ready").unwrap();
-        let path = format!("/status/conditions/{place}/status");
-        let patch = json!([{"op": "replace", "path": path, "value": "Unknown"}]);
+        let field = format!("/status/conditions/{place}/status");
+        let patch = json!([{"op": "replace", "path": field, "value": "Unknown"}]);
         cluster.patch_status(&worker, &patch).await.unwrap();
         let begun = Instant::now();
         let down = inside.down().await;
