@@ -87,6 +87,8 @@ pub struct Roads {
     pub forward: Option<String>,
     /// `forwarding` of each link.
     pub forwarding: BTreeMap<String, String>,
+    /// The links that drop what comes another way than its answer would go (`rp_filter`).
+    pub strict: Vec<String>,
     /// `net.bridge.bridge-nf-call-iptables`.
     pub bridge_filter: Option<String>,
     /// What queues or filters drop everything, by link.
@@ -127,6 +129,15 @@ impl Roads {
         for name in &names {
             if let Some(value) = line(host, &format!("/proc/sys/net/ipv4/conf/{name}/forwarding")).await? {
                 roads.forwarding.insert(name.clone(), value);
+            }
+        }
+        let filter =
+            async |name: &str| line(host, &format!("/proc/sys/net/ipv4/conf/{name}/rp_filter")).await;
+        // The larger of both counts, and 2 is loose.
+        let common = filter("all").await?.unwrap_or_default();
+        for name in names {
+            if filter(&name).await?.is_some_and(|own| own.max(common.clone()) == "1") {
+                roads.strict.push(name);
             }
         }
         let number = async |name: &str| -> Result<Option<u64>> {
@@ -281,7 +292,9 @@ fn neighbours(text: &str, of: &str, at: &str) -> Vec<Neighbour> {
     objects(text).iter().filter_map(neighbour).collect()
 }
 
-fn routes(text: &str) -> Vec<Route> {
+/// Reads `ip -json route show`.
+#[must_use]
+pub fn routes(text: &str) -> Vec<Route> {
     let route = |value: &Value| {
         let to = said(&value["dst"]);
         let net = to.parse().ok().or_else(|| to.parse::<std::net::IpAddr>().ok().map(IpNet::from));

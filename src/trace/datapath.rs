@@ -5,16 +5,18 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::datapath_inside::{self, Inside};
 use super::datapath_ovs as ovs;
 use super::datapath_pods as pods;
 use super::evidence::linux_bridge;
 use crate::error::{Code, Result};
-use crate::facts::cni::{NETWORK_STATUS, NetConf, Port};
+use crate::facts::attachments::{Reported, Wish, asked, pairs, reported};
+use crate::facts::cni::{NetConf, Port};
 use crate::facts::firewall::Firewall;
 use crate::facts::openflow::{self, Settings, Switch, Traced};
 use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
-use crate::facts::routes::{Roads, Wire, wires};
-use crate::host::{Command, Host};
+use crate::facts::routes::{Roads, Wire};
+use crate::host::Host;
 
 /// With more NICs on one bridge, only so many are followed through it.
 pub(super) const MOST: usize = 32;
@@ -80,6 +82,8 @@ pub struct Datapath {
     pub firewall: Firewall,
     /// Each pod's links by its id, as far as they were looked at.
     pub inside: BTreeMap<String, Vec<Wire>>,
+    /// What each pod decides itself, by its id.
+    pub decides: BTreeMap<String, Inside>,
     /// The node's own part of the pod network, and those of other nodes.
     pub own_range: Option<ipnet::IpNet>,
     /// The pod networks of other nodes.
@@ -264,11 +268,10 @@ impl Datapath {
         uids.truncate(MOST);
         for uid in uids {
             let Some(process) = super::process_of(host, &uid).await? else { continue };
-            let target = format!("--target={process}");
-            let words = ["nsenter", &target, "--net", "ip", "-json", "-details", "address", "show"];
-            let Ok(output) = host.run(&Command::new(words)).await else { continue };
-            if output.success() {
-                self.inside.insert(uid, wires(&output.stdout));
+            let (links, decides) = datapath_inside::look(host, process).await?;
+            self.decides.insert(uid.clone(), decides);
+            if let Some(links) = links {
+                self.inside.insert(uid, links);
             }
         }
         Ok(())
@@ -342,21 +345,26 @@ pub fn nics_of(pod: &Value) -> Vec<Nic> {
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let pod_name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
-    let status = metadata["annotations"][NETWORK_STATUS]
-        .as_str()
-        .and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let entries = status.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
-    let nic = |entry: &Value| Nic {
+    let told = reported(pod);
+    // An older Multus reports a network by another name than its attachment's.
+    let wishes = asked(pod).wishes;
+    let paired = pairs(&wishes, &told, &|_| None);
+    let network = |index: usize| {
+        let wish = paired.iter().position(|place| *place == Some(index)).and_then(|place| wishes.get(place));
+        wish.map_or_else(|| told[index].network.clone(), Wish::network)
+    };
+    let nic = |(index, entry): (usize, &Reported)| Nic {
         pod: pod_name.clone(),
         uid: text(&metadata["uid"]),
-        name: text(&entry["interface"]),
-        network: (entry["default"] != true).then(|| text(&entry["name"])),
-        mac: text(&entry["mac"]).to_ascii_lowercase(),
-        ip: entry["ips"][0].as_str().and_then(|ip| ip.parse().ok()),
+        name: entry.interface.clone(),
+        network: (!entry.default).then(|| network(index)),
+        mac: entry.mac.clone().unwrap_or_default(),
+        ip: entry.ips.first().copied(),
         bridge: None,
         carried: None,
     };
-    let mut nics: Vec<Nic> = entries.iter().filter(|entry| entry["interface"].is_string()).map(nic).collect();
+    let all = told.iter().enumerate().filter(|(_, entry)| !entry.interface.is_empty());
+    let mut nics: Vec<Nic> = all.map(nic).collect();
     if !nics.iter().any(|nic| nic.network.is_none()) {
         let ip = pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
         nics.extend(ip.map(|ip| Nic {

@@ -1,11 +1,14 @@
 //! Links, forwarding and packet filters of the node, for the pod network and for bridges of Linux.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::datapath::{Datapath, Judged, MOST, Nic};
+use super::datapath_inside::{default_routes, reverse_paths};
 use super::node_links::counted;
 use crate::error::code;
 use crate::facts::firewall::{Fate, Packet};
+use crate::facts::ovs::{OvsBridge, OvsInterface};
 use crate::facts::routes::{Neighbour, Wire};
 
 const POD_BRIDGE: &str = "cni0";
@@ -49,6 +52,9 @@ pub fn links(seen: &Datapath) -> Judged {
         );
     }
     inside(seen, &mut judged);
+    if !seen.between {
+        uplinks(seen, &mut judged);
+    }
     tunnels(seen, &mut judged);
     if seen.closed > 0 {
         let all = seen.closed + MOST;
@@ -233,6 +239,34 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
     }
 }
 
+/// What leaves the node through Open vSwitch takes what its NICs send.
+fn uplinks(seen: &Datapath, judged: &mut Judged) {
+    let Some(state) = &seen.state else { return };
+    let mut told = BTreeSet::new();
+    for nic in &seen.nics {
+        let Some((bridge, own)) = state.port_of_pod(&nic.uid, &nic.name).zip(seen.inner(nic)) else {
+            continue;
+        };
+        let ports = state.bridge(bridge.0).into_iter().flat_map(OvsBridge::guest_ports);
+        let foreign = ports.filter(|port| !port.external_ids.contains_key("contIface"));
+        let system = |it: &&OvsInterface| matches!(it.kind.as_str(), "" | "system");
+        let cards = foreign.flat_map(|port| port.interfaces.iter().filter(system));
+        for card in cards.filter_map(|card| seen.roads.wire(&card.name)).filter(|card| card.mtu < own.mtu) {
+            if !told.insert(card.name.clone()) {
+                continue;
+            }
+            judged.breaks(
+                &code::PATH_LINK,
+                format!(
+                    "{}, an uplink of {}, has MTU {}, and {} of {} has {}: larger packets do not leave the node",
+                    card.name, bridge.0, card.mtu, nic.name, nic.pod, own.mtu
+                ),
+                format!("`ip link set {} mtu {}`, or set `mtu` of the network", card.name, own.mtu),
+            );
+        }
+    }
+}
+
 /// What has become of a NIC since Multus reported it.
 fn altered(nic: &Nic, own: &Wire, judged: &mut Judged) {
     let shown = format!("{} of {}", nic.name, nic.pod);
@@ -298,6 +332,7 @@ fn tunnels(seen: &Datapath, judged: &mut Judged) {
 /// The node forwards, and its routes lead to pods.
 pub fn forwarding(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
+    reverse_paths(seen, &mut judged);
     // Two on one node, or on one switch, need none of it.
     if seen.between || seen.only && seen.nics.iter().all(|nic| nic.network.is_some()) {
         return judged;
@@ -336,6 +371,7 @@ pub fn forwarding(seen: &Datapath) -> Judged {
     } else if seen.flannel {
         routes(seen, &mut judged);
     }
+    default_routes(seen, &mut judged);
     judged.holds = "the node forwards, and its routes lead to pods".into();
     judged
 }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::facts::cni::Port;
+use crate::facts::cni::{NETWORK_STATUS, Port};
 use crate::facts::openflow::SwitchPort;
+use crate::facts::ovs::OvsInterface;
 use crate::facts::routes::{Neighbour, Route};
 
 fn wire(name: &str, kind: &str, master: Option<&str>, index: u64) -> Wire {
@@ -273,8 +274,106 @@ pub(crate) const BREAKS: &[Break] = &[
         "KVN648",
         "the route to eth0 of default/a (10.244.0.7) goes to eth0, and not to cni0",
     ),
+    (
+        |seen| decide(seen, &[("10.244.0.0/24", "eth0")], &[]),
+        "KVN648",
+        "default/a has no default route: it reaches nothing but its own networks",
+    ),
+    (
+        |seen| {
+            decide(
+                seen,
+                &[
+                    ("", "eth0"),
+                    ("10.244.0.0/24", "eth0"),
+                    ("10.20.0.0/24", "net1"),
+                    ("10.20.0.0/25", "eth0"),
+                ],
+                &["net1"],
+            );
+        },
+        "KVN648",
+        "net1 of default/a drops what comes from 10.20.0.0/25: its rp_filter is strict, and the route to 10.20.0.0/25 goes by eth0",
+    ),
+    // Two NICs of one network: the kernel takes the first route.
+    (
+        |seen| decide(seen, &[("", "eth0"), ("10.20.0.0/24", "net2"), ("10.20.0.0/24", "net1")], &["net1"]),
+        "KVN648",
+        "net1 of default/a drops what comes from 10.20.0.0/24",
+    ),
+    (
+        |seen| {
+            (seen.tunnels, _) = others();
+            seen.roads.wires[1].through = Some("eth1".into());
+            seen.roads.strict = vec!["eth1".into()];
+        },
+        "KVN648",
+        "eth1 drops what n1 (192.0.2.1) sends through the tunnel: its rp_filter is strict, and the route there goes by eth0",
+    ),
+    (
+        |seen| {
+            let card = OvsInterface { name: "eth1".into(), ..OvsInterface::default() };
+            let port = OvsPort { name: "eth1".into(), interfaces: vec![card], ..OvsPort::default() };
+            seen.state.as_mut().unwrap().bridges[0].ports.push(port);
+            seen.roads.wires.push(Wire { mtu: 1400, ..wire("eth1", "", Some("ovs-system"), 9) });
+            seen.inside.get_mut("u").unwrap().push(Wire { peer: Some(8), ..wire("net1", "veth", None, 3) });
+        },
+        "KVN647",
+        "eth1, an uplink of blue, has MTU 1400, and net1 of default/a has 1450: larger packets do not leave the node",
+    ),
     (|seen| seen.roads.refusals.push("blackhole from 10.244.0.0".into()), "KVN648", "blackhole from"),
 ];
+
+/// What a pod decides: its routes, none of them to the whole for the default one, and its strict links.
+fn decide(seen: &mut Datapath, routes: &[(&str, &str)], strict: &[&str]) {
+    let route = |(to, by): &(&str, &str)| Route {
+        to: to.parse().ok(),
+        kind: "unicast".into(),
+        by: Some((*by).into()),
+    };
+    let strict = strict.iter().map(ToString::to_string).collect();
+    let routes = Some(routes.iter().map(route).collect());
+    seen.decides.insert("u".into(), Inside { routes, strict, by_rules: false });
+}
+
+/// A filter that is strict drops nothing where the answers leave as the questions come.
+#[test]
+fn a_strict_filter_alone_breaks_nothing() {
+    let mut seen = healthy();
+    let routes = [("", "eth0"), ("10.244.0.0/24", "eth0"), ("10.20.0.0/24", "net1")];
+    decide(&mut seen, &routes, &["eth0", "net1"]);
+    seen.roads.strict = vec!["cni0".into(), "eth0".into(), "flannel.1".into()];
+    (seen.tunnels, _) = others();
+    seen.roads.wires[1].through = Some("eth0".into());
+    assert_eq!(seen.judge(Part::Forwarding).broken, []);
+    // Rules of the pod's own choose the way.
+    decide(&mut seen, &[("", "eth0"), ("10.20.0.0/24", "net1"), ("10.20.0.0/25", "eth0")], &["net1"]);
+    seen.decides.get_mut("u").unwrap().by_rules = true;
+    assert_eq!(seen.judge(Part::Forwarding).broken, []);
+    // The routes of a VM are its guest's.
+    decide(&mut seen, &[("10.244.0.0/24", "eth0")], &[]);
+    seen.inside.get_mut("u").unwrap().push(wire("tap0", "tun", None, 4));
+    assert_eq!(seen.judge(Part::Forwarding).broken, []);
+}
+
+#[test]
+fn nics_are_those_of_an_older_multus_too_and_of_no_pod_of_the_host() {
+    let status = r#"[{"name":"cbr0","interface":"eth0","ips":["10.244.0.7"],"default":true},
+        {"name":"blue","interface":"net1","ips":["10.20.0.4/24"]},{"name":"blue","interface":"net2","ips":["10.20.0.5"]}]"#;
+    let mut pod = json!({"metadata": {"namespace": "n", "name": "a", "annotations": {
+        crate::facts::cni::NETWORKS: "blue,blue", crate::facts::attachments::OLD_STATUS: status}}});
+    let shown = |pod: &Value| {
+        let nics = nics_of(pod).into_iter();
+        nics.map(|nic| format!("{} {} {:?}", nic.name, nic.network.unwrap_or_default(), nic.ip))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(&pod),
+        ["eth0  Some(10.244.0.7)", "net1 n/blue Some(10.20.0.4)", "net2 n/blue Some(10.20.0.5)"]
+    );
+    pod["spec"] = json!({"hostNetwork": true});
+    assert_eq!(shown(&pod), [""; 0]);
+}
 
 /// The port of a pod that is gone is down for good reason, and nobody's way leads over it.
 #[test]

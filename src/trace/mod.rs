@@ -2,6 +2,7 @@
 
 mod between;
 pub mod datapath;
+mod datapath_inside;
 mod datapath_links;
 mod datapath_ovs;
 mod datapath_pods;

@@ -76,6 +76,25 @@ const BREAKS: &[Break] = &[
         found: "ip_forward is off",
     },
     Break {
+        make: "nsenter --target=$PID --net ip route del default",
+        mend: "nsenter --target=$PID --net ip route add default via 10.244.0.1",
+        code: "KVN648",
+        found: "default/one has no default route",
+    },
+    Break {
+        make: "nsenter --target=$PID --net sysctl -qw net.ipv4.conf.net1.rp_filter=1 net.ipv4.conf.all.rp_filter=1 && \
+               nsenter --target=$PID --net ip route add 10.20.0.0/25 dev eth0",
+        mend: "nsenter --target=$PID --net ip route del 10.20.0.0/25 dev eth0",
+        code: "KVN648",
+        found: "net1 of default/one drops what comes from 10.20.0.0/25: its rp_filter is strict",
+    },
+    Break {
+        make: "ip link add up0 mtu 1000 type dummy && ip link set up0 up && ovs-vsctl add-port blue up0",
+        mend: "ovs-vsctl del-port blue up0 && ip link del up0",
+        code: "KVN647",
+        found: "up0, an uplink of blue, has MTU 1000",
+    },
+    Break {
         make: "ip route add blackhole 10.244.0.0/25",
         mend: "ip route del blackhole 10.244.0.0/25",
         code: "KVN648",
@@ -113,6 +132,7 @@ PORT=$(ovs-vsctl --bare --columns=name find Port external_ids:contPodUid=$uid)
 NUMBER=$(kubectl exec one -- cat /sys/class/net/eth0/iflink)
 VETH=$(ip -o link | grep "^$NUMBER: " | sed 's/^[0-9]*: //; s/@.*//')
 MAC=$(kubectl exec one -- cat /sys/class/net/net1/address)
+PID=$(grep -l "${uid//-/_}\|$uid" /proc/[0-9]*/cgroup | head -1 | cut -d/ -f3)
 "#;
 
 pub fn story() {
@@ -121,7 +141,7 @@ pub fn story() {
     kvnet.up();
     node.apply(PODS);
     node.sh("kubectl wait pod one two --for=condition=Ready --timeout=60s");
-    node.sh(&format!("{NAMES} declare -p PORT VETH MAC >/root/names"));
+    node.sh(&format!("{NAMES} declare -p PORT VETH MAC PID >/root/names"));
     holds(&kvnet, "before");
     for broken in BREAKS {
         node.sh(&format!("source /root/names\n{}", broken.make));
