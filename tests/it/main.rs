@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test program")]
 
 mod access;
+mod attacked;
 #[path = "../survives/count.rs"]
 mod count;
 mod doctor;
