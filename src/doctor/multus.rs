@@ -245,7 +245,8 @@ fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
         found.extend(networks.map(|network| (network, format!("VM {}", full_name(machine)))));
     }
     for pod in cluster.pods.iter().filter(|pod| is_alive(pod)) {
-        let first = default_network(pod, MULTUS_NAMESPACE).unwrap_or_default().wishes;
+        let first = default_network(pod, MULTUS_NAMESPACE).filter(|first| first.refusal().is_none());
+        let first = first.unwrap_or_default().wishes;
         let networks = first.into_iter().chain(wanted(cluster, pod).wishes).map(|wish| wish.network());
         found.extend(networks.map(|network| (network, format!("pod {}", full_name(pod)))));
     }

@@ -39,7 +39,9 @@ pub fn annotations(seen: &Seen) -> Looked {
         return Ok(Verdict::broken(&code::POD_ANNOTATION, "").each("", refused).hint(hint));
     }
     if !ignored.is_empty() {
-        return Ok(Verdict::warns("").each("", ignored).hint(hint));
+        return Ok(Verdict::warns("")
+            .each("", ignored)
+            .hint("correct it, or take it away, where the pod comes from"));
     }
     let count = asking.iter().filter(|(_, asked)| !asked.wishes.is_empty()).count();
     Ok(match count {

@@ -120,6 +120,11 @@ impl Evidence {
         };
         let asked = asked_with_first(pod, MULTUS_NAMESPACE).settled(&defined);
         (self.refusal, self.ignored) = (asked.refusal(), asked.ignored());
+        // Its own link tells of the annotation.
+        if let (Some(reason), Some(refusal)) = (&mut self.reason, &self.refusal) {
+            let told = format!("; the pod's annotation: {refusal}");
+            *reason = reason.strip_suffix(&told).unwrap_or(reason).to_owned();
+        }
         if !self.machine {
             let known: Vec<String> = asked.wishes.iter().map(Wish::network).collect();
             self.attachments.retain(|it| it.network.as_ref().is_none_or(|network| known.contains(network)));

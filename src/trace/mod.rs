@@ -21,6 +21,7 @@ pub use between::make as between;
 use evidence::Evidence;
 pub use netns::process_of;
 pub use node_links::counted;
+use target::Attachment;
 pub use target::{Target, Wanted, of_machine, of_pod};
 
 /// How a link was found.
@@ -121,15 +122,18 @@ fn links(evidence: &Evidence) -> Vec<Link> {
         links.push(pod_links::of_host(evidence));
         return links;
     }
-    let secondary = || evidence.attachments.iter().filter(|attachment| attachment.network.is_some());
+    // Several NICs of one network share all that is not theirs alone.
+    let mut networks = std::collections::BTreeSet::new();
+    let secondary = evidence.attachments.iter().filter(|it| it.network.is_some());
+    let secondary: Vec<&Attachment> = secondary.filter(|it| networks.insert(it.network.clone())).collect();
     links.extend(node_links::database(evidence));
-    for attachment in secondary() {
+    for attachment in &secondary {
         links.extend(node_links::bridge(evidence, attachment));
         links.extend(node_links::marker(evidence, attachment));
         links.push(node_links::definition(evidence, attachment));
         links.extend(node_links::plugins(evidence, attachment));
     }
-    if secondary().next().is_some() {
+    if !secondary.is_empty() {
         links.push(node_links::configuration(evidence));
     }
     for attachment in &evidence.attachments {

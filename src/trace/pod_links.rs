@@ -43,11 +43,8 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));
     let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
     let Some(reported) = reported(seen, pod, attachment) else {
-        let why = match &seen.refusal {
-            Some(_) => "; it refuses the annotation, see above".to_owned(),
-            None => waits(seen, pod),
-        };
-        return link.broken(&code::POD_NIC, format!("Multus reports none in the pod's network-status{why}"));
+        let what = format!("Multus reports none in the pod's network-status{}", waits(seen, pod));
+        return link.broken(&code::POD_NIC, what);
     };
     let interface = interface(&reported, attachment);
     let Some(links) = &seen.links else {

@@ -157,6 +157,10 @@ impl Wanted {
         }
         Ok(error(message).hint(match kind_of(name) {
             Some(_) => format!("`{name}` is a kind: write `{name}/NAME`"),
+            None if *machine == Some(false) => {
+                "name it as `pod/NAMESPACE/NAME`, or give `--namespace`: `kubectl get pods --all-namespaces`"
+                    .into()
+            }
             None => "name it as `NAMESPACE/NAME`, or give `--namespace`; a VM must have been started".into(),
         }))
     }

@@ -334,6 +334,107 @@ fn a_run_that_was_interrupted_is_told() {
     assert_eq!((damaged.state, damaged.code), (State::Broken, Some("KVN501")));
 }
 
+#[test]
+fn what_pods_ask_for_without_effect_or_by_a_slip_is_no_missing_network() {
+    let mut seen = healthy();
+    let pods = &mut seen.cluster.as_mut().unwrap().pods;
+    let mut host = pod("default", "onhost", "x");
+    host["spec"]["hostNetwork"] = json!(true);
+    host["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "gone"});
+    pods.push(host);
+    assert_eq!(Diagnosis::of(&seen).broken(), None);
+    let told = verdict(&seen, "annotations");
+    assert_eq!(told.state, State::Warns);
+    assert!(
+        told.found.starts_with("pod default/onhost: `k8s.v1.cni.cncf.io/networks` has no effect"),
+        "{}",
+        told.found
+    );
+    for (annotation, text, says) in [
+        ("k8s.v1.cni.cncf.io/networks", "null", "`null` is a bare value of JSON"),
+        ("k8s.v1.cni.cncf.io/networks", "5,ovs-blue", "`5` is a bare value of JSON"),
+        (
+            "v1.multus-cni.io/default-network",
+            "a,b",
+            "`v1.multus-cni.io/default-network`: it names 2 networks",
+        ),
+    ] {
+        let mut slip = pod("default", "slip", "x");
+        slip["metadata"]["annotations"] = json!({annotation: text});
+        slip["status"] = json!({"phase": "Pending"});
+        let mut seen = healthy();
+        seen.cluster.as_mut().unwrap().pods.push(slip);
+        let broken = Diagnosis::of(&seen).broken().cloned().unwrap();
+        assert_eq!((broken.check, broken.verdict.code), ("annotations", Some("KVN640")), "{text}");
+        assert!(broken.verdict.found.contains(says), "{}", broken.verdict.found);
+    }
+}
+
+#[test]
+fn a_network_that_a_file_configures_is_there() {
+    let mut seen = healthy();
+    let by = |seen: &mut Seen, file: std::result::Result<&str, &str>| {
+        let file = file.map(str::to_owned).map_err(str::to_owned);
+        seen.by_file = [("default/ovs-blue".to_owned(), file)].into();
+    };
+    by(&mut seen, Ok("/etc/cni/multus/net.d/blue.conf"));
+    let told = verdict(&seen, "networks");
+    assert_eq!(
+        told.found,
+        "5 networks there, by a file of this node: default/ovs-blue (/etc/cni/multus/net.d/blue.conf)"
+    );
+    // No file: a pod that has its NIC is not broken, one that has none is.
+    seen.cluster.as_mut().unwrap().networks[2]["spec"]["config"] = json!("");
+    by(&mut seen, Err("it has no configuration, and no file in /etc/cni/multus/net.d has its name"));
+    let told = verdict(&seen, "networks");
+    assert_eq!(
+        (told.state, &*told.found),
+        (
+            State::Warns,
+            "default/ovs-blue: it has no configuration, and no file in /etc/cni/multus/net.d has its name"
+        )
+    );
+    seen.cluster.as_mut().unwrap().pods[3]["metadata"]["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .shift_remove("k8s.v1.cni.cncf.io/network-status");
+    assert_eq!(verdict(&seen, "networks").state, State::Broken);
+}
+
+#[test]
+fn a_missing_plugin_is_looked_for_where_it_comes_from() {
+    let hint = |kind: &str| {
+        let mut seen = healthy();
+        let config = json!({"type": "ovs", "bridge": "blue", "ipam": {"type": kind}}).to_string();
+        seen.cluster.as_mut().unwrap().networks[2]["spec"]["config"] = json!(config);
+        let told = verdict(&seen, "cni-plugins");
+        assert_eq!((told.state, told.code), (State::Broken, Some("KVN603")));
+        told.hint.unwrap()
+    };
+    assert!(hint("whereabouts").contains("is brought by the DaemonSet of whereabouts"));
+    assert!(!hint("whereabouts").contains("unpack") && !hint("whereabouts").contains("kubectl delete pod"));
+    assert!(hint("dhcp").starts_with("unpack a release"), "{}", hint("dhcp"));
+}
+
+#[test]
+fn every_pod_that_waits_is_told_with_its_own_reason() {
+    let mut seen = healthy();
+    let waits = |name: &str, why: &str| {
+        let mut waiting = pod("default", name, "x");
+        waiting["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "i",
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": why}}}]});
+        waiting
+    };
+    let pods = &mut seen.cluster.as_mut().unwrap().pods;
+    pods.extend((0..19).map(|number| waits(&format!("many{number}"), "one, and the same")));
+    pods.push(waits("other", "a reason, of its own"));
+    let told = verdict(&seen, "pods-waiting");
+    assert_eq!(told.items.len(), 20);
+    assert!(told.items[1].starts_with("default/other: "), "{:?}", told.items);
+    assert!(told.items.iter().all(|item| told.found.contains(item)));
+    assert!(told.found.ends_with("(one, and the same)"), "{}", told.found);
+}
+
 /// The object of a pod goes before its NICs do.
 #[test]
 fn a_port_whose_pod_is_gone_is_a_warning() {
