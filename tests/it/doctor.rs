@@ -254,6 +254,41 @@ fn what_a_pod_asks_for_in_vain_is_told_alike_by_doctor_and_trace() {
 }
 
 #[test]
+fn an_attachment_may_be_configured_by_a_file_of_the_node() {
+    let place = UP.copy();
+    place.change(|sandbox| {
+        let network = json!({"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": "byfile", "namespace": "default"}, "spec": {}});
+        sandbox.api().create("test", &network).unwrap();
+        run_pod(sandbox, "filed", "byfile", false);
+    });
+    let (code, told, err) = between(&place, &["pod/filed"]);
+    assert_eq!((code, &told["broken"]["code"]), (Some(1), &json!("KVN621")), "{told:#}{err}");
+    assert!(
+        told["broken"]["found"].as_str().unwrap().contains("no file in /etc/cni/multus/net.d has its name")
+    );
+    place.change(|sandbox| {
+        let config = br#"{"cniVersion":"0.3.1","name":"byfile","type":"ovs","bridge":"blue","vlan":7}"#;
+        sandbox.node().put_file("/etc/cni/multus/net.d/20-it.conf", config, 0o644).unwrap();
+        run_pod(sandbox, "later", "byfile", false);
+    });
+    let (code, told, err) = between(&place, &["pod/later"]);
+    assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");
+    let links = told["links"].as_array().unwrap();
+    let network = links.iter().find(|link| link["link"] == "network").unwrap()["found"].as_str().unwrap();
+    assert_eq!(network, "it is configured by the file /etc/cni/multus/net.d/20-it.conf: it uses ovs, VLAN 7");
+    let port = links.iter().find(|link| link["link"] == "port").unwrap();
+    assert_eq!(port["state"], "holds", "{port:#}");
+    let diagnosis = doctor(&place, &WITHOUT_KUBEVIRT);
+    let told = diagnosis["checks"].as_array().unwrap().iter().find(|it| it["check"] == "networks").unwrap();
+    assert_eq!(told["state"], "holds", "{told:#}");
+    assert!(
+        told["found"].as_str().unwrap().contains("default/byfile (/etc/cni/multus/net.d/20-it.conf)"),
+        "{told:#}"
+    );
+}
+
+#[test]
 fn a_frame_goes_from_pod_to_pod_and_a_wrong_vlan_keeps_it() {
     let place = UP.copy();
     place.change(run_pods);

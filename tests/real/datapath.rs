@@ -89,7 +89,8 @@ const BREAKS: &[Break] = &[
         found: "net1 of default/one drops what comes from 10.20.0.0/25: its rp_filter is strict",
     },
     Break {
-        make: "ip link add up0 mtu 1000 type dummy && ip link set up0 up && ovs-vsctl add-port blue up0",
+        make: "ip link add up0 mtu 1000 type veth peer name up1 mtu 1000 &&
+               ip link set up0 up && ip link set up1 up && ovs-vsctl add-port blue up0",
         mend: "ovs-vsctl del-port blue up0 && ip link del up0",
         code: "KVN647",
         found: "up0, an uplink of blue, has MTU 1000",

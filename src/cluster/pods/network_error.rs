@@ -4,7 +4,7 @@
 const MOST: usize = 400;
 
 /// What stands before a cause: a beginning, and where what varies behind it ends.
-const WRAPPERS: [(&str, &str); 32] = [
+const WRAPPERS: [(&str, &str); 33] = [
     (" failed (add): ", ""),
     ("error adding container to network \"", "\": "),
     ("to CNI network \"", "\": "),
@@ -26,6 +26,7 @@ const WRAPPERS: [(&str, &str); 32] = [
     ("failed getting the delegate: ", ""),
     ("GetCNIConfig: ", ""),
     ("err in getCNIConfigFromSpec: ", ""),
+    ("err in GetCNIConfigFromFile: ", ""),
     ("getKubernetesDelegate: ", ""),
     ("parsePodNetworkAnnotation: ", ""),
     ("parsePodNetworkObjectName: ", ""),

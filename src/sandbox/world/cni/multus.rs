@@ -11,10 +11,13 @@ use super::nics::{Nic, Sandbox};
 use super::plugins::{self, Wishes};
 use super::runtime::{self, Configuration, Failure};
 use crate::error::Result;
+use crate::facts::cni::is_configuration;
 use crate::sandbox::world::objects::{items, name, namespace, text, uid};
 use crate::sandbox::world::scene::Scene;
 
 pub(super) const SOCKET: &str = "/run/multus/multus.sock";
+/// Where it looks for the configuration of an attachment that has none.
+const FILES: &str = "/etc/cni/multus/net.d";
 /// How a container sees the node's files.
 const HOST: &str = "/host";
 
@@ -180,7 +183,11 @@ fn definition(scene: &Scene, network: &Wanted, pod: &Value) -> Result<Result<Con
         scene.event(pod, "multus", "Warning", "NoNetworkFound", &message)?;
         return Ok(Err(format!("getKubernetesDelegate: {message}")));
     };
-    let whole = match go_json::parse(text(&found, "/spec/config")) {
+    let config = text(&found, "/spec/config");
+    if config.is_empty() {
+        return by_file(scene, wanted);
+    }
+    let whole = match go_json::parse(config) {
         Ok(Value::Object(whole)) => whole,
         Ok(other) => {
             let kind = go_json::kind(&other);
@@ -191,6 +198,34 @@ fn definition(scene: &Scene, network: &Wanted, pod: &Value) -> Result<Result<Con
         Err(error) => return Ok(Err(in_spec(&error))),
     };
     Ok(loaded(whole, wanted))
+}
+
+/// An attachment without a configuration: a file of the node has its name.
+fn by_file(scene: &Scene, wanted: &str) -> Result<Result<Configuration, Failure>> {
+    let failed = |what: String| Ok(Err(format!("GetCNIConfig: err in GetCNIConfigFromFile: {what}")));
+    let mut names = scene.node.names(FILES)?.unwrap_or_default();
+    names.retain(|name| is_configuration(name));
+    names.sort_unstable();
+    if names.is_empty() {
+        return failed(format!("No networks found in {FILES}"));
+    }
+    for name in names {
+        let path = format!("{FILES}/{name}");
+        let content = scene.node.text(&path)?.unwrap_or_default();
+        let kind = if name.ends_with(".conflist") { "conflist" } else { "config" };
+        match go_json::parse(&content) {
+            Ok(Value::Object(whole)) if whole.get("name").is_some_and(|name| name == wanted) => {
+                return Ok(loaded(whole, wanted));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                return failed(format!(
+                    "Error loading CNI {kind} file {path}: error parsing configuration: {error}"
+                ));
+            }
+        }
+    }
+    failed(format!("no network available in the name {wanted} in cni dir {FILES}"))
 }
 
 fn in_spec(error: &str) -> Failure {
