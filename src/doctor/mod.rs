@@ -181,6 +181,33 @@ pub static CHECKS: &[Check] = &[
     Check { id: "profile", promise: "node and cluster are as the profile says", look: upkeep::profile },
 ];
 
+/// Those that only say something of the cluster on a machine that is a node of it.
+const OF_THIS_NODE: [&str; 12] = [
+    "kernel",
+    "links",
+    "forwarding",
+    "firewall",
+    "cni-plugins",
+    "cni-files",
+    "cni-order",
+    "open-vswitch",
+    "bridges",
+    "ports",
+    "ovs-fail-mode",
+    "ovs-flows",
+];
+
+impl Check {
+    fn verdict(&self, seen: &Seen) -> Verdict {
+        match &seen.stranger {
+            Some(why) if OF_THIS_NODE.contains(&self.id) => {
+                Verdict::unknown(format!("not looked at: this machine is no node of the cluster ({why})"))
+            }
+            _ => (self.look)(seen).unwrap_or_else(|verdict| verdict),
+        }
+    }
+}
+
 /// A check with its verdict.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
@@ -203,10 +230,8 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Lets every check judge what was seen.
     pub fn of(seen: &Seen) -> Self {
-        let finding = |check: &Check| {
-            let verdict = (check.look)(seen).unwrap_or_else(|verdict| verdict);
-            Finding { check: check.id, promise: check.promise, verdict }
-        };
+        let finding =
+            |check: &Check| Finding { check: check.id, promise: check.promise, verdict: check.verdict(seen) };
         Self { checks: CHECKS.iter().map(finding).collect() }
     }
 

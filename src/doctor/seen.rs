@@ -18,6 +18,7 @@ use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::facts::cni::{ByFile, NamedFiles, is_configuration};
 use crate::facts::gather::{exists, has_module, line, text};
+use crate::facts::identity::Identity;
 use crate::facts::net::{Link, links};
 use crate::facts::ovs::OvsState;
 use crate::facts::tolerant::Tolerant;
@@ -33,6 +34,8 @@ pub struct Seen {
     pub facts: Arc<Facts>,
     /// The name of the Node object that this machine is; none when it is no node of the cluster.
     pub here: Option<Arc<str>>,
+    /// Why this machine is no node of the cluster; none when it is one, or when that is not known.
+    pub stranger: Option<String>,
     /// The node that kvnet runs on.
     pub node: NodeSeen,
     /// The cluster, or why it does not answer.
@@ -141,9 +144,15 @@ impl Seen {
             Err(_) => BTreeMap::new(),
         };
         let here = if cluster.is_ok() { cx.this_node().await } else { None };
+        let stranger = match cx.identity().await {
+            Ok(Some(Identity::Stranger(why))) if cluster.is_ok() => Some(why),
+            Ok(None) if cluster.is_ok() => Some("the cluster has no node".to_owned()),
+            _ => None,
+        };
         let datapath = Some(datapath(cx, cluster.as_ref().ok(), here.as_deref()).await?);
         Ok(Self {
             here,
+            stranger,
             datapath,
             by_file,
             profile: cx.profile.clone(),

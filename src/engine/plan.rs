@@ -159,13 +159,19 @@ async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
 /// Refuses a step of the node on a machine that is no node of the cluster that it talks to.
 ///
 /// # Errors
-/// `KVN510`; those of the cluster when it does not answer, because then nobody knows.
+/// `KVN510`, also when the cluster has no node at all; those of the cluster when it does not answer, because then nobody knows.
 pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
     if step.reach() == Reach::Anywhere {
         return Ok(());
     }
-    let Some(Identity::Stranger(why)) = cx.identity().await? else { return Ok(()) };
-    let cluster = cx.need_cluster().await?;
+    let Some(cluster) = cx.cluster().await else { return Ok(()) };
+    let why = match cx.identity().await? {
+        Some(Identity::Node(_)) => return Ok(()),
+        Some(Identity::Stranger(why)) => why,
+        // Where the profile makes the cluster, its only node may just not have said so yet.
+        None if cx.profile.cluster.init.enabled => return Ok(()),
+        None => "the cluster has no node".to_owned(),
+    };
     let error = Error::new(&code::NOT_A_NODE, format!("this machine is no node of {}", cluster.place()));
     Err(error.because(why))
 }

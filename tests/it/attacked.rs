@@ -6,15 +6,18 @@ use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::Options;
+use kvnet::sandbox::api::{Fault, Interference, Seen};
+use serde_json::{Value, json};
 
 use crate::run::{KVNET, Place, is_root, text};
 use crate::served::{Served, served};
 
 /// Runs as the node of a served cluster, on Debian, with whatever the place has as `etc` and `bin`.
-const AS_NODE: &str = "set -eu; hostname sandbox; mount -t tmpfs t /mnt; mkdir /mnt/upper /mnt/work; \
+const AS_NODE: &str = "set -eu; hostname \"$NAME\"; mount -t tmpfs t /mnt; mkdir /mnt/upper /mnt/work; \
     mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work o /etc; \
     mkdir -p /etc/kubernetes; rm -f /etc/os-release /etc/machine-id; cp -r \"$PLACE\"/etc/. /etc/; exec \"$PROGRAM\" \"$@\"";
 
@@ -22,6 +25,8 @@ const AS_NODE: &str = "set -eu; hostname sandbox; mount -t tmpfs t /mnt; mkdir /
 struct Node {
     place: Place,
     cluster: Served,
+    /// What the machine calls itself.
+    hostname: &'static str,
 }
 
 impl Node {
@@ -36,7 +41,7 @@ impl Node {
         place.write("etc/machine-id", &format!("{machine}\n"));
         place.write("etc/os-release", "ID=debian\nVERSION_ID=\"13\"\nPRETTY_NAME=\"Debian GNU/Linux 13\"\n");
         place.kubeconfig(".kube/config", &cluster.address);
-        Self { place, cluster }
+        Self { place, cluster, hostname: "sandbox" }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -46,6 +51,7 @@ impl Node {
         command.args(arguments).env_clear().stdin(Stdio::null());
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.place.path("bin").display());
         command.env("PATH", path).env("HOME", self.place.path("")).env("PLACE", self.place.path(""));
+        command.env("NAME", self.hostname);
         command.env("PROGRAM", KVNET).env("KVNET_STATE_DIR", self.place.path("own/state"));
         command
     }
@@ -61,11 +67,101 @@ impl Node {
         ours.map(|request| format!("{} {}", request.method, request.path)).collect()
     }
 
+    /// Lets the cluster have these nodes and no other.
+    fn has(&self, nodes: &[Made]) {
+        let api = self.cluster.sandbox.api();
+        let first = api.get(&ObjectKey::new("v1", "Node", None, "sandbox")).unwrap().unwrap();
+        let made = nodes.iter().map(|(name, machine, called)| {
+            let mut node = first.clone();
+            node["metadata"]["name"] = json!(name);
+            node["metadata"]["labels"] = json!({"kubernetes.io/hostname": called});
+            if *machine != "own" {
+                node["status"]["nodeInfo"]["machineID"] = json!(machine);
+            }
+            node["status"]["addresses"] = json!([{"type": "Hostname", "address": called}]);
+            node
+        });
+        let list = json!({"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": made.collect::<Vec<_>>()});
+        api.interfere(Arc::new(Nodes(list.to_string())));
+    }
+
     fn program(&self, name: &str, script: &str) {
         let path = self.place.path("bin").join(name);
         fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
+}
+
+/// A node of the served cluster, as it is made: its name, its machine-id (`own` is this machine's), and what it is called.
+type Made = (&'static str, &'static str, &'static str);
+
+/// Answers whoever asks for the nodes.
+struct Nodes(String);
+
+impl Interference for Nodes {
+    fn fault(&self, request: &Seen) -> Option<Fault> {
+        let path = request.path.split('?').next().unwrap_or_default();
+        (path == "/api/v1/nodes").then(|| Fault::Garbage(self.0.clone()))
+    }
+}
+
+/// Who this machine takes itself for, as a host of that name, among these nodes.
+const IDENTITIES: [(&str, &[Made], Option<&str>); 9] = [
+    ("CP-1", &[("cp-1", "own", "cp-1"), ("w-1", "b", "w-1"), ("w-2", "c", "w-2")], Some("cp-1")),
+    // `cluster.init.nodeName`.
+    ("cp-1", &[("control", "own", "control"), ("w-1", "b", "w-1")], Some("control")),
+    // Clouds name nodes by the whole name.
+    ("cp-1", &[("cp-1.example.org", "", "cp-1.example.org")], Some("cp-1.example.org")),
+    // Clones of one image: one that is called so, and one that is not.
+    ("w-2", &[("w-1", "own", "w-1"), ("w-2", "own", "w-2")], Some("w-2")),
+    ("w-3", &[("w-1", "own", "w-1"), ("w-2", "own", "w-2")], None),
+    // A laptop, also one that is called as a node is.
+    ("laptop", &[("n-1", "a", "n-1"), ("n-2", "b", "n-2"), ("n-3", "c", "n-3")], None),
+    ("n-1", &[("n-1", "a", "n-1"), ("n-2", "b", "n-2"), ("n-3", "c", "n-3")], None),
+    // A name that is somebody's address says nothing.
+    ("n-1", &[("10.0.0.9", "", "10.0.0.9"), ("10.0.0.8", "", "10.0.0.8")], None),
+    // This node was deleted, and it was the only one.
+    ("n-1", &[], None),
+];
+
+#[test]
+fn every_command_takes_this_machine_for_the_same_node_or_refuses_it() {
+    std::thread::scope(|scope| {
+        for (hostname, nodes, expected) in IDENTITIES {
+            scope.spawn(move || is_taken_for(hostname, nodes, expected));
+        }
+    });
+    let refused = IDENTITIES.iter().filter(|(.., expected)| expected.is_none()).count();
+    crate::count::record("identities refused", refused);
+}
+
+fn is_taken_for(hostname: &'static str, nodes: &[Made], expected: Option<&str>) {
+    let node = Node { hostname, ..Node::new() };
+    node.has(nodes);
+    let what = format!("{hostname} among {nodes:?}");
+    let json = |arguments: &[&str]| -> (i32, Value) {
+        let (code, out, err) = node.run(&[arguments, &["-o", "json"]].concat());
+        (code, serde_json::from_str(&out).unwrap_or_else(|error| panic!("{what}: {error}: {out}{err}")))
+    };
+    let refused = |said: &Value| said["code"] == "KVN510";
+    for command in [&["plan", "--only", "kernel"][..], &["down", "--dry-run", "--only", "kernel"]] {
+        let (code, said) = json(command);
+        match expected {
+            Some(name) => assert_eq!(said["target"]["node"], name, "{what}: {command:?}: {said}"),
+            None => assert!(code == 1 && refused(&said), "{what}: {command:?}: {said}"),
+        }
+    }
+    // Without consent it gets no further than that.
+    let (code, said) = json(&["up", "--only", "kernel"]);
+    let code_of = if expected.is_some() { "KVN100" } else { "KVN510" };
+    assert_eq!((code != 0, said["code"].as_str()), (true, Some(code_of)), "{what}: {said}");
+    let (_, status) = json(&["status", "--only", "kernel"]);
+    assert_eq!(status.to_string().contains("KVN510"), expected.is_none(), "{what}: {status}");
+    let (_, doctor) = json(&["doctor"]);
+    let checks = doctor["checks"].as_array().unwrap();
+    let kernel = checks.iter().find(|check| check["check"] == "kernel").unwrap();
+    assert_eq!(kernel["state"] == "unknown", expected.is_none(), "{what}: {kernel}");
+    assert_eq!(node.writes(), [] as [&str; 0], "{what}");
 }
 
 const OTHER: &str = r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "0d7f5e36-1d5f-4f39-9d5f-6a7f8b9c0d1e"}}"#;

@@ -134,6 +134,7 @@ fn healthy() -> Seen {
             ..Facts::default()
         }),
         here: Some("n0".into()),
+        stranger: None,
         node: NodeSeen {
             names: vec!["00-multus.conf".into(), "10-flannel.conflist".into()],
             configurations: vec![
