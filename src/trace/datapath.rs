@@ -303,7 +303,7 @@ impl Datapath {
             Part::Flows => ovs::flows(self),
             Part::Links => pods::links(self),
             Part::Forwarding => pods::forwarding(self),
-            Part::Firewall => pods::firewall(self),
+            Part::Firewall => super::datapath_firewall::firewall(self),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Links, forwarding and packet filters of the node, for the pod network and for bridges of Linux.
+//! Links and forwarding of the node, for the pod network and for bridges of Linux.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,12 +7,11 @@ use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::datapath_inside::{default_routes, reverse_paths};
 use super::node_links::counted;
 use crate::error::code;
-use crate::facts::firewall::{Fate, Packet};
 use crate::facts::ovs::{OvsBridge, OvsInterface};
 use crate::facts::routes::{Neighbour, Wire};
 
-const POD_BRIDGE: &str = "cni0";
-const TUNNEL: &str = "flannel.1";
+pub(super) const POD_BRIDGE: &str = "cni0";
+pub(super) const TUNNEL: &str = "flannel.1";
 
 /// Every link on the way is up, and each takes what the one before it sends.
 pub fn links(seen: &Datapath) -> Judged {
@@ -401,178 +400,8 @@ fn routes(seen: &Datapath, judged: &mut Judged) {
     }
 }
 
-/// No filter drops what pods send or get.
-pub fn firewall(seen: &Datapath) -> Judged {
-    let mut judged = Judged::default();
-    judged.unknown.extend(seen.firewall.unseen.clone());
-    if let Some((count, max)) = seen.roads.connections.filter(|(count, max)| count >= max && *max > 0) {
-        judged.breaks(
-            &code::FIREWALL,
-            format!("the table of connections is full, {count} of {max}: packets of new ones are dropped"),
-            "`sysctl -w net.netfilter.nf_conntrack_max=` with a larger number",
-        );
-    }
-    let mut asked = 0;
-    for (packet, what, hooks) in packets(seen) {
-        asked += 1;
-        let nf = packet.bridged && packet.filtered;
-        match seen.firewall.fate(&packet, hooks) {
-            Fate::Passes => (),
-            Fate::Dropped(why) if nf && seen.roads.bridge_filter.is_none() && !filtered(seen, &packet) => {
-                push(
-                    &mut judged.unknown,
-                    format!("{what}: bridge-nf-call-iptables cannot be read, and with it {why} drops them"),
-                );
-            }
-            Fate::Dropped(why) => {
-                let told = format!("{what} are dropped by {why}");
-                if !judged.broken.iter().any(|(_, found, _)| found.ends_with(&why)) {
-                    judged.breaks(&code::FIREWALL, told, hint(&why));
-                }
-            }
-            Fate::Open(why) => push(&mut judged.unknown, format!("{what}: it depends on {why}")),
-        }
-    }
-    if asked > 0 {
-        judged.holds = format!("packets of {asked} kinds are let through");
-    }
-    judged
-}
-
-/// One line for each rule is enough.
-fn push(list: &mut Vec<String>, line: String) {
-    let end = |line: &str| line.rsplit_once(": ").map(|(_, end)| end.to_owned());
-    if !list.iter().any(|known| end(known) == end(&line)) {
-        list.push(line);
-    }
-}
-
-fn hint(why: &str) -> String {
-    match why.strip_prefix("`-A ").and_then(|rest| rest.rsplit_once("` in iptables ")) {
-        Some((rule, place)) => {
-            let table = place.split(' ').next().unwrap_or("filter");
-            format!("`iptables -t {table} -D {rule}`")
-        }
-        None if why.starts_with("the policy of iptables") => {
-            let name = why.rsplit(' ').next().unwrap_or("FORWARD");
-            format!(
-                "`iptables -P {name} ACCEPT`, or let flannel and kube-proxy set their rules again: delete their pods on the node"
-            )
-        }
-        None => "`nft -a list ruleset` shows it, `nft delete rule` with its handle removes it".into(),
-    }
-}
-
-/// Stands for what is on no node.
-const FAR: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)));
-const FORWARDED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
-const RECEIVED: &[&str] = &["ingress", "prerouting", "input"];
-const SENT: &[&str] = &["output", "postrouting"];
-const BRIDGED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
-
-fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
-    let out = seen.roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.clone());
-    let gateway = seen.own_range.and_then(|range| range.hosts().next());
-    let other = seen.other_ranges.first().and_then(|(_, range)| range.hosts().nth(1));
-    if seen.between {
-        return within(seen);
-    }
-    let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
-    for nic in seen.nics.iter().filter(|nic| nic.network.is_none() && nic.ip.is_some_and(|ip| ip.is_ipv4())) {
-        let cni0 = Some(POD_BRIDGE.to_owned());
-        for protocol in ["icmp", "tcp", "udp"] {
-            let packet = |input: Option<String>, output: Option<String>, from: bool, elsewhere| Packet {
-                input,
-                output,
-                source: if from { nic.ip } else { elsewhere },
-                destination: if from { elsewhere } else { nic.ip },
-                protocol,
-                bridged: false,
-                filtered: false,
-            };
-            let whose = format!("{protocol} packets");
-            all.push((
-                packet(cni0.clone(), out.clone(), true, FAR),
-                format!("{whose} from {}", nic.pod),
-                FORWARDED,
-            ));
-            all.push((
-                packet(out.clone(), cni0.clone(), false, FAR),
-                format!("{whose} to {}", nic.pod),
-                FORWARDED,
-            ));
-            all.push((
-                packet(None, cni0.clone(), false, gateway),
-                format!("{whose} from the node to {}", nic.pod),
-                SENT,
-            ));
-            all.push((
-                packet(cni0.clone(), None, true, gateway),
-                format!("{whose} from {} to the node", nic.pod),
-                RECEIVED,
-            ));
-            let tunnel = Some(TUNNEL.to_owned()).filter(|_| !seen.other_ranges.is_empty());
-            if tunnel.is_some() {
-                all.push((
-                    packet(cni0.clone(), tunnel, true, other),
-                    format!("{whose} from {} to other nodes", nic.pod),
-                    FORWARDED,
-                ));
-            }
-        }
-    }
-    for nic in &seen.nics {
-        let Some(bridge) = bridge_of(seen, nic) else { continue };
-        // Its neighbours are in the same network.
-        let what = format!("frames of {} within {}", nic.pod, bridge.name);
-        all.extend(bridged(seen, bridge, "icmp", (nic, nic), &what));
-    }
-    all
-}
-
-/// What two NICs of one bridge of Linux send each other.
-fn within(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
-    let [one, other] = seen.nics.as_slice() else { return Vec::new() };
-    let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
-    for (from, to) in [(one, other), (other, one)] {
-        let Some(bridge) = bridge_of(seen, from) else { continue };
-        for protocol in ["icmp", "tcp", "udp"] {
-            let what = format!("{protocol} packets from {} to {}", from.pod, to.pod);
-            all.extend(bridged(seen, bridge, protocol, (from, to), &what));
-        }
-    }
-    all
-}
-
-/// What goes through a bridge of Linux: past the filters of IP, too, unless the bridge spares them.
-fn bridged(
-    seen: &Datapath,
-    bridge: &Wire,
-    protocol: &'static str,
-    (from, to): (&Nic, &Nic),
-    what: &str,
-) -> Vec<(Packet, String, &'static [&'static str])> {
-    let packet = Packet {
-        input: Some(bridge.name.clone()),
-        output: Some(bridge.name.clone()),
-        source: from.ip.filter(IpAddr::is_ipv4),
-        destination: to.ip.filter(IpAddr::is_ipv4),
-        protocol,
-        bridged: true,
-        filtered: false,
-    };
-    let is_filtered = seen.roads.bridge_filter.as_deref() != Some("0") || filtered(seen, &packet);
-    let by_ip = is_filtered.then(|| Packet { filtered: true, ..packet.clone() });
-    by_ip.into_iter().chain([packet]).map(|packet| (packet, what.to_owned(), BRIDGED)).collect()
-}
-
-fn filtered(seen: &Datapath, packet: &Packet) -> bool {
-    let bridge = packet.input.as_deref().and_then(|name| seen.roads.wire(name));
-    seen.roads.bridge_filter.as_deref() == Some("1") || bridge.is_some_and(|bridge| bridge.filtered)
-}
-
 /// The bridge of Linux that a NIC's other end is in.
-fn bridge_of<'a>(seen: &'a Datapath, nic: &Nic) -> Option<&'a Wire> {
+pub(super) fn bridge_of<'a>(seen: &'a Datapath, nic: &Nic) -> Option<&'a Wire> {
     let own = seen.inner(nic)?;
     let other = seen.roads.wires.iter().find(|wire| wire.kind == "veth" && own.peer == Some(wire.index))?;
     seen.roads.wire(other.master.as_deref()?).filter(|master| master.kind == "bridge")

@@ -2,6 +2,7 @@
 
 mod between;
 pub mod datapath;
+mod datapath_firewall;
 mod datapath_inside;
 mod datapath_links;
 mod datapath_ovs;
@@ -12,6 +13,7 @@ mod netns;
 mod node_links;
 mod pod_links;
 mod target;
+mod wanted;
 
 use serde::Serialize;
 
@@ -22,7 +24,8 @@ use evidence::Evidence;
 pub use netns::process_of;
 pub use node_links::counted;
 use target::Attachment;
-pub use target::{Target, Wanted, of_machine, of_pod};
+pub use target::{Target, of_machine, of_pod};
+pub use wanted::Wanted;
 
 /// How a link was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
