@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// The result that every fallible function of kvnet returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -179,13 +181,28 @@ struct Inner {
     cause: Option<String>,
     hints: Vec<String>,
     kind: Option<Kind>,
+    problems: Vec<Problem>,
+}
+
+/// One of the things that are wrong with an input, for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The stable code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Where: `file:line:column`, or the option.
+    pub place: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl Error {
     /// An error of `code`; `message` starts in lower case, has no final period, and names the thing that failed.
     pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { code, message, place: None, cause: None, hints: Vec::new(), kind: None }))
+        let (place, cause, kind) = (None, None, None);
+        Self(Box::new(Inner { code, message, place, cause, hints: Vec::new(), kind, problems: Vec::new() }))
     }
 
     /// Names where it happened: `file:line:column`, a path, or an object.
@@ -225,6 +242,13 @@ impl Error {
         self
     }
 
+    /// Lists all that is wrong with an input, of which the message tells the first.
+    #[must_use]
+    pub fn listing(mut self, problems: impl IntoIterator<Item = Problem>) -> Self {
+        self.0.problems.extend(problems);
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static Code {
         self.0.code
@@ -256,6 +280,21 @@ impl Error {
             return vec![self.0.code.fix];
         }
         self.0.hints.iter().map(String::as_str).collect()
+    }
+
+    /// All that is wrong with an input, when the error is about one.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0.problems
+    }
+
+    /// The error as one of several problems.
+    pub fn as_problem(&self) -> Problem {
+        let message = match self.cause() {
+            Some(cause) => format!("{}: {cause}", self.message()),
+            None => self.message().to_owned(),
+        };
+        let hint = self.hints().first().map(|hint| (*hint).to_owned());
+        Problem { code: self.code().id, message, place: self.0.place.clone(), hint }
     }
 
     /// The exit code of a command that ends with this error and had changed nothing.

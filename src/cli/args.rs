@@ -61,7 +61,7 @@ pub struct Global {
     /// The context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME", add = ArgValueCandidates::new(complete::contexts))]
     pub context: Option<String>,
-    /// How to print
+    /// How to print; errors too. What is only a text, such as a manual page, has no other form
     #[arg(long, short, global = true, default_value = "text", value_name = "FORMAT")]
     pub output: Format,
     /// Seconds for each wait, instead of the profile's `timeouts`
@@ -352,11 +352,16 @@ pub enum Profile {
         after_help = "Examples:\n  kvnet profile show walkthrough-2018\n  kvnet profile show my.yaml -o json"
     )]
     Show(Named),
-    /// Checks the profile and touches nothing
+    /// Checks profiles and touches nothing
     #[command(
-        after_help = "Examples:\n  kvnet profile validate my.yaml\n  cat my.yaml | kvnet profile validate -"
+        after_help = "Examples:\n  kvnet profile validate my.yaml\n  kvnet profile validate lab/*.yaml -o json\n  \
+                      cat my.yaml | kvnet profile validate -"
     )]
-    Validate(Named),
+    Validate {
+        /// The profiles, in place of `--profile`
+        #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::profiles))]
+        names: Vec<String>,
+    },
     /// Prints the JSON schema of profiles
     Schema,
     /// Lists the digests that `up` pinned for downloads without one in the profile, or forgets them

@@ -7,11 +7,11 @@ mod complete;
 mod consent;
 mod session;
 pub mod smoke_args;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -30,13 +30,14 @@ pub const PARTLY: u8 = 4;
 /// Runs the program.
 pub fn main() -> ExitCode {
     complete::answer();
-    let cli = match parse(std::env::args_os()) {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&typed) {
         Ok(cli) => cli,
-        Err(error) => return usage(&harmless(error)),
+        Err(error) => return usage::tell(error, &typed),
     };
     ui::colours(cli.global.no_color);
     log::listen(cli.global.verbose, logged(&cli));
-    log::begin(std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()));
+    log::begin(typed.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()));
     let result = enough_files().and_then(|()| runtime()?.block_on(run(&cli)));
     let code = result.unwrap_or_else(|error| {
         ui::error(&error, cli.global.output);
@@ -70,7 +71,7 @@ fn runtime() -> Result<Runtime, Error> {
     runtime.map_err(|error| Error::new(&crate::error::code::INTERNAL, "no async runtime").because(error))
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches_from(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.global.profile_typed = matches.value_source("profile") == Some(ValueSource::CommandLine);
@@ -87,7 +88,7 @@ fn with_output(code: u8) -> u8 {
 
 async fn run(cli: &Cli) -> Result<u8, Error> {
     let global = &cli.global;
-    refuse_pictures(cli)?;
+    refuse_format(cli)?;
     match &cli.command {
         Command::Init(options) => commands::init::run(global, options).await,
         Command::Up(options) => commands::up::run(global, options).await,
@@ -101,47 +102,29 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Profile(action) => commands::profile::run(global, action),
         Command::Topology(options) => commands::topology::run(global, options).await,
         Command::Render(options) => commands::render::run(global, options).await,
-        Command::Explain { code } => commands::explain::run(code.as_deref()),
+        Command::Explain { code } => commands::explain::run(global, code.as_deref()),
         Command::Completions { shell } => commands::completions::run(*shell),
         Command::Man { command } => commands::man::run(command),
         Command::Version { matrix } => commands::version::run(global, *matrix),
     }
 }
 
-/// Only a topology can be drawn.
-fn refuse_pictures(cli: &Cli) -> Result<(), Error> {
-    let drawn = matches!(cli.global.output, Format::Dot | Format::Svg | Format::Html);
-    if !drawn || matches!(cli.command, Command::Topology(_)) {
-        return Ok(());
+/// Only a topology can be drawn; what is a text for a terminal or a shell is no data.
+fn refuse_format(cli: &Cli) -> Result<(), Error> {
+    let (format, usage) = (cli.global.output, |message| Error::new(&crate::error::code::USAGE, message));
+    if matches!(format, Format::Dot | Format::Svg | Format::Html)
+        && !matches!(cli.command, Command::Topology(_))
+    {
+        let error = usage("only `kvnet topology` can be drawn");
+        return Err(error.hint("use `--output text`, `json` or `yaml`"));
     }
-    let error = Error::new(&crate::error::code::USAGE, "only `kvnet topology` can be drawn");
-    Err(error.hint("use `--output text`, `json` or `yaml`"))
-}
-
-/// Help and version go to standard output and end well; everything else is the user's error.
-fn usage(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        ui::print(&error.render().ansi().to_string());
-        return ExitCode::from(with_output(0));
-    }
-    let code = format!("error[{}]:", crate::error::code::USAGE.id);
-    ui::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());
-    ExitCode::from(2)
-}
-
-/// What was typed is shown, and not obeyed by the terminal.
-fn harmless(mut error: clap::Error) -> clap::Error {
-    let typed = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(text) => Some((kind, ContextValue::String(ui::clean(text)))),
-        ContextValue::Strings(texts) => {
-            Some((kind, ContextValue::Strings(texts.iter().map(|text| ui::clean(text)).collect())))
-        }
-        _ => None,
-    });
-    for (kind, value) in typed.collect::<Vec<_>>() {
-        error.insert(kind, value);
-    }
-    error
+    let only_text = match &cli.command {
+        Command::Console(_) => "`kvnet console` copies what the guest prints",
+        Command::Completions { .. } => "`kvnet completions` prints a script",
+        Command::Man { .. } => "`kvnet man` prints a page for `man`",
+        _ => return Ok(()),
+    };
+    if format == Format::Text { Ok(()) } else { Err(usage(only_text).hint("leave `--output` out")) }
 }
 
 /// The log of a command that acts, or looks at a node or a cluster; none of the others.
@@ -151,11 +134,13 @@ fn logged(cli: &Cli) -> Option<About> {
         Command::Init(_) => ("init", false),
         Command::Up(_) => ("up", false),
         Command::Down(options) => ("down", options.dry_run),
-        Command::Smoke(options) if options.action.is_none() => ("smoke", false),
+        Command::Smoke(options) if !options.only_lists() => ("smoke", false),
         Command::Plan => ("plan", true),
         Command::Status => ("status", true),
         Command::Doctor => ("doctor", true),
         Command::Trace(_) => ("trace", true),
+        Command::Console(_) => ("console", true),
+        Command::Render(_) => ("render", true),
         Command::Topology(options) if !options.declared => ("topology", true),
         _ => return None,
     };

@@ -13,6 +13,9 @@ pub struct Smoke {
     /// Something else than to run cases
     #[command(subcommand)]
     pub action: Option<SmokeAction>,
+    /// Lists the cases, as `smoke list` does
+    #[arg(long, conflicts_with_all = ["cases", "resume", "allow_reboot"])]
+    pub list: bool,
     /// Only these cases
     #[arg(value_name = "CASE", add = ArgValueCandidates::new(complete::cases))]
     pub cases: Vec<String>,
@@ -37,6 +40,13 @@ pub struct Smoke {
     /// Goes on after the reboot
     #[arg(long, conflicts_with_all = ["cases", "tag", "skip_case"])]
     pub resume: bool,
+}
+
+impl Smoke {
+    /// Whether the cases are to be listed, and not run.
+    pub fn only_lists(&self) -> bool {
+        self.list || matches!(self.action, Some(SmokeAction::List))
+    }
 }
 
 /// Something else than to run cases.

@@ -57,7 +57,8 @@ impl Found {
     /// The files of `KUBECONFIG`, merged; like kubectl, files that do not exist are skipped.
     fn merged(paths: &[PathBuf]) -> Result<Self> {
         let origin = format!("{} (from KUBECONFIG)", list_of(paths, ":"));
-        let existing = paths.iter().filter(|path| path.exists());
+        // One that may not even be looked for is no missing one.
+        let existing = paths.iter().filter(|path| path.try_exists().unwrap_or(true));
         let read = existing.map(|path| Self::read(path)).collect::<Result<Vec<_>>>()?;
         if read.is_empty() {
             return Err(Error::new(&code::CLUSTER_CONFIG, format!("no such file: {origin}")));
@@ -257,6 +258,25 @@ mod tests {
         let place = found.place(found.context(None).unwrap(), "https://h:1");
         assert_eq!(place.file.unwrap(), paths[0]);
         assert_eq!(found.kubeconfig.clusters.len(), 1);
+    }
+
+    #[test]
+    fn one_of_a_list_that_cannot_be_used_is_named_and_an_empty_entry_is_none() {
+        let good = kubeconfig("prod", "current-context: prod\n", "https://h:1");
+        for wrong in ["clusters: [", "\u{0}", "kind: Config\nclusters: 7\n"] {
+            let (_directory, paths) = files(&[&good, wrong, &good]);
+            let error = Found::merged(&paths).err().unwrap();
+            let says = format!("kubeconfig {} cannot be used", paths[1].display());
+            assert!(
+                error.code().id == "KVN300" && error.to_string().starts_with(&says),
+                "{wrong:?}: {error}"
+            );
+        }
+        let (directory, mut paths) = files(&[&good]);
+        paths.insert(0, PathBuf::new());
+        assert_eq!(Found::merged(&paths).unwrap().context(None).unwrap().name, "prod");
+        paths.insert(1, directory.path().to_owned());
+        assert!(Found::merged(&paths).err().unwrap().to_string().contains("directory"));
     }
 
     #[test]

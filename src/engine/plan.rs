@@ -68,9 +68,9 @@ impl Planned<'_> {
     pub fn state(&self) -> State {
         let Ok(findings) = &self.findings else { return State::Unknown };
         let changes = &findings.changes;
-        if changes.is_empty() {
+        if !findings.acts() {
             State::InPlace
-        } else if changes.iter().all(super::change::Change::only_observes) {
+        } else if findings.foreseen.is_empty() && changes.iter().all(super::change::Change::only_observes) {
             State::Waiting
         } else if changes.iter().all(|change| change.creates() || change.only_observes()) {
             State::Missing
@@ -102,6 +102,7 @@ impl<'a> Plan<'a> {
             chosen.into_iter().zip(findings).map(|(step, findings)| Planned { step, findings }).collect();
         let order = graph.order();
         planned.sort_by_key(|planned| order.iter().position(|id| *id == planned.step.id()));
+        forget_unfounded(&mut planned, &graph);
         Ok(Self { target, steps: planned, graph })
     }
 
@@ -130,8 +131,9 @@ impl<'a> Plan<'a> {
 
     /// How many changes there are, waits and checks not counted.
     pub fn change_count(&self) -> usize {
-        let changes = self.steps.iter().filter_map(|planned| planned.findings.as_ref().ok());
-        changes.flat_map(|findings| &findings.changes).filter(|change| !change.only_observes()).count()
+        let findings = self.steps.iter().filter_map(|planned| planned.findings.as_ref().ok());
+        let makes = |change: &&Change| !change.only_observes();
+        findings.map(|it| it.changes.iter().filter(makes).count() + it.foreseen.len()).sum()
     }
 
     /// Whether what is left is to wait, and neither to change nor to start pods.
@@ -143,6 +145,22 @@ impl<'a> Plan<'a> {
     /// Whether nothing is to be changed, awaited or checked.
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|planned| planned.findings.as_ref().is_ok_and(|f| f.changes.is_empty()))
+    }
+}
+
+/// What a step foresees comes from what another one does: nothing, where that one is left out or has nothing to do.
+fn forget_unfounded(planned: &mut [Planned<'_>], graph: &Graph) {
+    let acting: Vec<&'static str> = planned
+        .iter()
+        .filter(|it| it.findings.as_ref().is_ok_and(|findings| !findings.changes.is_empty()))
+        .map(|it| it.step.id())
+        .collect();
+    for Planned { step, findings } in planned {
+        if let Ok(findings) = findings
+            && !acting.iter().any(|id| graph.builds_on(step.id(), id))
+        {
+            findings.foreseen.clear();
+        }
     }
 }
 

@@ -15,9 +15,10 @@ use super::events::{Event, Events};
 use super::execute::{execute, replaced_object};
 use super::journal::Journal;
 use super::plan::{Plan, Planned};
-use super::step::AnyStep;
+use super::step::{AnyStep, Findings};
 use crate::error::{Error, Result, code};
 use crate::facts::identity::Identity;
+use crate::verify::RECORD;
 
 /// A step may need to look again after its changes, because a component writes files by itself; more often than this
 /// means that it does not converge.
@@ -133,7 +134,7 @@ impl Run<'_> {
         self.report(Event::StepStarted { step: step.id().into() });
         self.record_before(step, &changes).await?;
         for _ in 0..PASSES {
-            self.tell_unplanned(planned, &changes);
+            self.tell_unplanned(planned, &changes)?;
             for change in &changes {
                 self.change(step.id(), change).await?;
                 did.acted = true;
@@ -153,13 +154,19 @@ impl Run<'_> {
         Err(Error::new(&code::INTERNAL, message).because(left.join("; ")))
     }
 
-    /// What is about to be changed and stood in no plan is told before it is done.
-    fn tell_unplanned(&self, planned: &Planned<'_>, changes: &[Change]) {
-        let shown = planned.findings.as_ref().map(|findings| findings.changes.as_slice()).unwrap_or_default();
-        for change in unplanned(shown, changes) {
+    /// What is about to be changed and stood in no plan is told before it is done; what was verified before is about to
+    /// change, also where the plan had nothing to change.
+    fn tell_unplanned(&self, planned: &Planned<'_>, changes: &[Change]) -> Result<()> {
+        let none = Findings::default();
+        let unplanned = unplanned(planned.findings.as_ref().unwrap_or(&none), changes);
+        if !unplanned.is_empty() {
+            self.cx.state.remove(RECORD)?;
+        }
+        for change in unplanned {
             let text = format!("not in the plan, because something has changed since: {change}");
             self.report(Event::Note { step: Some(planned.step.id().into()), warning: true, text });
         }
+        Ok(())
     }
 
     /// Notes what was on the node before a step installs its component, so that `down` leaves it there. Nothing is noted,
@@ -208,8 +215,9 @@ impl Run<'_> {
 }
 
 /// The changes of which no plan told: what they do stands in none of the lines that were shown.
-fn unplanned<'a>(shown: &[Change], changes: &'a [Change]) -> Vec<&'a Change> {
-    let lines: BTreeSet<String> = shown.iter().map(ToString::to_string).collect();
+fn unplanned<'a>(shown: &Findings, changes: &'a [Change]) -> Vec<&'a Change> {
+    let lines = shown.changes.iter().map(ToString::to_string).chain(shown.foreseen.iter().cloned());
+    let lines: BTreeSet<String> = lines.collect();
     let is_new = |change: &&Change| !change.only_observes() && !lines.contains(&change.to_string());
     changes.iter().filter(is_new).collect()
 }
@@ -257,7 +265,7 @@ mod tests {
 
     use super::*;
     use crate::engine::plan::Selection;
-    use crate::engine::step::{Findings, Reach};
+    use crate::engine::step::Reach;
 
     #[test]
     fn only_a_daemon_a_network_or_a_kubevirt_that_is_new_leaves_traces_of_kvnets() {
@@ -277,8 +285,9 @@ mod tests {
             timeout: 1,
             now: String::new(),
         };
-        let shown = [file("/a")];
-        assert_eq!(unplanned(&shown, &[file("/a"), wait, file("/b")]), [&file("/b")]);
+        let mut shown = Findings::of(vec![file("/a")]);
+        shown.foreseen.push(file("/c").to_string());
+        assert_eq!(unplanned(&shown, &[file("/a"), wait, file("/b"), file("/c")]), [&file("/b")]);
     }
 
     /// A step that waits for what never comes and then has something to change, beside one that fails at once.

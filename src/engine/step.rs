@@ -83,6 +83,9 @@ pub enum Reach {
 pub struct Findings {
     /// The changes, in order.
     pub changes: Vec<Change>,
+    /// The lines of the changes that an earlier step will make necessary, and that cannot be seen before: a cluster that
+    /// kvnet makes has taints.
+    pub foreseen: Vec<String>,
     /// Things to know that are not changes: who wins, what was adopted, warnings.
     pub notes: Vec<Note>,
     /// The version that is in place, when the step has one.
@@ -102,6 +105,17 @@ impl Findings {
     /// Findings with changes and nothing else.
     pub fn of(changes: Vec<Change>) -> Self {
         Self { changes, ..Self::default() }
+    }
+
+    /// What the step will do, a line each: now, and once the steps before it have run.
+    pub fn lines(&self) -> Vec<String> {
+        let later = self.foreseen.iter().map(|line| format!("{line}, after the steps before"));
+        self.changes.iter().map(ToString::to_string).chain(later).collect()
+    }
+
+    /// Whether the step has something to do.
+    pub fn acts(&self) -> bool {
+        !self.changes.is_empty() || !self.foreseen.is_empty()
     }
 
     /// Adds something to know.

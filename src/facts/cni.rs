@@ -8,7 +8,7 @@ mod plugins;
 use serde_json::Value;
 
 pub use files::{ByFile, NamedFiles};
-pub use ipam::{Ipam, Range};
+pub use ipam::{Ipam, Range, Route};
 pub use netconf::{LAST_VLAN, NetConf, Plugin, Port};
 pub use plugins::{is_foreign, where_from};
 

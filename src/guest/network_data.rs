@@ -45,6 +45,33 @@ impl NetworkData {
         Some(Self { entries })
     }
 
+    /// Why a guest could do nothing with a text; none when cloud-init reads it. Nothing of the text is quoted, which may hold
+    /// a password.
+    #[must_use]
+    pub fn refuses(text: &str) -> Option<String> {
+        let whole: Value = match serde_yaml::from_str(text) {
+            Ok(whole) => whole,
+            Err(error) => {
+                let line = error.location().map(|at| format!(": line {} of it", at.line()));
+                return Some(format!("is not YAML{}", line.unwrap_or_default()));
+            }
+        };
+        let data = whole.get("network").unwrap_or(&whole);
+        if !data.is_mapping() {
+            return Some("is no map of fields".into());
+        }
+        if data.get("config").and_then(Value::as_str) == Some("disabled") {
+            return None;
+        }
+        match data.get("version").map(Value::as_u64) {
+            None => Some("has no `version`".into()),
+            Some(Some(1)) => v1::refuses(data),
+            Some(Some(2)) => refuses(data),
+            Some(Some(other)) => Some(format!("has version {other}, and cloud-init reads 1 and 2")),
+            Some(None) => Some("has a `version` that is no number".into()),
+        }
+    }
+
     /// The entry about a NIC: by its MAC address, else by its name, which is not known before the guest has started. By
     /// its place among the VM's NICs it is `eth1` in some guests and `enp2s0` in others.
     #[must_use]
@@ -90,6 +117,17 @@ fn matches(pattern: &str, name: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// What is no version 2: each kind of link is a map of names, each with a map of settings.
+fn refuses(data: &Value) -> Option<String> {
+    let kinds = ["ethernets", "wifis", "bonds", "bridges", "vlans"];
+    kinds.into_iter().find_map(|kind| {
+        let links = data.get(kind)?;
+        let are_maps = |links: &serde_yaml::Mapping| links.values().all(|it| it.is_mapping() || it.is_null());
+        let wrong = links.as_mapping().is_none_or(|links| !are_maps(links)) && !links.is_null();
+        wrong.then(|| format!("has `{kind}` that are no map of names with their settings"))
+    })
 }
 
 /// The Ethernet NICs of version 2.
@@ -202,6 +240,35 @@ mod tests {
             ("version: 1\nconfig: [{type: nameserver, address: 10.0.0.1}]", 0, None),
         ] {
             assert_eq!(found(text, place), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_guest_cannot_read_is_said_without_its_words() {
+        for (text, why) in [
+            ("version: 2\nethernets: [", "is not YAML: line 2"),
+            ("canary", "is no map"),
+            ("- version: 2", "is no map"),
+            ("ethernets: {}", "has no `version`"),
+            ("version: 3\nethernets: {}", "has version 3"),
+            ("version: '2'", "is no number"),
+            ("version: 2\nethernets: [eth0]", "has `ethernets` that are no map"),
+            ("version: 2\nethernets: {eth0: dhcp}", "has `ethernets` that are no map"),
+            ("version: 1", "has no list `config`"),
+            ("version: 1\nconfig: {type: physical}", "has no list `config`"),
+            ("version: 1\nconfig: [{name: eth0}]", "has an entry without `type`"),
+            ("auto eth0\niface eth0 inet dhcp\n", "is no map"),
+        ] {
+            let told = NetworkData::refuses(text).unwrap_or_default();
+            assert!(told.contains(why) && !told.contains("canary"), "{text}: {told}");
+        }
+        for text in [
+            "version: 2\nethernets: {eth0: {dhcp4: true}}",
+            "network: {version: 2}",
+            "network: {config: disabled}",
+            "version: 1\nconfig: [{type: physical, name: eth0}]",
+        ] {
+            assert_eq!(NetworkData::refuses(text), None, "{text}");
         }
     }
 

@@ -13,6 +13,15 @@ pub(super) fn entries(data: &Value) -> Vec<Entry> {
     config.filter(|item| text(item, "type") == Some("physical")).map(entry).collect()
 }
 
+/// What is no version 1.
+pub(super) fn refuses(data: &Value) -> Option<String> {
+    let Some(config) = data.get("config").and_then(Value::as_sequence) else {
+        return Some("has no list `config`, as version 1 needs it".into());
+    };
+    let named = |item: &Value| text(item, "type").is_some();
+    (!config.iter().all(named)).then(|| "has an entry without `type`".into())
+}
+
 fn entry(nic: &Value) -> Entry {
     let mac = text(nic, "mac_address").map(str::to_ascii_lowercase);
     let name = text(nic, "name").map(str::to_owned);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
 use crate::facts::cni::{NetConf, Port};
 
@@ -81,6 +82,19 @@ impl Profile {
             (true, true) => 2,
             (true, false) => 1,
         }
+    }
+
+    /// What is possible and seldom meant, one sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let of = |network: &Network| {
+            let subnets = network.netconf().ipam().map(crate::facts::cni::Ipam::subnets).unwrap_or_default();
+            let told = |subnet: ipnet::IpNet| {
+                format!("network {}: {subnet} is link-local, and no router passes it on", network.full_name())
+            };
+            subnets.into_iter().filter(is_link_local).map(told).collect::<Vec<_>>()
+        };
+        self.networks.iter().flat_map(of).collect()
     }
 
     /// The networks whose plugins nobody here knows, one sentence each: nothing is said about what they make.

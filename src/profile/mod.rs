@@ -34,7 +34,7 @@ pub(crate) use flat::{Flat, flat};
 pub use load::{Loaded, load, load_text};
 pub use model::*;
 pub(crate) use nearest::suggestion;
-pub(crate) use read::{bytes, open_soon};
+pub(crate) use read::{Patience, bytes, open_soon};
 pub use release::Release;
 pub use schema::schema;
 pub use shipped::{Shipped, shipped};

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{self, Code, Error, Result};
 
 /// Who wrote a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,18 @@ impl Problem {
     /// The problem alone as an error.
     pub fn into_error(self, code: &'static Code) -> Error {
         let error = Error::new(code, clean(&self.message)).at(clean(&self.place.to_string()));
+        let error = error.listing([self.listed(code)]);
         self.hint.into_iter().fold(error, |error, hint| error.hint(clean(&hint)))
+    }
+
+    /// As programs get it.
+    fn listed(&self, code: &'static Code) -> error::Problem {
+        error::Problem {
+            code: code.id,
+            message: clean(&self.message),
+            place: Some(clean(&self.place.to_string())),
+            hint: self.hint.as_deref().map(clean),
+        }
     }
 }
 
@@ -49,6 +60,8 @@ fn clean(text: &str) -> String {
 
 /// The most problems that are told: a file that is no profile has thousands.
 const MOST: usize = 10;
+/// The most that programs get.
+const MOST_LISTED: usize = 100;
 
 /// The problems as one error, in the order of their places: whoever mends a profile wants to see the list at once.
 /// The error is the first one; the others follow as lines of its message, ten in all.
@@ -58,19 +71,20 @@ const MOST: usize = 10;
 pub(super) fn report(code: &'static Code, mut problems: Vec<Problem>) -> Result<()> {
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     let more = problems.len().saturating_sub(MOST);
+    let listed: Vec<_> = problems.iter().take(MOST_LISTED).map(|problem| problem.listed(code)).collect();
     let mut problems = problems.into_iter().take(MOST);
-    let Some(mut first) = problems.next() else {
+    let Some(Problem { place, mut message, hint }) = problems.next() else {
         return Ok(());
     };
-    let mut hints: Vec<String> = first.hint.take().into_iter().collect();
+    let mut hints: Vec<String> = hint.into_iter().collect();
     for other in problems {
         // Writing to a String cannot fail.
-        let _ = write!(first.message, "\n{}: {}", other.place, other.message);
+        let _ = write!(message, "\n{}: {}", other.place, other.message);
         hints.extend(other.hint.filter(|hint| !hints.contains(hint)));
     }
     if more > 0 {
-        let _ = write!(first.message, "\nand {more} more");
+        let _ = write!(message, "\nand {more} more");
     }
-    let error = first.into_error(code);
+    let error = Error::new(code, clean(&message)).at(clean(&place.to_string())).listing(listed);
     Err(hints.into_iter().fold(error, |error, hint| error.hint(clean(&hint))))
 }

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::nearest::suggestion;
@@ -13,6 +14,7 @@ use super::parse::{self, MAX_BYTES};
 use super::shipped::{file_of, shipped};
 use crate::error::{Error, Result, code};
 use crate::host::small;
+use crate::ui;
 
 /// The text of a profile and where it lies.
 pub(super) struct Found {
@@ -141,6 +143,7 @@ fn open(path: &Path) -> Result<Found> {
 /// A profile from a pipe; what it extends is relative to the working directory.
 fn standard_input() -> Result<Found> {
     let file = "standard input";
+    let _patience = Patience::with("standard input to end".into());
     let bytes = bounded(std::io::stdin().lock()).map_err(|cause| {
         Error::new(&code::PROFILE_NOT_FOUND, "the profile cannot be read").at(file).because(cause)
     })?;
@@ -150,7 +153,38 @@ fn standard_input() -> Result<Found> {
 
 /// The content of a file that somebody names: at most one byte more than a profile can have.
 pub(crate) fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    bounded(open_soon(path)?)
+    let file = open_soon(path)?;
+    let _patience = Patience::with_file(&file, path)?;
+    bounded(file)
+}
+
+/// How long kvnet waits for somebody without a word.
+const SILENCE: Duration = Duration::from_millis(1500);
+
+/// While it lives, somebody is waited for who may never come: after a while the user is told.
+pub(crate) struct Patience {
+    /// That it is gone ends the thread that tells.
+    _ends: Sender<()>,
+}
+
+impl Patience {
+    /// With whoever writes into a pipe.
+    #[allow(clippy::disallowed_methods, reason = "the file is open")]
+    pub fn with_file(file: &File, path: &Path) -> std::io::Result<Option<Self>> {
+        let is_pipe = file.metadata()?.file_type().is_fifo();
+        Ok(is_pipe.then(|| Self::with(format!("somebody to write into {}", path.display()))))
+    }
+
+    /// Waits for what a sentence says: "waiting for ...".
+    fn with(what: String) -> Self {
+        let (ends, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+                ui::say(&ui::clean(&format!("waiting for {what}; Ctrl-C stops")));
+            }
+        });
+        Self { _ends: ends }
+    }
 }
 
 /// How long somebody may take to begin to write into a pipe.

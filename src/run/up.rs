@@ -5,7 +5,7 @@ use crate::engine::events::{Event, Events};
 use crate::engine::journal::{History, Journal, Seen};
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::runner::{Report, Run};
-use crate::engine::step::Note;
+use crate::engine::step::{Findings, Note};
 use crate::error::Result;
 use crate::steps::verification::RECORD;
 use crate::verify;
@@ -83,7 +83,7 @@ async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Re
         // What was verified before is about to change.
         cx.state.remove(RECORD)?;
     }
-    let acts = |planned: &&Planned<'_>| planned.findings.as_ref().is_ok_and(|it| !it.changes.is_empty());
+    let acts = |planned: &&Planned<'_>| planned.findings.as_ref().is_ok_and(Findings::acts);
     let steps = plan.steps.iter().filter(acts).map(|planned| planned.step);
     let steps = steps.map(|step| (step.id().to_owned(), step.title().to_owned())).collect();
     cx.events.report(Event::Started { steps, target: plan.target.clone() });

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::yaml::MAX_BYTES;
 use crate::error::{Error, Result, code};
-use crate::profile::open_soon;
+use crate::profile::{Patience, open_soon};
 
 /// The SHA-256 digest in lower-case hexadecimal.
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -33,8 +33,10 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 /// At most one byte more than a manifest can have: the parser refuses it.
 pub(super) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = open_soon(path.as_std_path())
-        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    let read = open_soon(path.as_std_path()).and_then(|file| {
+        let _patience = Patience::with_file(&file, path.as_std_path())?;
+        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)
+    });
     read.map_err(|error| {
         Error::new(&code::PROFILE_VALUE, "the manifest cannot be read").at(path.as_str()).because(error)
     })?;

@@ -16,7 +16,8 @@ use crate::facts::gather::{exists, text};
 use crate::host::{Command, Host};
 use crate::profile::Init;
 
-const ADMIN: &str = "/etc/kubernetes/admin.conf";
+/// The administrator's kubeconfig that kubeadm writes.
+pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 const API_SERVER: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const ETCD: &str = "/etc/kubernetes/manifests/etcd.yaml";
 const ETCD_DATA: &str = "/var/lib/etcd/member";
@@ -113,6 +114,18 @@ impl Step for KubeadmInit {
         cx.connect(cluster).await;
         Ok(())
     }
+}
+
+/// The taints that keep pods off the node that `kubeadm init` will make, as their keys: the roles' names have changed.
+pub(super) async fn taints_to_come(cx: &Context) -> Result<Vec<&'static str>> {
+    let Observed::Nothing { kubeadm, .. } = KubeadmInit.observe(cx).await? else { return Ok(Vec::new()) };
+    let (old, new) = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane");
+    Ok(match config::minor(&kubeadm) {
+        None => Vec::new(),
+        Some(..24) => vec![old],
+        Some(24) => vec![new, old],
+        Some(_) => vec![new],
+    })
 }
 
 /// An etcd elsewhere leaves neither manifest nor data.

@@ -10,6 +10,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result};
 use crate::facts::gather::text;
 use crate::host::{FileKind, refuse_unsafe};
+use crate::steps::kubeadm_init::ADMIN;
 
 /// Copies it, or adds its context to the file that is there.
 pub struct Kubeconfig;
@@ -72,8 +73,12 @@ impl Step for Kubeconfig {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
         let mut findings = Findings::default();
         let Some(text) = &desired.text else {
-            if !cx.profile.cluster.init.enabled {
-                findings.warn(format!("{} is not on the node", cx.profile.cluster.kubeconfig.source));
+            let (source, creates) = (&cx.profile.cluster.kubeconfig.source, cx.profile.cluster.init.enabled);
+            if creates && source == ADMIN {
+                let verb = if observed.existing.is_some() { "change" } else { "create" };
+                findings.foreseen.push(format!("{verb} file {}", observed.path));
+            } else if !creates {
+                findings.warn(format!("{source} is not on the node"));
             }
             return Ok(findings);
         };
@@ -122,8 +127,6 @@ mod tests {
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
     use crate::steps::testing::{find, lines};
-
-    const ADMIN: &str = "/etc/kubernetes/admin.conf";
 
     fn config(name: &str) -> String {
         format!(
@@ -183,9 +186,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn before_kubeadm_there_is_nothing_to_copy() {
+    async fn before_kubeadm_there_is_nothing_to_copy_and_that_there_will_be_is_known() {
         let mut profile = Profile::default();
         profile.cluster.init.enabled = true;
+        let found = find(Kubeconfig, FakeHost::new(), profile.clone()).await.unwrap();
+        assert_eq!(
+            (found.changes, found.foreseen),
+            (Vec::new(), vec!["create file /root/.kube/config".to_owned()])
+        );
+        profile.cluster.kubeconfig.source = "/elsewhere".into();
         assert_eq!(find(Kubeconfig, FakeHost::new(), profile).await.unwrap(), Findings::default());
     }
 }

@@ -58,6 +58,7 @@ impl Step for Networks {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
         let mut findings = objects::diff(Self::ID, desired, &observed.live, cx.profile.timeouts.ready);
         observed.warnings.iter().for_each(|warning| findings.warn(warning));
+        cx.profile.warnings().into_iter().for_each(|sentence| findings.warn(sentence));
         cx.profile.not_looked_into().into_iter().for_each(|sentence| findings.note(sentence));
         Ok(findings)
     }

@@ -1,5 +1,6 @@
 //! The bridges of Open vSwitch, the VLAN bridges on them, and their uplinks.
 
+mod bonds;
 mod plan;
 
 use async_trait::async_trait;
@@ -61,10 +62,13 @@ impl Step for OvsBridges {
         Ok(ovs.bridges.iter().map(wanted).collect())
     }
 
-    fn diff(&self, _cx: &Context, observed: &Observed, desired: &Vec<WantedBridge>) -> Result<Findings> {
+    fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<WantedBridge>) -> Result<Findings> {
         let mut findings = Findings::default();
         for bridge in desired {
             plan::bridge(bridge, &observed.state, observed.cards.as_ref(), &mut findings)?;
+        }
+        for text in bonds::uncarried(&cx.profile, &observed.state) {
+            findings.warn(text);
         }
         Ok(findings)
     }

@@ -7,13 +7,23 @@ use crate::engine::change::{Change, TaintSpec};
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
+use crate::steps::kubeadm_init::taints_to_come;
 
 /// Removes the taints that the profile names; the role labels stay, because `KubeVirt` places its pods by them.
 pub struct Taints;
 
+/// The nodes, and the taints of one that kubeadm will make.
+pub struct Observed {
+    nodes: Vec<Value>,
+    to_come: Vec<&'static str>,
+}
+
+/// Only with this one kvnet removes a taint.
+const EFFECT: &str = "NoSchedule";
+
 #[async_trait]
 impl Step for Taints {
-    type Observed = Vec<Value>;
+    type Observed = Observed;
     type Desired = Vec<String>;
 
     const ID: &'static str = "taints";
@@ -25,16 +35,42 @@ impl Step for Taints {
         !cx.profile.cluster.remove_taints.is_empty()
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.nodes().await?.to_vec())
+    async fn observe(&self, cx: &Context) -> Result<Observed> {
+        let nodes = cx.nodes().await?.to_vec();
+        // A node that cannot be looked at is what the step says that makes the cluster.
+        let is_new = nodes.is_empty() && cx.profile.cluster.init.enabled;
+        let to_come = if is_new { taints_to_come(cx).await.unwrap_or_default() } else { Vec::new() };
+        Ok(Observed { nodes, to_come })
     }
 
-    async fn desired(&self, cx: &Context, _nodes: &Vec<Value>) -> Result<Vec<String>> {
+    async fn desired(&self, cx: &Context, _: &Observed) -> Result<Vec<String>> {
         Ok(cx.profile.cluster.remove_taints.clone())
     }
 
-    fn diff(&self, _cx: &Context, nodes: &Vec<Value>, keys: &Vec<String>) -> Result<Findings> {
-        Ok(Findings::of(nodes.iter().flat_map(|node| removals(node, keys)).collect()))
+    fn diff(&self, cx: &Context, observed: &Observed, keys: &Vec<String>) -> Result<Findings> {
+        let removals = observed.nodes.iter().flat_map(|node| removals(node, keys));
+        let mut findings = Findings::of(removals.collect());
+        let unwanted = observed.to_come.iter().filter(|key| keys.iter().any(|wanted| wanted == *key));
+        let node = new_node(cx);
+        findings.foreseen = unwanted
+            .map(|key| {
+                Change::Taint {
+                    node: node.clone(),
+                    taint: TaintSpec { key: (*key).to_owned(), value: None, effect: EFFECT.to_owned() },
+                    present: false,
+                }
+                .to_string()
+            })
+            .collect();
+        Ok(findings)
+    }
+}
+
+/// The name of the node that kubeadm will make.
+fn new_node(cx: &Context) -> String {
+    match cx.profile.cluster.init.node_name.as_str() {
+        "" => cx.facts.hostname.to_lowercase(),
+        name => name.to_owned(),
     }
 }
 
@@ -42,7 +78,7 @@ fn removals(node: &Value, keys: &[String]) -> Vec<Change> {
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
     let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
     let taints = taints.into_iter().filter_map(|taint| serde_json::from_value::<TaintSpec>(taint).ok());
-    let unwanted = taints.filter(|taint| taint.effect == "NoSchedule" && keys.contains(&taint.key));
+    let unwanted = taints.filter(|taint| taint.effect == EFFECT && keys.contains(&taint.key));
     unwanted.map(|taint| Change::Taint { node: name.to_owned(), taint, present: false }).collect()
 }
 

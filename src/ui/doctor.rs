@@ -3,7 +3,9 @@
 use owo_colors::OwoColorize;
 use serde_json::json;
 
-use super::{clean, print, structured, text};
+use super::errors::with_log;
+use super::text::{self, wrapped};
+use super::{clean, print, structured};
 use crate::cli::args::Format;
 use crate::doctor::{Diagnosis, Finding, State, Verdict};
 use crate::error::Result;
@@ -14,12 +16,13 @@ const MOST: usize = 10;
 /// Shows every check, and how many ended how; with `verbose`, all that each found.
 pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> {
     if format != Format::Text {
-        return structured(&json!({"checks": diagnosis.checks, "broken": diagnosis.broken()}), format);
+        let report = json!({"checks": diagnosis.checks, "broken": diagnosis.broken()});
+        return structured(&with_log(report), format);
     }
-    let terminal = console::Term::stdout();
-    let width = terminal.is_term().then(|| usize::from(terminal.size().1));
+    let width = text::width();
     let mut text: String = diagnosis.checks.iter().map(|finding| line(finding, width, verbose)).collect();
-    text.push_str(&format!("\n{}\n", summary(diagnosis)));
+    text.push('\n');
+    text.push_str(&wrapped("", &summary(diagnosis), width));
     print(&text);
     Ok(())
 }
@@ -81,13 +84,6 @@ fn summary(diagnosis: &Diagnosis) -> String {
         Some(first) => format!("begin with {}, others may follow from it", first.check.bold()),
     };
     format!("{}: {end}", told.join(", "))
-}
-
-fn wrapped(mark: &str, text: &str, width: Option<usize>) -> String {
-    match width {
-        Some(width) => format!("{}\n", text::paragraph(mark, text, width)),
-        None => format!("{mark}{text}\n"),
-    }
 }
 
 #[cfg(test)]

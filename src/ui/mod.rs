@@ -2,6 +2,7 @@
 
 mod diff;
 pub mod doctor;
+mod errors;
 mod lines;
 pub mod plan;
 pub mod smoke;
@@ -14,14 +15,13 @@ mod yaml_text;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
-use owo_colors::OwoColorize;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::args::Format;
 use crate::engine::events::{Event, Events, Reporter};
 use crate::error::{Error, Result, code};
-use crate::log;
+pub use errors::{error, name_log, say_error};
 pub use text::{clean, cut};
 
 /// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
@@ -93,80 +93,30 @@ fn yaml(value: &impl Serialize) -> Result<String> {
     Ok(clean(&text))
 }
 
-/// Shows an error: what, where, why, and what to do.
-pub fn error(error: &Error, format: Format) {
-    log::error(error);
-    if format == Format::Json {
-        let mut line = json!({
-            "event": "error",
-            "code": error.code().id,
-            "message": error.message(),
-            "place": error.place(),
-            "cause": error.cause(),
-            "hints": error.hints(),
-        });
-        if let Some(path) = log::path() {
-            line["log"] = path.as_str().into();
-        }
-        print(&format!("{}\n", text::clean_json(&line.to_string())));
-        return;
-    }
-    say(&told(error));
-}
-
-/// Says an error on standard error, whatever the format is.
-pub fn say_error(error: &Error) {
-    log::error(error);
-    say(&told(error));
-}
-
-/// Names the log where the end of a command is no error of its own, but a report that has some.
-pub fn name_log() {
-    if let Some(path) = log::path() {
-        say(&format!("log: {}", clean(path.as_str())));
-    }
-}
-
-fn told(error: &Error) -> String {
-    let mut text = format!(
-        "{}{} {}",
-        "error".red().bold(),
-        format_args!("[{}]:", error.code().id).bold(),
-        clean(error.message())
-    );
-    if let Some(place) = error.place().filter(|place| !place.is_empty()) {
-        text.push_str(&format!("\n  at: {}", clean(place)));
-    }
-    if let Some(cause) = error.cause() {
-        text.push_str(&format!("\n  cause: {}", clean(cause).replace('\n', "\n         ")));
-    }
-    for hint in error.hints() {
-        text.push_str(&format!("\n  {} {}", "hint:".cyan(), clean(hint)));
-    }
-    if let Some(path) = log::path() {
-        text.push_str(&format!("\n  log: {}", clean(path.as_str())));
-    }
-    text
-}
-
 /// Who shows the events of a run: a live tree on a terminal, a line each in a pipe, JSON on request.
 pub fn events(format: Format, no_color: bool, verbose: u8) -> Events {
     match format {
-        Format::Json => Arc::new(JsonLines),
+        Format::Json | Format::Yaml => Arc::new(Data(format)),
         _ if std::io::stderr().is_terminal() && verbose == 0 => Arc::new(tree::Tree::new(!no_color)),
         _ => Arc::new(lines::Lines),
     }
 }
 
-/// One JSON object per event and line, on standard output.
-struct JsonLines;
+/// One JSON object per event and line, or one YAML document per event, on standard output.
+struct Data(Format);
 
-impl Reporter for JsonLines {
+impl Reporter for Data {
     fn report(&self, event: Event) {
-        if let Ok(line) = serde_json::to_string(&event) {
-            print(&format!("{}\n", text::clean_json(&line)));
-        }
+        print(&data(&event, self.0));
     }
+}
+
+/// One of several values that follow each other: a line of JSON, or a document of YAML.
+fn data(value: &impl Serialize, format: Format) -> String {
+    if format == Format::Yaml {
+        return yaml(value).map(|text| format!("---\n{text}")).unwrap_or_default();
+    }
+    serde_json::to_string(value).map(|line| format!("{}\n", text::clean_json(&line))).unwrap_or_default()
 }
 
 /// Seconds as people read them: `0.4 s`, `1 min 05 s`.

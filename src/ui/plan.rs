@@ -3,6 +3,7 @@
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
+use super::text::{self, wrapped};
 use super::{clean, diff, print, structured};
 use crate::cli::args::Format;
 use crate::engine::change::Change;
@@ -22,15 +23,10 @@ pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
     let mut text = if goes { header(&plan.target) } else { String::new() };
     for planned in &plan.steps {
         let Ok(findings) = &planned.findings else { continue };
-        section(
-            &mut text,
-            planned.step,
-            &findings.changes.iter().collect::<Vec<_>>(),
-            &findings.notes,
-            verbose,
-        );
+        let changes: Vec<&Change> = findings.changes.iter().collect();
+        section(&mut text, planned.step, &changes, &findings.foreseen, &findings.notes, verbose);
     }
-    text.push_str(&last_line(plan));
+    text.push_str(&wrapped("", last_line(plan).trim_end(), text::width()));
     print(&text);
     Ok(())
 }
@@ -54,11 +50,11 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
     }
     let mut text = header(&teardown.target);
     for note in &teardown.notes {
-        text.push_str(&format!("! {}\n", clean(&note.text)));
+        text.push_str(&wrapped("! ", &clean(&note.text), text::width()));
     }
     for removal in &teardown.removals {
         let changes: Vec<&Change> = removal.changes.iter().map(|(change, _)| change).collect();
-        section(&mut text, removal.step, &changes, &removal.notes, false);
+        section(&mut text, removal.step, &changes, &[], &removal.notes, false);
     }
     text.push_str(&match teardown.change_count() {
         0 => "nothing to take back\n".into(),
@@ -73,8 +69,9 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
 /// Which cluster and node it is about, and which nodes are left out.
 fn header(target: &Target) -> String {
     let mut lines = target.lines().into_iter();
-    let first = lines.next().map(|line| format!("{}\n", clean(&line))).unwrap_or_default();
-    let rest = lines.map(|line| format!("! {}\n", clean(&line)));
+    let width = text::width();
+    let first = lines.next().map(|line| wrapped("", &clean(&line), width)).unwrap_or_default();
+    let rest = lines.map(|line| wrapped("! ", &clean(&line), width));
     format!("{first}{}\n", rest.collect::<String>())
 }
 
@@ -87,20 +84,31 @@ pub fn place(target: &Target) -> String {
     }
 }
 
-fn section(text: &mut String, step: &dyn AnyStep, changes: &[&Change], notes: &[Note], verbose: bool) {
-    if changes.is_empty() && !notes.iter().any(|note| note.warning) {
+fn section(
+    text: &mut String,
+    step: &dyn AnyStep,
+    changes: &[&Change],
+    foreseen: &[String],
+    notes: &[Note],
+    verbose: bool,
+) {
+    if changes.is_empty() && foreseen.is_empty() && !notes.iter().any(|note| note.warning) {
         return;
     }
-    let id = step.id();
+    let (id, width) = (step.id(), text::width());
     text.push_str(&format!("{} {}\n", step.title().bold(), format_args!("[{id}]").dimmed()));
     for change in changes {
-        text.push_str(&format!("  {} {}\n", sign(change), clean(&change.to_string())));
+        text.push_str(&wrapped(&format!("  {} ", sign(change)), &clean(&change.to_string()), width));
         for line in diff::lines(change, verbose) {
             text.push_str(&format!("      {line}\n"));
         }
     }
+    for line in foreseen {
+        let line = format!("{}, after the steps before", clean(line));
+        text.push_str(&wrapped(&format!("  {} ", "~".yellow()), &line, width));
+    }
     for note in notes {
-        text.push_str(&format!("  {} {}\n", if note.warning { "!" } else { "·" }, clean(&note.text)));
+        text.push_str(&wrapped(if note.warning { "  ! " } else { "  · " }, &clean(&note.text), width));
     }
     text.push('\n');
 }
@@ -145,6 +153,7 @@ fn step_data(planned: &Planned<'_>) -> Value {
         "title": planned.step.title(),
         "state": planned.state(),
         "changes": changes,
+        "foreseen": findings.foreseen,
         "notes": findings.notes,
     })
 }

@@ -9,10 +9,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 use serde_json::json;
 
+use super::errors::with_log;
 use super::{clean, duration, print, say, structured, text};
 use crate::cli::args::Format;
 use crate::engine::events::Verdict;
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::smoke::{CASES, CaseResult, Listener, News, Report, Status};
 
 /// Who tells people what happens: a line for each running case on a terminal, a line for each that has ended in a pipe.
@@ -97,7 +98,9 @@ fn tail(result: &CaseResult) -> String {
 /// When it cannot be written.
 pub fn show(report: &Report, format: Format) -> Result<()> {
     if format != Format::Text {
-        return structured(report, format);
+        let report = serde_json::to_value(report)
+            .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
+        return structured(&with_log(report), format);
     }
     let mut text: String = report.cases.iter().map(lines).collect();
     let mut parts = vec![(report.passed, "passed"), (report.failed, "failed"), (report.skipped, "skipped")];

@@ -3,6 +3,8 @@
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
+use super::errors::with_log;
+use super::text::{self, wrapped};
 use super::{clean, print, structured};
 use crate::cli::args::Format;
 use crate::engine::plan::{Plan, Planned, State};
@@ -11,23 +13,30 @@ use crate::error::Result;
 /// Shows the state of each step.
 pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
     if format != Format::Text {
-        return structured(&json!({"steps": plan.steps.iter().map(data).collect::<Vec<_>>()}), format);
+        let report = json!({"steps": plan.steps.iter().map(data).collect::<Vec<_>>()});
+        return structured(&with_log(report), format);
     }
-    let mut text = String::new();
-    for planned in &plan.steps {
-        let version = planned.findings.as_ref().ok().and_then(|f| f.version.as_deref()).unwrap_or_default();
-        text.push_str(&format!(
-            "{:10} {:28} {}\n",
-            word(planned.state()),
-            planned.step.title(),
-            clean(version)
-        ));
-        for line in details(planned) {
-            text.push_str(&format!("           {line}\n"));
-        }
-    }
-    print(&text);
+    let width = text::width();
+    print(&plan.steps.iter().map(|planned| lines(planned, width)).collect::<String>());
     Ok(())
+}
+
+/// From so many columns on, the version stands beside the step.
+const WIDE: usize = 60;
+
+/// A step, in lines of at most `width` columns.
+fn lines(planned: &Planned<'_>, width: Option<usize>) -> String {
+    let version = planned.findings.as_ref().ok().and_then(|f| f.version.as_deref()).unwrap_or_default();
+    let (state, title, version) = (word(planned.state()), planned.step.title(), clean(version));
+    let mut text = if width.is_some_and(|width| width < WIDE) {
+        wrapped(&format!("{state} "), format!("{title} {version}").trim_end(), width)
+    } else {
+        wrapped(&format!("{state} {title:28} "), &version, width)
+    };
+    for line in details(planned) {
+        text.push_str(&wrapped("           ", &line, width));
+    }
+    text
 }
 
 fn word(state: State) -> String {
@@ -45,7 +54,7 @@ fn word(state: State) -> String {
 fn details(planned: &Planned<'_>) -> Vec<String> {
     match &planned.findings {
         Ok(findings) => {
-            let changes = findings.changes.iter().map(|change| clean(&change.to_string()));
+            let changes = findings.lines().into_iter().map(|line| clean(&line));
             changes.chain(findings.notes.iter().map(|note| clean(&note.text))).collect()
         }
         Err(error) => vec![format!("[{}] {}", error.code().id, clean(&error.to_string()))],
@@ -54,10 +63,7 @@ fn details(planned: &Planned<'_>) -> Vec<String> {
 
 fn data(planned: &Planned<'_>) -> Value {
     let (version, changes, error) = match &planned.findings {
-        Ok(findings) => {
-            let changes: Vec<String> = findings.changes.iter().map(ToString::to_string).collect();
-            (findings.version.clone(), changes, None)
-        }
+        Ok(findings) => (findings.version.clone(), findings.lines(), None),
         Err(error) => {
             (None, Vec::new(), Some(json!({"code": error.code().id, "message": error.to_string()})))
         }

@@ -61,6 +61,20 @@ pub fn paragraph(mark: &str, text: &str, width: usize) -> String {
     textwrap::fill(text, options.wrap_algorithm(textwrap::WrapAlgorithm::FirstFit))
 }
 
+/// How many columns the terminal has that standard output goes to; none where it goes elsewhere.
+pub fn width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| usize::from(terminal.size().1))
+}
+
+/// A paragraph where there is a width, and a line of whatever length where there is none.
+pub fn wrapped(mark: &str, text: &str, width: Option<usize>) -> String {
+    match width {
+        Some(width) if !text.is_empty() => format!("{}\n", paragraph(mark, text, width)),
+        _ => format!("{mark}{text}\n"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use owo_colors::OwoColorize;
 use serde_json::json;
 
+use super::errors::with_log;
 use super::{clean, print, structured, text};
 use crate::cli::args::Format;
 use crate::error::Result;
@@ -22,16 +23,16 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
         if let Some(frame) = &trace.frame {
             data["frame"] = json!(frame);
         }
-        return structured(&data, format);
+        return structured(&with_log(data), format);
     }
-    let terminal = console::Term::stdout();
-    let width = terminal.is_term().then(|| usize::from(terminal.size().1));
+    let width = text::width();
     let mut text = format!("{}: {}\n", trace.target.bold(), clean(&trace.now));
     let columns = Columns::of(&trace.links);
     for link in &trace.links {
         text.push_str(&line(link, columns, width));
     }
-    text.push_str(&conclusion(trace));
+    let conclusion = conclusion(trace);
+    conclusion.lines().for_each(|line| text.push_str(&text::wrapped("", line, width)));
     print(&text);
     Ok(())
 }

@@ -65,6 +65,8 @@ pub fn left_out(profile: &Profile) -> Vec<String> {
 /// they stay for a look, until the next run or `down`.
 pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let cluster = cx.need_cluster().await?;
+    // What held before says nothing about a run that does not end well.
+    Record::forget(cx)?;
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
     reached(|| "within the verification: a namespace without pods".into());

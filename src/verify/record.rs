@@ -1,4 +1,5 @@
-//! What the last verification found: a run that has nothing to do says by it what was never looked at.
+//! What the last verification found: a run that has nothing to do says by it what was never looked at. One that begins
+//! takes it away, so that none which failed, or was stopped, leaves an older one that says otherwise.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,14 +7,16 @@ use super::Outcome;
 use crate::engine::context::Context;
 use crate::engine::events::Verdict;
 use crate::error::{Error, Result, code};
+use crate::profile::{Profile, Timeouts, digest};
 
-/// The file that remembers the last verification; any change to the node or cluster removes it.
+/// The file that remembers the last verification; any change to the node or cluster removes it, and so does the next
+/// verification before it begins.
 pub const RECORD: &str = "verified.json";
 
 /// A verification in which no check failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The digest of the profile.
+    /// The digest of what was verified of the profile.
     profile: String,
     /// The address of the cluster, for people.
     #[serde(default)]
@@ -37,7 +40,7 @@ impl Record {
     pub async fn of(cx: &Context, outcomes: &[Outcome]) -> Self {
         let (not_checked, held): (Vec<Outcome>, Vec<Outcome>) =
             outcomes.iter().cloned().partition(|outcome| outcome.verdict == Verdict::NotChecked);
-        let (profile, vm) = (cx.digest.clone(), looks_at_vm(cx));
+        let (profile, vm) = (verified_part(&cx.profile), looks_at_vm(cx));
         let server = cx.cluster().await.map(|cluster| cluster.place().server.clone()).unwrap_or_default();
         Self { profile, server, cluster: cx.cluster_uid().await, vm, held: held.len(), not_checked }
     }
@@ -55,6 +58,14 @@ impl Record {
         Ok(Some(record).filter(|record| here.is_some() && record.cluster == here))
     }
 
+    /// Forgets what was found last.
+    ///
+    /// # Errors
+    /// Those of the state directory.
+    pub fn forget(cx: &Context) -> Result<()> {
+        cx.state.remove(RECORD)
+    }
+
     /// Remembers it.
     ///
     /// # Errors
@@ -68,7 +79,7 @@ impl Record {
     /// Whether it is about this profile. A check that was not made does not make a run begin again: what was in the way
     /// still is.
     pub fn covers(&self, cx: &Context) -> bool {
-        self.profile == cx.digest && (self.vm || !looks_at_vm(cx))
+        self.profile == verified_part(&cx.profile) && (self.vm || !looks_at_vm(cx))
     }
 
     /// How many checks hold.
@@ -80,6 +91,13 @@ impl Record {
     pub fn not_checked(&self) -> Vec<String> {
         self.not_checked.iter().map(|outcome| format!("{} ({})", outcome.check, outcome.detail)).collect()
     }
+}
+
+/// The digest of all in a profile that decides about what is verified: neither what it is called nor how long kvnet waits.
+fn verified_part(profile: &Profile) -> String {
+    let (name, description) = (String::new(), String::new());
+    let timeouts = Timeouts::default();
+    digest(&Profile { name, description, timeouts, ..profile.clone() })
 }
 
 fn looks_at_vm(cx: &Context) -> bool {

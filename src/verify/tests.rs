@@ -261,6 +261,34 @@ async fn a_record_of_another_cluster_proves_nothing_and_a_second_run_asks_little
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_verified_counts_until_the_next_verification_and_for_what_was_looked_at() {
+    let mut scene = Scene::new(&vlans(3));
+    assert_eq!(scene.up().await.verified, Some(true));
+    scene.profile.name = "another".into();
+    scene.profile.timeouts.ready += 1;
+    let again = scene.up().await;
+    assert_eq!((again.result, again.verified), ("nothing-to-do", Some(true)), "nothing of it decides");
+    // Too few pods fit on the node: it fails whatever the settings are.
+    let cluster = scene.sandbox.cluster();
+    let node = ObjectKey::of(&cluster.list("v1", "Node", None, None).await.unwrap()[0]);
+    let running = cluster.list("v1", "Pod", None, None).await.unwrap().len();
+    let room = async |pods: usize| {
+        let patch = json!([{"op": "replace", "path": "/status/allocatable/pods", "value": pods.to_string()}]);
+        cluster.patch_status(&node, &patch).await.unwrap();
+    };
+    room(running).await;
+    scene.profile.networks[0].verify = false;
+    let failed = scene.up().await;
+    assert_eq!((failed.result, failed.changes), ("failed", 0), "{failed:?}");
+    scene.profile.networks[0].verify = true;
+    let failed = scene.up().await;
+    assert_eq!(failed.result, "failed", "an older record covers it: {failed:?}");
+    room(running + 20).await;
+    let mended = scene.up().await;
+    assert_eq!((mended.result, mended.verified), ("done", Some(true)), "{mended:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_meet_on_a_linux_bridge_and_below_a_card() {
     let profile = "extends: default\nvm: {enabled: false}\nkubevirt: {enabled: false}\nnetworks:\n  \
         - {name: lan, kind: bridge, bridge: br-lan, ipam: {subnet: 10.30.0.0/24}}\n  \

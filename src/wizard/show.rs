@@ -196,7 +196,7 @@ pub fn plan(plan: &Plan<'_>, width: usize) -> String {
     for planned in &plan.steps {
         let Ok(findings) = &planned.findings else { continue };
         let changes: Vec<String> =
-            findings.changes.iter().map(|change| clean(&change.to_string()).replace('\n', " ")).collect();
+            findings.lines().iter().map(|line| clean(line).replace('\n', " ")).collect();
         if changes.is_empty() {
             continue;
         }

@@ -79,7 +79,7 @@ fn every_event_is_documented_with_its_fields() {
             (name(event).to_owned(), fields.cloned().collect())
         })
         .collect();
-    let error = ["code", "message", "place", "cause", "hints", "log"];
+    let error = ["code", "message", "place", "cause", "hints", "problems", "log"];
     expected.push(("error".into(), error.map(str::to_owned).to_vec()));
     assert_eq!(documented(), expected);
 }

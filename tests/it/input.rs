@@ -151,6 +151,138 @@ fn raw_networks_and_addresses() {
     ]);
 }
 
+/// Each at its line and column, wherever an address may stand.
+#[test]
+fn addresses_and_interfaces_that_no_pod_can_have() {
+    let network = |ipam: &str| format!("networks:\n- name: t\n  kind: ovs\n  bridge: blue\n  ipam: {ipam}");
+    let raw = |ipam: &str| {
+        format!("networks:\n- name: t\n  kind: raw\n  config:\n    type: macvlan\n    ipam: {ipam}")
+    };
+    let bridge = |name: &str| {
+        let ovs = "ovs: {bridges: [{name: blue, uplink: eth7}]}";
+        format!("{ovs}\nnetworks:\n- name: t\n  kind: bridge\n  bridge: {name}")
+    };
+    let init = |field: &str, subnet: &str| {
+        format!("cluster:\n  init:\n    clusterConfiguration:\n      networking:\n        {field}: {subnet}")
+    };
+    let mut rows: Vec<(String, &str, &str)> = Vec::new();
+    for (subnet, what) in [
+        ("127.0.0.0/24", "loopback"),
+        ("126.0.0.0/7", "loopback"),
+        ("224.1.0.0/16", "multicast"),
+        ("240.0.0.0/24", "reserved"),
+        ("255.255.255.0/24", "reserved"),
+        ("0.0.0.0/16", "no address of a NIC"),
+    ] {
+        rows.push((network(&format!("{{subnet: {subnet}}}")), "p.yaml:7:18", what));
+        rows.push((network(&format!("{{ranges: [[{{subnet: {subnet}}}]]}}")), "p.yaml:7:29", what));
+        rows.push((raw(&format!("{{type: host-local, subnet: {subnet}}}")), "p.yaml:8:38", what));
+        rows.push((raw(&format!("{{type: whereabouts, range: {subnet}}}")), "p.yaml:8:38", what));
+        rows.push((format!("cluster:\n  podSubnet: {subnet}"), "p.yaml:4:14", what));
+        rows.push((init("serviceSubnet", subnet), "p.yaml:7:24", what));
+    }
+    for address in ["127.0.0.5", "224.0.0.5", "250.0.0.5", "0.0.0.5"] {
+        let range = |field: &str| network(&format!("{{subnet: 10.20.0.0/24, {field}: {address}}}"));
+        rows.push((range("rangeStart"), "p.yaml:7:44", "is not an address for hosts"));
+        rows.push((range("rangeEnd"), "p.yaml:7:42", "is not an address for hosts"));
+        rows.push((range("gateway"), "p.yaml:7:41", "is not an address for hosts"));
+        let route = |route: &str| format!("{{type: host-local, subnet: 10.20.0.0/24, routes: [{route}]}}");
+        let (to, by) = (format!("{{dst: {address}/32}}"), format!("{{dst: 10.9.0.0/16, gw: {address}}}"));
+        rows.push((raw(&route(&to)), "p.yaml:8:67", address));
+        rows.push((raw(&route(&by)), "p.yaml:8:84", address));
+        rows.push((network(&format!("{{subnet: 10.20.0.0/24, routes: [{to}]}}")), "p.yaml:7:47", address));
+        rows.push((
+            raw(&format!("{{type: static, addresses: [{{address: {address}/24}}]}}")),
+            "p.yaml:8:48",
+            address,
+        ));
+    }
+    rows.push((init("podSubnet", "169.254.0.0/16"), "p.yaml:7:20", "link-local"));
+    for name in ["cni0", "docker0", "ovs-system", "lo", "flannel.1", "cali12345", "veth1"] {
+        rows.push((bridge(name), "p.yaml:7:11", "interface of somebody else"));
+    }
+    rows.push((bridge("eth7"), "p.yaml:7:11", "is the uplink of bridge `blue`"));
+    rows.push((bridge("blue"), "p.yaml:7:11", "is an Open vSwitch bridge"));
+    for uplink in ["lo", "cni0", "blue"] {
+        rows.push((
+            format!("ovs:\n  bridges:\n  - {{name: blue, uplink: {uplink}}}"),
+            "p.yaml:5:26",
+            "no network card",
+        ));
+    }
+    for (text, at, says) in rows {
+        let place = Place::new();
+        profile(&place, &text);
+        let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml"], &[]);
+        let err = crate::run::text(&output.stderr);
+        assert!(output.status.code() == Some(2) && err.contains("error[KVN104]"), "{text}\n{err}");
+        assert!(err.contains(at) && err.contains(says), "{text}: {at}, {says}\n{err}");
+    }
+}
+
+#[test]
+fn what_is_seldom_meant_is_a_warning() {
+    let place = Place::new();
+    let ipam = "{subnet: 169.254.7.0/24, routes: [{dst: 0.0.0.0/1}, {dst: 169.254.169.254/32}]}";
+    profile(&place, &format!("networks: [{{name: t, kind: ovs, bridge: blue, ipam: {ipam}}}]"));
+    let warns = "warning: network t: 169.254.7.0/24 is link-local";
+    let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml"], &[]);
+    assert!(output.status.success() && text(&output.stderr).contains(warns), "{}", text(&output.stderr));
+    let output =
+        place.kvnet(As::Tester, &["plan", "--sandbox", "--only", "networks", "-p", "DIR/p.yaml"], &[]);
+    assert!(
+        text(&output.stdout).contains("! network t: 169.254.7.0/24 is link-local"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+/// Somebody has the pipe open and never writes: after a while the user is told, and Ctrl-C stops.
+#[test]
+fn a_silent_writer_is_waited_for_with_a_word() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    pipe(&place);
+    let file = ["render", "--offline", "--only", "multus", "--set", "multus.source.from=file", "--set"];
+    for (arguments, says) in [
+        (&["plan", "--sandbox", "-p", "-"][..], "waiting for standard input to end"),
+        (&["profile", "validate", "DIR/pipe"], "to write into"),
+        (&["init", "--sandbox", "--defaults", "--answers", "DIR/pipe"], "to write into"),
+        (&[&file[..], &["multus.source.path=DIR/pipe"]].concat(), "to write into"),
+    ] {
+        let (reader, _silent) = std::io::pipe().unwrap();
+        // For reading too: opening it does not wait for kvnet.
+        let mut both = std::fs::OpenOptions::new();
+        let _writer = both.read(true).write(true).open(place.path("pipe")).unwrap();
+        let mut command = place.command(As::Tester, arguments, &[]);
+        let mut child = command.stdin(reader).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains(says) && line.contains("Ctrl-C"), "{arguments:?}: {line}");
+        let process = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+        assert!(!child.wait().unwrap().success(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn network_data_that_no_guest_reads() {
+    for (data, at, says) in [
+        ("'version: 3'", "4:18", "has version 3"),
+        ("'[eth0]'", "4:18", "is no map"),
+        ("hello", "4:18", "is no map"),
+        ("'ethernets: {}'", "4:18", "has no `version`"),
+        ("|\n      version: 2\n      ethernets: [", "5:7", "is not YAML: line"),
+    ] {
+        let place = Place::new();
+        place.write("p.yaml", &format!("extends: default\nvm:\n  cloudInit:\n    networkData: {data}\n"));
+        let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml"], &[]);
+        let err = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && err.contains("error[KVN104]"), "{data}: {err}");
+        assert!(err.contains(&format!("p.yaml:{at}\n")) && err.contains(says), "{data}: {err}");
+    }
+}
+
 #[test]
 fn fields_beside_a_manifest_and_logins() {
     const PLAN: &[&str] = &["plan", "--only", "taints", "--kubeconfig", "DIR/k"];

@@ -49,6 +49,8 @@ fn an_error_names_the_log_and_the_log_has_it_all() {
         &["trace", "pod/x"],
         &["topology"],
         &["smoke", "--tag", "quick"],
+        &["console", "vm"],
+        &["render"],
     ] {
         let place = Place::new();
         let more = ["--kubeconfig", "DIR/refused.yaml", "--timeout", "1"];
@@ -87,6 +89,27 @@ fn a_report_of_errors_names_the_log_on_standard_error() {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{out}{err}");
     assert_eq!(err.trim_end(), format!("log: {}", logs(&place)[0].display()), "{out}");
+}
+
+#[test]
+fn a_report_with_something_broken_names_the_log() {
+    for (arguments, broken) in [
+        (&["doctor", "--kubeconfig", "DIR/refused.yaml", "--timeout", "1"][..], "broken"),
+        (&["smoke", "leaks", "--sandbox-dir", "DIR/box"], "result"),
+    ] {
+        let place = Place::new();
+        let output = place.kvnet(As::Tester, arguments, &[]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        let named =
+            text(&output.stderr).lines().last().unwrap().trim().strip_prefix("log: ").unwrap().to_owned();
+        assert!(fs::read_to_string(&named).unwrap().contains("exit code=1"), "{named}");
+        for format in ["json", "yaml"] {
+            let output = place.kvnet(As::Tester, &[arguments, &["-o", format]].concat(), &[]);
+            let report: Value = serde_yaml::from_slice(&output.stdout).unwrap();
+            assert!(!report[broken].is_null(), "{report}");
+            assert!(text(&output.stderr).ends_with(&format!("log: {}\n", report["log"].as_str().unwrap())));
+        }
+    }
 }
 
 #[test]

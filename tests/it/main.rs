@@ -8,6 +8,7 @@ mod count;
 mod doctor;
 mod documents;
 mod errors;
+mod formats;
 mod help;
 mod input;
 #[allow(dead_code, reason = "the other program's tests use the rest")]

@@ -70,7 +70,7 @@ fn plan_is_data_on_request() {
 #[test]
 fn user_data_is_never_shown() {
     let place = Place::new();
-    let secret = "vm:\n  cloudInit:\n    userData: '#cloud-config user-canary'\n    networkData: 'x: network-canary'\n";
+    let secret = "vm:\n  cloudInit:\n    userData: '#cloud-config user-canary'\n    networkData: '{version: 2, wifis: {w: {x: network-canary}}}'\n";
     place.write("p.yaml", &format!("extends: default\n{secret}"));
     let common = ["-p", "DIR/p.yaml", "--set", "cluster.init.enabled=true"];
     let shown =

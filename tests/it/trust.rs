@@ -372,3 +372,25 @@ fn a_node_of_another_cluster_is_not_changed() {
     let (_, err) = run(&["plan"]);
     assert!(!err.contains("KVN511"), "{err}");
 }
+
+/// A cluster that `up` makes brings what no plan can look at: its kubeconfig, its taints. They count before it is there.
+#[test]
+fn the_plan_for_a_cluster_that_is_to_be_made_has_the_count_of_up() {
+    let run = |command: &str, more: &[&str]| {
+        let place = Place::new();
+        let new = [command, "--sandbox", "--set", "cluster.init.enabled=true", "-o", "json"];
+        let output = place.kvnet(As::Tester, &[&new[..], more].concat(), &[]);
+        text(&output.stdout)
+    };
+    let more = &["--skip", "kubevirt,vm"];
+    let plan: Value = serde_json::from_str(&run("plan", more)).unwrap();
+    let foreseen = plan["steps"].as_array().unwrap().iter().filter_map(|step| step["foreseen"].as_array());
+    assert_eq!(foreseen.flatten().count(), 2, "{plan}");
+    let events = run("up", more);
+    assert!(!events.contains("not in the plan"), "{events}");
+    let last: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["result"], &last["changes"]), (&"done".into(), &plan["changes"]));
+    // Without the step that makes it, nothing follows from it.
+    let plan: Value = serde_json::from_str(&run("plan", &["--only", "taints,kubeconfig"])).unwrap();
+    assert_eq!(plan["changes"], 0, "{plan}");
+}

@@ -27,7 +27,7 @@ fn home(server: &str) -> Place {
         "p.yaml",
         &format!(
             "extends: default\nvm:\n  cloudInit:\n    userData: |\n      #cloud-config\n      password: {CANARY}\n      \
-             ssh_authorized_keys: [ssh-rsa {CANARY}]\n    networkData: 'wifi: {CANARY}'\n"
+             ssh_authorized_keys: [ssh-rsa {CANARY}]\n    networkData: '{{version: 2, wifis: {{w: {{password: {CANARY}}}}}}}'\n"
         ),
     );
     fs::create_dir(place.path("home")).unwrap();

@@ -24,7 +24,7 @@ vm:
       password: password-canary
       ssh_authorized_keys: [ssh-ed25519 AAAAcanary]
       write_files: [{path: /x, content: canary}]
-    networkData: 'wifi: {password: canary}'
+    networkData: '{version: 2, wifis: {w: {password: canary}}}'
 ";
 
 /// Plants canaries in files of the node and in objects of the cluster; returns how many.

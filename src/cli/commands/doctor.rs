@@ -16,5 +16,9 @@ pub async fn run(global: &Global) -> Result<u8> {
         log::found(finding.check, finding.verdict.state, &finding.verdict.found);
     }
     ui::doctor::show(&diagnosis, session.format, session.verbose)?;
-    Ok(u8::from(diagnosis.broken().is_some()))
+    if diagnosis.broken().is_none() {
+        return Ok(0);
+    }
+    ui::name_log();
+    Ok(1)
 }

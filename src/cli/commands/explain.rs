@@ -1,11 +1,18 @@
 //! `kvnet explain`: what an error code means.
 
-use crate::error::{CODES, Error, Result, code};
+use serde_json::{Value, json};
+
+use crate::cli::args::{Format, Global};
+use crate::error::{CODES, Code, Error, Result, code};
 use crate::ui;
 
 /// Runs the command.
-pub fn run(wanted: Option<&str>) -> Result<u8> {
+pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
     let Some(wanted) = wanted else {
+        if global.output != Format::Text {
+            let all: Vec<Value> = CODES.iter().map(|code| data(code)).collect();
+            return ui::structured(&all, global.output).map(|()| 0);
+        }
         for code in CODES {
             ui::print(&format!("{}  {}\n", code.id, code.title));
         }
@@ -15,6 +22,13 @@ pub fn run(wanted: Option<&str>) -> Result<u8> {
         let message = format!("there is no code `{wanted}`");
         return Err(Error::new(&code::USAGE, message).hint("`kvnet explain` lists the codes"));
     };
+    if global.output != Format::Text {
+        return ui::structured(&data(found), global.output).map(|()| 0);
+    }
     ui::print(&format!("{}: {}\n\nWhat to do: {}\n", found.id, found.title, found.fix));
     Ok(0)
+}
+
+fn data(code: &'static Code) -> Value {
+    json!({"code": code.id, "title": code.title, "fix": code.fix})
 }

@@ -1,6 +1,10 @@
 //! `kvnet profile`: lists, shows and checks profiles.
 
-use crate::cli::args::{Format, Global, Named, Profile};
+mod validate;
+
+use serde_json::json;
+
+use crate::cli::args::{Format, Global, Profile};
 use crate::cli::session::LOCK_FILE;
 use crate::engine::state::StateDir;
 use crate::error::{Error, Result, code};
@@ -13,18 +17,15 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
     match action {
         Profile::List => list(global.output)?,
         Profile::Show(named) => {
-            let loaded = profile::load(reference(global, named)?, &global.set)?;
+            let loaded = profile::load(reference(global, named.name.as_deref())?, &global.set)?;
             let shown = profile::redacted(&loaded.profile);
             match global.output {
-                Format::Json => ui::json(&shown)?,
+                Format::Json => ui::structured(&shown, Format::Json)?,
                 _ => ui::print(&profile::to_yaml(&shown)),
             }
         }
-        Profile::Validate(named) => {
-            let loaded = profile::load(reference(global, named)?, &global.set)?;
-            ui::print(&format!("{} is valid\n", loaded.origin));
-            loaded.profile.not_looked_into().iter().for_each(|sentence| ui::say(&ui::clean(sentence)));
-        }
+        Profile::Validate { names } => return validate::run(global, names),
+        Profile::Schema if global.output == Format::Yaml => ui::structured(&profile::schema(), Format::Yaml)?,
         Profile::Schema => ui::json(&profile::schema())?,
         Profile::Pins { forget, forget_all } => pins(global, forget.as_deref(), *forget_all)?,
     }
@@ -32,9 +33,9 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
 }
 
 /// The one profile that is meant, however it was named.
-fn reference<'a>(global: &'a Global, named: &'a Named) -> Result<&'a str> {
-    let Some(name) = &named.name else { return Ok(&global.profile) };
-    if global.profile_typed && global.profile != *name {
+fn reference<'a>(global: &'a Global, name: Option<&'a str>) -> Result<&'a str> {
+    let Some(name) = name else { return Ok(&global.profile) };
+    if global.profile_typed && global.profile != name {
         let message =
             format!("`{}` and `--profile {}` are two profiles", ui::clean(name), ui::clean(&global.profile));
         return Err(Error::new(&code::USAGE, message).hint("name one of them"));
@@ -49,7 +50,16 @@ fn pins(global: &Global, forget: Option<&str>, all: bool) -> Result<()> {
     let pins = Pins::of(&state.path(LOCK_FILE));
     if all || forget.is_some() {
         let _lock = state.lock("profile pins")?;
-        return forget.map_or_else(|| pins.forget_all(), |address| pins.forget(address));
+        // A damaged file can be forgotten, but not read.
+        let forgotten = forget.map_or_else(
+            || pins.all().unwrap_or_default().into_keys().collect(),
+            |address| vec![address.to_owned()],
+        );
+        forget.map_or_else(|| pins.forget_all(), |address| pins.forget(address))?;
+        return match global.output {
+            Format::Text => Ok(()),
+            format => ui::structured(&json!({"forgotten": forgotten}), format),
+        };
     }
     let pins = pins.all()?;
     if global.output != Format::Text {

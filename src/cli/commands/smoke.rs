@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::args::{Format, Global};
 use crate::cli::session::Session;
-use crate::cli::smoke_args::{Smoke, SmokeAction};
+use crate::cli::smoke_args::Smoke;
 use crate::cluster::Cluster;
 use crate::engine::state::file_error;
 use crate::error::{Error, Kind, Result, code};
@@ -18,7 +18,7 @@ use crate::ui;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Smoke) -> Result<u8> {
-    if let Some(SmokeAction::List) = options.action {
+    if options.only_lists() {
         ui::smoke::list(global.output)?;
         return Ok(0);
     }

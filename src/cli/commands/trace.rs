@@ -29,5 +29,9 @@ pub async fn run(global: &Global, options: &Options) -> Result<u8> {
         log::found(link.link, link.state, &format!("{}: {}", link.looked_at, link.found));
     }
     ui::trace::show(&trace, session.format)?;
-    Ok(u8::from(trace.broken().is_some()))
+    if trace.broken().is_none() {
+        return Ok(0);
+    }
+    ui::name_log();
+    Ok(1)
 }

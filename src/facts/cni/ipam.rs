@@ -18,8 +18,21 @@ pub struct Ipam {
     pub sets: Vec<Vec<Range>>,
     /// Fixed addresses, with their places.
     pub fixed: Vec<(String, String)>,
+    /// The routes that come with an address.
+    pub routes: Vec<Route>,
     /// Where leases are kept.
     pub data_dir: Option<String>,
+}
+
+/// A route, as it is written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    /// Where it stands in the configuration.
+    pub path: String,
+    /// Where it leads.
+    pub dst: String,
+    /// The router.
+    pub gw: Option<String>,
 }
 
 /// Addresses to give out, as they are written.
@@ -57,8 +70,13 @@ impl Ipam {
             (format!("{}[{index}].address", join(path, "addresses")), address)
         });
         let data_dir = ipam["dataDir"].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
-        let (path, fixed) = (path.to_owned(), fixed.collect());
-        Some(Self { path, kind, sets, fixed, data_dir })
+        let routes = items(ipam, "routes").iter().enumerate().map(|(index, route)| Route {
+            path: format!("{}[{index}]", join(path, "routes")),
+            dst: route["dst"].as_str().unwrap_or_default().to_owned(),
+            gw: route["gw"].as_str().map(str::to_owned),
+        });
+        let (path, fixed, routes) = (path.to_owned(), fixed.collect(), routes.collect());
+        Some(Self { path, kind, sets, fixed, routes, data_dir })
     }
 
     /// All ranges.

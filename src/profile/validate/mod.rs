@@ -5,6 +5,7 @@ mod components;
 mod format;
 mod networks;
 mod raw;
+pub(super) mod reserved;
 mod room;
 mod subnets;
 mod text;

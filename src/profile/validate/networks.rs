@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Found;
 use super::format;
 use super::raw;
+use super::reserved::is_taken;
 use crate::profile::{Bridge, Network, NetworkKind, Profile, Trunk, path};
 
-/// Interfaces that belong to somebody else.
-pub(super) const TAKEN: &[&str] = &["lo", "cni0", "flannel.1", "ovs-system", "ovs-netdev", "all", "default"];
 /// IPv4 does not work with less.
 pub(super) const LEAST_MTU: u16 = 68;
 
@@ -38,6 +37,10 @@ fn bridges(profile: &Profile, found: &mut Found) {
         bridge_name(&path, &bridge.name, &mut names, found);
         if let Some(uplink) = &bridge.uplink {
             found.format(format!("{path}.uplink"), uplink, &format::INTERFACE);
+            if is_taken(uplink) || ovs_names(profile).any(|name| name == uplink) {
+                let message = format!("`{uplink}` is no network card");
+                found.add(format!("{path}.uplink"), message, "name a card of the node, or a bond of cards");
+            }
             if !uplinks.insert(uplink) {
                 found.add(
                     format!("{path}.uplink"),
@@ -68,7 +71,7 @@ fn vlan_bridges<'a>(bridge: &'a Bridge, path: &str, names: &mut BTreeSet<&'a str
 
 fn bridge_name<'a>(path: &str, name: &'a str, names: &mut BTreeSet<&'a str>, found: &mut Found) {
     let path = format!("{path}.name");
-    if TAKEN.contains(&name) {
+    if is_taken(name) {
         found.add(&path, format!("`{name}` is an interface of somebody else"), "choose another name");
     }
     if !names.insert(name) {
@@ -176,6 +179,11 @@ pub(super) fn linux_bridge(profile: &Profile, bridge: &str, path: &str, found: &
     found.format(path, bridge, &format::INTERFACE);
     if ovs_names(profile).any(|name| name == bridge) {
         let message = format!("`{bridge}` is an Open vSwitch bridge");
+        found.add(path, message, "use `kind: ovs`, or another name");
+    } else if is_taken(bridge) {
+        found.add(path, format!("`{bridge}` is an interface of somebody else"), "choose another name");
+    } else if let Some(other) = profile.ovs.bridges.iter().find(|it| it.uplink.as_deref() == Some(bridge)) {
+        let message = format!("`{bridge}` is the uplink of bridge `{}`", other.name);
         found.add(path, message, "use `kind: ovs`, or another name");
     }
 }

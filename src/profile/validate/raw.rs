@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::Found;
 use super::format;
-use super::networks::{LEAST_MTU, TAKEN, linux_bridge, ovs_bridge};
+use super::networks::{LEAST_MTU, linux_bridge, ovs_bridge};
+use super::reserved::is_taken;
 use crate::facts::cni::{LAST_VLAN, NetConf, Plugin};
 use crate::profile::{FLANNEL_DATA, Network, Profile};
 
@@ -176,7 +177,7 @@ fn owned(profile: &Profile, name: &str, path: &str, found: &mut Found) {
     let owner = match uplink {
         Some(bridge) => format!("is the uplink of bridge `{}`", bridge.name),
         None if is_bridge => "is a bridge of Open vSwitch".into(),
-        None if TAKEN.contains(&name) => "is an interface of somebody else".into(),
+        None if is_taken(name) => "is an interface of somebody else".into(),
         None => return,
     };
     let hint = if uplink.is_some() || is_bridge {

@@ -4,22 +4,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::Found;
 use super::format;
+use super::{Found, reserved};
 use crate::facts::cni::{Ipam, NetConf, Range};
 use crate::profile::{Network, NetworkKind, Profile};
 
 /// kubeadm's default for services.
 const SERVICES: &str = "10.96.0.0/12";
+/// What is there for everybody's own networks.
+const PRIVATE: &str = "take a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16";
 /// What flannel's configuration, the checks and the sandbox are written for.
 const ONE_FAMILY: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 nor dual stack";
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {
     let mut known: Vec<Known> = Vec::new();
     if let Some(subnet) = subnet("cluster.podSubnet", &profile.cluster.pod_subnet, found) {
+        refuse_link_local("cluster.podSubnet", &subnet, found);
         known.push(Known::of_cluster("the pod subnet", subnet));
     }
-    families_of_kubeadm(profile, found);
+    fields_of_kubeadm(profile, found);
     if let Some(services) = services(profile, &known, found) {
         known.push(services);
     }
@@ -41,7 +44,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
             within(&new, &known[before..], &path, found);
             known.push(new);
         }
-        routes(network, &format!("{of_network}.{}", ipam.path), found);
+        routes(ipam, &of_network, found);
     }
 }
 
@@ -73,6 +76,10 @@ fn ranges(ipam: &Ipam, of_network: &str, found: &mut Found) -> Vec<(String, IpNe
         if is_more_than_ipv4(text) {
             found.add(path, ONE_FAMILY, "write one address, as in 10.20.0.5/24");
         } else if let Some(net) = text.parse::<IpNet>().ok().filter(|_| text.contains('/')) {
+            if let Some(why) = reserved::of_address(net.addr()) {
+                found.add(path, why, PRIVATE);
+                continue;
+            }
             good.push((path, net.trunc(), Some((net.addr(), net.addr()))));
         } else {
             found.add(path, "is not an address with its prefix", "write it as 10.20.0.5/24");
@@ -84,24 +91,38 @@ fn ranges(ipam: &Ipam, of_network: &str, found: &mut Found) -> Vec<(String, IpNe
 /// What whereabouts takes may begin within its subnet.
 fn subnet_of(range: &Range, path: &str, found: &mut Found) -> Option<IpNet> {
     match range.network().filter(|_| range.field == "range" && !is_more_than_ipv4(&range.subnet)) {
-        Some(network) => Some(network),
+        Some(network) => subnet(path, &network.to_string(), found),
         None => subnet(path, &range.subnet, found),
     }
 }
 
 /// The routes that come with an address.
-fn routes(network: &Network, path: &str, found: &mut Found) {
-    let (NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. }) = &network.kind else { return };
-    for (index, route) in ipam.iter().flat_map(|ipam| &ipam.routes).enumerate() {
-        let path = format!("{path}.routes[{index}]");
-        if is_more_than_ipv4(&route.dst) {
-            found.add(format!("{path}.dst"), ONE_FAMILY, "write a destination of IPv4, as in 10.30.0.0/16");
-        } else if route.dst.parse::<IpNet>().is_err() {
-            let hint = "write it in CIDR notation, as in 10.30.0.0/16, or 0.0.0.0/0 for everything";
-            found.add(format!("{path}.dst"), "is not a destination", hint);
+fn routes(ipam: &Ipam, of_network: &str, found: &mut Found) {
+    for route in &ipam.routes {
+        let (to, by) =
+            (format!("{of_network}.{}.dst", route.path), format!("{of_network}.{}.gw", route.path));
+        match route.dst.parse::<IpNet>() {
+            _ if is_more_than_ipv4(&route.dst) => {
+                found.add(to, ONE_FAMILY, "write a destination of IPv4, as in 10.30.0.0/16");
+            }
+            Err(_) => {
+                let hint = "write it in CIDR notation, as in 10.30.0.0/16, or 0.0.0.0/0 for everything";
+                found.add(to, "is not a destination", hint);
+            }
+            Ok(destination) => {
+                if let Some(why) = reserved::of_destination(&destination) {
+                    found.add(to, why, "no route leads there: leave it out");
+                }
+            }
         }
-        if route.gw.as_ref().is_some_and(|gw| gw.parse::<Ipv4Addr>().is_err()) {
-            found.add(format!("{path}.gw"), "is not an IPv4 address", "write the address of a router");
+        let Some(gateway) = &route.gw else { continue };
+        match gateway.parse::<Ipv4Addr>() {
+            Err(_) => found.add(by, "is not an IPv4 address", "write the address of a router"),
+            Ok(gateway) => {
+                if let Some(why) = reserved::of_address(gateway.into()) {
+                    found.add(by, why, "write the address of a router");
+                }
+            }
         }
     }
 }
@@ -169,13 +190,21 @@ impl Known {
 }
 
 /// kubeadm takes a list for each, and its own fields replace the profile's.
-fn families_of_kubeadm(profile: &Profile, found: &mut Found) {
+fn fields_of_kubeadm(profile: &Profile, found: &mut Found) {
     let Some(networking) = profile.cluster.init.cluster_configuration.get("networking") else { return };
     for field in ["podSubnet", "serviceSubnet"] {
-        if networking.get(field).and_then(|text| text.as_str()).is_some_and(is_more_than_ipv4) {
-            let path = format!("cluster.init.clusterConfiguration.networking.{field}");
-            found.add(path, ONE_FAMILY, "write one subnet, as in 10.20.0.0/16");
+        let Some(text) = networking.get(field).and_then(|text| text.as_str()) else { continue };
+        let path = format!("cluster.init.clusterConfiguration.networking.{field}");
+        if let Some(subnet) = subnet(&path, text.trim(), found) {
+            refuse_link_local(&path, &subnet, found);
         }
+    }
+}
+
+/// A cluster's own addresses are routed.
+fn refuse_link_local(path: &str, subnet: &IpNet, found: &mut Found) {
+    if reserved::is_link_local(subnet) {
+        found.add(path, format!("{subnet} is link-local: no router passes it on"), PRIVATE);
     }
 }
 
@@ -210,6 +239,10 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
     if subnet.addr() != subnet.network() {
         let message = format!("{subnet} has bits behind its prefix");
         found.add(path, message, format!("write {}", subnet.trunc()));
+        return None;
+    }
+    if let Some(why) = reserved::of_subnet(&subnet) {
+        found.add(path, why, PRIVATE);
         return None;
     }
     if subnet.max_prefix_len() - subnet.prefix_len() < 2 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Found;
 use super::format;
+use crate::guest::NetworkData;
 use crate::profile::{Binding, Profile, VmInterface};
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {
@@ -15,6 +16,12 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     found.format("vm.namespace", &vm.namespace, &format::LABEL);
     found.format("vm.image", &vm.image, &format::IMAGE);
     found.format("vm.memory", &vm.memory, &format::QUANTITY);
+    let network_data = &vm.cloud_init.network_data;
+    if let Some(why) = (!network_data.trim().is_empty()).then(|| NetworkData::refuses(network_data)).flatten()
+    {
+        let hint = "write `version: 2` and `ethernets:` with the VM's NICs, or leave it out";
+        found.add("vm.cloudInit.networkData", why, hint);
+    }
     if !profile.kubevirt.enabled {
         found.add(
             "kubevirt.enabled",

@@ -37,7 +37,8 @@ fn api(minor: u32) -> Option<&'static str> {
     }
 }
 
-fn minor(version: &str) -> Option<u32> {
+/// The minor version of a release of Kubernetes 1.
+pub(super) fn minor(version: &str) -> Option<u32> {
     version.trim().strip_prefix("v1.")?.split(['.', '-', '+']).next()?.parse().ok()
 }
 

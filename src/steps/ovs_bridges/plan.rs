@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bonds;
 use crate::engine::change::Change;
 use crate::engine::step::Findings;
 use crate::error::{Error, Result, code};
@@ -175,6 +176,7 @@ fn connect(uplink: &str, bridge: &str, state: &OvsState, cards: Option<&Cards>) 
         Some((on, _)) if on.name == bridge => {}
         Some((on, _)) => return Err(refused(format!("uplink {uplink} is on bridge {} already", on.name))),
         None => {
+            bonds::refuse_beside(uplink, bridge, state)?;
             refuse_busy(uplink, card, cards)?;
             changes.push(add_port(uplink, bridge));
         }
@@ -192,10 +194,16 @@ fn refuse_busy(uplink: &str, card: Option<&Link>, cards: Option<&Cards>) -> Resu
         return Err(error.hint("`ip link` lists the network cards of the node"));
     };
     let routed = cards.map(|cards| cards.routed.as_slice()).unwrap_or_default();
-    match net::busy(card, routed) {
-        Some(reason) => Err(Error::new(&code::OVS_UPLINK, format!("uplink {uplink} {reason}"))),
-        None => Ok(()),
-    }
+    let Some(reason) = net::busy(card, routed) else { return Ok(()) };
+    let error = Error::new(&code::OVS_UPLINK, format!("uplink {uplink} {reason}"));
+    // A bond can be an uplink, its cards cannot.
+    let master = card.master.as_ref().filter(|_| reason.starts_with("belongs"));
+    Err(match master {
+        Some(master) => {
+            error.hint(format!("if {master} is a bond, write `uplink: {master}`; else name another card"))
+        }
+        None => error,
+    })
 }
 
 fn add_port(uplink: &str, bridge: &str) -> Change {

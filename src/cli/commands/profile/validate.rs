@@ -1,0 +1,78 @@
+//! `kvnet profile validate`: what is wrong with profiles.
+
+use serde_json::{Value, json};
+
+use super::reference;
+use crate::cli::args::{Format, Global};
+use crate::error::{Error, Problem, Result, code};
+use crate::profile::{self, Loaded};
+use crate::ui;
+
+/// Checks each profile that is named, and says all that is wrong with any of them.
+pub(super) fn run(global: &Global, names: &[String]) -> Result<u8> {
+    let references = references(global, names)?;
+    let (mut valid, mut errors) = (Vec::new(), Vec::new());
+    for reference in &references {
+        match profile::load(reference, &global.set) {
+            Ok(loaded) => valid.push(loaded),
+            Err(error) => errors.push(as_listed(error)),
+        }
+    }
+    if global.output == Format::Text {
+        valid.iter().for_each(say_valid);
+        let last = errors.pop();
+        errors.iter().for_each(ui::say_error);
+        return last.map_or(Ok(0), Err);
+    }
+    if let Some(error) = together(errors, references.len()) {
+        return Err(error);
+    }
+    let profiles: Vec<Value> = valid.iter().map(data).collect();
+    ui::structured(&json!({"valid": true, "profiles": profiles}), global.output)?;
+    Ok(0)
+}
+
+/// The profiles that are meant; standard input can be read once.
+fn references<'a>(global: &'a Global, names: &'a [String]) -> Result<Vec<&'a str>> {
+    if let [] | [_] = names {
+        return Ok(vec![reference(global, names.first().map(String::as_str))?]);
+    }
+    if global.profile_typed {
+        let error = Error::new(&code::USAGE, "profiles are named here and by `--profile`");
+        return Err(error.hint("leave `--profile` out"));
+    }
+    if names.iter().filter(|name| *name == "-").count() > 1 {
+        let error = Error::new(&code::USAGE, "`-` stands twice, and standard input can be read once");
+        return Err(error.hint("leave one of the two out"));
+    }
+    Ok(names.iter().map(String::as_str).collect())
+}
+
+/// What is wrong as a list, also where it is one thing.
+fn as_listed(error: Error) -> Error {
+    let itself = error.problems().is_empty().then(|| error.as_problem());
+    error.listing(itself)
+}
+
+/// The errors of several profiles as one.
+fn together(mut errors: Vec<Error>, of: usize) -> Option<Error> {
+    if of == 1 || errors.is_empty() {
+        return errors.pop();
+    }
+    let message = format!("{} of {of} profiles cannot be used", errors.len());
+    let problems: Vec<Problem> = errors.iter().flat_map(|error| error.problems().to_vec()).collect();
+    let error = Error::new(errors[0].code(), message).listing(problems);
+    Some(error.hint("`problems` lists what is wrong, with its place"))
+}
+
+fn say_valid(loaded: &Loaded) {
+    ui::print(&ui::clean(&format!("{} is valid\n", loaded.origin)));
+    let profile = &loaded.profile;
+    profile.warnings().iter().for_each(|text| ui::say(&ui::clean(&format!("warning: {text}"))));
+    profile.not_looked_into().iter().for_each(|sentence| ui::say(&ui::clean(sentence)));
+}
+
+fn data(loaded: &Loaded) -> Value {
+    let (warnings, notes) = (loaded.profile.warnings(), loaded.profile.not_looked_into());
+    json!({"profile": loaded.origin, "valid": true, "warnings": warnings, "notes": notes})
+}
