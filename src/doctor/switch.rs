@@ -11,7 +11,7 @@ use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::ovs::{OvsPort, OvsState};
-use crate::steps::ovs_cni::{MARKER_DOMAIN, publishes_bridges, waits_for};
+use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
 use crate::trace::counted;
 
 pub fn database(seen: &Seen) -> Looked {
@@ -153,7 +153,7 @@ pub fn marker(seen: &Seen) -> Looked {
     let Some(node) = seen.this_node(cluster).filter(|_| !bridges.is_empty()) else {
         return Ok(Verdict::absent("no network names a bridge of this node"));
     };
-    if !publishes_bridges(&seen.profile.ovs_cni.version) {
+    if !seen.profile.ovs_cni.publishes_bridges() {
         return Ok(Verdict::absent("this ovs-cni has no marker: no pod waits for what a node offers"));
     }
     let state = state(seen)?;

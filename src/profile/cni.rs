@@ -1,10 +1,17 @@
 //! The CNI configuration of a network, and what it says.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
 use crate::facts::cni::{NetConf, Port};
+
+/// The annotation of an attachment with the resource that a node must offer; KubeVirt asks for it in a VM's pod.
+pub const RESOURCE_NAME: &str = "k8s.v1.cni.cncf.io/resourceName";
+/// Under which ovs-cni's marker publishes each bridge of a node.
+pub const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
 
 /// Where flannel keeps its notes about NICs of attachments.
 pub const FLANNEL_DATA: &str = "/var/lib/cni/flannel-attached";
@@ -62,6 +69,20 @@ impl Profile {
             Some(Port { bridge: parent.name.clone(), vlan: Some(child.vlan), trunks: Vec::new() })
         });
         Some(child.unwrap_or(port))
+    }
+
+    /// The annotations of a network's attachment: the profile's, and what brings a VM to a node with its bridge.
+    ///
+    /// Only bridges of the profile count: those of others need not be published when a VM starts.
+    #[must_use]
+    pub fn annotations_of(&self, network: &Network) -> BTreeMap<String, String> {
+        let mut annotations = network.annotations.clone();
+        let bridge = self.port_of(network).map(|port| port.bridge);
+        let own = bridge.filter(|name| self.ovs.bridges.iter().any(|bridge| bridge.name == *name));
+        if let Some(bridge) = own.filter(|_| self.ovs_cni.enabled && self.ovs_cni.publishes_bridges()) {
+            annotations.entry(RESOURCE_NAME.into()).or_insert_with(|| format!("{MARKER_DOMAIN}{bridge}"));
+        }
+        annotations
     }
 
     /// How many pods the verification has on a network: two where they can meet, none where the profile leaves it out.

@@ -76,11 +76,31 @@ impl OvsCni {
     pub fn finds_vlan_bridges(&self) -> bool {
         Release::parse(&self.version).is_none_or(|version| version < release(0, 7, 0))
     }
+
+    /// Whether nodes offer their bridges as resources: the marker came with v0.3.0; a commit of 2018 has none.
+    #[must_use]
+    pub fn publishes_bridges(&self) -> bool {
+        Release::parse(&self.version).is_some_and(|version| version >= release(0, 3, 0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_releases_with_a_marker_publish_bridges() {
+        for (version, publishes) in [
+            ("v0.39.0", true),
+            ("v0.3.0", true),
+            ("v0.1.0", false),
+            ("393d3ffa91a3", false),
+            ("v1.0.0", true),
+        ] {
+            let ovs_cni = OvsCni { version: version.into(), ..OvsCni::default() };
+            assert_eq!(ovs_cni.publishes_bridges(), publishes, "{version}");
+        }
+    }
 
     #[test]
     fn reads_releases_and_nothing_else() {

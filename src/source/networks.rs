@@ -2,22 +2,23 @@
 
 use serde_json::{Value, json};
 
-use crate::profile::Network;
+use crate::profile::{Network, Profile};
 
 /// The `NetworkAttachmentDefinition` of a network; its CNI configuration is compact JSON with the keys in a fixed order.
 ///
 /// Multus gives a configuration without `name` the name of the object, so kvnet leaves it out where it is not needed:
 /// only the bridge plugin, whose addresses host-local files under that name, gets it, and flannel.
 #[must_use]
-pub fn network_attachment(network: &Network, pod_network: &str) -> Value {
+pub fn network_attachment(profile: &Profile, network: &Network, pod_network: &str) -> Value {
     let mut object = json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
         "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": network.name, "namespace": network.namespace},
         "spec": {"config": Value::Object(network.cni_config(pod_network)).to_string()},
     });
-    if !network.annotations.is_empty() {
-        object["metadata"]["annotations"] = json!(network.annotations);
+    let annotations = profile.annotations_of(network);
+    if !annotations.is_empty() {
+        object["metadata"]["annotations"] = json!(annotations);
     }
     object
 }
@@ -55,7 +56,7 @@ mod tests {
                 r#"{"cniVersion":"0.3.1","type":"ovs","bridge":"blue100","vlan":100}"#,
             ),
         ] {
-            let object = network_attachment(&network(name, kind), "cbr0");
+            let object = network_attachment(&Profile::default(), &network(name, kind), "cbr0");
             assert_eq!(object["spec"]["config"], expected);
             assert_eq!(object["metadata"], json!({"name": name, "namespace": "default"}));
         }
@@ -67,7 +68,7 @@ mod tests {
             r#"{"kind": "ovs", "bridge": "blue", "trunk": [{"minID": 100, "maxID": 104}, {"id": 200}]}"#;
         let mut network = network("lan", trunk);
         network.annotations.insert("k8s.v1.cni.cncf.io/resourceName".into(), "example.org/blue".into());
-        let object = network_attachment(&network, "cbr0");
+        let object = network_attachment(&Profile::default(), &network, "cbr0");
         assert_eq!(
             object["spec"]["config"],
             r#"{"cniVersion":"0.3.1","type":"ovs","bridge":"blue","trunk":[{"minID":100,"maxID":104},{"id":200}]}"#
@@ -76,10 +77,42 @@ mod tests {
         assert_eq!(*annotations, json!({"k8s.v1.cni.cncf.io/resourceName": "example.org/blue"}));
     }
 
+    /// Which KubeVirt asks for in the VM's pod, so that it goes to a node with the bridge.
+    #[test]
+    fn an_attachment_to_a_bridge_of_the_profile_names_its_resource() {
+        let mut profile = Profile::default();
+        profile.ovs.bridges =
+            serde_json::from_str(r#"[{"name": "blue", "vlans": [{"name": "blue100", "vlan": 100}]}]"#)
+                .unwrap();
+        let named = |profile: &Profile, network: &Network| {
+            network_attachment(profile, network, "cbr0")["metadata"]["annotations"]
+                ["k8s.v1.cni.cncf.io/resourceName"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let blue = Some("ovs-cni.network.kubevirt.io/blue".to_owned());
+        for (kind, resource) in [
+            (r#"{"kind": "ovs", "bridge": "blue", "vlan": 100}"#, blue.clone()),
+            (
+                r#"{"kind": "raw", "config": {"plugins": [{"type": "ovs", "bridge": "blue"}, {"type": "tuning"}]}}"#,
+                blue,
+            ),
+            (r#"{"kind": "ovs", "bridge": "of-somebody"}"#, None),
+            (r#"{"kind": "bridge", "bridge": "br0"}"#, None),
+        ] {
+            assert_eq!(named(&profile, &network("n", kind)), resource, "{kind}");
+        }
+        let mut own = network("n", r#"{"kind": "ovs", "bridge": "blue"}"#);
+        own.annotations.insert("k8s.v1.cni.cncf.io/resourceName".into(), "example.org/blue".into());
+        assert_eq!(named(&profile, &own).as_deref(), Some("example.org/blue"));
+        profile.ovs_cni.version = "393d3ffa91a3".into();
+        assert_eq!(named(&profile, &network("n", r#"{"kind": "ovs", "bridge": "blue"}"#)), None);
+    }
+
     #[test]
     fn a_raw_configuration_is_taken_as_it_is() {
         let kind = r#"{"kind": "raw", "config": {"type": "macvlan", "master": "e\"0"}}"#;
-        let object = network_attachment(&network("x", kind), "cbr0");
+        let object = network_attachment(&Profile::default(), &network("x", kind), "cbr0");
         assert_eq!(object["spec"]["config"], r#"{"type":"macvlan","master":"e\"0"}"#);
     }
 }

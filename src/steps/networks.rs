@@ -153,7 +153,8 @@ fn attachments(profile: &Profile, pod_network: &str) -> Vec<Value> {
     let namespaces = namespaces.into_iter().filter(|name| !built_in.contains(name));
     let namespaces =
         namespaces.map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
-    let attachments = profile.networks.iter().map(|network| network_attachment(network, pod_network));
+    let attachments =
+        profile.networks.iter().map(|network| network_attachment(profile, network, pod_network));
     namespaces.chain(attachments).collect()
 }
 

@@ -16,8 +16,7 @@ use crate::support::Part;
 
 /// The marker looks for bridges every 60 s with jitter; two rounds and some air.
 const MARKER_TIMEOUT: u64 = 180;
-/// Under which the marker publishes each bridge.
-pub const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
+pub use crate::profile::MARKER_DOMAIN;
 
 /// Installs ovs-cni on every node.
 pub struct OvsCni;
@@ -61,7 +60,7 @@ impl Step for OvsCni {
             objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
         let installed = installed_version(&desired.objects, "ovs-cni");
         findings.version = Some(installed.unwrap_or_else(|| cx.profile.ovs_cni.version.clone()));
-        if !publishes_bridges(&cx.profile.ovs_cni.version) {
+        if !cx.profile.ovs_cni.publishes_bridges() {
             return Ok(findings);
         }
         for bridge in &cx.profile.ovs.bridges {
@@ -119,15 +118,6 @@ fn clean(node: &Value) -> Option<Change> {
     })
 }
 
-/// Whether nodes offer their bridges: the marker came with v0.3.0; a commit of 2018 has none.
-pub fn publishes_bridges(version: &str) -> bool {
-    let Some((major, rest)) = version.strip_prefix('v').and_then(|version| version.split_once('.')) else {
-        return false;
-    };
-    let minor = rest.split('.').next().and_then(|minor| minor.parse::<u32>().ok());
-    matches!((major.parse::<u32>(), minor), (Ok(major), Some(minor)) if (major, minor) >= (0, 3))
-}
-
 /// Whether a pod without a node asks for a bridge that a node must offer.
 pub fn waits_for(pod: &Value, bridge: &str) -> bool {
     let resource = format!("{MARKER_DOMAIN}{bridge}");
@@ -137,22 +127,4 @@ pub fn waits_for(pod: &Value, bridge: &str) -> bool {
     };
     let is_over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     !is_over && !pod["spec"]["nodeName"].is_string() && containers.into_iter().flatten().flatten().any(asks)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_releases_with_a_marker_publish_bridges() {
-        for (version, publishes) in [
-            ("v0.39.0", true),
-            ("v0.3.0", true),
-            ("v0.1.0", false),
-            ("393d3ffa91a3", false),
-            ("v1.0.0", true),
-        ] {
-            assert_eq!(publishes_bridges(version), publishes, "{version}");
-        }
-    }
 }

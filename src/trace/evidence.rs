@@ -16,7 +16,6 @@ use crate::facts::cni::{ByFile, CniConf, NamedFiles, NetConf, Port, all_types, i
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
 use crate::profile::Profile;
-use crate::steps::ovs_cni::publishes_bridges;
 
 /// The pods of ovs-cni, in kvnet's manifest and in upstream's.
 const MARKERS: &str = "app=ovs-cni";
@@ -76,7 +75,7 @@ impl Evidence {
         seen.attachments = definitions(cx, &cluster, seen.networks(target)).await?;
         seen.judge_annotations();
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
-        seen.has_marker = publishes_bridges(&cx.profile.ovs_cni.version);
+        seen.has_marker = cx.profile.ovs_cni.publishes_bridges();
         seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
         if seen.here {
             seen.look_at_node(cx).await?;

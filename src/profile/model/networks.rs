@@ -112,7 +112,8 @@ pub struct Network {
     /// Its namespace.
     #[serde(default = "default_namespace")]
     pub namespace: String,
-    /// Annotations of the `NetworkAttachmentDefinition`, for example `k8s.v1.cni.cncf.io/resourceName`.
+    /// Annotations of the `NetworkAttachmentDefinition`. On a bridge of the profile kvnet adds `k8s.v1.cni.cncf.io/resourceName`:
+    /// `KubeVirt` asks for that resource, so that a VM goes to a node with the bridge.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Whether the verification starts pods on it; off for a network that needs something of each pod, as an address.
