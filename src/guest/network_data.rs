@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn what_a_guest_cannot_read_is_said_without_its_words() {
         for (text, why) in [
-            ("version: 2\nethernets: [", "is not YAML: line 2"),
+            ("version: 2\nethernets: [", "is not YAML: line"),
             ("canary", "is no map"),
             ("- version: 2", "is no map"),
             ("ethernets: {}", "has no `version`"),
