@@ -14,7 +14,7 @@ const CONCURRENT_READS: usize = 16;
 /// How many objects a page of a list has; more than any list that kvnet reads on a small cluster.
 const PAGE: usize = 500;
 /// How often a write is repeated when somebody else wrote in between.
-const STALE_WRITES: usize = 5;
+pub(super) const STALE_WRITES: usize = 5;
 
 impl Cluster {
     /// The object; none when it does not exist, or when its kind is not served yet.
@@ -88,19 +88,6 @@ impl Cluster {
         }
     }
 
-    /// Applies an object with server-side apply and returns it as it is now. `force` takes fields from other managers.
-    ///
-    /// # Errors
-    /// `KVN303` with every field that another manager owns, `KVN304` with the server's causes, `KVN306`, and those of
-    /// [`Cluster::get`].
-    pub async fn apply(&self, object: &Value, force: bool) -> Result<Value> {
-        let key = ObjectKey::of(object);
-        let path = self.object_path(&key).await?;
-        let path = format!("{path}?fieldManager={FIELD_MANAGER}&force={force}");
-        let call = Call::send(Method::PATCH, path, "application/apply-patch+yaml", &appliable(object));
-        self.write(&call, &key).await
-    }
-
     /// Changes an object by a JSON merge patch.
     ///
     /// # Errors
@@ -151,7 +138,7 @@ impl Cluster {
         Err(busy(&key))
     }
 
-    async fn write(&self, call: &Call, key: &ObjectKey) -> Result<Value> {
+    pub(super) async fn write(&self, call: &Call, key: &ObjectKey) -> Result<Value> {
         for _ in 0..STALE_WRITES {
             match self.call(call).await? {
                 Outcome::Refused(refusal) if refusal.stale() => {}
@@ -219,7 +206,7 @@ fn propagation(kind: &str) -> &'static str {
 }
 
 /// The object without what an apply must not hold.
-fn appliable(object: &Value) -> Value {
+pub(super) fn appliable(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");
@@ -238,15 +225,21 @@ fn replacement(path: &str, object: &Value, live: Option<&Value>) -> Call {
             metadata.insert("resourceVersion".into(), text(live, "/metadata/resourceVersion").into());
         }
     }
-    let manager = format!("?fieldManager={FIELD_MANAGER}");
     if live.is_some() {
-        return Call::send(Method::PUT, format!("{path}{manager}"), "application/json", &object);
+        let target = format!("{path}?fieldManager={FIELD_MANAGER}");
+        return Call::send(Method::PUT, target, "application/json", &object);
     }
-    let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
-    Call::send(Method::POST, format!("{collection}{manager}"), "application/json", &object)
+    creation(path, &object)
 }
 
-fn busy(key: &ObjectKey) -> Error {
+/// A POST of the object that is to have this path.
+pub(super) fn creation(path: &str, object: &Value) -> Call {
+    let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
+    let target = format!("{collection}?fieldManager={FIELD_MANAGER}");
+    Call::send(Method::POST, target, "application/json", object)
+}
+
+pub(super) fn busy(key: &ObjectKey) -> Error {
     let message = format!("{key} is being changed by somebody else again and again");
     Error::new(&code::CLUSTER_CONFLICT, message)
         .hint("run the command again; `metadata.managedFields` of the object tells who writes to it")

@@ -100,6 +100,7 @@ impl Cluster {
             answer_time,
             kinds: Arc::default(),
             health: Health::default(),
+            offers: Arc::default(),
         })
     }
 
@@ -117,6 +118,7 @@ impl Cluster {
             answer_time: ANSWER_TIME,
             kinds: Arc::default(),
             health: Health::default(),
+            offers: Arc::default(),
         }
     }
 

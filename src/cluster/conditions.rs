@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::api::text;
-use super::{Condition, ObjectKey};
+use super::{Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
 
 /// Which objects decide a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,8 +180,8 @@ pub fn rolled_out(object: &Value) -> (bool, String) {
             (wanted, updated, number("/status/readyReplicas"), number("/status/replicas") - updated)
         }
     };
-    // Pods of that strategy are replaced by hand, so the old ones count.
-    let by_hand = text(object, "/spec/updateStrategy/type") == "OnDelete";
+    // Pods of that strategy are replaced by hand, so the old ones count. Those of kvnet's own sets are replaced by kvnet.
+    let by_hand = text(object, "/spec/updateStrategy/type") == "OnDelete" && !replaces_pods(object);
     let current = by_hand || (updated >= wanted && old <= 0);
     let now = match (wanted, current) {
         (0, _) => "no pod is wanted".to_owned(),
@@ -189,6 +189,13 @@ pub fn rolled_out(object: &Value) -> (bool, String) {
         (_, true) => format!("{ready} of {wanted} ready"),
     };
     (wanted >= 1 && current && ready >= wanted, now)
+}
+
+/// Whether kvnet replaces the pods of a set itself, because nobody else does.
+pub fn replaces_pods(object: &Value) -> bool {
+    text(object, "/kind") == "DaemonSet"
+        && text(object, "/spec/updateStrategy/type") == "OnDelete"
+        && object["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY
 }
 
 /// The condition of a type in `status.conditions`.

@@ -164,6 +164,89 @@ async fn rejections_denials_and_strangers_are_told_apart() {
     }
 }
 
+/// The words are those of kube-apiserver 1.11.3.
+#[tokio::test]
+async fn a_refusal_by_a_schema_tells_the_fields_and_not_the_object() {
+    let words = "VirtualMachineInstance.kubevirt.io \"v\" is invalid: []: Invalid value: map[string]interface {}{\"a\":\"b\"}: \
+        validation failure list:\nspec.domain in body is required\nspec.volumes.image in body is required";
+    let causes = json!([{"reason": "FieldValueInvalid", "field": "[]", "message": words}]);
+    let (cluster, _) = Script::cluster(&[status(422, "Invalid", words, &causes)]);
+    let error = cluster.apply(&map(), true).await.unwrap_err();
+    let said = error.cause().unwrap_or_default();
+    assert!(
+        said.ends_with("spec.domain in body is required; spec.volumes.image in body is required"),
+        "{said}"
+    );
+    assert!(!said.contains("map["), "{said}");
+}
+
+fn unsupported() -> (u16, String) {
+    status(415, "UnsupportedMediaType", "415: Unsupported Media Type", &json!([]))
+}
+
+fn kind_of_2018(data: &Value, applied: Option<&Value>) -> (u16, String) {
+    let mut live = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
+        "metadata": {"name": "m", "namespace": "n", "resourceVersion": "7", "labels": {"app.kubernetes.io/managed-by": "kvnet"}}});
+    if let Some(applied) = applied {
+        live["metadata"]["annotations"] = json!({"kvnet.dev/applied": json!({"data": applied}).to_string()});
+    }
+    (200, live.to_string())
+}
+
+#[tokio::test]
+async fn without_an_apply_an_object_is_created_and_that_is_remembered() {
+    let missing = status(404, "NotFound", "not found", &json!([]));
+    let answers =
+        [unsupported(), missing.clone(), (201, map().to_string()), missing, (201, map().to_string())];
+    let (cluster, script) = Script::cluster(&answers);
+    cluster.apply(&map(), false).await.unwrap();
+    cluster.apply(&map(), false).await.unwrap();
+    let path = "/api/v1/namespaces/n/configmaps";
+    let seen = script.seen();
+    assert_eq!(seen[0], format!("PATCH {path}/m?fieldManager=kvnet&force=false"));
+    let made = [format!("GET {path}/m"), format!("POST {path}?fieldManager=kvnet")];
+    assert_eq!((&seen[1..3], &seen[3..]), (&made[..], &made[..]));
+    assert!(cluster.without_apply().await.unwrap().is_some_and(|text| text.contains("kvnet.dev/applied")));
+    assert_eq!(cluster.without_apply().await.unwrap(), None, "it is told once");
+}
+
+#[tokio::test]
+async fn without_an_apply_what_somebody_changed_is_taken_by_force_only() {
+    let changed = || kind_of_2018(&json!({"a": "theirs"}), Some(&json!({"a": "0"})));
+    let (cluster, script) = Script::cluster(&[unsupported(), changed()]);
+    let error = cluster.apply(&map(), false).await.unwrap_err();
+    assert_eq!(
+        (error.code().id, error.message()),
+        ("KVN303", "ConfigMap n/m: data.a was changed by somebody else")
+    );
+    assert_eq!(script.seen().len(), 2, "nothing was written");
+    let (cluster, script) = Script::cluster(&[unsupported(), changed(), (200, map().to_string())]);
+    cluster.apply(&map(), true).await.unwrap();
+    assert_eq!(script.seen()[2], "PATCH /api/v1/namespaces/n/configmaps/m?fieldManager=kvnet");
+    // What kvnet itself set is changed without.
+    let own = kind_of_2018(&json!({"a": "0"}), Some(&json!({"a": "0"})));
+    let (cluster, _) = Script::cluster(&[unsupported(), own, (200, map().to_string())]);
+    cluster.apply(&map(), false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_an_apply_is_known_by_its_objects_and_by_its_description() {
+    let tracked = json!({"metadata": {"name": "m", "managedFields": []}}).to_string();
+    let (cluster, script) = Script::cluster(&[(200, tracked)]);
+    cluster.get(&ObjectKey::of(&map())).await.unwrap();
+    assert_eq!(cluster.without_apply().await.unwrap(), None);
+    assert_eq!(script.seen().len(), 1, "it is not asked");
+    let none = (404, "404 page not found".to_owned());
+    let patch = |types: &[&str]| (200, json!({"paths": {"/x": {"patch": {"consumes": types}}}}).to_string());
+    for (description, absent) in
+        [(patch(&["application/merge-patch+json"]), true), (patch(&["application/apply-patch+yaml"]), false)]
+    {
+        let (cluster, script) = Script::cluster(&[none.clone(), description]);
+        assert_eq!(cluster.without_apply().await.unwrap().is_some(), absent);
+        assert_eq!(script.seen(), ["GET /openapi/v3", "GET /openapi/v2"]);
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_none_even_without_its_kind() {
     let (cluster, _) = Script::cluster(&[(404, "404 page not found".into())]);

@@ -5,6 +5,7 @@ mod access;
 mod address;
 pub mod addresses;
 mod api;
+mod apply;
 mod client;
 mod components;
 mod conditions;
@@ -35,9 +36,9 @@ use std::sync::Arc;
 
 pub use absent::is_absent;
 pub use client::{ConnectOptions, ServerVersion, Tell, contexts};
-pub use conditions::{condition_of, holds_in, rolled_out};
+pub use conditions::{condition_of, holds_in, replaces_pods, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
-pub use diff::differences;
+pub use diff::{differences, is_recorded};
 pub use discovery::Listing;
 pub use exec::ExecOutput;
 pub use gate::client_of;
@@ -70,4 +71,5 @@ pub struct Cluster {
     answer_time: std::time::Duration,
     kinds: Arc<kinds::Kinds>,
     health: health::Health,
+    offers: Arc<apply::Offers>,
 }

@@ -12,6 +12,9 @@ use crate::ui::cut;
 /// How the API server begins when an applied object does not fit its kind.
 const UNTYPED: &str = "failed to create typed patch object";
 
+/// What comes after the object in a refusal by a schema.
+const FAILURES: &str = "validation failure list:";
+
 /// How many characters of a message of the server are told.
 const MOST_MESSAGE: usize = 1000;
 /// How many of its causes are.
@@ -127,9 +130,10 @@ fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// At most as much of a message as a person reads.
+/// At most as much of a message as a person reads. A schema's refusal begins with the whole object before Kubernetes 1.16.
 pub(super) fn bounded(message: &str) -> String {
-    cut(message, MOST_MESSAGE)
+    let list = message.split_once(FAILURES).map(|(_, list)| list.trim().replace('\n', "; "));
+    cut(list.as_deref().unwrap_or(message), MOST_MESSAGE)
 }
 
 /// What went wrong below HTTP, and whether another attempt can help.

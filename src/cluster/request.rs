@@ -142,7 +142,9 @@ impl Cluster {
     fn outcome(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Outcome, Failure> {
         let value = serde_json::from_slice::<Value>(body).ok();
         if (200..300).contains(&status) {
-            return value.map(Outcome::Done).ok_or_else(|| Failure::last(self.garbage(status, body)));
+            let value = value.ok_or_else(|| Failure::last(self.garbage(status, body)))?;
+            self.offers.learn(&value);
+            return Ok(Outcome::Done(value));
         }
         let refusal = Refusal::parse(status, value.as_ref(), body);
         if let Some(error) = self.premature(status, &refusal.message) {

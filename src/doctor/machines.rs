@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::seen::{ClusterSeen, Seen, full_name, name};
-use super::{Looked, Verdict};
-use crate::cluster::condition_of;
+use super::{Looked, Verdict, listed};
+use crate::cluster::{condition_of, rolled_out};
 use crate::error::code;
 use crate::trace::counted;
 
@@ -17,8 +17,30 @@ fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
     cluster.kubevirts.first().ok_or_else(|| Verdict::absent("KubeVirt is not installed"))
 }
 
+/// The parts of a KubeVirt that no operator made, as in 2018: it has no object that says how it is.
+fn parts(cluster: &ClusterSeen) -> Vec<&Value> {
+    if !cluster.kubevirts.is_empty() {
+        return Vec::new();
+    }
+    let all = cluster.deployments.iter().chain(&cluster.daemons);
+    all.filter(|set| ["virt-api", "virt-controller", "virt-handler"].contains(&name(set))).collect()
+}
+
 pub fn kubevirt(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
+    let parts = parts(cluster);
+    if !parts.is_empty() {
+        let waiting = parts.iter().map(|part| (part, rolled_out(part))).find(|(_, (ready, _))| !ready);
+        return Ok(match waiting {
+            Some((part, (_, now))) => {
+                Verdict::broken(&code::KUBEVIRT_BROKEN, format!("{}: {now}", full_name(part)))
+            }
+            None => {
+                let names: Vec<String> = parts.iter().map(|part| name(part).to_owned()).collect();
+                Verdict::holds(format!("ready, without an operator: {}", listed(&names)))
+            }
+        });
+    }
     let kubevirt = installed(cluster)?;
     let phase = kubevirt["status"]["phase"].as_str().unwrap_or("without a phase");
     let unavailable = condition_of(kubevirt, "Available").filter(|condition| condition["status"] == "False");
@@ -33,11 +55,15 @@ pub fn kubevirt(seen: &Seen) -> Looked {
 
 pub fn virtualisation(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
-    let kubevirt = installed(cluster)?;
+    let without_operator = !parts(cluster).is_empty();
+    let kubevirt = if without_operator { &Value::Null } else { installed(cluster)? };
     let here = seen.this_node(cluster).is_some();
     if here && !seen.node.tun {
         return Ok(Verdict::broken(&code::KERNEL, "/dev/net/tun is missing: no VM gets a tap device")
             .hint("`modprobe tun`, and put it into /etc/modules-load.d"));
+    }
+    if without_operator {
+        return Ok(Verdict::unknown("a KubeVirt without an operator does not say whether it emulates"));
     }
     let emulates = kubevirt["spec"]["configuration"]["developerConfiguration"]["useEmulation"] == true;
     let offers =

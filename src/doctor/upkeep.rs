@@ -43,8 +43,14 @@ pub fn journal(seen: &Seen) -> Looked {
         Ok(history) => history,
         Err(error) => return Ok(Verdict::broken(error.code(), error.to_string())),
     };
-    let open = history.made().rfind(|entry| entry.outcome.is_none());
-    Ok(match (open, history.made().count()) {
+    Ok(match (history.unfinished(), history.made().count()) {
+        (Some(entry), _) if entry.failed.is_some() => Verdict::warns(format!(
+            "`{}` ({}) failed [{}] and was not made since",
+            entry.change,
+            entry.step,
+            entry.failed.as_deref().unwrap_or_default()
+        ))
+        .hint("`kvnet up` looks at what is there and goes on, `kvnet down` takes it back"),
         (Some(entry), _) => {
             Verdict::warns(format!("a run ended in the middle of `{}` ({})", entry.change, entry.step))
                 .hint("`kvnet up` looks at what is there and goes on, `kvnet down` takes it back")

@@ -89,7 +89,7 @@ pub enum Change {
         /// What it was.
         before: UnitState,
     },
-    /// Applies an object with server-side apply.
+    /// Applies an object.
     Apply {
         /// The whole desired object.
         object: Box<Value>,
@@ -227,6 +227,15 @@ impl Change {
     /// Whether it only waits or checks: the state of node and cluster is as desired already.
     pub fn only_observes(&self) -> bool {
         matches!(self, Self::Wait { .. } | Self::Verify { .. })
+    }
+
+    /// What it is about, whatever it does to it: an object by its key, anything else as it is told.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Apply { object, .. } | Self::Restore { object } => ObjectKey::of(object).to_string(),
+            Self::Delete { object } => object.to_string(),
+            other => other.to_string(),
+        }
     }
 
     /// The object that it applies, if it does.

@@ -54,6 +54,10 @@ async fn apply(cx: &Context, object: &Value) -> Result<Outcome> {
     let cluster = cx.need_cluster().await?;
     let live = cluster.get(&ObjectKey::of(object)).await?;
     cluster.apply(object, cx.force_conflicts).await?;
+    // A cluster that the run made was not there when it was planned.
+    if let Some(text) = cluster.applied_here() {
+        cx.events.report(Event::Note { step: None, warning: false, text: text.into() });
+    }
     Ok(match live {
         None => Outcome::Created,
         Some(live) if is_ours(&live) => Outcome::Transient,

@@ -95,6 +95,8 @@ pub struct Entry {
     pub outcome: Option<Outcome>,
     /// Somebody else's object that it changes, as it was.
     pub replaces: Option<Box<Value>>,
+    /// The code of the error that it ended with.
+    pub failed: Option<String>,
     /// Whether it was made by `down`: there is nothing to take back, or the next `down` would do it all again.
     taking_back: bool,
 }
@@ -156,6 +158,18 @@ impl History {
         self.entries.iter().filter(|entry| !entry.taking_back)
     }
 
+    /// The newest change that was not brought to its end, and was not made later either.
+    pub fn unfinished(&self) -> Option<&Entry> {
+        let same = |one: &Entry, other: &Entry| {
+            one.step == other.step && one.change.subject() == other.change.subject()
+        };
+        let ended = |entry: &Entry| {
+            let later = self.made().filter(|other| other.seq > entry.seq && other.outcome.is_some());
+            later.into_iter().any(|other| same(entry, other))
+        };
+        self.made().rfind(|entry| entry.outcome.is_none() && !ended(entry))
+    }
+
     /// Reads the journal; empty when there is none. A torn last line is ignored, any other damage is refused.
     pub fn read(state: &StateDir) -> Result<Self> {
         let text = state.read(FILE)?.unwrap_or_default();
@@ -190,7 +204,11 @@ impl History {
                     self.machine = machine;
                 }
             }
-            Record::Failed { .. } => {}
+            Record::Failed { seq, code } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {
+                    entry.failed = Some(code);
+                }
+            }
             Record::Before { step, present } => {
                 if self.present(&step).is_none() {
                     self.before.push((step, present));
@@ -199,7 +217,8 @@ impl History {
             Record::Intent { seq, step, change, replaces } => {
                 self.next = self.next.max(seq + 1);
                 let taking_back = self.taking_back;
-                self.entries.push(Entry { seq, step, change: *change, outcome: None, replaces, taking_back });
+                let (change, outcome, failed) = (*change, None, None);
+                self.entries.push(Entry { seq, step, change, outcome, replaces, failed, taking_back });
             }
             Record::Done { seq, outcome } => {
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {

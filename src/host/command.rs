@@ -95,12 +95,23 @@ impl Output {
         if self.success() {
             return Ok(self);
         }
-        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
-        let lines: Vec<&str> = said.trim().lines().collect();
-        let last = lines[lines.len().saturating_sub(5)..].join("\n");
+        let last = match (end(&self.stdout), end(&self.stderr)) {
+            // kubeadm shows its progress, and where that stopped, on one stream, and that it failed on the other.
+            (progress, said) if command.program() == "kubeadm" => {
+                format!("{progress}\n{said}").trim().to_owned()
+            }
+            (printed, said) if said.is_empty() => printed,
+            (_, said) => said,
+        };
         let message = format!("`{}` ended with exit code {}", command.display(), self.status);
         Err(Error::new(&code::HOST_COMMAND, message).because(last))
     }
+}
+
+/// The last lines that say something.
+fn end(printed: &str) -> String {
+    let lines: Vec<&str> = printed.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(5)..].join("\n")
 }
 
 #[cfg(test)]
@@ -119,5 +130,23 @@ mod tests {
         let output = Output { status: 3, stdout: String::new(), stderr: "1\n2\n3\n4\n5\n6\n".into() };
         let error = output.ok(&command).unwrap_err();
         assert_eq!(error.to_string(), "`false` ended with exit code 3: 2\n3\n4\n5\n6");
+    }
+
+    #[test]
+    fn kubeadms_reason_is_told_from_whichever_stream_it_is_on() {
+        let command = Command::new(["kubeadm", "init"]);
+        let said = |stdout: &str, stderr: &str| {
+            let output = Output { status: 1, stdout: stdout.into(), stderr: stderr.into() };
+            output.ok(&command).unwrap_err().to_string()
+        };
+        let both = said(
+            "[init] waiting\n\n\t\ttimed out waiting for the control plane\n\n",
+            "couldn't initialize a Kubernetes cluster\n",
+        );
+        assert!(
+            both.contains("timed out waiting") && both.ends_with("couldn't initialize a Kubernetes cluster"),
+            "{both}"
+        );
+        assert!(said("", "[preflight] failed").ends_with(": [preflight] failed"));
     }
 }

@@ -3,6 +3,7 @@
 use camino::Utf8Path;
 
 use crate::cluster::{Cluster, ConnectOptions};
+use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::journal::machine_digest;
 use crate::engine::plan::{Plan, Selection};
@@ -87,6 +88,20 @@ impl Job {
                 tell_download(&download, findings);
             }
         }
+    }
+
+    /// Says in the plan what an API server without server-side apply means for the run.
+    pub(super) async fn tell_apply(&self, plan: &mut Plan<'_>) -> Result<()> {
+        let applies = |findings: &&mut Findings| {
+            findings.changes.iter().any(|change| matches!(change, Change::Apply { .. }))
+        };
+        let mut all = plan.steps.iter_mut().filter_map(|planned| planned.findings.as_mut().ok());
+        let Some(findings) = all.find(applies) else { return Ok(()) };
+        let Some(cluster) = self.cx.cluster().await else { return Ok(()) };
+        if let Some(text) = cluster.without_apply().await? {
+            findings.note(text);
+        }
+        Ok(())
     }
 
     /// Steps whose manifest is a stand-in, and what people are to know about it.

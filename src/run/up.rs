@@ -26,6 +26,7 @@ pub async fn status(job: &Job) -> Result<Plan<'_>> {
     job.connect().await?;
     let mut plan = Plan::make(&job.steps, &job.selection, &job.cx).await?;
     job.tell_sources(&mut plan).await;
+    job.tell_apply(&mut plan).await?;
     Ok(plan)
 }
 

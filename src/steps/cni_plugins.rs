@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
+use super::flannel::brings_plugin;
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
@@ -66,7 +67,9 @@ impl Step for CniPlugins {
         // A package that puts them where the runtime does not look would change the node for nothing.
         let package = cx.facts.packages.and_then(|manager| Some((manager, manager.cni_plugins()?)));
         let fits = |directory: &str| cx.facts.cni_bin_dirs.iter().any(|path| path == directory);
-        match package.filter(|(_, (_, directory))| fits(directory)) {
+        // No package of today has flannel's.
+        let has_all = !missing.iter().any(|plugin| plugin == FLANNEL);
+        match package.filter(|(_, (_, directory))| has_all && fits(directory)) {
             Some((manager, (package, _))) => Ok(Findings::of(vec![Change::InstallPackage {
                 manager,
                 package: package.to_owned(),
@@ -90,13 +93,18 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     if profile.flannel.enabled {
         wanted.extend(["bridge", "host-local", "portmap"].map(String::from));
     }
+    let unbrought = profile.flannel.enabled && !brings_plugin(profile);
     let has_networks = !cx.skipped.iter().any(|step| step == "networks");
     for network in profile.networks.iter().filter(|_| has_networks) {
         wanted.extend(all_types(&Value::Object(network.cni_config(""))));
     }
     wanted.retain(|plugin| !BROUGHT.contains(&plugin.as_str()));
+    wanted.extend(unbrought.then(|| FLANNEL.to_owned()));
     wanted
 }
+
+/// The releases before 1.0 have it, those of today do not.
+const FLANNEL: &str = "flannel";
 
 fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let directories: Vec<&str> = directories.iter().map(|directory| directory.as_str()).collect();
@@ -104,7 +112,16 @@ fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let names = missing.join(", ");
     let error = Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
         .at(directories.clone());
-    let mut hints = where_from(missing, &directories);
+    // It is only missed where flannel's pods do not bring it.
+    let (flannel, others): (Vec<String>, Vec<String>) =
+        missing.iter().cloned().partition(|plugin| plugin == FLANNEL);
+    let mut hints = where_from(&others, &directories);
+    if !flannel.is_empty() {
+        hints.push(format!(
+            "put `flannel` into {directories}: from a release of https://github.com/containernetworking/plugins before 1.0 or \
+             of https://github.com/flannel-io/cni-plugin; or name an image that brings it in `flannel.cniPluginImage`"
+        ));
+    }
     if missing.iter().any(|kind| is_foreign(kind)) {
         hints.push(
             "when pods bring it, `kvnet up --skip networks,vm,verification` first makes the network that they need"
@@ -162,6 +179,23 @@ mod tests {
         let cx = context(&Arc::new(FakeHost::new()), Profile::default(), facts);
         let findings = AnyStep::find(&CniPlugins, &cx).await.unwrap();
         assert_eq!(lines(&findings), ["install package containernetworking-plugins with apt"]);
+    }
+
+    #[tokio::test]
+    async fn a_flannel_that_does_not_bring_its_plugin_needs_it_on_the_node() {
+        let mut profile = Profile::default();
+        profile.flannel.cni_plugin_image.clear();
+        let usual = ["bridge", "host-local", "portmap", "loopback"];
+        let mut facts = debian();
+        facts.cni_bin_dirs = vec!["/opt/cni/bin".into(), "/usr/lib/cni".into()];
+        let cx = context(&Arc::new(node("/opt/cni/bin", &usual)), profile.clone(), facts);
+        // The package would not bring it either.
+        let error = AnyStep::find(&CniPlugins, &cx).await.unwrap_err();
+        assert!(error.message().ends_with("missing: flannel"), "{error}");
+        assert!(error.hints().join("; ").contains("flannel.cniPluginImage"), "{error}");
+        let all = [&usual[..], &["flannel"]].concat();
+        let found = find(CniPlugins, node("/opt/cni/bin", &all), profile).await.unwrap();
+        assert_eq!(found, Findings::default());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
+use crate::profile::Profile;
 use crate::source::{Component, Manifest, installed_version};
 use crate::support::Part;
 
@@ -51,7 +52,8 @@ impl Step for Flannel {
         let manifest = cx.manifest(Component::Flannel).await?;
         let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes(cx))?;
         let gives_addresses = nodes.iter().all(has_addresses) || kubeadm_gives_addresses(cx).await?;
-        let services = if live.len() < manifest.objects.len() { kube_proxy_is_late(cx).await? } else { None };
+        let is_new = manifest.objects.iter().any(|object| !live.contains_key(&ObjectKey::of(object)));
+        let services = if is_new { kube_proxy_is_late(cx).await? } else { None };
         Ok(Observed { manifest, live, nodes, gives_addresses, services })
     }
 
@@ -103,7 +105,9 @@ impl Step for Flannel {
 
     fn traces(&self, cx: &Context) -> Traces {
         let mut files = vec![cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file)];
-        files.extend(cx.facts.cni_bin_dirs.iter().map(|directory| directory.join("flannel")));
+        if brings_plugin(&cx.profile) {
+            files.extend(cx.facts.cni_bin_dirs.iter().map(|directory| directory.join("flannel")));
+        }
         files.push("/run/flannel/subnet.env".into());
         Traces {
             files,
@@ -139,6 +143,11 @@ impl Step for Flannel {
             .flatten()
             .collect())
     }
+}
+
+/// Whether flannel's own pods copy its CNI plugin to the node; in 2018 it came with the reference plugins.
+pub fn brings_plugin(profile: &Profile) -> bool {
+    !profile.flannel.cni_plugin_image.is_empty()
 }
 
 /// Removes what flannel wrote about a node.

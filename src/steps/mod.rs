@@ -2,6 +2,7 @@
 
 pub mod cni_order;
 pub mod cni_plugins;
+mod daemons;
 pub mod flannel;
 pub mod kernel;
 pub mod kubeadm_init;

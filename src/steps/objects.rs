@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::kubeadm_init;
-use crate::cluster::{Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, differences, rolled_out};
+use super::{daemons, kubeadm_init};
+use crate::cluster::{
+    Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, differences, replaces_pods, rolled_out,
+};
 use crate::engine::change::Change;
 use crate::engine::context::Context;
 use crate::engine::execute::is_ours;
@@ -17,7 +19,7 @@ use crate::support::{self, Part};
 
 const FITTING: &str = "take a release that fits: `kvnet version --matrix` lists what needs what, and the profile `default` is of today";
 
-/// The live objects of a step by their keys; absent ones are missing.
+/// The live objects of a step by their keys, and the pods of sets that nobody else replaces; absent ones are missing.
 pub type Live = HashMap<ObjectKey, Value>;
 
 /// Reads the live state of `desired`; empty when there is no cluster yet.
@@ -29,7 +31,13 @@ pub async fn observe(cx: &Context, desired: &[Value]) -> Result<Live> {
     let Some(cluster) = cx.cluster().await else { return Ok(Live::new()) };
     let keys: Vec<ObjectKey> = desired.iter().map(ObjectKey::of).collect();
     let live = cluster.get_many(&keys).await?;
-    Ok(keys.into_iter().zip(live).filter_map(|(key, object)| Some((key, object?))).collect())
+    let mut live: Live =
+        keys.into_iter().zip(live).filter_map(|(key, object)| Some((key, object?))).collect();
+    let sets: Vec<Value> = live.values().filter(|object| replaces_pods(object)).cloned().collect();
+    for set in &sets {
+        live.extend(daemons::pods(&cluster, set).await?.into_iter().map(|pod| (ObjectKey::of(&pod), pod)));
+    }
+    Ok(live)
 }
 
 /// The version is only asked for when there is an object that some version does not serve.
@@ -81,12 +89,12 @@ pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Finding
         let object = marked(object, step, found);
         let change = apply(&object, found);
         waits.extend(wait(&object, &key, found, change.is_some(), timeout));
-        if let Some(change) = change {
-            findings.changes.push(change);
+        let old = found.map(|set| daemons::old(set, change.as_ref(), live)).unwrap_or_default();
+        let is_definition = change.is_some() && key.kind == "CustomResourceDefinition";
+        findings.changes.extend(change.into_iter().chain(old));
+        if is_definition {
             // Objects of a new kind can only be applied once the API server serves it.
-            if key.kind == "CustomResourceDefinition" {
-                findings.changes.append(&mut waits);
-            }
+            findings.changes.append(&mut waits);
         }
         if found.is_some_and(|live| !is_ours(live)) {
             findings.note(format!("{key} was there before kvnet; `down` will leave it"));

@@ -65,7 +65,8 @@ impl<'a> PodPlan<'a> {
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": labels},
             "spec": {
                 // The pods hold nothing: they may end at once.
-                "terminationGracePeriodSeconds": 0,
+                // With 0 the API server forgets it at once, and one of the same name meets its dying container.
+                "terminationGracePeriodSeconds": 1,
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
                 "containers": [{

@@ -146,6 +146,7 @@ fn a_healthy_walkthrough_of_2018_has_nothing_broken() {
     assert_eq!(diagnosis["broken"], Value::Null, "{diagnosis:#}");
     assert!(names(&diagnosis, "absent").contains(&"marker"), "{diagnosis:#}");
     assert!(names(&diagnosis, "unknown").contains(&"ports"), "{diagnosis:#}");
+    assert!(names(&diagnosis, "holds").contains(&"kubevirt"), "{diagnosis:#}");
     let arguments = [&["trace", "vmi/vmi-multus-multiple-net", "-o", "json"][..], &OPTIONS].concat();
     let output = kvnet(place.0.path(), &arguments).output().unwrap();
     let trace: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -2,21 +2,29 @@
 //!
 //! The live object's `managedFields` say which fields kvnet applied before (so that a field that is no longer desired is
 //! seen as a removal), which lists are merged by which keys, and who else owns a field. Objects that kvnet has not applied
-//! yet are compared with built-in knowledge of the common lists.
+//! yet are compared with built-in knowledge of the common lists. Where the API server does not track fields at all, an
+//! annotation of kvnet's own tells what it applied.
 
 mod lists;
+mod merge;
 mod owners;
+mod record;
 mod values;
 mod walk;
 
 use serde_json::{Map, Value};
 
+pub use self::merge::merge_patch;
 use self::owners::Owners;
+pub use self::record::{is_recorded, recorded};
 use self::walk::Walk;
+use super::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::engine::change::FieldDiff;
 
 /// What stands for the value of a secret.
 const HIDDEN: &str = "(hidden)";
+/// The owner of a field that is not as kvnet set it, where nobody tracks who set it.
+const SOMEBODY: &str = "somebody else";
 /// The only parts of the metadata that an apply can change.
 const METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
 
@@ -25,7 +33,50 @@ const METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferen
 /// Both have the same apiVersion. Values of a Secret are shown as `(hidden)`.
 pub fn differences(desired: &Value, live: &Value) -> Vec<FieldDiff> {
     let desired = comparable(desired);
-    let owners = Owners::of(live);
+    let record = record::of(live);
+    let tree = record.as_ref().map(|record| record::tree(record, live));
+    let owners = Owners::of(live).or_applied(tree.as_ref());
+    let mut found = compared(&desired, live, &owners);
+    if !is_tracked(live) {
+        let changed = record.map(|record| compared(&record, live, &Owners::default()));
+        found.iter_mut().filter(|field| is_taken(field, live, changed.as_deref())).for_each(|field| {
+            field.owners = vec![SOMEBODY.into()];
+        });
+    }
+    if live.get("kind").and_then(Value::as_str) == Some("Secret") {
+        found.iter_mut().for_each(hide);
+    }
+    found
+}
+
+/// Whether the API server tracks who sets which field of an object.
+fn is_tracked(live: &Value) -> bool {
+    live.pointer("/metadata/managedFields").is_some()
+}
+
+/// Whether a field that is not tracked is somebody else's, as far as that can be known: it has another value than the one
+/// that kvnet set, or the object is not kvnet's at all.
+fn is_taken(field: &FieldDiff, live: &Value, changed: Option<&[FieldDiff]>) -> bool {
+    if field.before.is_none() || field.after.is_none() {
+        return false;
+    }
+    match changed {
+        Some(changed) => {
+            changed.iter().any(|other| other.before.is_some() && overlap(&field.path, &other.path))
+        }
+        None => live["metadata"]["labels"][MANAGED_BY_LABEL] != MANAGED_BY,
+    }
+}
+
+/// Whether one of two paths is the other, or within it.
+fn overlap(one: &str, other: &str) -> bool {
+    let within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    within(one, other) || within(other, one)
+}
+
+fn compared(desired: &Map<String, Value>, live: &Value, owners: &Owners) -> Vec<FieldDiff> {
     let mut walk = Walk::default();
     let fields = desired.keys().cloned().chain(owners.applied_keys()).filter(|key| is_compared(key));
     let mut seen = Vec::new();
@@ -33,27 +84,25 @@ pub fn differences(desired: &Value, live: &Value) -> Vec<FieldDiff> {
         if seen.contains(&field) {
             continue;
         }
-        walk.field(&field, desired.get(&field), live.get(&field), &owners);
+        walk.field(&field, desired.get(&field), live.get(&field), owners);
         seen.push(field);
     }
-    let mut found = walk.into_found();
-    if live.get("kind").and_then(Value::as_str) == Some("Secret") {
-        found.iter_mut().for_each(hide);
-    }
-    found
+    walk.into_found()
 }
 
 fn is_compared(field: &str) -> bool {
     !matches!(field, "apiVersion" | "kind" | "status")
 }
 
-/// The desired object as the server stores it: only the comparable metadata, and a Secret's text as data.
+/// What of the desired object is compared, as the server stores it: only the metadata that an apply can change, and a Secret's text as data.
 fn comparable(desired: &Value) -> Map<String, Value> {
+    let is_secret = desired.get("kind").and_then(Value::as_str) == Some("Secret");
     let mut desired = desired.as_object().cloned().unwrap_or_default();
+    desired.retain(|field, _| is_compared(field));
     if let Some(Value::Object(metadata)) = desired.get_mut("metadata") {
         metadata.retain(|field, _| METADATA.contains(&field.as_str()));
     }
-    if desired.get("kind").and_then(Value::as_str) == Some("Secret") {
+    if is_secret {
         encode_text(&mut desired);
     }
     desired

@@ -31,6 +31,12 @@ impl<'a> Owners<'a> {
         owners
     }
 
+    /// The same, with this tree for what kvnet applied when the API server has none.
+    pub fn or_applied(mut self, tree: Option<&'a Value>) -> Self {
+        self.applied = self.applied.or(tree);
+        self
+    }
+
     fn add(&mut self, entry: &'a Value) {
         let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
         let Some(fields) = entry.get("fieldsV1") else { return };

@@ -182,3 +182,97 @@ fn a_schema_is_exact() {
     assert_eq!(paths(&found), ["spec.versions[0].schema.openAPIV3Schema.properties.b"]);
     assert_eq!(differences(&crd(json!({"a": {"type": "string"}, "b": {"type": "string"}})), &live), []);
 }
+
+/// A live object of an API server that tracks nothing, with what kvnet noted.
+fn untracked(applied: &Value) -> Value {
+    let mut live = live();
+    let metadata = live["metadata"].as_object_mut().unwrap();
+    metadata.shift_remove("managedFields");
+    let noted = recorded(applied)["metadata"]["annotations"]["kvnet.dev/applied"].clone();
+    live["metadata"]["annotations"]["kvnet.dev/applied"] = noted;
+    live
+}
+
+#[test]
+fn what_was_noted_does_not_differ_and_what_is_no_longer_wanted_goes() {
+    let live = untracked(&desired());
+    assert_eq!(differences(&desired(), &live), []);
+    let mut smaller = desired();
+    smaller["metadata"]["labels"].as_object_mut().unwrap().shift_remove("app");
+    smaller["spec"]["template"]["spec"].as_object_mut().unwrap().shift_remove("hostNetwork");
+    smaller["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([]);
+    assert_eq!(
+        paths(&differences(&smaller, &live)),
+        [
+            "metadata.labels.app",
+            "spec.template.spec.containers[name=c].ports[containerPort=80,protocol=TCP]",
+            "spec.template.spec.hostNetwork",
+        ]
+    );
+    let patch = merge_patch(&smaller, &live).unwrap();
+    assert_eq!(patch["metadata"]["labels"], json!({"app": null}));
+    let spec = &patch["spec"]["template"]["spec"];
+    assert_eq!(spec["hostNetwork"], Value::Null);
+    assert!(spec["containers"][0].get("ports").is_none(), "{patch:#}");
+    // What the server filled in, and what is written differently, stays.
+    assert_eq!(spec["containers"][0]["imagePullPolicy"], "Always");
+    assert_eq!(spec["containers"][0]["resources"]["limits"]["cpu"], "100m");
+    assert!(spec.get("tolerations").is_none(), "{patch:#}");
+}
+
+#[test]
+fn what_somebody_changed_since_has_an_owner_and_what_others_added_stays() {
+    let mut live = untracked(&desired());
+    let container = &mut live["spec"]["template"]["spec"]["containers"][0];
+    container["image"] = "i:theirs".into();
+    live["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "sidecar"}));
+    live["metadata"]["labels"]["theirs"] = "1".into();
+    let found = differences(&desired(), &live);
+    assert_eq!(paths(&found), ["spec.template.spec.containers[name=c].image"]);
+    assert_eq!(found[0].owners, ["somebody else"]);
+    let patch = merge_patch(&desired(), &live).unwrap();
+    let containers = patch["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert_eq!(
+        (containers[0]["image"].as_str(), containers[1]["name"].as_str()),
+        (Some("i:1"), Some("sidecar"))
+    );
+    assert!(patch.get("metadata").is_none(), "{patch:#}");
+    // A field that they changed, and that is not wanted any more, is theirs.
+    let mut smaller = desired();
+    smaller["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap().shift_remove("image");
+    assert_eq!(differences(&smaller, &live), []);
+}
+
+#[test]
+fn objects_that_are_not_kvnets_are_somebodys() {
+    let live = json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}});
+    let desired = json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "2", "b": "3"}});
+    let owners: Vec<usize> = differences(&desired, &live).iter().map(|field| field.owners.len()).collect();
+    assert_eq!(owners, [1, 0]);
+    let mut own = live;
+    own["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "kvnet"});
+    assert!(differences(&desired, &own).iter().all(|field| field.owners.is_empty()));
+}
+
+/// An object after a merge patch is one that needs none: this is what a run at rest rests on.
+#[test]
+fn a_patched_object_needs_no_patch() {
+    let live = untracked(&desired());
+    let mut other = desired();
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "i:2".into();
+    other["spec"]["template"]["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+    let wanted = recorded(&other);
+    let mut patched = live;
+    let patch = merge_patch(&wanted, &patched).unwrap();
+    json_patch::merge(&mut patched, &patch);
+    assert_eq!(merge_patch(&wanted, &patched), None);
+    assert_eq!(differences(&other, &patched), []);
+}
+
+#[test]
+fn secrets_and_pods_carry_no_note() {
+    for kind in ["Secret", "Pod"] {
+        let object = json!({"kind": kind, "metadata": {"name": "x"}, "stringData": {"a": "canary"}});
+        assert_eq!(recorded(&object), object);
+    }
+}

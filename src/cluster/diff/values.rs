@@ -78,6 +78,9 @@ pub(super) fn is_stored_as_absent(field: &str, desired: &Value) -> bool {
     }
 }
 
+/// Fields that their component fills when they are empty, by the end of their path.
+const FILLED_WHEN_EMPTY: &[[&str; 2]] = &[["machine", "type"]];
+
 /// Whether two scalars at a path of field names are the same to the server.
 pub(super) fn same_scalar(path: &[String], desired: &Value, live: &Value) -> bool {
     if desired == live {
@@ -85,12 +88,17 @@ pub(super) fn same_scalar(path: &[String], desired: &Value, live: &Value) -> boo
     }
     match (desired, live) {
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::String(a), Value::String(_)) if a.is_empty() && is_filled(path) => true,
         (Value::String(a), Value::String(b)) if path.first().is_some_and(|field| field == "data") => {
             a.split_whitespace().eq(b.split_whitespace())
         }
         _ if is_quantity(path) => quantity(desired).is_some_and(|value| quantity(live) == Some(value)),
         _ => false,
     }
+}
+
+fn is_filled(path: &[String]) -> bool {
+    FILLED_WHEN_EMPTY.iter().any(|end| path.len() >= 2 && path[path.len() - 2..] == *end)
 }
 
 fn is_quantity(path: &[String]) -> bool {
@@ -199,6 +207,15 @@ mod tests {
         let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
         assert!(same_scalar(&path("spec.resources.limits.cpu"), &json!("0.1"), &json!("100m")));
         assert!(!same_scalar(&path("spec.args"), &json!("0.1"), &json!("100m")));
+    }
+
+    #[test]
+    fn what_the_component_fills_in_is_no_difference() {
+        let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let machine = path("spec.domain.machine.type");
+        assert!(same_scalar(&machine, &json!(""), &json!("q35")));
+        assert!(!same_scalar(&machine, &json!("pc"), &json!("q35")));
+        assert!(!same_scalar(&path("data.type"), &json!(""), &json!("q35")));
     }
 
     #[test]

@@ -151,6 +151,13 @@ impl Walk {
     }
 }
 
+/// Whether two lists that are one value each, at a path of field names, are the same to the server.
+pub(super) fn same(path: &[String], desired: &[Value], live: &[Value]) -> bool {
+    let mut walk = Walk { fields: path.to_vec(), ..Walk::default() };
+    walk.whole(desired, live, &Owners::default());
+    walk.found.is_empty()
+}
+
 /// A field in a path; names that are no plain words, like those of labels, stand in brackets.
 fn segment(name: &str, first: bool) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_$".contains(c));

@@ -12,7 +12,7 @@ use super::super::change::{Change, Outcome};
 use super::super::execute::is_ours;
 use super::super::journal::History;
 use super::STEP_LABEL;
-use crate::cluster::{Cluster, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
+use crate::cluster::{Cluster, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, is_recorded};
 use crate::error::Result;
 
 /// How many kinds are listed at the same time.
@@ -160,7 +160,7 @@ fn journaled(history: &History) -> Vec<(&str, ObjectKey)> {
 /// Whether kvnet wrote an object, also when somebody has taken its label off.
 fn was_applied(live: &Value) -> bool {
     let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
-    is_ours(live) || managers.into_iter().any(|entry| entry["manager"] == FIELD_MANAGER)
+    is_ours(live) || is_recorded(live) || managers.into_iter().any(|entry| entry["manager"] == FIELD_MANAGER)
 }
 
 fn place(kind: &str) -> usize {

@@ -43,6 +43,7 @@ pub(super) fn kinds_of(crd: &Value) -> Vec<Kind> {
             counts: true,
             schema: Some(Arc::new(schema.filter(Value::is_object).unwrap_or_else(free))),
             names: spec["names"].clone(),
+            tracks: true,
         }
     };
     let served = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default().iter();

@@ -147,6 +147,18 @@ fn of_extensions(kind: &Kind, object: &mut Value) {
     }
 }
 
+/// In the old group, changes of the template have a number of their own.
+pub(super) fn count_templates(set: &mut Value, live: Option<&Value>) {
+    let number = match live {
+        None => 1,
+        Some(live) => {
+            let number = live["spec"]["templateGeneration"].as_i64().unwrap_or(1);
+            number + i64::from(live["spec"]["template"] != set["spec"]["template"])
+        }
+    };
+    set["spec"]["templateGeneration"] = number.into();
+}
+
 fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }

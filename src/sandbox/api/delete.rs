@@ -287,6 +287,7 @@ fn delete_key(store: &mut Transaction<'_>, key: &str, now: &str) {
         counts: !object["metadata"]["generation"].is_null(),
         schema: None,
         names: Value::Null,
+        tracks: true,
     };
     if !mark(store, key, &kind, &object, &Options::default(), now) {
         remove(store, key, false, now);

@@ -89,6 +89,23 @@ pub(super) fn version(release: KubernetesVersion) -> Value {
     version
 }
 
+/// The description of the API, without anything that kvnet does not ask for; none of a version that the release does not
+/// have.
+pub(super) fn description(release: KubernetesVersion, third: bool) -> Option<Value> {
+    if third {
+        return release.applies().then(|| json!({"paths": {}}));
+    }
+    let mut types = vec![
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+    ];
+    types.extend(release.applies().then_some("application/apply-patch+yaml"));
+    let info = json!({"title": "Kubernetes", "version": release.git()});
+    let paths = json!({"/api/v1/namespaces/{name}": {"patch": {"consumes": types}}});
+    Some(json!({"swagger": "2.0", "info": info, "paths": paths}))
+}
+
 /// Groups or resources, as far as the path goes; none when they are not served.
 pub(super) fn answer(
     release: KubernetesVersion,

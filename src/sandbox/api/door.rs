@@ -20,8 +20,9 @@ const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 const OPERATIONS: &str = "application/json-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-/// What a patch of a custom resource may be.
-const PATCHES: &str =
+/// What a patch of a custom resource may be, and what it may be besides where the server can apply.
+const PATCHES: &str = "application/json-patch+json, application/merge-patch+json";
+const PATCHES_AND_APPLY: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 /// What the server does about a request.
@@ -84,6 +85,10 @@ impl ApiServer {
                     None => nothing(),
                 }
             }
+            Route::Description { third } => match discovery::description(self.0.version, third) {
+                Some(description) => Ok(Answered::Json(200, description)),
+                None => nothing(),
+            },
             Route::Unknown => nothing(),
         }
     }
@@ -256,14 +261,18 @@ fn stream(
 fn patch(store: &mut Transaction<'_>, asked: &Asked, target: &Target<'_>) -> Answer<Answered> {
     let media_type = asked.media_type();
     let is_custom = target.kind.schema.is_some();
-    let known = [APPLY, MERGE, OPERATIONS].contains(&media_type) || (media_type == STRATEGIC && !is_custom);
+    let known = [MERGE, OPERATIONS].contains(&media_type)
+        || (media_type == STRATEGIC && !is_custom)
+        || (media_type == APPLY && target.kind.tracks);
     if !known && !is_custom {
         return Err(Status::patch_type());
     }
     if !known {
-        return Err(Status::media_type(PATCHES));
+        return Err(Status::media_type(if target.kind.tracks { PATCHES_AND_APPLY } else { PATCHES }));
     }
-    options::check(asked, "PatchOptions", media_type == APPLY)?;
+    if target.kind.tracks {
+        options::check(asked, "PatchOptions", media_type == APPLY)?;
+    }
     let body = if media_type == APPLY { yaml(&asked.body)? } else { asked.json()? };
     let edit = match media_type {
         APPLY => {

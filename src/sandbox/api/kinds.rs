@@ -34,6 +34,12 @@ impl KubernetesVersion {
             Self::V1_34 => "34",
         }
     }
+
+    /// Whether the server can apply.
+    #[must_use]
+    pub fn applies(self) -> bool {
+        self == Self::V1_34
+    }
 }
 
 /// A kind of object with the group and the version under which it was asked for.
@@ -55,6 +61,8 @@ pub(super) struct Kind {
     pub schema: Option<Arc<Value>>,
     /// The names that a definition gives.
     pub names: Value,
+    /// Whether the server tracks who sets which field, which is what an apply needs.
+    pub tracks: bool,
 }
 
 impl Kind {
@@ -178,11 +186,12 @@ pub(super) fn by_path(
     plural: &str,
 ) -> Option<Kind> {
     let built_in = built_in(release, group, version).find(|kind| kind.plural == plural);
-    built_in.or_else(|| {
+    let found = built_in.or_else(|| {
         crd::kinds(store).into_iter().find(|kind| {
             (kind.group.as_str(), kind.version.as_str(), kind.plural.as_str()) == (group, version, plural)
         })
-    })
+    });
+    found.map(|kind| Kind { tracks: release.applies(), ..kind })
 }
 
 /// The kind that an object says it is.
@@ -194,11 +203,12 @@ pub(super) fn by_name(
 ) -> Option<Kind> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let built_in = built_in(release, group, version).find(|candidate| candidate.kind == kind);
-    built_in.or_else(|| {
+    let found = built_in.or_else(|| {
         crd::kinds(store)
             .into_iter()
             .find(|candidate| candidate.api_version() == api_version && candidate.kind == kind)
-    })
+    });
+    found.map(|kind| Kind { tracks: release.applies(), ..kind })
 }
 
 /// All kinds of a group and version that the release brings along.
@@ -223,5 +233,6 @@ fn kind_of(group: &str, version: &str, home: &str, (kind, plural, marks): &Row) 
         counts: marks.contains('g'),
         schema: None,
         names: Value::Null,
+        tracks: true,
     }
 }

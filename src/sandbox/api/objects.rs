@@ -82,7 +82,8 @@ pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &
     let compared = compare(&target.skeleton(), &without_owners(&after), target.shape());
     let mut managers = fields::managers(object);
     fields::hand_over(&mut managers, &writer, &compared);
-    fields::set_managers(&mut after, managers);
+    // A server that cannot apply does not know the field.
+    fields::set_managers(&mut after, if target.kind.tracks { managers } else { Vec::new() });
     insert(store, target, after)
 }
 
@@ -138,7 +139,8 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
     target.header(&mut after);
     target.prepare(&mut after, Some(live));
     // Nobody owns anything of an object that came without owners.
-    if fields::managers(live).is_empty() {
+    if fields::managers(live).is_empty() || !target.kind.tracks {
+        fields::set_managers(&mut after, Vec::new());
         return Ok(after);
     }
     let compared = compare(&without_owners(live), &without_owners(&after), target.shape());
@@ -391,7 +393,9 @@ impl Target<'_> {
                 let metadata = object["metadata"].take();
                 *object = live.clone();
                 object["status"] = status;
-                object["metadata"]["managedFields"] = metadata["managedFields"].clone();
+                if !metadata["managedFields"].is_null() {
+                    object["metadata"]["managedFields"] = metadata["managedFields"].clone();
+                }
                 // Of a built-in kind, the metadata is written through this path too.
                 let written = ["labels", "annotations", "finalizers", "ownerReferences"];
                 for name in written.iter().filter(|_| self.kind.schema.is_none()) {
@@ -435,6 +439,9 @@ impl Target<'_> {
         match &self.kind.schema {
             Some(schema) => validate::prune_object(object, schema),
             None => defaults::fill(self.kind, object),
+        }
+        if self.kind.group == "extensions" && self.kind.kind == "DaemonSet" {
+            defaults::count_templates(object, live);
         }
         if self.kind.kind == "Secret" && self.kind.group.is_empty() {
             encode_strings(object);

@@ -9,6 +9,8 @@ pub(super) enum Route {
     Version,
     /// `/api`, `/apis`, `/apis/GROUP`, or the resources of a version; the group and the version as far as given.
     Discovery { group: Option<String>, version: Option<String>, legacy: bool },
+    /// The description of the API, in its second or third version.
+    Description { third: bool },
     /// Objects.
     Objects(ObjectsPath),
     /// Nothing that is served.
@@ -37,6 +39,8 @@ impl Route {
         };
         match parts.as_slice() {
             ["version"] => Self::Version,
+            ["openapi", "v2"] => Self::Description { third: false },
+            ["openapi", "v3"] => Self::Description { third: true },
             ["api"] => discovery(Some(""), None, true),
             ["api", version] => discovery(Some(""), Some(version), true),
             ["api", version, rest @ ..] => objects("", version, rest),

@@ -62,7 +62,9 @@ fn sync_node(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result
     let staying: Vec<&&Value> = own.iter().filter(|pod| !is_leaving(pod)).collect();
     if wanted && own.is_empty() {
         keep_revision(scene, set, &hash)?;
-        let generation = set["metadata"]["generation"].to_string();
+        let templates = &set["spec"]["templateGeneration"];
+        let generation =
+            if templates.is_null() { &set["metadata"]["generation"] } else { templates }.to_string();
         let labels = json!({HASH: hash, "pod-template-generation": generation});
         pods::create(scene, set, "apps/v1", "DaemonSet", &labels, &bound(scene, spec, node))?;
     } else if let Some(old) =

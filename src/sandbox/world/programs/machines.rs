@@ -93,6 +93,10 @@ fn sync(task: &Task<'_>, instance: &Value, version: &str) -> Result<()> {
         };
     }
     let mut written = instance.clone();
+    // In 2018 the controller wrote the defaults itself: there was no webhook that would have done it before.
+    if version == OF_2018 && text(instance, "/spec/domain/machine/type").is_empty() {
+        written["spec"]["domain"]["machine"]["type"] = "q35".into();
+    }
     if items(instance, "/metadata/finalizers").is_empty() {
         written["metadata"]["finalizers"] = json!([FINALIZER]);
     }

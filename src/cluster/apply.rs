@@ -1,0 +1,174 @@
+//! Applying an object: by the API server's own apply, or, where it has none, by a creation or a patch that are made here.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use http::Method;
+use serde_json::Value;
+
+use super::api::{STALE_WRITES, appliable, busy, creation};
+use super::diff::{differences, merge_patch, recorded};
+use super::request::{Call, Outcome};
+use super::{Cluster, FIELD_MANAGER, ObjectKey};
+use crate::engine::change::FieldDiff;
+use crate::error::{Error, Result, code};
+
+const APPLY: &str = "application/apply-patch+yaml";
+const MERGE: &str = "application/merge-patch+json";
+
+/// What is said where there is no server-side apply.
+const WITHOUT: &str = "this API server has no server-side apply: kvnet creates and patches, notes in the annotation `kvnet.dev/applied` what it set, and cannot tell who changed a field since";
+
+const UNKNOWN: u8 = 0;
+const OFFERED: u8 = 1;
+const ABSENT: u8 = 2;
+
+/// Whether the API server has server-side apply, as far as its answers have shown it.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    state: AtomicU8,
+    told: AtomicBool,
+}
+
+impl Offers {
+    /// Only a server that can apply tracks who sets which field.
+    pub fn learn(&self, answer: &Value) {
+        if answer.pointer("/metadata/managedFields").is_some() {
+            self.set(OFFERED);
+        }
+    }
+
+    fn set(&self, state: u8) {
+        let _ = self.state.compare_exchange(UNKNOWN, state, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Relaxed)
+    }
+}
+
+impl Cluster {
+    /// Applies an object and returns it as it is now. `force` takes fields from other managers; where the API server does
+    /// not know managers, it overwrites what is not as kvnet set it.
+    ///
+    /// # Errors
+    /// `KVN303` with every field that somebody else owns, `KVN304` with the server's causes, `KVN306`, and those of
+    /// [`Cluster::get`].
+    pub async fn apply(&self, object: &Value, force: bool) -> Result<Value> {
+        let key = ObjectKey::of(object);
+        let path = self.object_path(&key).await?;
+        if self.offers.state() == ABSENT {
+            return self.apply_here(object, &key, &path, force).await;
+        }
+        let target = format!("{path}?fieldManager={FIELD_MANAGER}&force={force}");
+        let call = Call::send(Method::PATCH, target, APPLY, &appliable(object));
+        for _ in 0..STALE_WRITES {
+            match self.call(&call).await? {
+                Outcome::Refused(refusal) if refusal.code == 415 => {
+                    self.offers.set(ABSENT);
+                    return self.apply_here(object, &key, &path, force).await;
+                }
+                Outcome::Refused(refusal) if refusal.stale() => {}
+                outcome => return outcome.done(&key.to_string()),
+            }
+        }
+        Err(busy(&key))
+    }
+
+    /// What the user is to know before anything is applied, once; none where the API server applies by itself. Asks for its
+    /// description when its objects have not told yet.
+    ///
+    /// # Errors
+    /// `KVN301`, `KVN302`, `KVN307`.
+    pub async fn without_apply(&self) -> Result<Option<&'static str>> {
+        if self.offers.state() == UNKNOWN {
+            self.offers.set(if self.describes_apply().await? { OFFERED } else { ABSENT });
+        }
+        Ok(self.applied_here())
+    }
+
+    /// As [`Cluster::without_apply`], as far as it is known.
+    pub fn applied_here(&self) -> Option<&'static str> {
+        let absent = self.offers.state() == ABSENT;
+        (absent && !self.offers.told.swap(true, Ordering::Relaxed)).then_some(WITHOUT)
+    }
+
+    /// Servers with the third version of the description can apply; the second version names what a patch may be.
+    async fn describes_apply(&self) -> Result<bool> {
+        for version in ["/openapi/v3", "/openapi/v2"] {
+            match self.call(&Call::get(version)).await? {
+                Outcome::Done(_) if version == "/openapi/v3" => return Ok(true),
+                Outcome::Done(description) => return Ok(offers_apply(&description)),
+                Outcome::Refused(refusal) if refusal.code == 404 => {}
+                Outcome::Refused(refusal) => return Err(refusal.into_error("the API server's description")),
+            }
+        }
+        // Then the first apply tells.
+        Ok(true)
+    }
+
+    async fn apply_here(&self, object: &Value, key: &ObjectKey, path: &str, force: bool) -> Result<Value> {
+        let object = recorded(&appliable(object));
+        for _ in 0..STALE_WRITES {
+            let live = self.get(key).await?;
+            let call = match &live {
+                None => creation(path, &object),
+                Some(live) => {
+                    refuse_taken(key, &differences(&object, live), force)?;
+                    let Some(difference) = merge_patch(&object, live) else { return Ok(live.clone()) };
+                    Call::send(
+                        Method::PATCH,
+                        format!("{path}?fieldManager={FIELD_MANAGER}"),
+                        MERGE,
+                        &at(live, difference),
+                    )
+                }
+            };
+            match self.call(&call).await? {
+                // It was changed, deleted or made in between: look again.
+                Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
+                Outcome::Refused(refusal) if live.is_some() && refusal.reason == "NotFound" => {}
+                outcome => return outcome.done(&key.to_string()),
+            }
+        }
+        Err(busy(key))
+    }
+}
+
+/// A patch of exactly this version of an object.
+fn at(live: &Value, mut patch: Value) -> Value {
+    patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    patch
+}
+
+/// A field with an owner is not taken without being told to.
+fn refuse_taken(key: &ObjectKey, differences: &[FieldDiff], force: bool) -> Result<()> {
+    let taken = differences.iter().filter(|field| !field.owners.is_empty() && !force);
+    let taken: Vec<String> =
+        taken.map(|field| format!("{} was changed by somebody else", field.path)).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(&code::CLUSTER_CONFLICT, format!("{key}: {}", taken.join(", "))))
+}
+
+fn offers_apply(description: &Value) -> bool {
+    let paths = description["paths"].as_object().into_iter().flatten();
+    paths.into_iter().any(|(_, path)| {
+        path["patch"]["consumes"].as_array().is_some_and(|types| types.iter().any(|one| one == APPLY))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_description_names_what_a_patch_may_be() {
+        let of = |types: Value| json!({"paths": {"/a": {"get": {}}, "/b": {"patch": {"consumes": types}}}});
+        assert!(offers_apply(&of(json!([MERGE, APPLY]))));
+        assert!(!offers_apply(&of(json!([MERGE]))));
+        assert!(!offers_apply(&json!({})));
+    }
+}
