@@ -31,15 +31,11 @@ pub fn kubevirt(seen: &Seen) -> Looked {
     let parts = parts(cluster);
     if !parts.is_empty() {
         let waiting = parts.iter().map(|part| (part, rolled_out(part))).find(|(_, (ready, _))| !ready);
-        return Ok(match waiting {
-            Some((part, (_, now))) => {
-                Verdict::broken(&code::KUBEVIRT_BROKEN, format!("{}: {now}", full_name(part)))
-            }
-            None => {
-                let names: Vec<String> = parts.iter().map(|part| name(part).to_owned()).collect();
-                Verdict::holds(format!("ready, without an operator: {}", listed(&names)))
-            }
-        });
+        if let Some((part, (_, now))) = waiting {
+            return Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, format!("{}: {now}", full_name(part))));
+        }
+        let names: Vec<String> = parts.iter().map(|part| name(part).to_owned()).collect();
+        return Ok(Verdict::holds(format!("ready, without an operator: {}", listed(&names))));
     }
     let kubevirt = installed(cluster)?;
     let phase = kubevirt["status"]["phase"].as_str().unwrap_or("without a phase");

@@ -26,5 +26,6 @@ mod smoke_documents;
 mod smoke_junit;
 mod smoke_place;
 mod trust;
+mod walkthrough;
 mod wizard;
 mod wizard_terminal;
