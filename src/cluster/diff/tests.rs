@@ -213,7 +213,7 @@ fn what_was_noted_does_not_differ_and_what_is_no_longer_wanted_goes() {
     assert_eq!(patch["metadata"]["labels"], json!({"app": null}));
     let spec = &patch["spec"]["template"]["spec"];
     assert_eq!(spec["hostNetwork"], Value::Null);
-    assert!(spec["containers"][0].get("ports").is_none(), "{patch:#}");
+    assert_eq!(spec["containers"][0]["ports"], json!([]));
     // What the server filled in, and what is written differently, stays.
     assert_eq!(spec["containers"][0]["imagePullPolicy"], "Always");
     assert_eq!(spec["containers"][0]["resources"]["limits"]["cpu"], "100m");
