@@ -181,13 +181,21 @@ fn move_between(live: Option<&Value>, wanted: Option<&str>) -> Option<(bool, Str
     if from == to {
         return None;
     }
-    let is_back = Release::parse(to).zip(Release::parse(from)).is_some_and(|(to, from)| to < from);
+    let releases = Release::parse(from).zip(Release::parse(to));
+    let is_back = releases.is_some_and(|(from, to)| to < from);
     let running = "VMs that run keep their old launcher until they start again";
     Some(if is_back {
         (
             true,
             format!(
                 "KubeVirt goes back from {from} to {to}: its operator can, nobody tests that much; {running}"
+            ),
+        )
+    } else if releases.is_some_and(|(from, to)| from.major != to.major || from.minor + 1 < to.minor) {
+        (
+            true,
+            format!(
+                "KubeVirt is upgraded from {from} to {to}: upstream supports one minor version at a time; {running}"
             ),
         )
     } else {
@@ -310,6 +318,9 @@ mod tests {
         };
         let (warning, text) = told("v1.5.0", "v1.5.1").unwrap();
         assert!(!warning && text.contains("upgraded from v1.5.0 to v1.5.1"), "{text}");
+        assert!(!told("v1.8.2", "v1.9.0").unwrap().0);
+        let (warning, text) = told("v1.5.0", "v1.9.0").unwrap();
+        assert!(warning && text.contains("one minor version at a time"), "{text}");
         let (warning, text) = told("v1.5.10", "v1.5.9").unwrap();
         assert!(warning && text.contains("back from v1.5.10 to v1.5.9"), "{text}");
         assert_eq!(told("v1.5.0", "v1.5.0"), None);

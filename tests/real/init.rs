@@ -11,7 +11,7 @@ extends: default
 cluster:
   init:
     enabled: true
-    kubernetesVersion: v1.34.4
+    kubernetesVersion: v1.37.2
     ignorePreflightErrors: [SystemVerification, Hostname, Swap, FileExisting-crictl, NumCPU, HTTPProxyCIDR]
     kubelet:
       cgroupDriver: cgroupfs

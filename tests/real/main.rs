@@ -1,6 +1,7 @@
 //! What must be seen on the real node. Every trial takes a fresh node of `tests/rig` through one story.
 //!
-//! Needs root and minutes, so the trials are ignored unless `KVNET_REAL=1`; then all of them run, and none is skipped.
+//! Needs root and minutes, so the trials are ignored unless `KVNET_REAL=1`; then those run that need one Kubernetes and one
+//! KubeVirt, the newest. `KVNET_REAL=all` runs those of older versions as well. None of the wanted ones is skipped.
 //! Run one with `KVNET_REAL=1 cargo test --test real -- default`. `KVNET_REAL_KEEP=1` keeps the node of a failed trial.
 
 mod addresses;
@@ -21,12 +22,14 @@ mod injected;
 mod interrupt;
 mod kvnet;
 mod networks;
+mod newest;
 mod node;
 mod parity;
 mod see;
 mod smoke;
 mod thin;
 mod topology;
+mod upgrade;
 mod upstream;
 mod versions;
 mod vm;
@@ -41,6 +44,8 @@ type Story = (&'static str, fn());
 const STORIES: &[Story] = &[
     // The longest one comes first: the others run beside it.
     ("vm", vm::story),
+    ("newest", newest::story),
+    ("containerd1", newest::on_containerd_1),
     ("default", default::story),
     ("upstream", upstream::story),
     ("thin", thin::story),
@@ -53,24 +58,28 @@ const STORIES: &[Story] = &[
     ("datapath", datapath::story),
     ("injected", injected::story),
     ("addresses", addresses::story),
-    ("parity", parity::story),
 ];
+/// What needs older versions, which take long to build.
+const OLDER: &[Story] = &[("vm15", vm::of_1_5), ("upgrade", upgrade::story), ("parity", parity::story)];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;
 
 fn main() -> ExitCode {
-    let wanted = std::env::var_os("KVNET_REAL").is_some_and(|value| value == "1");
+    let wanted = std::env::var("KVNET_REAL").unwrap_or_default();
+    let (newest, all) = (matches!(wanted.as_str(), "1" | "all"), wanted == "all");
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(NODES_AT_ONCE).min(NODES_AT_ONCE));
-    let trials = STORIES.iter().map(|&(name, story)| trial(name, story, wanted)).collect();
+    let trials = STORIES.iter().map(|&(name, story)| trial(name, story, newest, "1"));
+    let older = OLDER.iter().map(|&(name, story)| trial(name, story, all, "all"));
+    let trials = trials.chain(older).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trial(name: &str, story: fn(), wanted: bool) -> Trial {
+fn trial(name: &str, story: fn(), wanted: bool, by: &str) -> Trial {
     let trial = Trial::test(name, move || {
         story();
         Ok(())
     });
-    let kind = if wanted { "real node" } else { "real node: needs root and KVNET_REAL=1" };
+    let kind = if wanted { "real node".into() } else { format!("real node: needs root and KVNET_REAL={by}") };
     trial.with_kind(kind).with_ignored_flag(!wanted)
 }

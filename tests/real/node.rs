@@ -39,10 +39,19 @@ impl Node {
         let node = Self { name, started: Instant::now() };
         let mut arguments = vec!["start", node.name.as_str()];
         arguments.extend(options);
-        must(&arguments, &rig(&arguments));
+        let started = rig(&arguments);
+        must(&arguments, &started);
+        node.say_substitutions(&String::from_utf8_lossy(&started.stderr));
         node.copy(Path::new(KVNET), "/usr/local/bin/kvnet");
         node.say("the node is up");
         node
+    }
+
+    /// What the rig has in the place of something real.
+    fn say_substitutions(&self, told: &str) {
+        for line in told.lines().filter_map(|line| line.strip_prefix("rig: substituted")) {
+            self.say(&format!("substituted{line}"));
+        }
     }
 
     /// The controller manager gives them out some seconds after `kubeadm init` has ended.

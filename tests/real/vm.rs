@@ -13,7 +13,7 @@ use crate::networks::{address, pod};
 use crate::node::Node;
 use crate::see::{self, Snapshot, Tolerated};
 use crate::smoke;
-use crate::versions;
+use crate::versions::{self, Versions};
 
 const GUEST: &str = "docker.io/library/kvnet-guest:1";
 /// The VM is on a network with addresses, so that traffic can be tried in both directions.
@@ -42,19 +42,26 @@ const CHECKS: [&str; 8] = [
 /// Seconds; the benchmark has the real number, this is for a busy machine.
 const MOST_ADDED: f64 = 10.0;
 /// What is not as before `up`, besides what is always so.
-const AFTER_KUBEVIRT: &[Tolerated] = &[Tolerated {
+pub const AFTER_KUBEVIRT: &[Tolerated] = &[Tolerated {
     start: "node capacity devices.kubevirt.io/",
     reason: "kubelet remembers a device plugin for five minutes after its end, and writes it again",
 }];
 
+/// On the newest Kubernetes and KubeVirt.
 pub fn story() {
-    let node = Node::start_with("vm", &["--kubevirt"]);
-    node.say(
-        "substituted: the placeholder that virt-handler leaves for a NIC is a bridge, not a dummy device",
-    );
-    let mirror = versions::mirror(&node);
+    whole("vm", &Versions { first: "v1.9.0", next: "v1.9.1" });
+}
+
+/// On the oldest ones that the rig has.
+pub fn of_1_5() {
+    whole("vm15", &Versions { first: "v1.5.0", next: "v1.5.1" });
+}
+
+fn whole(name: &str, versions: &Versions) {
+    let node = Node::start_with(name, &["--kubevirt", versions.first]);
+    let mirror = versions::mirror(&node, versions);
     node.mirror_of(mirror.path());
-    let kvnet = kvnet(&node, versions::FIRST);
+    let kvnet = kvnet(&node, versions.first);
     let fresh = see::all(&node);
     first_up(&kvnet);
     kvnet.has_nothing_to_do();
@@ -64,7 +71,7 @@ pub fn story() {
     doctor::rests(&kvnet, "what the smoke test left is gone");
     doctor::whole(&kvnet);
     cuts::story(&kvnet, VM);
-    versions::story(&kvnet, &self::kvnet(&node, versions::NEXT), VM);
+    versions::story(versions, [&kvnet, &self::kvnet(&node, versions.next)], VM);
     deleted(&node);
     down(&kvnet, &fresh);
     disturbed(&kvnet);

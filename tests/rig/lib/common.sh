@@ -2,7 +2,9 @@
 
 readonly RIG_CACHE=${KVNET_RIG_CACHE:-/var/cache/kvnet-rig}
 readonly KUBERNETES_VERSIONS=(v1.37.2 v1.34.4 v1.32.2)
-readonly DEFAULT_KUBERNETES=v1.34.4
+readonly DEFAULT_KUBERNETES=v1.37.2
+# The one that the sandbox's API server is held to.
+readonly PARITY_KUBERNETES=v1.34.4
 readonly CONTAINERD_VERSION=v2.4.2
 readonly MIRROR_PORT=8099
 

@@ -2,7 +2,7 @@
 # a release has them. Only what runs with --kubevirt builds any of it.
 
 readonly KUBEVIRT_VERSIONS=(v1.9.0 v1.5.0)
-readonly DEFAULT_KUBEVIRT=v1.5.0
+readonly DEFAULT_KUBEVIRT=v1.9.0
 readonly KUBEVIRT_REGISTRY=quay.io/kubevirt
 readonly KUBEVIRT_TOOLS=(libvirt-dev libnbd-dev pkg-config libcap2-bin mtools syslinux syslinux-common fdisk cpio kmod)
 # KubeVirt's own images have libvirt 10 and qemu 9; this is the nearest Debian.
