@@ -22,11 +22,14 @@ const KUBERNETES: &str = "v1.37.2";
 const KUBEVIRT: &str = "v1.9.0";
 const VM: &str = "vm-two-nics";
 /// Of the VM; its second NIC is on a network without addresses.
-const CHECKS: [&str; 4] = [
+const CHECKS: [&str; 7] = [
     "vm-two-nics: default has an address and a gateway",
     "vm-two-nics resolves the names of Services",
     "vm-two-nics reaches a-bridge-network-1 over default",
     "a-bridge-network-1 reaches vm-two-nics over default",
+    "vm-two-nics: blue has a link, an untagged port of blue",
+    "vm-two-nics reaches ovs-blue-1 over blue",
+    "vm-two-nics does not reach ovs-blue100-1 over blue",
 ];
 /// What `up` tells while it waits; 595 when each try of a container was news.
 const MOST_LINES: usize = 200;

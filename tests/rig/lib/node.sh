@@ -302,7 +302,7 @@ node_mirror() {
         exec setsid nsenter --net="/run/netns/$(node_namespace "$name")" \
             python3 -m http.server --bind 127.0.0.1 --directory "$served" "$MIRROR_PORT"
     ) &
-    wait_until 10 "the mirror of $name" mirror_answers "$name"
+    wait_until 60 "the mirror of $name" mirror_answers "$name"
     echo "http://127.0.0.1:$MIRROR_PORT"
 }
 
