@@ -156,7 +156,7 @@ fn every_distribution_ends_well() {
         for line in [format!("+ install package {package}\n"), format!("~ start service {service}\n")] {
             assert!(plan.contains(&line), "{node}: `{line}` is not in\n{plan}");
         }
-        kept.exits(0, &["up", "--timeout", "20"]);
+        kept.exits(0, &["up", "--timeout", "60"]);
         assert_eq!(kept.exits(0, &["plan"]).out, "nothing to do\n", "{node}");
         kept.exits(0, &["down"]);
         let again = kept.exits(3, &["plan"]).out;
@@ -427,8 +427,8 @@ fn kubeadm_makes_the_cluster_of_an_empty_node() {
     let kept = Kept::new(&["--set", "cluster.init.enabled=true", "--skip", "kubevirt,vm"]);
     let plan = kept.planned();
     assert!(plan.contains(&"create the cluster with kubeadm".to_owned()), "{plan:?}");
-    kept.exits(0, &["up", "--timeout", "20"]);
-    assert_eq!(kept.exits(0, &["plan", "--timeout", "20"]).out, "nothing to do\n");
+    kept.exits(0, &["up", "--timeout", "60"]);
+    assert_eq!(kept.exits(0, &["plan", "--timeout", "60"]).out, "nothing to do\n");
     assert_eq!(kept.object("api/core/nodes/-/sandbox")["spec"]["podCIDR"], json!("10.244.0.0/24"));
 }
 

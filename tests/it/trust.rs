@@ -173,7 +173,7 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
         "--set",
         "ovsCni.source.path=DIR/own.yaml",
     ];
-    let skipped = ["--skip", "kubevirt,vm,verification", "--timeout", "20"];
+    let skipped = ["--skip", "kubevirt,vm,verification", "--timeout", "60"];
     let (code, _, err) = run(&[&["up"], &profile[..], &skipped].concat());
     assert_eq!(code, 0, "{err}");
     let kinds = [
@@ -210,13 +210,13 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
         ours.map(|(key, _)| key.split('/').skip(1).take(2).collect::<Vec<_>>().join("/")).collect()
     };
     let made = ours();
-    let (code, _, err) = run(&[&["down", "--skip", "ovs-cni"], &profile[..], &["--timeout", "20"]].concat());
+    let (code, _, err) = run(&[&["down", "--skip", "ovs-cni"], &profile[..], &["--timeout", "60"]].concat());
     assert_eq!(code, 0, "{err}");
     assert!(
         place.path("box/state/journal.jsonl").exists(),
         "something of kvnet's is left, and so is the journal"
     );
-    let (code, _, err) = run(&[&["down"], &profile[..], &["--timeout", "20"]].concat());
+    let (code, _, err) = run(&[&["down"], &profile[..], &["--timeout", "60"]].concat());
     assert_eq!((code, left()), (0, 0), "{err}");
     assert_eq!(ours(), BTreeSet::new());
     assert!(made.len() > 8, "{made:?}");
@@ -228,7 +228,7 @@ fn down_takes_objects_of_every_kind_and_keeps_the_journal_while_one_is_left() {
 fn what_kvnet_does_not_reach_is_told_for_each_node_and_refused_where_it_cannot_work() {
     let place = Place::new();
     let run = |arguments: &[&str]| {
-        let sandbox = ["--sandbox-dir", "DIR/box", "--sandbox-other-nodes", "1", "--timeout", "20"];
+        let sandbox = ["--sandbox-dir", "DIR/box", "--sandbox-other-nodes", "1", "--timeout", "60"];
         let output = place.kvnet(As::Tester, &[arguments, &sandbox].concat(), &[]);
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     };
