@@ -77,7 +77,7 @@ const INJECTED: &[Injected] = &[
         also: Some(("cni-plugins", "ovs, which default/ovs-blue calls")),
     },
     Injected {
-        also: Some(("networks", "the configuration of default/bad is not JSON")),
+        also: Some(("networks", "the configuration is not JSON: default/bad")),
         ..attachment(
             "an attachment is no JSON",
             r#"attach '{"cniVersion":"0.3.1","type":"bridge",,}'"#,
