@@ -1,6 +1,7 @@
 //! Applying an object: by the API server's own apply, or, where it has none, by a creation or a patch that are made here.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use serde_json::Value;
@@ -18,14 +19,10 @@ const MERGE: &str = "application/merge-patch+json";
 /// What is said where there is no server-side apply.
 const WITHOUT: &str = "this API server has no server-side apply: kvnet creates and patches, notes in the annotation `kvnet.dev/applied` what it set, and cannot tell who changed a field since";
 
-const UNKNOWN: u8 = 0;
-const OFFERED: u8 = 1;
-const ABSENT: u8 = 2;
-
-/// Whether the API server has server-side apply, as far as its answers have shown it.
+/// Whether the API server has server-side apply, as far as its answers have shown it, and whether people know.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
-    state: AtomicU8,
+    apply: OnceLock<bool>,
     told: AtomicBool,
 }
 
@@ -33,16 +30,17 @@ impl Offers {
     /// Only a server that can apply tracks who sets which field.
     pub fn learn(&self, answer: &Value) {
         if answer.pointer("/metadata/managedFields").is_some() {
-            self.set(OFFERED);
+            self.set(true);
         }
     }
 
-    fn set(&self, state: u8) {
-        let _ = self.state.compare_exchange(UNKNOWN, state, Ordering::Relaxed, Ordering::Relaxed);
+    /// The first answer counts.
+    fn set(&self, has_apply: bool) {
+        self.apply.get_or_init(|| has_apply);
     }
 
-    fn state(&self) -> u8 {
-        self.state.load(Ordering::Relaxed)
+    fn is_absent(&self) -> bool {
+        self.apply.get() == Some(&false)
     }
 }
 
@@ -56,7 +54,7 @@ impl Cluster {
     pub async fn apply(&self, object: &Value, force: bool) -> Result<Value> {
         let key = ObjectKey::of(object);
         let path = self.object_path(&key).await?;
-        if self.offers.state() == ABSENT {
+        if self.offers.is_absent() {
             return self.apply_here(object, &key, &path, force).await;
         }
         let target = format!("{path}?fieldManager={FIELD_MANAGER}&force={force}");
@@ -64,7 +62,7 @@ impl Cluster {
         for _ in 0..STALE_WRITES {
             match self.call(&call).await? {
                 Outcome::Refused(refusal) if refusal.code == 415 => {
-                    self.offers.set(ABSENT);
+                    self.offers.set(false);
                     return self.apply_here(object, &key, &path, force).await;
                 }
                 Outcome::Refused(refusal) if refusal.stale() => {}
@@ -80,16 +78,15 @@ impl Cluster {
     /// # Errors
     /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn without_apply(&self) -> Result<Option<&'static str>> {
-        if self.offers.state() == UNKNOWN {
-            self.offers.set(if self.describes_apply().await? { OFFERED } else { ABSENT });
+        if self.offers.apply.get().is_none() {
+            self.offers.set(self.describes_apply().await?);
         }
         Ok(self.applied_here())
     }
 
     /// As [`Cluster::without_apply`], as far as it is known.
     pub fn applied_here(&self) -> Option<&'static str> {
-        let absent = self.offers.state() == ABSENT;
-        (absent && !self.offers.told.swap(true, Ordering::Relaxed)).then_some(WITHOUT)
+        (self.offers.is_absent() && !self.offers.told.swap(true, Ordering::Relaxed)).then_some(WITHOUT)
     }
 
     /// Servers with the third version of the description can apply; the second version names what a patch may be.
