@@ -108,99 +108,73 @@ pub struct Check {
     pub id: &'static str,
     /// What holds when all is well.
     pub promise: &'static str,
+    /// Whether it only says something of the cluster on a machine that is a node of it.
+    of_node: bool,
     look: fn(&Seen) -> Looked,
 }
 
 /// Every check; causes before what they cause.
 pub static CHECKS: &[Check] = &[
-    Check { id: "api", promise: "the API server answers", look: cluster::api },
-    Check {
-        id: "kernel",
-        promise: "bridged packets pass iptables, and packets are forwarded",
-        look: cni::kernel,
-    },
-    Check { id: "nodes", promise: "every node is Ready and short of nothing", look: cluster::nodes },
-    Check { id: "room", promise: "a node takes pods", look: cluster::room },
-    Check {
-        id: "pod-addresses",
-        promise: "every node has pod addresses out of flannel's network",
-        look: pod_network::addresses,
-    },
-    Check {
-        id: "flannel",
-        promise: "flannel runs, and its links fit what it wrote",
-        look: pod_network::flannel,
-    },
-    Check { id: "links", promise: "the links of this node's pods carry packets", look: datapath::links },
-    Check {
-        id: "forwarding",
-        promise: "the node forwards the packets of its pods",
-        look: datapath::forwarding,
-    },
-    Check {
-        id: "firewall",
-        promise: "no packet filter drops what pods send or get",
-        look: datapath::firewall,
-    },
-    Check {
-        id: "cni-plugins",
-        promise: "every plugin that a configuration or a network calls is there",
-        look: cni::plugins,
-    },
-    Check { id: "cni-files", promise: "every CNI configuration can be read and works", look: cni::files },
-    Check { id: "multus", promise: "Multus runs, with memory and credentials", look: multus::daemon },
-    Check { id: "cni-order", promise: "Multus is the first CNI configuration", look: multus::order },
-    Check { id: "open-vswitch", promise: "Open vSwitch answers", look: switch::database },
-    Check {
-        id: "bridges",
-        promise: "every bridge that the profile or a network names works",
-        look: switch::bridges,
-    },
-    Check { id: "ports", promise: "no port is broken or left behind", look: switch::ports },
-    Check { id: "ovs-fail-mode", promise: "no bridge waits for a controller", look: datapath::fail_mode },
-    Check { id: "ovs-flows", promise: "bridges pass the frames of pods", look: datapath::flows },
-    Check { id: "ovs-cni", promise: "ovs-cni runs on every node", look: switch::daemon },
-    Check { id: "marker", promise: "every node offers the bridges that networks use", look: switch::marker },
-    Check {
-        id: "networks",
-        promise: "every network that the profile, a pod or a VM names is there",
-        look: multus::networks,
-    },
-    Check { id: "annotations", promise: "Multus can read what pods ask for", look: waiting::annotations },
-    Check { id: "pod-subnet", promise: "pods have addresses of the pod network", look: waiting::subnet },
-    Check { id: "duplicates", promise: "no two pods have one address", look: waiting::duplicates },
-    Check { id: "pod-nics", promise: "pods have the NICs that they asked for", look: multus::nics },
-    Check { id: "dns", promise: "the cluster's DNS runs", look: cluster::dns },
-    Check { id: "system-pods", promise: "the pods of the cluster and its networks run", look: cluster::pods },
-    Check { id: "kubevirt", promise: "KubeVirt is deployed", look: machines::kubevirt },
-    Check { id: "virtualisation", promise: "nodes can run VMs", look: machines::virtualisation },
-    Check { id: "machines", promise: "VMs run", look: machines::machines },
-    Check { id: "pods-waiting", promise: "no pod waits for what does not come", look: waiting::pods },
-    Check { id: "leftovers", promise: "nothing waits in vain for its end", look: upkeep::leftovers },
-    Check { id: "journal", promise: "no run of kvnet was interrupted", look: upkeep::journal },
-    Check { id: "profile", promise: "node and cluster are as the profile says", look: upkeep::profile },
-];
-
-/// Those that only say something of the cluster on a machine that is a node of it.
-const OF_THIS_NODE: [&str; 12] = [
-    "kernel",
-    "links",
-    "forwarding",
-    "firewall",
-    "cni-plugins",
-    "cni-files",
-    "cni-order",
-    "open-vswitch",
-    "bridges",
-    "ports",
-    "ovs-fail-mode",
-    "ovs-flows",
+    Check::of_cluster("api", "the API server answers", cluster::api),
+    Check::of_node("kernel", "bridged packets pass iptables, and packets are forwarded", cni::kernel),
+    Check::of_cluster("nodes", "every node is Ready and short of nothing", cluster::nodes),
+    Check::of_cluster("room", "a node takes pods", cluster::room),
+    Check::of_cluster(
+        "pod-addresses",
+        "every node has pod addresses out of flannel's network",
+        pod_network::addresses,
+    ),
+    Check::of_cluster("flannel", "flannel runs, and its links fit what it wrote", pod_network::flannel),
+    Check::of_node("links", "the links of this node's pods carry packets", datapath::links),
+    Check::of_node("forwarding", "the node forwards the packets of its pods", datapath::forwarding),
+    Check::of_node("firewall", "no packet filter drops what pods send or get", datapath::firewall),
+    Check::of_node(
+        "cni-plugins",
+        "every plugin that a configuration or a network calls is there",
+        cni::plugins,
+    ),
+    Check::of_node("cni-files", "every CNI configuration can be read and works", cni::files),
+    Check::of_cluster("multus", "Multus runs, with memory and credentials", multus::daemon),
+    Check::of_node("cni-order", "Multus is the first CNI configuration", multus::order),
+    Check::of_node("open-vswitch", "Open vSwitch answers", switch::database),
+    Check::of_node("bridges", "every bridge that the profile or a network names works", switch::bridges),
+    Check::of_node("ports", "no port is broken or left behind", switch::ports),
+    Check::of_node("ovs-fail-mode", "no bridge waits for a controller", datapath::fail_mode),
+    Check::of_node("ovs-flows", "bridges pass the frames of pods", datapath::flows),
+    Check::of_cluster("ovs-cni", "ovs-cni runs on every node", switch::daemon),
+    Check::of_cluster("marker", "every node offers the bridges that networks use", switch::marker),
+    Check::of_cluster(
+        "networks",
+        "every network that the profile, a pod or a VM names is there",
+        multus::networks,
+    ),
+    Check::of_cluster("annotations", "Multus can read what pods ask for", waiting::annotations),
+    Check::of_cluster("pod-subnet", "pods have addresses of the pod network", waiting::subnet),
+    Check::of_cluster("duplicates", "no two pods have one address", waiting::duplicates),
+    Check::of_cluster("pod-nics", "pods have the NICs that they asked for", multus::nics),
+    Check::of_cluster("dns", "the cluster's DNS runs", cluster::dns),
+    Check::of_cluster("system-pods", "the pods of the cluster and its networks run", cluster::pods),
+    Check::of_cluster("kubevirt", "KubeVirt is deployed", machines::kubevirt),
+    Check::of_cluster("virtualisation", "nodes can run VMs", machines::virtualisation),
+    Check::of_cluster("machines", "VMs run", machines::machines),
+    Check::of_cluster("pods-waiting", "no pod waits for what does not come", waiting::pods),
+    Check::of_cluster("leftovers", "nothing waits in vain for its end", upkeep::leftovers),
+    Check::of_cluster("journal", "no run of kvnet was interrupted", upkeep::journal),
+    Check::of_cluster("profile", "node and cluster are as the profile says", upkeep::profile),
 ];
 
 impl Check {
+    const fn of_node(id: &'static str, promise: &'static str, look: fn(&Seen) -> Looked) -> Self {
+        Self { id, promise, of_node: true, look }
+    }
+
+    const fn of_cluster(id: &'static str, promise: &'static str, look: fn(&Seen) -> Looked) -> Self {
+        Self { id, promise, of_node: false, look }
+    }
+
     fn verdict(&self, seen: &Seen) -> Verdict {
         match &seen.stranger {
-            Some(why) if OF_THIS_NODE.contains(&self.id) => {
+            Some(why) if self.of_node => {
                 Verdict::unknown(format!("not looked at: this machine is no node of the cluster ({why})"))
             }
             _ => (self.look)(seen).unwrap_or_else(|verdict| verdict),
