@@ -104,20 +104,10 @@ pub fn newest_kubevirt(kubernetes: &str) -> Option<String> {
     Some(format!("v{major}.{minor}.0"))
 }
 
-/// Whether containers of a node can have image volumes, by the versions that it tells; none for a part that the table does not
-/// know.
+/// The versions of a part with which containers can have image volumes; none for a part that the table does not know.
 #[must_use]
-pub fn has_image_volumes(part: Part, version: &str) -> Option<bool> {
-    let row = TABLE.iter().find(|row| row.part == Part::ImageVolumes && row.with == part)?;
-    row.versions.has(version)
-}
-
-/// The first release of a part with image volumes: `1.35`.
-#[must_use]
-pub fn first_with_image_volumes(part: Part) -> String {
-    let row = TABLE.iter().find(|row| row.part == Part::ImageVolumes && row.with == part);
-    let first = row.and_then(|row| row.versions.first).unwrap_or_default();
-    format!("{}.{}", first.0, first.1)
+pub fn with_image_volumes(part: Part) -> Option<Span> {
+    TABLE.iter().find(|row| row.part == Part::ImageVolumes && row.with == part).map(|row| row.versions)
 }
 
 #[cfg(test)]

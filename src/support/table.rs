@@ -1,12 +1,11 @@
 //! The lines of the table.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Span;
 
 /// Something with releases of its own, or that depends on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Kubernetes: the API server and the kubelets.
     Kubernetes,
@@ -43,6 +42,12 @@ impl Part {
     }
 }
 
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// What a line means for versions outside of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +59,7 @@ pub enum Says {
 }
 
 /// One line: releases of a part, and what they need or support of another.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Row {
     /// Whose releases.
     pub part: Part,

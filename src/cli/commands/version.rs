@@ -1,11 +1,11 @@
 //! `kvnet version`: its own version and those that the profile installs.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::args::{Format, Global};
 use crate::error::Result;
 use crate::profile;
-use crate::support::{Row, Says, TABLE};
+use crate::support::{Says, TABLE};
 use crate::ui;
 
 /// Runs the command.
@@ -36,7 +36,7 @@ pub fn run(global: &Global, matrix: bool) -> Result<u8> {
 /// The table, each source once and below it what it says.
 fn print_matrix(format: Format) -> Result<u8> {
     if format != Format::Text {
-        ui::structured(&json!({"matrix": TABLE.iter().map(row).collect::<Vec<Value>>()}), format)?;
+        ui::structured(&json!({"matrix": TABLE}), format)?;
         return Ok(0);
     }
     let mut text = String::new();
@@ -54,16 +54,4 @@ fn print_matrix(format: Format) -> Result<u8> {
     }
     ui::print(&text);
     Ok(0)
-}
-
-fn row(row: &Row) -> Value {
-    json!({
-        "part": row.part.name(),
-        "releases": row.releases,
-        "says": row.says,
-        "with": row.with.name(),
-        "versions": row.versions,
-        "source": row.source,
-        "read": row.read,
-    })
 }

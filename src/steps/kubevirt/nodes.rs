@@ -109,27 +109,30 @@ impl Fit {
 fn no_image_volumes(node: &Value) -> Option<String> {
     let info = &node["status"]["nodeInfo"];
     let text = |name: &str| info[name].as_str().unwrap_or_default();
-    let has = |part: Part, version: &str| support::has_image_volumes(part, version) == Some(true);
-    let first = support::first_with_image_volumes;
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
     let (kubelet, runtime) = (text("kubeletVersion"), text("containerRuntimeVersion"));
-    if !has(Part::Kubernetes, kubelet) {
-        let first = first(Part::Kubernetes);
-        return Some(format!("image volumes need Kubernetes {first}, {name} has {}", or_unknown(kubelet)));
+    if !has_image_volumes(Part::Kubernetes, kubelet) {
+        let first = first_with_image_volumes(Part::Kubernetes);
+        return Some(format!("image volumes need {first}, {name} has {}", or_unknown(kubelet)));
     }
-    let is_enough = match runtime.split_once("://") {
-        Some(("containerd", version)) => has(Part::Containerd, version),
-        Some(("cri-o", version)) => has(Part::CriO, version),
+    let has = match runtime.split_once("://") {
+        Some(("containerd", version)) => has_image_volumes(Part::Containerd, version),
+        Some(("cri-o", version)) => has_image_volumes(Part::CriO, version),
         _ => false,
     };
     let shown = runtime.replacen("://", " ", 1);
-    (!is_enough).then(|| {
-        let (containerd, crio) = (first(Part::Containerd), first(Part::CriO));
-        format!(
-            "image volumes need containerd {containerd} or CRI-O {crio}, {name} has {}",
-            or_unknown(&shown)
-        )
-    })
+    let first = [Part::Containerd, Part::CriO].map(first_with_image_volumes).join(" or ");
+    (!has).then(|| format!("image volumes need {first}, {name} has {}", or_unknown(&shown)))
+}
+
+fn has_image_volumes(part: Part, version: &str) -> bool {
+    support::with_image_volumes(part).and_then(|span| span.has(version)) == Some(true)
+}
+
+/// `containerd 2.3`
+fn first_with_image_volumes(part: Part) -> String {
+    let (major, minor) = support::with_image_volumes(part).and_then(|span| span.first).unwrap_or_default();
+    format!("{} {major}.{minor}", part.name())
 }
 
 fn or_unknown(version: &str) -> &str {
