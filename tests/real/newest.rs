@@ -7,7 +7,7 @@ use crate::default::AFTER_DOWN;
 use crate::kvnet::{Kvnet, Ran};
 use crate::node::Node;
 use crate::see::{self, Snapshot};
-use crate::vm::AFTER_KUBEVIRT;
+use crate::vm::{AFTER_KUBEVIRT, VM};
 
 /// All that differs from what a user has: the mirror, because a node of the rig reaches no download.
 const OPTIONS: &[&str] = &[
@@ -20,7 +20,6 @@ const OPTIONS: &[&str] = &[
 ];
 const KUBERNETES: &str = "v1.37.2";
 const KUBEVIRT: &str = "v1.9.0";
-const VM: &str = "vm-two-nics";
 /// Of the VM; its second NIC is on a network without addresses.
 const CHECKS: [&str; 7] = [
     "vm-two-nics: default has an address and a gateway",
@@ -116,6 +115,11 @@ fn gates(node: &Node, off: Option<&str>) {
         "kubectl get pod --selector kubevirt.io=virt-launcher -o jsonpath='{.items[0].spec.volumes[*].image}'",
     );
     assert_eq!(volumes.contains("kvnet-guest"), off.is_none(), "{volumes}");
+    // What brings the pod to a node with the bridge of its second NIC.
+    let asked = node.sh(
+        "kubectl get pod --selector kubevirt.io=virt-launcher -o jsonpath='{.items[0].spec.containers[?(@.name==\"compute\")].resources.requests}'",
+    );
+    assert!(asked.contains("ovs-cni.network.kubevirt.io/blue"), "{asked}");
 }
 
 /// No network is said to be without addresses when its pods have some.

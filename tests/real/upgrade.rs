@@ -2,24 +2,12 @@
 //! the ones in between, and kvnet says that such a jump is not supported.
 
 use crate::guests;
-use crate::kvnet::Kvnet;
 use crate::node::Node;
 use crate::versions;
+use crate::vm::{VM, kvnet};
 
 const OLD: &str = "v1.5.0";
 const NEW: &str = "v1.9.0";
-const VM: &str = "vm-two-nics";
-const PROFILE: &str = "\
-extends: default
-kubevirt:
-  version: VERSION
-vm:
-  image: docker.io/library/kvnet-guest:1
-  memory: 128M
-  interfaces:
-    - {name: default, network: pod, binding: masquerade}
-    - {name: blue, network: ovs-blue}
-";
 
 pub fn story() {
     let node = Node::start_with("upgrade", &["--kubevirt", OLD, "--kubevirt", NEW]);
@@ -46,10 +34,4 @@ pub fn story() {
     assert!(node.sh(image).ends_with(NEW), "{}", node.sh(image));
     new.has_nothing_to_do();
     new.exits(0, &["down", "--yes"]);
-}
-
-fn kvnet<'a>(node: &'a Node, version: &str) -> Kvnet<'a> {
-    let path = format!("/root/vm-{version}.yaml");
-    node.write(&path, &PROFILE.replace("VERSION", version));
-    Kvnet::whole(node, &["--profile", &path, "--mirror", "http://127.0.0.1:8099"])
 }

@@ -28,7 +28,7 @@ vm:
     - {name: default, network: pod, binding: masquerade}
     - {name: blue, network: ovs-blue}
 ";
-const VM: &str = "vm-two-nics";
+pub const VM: &str = "vm-two-nics";
 const CHECKS: [&str; 8] = [
     "vm-two-nics: default has an address and a gateway",
     "vm-two-nics resolves the names of Services",
@@ -78,7 +78,7 @@ fn whole(name: &str, versions: &Versions) {
 }
 
 /// kvnet with the profile of one version of KubeVirt.
-fn kvnet<'a>(node: &'a Node, version: &str) -> Kvnet<'a> {
+pub fn kvnet<'a>(node: &'a Node, version: &str) -> Kvnet<'a> {
     let path = format!("/root/vm-{version}.yaml");
     node.write(&path, &PROFILE.replace("VERSION", version));
     Kvnet::whole(node, &["--profile", &path, "--mirror", "http://127.0.0.1:8099"])
