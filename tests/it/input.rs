@@ -260,8 +260,20 @@ fn a_silent_writer_is_waited_for_with_a_word() {
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains(says) && line.contains("Ctrl-C"), "{arguments:?}: {line}");
         let process = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(process, stop_signal()).unwrap();
         assert!(!child.wait().unwrap().success(), "{arguments:?}");
+    }
+}
+
+/// What Ctrl-C sends; SIGTERM where this test was started with SIGINT ignored, as a script's job in the background is: every
+/// child inherits that.
+fn stop_signal() -> rustix::process::Signal {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let of_int = 1 << (rustix::process::Signal::INT.as_raw() - 1);
+    match u64::from_str_radix(ignored, 16).unwrap() & of_int {
+        0 => rustix::process::Signal::INT,
+        _ => rustix::process::Signal::TERM,
     }
 }
 
