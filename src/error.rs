@@ -170,10 +170,10 @@ pub mod code {
 pub use code::CODES;
 
 /// An error as users see it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     code: &'static Code,
     message: String,

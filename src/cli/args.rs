@@ -64,7 +64,7 @@ pub struct Global {
     /// How to print; errors too. What is only a text, such as a manual page, has no other form
     #[arg(long, short, global = true, default_value = "text", value_name = "FORMAT")]
     pub output: Format,
-    /// Seconds for each wait, instead of the profile's `timeouts`
+    /// Seconds for each wait, instead of the profile's `timeouts`; a cluster that does not answer is given up after them
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
     /// Downloads manifests from `URL/HOST/PATH` instead of `https://HOST/PATH`

@@ -77,8 +77,17 @@ pub(super) async fn open(chosen: &Chosen, options: &ConnectOptions) -> Result<Ac
     // One provider for the whole process; a second call changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = client(config, proxy, &login).map_err(|error| unusable(&chosen.origin).because(error))?;
-    let authority = authority.map(|authority| format!("{:x}", Sha256::digest(authority.concat())));
-    Ok(Access { client, login, server, route, authority })
+    Ok(Access { client, login, server, route, authority: authority.as_deref().map(digest) })
+}
+
+/// The address of the API server and the digest of its authority, as a kubeconfig says.
+pub(super) fn leads_to(chosen: &Chosen) -> Result<(String, Option<String>)> {
+    let server = bare_address(&server(chosen)?.uri.to_string());
+    Ok((server, authority(&chosen.cluster)?.as_deref().map(digest)))
+}
+
+fn digest(authority: &[Vec<u8>]) -> String {
+    format!("{:x}", Sha256::digest(authority.concat()))
 }
 
 /// What no output may repeat.

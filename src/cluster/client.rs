@@ -187,6 +187,17 @@ impl Cluster {
         Ok((!is_here).then(|| other.place().clone()))
     }
 
+    /// Whether a kubeconfig names this API server and its authority; nobody is asked.
+    pub fn is_named_by(&self, kubeconfig: &Utf8Path) -> bool {
+        let named = || {
+            let found = Found::read(kubeconfig.as_std_path())?;
+            access::leads_to(&found.choose(found.context(None)?)?)
+        };
+        named().is_ok_and(|(server, authority)| {
+            server == *self.server && authority.as_deref() == self.authority.as_deref()
+        })
+    }
+
     /// What no other cluster has; none when it cannot be asked.
     async fn identity(&self) -> Option<String> {
         let call = Call::get("/api/v1/namespaces/kube-system").once();
@@ -317,5 +328,15 @@ mod tests {
         let cluster = Cluster::connect(&options).await.unwrap();
         assert_eq!(cluster.leads_elsewhere("/nonexistent/admin.conf".into()).await.unwrap(), None);
         assert_eq!(cluster.leads_elsewhere("/dev/zero".into()).await.unwrap_err().code().id, "KVN300");
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_kubeconfig_names_the_server_is_known_without_asking() {
+        let (_one, path) = file(ADMIN);
+        let (_two, other) = file(&ADMIN.replace(":1'", ":2'"));
+        let options = ConnectOptions { kubeconfig: Some(path.clone()), ..Default::default() };
+        let cluster = Cluster::connect(&options).await.unwrap();
+        assert!(cluster.is_named_by(&path));
+        assert!(!cluster.is_named_by(&other) && !cluster.is_named_by("/nonexistent".into()));
     }
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 use super::Cluster;
 use super::key::segment;
 use super::refusal::Refusal;
-use super::request::{ATTEMPTS, Failure, Patience};
+use super::request::{ATTEMPTS, Failure};
 use crate::error::{Error, Result, code};
 
 /// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
@@ -46,7 +46,7 @@ impl Cluster {
     /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
     pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
         let subject = format!("the console of {namespace}/{name}");
-        let mut patience = Patience::new(ATTEMPTS);
+        let mut patience = self.patience(ATTEMPTS);
         loop {
             match self.open_console(namespace, name, &subject).await {
                 Ok(console) => return Ok(console),

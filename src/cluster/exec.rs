@@ -12,7 +12,7 @@ use super::Cluster;
 use super::api::query;
 use super::key::segment;
 use super::refusal::{Refusal, bounded};
-use super::request::{ATTEMPTS, Failure, Patience};
+use super::request::{ATTEMPTS, Failure};
 use crate::error::{Error, Result, code};
 
 /// How many bytes of each stream are kept.
@@ -47,7 +47,7 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<ExecOutput> {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
-        let mut patience = Patience::new(ATTEMPTS);
+        let mut patience = self.patience(ATTEMPTS);
         loop {
             let run = Box::pin(self.run_in(namespace, pod, container, argv, &subject));
             let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
@@ -130,7 +130,7 @@ impl Cluster {
         let request = Request::get(path).body(Vec::new()).map_err(|error| {
             Error::new(&code::INTERNAL, format!("{subject}: not a valid request")).because(error)
         })?;
-        let mut patience = Patience::new(ATTEMPTS);
+        let mut patience = self.patience(ATTEMPTS);
         loop {
             self.login.refresh().await?;
             let text = match tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await {

@@ -46,7 +46,7 @@ impl Found {
         Self::first(&default_paths(options))
     }
 
-    fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let (kubeconfig, open) = read(path)?;
         let origin = path.display().to_string();
         let files = vec![(path.to_owned(), contexts_of(&kubeconfig))];

@@ -16,7 +16,7 @@ use crate::error::{Error, Result, code};
 /// How often a request is sent before the API server counts as unreachable.
 pub(super) const ATTEMPTS: u32 = 6;
 /// How long all attempts of a request may take together.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the API server may think about one attempt; its own limit for webhooks is 30 s.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(20);
 /// The pause after the first failure; doubles with each further one.
@@ -102,23 +102,44 @@ impl Cluster {
     /// Sends a call until the API server has decided on it. Every call of kvnet can be sent twice: it reads, applies,
     /// or deletes by uid.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
-        let mut patience = Patience::new(call.attempts);
+        // Boxed: whatever a command does holds such a future, often several.
+        let persists = Box::pin(self.persist(call));
+        if call.method == Method::GET { self.unless_gone(persists).await } else { persists.await }
+    }
+
+    async fn persist(&self, call: &Call) -> Result<Outcome> {
+        let begin = Instant::now();
+        let mut patience = self.patience(call.attempts);
         loop {
-            // Boxed: whatever a command does holds such a future, often several.
-            match Box::pin(self.attempt(call, patience.failures + 1)).await {
+            let (sent, until) = (Instant::now(), self.attempt_ends(patience.deadline));
+            let mut failure = match self.attempt(call, patience.failures + 1, until).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(mut failure) => {
-                    // Who gives less time than usual does not want to wait longer because a server asks for it.
-                    let hurries = self.answer_time < ANSWER_TIME;
-                    failure.retry &=
-                        !(hurries && failure.pause.is_some_and(|pause| pause > self.answer_time));
-                    patience.bear(bare(&call.path), failure).await?;
-                }
+                Err(failure) => failure,
+            };
+            let unanswered =
+                [&code::CLUSTER_UNREACHABLE, &code::CLUSTER_ANSWER].contains(&failure.error.code());
+            if unanswered {
+                self.health.has_failed(sent);
             }
+            // Who gives less time than usual does not want to wait longer because a server asks for it.
+            failure.retry &= !(self.hurries() && failure.pause.is_some_and(|pause| pause > self.answer_time));
+            let result = patience.bear(bare(&call.path), failure).await;
+            let Err(error) = result else { continue };
+            // One that is only asked once says nothing about a server that is just coming back.
+            if unanswered && (call.attempts > 1 || patience.is_over()) {
+                self.give_up(begin, &error).await;
+            }
+            return Err(error);
         }
     }
 
-    async fn attempt(&self, call: &Call, number: u32) -> Result<Outcome, Failure> {
+    /// How often a request is tried, and for how long.
+    pub(super) fn patience(&self, attempts: u32) -> Patience {
+        Patience { deadline: self.patience_ends(), attempts, failures: 0 }
+    }
+
+    /// Sends a call once. What it leads to tells everybody how the server is.
+    pub(super) async fn attempt(&self, call: &Call, number: u32, until: Instant) -> Result<Outcome, Failure> {
         self.login.refresh().await.map_err(Failure::last)?;
         let mut request = call.request().map_err(Failure::last)?;
         request.extensions_mut().insert(Attempt(number));
@@ -127,16 +148,19 @@ impl Cluster {
             let (parts, body) = response.into_parts();
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
-        let answer = tokio::time::timeout(self.answer_time, exchange).await;
+        let begin = Instant::now();
+        let answer = tokio::time::timeout_at(until, exchange).await;
         let answer = answer.map_err(|_| {
             self.health.is_troubled();
-            Failure::again(self.silent(), None)
+            Failure::again(self.silent_for(begin.elapsed()), None)
         })?;
         let (parts, body) = answer.map_err(|error| self.broken(&error))?;
         for warning in parts.headers.get_all(header::WARNING) {
             tracing::debug!(path = call.path, warning = ?warning, "the API server warns");
         }
-        self.outcome(parts.status.as_u16(), &parts.headers, &body)
+        let outcome = self.outcome(parts.status.as_u16(), &parts.headers, &body)?;
+        self.health.has_answered();
+        Ok(outcome)
     }
 
     fn outcome(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Outcome, Failure> {
@@ -171,7 +195,11 @@ impl Cluster {
     }
 
     pub(super) fn silent(&self) -> Error {
-        let seconds = self.answer_time.as_secs();
+        self.silent_for(self.answer_time)
+    }
+
+    fn silent_for(&self, time: Duration) -> Error {
+        let seconds = time.as_secs_f64().round().max(1.0);
         Error::new(
             &code::CLUSTER_UNREACHABLE,
             format!("the API server {} gave no answer in {seconds} s", self.server),
@@ -208,8 +236,8 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub fn new(attempts: u32) -> Self {
-        Self { deadline: Instant::now() + PATIENCE, attempts, failures: 0 }
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
     /// Returns when the next attempt may be made; an error when none can help, or there were enough. `subject` is for the

@@ -174,9 +174,7 @@ impl Check {
 
     fn verdict(&self, seen: &Seen) -> Verdict {
         match &seen.stranger {
-            Some(why) if self.of_node => {
-                Verdict::unknown(format!("not looked at: this machine is no node of the cluster ({why})"))
-            }
+            Some(why) if self.of_node => Verdict::unknown(format!("not looked at: {why}")),
             _ => (self.look)(seen).unwrap_or_else(|verdict| verdict),
         }
     }

@@ -62,11 +62,12 @@ pub fn flannel(seen: &Seen) -> Looked {
             name(daemon)
         )));
     }
-    let Some(subnet) = &seen.node.subnet else {
+    let subnet = seen.node.subnet.as_deref();
+    if subnet.is_none() && seen.stranger.is_none() {
         return Ok(Verdict::broken(&code::POD_CIDR, "/run/flannel/subnet.env is missing: no pod can start")
             .hint("flannel writes it when it starts: delete its pod on the node; do not write it by hand"));
-    };
-    if let Some(found) = foreign_bridge(seen, subnet) {
+    }
+    if let Some(found) = foreign_bridge(seen, subnet.unwrap_or_default()) {
         return Ok(Verdict::broken(&code::POD_CIDR, found).hint(
             "cni0 is of an earlier cluster: when no pod is on it, `ip link delete cni0`; the next pod makes it anew",
         ));

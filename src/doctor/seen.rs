@@ -34,7 +34,7 @@ pub struct Seen {
     pub facts: Arc<Facts>,
     /// The name of the Node object that this machine is; none when it is no node of the cluster.
     pub here: Option<Arc<str>>,
-    /// Why this machine is no node of the cluster; none when it is one, or when that is not known.
+    /// Why the machine is not looked at as a node; none when it is one, or when there is no cluster yet.
     pub stranger: Option<String>,
     /// The node that kvnet runs on.
     pub node: NodeSeen,
@@ -130,26 +130,28 @@ impl Seen {
     /// Looks at everything. `refusal` is why there is no cluster.
     pub async fn gather(cx: &Context, refusal: Option<Error>) -> Result<Self> {
         let cluster = async {
-            match (refusal, cx.cluster().await) {
-                (Some(error), _) => Err(error),
+            match (&refusal, cx.cluster().await) {
+                (Some(error), _) => Err(error.clone()),
                 (None, Some(cluster)) => {
                     ClusterSeen::gather(&cluster, cx.profile.kubevirt.api_version()).await
                 }
                 (None, None) => Err(Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet")),
             }
         };
-        let (node, mut cluster) = futures::join!(NodeSeen::gather(cx), cluster);
-        let by_file = match &mut cluster {
-            Ok(cluster) => look_for_files(cx, &mut cluster.networks).await?,
-            Err(_) => BTreeMap::new(),
-        };
+        let connected = refusal.is_none() && cx.cluster().await.is_some();
+        let mut cluster = cluster.await;
+        // Which machine this is comes before what is on it.
+        let stranger = if connected { stranger(cx, cluster.is_ok()).await } else { None };
         let here = if cluster.is_ok() { cx.this_node().await } else { None };
-        let stranger = match cx.identity().await {
-            Ok(Some(Identity::Stranger(why))) if cluster.is_ok() => Some(why),
-            Ok(None) if cluster.is_ok() => Some("the cluster has no node".to_owned()),
-            _ => None,
+        let node = if stranger.is_none() { NodeSeen::gather(cx).await } else { Ok(NodeSeen::default()) };
+        let by_file = match &mut cluster {
+            Ok(cluster) if stranger.is_none() => look_for_files(cx, &mut cluster.networks).await?,
+            _ => BTreeMap::new(),
         };
-        let datapath = Some(datapath(cx, cluster.as_ref().ok(), here.as_deref()).await?);
+        let datapath = match &stranger {
+            None => Some(datapath(cx, cluster.as_ref().ok(), here.as_deref()).await?),
+            Some(_) => None,
+        };
         Ok(Self {
             here,
             stranger,
@@ -244,6 +246,23 @@ impl NodeSeen {
         seen.names = names;
         seen.refused = host.refused();
         Ok(seen)
+    }
+}
+
+/// Why this machine cannot be looked at as a node of the cluster. One whose own kubeconfig names a cluster that does not
+/// answer is looked at: what it has may tell why.
+async fn stranger(cx: &Context, answers: bool) -> Option<String> {
+    const OWN: [&str; 2] = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"];
+    let no_node = |why: &str| format!("this machine is no node of the cluster ({why})");
+    match cx.identity().await {
+        Ok(Some(Identity::Stranger(why))) => Some(no_node(&why)),
+        Ok(None) if answers => Some(no_node("the cluster has no node")),
+        Ok(_) => None,
+        Err(_) => {
+            let cluster = cx.cluster().await?;
+            let known = OWN.iter().any(|own| cluster.is_named_by((*own).into()));
+            (!known).then(|| "nobody knows which node of the cluster this machine is".to_owned())
+        }
     }
 }
 

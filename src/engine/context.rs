@@ -1,6 +1,7 @@
 //! What every step gets to work with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell, RwLock};
@@ -19,9 +20,11 @@ use crate::source::{Component, Manifest, RenderFacts, Sources};
 
 /// How long a look at the nodes serves all who ask; a change ends it at once.
 const FRESH: Duration = Duration::from_secs(10);
+/// How long one in vain does.
+const IN_VAIN: Duration = Duration::from_secs(5);
 
-/// The nodes, and when they were looked at.
-type Look = (Instant, Arc<[Value]>);
+/// The nodes or why they could not be looked at, and when that was.
+type Look = (Instant, Result<Arc<[Value]>>);
 
 /// The node, the cluster, the profile and the facts. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +59,8 @@ pub struct Context {
     nodes: Arc<Mutex<Option<Look>>>,
     /// What tells this cluster from every other one.
     uid: Arc<OnceCell<String>>,
+    /// Whether something is being changed.
+    acts: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -83,6 +88,7 @@ impl Context {
             identity: Arc::default(),
             nodes: Arc::default(),
             uid: Arc::default(),
+            acts: Arc::default(),
         }
     }
 
@@ -106,8 +112,19 @@ impl Context {
 
     /// Makes a cluster known that a step has just created.
     pub async fn connect(&self, cluster: Cluster) {
+        if self.acts.load(Ordering::Relaxed) {
+            cluster.acts();
+        }
         *self.cluster.write().await = Some(cluster);
         self.forget_nodes().await;
+    }
+
+    /// From now on something is changed: a server that is away for a moment is waited for, by each request for itself.
+    pub async fn acts(&self) {
+        self.acts.store(true, Ordering::Relaxed);
+        if let Some(cluster) = self.cluster().await {
+            cluster.acts();
+        }
     }
 
     /// The nodes of the cluster; none while there is no cluster. All who ask at the same time share one look.
@@ -117,12 +134,13 @@ impl Context {
     pub async fn nodes(&self) -> Result<Arc<[Value]>> {
         let Some(cluster) = self.cluster().await else { return Ok(Arc::from([])) };
         let mut seen = self.nodes.lock().await;
-        if let Some((_, nodes)) = seen.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return Ok(nodes.clone());
+        let is_fresh = |(at, look): &&Look| at.elapsed() < if look.is_ok() { FRESH } else { IN_VAIN };
+        if let Some((_, look)) = seen.as_ref().filter(is_fresh) {
+            return look.clone();
         }
-        let nodes: Arc<[Value]> = cluster.list("v1", "Node", None, None).await?.into();
-        *seen = Some((Instant::now(), nodes.clone()));
-        Ok(nodes)
+        let look = cluster.list("v1", "Node", None, None).await.map(Arc::from);
+        *seen = Some((Instant::now(), look.clone()));
+        look
     }
 
     /// Lets the next who asks look at the nodes again.

@@ -95,6 +95,8 @@ impl<'a> Plan<'a> {
     pub async fn make(steps: &'a [Box<dyn AnyStep>], selection: &Selection, cx: &Context) -> Result<Self> {
         let chosen = select(steps, selection, cx)?;
         let graph = Graph::new(chosen.iter().map(|step| (step.id(), step.requires().to_vec())))?;
+        // First of all, which machine this is. A cluster that does not answer now is not asked again by each step.
+        let _ = cx.identity().await;
         let findings = join_all(chosen.iter().map(|step| find(*step, cx))).await;
         // A cluster that does not answer is what the steps say.
         let target = Target::of_whatever_answers(cx).await;
@@ -164,13 +166,14 @@ fn forget_unfounded(planned: &mut [Planned<'_>], graph: &Graph) {
     }
 }
 
-/// What a step finds; a step of the node refuses a machine that is no node of the cluster. When nobody knows, because the
-/// cluster does not answer, the node itself may tell why.
+/// What a step finds. A step of the node looks at no machine of which it is not known that it is one of the cluster's.
 async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
     match refuse_stranger(step, cx).await {
-        Err(error) if error.code() != &code::NOT_A_NODE => Err(step.find(cx).await.err().unwrap_or(error)),
-        Err(error) => Err(error),
         Ok(()) => step.find(cx).await,
+        Err(error) if error.code() != &code::NOT_A_NODE && step.tells_why_silent() => {
+            Err(step.find(cx).await.err().unwrap_or(error))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -25,6 +25,9 @@ pub trait Step: Send + Sync + 'static {
     const REQUIRES: &'static [&'static str];
     /// Which machine it can run on.
     const REACH: Reach;
+    /// Whether the machine's files tell why its cluster does not answer. Such a step looks even when nobody knows which node
+    /// the machine is.
+    const TELLS_WHY_SILENT: bool = false;
 
     /// Whether the profile asks for this step.
     fn enabled(&self, cx: &Context) -> bool;
@@ -140,6 +143,8 @@ pub trait AnyStep: Send + Sync {
     fn requires(&self) -> &'static [&'static str];
     /// [`Step::REACH`].
     fn reach(&self) -> Reach;
+    /// [`Step::TELLS_WHY_SILENT`].
+    fn tells_why_silent(&self) -> bool;
     /// [`Step::enabled`].
     fn enabled(&self, cx: &Context) -> bool;
     /// Observes, then diffs.
@@ -174,6 +179,10 @@ impl<S: Step> AnyStep for S {
 
     fn reach(&self) -> Reach {
         S::REACH
+    }
+
+    fn tells_why_silent(&self) -> bool {
+        S::TELLS_WHY_SILENT
     }
 
     fn enabled(&self, cx: &Context) -> bool {

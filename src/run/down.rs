@@ -83,6 +83,7 @@ async fn apply(job: &Job, undo: &Undo<'_>, options: DownOptions, shown: bool) ->
     let _lock = cx.state.lock("down")?;
     undo.seen.refuse_change(&cx.state)?;
     let journal = Journal::open_on(&job.machine(), &cx.state, "down", &cx.digest)?;
+    cx.acts().await;
     cx.state.remove(RECORD)?;
     let removals = undo.teardown.removals.iter().filter(|removal| !removal.changes.is_empty());
     let steps = removals.map(|it| (it.step.id().to_owned(), it.step.title().to_owned())).collect();

@@ -78,6 +78,7 @@ async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Re
     let _lock = cx.state.lock("up")?;
     seen.refuse_change(&cx.state)?;
     let journal = Journal::open_on(&job.machine(), &cx.state, "up", &cx.digest)?;
+    cx.acts().await;
     // What was downloaded for the plan is pinned by the run that applies it.
     cx.sources.keep().await?;
     if plan.change_count() > 0 {

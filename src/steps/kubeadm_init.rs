@@ -55,6 +55,7 @@ impl Step for KubeadmInit {
     const TITLE: &'static str = "cluster (kubeadm)";
     const REQUIRES: &'static [&'static str] = &["kernel"];
     const REACH: Reach = Reach::Node;
+    const TELLS_WHY_SILENT: bool = true;
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.init.enabled

@@ -28,8 +28,9 @@ const LAUNCHER: (&str, &str) = ("kubevirt.io", "virt-launcher");
 pub async fn live(cx: &Context) -> Result<Topology> {
     let cluster = cx.need_cluster().await?;
     let vmi = cx.profile.kubevirt.api_version();
-    let (nodes, pods, attachments, vmis) = try_join!(
-        cx.nodes(),
+    // Alone, before the others: it tells whether the cluster answers, and which machine this is.
+    let nodes = cx.nodes().await?;
+    let (pods, attachments, vmis) = try_join!(
         cluster.list("v1", "Pod", None, None),
         cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None),
         cluster.list(vmi, "VirtualMachineInstance", None, None),
@@ -43,7 +44,8 @@ pub async fn live(cx: &Context) -> Result<Topology> {
             node.not_looked_at = Some(not_looked_at(this.as_deref()));
         }
     }
-    let vlan_bridges = vlan_bridges(cx.host.as_ref()).await?;
+    // Those of a machine that is no node say nothing about the cluster.
+    let vlan_bridges = if this.is_some() { vlan_bridges(cx.host.as_ref()).await? } else { BTreeMap::new() };
     let networks = std::iter::once(pod_network(cx))
         .chain(attachments.iter().map(|nad| attachment(cx, nad, &vlan_bridges)));
     let mut topology = Topology { source: cluster.server().to_owned(), nodes, networks: networks.collect() };

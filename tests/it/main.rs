@@ -20,6 +20,7 @@ mod run;
 mod sandbox;
 mod served;
 mod server;
+mod silent;
 mod smoke;
 mod smoke_broken;
 mod smoke_documents;

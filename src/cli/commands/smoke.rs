@@ -47,6 +47,7 @@ pub async fn run(global: &Global, options: &Smoke) -> Result<u8> {
         id,
         listener: Arc::new(log::Heard(ui::smoke::listener(global.output, global.verbose))),
     };
+    session.cx.acts().await;
     let work = async {
         match pending {
             Some(pending) => run.resume(pending).await,
