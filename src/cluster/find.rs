@@ -1,5 +1,6 @@
 //! Which kubeconfig, as kubectl would take it, and which context of it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use camino::Utf8PathBuf;
@@ -41,7 +42,7 @@ impl Found {
             return Self::read(path.as_std_path());
         }
         if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-            return Self::merged(&std::env::split_paths(&list).collect::<Vec<_>>());
+            return Self::merged(&named(&list)?);
         }
         Self::first(&default_paths(options))
     }
@@ -61,7 +62,8 @@ impl Found {
         let existing = paths.iter().filter(|path| path.try_exists().unwrap_or(true));
         let read = existing.map(|path| Self::read(path)).collect::<Result<Vec<_>>>()?;
         if read.is_empty() {
-            return Err(Error::new(&code::CLUSTER_CONFIG, format!("no such file: {origin}")));
+            let error = Error::new(&code::CLUSTER_CONFIG, format!("no such file: {origin}"));
+            return Err(error.hint(OTHER_FILE));
         }
         let mut merged =
             Self { kubeconfig: Kubeconfig::default(), origin, files: Vec::new(), open: Vec::new() };
@@ -78,32 +80,43 @@ impl Found {
 
     /// The first file with at least one context.
     fn first(paths: &[PathBuf]) -> Result<Self> {
-        for path in paths.iter().filter(|path| path.exists()) {
+        let mut tried = Vec::new();
+        for path in paths {
+            if !path.exists() {
+                tried.push(format!("{} (not there)", path.display()));
+                continue;
+            }
             let found = Self::read(path)?;
             if !found.kubeconfig.contexts.is_empty() {
                 return Ok(found);
             }
+            tried.push(format!("{} ({})", path.display(), found.lack()));
         }
         Err(Error::new(&code::CLUSTER_CONFIG, "no kubeconfig with a cluster was found")
-            .because(format!("tried {}", list_of(paths, ", "))))
+            .because(format!("tried {}", tried.join(", "))))
     }
 
     /// The context that is asked for, else the current one.
     pub fn context(&self, wanted: Option<&str>) -> Result<&NamedContext> {
         let origin = &self.origin;
+        let failed =
+            |what: &str| Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} has no {what}"));
+        let contexts = contexts_of(&self.kubeconfig).join(", ");
+        if contexts.is_empty() {
+            return Err(failed("context").because(self.lack()).hint(OTHER_FILE));
+        }
         let current = self.kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
-        let contexts = list_or_none(&contexts_of(&self.kubeconfig));
         let Some(name) = wanted.or(current) else {
-            return Err(Error::new(
-                &code::CLUSTER_CONFIG,
-                format!("kubeconfig {origin} has no current context"),
-            )
-            .hint(format!("choose one with `--context`: {contexts}")));
+            return Err(failed("current context").hint(format!("choose one with `--context`: {contexts}")));
         };
-        self.kubeconfig.contexts.iter().find(|context| context.name == name).ok_or_else(|| {
-            Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} has no context `{name}`"))
-                .hint(format!("it has: {contexts}"))
-        })
+        let context = self.kubeconfig.contexts.iter().find(|context| context.name == name);
+        context.ok_or_else(|| failed(&format!("context `{name}`")).hint(format!("it has: {contexts}")))
+    }
+
+    /// Why there is no context.
+    fn lack(&self) -> &'static str {
+        let Kubeconfig { clusters, auth_infos, .. } = &self.kubeconfig;
+        if clusters.is_empty() && auth_infos.is_empty() { "it is empty" } else { "it has no contexts" }
     }
 
     /// What a context stands for.
@@ -131,6 +144,21 @@ impl Found {
             file: file.and_then(|(path, _)| Utf8PathBuf::from_path_buf(path.clone()).ok()),
         }
     }
+}
+
+/// What to do about a kubeconfig that leads nowhere.
+const OTHER_FILE: &str = "give the cluster's with `--kubeconfig FILE`: on a control plane it is /etc/kubernetes/admin.conf; without KUBECONFIG, ~/.kube/config is taken";
+
+/// The files of a list in `KUBECONFIG`. One of nothing but separators names none: kubectl does not take ~/.kube/config then,
+/// and kvnet works on no other cluster than kubectl does.
+fn named(list: &OsStr) -> Result<Vec<PathBuf>> {
+    let paths: Vec<PathBuf> = std::env::split_paths(list).collect();
+    if paths.iter().any(|path| !path.to_string_lossy().trim().is_empty()) {
+        return Ok(paths);
+    }
+    let error = Error::new(&code::CLUSTER_CONFIG, "KUBECONFIG names no file");
+    let why = format!("it is `{}`", list.to_string_lossy().escape_debug());
+    Err(error.because(why).hint("unset it to take ~/.kube/config, or let it name the cluster's kubeconfig"))
 }
 
 fn default_paths(options: &ConnectOptions) -> Vec<PathBuf> {
@@ -200,10 +228,6 @@ pub(super) fn cause(error: &kube::config::KubeconfigError) -> String {
 
 fn list_of(paths: &[PathBuf], separator: &str) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(separator)
-}
-
-fn list_or_none(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -288,5 +312,46 @@ mod tests {
         let error = found.context(Some("other")).unwrap_err();
         assert_eq!((error.code().id, error.hints()), ("KVN300", vec!["it has: prod"]));
         assert!(Found::merged(&["/nonexistent/config".into()]).is_err());
+    }
+
+    /// As kubectl 1.32 does: with such a list it has no cluster, whatever is in ~/.kube/config.
+    #[test]
+    fn a_list_without_a_file_is_no_unset_variable() {
+        for list in [":", "::", " ", " : "] {
+            let error = named(OsStr::new(list)).unwrap_err();
+            assert_eq!(
+                (error.code().id, error.message()),
+                ("KVN300", "KUBECONFIG names no file"),
+                "{list:?}"
+            );
+            assert!(
+                error.cause().unwrap().contains(list) && error.hints()[0].contains("unset it"),
+                "{error:?}"
+            );
+        }
+        assert_eq!(named(OsStr::new(":a::b")).unwrap(), ["", "a", "", "b"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_kubeconfig_without_a_context_says_what_it_lacks_and_what_to_do() {
+        let cluster = "clusters: [{name: c, cluster: {server: 'https://h:1'}}]\ncurrent-context: x\n";
+        for (text, says) in [
+            ("", "it is empty"),
+            ("{}", "it is empty"),
+            ("apiVersion: v1\nkind: Config\n", "it is empty"),
+            (cluster, "it has no contexts"),
+        ] {
+            let (_directory, paths) = files(&[text]);
+            let found = Found::read(&paths[0]).unwrap();
+            for wanted in [None, Some("x")] {
+                let error = found.context(wanted).unwrap_err();
+                assert_eq!((error.code().id, error.cause()), ("KVN300", Some(says)), "{text:?}");
+                assert!(error.message().ends_with("has no context"), "{error}");
+                assert!(error.hints()[0].contains("--kubeconfig FILE"), "{error:?}");
+            }
+            let error = Found::first(&[paths[0].clone(), "/nonexistent/config".into()]).err().unwrap();
+            let cause = error.cause().unwrap();
+            assert!(cause.contains(&format!("({says})")) && cause.ends_with("(not there)"), "{cause}");
+        }
     }
 }

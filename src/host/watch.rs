@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use camino::Utf8Path;
-use notify::{RecursiveMode, Watcher};
+use notify::{ErrorKind, RecursiveMode, Watcher};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::{Error, Result, code};
+
+/// How often a directory is looked into that the kernel does not watch.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Whether a file with content, or anything else, is at `path` before the time is over. While its directory does not exist, the nearest one above
 /// that does is watched.
 pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
-    match tokio::time::timeout(timeout, wait(path)).await {
+    until_seen(path, timeout, kernel).await
+}
+
+async fn until_seen(path: &Utf8Path, timeout: Duration, watch: Watch) -> Result<bool> {
+    match tokio::time::timeout(timeout, wait(path, watch)).await {
         Ok(Ok(())) => Ok(true),
         Ok(Err(error)) => {
             Err(Error::new(&code::HOST_FILE, "cannot wait for the file").at(path.as_str()).because(error))
@@ -19,19 +27,65 @@ pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
     }
 }
 
-async fn wait(path: &Utf8Path) -> notify::Result<()> {
+/// Tells whenever something changes in a directory, until what it returns is dropped.
+type Watch = fn(&Utf8Path, UnboundedSender<()>) -> notify::Result<Box<dyn Send>>;
+
+fn kernel(directory: &Utf8Path, changed: UnboundedSender<()>) -> notify::Result<Box<dyn Send>> {
+    // Every event is a reason to look again; what it says does not matter.
+    let mut watcher = notify::recommended_watcher(move |_| _ = changed.send(()))?;
+    watcher.watch(directory.as_std_path(), RecursiveMode::NonRecursive)?;
+    Ok(Box::new(watcher))
+}
+
+async fn wait(path: &Utf8Path, watch: Watch) -> notify::Result<()> {
     loop {
         let (sender, mut changed) = tokio::sync::mpsc::unbounded_channel();
-        // Every event is a reason to look again; what it says does not matter.
-        let mut watcher = notify::recommended_watcher(move |_| _ = sender.send(()))?;
         let directory =
             path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
-        watcher.watch(directory.as_std_path(), RecursiveMode::NonRecursive)?;
+        let watcher = watch(directory, sender);
         // Looked at after the watch stands, or a file made in between would never be seen.
         if is_written(path) {
             return Ok(());
         }
-        changed.recv().await;
+        match watcher {
+            Ok(_watcher) => _ = changed.recv().await,
+            Err(error) if is_out_of_watches(&error) => {
+                tracing::debug!(%path, %error, "the kernel has no watch left; looking again and again");
+                return poll(path).await;
+            }
+            // It went between the look and the watch.
+            Err(error) if is_gone(&error) && !exists(directory) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn poll(path: &Utf8Path) -> notify::Result<()> {
+    while !is_written(path) {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Others may have taken all: `fs.inotify.max_user_instances`, `max_user_watches`, or the open files of the process.
+fn is_out_of_watches(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => true,
+        ErrorKind::Io(error) => {
+            use rustix::io::Errno;
+            [Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::NOMEM]
+                .iter()
+                .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+        }
+        _ => false,
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
@@ -63,6 +117,42 @@ mod tests {
         tokio::task::yield_now().await;
         std::fs::write(&path, "{}").unwrap();
         assert!(waiting.await.unwrap().unwrap());
+    }
+
+    /// What the kernel says when no instance, no watch or no file is left.
+    fn none_left<const ERRNO: i32>(_: &Utf8Path, _: UnboundedSender<()>) -> notify::Result<Box<dyn Send>> {
+        Err(notify::Error::io(std::io::Error::from_raw_os_error(ERRNO)))
+    }
+
+    fn too_many(_: &Utf8Path, _: UnboundedSender<()>) -> notify::Result<Box<dyn Send>> {
+        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
+    }
+
+    fn forbidden(_: &Utf8Path, _: UnboundedSender<()>) -> notify::Result<Box<dyn Send>> {
+        Err(notify::Error::io(std::io::Error::from_raw_os_error(13)))
+    }
+
+    #[tokio::test]
+    async fn without_a_watch_of_the_kernel_the_file_is_looked_for() {
+        const EMFILE: i32 = 24;
+        const ENOSPC: i32 = 28;
+        for watch in [none_left::<EMFILE> as Watch, none_left::<ENOSPC>, too_many] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = Utf8Path::from_path(directory.path()).unwrap().join("net.d/00-multus.conf");
+            let waiting = {
+                let path = path.clone();
+                tokio::spawn(async move { until_seen(&path, Duration::from_secs(10), watch).await })
+            };
+            tokio::task::yield_now().await;
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "{}").unwrap();
+            assert!(waiting.await.unwrap().unwrap());
+            let never = Utf8Path::new("/nonexistent-kvnet/file");
+            assert!(!until_seen(never, Duration::from_millis(20), watch).await.unwrap());
+        }
+        let never = Utf8Path::new("/nonexistent-kvnet/file");
+        let error = until_seen(never, Duration::from_millis(20), forbidden).await.unwrap_err();
+        assert_eq!(error.code().id, "KVN204");
     }
 
     #[tokio::test]

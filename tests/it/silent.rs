@@ -31,6 +31,9 @@ const COMMANDS: [&[&str]; 8] = [
     &["smoke"],
 ];
 
+/// The scheme, what happens to a connection, and what is said of it.
+type Server = (&'static str, fn(TcpStream), &'static str, &'static str);
+
 /// Accepts, counts, and leaves the rest to `serve`.
 fn listen(serve: fn(TcpStream)) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,7 +76,7 @@ fn hang_up(stream: TcpStream) {
 
 #[test]
 fn one_answer_about_the_server_serves_the_whole_command() {
-    let servers: [(&str, fn(TcpStream), &str, &str); 6] = [
+    let servers: [Server; 6] = [
         ("http", never, "KVN301", "gave no answer in 3 s"),
         ("https", never, "KVN301", "gave no answer in 3 s"),
         ("https", garbage, "KVN307", "does not speak the protocol"),
