@@ -184,7 +184,10 @@ struct Inner {
     problems: Vec<Problem>,
 }
 
-/// One of the things that are wrong with an input, for programs.
+/// The most problems that an error lists.
+pub const MOST_LISTED: usize = 100;
+
+/// One of the things that are wrong with an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The stable code.

@@ -7,6 +7,7 @@ pub mod firewall;
 pub(crate) mod gather;
 pub mod identity;
 pub mod kubernetes;
+pub mod names;
 pub mod net;
 pub mod openflow;
 pub mod os;

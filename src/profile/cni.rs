@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
-use crate::facts::cni::{NetConf, Port};
+use crate::facts::cni::{NetConf, Port, all_types, brought_by_others, nearest};
 
 /// The annotation of an attachment with the resource that a node must offer; KubeVirt asks for it in a VM's pod.
 pub const RESOURCE_NAME: &str = "k8s.v1.cni.cncf.io/resourceName";
@@ -50,6 +50,11 @@ impl Network {
             ]),
             NetworkKind::Raw { config } => config.clone(),
         }
+    }
+
+    /// Every plugin that is called for it.
+    fn plugins(&self) -> Vec<String> {
+        all_types(&Value::Object(self.cni_config("")))
     }
 
     /// What its configuration says; one view for every kind.
@@ -113,19 +118,35 @@ impl Profile {
             let told = |subnet: ipnet::IpNet| {
                 format!("network {}: {subnet} is link-local, and no router passes it on", network.full_name())
             };
-            subnets.into_iter().filter(is_link_local).map(told).collect::<Vec<_>>()
+            let doubtful = network.plugins().into_iter().filter_map(|kind| {
+                let meant = nearest(&kind)?;
+                Some(format!(
+                    "network {}: `{kind}` is a plugin that nobody knows; did you mean `{meant}`?",
+                    network.name
+                ))
+            });
+            let link_local = subnets.into_iter().filter(is_link_local).map(told);
+            link_local.chain(doubtful).collect::<Vec<_>>()
         };
         self.networks.iter().flat_map(of).collect()
     }
 
-    /// The networks whose plugins nobody here knows, one sentence each: nothing is said about what they make.
+    /// What is not looked into, one sentence each: networks whose plugins nobody here knows, and plugins that somebody else has
+    /// to bring.
     #[must_use]
     pub fn not_looked_into(&self) -> Vec<String> {
         let of = |network: &Network| {
             let told = |kind: &str| {
                 format!("network {}: what the plugin {kind} makes of it is not looked into", network.name)
             };
-            network.netconf().strangers().map(|plugin| told(&plugin.kind)).collect::<Vec<_>>()
+            let strangers: Vec<String> =
+                network.netconf().strangers().map(|plugin| plugin.kind.clone()).collect();
+            let brought = network.plugins().into_iter().filter(|kind| !strangers.contains(kind));
+            let brought = brought.filter_map(|kind| {
+                let by = brought_by_others(&kind)?;
+                Some(format!("network {}: {by}, and kvnet does not install that", network.name))
+            });
+            strangers.iter().map(|kind| told(kind)).chain(brought).collect::<Vec<_>>()
         };
         self.networks.iter().flat_map(of).collect()
     }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use crate::error::{self, Code, Error, Result};
+use crate::error::{self, Code, Error, MOST_LISTED, Result};
 
 /// Who wrote a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,9 +60,6 @@ fn clean(text: &str) -> String {
 
 /// The most problems that are told: a file that is no profile has thousands.
 const MOST: usize = 10;
-/// The most that programs get.
-const MOST_LISTED: usize = 100;
-
 /// The problems as one error, in the order of their places: whoever mends a profile wants to see the list at once.
 /// The error is the first one; the others follow as lines of its message, ten in all.
 ///

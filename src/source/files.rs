@@ -31,15 +31,14 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 /// Reads a manifest from a path of the profile.
 ///
 /// At most one byte more than a manifest can have: the parser refuses it.
-pub(super) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn read(path: &Utf8Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = open_soon(path.as_std_path()).and_then(|file| {
-        let _patience = Patience::with_file(&file, path.as_std_path())?;
-        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)
-    });
-    read.map_err(|error| {
-        Error::new(&code::PROFILE_VALUE, "the manifest cannot be read").at(path.as_str()).because(error)
-    })?;
+    let file = open_soon(path.as_std_path())?;
+    let _patience = Patience::with_file(&file, path.as_std_path())?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

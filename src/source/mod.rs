@@ -182,7 +182,7 @@ impl Sources {
             Some(source) if source.kind == SourceKind::Upstream => {
                 self.upstream(component, profile, source).await?
             }
-            Some(source) if source.kind == SourceKind::File => file(source)?,
+            Some(source) if source.kind == SourceKind::File => file(component, profile, source)?,
             _ => Manifest {
                 objects: embedded::render(component, profile, facts, *extra)?,
                 origin: "kvnet's own template".into(),
@@ -271,14 +271,26 @@ fn address(component: Component, profile: &Profile, source: &Source) -> String {
     }
 }
 
-fn file(source: &Source) -> Result<Manifest> {
+/// A manifest that the profile names. What is wrong with the file is told with the field that names it: whoever reads the
+/// message may have written neither.
+fn file(component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
+    let field = format!("{}.source.path", component.section());
+    let place = profile.place_of(&field);
     if source.path.is_empty() {
-        return Err(Error::new(&code::PROFILE_VALUE, "a source of the kind `file` needs a `path`"));
+        let message = format!("`{field}` is missing, and a source of the kind `file` needs it");
+        return Err(Error::new(&code::PROFILE_VALUE, message).at(place).hint("name the manifest's file"));
     }
-    let bytes = files::read(Utf8Path::new(&source.path))?;
+    let bytes = files::read(Utf8Path::new(&source.path)).map_err(|cause| {
+        let message = format!("`{field}` names {}, which cannot be read", source.path);
+        Error::new(&code::PROFILE_VALUE, message)
+            .at(place.as_str())
+            .because(cause)
+            .hint("name a file of YAML that this user may read; a path is relative to the profile")
+    })?;
+    let named = |error: Error| error.hint_also(format!("the file is named by `{field}` at {place}"));
     let sha256 = files::digest(&bytes);
-    remote::check_file(&source.path, &sha256, &source.sha256)?;
-    let objects = objects_in(&bytes, &source.path)?;
+    remote::check_file(&source.path, &sha256, &source.sha256).map_err(named)?;
+    let objects = objects_in(&bytes, &source.path).map_err(named)?;
     Ok(Manifest { objects, origin: source.path.clone(), sha256: Some(sha256) })
 }
 

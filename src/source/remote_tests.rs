@@ -210,7 +210,7 @@ async fn sources_load_downloads_and_files_and_rewrite_their_images() {
     assert_eq!((error.code().id, error.place()), ("KVN400", Some(file.as_str())));
     profile.flannel.source.path = "/absent".into();
     let error = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap_err();
-    assert_eq!((error.code().id, error.place()), ("KVN104", Some("/absent")));
+    assert_eq!((error.code().id, error.place()), ("KVN104", Some("flannel.source.path")));
 }
 
 #[test]

@@ -78,7 +78,12 @@ impl Step for Kubeconfig {
                 let verb = if observed.existing.is_some() { "change" } else { "create" };
                 findings.foreseen.push(format!("{verb} file {}", observed.path));
             } else if !creates {
-                findings.warn(format!("{source} is not on the node"));
+                let field = "cluster.kubeconfig.source";
+                let by = cx
+                    .profile
+                    .is_written(field)
+                    .then(|| format!(", and `{field}` names it: {}", cx.profile.place_of(field)));
+                findings.warn(format!("{source} is not on the node{}", by.unwrap_or_default()));
             }
             return Ok(findings);
         };

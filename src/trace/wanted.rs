@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
-use crate::facts::attachments::is_name;
+use crate::facts::names::{is_label, is_subdomain};
 use crate::trace::Target;
 
 /// What a user names: a target, or a name that may be that of a pod or of a VM.
@@ -32,15 +32,15 @@ impl Wanted {
             Err(Error::new(&code::USAGE, message)
                 .hint("write `NAME`, `vmi/NAME` or `pod/NAME`, or `NAMESPACE/NAME` for NAME"))
         };
-        if own.is_none() && !is_name(namespace) {
+        if own.is_none() && !is_label(namespace) {
             return Err(Error::new(&code::USAGE, format!("`{namespace}` is no valid name of a namespace"))
                 .hint("`--namespace` takes the name alone: `kubectl get namespaces` lists them"));
         }
         let namespace = own.unwrap_or(namespace);
-        if !is_name(namespace) {
+        if !is_label(namespace) {
             return wrong(format!("`{text}` has no valid name of a namespace: `{namespace}`"));
         }
-        if !is_name(name) {
+        if !is_subdomain(name) {
             return wrong(format!("`{text}` has no valid name of a VM or a pod"));
         }
         let before = kind.and_then(|_| text.split_once('/')).map(|(kind, _)| kind.to_owned());
@@ -90,7 +90,7 @@ impl Wanted {
             let kind = if *machine == Some(true) { "vmi" } else { "pod" };
             let there =
                 Target { machine: *machine == Some(true), namespace: word.clone(), name: name.clone() };
-            if is_name(word) && cluster.get(&there.key(version)).await?.is_some() {
+            if is_subdomain(word) && cluster.get(&there.key(version)).await?.is_some() {
                 return Ok(
                     error(message).hint(format!("in the namespace {word} it is `{kind}/{word}/{name}`"))
                 );

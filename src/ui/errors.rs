@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{clean, data, print, say};
 use crate::cli::args::Format;
-use crate::error::Error;
+use crate::error::{Error, MOST_LISTED, Problem};
 use crate::log;
 
 /// Shows an error: what, where, why, and what to do.
@@ -57,12 +57,18 @@ fn event(error: &Error) -> Value {
 }
 
 fn told(error: &Error) -> String {
-    let mut text = format!(
-        "{}{} {}",
-        "error".red().bold(),
-        format_args!("[{}]:", error.code().id).bold(),
-        clean(error.message())
-    );
+    let head = |message: &str| {
+        let code = format!("[{}]:", error.code().id);
+        format!("{}{} {}", "error".red().bold(), code.bold(), clean(message))
+    };
+    let mut text = match error.problems() {
+        [] | [_] => head(error.message()),
+        problems => {
+            let mut text = head(&format!("{} ({} problems)", error.code().title, counted(problems.len())));
+            several(problems, &mut text);
+            return with_log_line(text);
+        }
+    };
     if let Some(place) = error.place().filter(|place| !place.is_empty()) {
         text.push_str(&format!("\n  at: {}", clean(place)));
     }
@@ -72,8 +78,69 @@ fn told(error: &Error) -> String {
     for hint in error.hints() {
         text.push_str(&format!("\n  {} {}", "hint:".cyan(), clean(hint)));
     }
+    with_log_line(text)
+}
+
+/// The most problems that people are told at once: a file that is no profile has thousands.
+const MOST: usize = 10;
+
+/// Each problem with its own place and its own hint.
+fn several(problems: &[Problem], text: &mut String) {
+    for problem in problems.iter().take(MOST) {
+        let place = problem.place.as_deref().map(|place| format!("{}: ", clean(place))).unwrap_or_default();
+        text.push_str(&format!("\n  {place}{}", clean(&problem.message)));
+        if let Some(hint) = &problem.hint {
+            text.push_str(&format!("\n    {} {}", "hint:".cyan(), clean(hint)));
+        }
+    }
+    if problems.len() > MOST {
+        text.push_str(&format!("\n  and {} more; `-o json` lists them", problems.len() - MOST));
+    }
+}
+
+/// As many as are listed.
+fn counted(listed: usize) -> String {
+    if listed < MOST_LISTED { listed.to_string() } else { format!("{listed} or more") }
+}
+
+fn with_log_line(mut text: String) -> String {
     if let Some(path) = log::path() {
         text.push_str(&format!("\n  log: {}", clean(path.as_str())));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::code;
+
+    fn problem(number: usize) -> Problem {
+        Problem {
+            code: "KVN104",
+            message: format!("wrong {number}"),
+            place: Some(format!("p.yaml:{number}:1")),
+            hint: Some(format!("mend {number}")),
+        }
+    }
+
+    #[test]
+    fn each_problem_stands_with_its_own_place_and_hint() {
+        let error =
+            Error::new(&code::PROFILE_VALUE, "wrong 1").at("p.yaml:1:1").listing((1..=12).map(problem));
+        let told = told(&error);
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[0].ends_with("a value of the profile is not possible (12 problems)"), "{told}");
+        assert_eq!(lines[1], "  p.yaml:1:1: wrong 1");
+        assert!(lines[2].starts_with("    ") && lines[2].ends_with(" mend 1"), "{told}");
+        assert_eq!(lines[3], "  p.yaml:2:1: wrong 2");
+        assert!(told.contains("and 2 more"), "{told}");
+    }
+
+    #[test]
+    fn one_problem_is_told_as_any_error() {
+        let error = Error::new(&code::PROFILE_VALUE, "wrong 1").at("p.yaml:1:1").listing([problem(1)]);
+        let told = told(&error.hint("mend 1"));
+        assert!(told.contains(" wrong 1\n  at: p.yaml:1:1\n"), "{told}");
+    }
 }

@@ -68,7 +68,47 @@ fn files_that_are_none() {
             },
             arguments: &["render", "--offline", "--only", "flannel", "-p", "DIR/p.yaml"],
             code: "KVN104",
-            says: "it is a pipe",
+            says: "p.yaml:3:38",
+            ..ROW
+        },
+        Row {
+            name: "a manifest that is not there",
+            prepare: |place| profile(place, "flannel: {source: {from: file, path: ./nowhere.yml}}"),
+            arguments: &["render", "--offline", "--only", "flannel", "-p", "DIR/p.yaml"],
+            code: "KVN104",
+            says: "p.yaml:3:38",
+            ..ROW
+        },
+        Row {
+            name: "a directory as manifest",
+            prepare: |place| profile(place, "flannel: {source: {from: file, path: ./state}}"),
+            arguments: &["render", "--offline", "--only", "flannel", "-p", "DIR/p.yaml"],
+            code: "KVN104",
+            says: "`flannel.source.path` names",
+            ..ROW
+        },
+        Row {
+            name: "a manifest that is not text",
+            prepare: |place| {
+                std::fs::write(place.path("m.yml"), [0xff, 0xfe, 0x00]).unwrap();
+                profile(place, "ovsCni: {source: {from: file, path: ./m.yml}}");
+            },
+            arguments: &["render", "--offline", "--only", "ovs-cni", "-p", "DIR/p.yaml"],
+            code: "KVN403",
+            exit: 1,
+            says: "named by `ovsCni.source.path` at",
+            ..ROW
+        },
+        Row {
+            name: "a manifest that is no YAML",
+            prepare: |place| {
+                place.write("m.yml", "a: [");
+                profile(place, "multus: {source: {from: file, path: ./m.yml}}");
+            },
+            arguments: &["render", "--offline", "--only", "multus", "-p", "DIR/p.yaml"],
+            code: "KVN403",
+            exit: 1,
+            says: "p.yaml:3:37",
             ..ROW
         },
         Row {
@@ -91,12 +131,38 @@ fn raw_networks_and_addresses() {
             prepare: |place| {
                 profile(
                     place,
-                    "networks:\n- name: lan\n  kind: raw\n  config:\n    plugins:\n    - {type: tuning}\n    - {type: ovs, bridge: br-typo}",
+                    "networks:\n- name: lan\n  kind: raw\n  config:\n    cniVersion: 0.3.1\n    plugins:\n    - {type: ovs, bridge: br-typo}\n    - {type: tuning}",
                 );
             },
             arguments: VALIDATE,
             code: "KVN104",
             says: "p.yaml:9:27",
+            ..ROW
+        },
+        Row {
+            name: "a plugin that changes a NIC which nothing makes",
+            prepare: |place| {
+                profile(
+                    place,
+                    "networks: [{name: lan, kind: raw, config: {cniVersion: 0.4.0, type: bandwidth}}]",
+                );
+            },
+            arguments: VALIDATE,
+            code: "KVN104",
+            says: "`bandwidth` changes the NIC that an earlier plugin has made",
+            ..ROW
+        },
+        Row {
+            name: "a card that is not named",
+            prepare: |place| {
+                profile(
+                    place,
+                    "networks: [{name: lan, kind: raw, config: {cniVersion: 0.3.1, type: host-device}}]",
+                );
+            },
+            arguments: VALIDATE,
+            code: "KVN104",
+            says: "`host-device` needs `device`",
             ..ROW
         },
         Row {
@@ -218,6 +284,29 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
         assert!(output.status.code() == Some(2) && err.contains("error[KVN104]"), "{text}\n{err}");
         assert!(err.contains(at) && err.contains(says), "{text}: {at}, {says}\n{err}");
     }
+}
+
+/// Whoever mends a profile needs no finger to go from a problem to its place and its hint.
+#[test]
+fn several_problems_each_have_their_place_and_hint() {
+    let place = Place::new();
+    profile(
+        &place,
+        "networks:\n- {name: a, kind: ovs, bridge: nope}\n- {name: b, kind: ovs, bridge: blue, vlan: 5000}",
+    );
+    let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml"], &[]);
+    let err = text(&output.stderr);
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines[0], "error[KVN104]: a value of the profile is not possible (2 problems)", "{err}");
+    assert!(lines[1].contains("p.yaml:4:32: `networks[0].bridge` `nope` is a bridge that nothing"), "{err}");
+    assert!(lines[2].contains("hint: add it to `ovs.bridges`"), "{err}");
+    assert!(lines[3].contains("p.yaml:5:44: `networks[1].vlan` cannot be 5000"), "{err}");
+    assert!(lines[4].contains("hint: write 1 to 4094"), "{err}");
+    let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml", "-o", "json"], &[]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let second = &told["problems"][1];
+    assert!(second["place"].as_str().unwrap().ends_with("p.yaml:5:44"), "{told}");
+    assert_eq!(second["hint"], "write 1 to 4094");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::DEFAULT_NETWORK;
-use super::letters::{coded, fault, is_address, is_label, is_mac, is_name, is_unseen, kind_of, named, shown};
+use super::letters::{coded, fault, is_address, is_unseen, kind_of, named, shown};
 use crate::facts::cni::NETWORKS;
+use crate::facts::names::{is_label, is_mac, is_piece, is_subdomain};
 
 /// Names of links are shorter in the kernel.
 const LONGEST_LINK: usize = 15;
@@ -220,8 +221,8 @@ fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
         return asked.slip(format!("`{}` has no name of a network", shown(word)));
     }
     let is_value = serde_json::from_str::<Value>(name).is_ok();
-    if let Some(bad) = [space, name].into_iter().find(|it| !is_label(it)) {
-        let hint = match (is_value && bad == name, is_name(bad)) {
+    if let Some(bad) = [space, name].into_iter().find(|it| !is_piece(it)).or_else(|| nobodys(space, name)) {
+        let hint = match (is_value && bad == name, is_subdomain(bad)) {
             (true, _) => ": it is a bare value of JSON",
             (false, true) => ", without dots; one with dots can be written in a list in JSON",
             (false, false) => "",
@@ -308,7 +309,7 @@ fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &m
             shown(name)
         ));
     }
-    if let Some(bad) = [&namespace, &name].into_iter().find(|it| !is_name(it)) {
+    if let Some(bad) = nobodys(&namespace, &name) {
         return asked.slip(format!("`{}` in {place} {}", shown(bad), fault(bad)));
     }
     asked.wishes.push(Wish { namespace, name, interface, mac: mac.map(|mac| mac.to_ascii_lowercase()) });
@@ -345,6 +346,12 @@ fn field_of<'a>(entry: &'a Map<String, Value>, field: &str) -> Option<&'a Value>
     entry
         .get(field)
         .or_else(|| entry.iter().find(|(key, _)| key.eq_ignore_ascii_case(field)).map(|(_, value)| value))
+}
+
+/// The one of the two that no object can have. Multus asks the API server, which has none.
+fn nobodys<'a>(namespace: &'a str, name: &'a str) -> Option<&'a str> {
+    let own = Some(namespace).filter(|it| !is_label(it));
+    own.or_else(|| Some(name).filter(|it| !is_subdomain(it)))
 }
 
 fn link(name: &str, place: &str, asked: &mut Asked) -> Option<String> {

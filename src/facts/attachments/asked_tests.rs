@@ -115,7 +115,10 @@ fn every_slip_is_named() {
         let refusal = asked.refusal().unwrap_or_default();
         assert!(refusal.contains(says), "{text}: {refusal}");
         assert!(!refusal.contains('\n'), "{text}: {refusal}");
-        assert!(asked.wishes.iter().all(|wish| is_name(&wish.name) && is_name(&wish.namespace)), "{text}");
+        assert!(
+            asked.wishes.iter().all(|wish| is_subdomain(&wish.name) && is_subdomain(&wish.namespace)),
+            "{text}"
+        );
     }
 }
 

@@ -19,30 +19,6 @@ pub(super) fn is_address(text: &str, prefixed: bool) -> bool {
     text.parse::<IpAddr>().is_ok() || prefixed && text.parse::<ipnet::IpNet>().is_ok()
 }
 
-/// As Go reads one: pairs of digits behind `:` or `-`, or fours behind dots.
-pub(super) fn is_mac(text: &str) -> bool {
-    let digits: String = text.chars().filter(|letter| !":-.".contains(*letter)).collect();
-    let pairs = |separator: char| text.split(separator).all(|part| part.len() == 2);
-    let fours = text.split('.').all(|part| part.len() == 4);
-    matches!(digits.len(), 12 | 16 | 40)
-        && digits.chars().all(|letter| letter.is_ascii_hexdigit())
-        && (pairs(':') || pairs('-') || fours)
-}
-
-/// Whether an object of the API can have that name.
-#[must_use]
-pub fn is_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
-}
-
-pub(super) fn is_label(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    bytes.first().is_some_and(|byte| plain(*byte))
-        && bytes.last().is_some_and(|byte| plain(*byte))
-        && bytes.iter().all(|byte| plain(*byte) || *byte == b'-')
-}
-
 /// Why it is no name.
 pub(super) fn fault(name: &str) -> String {
     name.chars()

@@ -5,7 +5,6 @@ mod letters;
 mod reported;
 
 pub use asked::{Asked, Slip, Wish, asked, asked_with_first, default_network, is_of_host};
-pub use letters::is_name;
 pub use reported::{Reported, pairs, reported};
 
 /// The annotation with what NICs a pod got, as Multus called it before v3.8.

@@ -199,7 +199,9 @@ impl Plugin {
         ADJUSTING.contains(&self.kind.as_str())
     }
 
-    fn is_known(&self) -> bool {
+    /// Whether it makes a NIC, and this view understands how.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
         KNOWN.contains(&self.kind.as_str())
     }
 

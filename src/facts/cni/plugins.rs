@@ -58,6 +58,47 @@ pub fn where_from(missing: &[String], directories: &str) -> Vec<String> {
     told
 }
 
+/// Plugins of addresses that are known: they make no NIC.
+const ADDRESS_PLUGINS: [&str; 4] = ["dhcp", "host-local", "static", "whereabouts"];
+
+/// Whether a plugin gives addresses, and makes no NIC.
+#[must_use]
+pub fn is_address_plugin(kind: &str) -> bool {
+    ADDRESS_PLUGINS.contains(&kind)
+}
+
+/// The plugin that is meant by a name that differs only in case, `-` and `_`: no file has that name.
+#[must_use]
+pub fn misspelt(kind: &str) -> Option<&'static str> {
+    known().find(|known| *known != kind && plain(known) == plain(kind))
+}
+
+/// The plugin that may be meant by a name that nobody knows.
+#[must_use]
+pub fn nearest(kind: &str) -> Option<&'static str> {
+    let is_known = known().any(|known| known == kind) || brought(kind).is_some();
+    let word = plain(kind);
+    let near = |known: &&str| strsim::osa_distance(&word, &plain(known)) <= (known.len() / 4).max(1);
+    known().find(near).filter(|_| !is_known && (3..=20).contains(&kind.len()))
+}
+
+/// What brings a plugin that kvnet does not: none for one of a release, or of a component.
+#[must_use]
+pub fn brought_by_others(kind: &str) -> Option<String> {
+    let by_kvnet = ["flannel", "ovs", "passthru"].contains(&kind) || kind.starts_with("multus");
+    let is_released = RELEASED_PLUGINS.contains(&kind);
+    let told = brought(kind).unwrap_or_else(|| format!("no component of kvnet brings `{kind}`"));
+    (!by_kvnet && !is_released).then_some(told)
+}
+
+fn known() -> impl Iterator<Item = &'static str> {
+    RELEASED_PLUGINS.into_iter().chain(["flannel", "ovs", "passthru", "sriov", "whereabouts"])
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
 /// Whether kvnet knows of no release that has it.
 #[must_use]
 pub fn is_foreign(kind: &str) -> bool {

@@ -206,6 +206,8 @@ pub enum NetworkKind {
     },
     /// Any CNI configuration, taken as it is. What kvnet knows of its plugins is checked, drawn and verified as for the other
     /// kinds: ovs, bridge, flannel, macvlan, ipvlan, vlan, host-device, sriov, and their addresses; others are not looked into.
+    /// What a plugin of containernetworking/plugins, ovs-cni or sriov-cni refuses without looking at the node is refused here,
+    /// at its line: the types of its fields, what it needs beside it, its place in a chain, the version of CNI.
     Raw {
         /// The configuration; must have `type` or `plugins`.
         #[schemars(with = "BTreeMap<String, serde_json::Value>")]

@@ -1,5 +1,6 @@
 //! Tests of loading as a whole.
 
+mod plugins;
 mod properties;
 mod raw;
 mod refusals;

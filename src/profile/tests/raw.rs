@@ -4,13 +4,16 @@ use super::refusals::{IPV4, refused};
 use crate::profile::{Profile, load_text};
 
 /// A profile with the bridge `blue` and one raw network, whose configuration begins at 5:12.
-fn text(config: &str) -> String {
+pub(super) fn text(config: &str) -> String {
+    // At the end, where it moves no place.
+    let version = if config.contains("cniVersion") { "" } else { ", cniVersion: 0.3.1" };
+    let config = format!("{}{version}}}", config.strip_suffix('}').expect(config));
     format!(
         "extends: default\nvm: {{enabled: false}}\nnetworks:\n- {{name: n, kind: raw,\n   config: {config}}}\n"
     )
 }
 
-fn told(config: &str) -> (String, String) {
+pub(super) fn told(config: &str) -> (String, String) {
     let error = load_text(&text(config), "p.yaml", &[]).expect_err(config);
     assert_eq!(error.code().id, "KVN104", "{config}: {error}");
     (
@@ -19,7 +22,7 @@ fn told(config: &str) -> (String, String) {
     )
 }
 
-fn accepted(config: &str) -> Profile {
+pub(super) fn accepted(config: &str) -> Profile {
     load_text(&text(config), "p.yaml", &[]).unwrap_or_else(|error| panic!("{config}: {error}")).profile
 }
 
@@ -45,13 +48,13 @@ fn what_a_plugin_would_refuse_is_refused_at_its_place() {
         ),
         ("{type: ovs, bridge: blue, trunk: all}", "all", "no list of VLANs"),
         (
-            "{plugins: [{type: tuning}, {type: ovs, bridge: nope, vlan: 9}]}",
+            "{plugins: [{type: ovs, bridge: nope, vlan: 9}, {type: tuning}]}",
             "nope",
-            "`networks[0].config.plugins[1].bridge`",
+            "`networks[0].config.plugins[0].bridge`",
         ),
         (
-            "{plugins: [{type: tuning}, {bridge: nope}]}",
-            "{bridge",
+            "{plugins: [{type: ovs, bridge: blue}, {bridge: nope}]}",
+            "{bridge: n",
             "`networks[0].config.plugins[1]` has no `type`",
         ),
         ("{plugins: []}", "[]", "no list of plugins"),
@@ -62,13 +65,13 @@ fn what_a_plugin_would_refuse_is_refused_at_its_place() {
         ("{type: bridge, bridge: br1, isGateway: true}", "true", "needs `ipam`"),
         ("{type: macvlan, master: ''}", "''", "names no card"),
         ("{type: macvlan, master: blue}", "blue", "is a bridge of Open vSwitch"),
-        ("{type: ipvlan, master: cni0}", "cni0", "is an interface of somebody else"),
+        ("{type: ipvlan, master: cni0, ipam: {type: dhcp}}", "cni0", "is an interface of somebody else"),
         ("{type: macvlan, master: eth1, mode: weird}", "weird", "cannot be \"weird\""),
-        ("{type: vlan, vlanId: 7}", "{type", "`vlan` needs one"),
-        ("{type: vlan, master: eth1}", "{type", "is missing, and `vlan` needs it"),
-        ("{type: vlan, master: eth1, vlanId: 5000}", "5000", "cannot be 5000"),
+        ("{type: vlan, vlanId: 7, ipam: {type: dhcp}}", "{type: vlan", "`vlan` needs one"),
+        ("{type: vlan, master: eth1, ipam: {type: dhcp}}", "{type: vlan", "is missing, and `vlan` needs it"),
+        ("{type: vlan, master: eth1, vlanId: 5000, ipam: {type: dhcp}}", "5000", "cannot be 5000"),
         ("{type: host-device, device: 'a b'}", "'a b'", "not a name that the kernel accepts"),
-        ("{type: sriov, vlan: 5000}", "5000", "cannot be 5000"),
+        ("{type: sriov, vlan: 5000, deviceID: x}", "5000", "cannot be 5000"),
         ("{type: ovs, bridge: blue, cniVersion: 9}", "9", "version of the CNI specification"),
         ("{type: ovs, bridge: blue, ipam: {type: static}}", "{type: static", "`verify: false`"),
         (
@@ -90,7 +93,7 @@ fn addresses_are_looked_at_wherever_they_stand() {
         let ipam = format!("ipam: {{type: host-local, {ipam}}}");
         [
             format!("{{type: ovs, bridge: blue, {ipam}}}"),
-            format!("{{plugins: [{{type: tuning}}, {{type: ovs, bridge: blue, {ipam}}}]}}"),
+            format!("{{plugins: [{{type: ovs, bridge: blue, {ipam}}}, {{type: tuning}}]}}"),
         ]
     };
     for (ipam, says) in [
@@ -176,19 +179,18 @@ fn what_is_right_or_not_known_is_accepted() {
         "{type: ovs, bridge: blue}",
         "{type: ovs, bridge: blue, vlan: 0}",
         "{type: ovs, bridge: blue, trunk: [{minID: 100, maxID: 104}, {id: 200}]}",
-        "{cniVersion: 0.3.1, name: x, plugins: [{type: tuning, mtu: 1400}, {type: ovs, bridge: blue, capabilities: {mac: true}}]}",
+        "{cniVersion: 0.3.1, name: x, plugins: [{type: ovs, bridge: blue, capabilities: {mac: true}}, {type: tuning, mtu: 1400}]}",
         "{type: bridge, bridge: br1, vlan: 100, ipam: {type: host-local, subnet: 192.0.2.0/24}}",
         "{type: ipvlan, mode: l3, ipam: {type: dhcp}}",
         "{type: macvlan, master: eth1.5, ipam: {type: whereabouts, range: 192.0.2.10-192.0.2.20/28}}",
         "{type: host-device, pciBusID: '0000:03:02.3'}",
-        "{type: sriov, ipam: {type: static, addresses: [{address: 192.0.2.5/24}]}}",
+        "{type: sriov, deviceID: '0000:03:02.3', ipam: {type: static, addresses: [{address: 192.0.2.5/24}]}}",
         "{type: some-vendor, bridge: nowhere, vlan: 99999, master: ''}",
         "{type: some-vendor, ipam: {type: vendor-ipam}}",
     ] {
         accepted(config);
     }
-    let own =
-        "ovs: {enabled: false}\nnetworks: [{name: n, kind: raw, config: {type: ovs, bridge: theirs}}]\n";
+    let own = "ovs: {enabled: false}\nnetworks: [{name: n, kind: raw, config: {cniVersion: 0.3.1, type: ovs, bridge: theirs}}]\n";
     assert!(load_text(own, "p.yaml", &[]).is_ok(), "somebody else makes the bridges");
 }
 
@@ -196,13 +198,15 @@ fn what_is_right_or_not_known_is_accepted() {
 fn a_vm_is_not_put_where_its_frames_do_not_pass() {
     let vm = |plugin: &str| {
         let text = format!(
-            "networks: [{{name: n, kind: raw, config: {{{plugin}}}}}]\nvm: {{interfaces: [{{name: a, network: n}}]}}\n"
+            "networks: [{{name: n, kind: raw, config: {{cniVersion: 0.3.1, {plugin}}}}}]\nvm: {{interfaces: [{{name: a, network: n}}]}}\n"
         );
         load_text(&text, "p.yaml", &[])
     };
-    for plugin in
-        ["type: macvlan, mode: bridge", "type: ipvlan", "plugins: [{type: macvlan}, {type: tuning}]"]
-    {
+    for plugin in [
+        "type: macvlan, mode: bridge",
+        "type: ipvlan, ipam: {type: dhcp}",
+        "plugins: [{type: macvlan}, {type: tuning}]",
+    ] {
         let error = vm(plugin).expect_err(plugin);
         assert_eq!(error.place(), Some("p.yaml:2:38"), "{error}");
         assert!(error.message().contains("carries no traffic of a VM"), "{error}");

@@ -1,5 +1,6 @@
 //! The formats of single values.
 
+use crate::facts::names::{is_label, is_subdomain};
 use crate::profile::Release;
 
 /// A format that a text can have.
@@ -33,6 +34,7 @@ formats! {
     QUANTITY = "a quantity", "write it as `1024M` or `300Mi`", |text| bytes(text).is_some_and(|bytes| bytes > 0.0);
     DIRECTORY = "an absolute path", "begin it with `/` and leave out `..`", is_absolute;
     CONF_FILE = "the name of a CNI configuration file", "write a plain file name that ends in `.conf` or `.conflist`, as in `00-multus.conf`", is_conf_file;
+    CNI_NAME = "a name that the CNI library takes", "begin it with a letter or digit, and use letters, digits, `-`, `_` and `.`", is_cni_name;
     CNI_VERSION = "a version of the CNI specification", "write 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0", |text| matches!(text, "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0");
     TAINT = "the key of a taint", "write it as `node-role.kubernetes.io/control-plane`", is_qualified;
     ANNOTATION = "the key of an annotation", "write it as `k8s.v1.cni.cncf.io/resourceName`", is_qualified;
@@ -46,17 +48,6 @@ fn is_tag(text: &str) -> bool {
     text.starts_with('v') && Release::parse(text).is_some()
 }
 
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
 /// Stricter than the kernel: a name also becomes an argument of a command and a part of a path.
 fn is_interface(text: &str) -> bool {
     (1..=15).contains(&text.len()) && words(text, "-_.") && !text.starts_with(['-', '.'])
@@ -64,6 +55,10 @@ fn is_interface(text: &str) -> bool {
 
 fn is_nic(text: &str) -> bool {
     (1..=63).contains(&text.len()) && words(text, "-_")
+}
+
+fn is_cni_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && words(text, "-_.")
 }
 
 fn is_hex(text: &str, length: usize) -> bool {
@@ -197,7 +192,7 @@ mod tests {
         let long = "a".repeat(64);
         let cases: &[(&Format, &[&str], &[&str])] = &[
             (&LABEL, &["a", "a-b", "0"], &["", "-a", "a-", "A", "a.b", "../x", &long]),
-            (&SUBDOMAIN, &["a.b", "a"], &["", "a..b", ".a", "a/b", "a_b"]),
+            (&SUBDOMAIN, &["a.b", "a", &long], &["", "a..b", ".a", "a/b", "a_b"]),
             (
                 &INTERFACE,
                 &["blue", "br-0.1_x", "fifteen-letters"],

@@ -6,7 +6,7 @@ use super::Found;
 use super::format;
 use super::raw;
 use super::reserved::is_taken;
-use crate::profile::{Bridge, Network, NetworkKind, Profile, Trunk, path};
+use crate::profile::{Bridge, Ipam, Network, NetworkKind, Profile, Trunk, path};
 
 /// IPv4 does not work with less.
 pub(super) const LEAST_MTU: u16 = 68;
@@ -110,8 +110,8 @@ fn needs(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
 
 fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
     match &network.kind {
-        NetworkKind::Ovs { bridge, vlan, trunk, mtu, cni_version, .. } => {
-            found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
+        NetworkKind::Ovs { bridge, vlan, trunk, mtu, ipam, cni_version } => {
+            cni(cni_version, ipam.as_ref(), path, found);
             if let Some(vlan) = vlan {
                 vlan_number(path, *vlan, found);
             }
@@ -126,7 +126,7 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
             ovs_bridge(profile, bridge, *vlan, &format!("{path}.bridge"), found);
         }
         NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => {
-            found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
+            cni(cni_version, ipam.as_ref(), path, found);
             linux_bridge(profile, bridge, &format!("{path}.bridge"), found);
             if *is_gateway && ipam.is_none() {
                 found.add(
@@ -146,6 +146,17 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
             raw::check(profile, network, config, &format!("{path}.config"), found);
         }
     }
+}
+
+/// The first versions of CNI have one address in each answer, neither none nor two.
+fn cni(version: &str, ipam: Option<&Ipam>, path: &str, found: &mut Found) {
+    let path = format!("{path}.cniVersion");
+    let sets = ipam.map_or(0, |ipam| ipam.ranges.len() + usize::from(!ipam.subnet.is_empty()));
+    if matches!(version, "0.1.0" | "0.2.0") && sets != 1 {
+        let message = "is too old: a NIC without an address, or with several, needs 0.3.0 or later";
+        found.add(path.as_str(), message, "write `cniVersion: 0.3.1`, or leave it out");
+    }
+    found.format(path, version, &format::CNI_VERSION);
 }
 
 fn trunks(vlan: Option<u16>, trunk: &[Trunk], path: &str, found: &mut Found) {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::kinds::Kind;
 use super::status::Cause;
+use crate::facts::names::{is_domain, is_piece};
 
 const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const OLD_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
@@ -98,12 +99,10 @@ fn names(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
         return;
     }
     let (fits, why, most) = match kind.kind.as_str() {
-        "Namespace" if !is_label(name) && name.split('.').all(is_label) => {
-            (false, "must not contain dots", 63)
-        }
-        "Namespace" => (is_label(name), DNS_LABEL, 63),
-        "Service" => (is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()), OLD_LABEL, 63),
-        _ => (name.split('.').all(is_label), DNS_SUBDOMAIN, 253),
+        "Namespace" if !is_piece(name) && is_domain(name) => (false, "must not contain dots", 63),
+        "Namespace" => (is_piece(name), DNS_LABEL, 63),
+        "Service" => (is_piece(name) && name.starts_with(|c: char| c.is_ascii_lowercase()), OLD_LABEL, 63),
+        _ => (is_domain(name), DNS_SUBDOMAIN, 253),
     };
     if name.len() > most {
         let why = format!("must be no more than {most} characters");
@@ -112,12 +111,6 @@ fn names(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
     if !fits {
         causes.push(Cause::value("metadata.name", &name.into(), why));
     }
-}
-
-/// Whether a text is a label of a host's name.
-pub(super) fn is_label(part: &str) -> bool {
-    let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !part.is_empty() && part.chars().all(in_name) && !part.starts_with('-') && !part.ends_with('-')
 }
 
 /// Whether a label may have that value.
@@ -143,7 +136,7 @@ pub(super) fn wrong_with_qualified(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     match domain {
         Some("") => wrong.push("prefix part must be non-empty".to_owned()),
-        Some(domain) if !domain.split('.').all(is_label) => {
+        Some(domain) if !is_domain(domain) => {
             wrong.push(format!("prefix part {DNS_SUBDOMAIN}"));
         }
         _ => {}

@@ -8,7 +8,7 @@ use super::frame::{self, Side};
 use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
-use crate::facts::attachments::is_name;
+use crate::facts::names::is_subdomain;
 use crate::trace::datapath::Nic;
 use crate::trace::evidence::Evidence;
 use crate::trace::pod_links::{carrier, is_handed_over, reported};
@@ -61,7 +61,7 @@ pub async fn network(
     let (namespace, name) = wanted.split_once('/').unwrap_or((namespace, wanted));
     let full = format!("{namespace}/{name}");
     let key = ObjectKey::new("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", Some(namespace), name);
-    if is_name(name) && is_name(namespace) && cluster.get(&key).await?.is_some() {
+    if is_subdomain(name) && is_subdomain(namespace) && cluster.get(&key).await?.is_some() {
         return Ok(Some(full));
     }
     let common = names(ends[0]).intersection(&names(ends[1])).cloned().collect::<Vec<_>>();

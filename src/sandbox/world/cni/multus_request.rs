@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::go_json;
 use super::runtime::Failure;
+use crate::facts::names::{is_mac, is_piece};
 use crate::sandbox::world::objects::{items, namespace, text};
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
@@ -77,7 +78,7 @@ fn from_name(item: &str) -> Result<Wanted, Failure> {
         [name, interface] => (name.trim(), interface.trim()),
         _ => return wrong("Invalid network object (failed at '@')"),
     };
-    if let Some(bad) = [space, name].into_iter().find(|part| !is_label(part)) {
+    if let Some(bad) = [space, name].into_iter().find(|part| !part.is_empty() && !is_piece(part)) {
         return wrong(&format!(
             "Failed to parse: one or more items did not match comma-delimited format (must consist of lower case alphanumeric characters). Must start and end with an alphanumeric character), mismatch @ '{bad}'"
         ));
@@ -95,11 +96,6 @@ fn from_name(item: &str) -> Result<Wanted, Failure> {
     })
 }
 
-fn is_label(part: &str) -> bool {
-    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    part.chars().all(is_inner) && !part.starts_with('-') && !part.ends_with('-')
-}
-
 fn checked(wanted: Wanted) -> Result<Wanted, Failure> {
     if let Some(mac) = wanted.mac.as_deref().filter(|mac| !mac.is_empty() && !is_mac(mac)) {
         let cause = format!("address {mac}: invalid MAC address");
@@ -114,12 +110,6 @@ fn checked(wanted: Wanted) -> Result<Wanted, Failure> {
         }
     }
     Ok(wanted)
-}
-
-fn is_mac(text: &str) -> bool {
-    let parts: Vec<&str> = text.split([':', '-']).collect();
-    [6, 8, 20].contains(&parts.len())
-        && parts.iter().all(|part| part.len() == 2 && u8::from_str_radix(part, 16).is_ok())
 }
 
 #[cfg(test)]

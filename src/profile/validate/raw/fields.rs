@@ -1,0 +1,311 @@
+//! The types of the plugins' fields. They read their configuration into Go, which refuses all of it for one field of another
+//! type.
+
+use serde_json::Value;
+
+use super::{Found, Placed, shown};
+use crate::facts::cni::LAST_VLAN;
+use crate::facts::names::is_mac;
+use crate::profile::validate::networks::LEAST_MTU;
+
+/// What a field takes.
+#[derive(Clone, Copy)]
+enum Takes {
+    Text,
+    Flag,
+    Whole(u64, u64),
+    One(&'static [&'static str]),
+    Mtu,
+    Mac,
+    Texts,
+    TextOfEach,
+    FlagOfEach,
+    Object,
+    Objects,
+    ListsOfObjects,
+}
+
+use Takes::{
+    Flag, FlagOfEach, ListsOfObjects, Mac, Mtu, Object, Objects, One, Text, TextOfEach, Texts, Whole,
+};
+
+type Field = (&'static str, Takes);
+
+const VLAN: Takes = Whole(0, LAST_VLAN as u64);
+const UNSIGNED: Takes = Whole(0, u32::MAX as u64);
+const BACKEND: Takes = One(&["iptables", "nftables"]);
+
+/// What the CNI library reads, whatever the plugin is.
+const COMMON: &[Field] = &[
+    ("name", Text),
+    ("capabilities", FlagOfEach),
+    ("ipam", Object),
+    ("dns", Object),
+    ("prevResult", Object),
+];
+
+/// The fields of the plugins that are known, by the newest release of each.
+const OF: &[(&str, &[Field])] = &[
+    (
+        "bridge",
+        &[
+            ("bridge", Text),
+            ("isGateway", Flag),
+            ("isDefaultGateway", Flag),
+            ("forceAddress", Flag),
+            ("ipMasq", Flag),
+            ("ipMasqBackend", BACKEND),
+            ("mtu", Mtu),
+            ("hairpinMode", Flag),
+            ("promiscMode", Flag),
+            ("vlan", VLAN),
+            ("preserveDefaultVlan", Flag),
+            ("macspoofchk", Flag),
+            ("enabledad", Flag),
+            ("disableContainerInterface", Flag),
+            ("portIsolation", Flag),
+        ],
+    ),
+    (
+        "ovs",
+        &[
+            ("bridge", Text),
+            ("vlan", VLAN),
+            ("mtu", Mtu),
+            ("deviceID", Text),
+            ("ofport_request", Whole(1, 65_279)),
+            ("interface_type", Text),
+            ("configuration_path", Text),
+            ("socket_file", Text),
+            ("link_state_check_retries", UNSIGNED),
+            ("link_state_check_interval", UNSIGNED),
+        ],
+    ),
+    (
+        "macvlan",
+        &[
+            ("master", Text),
+            ("mode", One(&["", "bridge", "private", "vepa", "passthru"])),
+            ("mtu", Mtu),
+            ("mac", Mac),
+            ("linkInContainer", Flag),
+            ("bcqueuelen", UNSIGNED),
+        ],
+    ),
+    (
+        "ipvlan",
+        &[("master", Text), ("mode", One(&["", "l2", "l3", "l3s"])), ("mtu", Mtu), ("linkInContainer", Flag)],
+    ),
+    ("vlan", &[("master", Text), ("vlanId", VLAN), ("mtu", Mtu), ("linkInContainer", Flag)]),
+    ("ptp", &[("ipMasq", Flag), ("ipMasqBackend", BACKEND), ("mtu", Mtu)]),
+    (
+        "tap",
+        &[
+            ("multiQueue", Flag),
+            ("mtu", Mtu),
+            ("mac", Mac),
+            ("owner", UNSIGNED),
+            ("group", UNSIGNED),
+            ("selinuxContext", Text),
+            ("bridge", Text),
+        ],
+    ),
+    (
+        "host-device",
+        &[("device", Text), ("hwaddr", Mac), ("kernelpath", Text), ("pciBusID", Text), ("mtu", Mtu)],
+    ),
+    (
+        "sriov",
+        &[
+            ("deviceID", Text),
+            ("vlan", VLAN),
+            ("vlanQoS", Whole(0, 7)),
+            ("vlanProto", Text),
+            ("mac", Mac),
+            ("spoofchk", Text),
+            ("trust", Text),
+            ("link_state", One(&["", "auto", "enable", "disable"])),
+            ("min_tx_rate", UNSIGNED),
+            ("max_tx_rate", UNSIGNED),
+        ],
+    ),
+    ("flannel", &[("subnetFile", Text), ("dataDir", Text), ("delegate", Object)]),
+    (
+        "bandwidth",
+        &[
+            ("ingressRate", Whole(0, u64::MAX)),
+            ("ingressBurst", Whole(0, u64::MAX)),
+            ("egressRate", Whole(0, u64::MAX)),
+            ("egressBurst", Whole(0, u64::MAX)),
+            ("shapedSubnets", Texts),
+            ("unshapedSubnets", Texts),
+        ],
+    ),
+    (
+        "firewall",
+        &[
+            ("backend", Text),
+            ("iptablesAdminChainName", Text),
+            ("firewalldZone", Text),
+            ("ingressPolicy", One(&["", "open", "same-bridge", "isolated"])),
+        ],
+    ),
+    (
+        "portmap",
+        &[
+            ("backend", BACKEND),
+            ("snat", Flag),
+            ("masqAll", Flag),
+            ("conditionsV4", Texts),
+            ("conditionsV6", Texts),
+            ("markMasqBit", Whole(0, 31)),
+            ("externalSetMarkChain", Text),
+        ],
+    ),
+    ("sbr", &[("table", UNSIGNED)]),
+    (
+        "tuning",
+        &[
+            ("dataDir", Text),
+            ("sysctl", TextOfEach),
+            ("mac", Mac),
+            ("promisc", Flag),
+            ("mtu", Mtu),
+            ("txQLen", UNSIGNED),
+            ("allmulti", Flag),
+        ],
+    ),
+    ("vrf", &[("vrfname", Text), ("table", UNSIGNED)]),
+];
+
+/// The fields of `ipam`, for each plugin of addresses.
+const OF_IPAM: &[(&str, &[Field])] = &[
+    (
+        "host-local",
+        &[
+            ("subnet", Text),
+            ("rangeStart", Text),
+            ("rangeEnd", Text),
+            ("gateway", Text),
+            ("ranges", ListsOfObjects),
+            ("routes", Objects),
+            ("dataDir", Text),
+            ("resolvConf", Text),
+        ],
+    ),
+    ("static", &[("addresses", Objects), ("routes", Objects), ("dns", Object)]),
+    ("dhcp", &[("daemonSocketPath", Text), ("provide", Objects), ("request", Objects)]),
+    (
+        "whereabouts",
+        &[
+            ("range", Text),
+            ("range_start", Text),
+            ("range_end", Text),
+            ("gateway", Text),
+            ("exclude", Texts),
+            ("ipRanges", Objects),
+            ("routes", Objects),
+        ],
+    ),
+];
+
+/// Checks the types of a plugin's fields, and of those of its `ipam`.
+pub(super) fn check(placed: Placed<'_>, found: &mut Found) {
+    let own = of(OF, placed.kind());
+    for (field, takes) in COMMON.iter().chain(own) {
+        one(placed.get(field), *takes, || placed.at(field), found);
+    }
+    let Some(ipam) = placed.get("ipam").filter(|ipam| ipam.is_object()) else { return };
+    let kind = ipam.get("type");
+    one(kind, Text, || placed.at("ipam.type"), found);
+    for (field, takes) in of(OF_IPAM, kind.and_then(Value::as_str).unwrap_or_default()) {
+        one(ipam.get(field), *takes, || placed.at(&format!("ipam.{field}")), found);
+    }
+}
+
+fn of(table: &'static [(&str, &'static [Field])], kind: &str) -> &'static [Field] {
+    table.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, fields)| fields)
+}
+
+fn one(value: Option<&Value>, takes: Takes, at: impl Fn() -> String, found: &mut Found) {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return };
+    if takes.fits(value) {
+        return;
+    }
+    let message = match takes.name() {
+        Some(name) => format!("must be {name}, not {}", kind_of(value)),
+        None => format!("cannot be {}", shown(value)),
+    };
+    found.add(at(), message, takes.hint(value));
+}
+
+impl Takes {
+    fn fits(self, value: &Value) -> bool {
+        let each = |fits: fn(&Value) -> bool| value.as_array().is_some_and(|items| items.iter().all(fits));
+        let values = |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
+        match self {
+            Text => value.is_string(),
+            Flag => value.is_boolean(),
+            Whole(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
+            One(choices) => value.as_str().is_some_and(|text| choices.contains(&text)),
+            Mtu => {
+                let fits = |mtu: u64| mtu == 0 || (u64::from(LEAST_MTU)..=65_535).contains(&mtu);
+                value.as_u64().is_some_and(fits)
+            }
+            Mac => value.as_str().is_some_and(|text| text.is_empty() || is_mac(text)),
+            Texts => each(Value::is_string),
+            TextOfEach => values(Value::is_string),
+            FlagOfEach => values(Value::is_boolean),
+            Object => value.is_object(),
+            Objects => each(Value::is_object),
+            ListsOfObjects => {
+                each(|set| set.as_array().is_some_and(|items| items.iter().all(Value::is_object)))
+            }
+        }
+    }
+
+    /// What it must be; none where the value itself is to be named.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Text => "a text",
+            Flag => "true or false",
+            Texts => "a list of texts",
+            TextOfEach => "a map of texts",
+            FlagOfEach => "a map of true and false",
+            Object => "a map",
+            Objects => "a list of maps",
+            ListsOfObjects => "a list of lists of maps",
+            Whole(..) | One(_) | Mtu | Mac => return None,
+        })
+    }
+
+    fn hint(self, value: &Value) -> String {
+        match self {
+            Text | TextOfEach | Texts if value.is_string() => "begin each element with `- `".into(),
+            Text | Texts | TextOfEach => "put it in quotes".into(),
+            Flag | FlagOfEach => "write `true` or `false`, without quotes".into(),
+            Whole(from, u64::MAX) => format!("write a whole number, {from} or more"),
+            Whole(from, to) => format!("write a number from {from} to {to}"),
+            One(choices) => {
+                let named: Vec<&str> = choices.iter().copied().filter(|choice| !choice.is_empty()).collect();
+                format!("write one of {}", named.join(", "))
+            }
+            Mtu => format!("write {LEAST_MTU} to 65535, or leave it out"),
+            Mac => "write it as `02:00:00:00:00:01`".into(),
+            Object => "write it as `{type: host-local, …}` or as lines below it".into(),
+            Objects => "begin each element with `- `".into(),
+            ListsOfObjects => "write `[[{subnet: 10.20.0.0/24}]]`: a list of sets of ranges".into(),
+        }
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "such a list",
+        Value::Object(_) => "such a map",
+    }
+}
