@@ -37,7 +37,8 @@ fn device(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
         found.add(placed.itself(), message, hint);
     }
     let path = placed.text("kernelpath");
-    if !path.is_empty() && !(path.starts_with("/sys/devices/") && format::is_absolute(path)) {
+    let is_device = path.starts_with("/sys/devices/") && format::is_absolute(path);
+    if !(path.is_empty() || is_device) {
         found.add(placed.at("kernelpath"), "is no device of the kernel", "begin it with `/sys/devices/`");
     }
     if !placed.text("device").is_empty() {
