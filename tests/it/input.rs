@@ -60,6 +60,13 @@ fn files_that_are_none() {
             says: "it is a pipe",
             ..ROW
         },
+    ]);
+}
+
+/// The field of the profile that names a file is told with what is wrong with it.
+#[test]
+fn manifests_that_are_none() {
+    check(&[
         Row {
             name: "a pipe as manifest",
             prepare: |place| {
@@ -140,32 +147,6 @@ fn raw_networks_and_addresses() {
             ..ROW
         },
         Row {
-            name: "a plugin that changes a NIC which nothing makes",
-            prepare: |place| {
-                profile(
-                    place,
-                    "networks: [{name: lan, kind: raw, config: {cniVersion: 0.4.0, type: bandwidth}}]",
-                );
-            },
-            arguments: VALIDATE,
-            code: "KVN104",
-            says: "`bandwidth` changes the NIC that an earlier plugin has made",
-            ..ROW
-        },
-        Row {
-            name: "a card that is not named",
-            prepare: |place| {
-                profile(
-                    place,
-                    "networks: [{name: lan, kind: raw, config: {cniVersion: 0.3.1, type: host-device}}]",
-                );
-            },
-            arguments: VALIDATE,
-            code: "KVN104",
-            says: "`host-device` needs `device`",
-            ..ROW
-        },
-        Row {
             name: "a VLAN that is none",
             prepare: |place| {
                 profile(
@@ -212,6 +193,39 @@ fn raw_networks_and_addresses() {
             arguments: VALIDATE,
             code: "KVN103",
             says: "write the parts around it",
+            ..ROW
+        },
+    ]);
+}
+
+#[test]
+fn plugins_that_refuse_their_configuration() {
+    const VALIDATE: &[&str] = &["profile", "validate", "DIR/p.yaml"];
+    check(&[
+        Row {
+            name: "a plugin that changes a NIC which nothing makes",
+            prepare: |place| {
+                profile(
+                    place,
+                    "networks: [{name: lan, kind: raw, config: {cniVersion: 0.4.0, type: bandwidth}}]",
+                );
+            },
+            arguments: VALIDATE,
+            code: "KVN104",
+            says: "`bandwidth` changes the NIC that an earlier plugin has made",
+            ..ROW
+        },
+        Row {
+            name: "a card that is not named",
+            prepare: |place| {
+                profile(
+                    place,
+                    "networks: [{name: lan, kind: raw, config: {cniVersion: 0.3.1, type: host-device}}]",
+                );
+            },
+            arguments: VALIDATE,
+            code: "KVN104",
+            says: "`host-device` needs `device`",
             ..ROW
         },
     ]);
