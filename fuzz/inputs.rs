@@ -104,8 +104,8 @@ pub fn ovs(bytes: &[u8]) {
 /// What package managers print.
 pub fn packages(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = PackageManager::brought(&text);
     for manager in PackageManager::ALL {
+        let _ = (manager.announced(&text), manager.is_busy(&text));
         let packages: Vec<String> = manager.installed(&text).into_iter().collect();
         let _ = manager.wants_refresh(&text);
         let _ = manager.remove(&packages, 1).display();

@@ -1,5 +1,7 @@
 //! Package managers of the distributions: how each installs, removes and lists.
 
+mod announced;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OsRelease;
 use crate::host::Command;
+pub use announced::{Announced, Lists};
 
 /// A package manager that kvnet can drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,33 +95,6 @@ impl PackageManager {
     #[must_use]
     pub fn install(self, package: &str, seconds: u64) -> Command {
         self.command(self.install_words(), &[package.to_owned()], seconds)
-    }
-
-    /// Asks what an installation would bring; none where the package manager has no answer that is made to be read.
-    #[must_use]
-    pub fn simulate(self, package: &str) -> Option<Command> {
-        let words = ["apt-get", "install", "--simulate", "--no-install-recommends", package];
-        (self == Self::Apt).then(|| Command::new(words))
-    }
-
-    /// The names in what [`simulate`](Self::simulate) printed.
-    #[must_use]
-    pub fn brought(printed: &str) -> Vec<String> {
-        let lines = printed.lines().filter_map(|line| line.strip_prefix("Inst "));
-        // `Inst NAME [OLD] (NEW` is an upgrade: that package was there before.
-        let new = lines.filter_map(|line| line.split_once(" (")).filter(|(name, _)| !name.contains(' '));
-        let mut names: Vec<String> = new.map(|(name, _)| name.to_owned()).collect();
-        names.sort();
-        names
-    }
-
-    /// The packages that an installation would take away, from what [`simulate`](Self::simulate) printed.
-    #[must_use]
-    pub fn removed(printed: &str) -> Vec<String> {
-        let lines = printed.lines().filter_map(|line| {
-            line.strip_prefix("Remv ").or_else(|| line.strip_prefix("Purg "))?.split_whitespace().next()
-        });
-        lines.map(str::to_owned).collect()
     }
 
     /// Removes packages without a question, and none that another package needs: the low-level tools refuse that, the
@@ -209,6 +185,27 @@ impl PackageManager {
         })
     }
 
+    /// Whether a command failed because another package manager is at work, by what it printed; apt-get and zypper wait by
+    /// themselves, the low-level tools and pacman do not.
+    #[must_use]
+    pub fn is_busy(self, printed: &str) -> bool {
+        let signs: &[&str] = match self {
+            Self::Apt => &["lock was locked by another process", "Could not get lock"],
+            Self::Dnf | Self::Yum => &["can't create transaction lock"],
+            Self::Zypper => &["can't create transaction lock", "System management is locked"],
+            Self::Pacman => &["unable to lock database"],
+            Self::Apk => &["Unable to lock database"],
+        };
+        // Who may not take the lock gets the same words with another reason.
+        !printed.contains("Permission denied") && signs.iter().any(|sign| printed.contains(sign))
+    }
+
+    /// The file that stays behind when this package manager is killed, and keeps it from working until it is removed.
+    #[must_use]
+    pub fn stale_lock(self) -> Option<&'static str> {
+        (self == Self::Pacman).then_some("/var/lib/pacman/db.lck")
+    }
+
     fn install_words(self) -> &'static [&'static str] {
         match self {
             Self::Apt => &[
@@ -223,7 +220,7 @@ impl PackageManager {
                 "-o",
                 "Dpkg::Options::=--force-confold",
             ],
-            Self::Dnf => &["dnf", "install", "--assumeyes"],
+            Self::Dnf => &["dnf", "install", "--assumeyes", "--setopt=install_weak_deps=False"],
             Self::Yum => &["yum", "install", "--assumeyes"],
             Self::Zypper => &["zypper", "--non-interactive", "install", "--no-recommends"],
             Self::Pacman => &["pacman", "--sync", "--noconfirm", "--needed"],
@@ -274,7 +271,7 @@ mod tests {
             [
                 "apt-get install --yes --no-install-recommends --no-remove -o Dpkg::Options::=--force-confdef -o \
                  Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=30 ovs",
-                "dnf install --assumeyes ovs",
+                "dnf install --assumeyes --setopt=install_weak_deps=False ovs",
                 "yum install --assumeyes ovs",
                 "zypper --non-interactive install --no-recommends ovs",
                 "pacman --sync --noconfirm --needed ovs",
@@ -290,17 +287,6 @@ mod tests {
         assert_eq!(names, ["half", "libc6:amd64", "openvswitch-switch"]);
         let names: Vec<_> = PackageManager::Dnf.installed("bash\nzlib\n\n").into_iter().collect();
         assert_eq!(names, ["bash", "zlib"]);
-    }
-
-    #[test]
-    fn what_an_installation_brings_is_read() {
-        let printed = "NOTE: This is only a simulation!\nInst python3 (3.11.2-1 Debian:12 [amd64])\n\
-            Inst openvswitch-switch (3.1.0-2 Debian:12 [amd64]) []\nInst libc6 [2.36-1] (2.36-2 Debian:12 [amd64])\n\
-            Conf python3 (3.11.2-1 Debian:12 [amd64])\n";
-        assert_eq!(PackageManager::brought(printed), ["openvswitch-switch", "python3"]);
-        assert!(PackageManager::removed(printed).is_empty());
-        let printed = "Remv curl [7.88.1-10]\nPurg wget [1.21]\nInst x (1 Debian:12 [amd64])\n";
-        assert_eq!(PackageManager::removed(printed), ["curl", "wget"]);
     }
 
     #[test]

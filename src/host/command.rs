@@ -68,6 +68,9 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// Programs that show how far they came, and often why no further, on one stream, and that they failed on the other.
+const ON_BOTH_STREAMS: [&str; 5] = ["kubeadm", "dnf", "yum", "zypper", "pacman"];
+
 /// What a finished command left.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Output {
@@ -96,8 +99,7 @@ impl Output {
             return Ok(self);
         }
         let last = match (end(&self.stdout), end(&self.stderr)) {
-            // kubeadm shows its progress, and where that stopped, on one stream, and that it failed on the other.
-            (progress, said) if command.program() == "kubeadm" => {
+            (progress, said) if ON_BOTH_STREAMS.contains(&command.program()) => {
                 format!("{progress}\n{said}").trim().to_owned()
             }
             (printed, said) if said.is_empty() => printed,
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn kubeadms_reason_is_told_from_whichever_stream_it_is_on() {
+    fn a_reason_is_told_from_whichever_stream_it_is_on() {
         let command = Command::new(["kubeadm", "init"]);
         let said = |stdout: &str, stderr: &str| {
             let output = Output { status: 1, stdout: stdout.into(), stderr: stderr.into() };

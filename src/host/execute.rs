@@ -1,18 +1,12 @@
 //! Executes the changes of the node. Each looks at the node again before it acts, because time has passed since the
 //! plan was made.
 
-use std::collections::BTreeSet;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host, saved, service};
+use super::{Command, Host, packages, saved, service};
 use crate::engine::change::{Change, Outcome, UnitState};
 use crate::engine::redact::digest;
 use crate::error::{Error, Result, code};
-use crate::facts::packages::PackageManager;
-
-/// How long the removal of packages may take, in seconds.
-const REMOVE_TIMEOUT: u64 = 600;
 
 /// Hears what the user must know about a change that was made differently, or not at all.
 pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
@@ -40,9 +34,11 @@ pub async fn apply_telling(host: &dyn Host, change: &Change, tell: Tell<'_>) -> 
         Change::RestoreFile { path, written } => saved::restore(host, path, written, tell).await,
         Change::Run { command, before, .. } => run(host, command, before.is_some()).await,
         Change::InstallPackage { manager, package, timeout, with, .. } => {
-            install(host, *manager, package, with, *timeout, tell).await
+            packages::install(host, *manager, package, with, *timeout, tell).await
         }
-        Change::RemovePackages { manager, packages } => remove(host, *manager, packages, tell).await,
+        Change::RemovePackages { manager, packages } => {
+            packages::remove(host, *manager, packages, tell).await
+        }
         Change::Unit { unit, running, enabled, before } => {
             let after = UnitState { running: *running, enabled: *enabled };
             service::set_unit(host, unit, *before, after).await
@@ -154,99 +150,9 @@ fn explained(error: Error, command: &Command) -> Error {
     explained.hint("mend the cause, take the attempt back with `kubeadm reset`, and run `kvnet up` again")
 }
 
-async fn install(
-    host: &dyn Host,
-    manager: PackageManager,
-    package: &str,
-    with: &[String],
-    seconds: u64,
-    tell: Tell<'_>,
-) -> Result<Outcome> {
-    let before = installed(host, manager).await?;
-    let command = manager.install(package, seconds);
-    let mut output = host.run(&command).await?;
-    let printed = format!("{}{}", output.stdout, output.stderr);
-    if let Some(rest) = manager.ends_interrupted(&printed, seconds).filter(|_| !output.success()) {
-        tell(format!("an installation was interrupted: `{}` ends it", rest.display()));
-        host.run(&rest).await?.ok(&rest)?;
-        output = host.run(&command).await?;
-    }
-    if !output.success() && manager.wants_refresh(&format!("{}{}", output.stdout, output.stderr)) {
-        refresh(host, manager, seconds, tell).await?;
-        output = host.run(&command).await?;
-    }
-    output.ok(&command).map_err(|error| match manager {
-        PackageManager::Dnf | PackageManager::Yum => error.hint(format!(
-            "{package} may be in a repository that is not enabled; enable it, or install it by hand"
-        )),
-        _ => error,
-    })?;
-    let after = installed(host, manager).await?;
-    Ok(Outcome::Installed { packages: brought(&before, &after, package, with) })
-}
-
-/// What an installation brought. `down` removes it, so a list that cannot be believed must not make everything on the node
-/// look new: only what was announced counts, or the package itself when nothing was.
-fn brought(
-    before: &BTreeSet<String>,
-    after: &BTreeSet<String>,
-    package: &str,
-    with: &[String],
-) -> Vec<String> {
-    let name = |full: &str| full.split(':').next().unwrap_or_default().to_owned();
-    let believable = before.intersection(after).count() * 2 > before.len();
-    let counts = |full: &&String| match with {
-        [] => believable || name(full) == package,
-        announced => announced.contains(&name(full)),
-    };
-    after.difference(before).filter(counts).cloned().collect()
-}
-
-/// One source of several that does not answer must not stop the installation: the second attempt tells.
-async fn refresh(host: &dyn Host, manager: PackageManager, seconds: u64, tell: Tell<'_>) -> Result<()> {
-    let Some(command) = manager.refresh(seconds) else { return Ok(()) };
-    let output = host.run(&command).await?;
-    if let Err(error) = output.ok(&command) {
-        tell(error.to_string());
-    }
-    Ok(())
-}
-
-async fn installed(host: &dyn Host, manager: PackageManager) -> Result<BTreeSet<String>> {
-    let command = manager.list();
-    let packages = manager.installed(&host.run(&command).await?.ok(&command)?.stdout);
-    if packages.is_empty() {
-        let message = format!("`{}` lists no packages", command.display());
-        return Err(Error::new(&code::HOST_COMMAND, message)
-            .hint("run it by hand: without its list, what an installation brings is not known"));
-    }
-    Ok(packages)
-}
-
-/// Packages that are gone already are left out, since some package managers refuse them.
-async fn remove(
-    host: &dyn Host,
-    manager: PackageManager,
-    packages: &[String],
-    tell: Tell<'_>,
-) -> Result<Outcome> {
-    let present = installed(host, manager).await?;
-    let packages: Vec<String> = packages.iter().filter(|name| present.contains(*name)).cloned().collect();
-    if !packages.is_empty() {
-        let command = manager.remove(&packages, REMOVE_TIMEOUT);
-        if let Err(error) = host.run(&command).await?.ok(&command) {
-            // Something that came later needs one of them: it matters more than a clean list.
-            tell(format!("packages stay: {error}"));
-            return Ok(Outcome::Adopted);
-        }
-    }
-    Ok(Outcome::Transient)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Output;
     use crate::host::fake::FakeHost;
 
     fn write(before: Option<&str>, after: &str) -> Change {
@@ -328,71 +234,5 @@ mod tests {
         let host = FakeHost::new().file("/etc/x", "b");
         let outcome = apply_host_change(&host, &write(Some("a"), "b")).await.unwrap();
         assert_eq!((outcome, host.writes().len()), (Outcome::Replaced { before: None }, 0));
-    }
-
-    #[tokio::test]
-    async fn new_packages_are_recorded_and_the_index_is_fetched_only_when_needed() {
-        let host = FakeHost::new()
-            .on(["dpkg-query"], |_, files| Output {
-                stdout: format!("ii  bash\n{}", files.text("/installed").unwrap_or_default()),
-                ..Output::default()
-            })
-            .on(["apt-get", "install"], |_, files| match files.text("/index") {
-                Some(_) => {
-                    files.put("/installed", "ii  ovs\nii  ovs-common\n", 0o644);
-                    Output::default()
-                }
-                None => Output {
-                    status: 100,
-                    stderr: "E: Unable to locate package ovs".into(),
-                    ..Output::default()
-                },
-            })
-            .on(["apt-get", "update"], |_, files| {
-                files.put("/index", "", 0o644);
-                Output::default()
-            });
-        let change = Change::InstallPackage {
-            manager: PackageManager::Apt,
-            package: "ovs".into(),
-            with: Vec::new(),
-            timeout: 60,
-        };
-        let outcome = apply_host_change(&host, &change).await.unwrap();
-        assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
-        assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);
-    }
-
-    #[tokio::test]
-    async fn an_installation_that_was_killed_is_ended_first() {
-        let refused =
-            "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.";
-        let host = FakeHost::new()
-            .prints(["dpkg-query"], "ii  bash\n")
-            .on(["apt-get", "install"], |_, files| match files.text("/configured") {
-                Some(_) => Output::default(),
-                None => Output { status: 100, stderr: refused.into(), ..Output::default() },
-            })
-            .on(["dpkg", "--configure", "-a"], |_, files| {
-                files.put("/configured", "", 0o644);
-                Output::default()
-            });
-        let (manager, package) = (PackageManager::Apt, "ovs".to_owned());
-        let change = Change::InstallPackage { manager, package, with: Vec::new(), timeout: 60 };
-        assert_eq!(
-            apply_host_change(&host, &change).await.unwrap(),
-            Outcome::Installed { packages: Vec::new() }
-        );
-    }
-
-    #[test]
-    fn a_list_that_cannot_be_believed_makes_nothing_kvnets() {
-        let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-        let (whole, after) =
-            (set(&["bash", "libc6:amd64"]), set(&["bash", "libc6:amd64", "ovs", "lib:amd64"]));
-        assert_eq!(brought(&whole, &after, "ovs", &[]), ["lib:amd64", "ovs"]);
-        assert_eq!(brought(&set(&["nonsense"]), &after, "ovs", &[]), ["ovs"]);
-        let announced = ["lib".to_owned(), "ovs".to_owned()];
-        assert_eq!(brought(&set(&["nonsense"]), &after, "ovs", &announced), ["lib:amd64", "ovs"]);
     }
 }

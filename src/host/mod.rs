@@ -12,6 +12,7 @@ mod frames;
 pub(crate) mod helper;
 pub mod local;
 mod noted;
+pub mod packages;
 pub(crate) mod process;
 mod saved;
 pub(crate) mod service;

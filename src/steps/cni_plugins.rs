@@ -13,6 +13,8 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::cni::{all_types, is_foreign, where_from};
 use crate::facts::gather::exists;
+use crate::facts::packages::PackageManager;
+use crate::host::packages::announced;
 
 /// Plugins that components copy to the node themselves.
 const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru"];
@@ -23,10 +25,18 @@ pub struct CniPlugins;
 /// The plugins that are called and nowhere in the runtime's directories.
 pub struct Missing(Vec<String>);
 
+/// Where they can come from.
+pub struct Desired {
+    /// The distribution's package, where it would help.
+    package: Option<(PackageManager, &'static str)>,
+    /// What comes with it, as far as the package manager tells.
+    with: Vec<String>,
+}
+
 #[async_trait]
 impl Step for CniPlugins {
     type Observed = Missing;
-    type Desired = BTreeSet<String>;
+    type Desired = Desired;
 
     const ID: &'static str = "cni-plugins";
     const TITLE: &'static str = "CNI plugins";
@@ -51,29 +61,24 @@ impl Step for CniPlugins {
         Ok(Missing(missing))
     }
 
-    async fn desired(&self, cx: &Context, _observed: &Missing) -> Result<BTreeSet<String>> {
-        Ok(wanted(cx))
+    async fn desired(&self, cx: &Context, Missing(missing): &Missing) -> Result<Desired> {
+        let package = package(cx, missing);
+        let with = match package {
+            Some((manager, package)) => announced(cx.host.as_ref(), manager, package).await?,
+            None => Vec::new(),
+        };
+        Ok(Desired { package, with })
     }
 
-    fn diff(
-        &self,
-        cx: &Context,
-        Missing(missing): &Missing,
-        _desired: &BTreeSet<String>,
-    ) -> Result<Findings> {
+    fn diff(&self, cx: &Context, Missing(missing): &Missing, desired: &Desired) -> Result<Findings> {
         if missing.is_empty() {
             return Ok(Findings::default());
         }
-        // A package that puts them where the runtime does not look would change the node for nothing.
-        let package = cx.facts.packages.and_then(|manager| Some((manager, manager.cni_plugins()?)));
-        let fits = |directory: &str| cx.facts.cni_bin_dirs.iter().any(|path| path == directory);
-        // No package of today has flannel's.
-        let has_all = !missing.iter().any(|plugin| plugin == FLANNEL);
-        match package.filter(|(_, (_, directory))| has_all && fits(directory)) {
-            Some((manager, (package, _))) => Ok(Findings::of(vec![Change::InstallPackage {
+        match desired.package {
+            Some((manager, package)) => Ok(Findings::of(vec![Change::InstallPackage {
                 manager,
                 package: package.to_owned(),
-                with: Vec::new(),
+                with: desired.with.clone(),
                 timeout: cx.profile.timeouts.package,
             }])),
             None => Err(absent(missing, &cx.facts.cni_bin_dirs)),
@@ -84,6 +89,17 @@ impl Step for CniPlugins {
         let Missing(missing) = self.observe(cx).await?;
         if missing.is_empty() { Ok(()) } else { Err(absent(&missing, &cx.facts.cni_bin_dirs)) }
     }
+}
+
+/// The distribution's package, if it has all of them and puts them where the runtime looks: another would change the node for
+/// nothing.
+fn package(cx: &Context, missing: &[String]) -> Option<(PackageManager, &'static str)> {
+    let manager = cx.facts.packages?;
+    let (package, directory) = manager.cni_plugins()?;
+    // No package of today has flannel's.
+    let has_all = !missing.iter().any(|plugin| plugin == FLANNEL);
+    let fits = cx.facts.cni_bin_dirs.iter().any(|path| path == directory);
+    (!missing.is_empty() && has_all && fits).then_some((manager, package))
 }
 
 /// What will be called: networks that the run leaves out call nothing.

@@ -10,6 +10,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::packages::{OVS_SERVICES, PackageManager};
+use crate::host::packages::announced;
 use crate::host::service::ServiceManager;
 use crate::host::{Command, Host};
 
@@ -80,7 +81,7 @@ impl Step for OvsPackage {
         let unit = observed.unit.as_deref().unwrap_or(unit);
         let package = chosen(&cx.profile.ovs.package).unwrap_or(package).to_owned();
         let with = match manager.filter(|_| !observed.installed) {
-            Some(manager) => brought(cx.host.as_ref(), manager, &package).await?,
+            Some(manager) => announced(cx.host.as_ref(), manager, &package).await?,
             None => Vec::new(),
         };
         Ok(Desired { package, with, unit: chosen(&cx.profile.ovs.service).unwrap_or(unit).to_owned() })
@@ -135,23 +136,6 @@ async fn is_half_installed(cx: &Context) -> Result<bool> {
         return Ok(false);
     }
     Ok(manager.is_half_installed(&cx.host.run(&list).await?.stdout, package))
-}
-
-/// What an installation would bring; nothing when the package manager does not know the package yet: its lists are
-/// fetched by the installation.
-async fn brought(host: &dyn Host, manager: PackageManager, package: &str) -> Result<Vec<String>> {
-    let Some(command) = manager.simulate(package) else { return Ok(Vec::new()) };
-    if host.find(command.program()).await?.is_none() {
-        return Ok(Vec::new());
-    }
-    let output = host.run(&command).await?;
-    let removed = PackageManager::removed(&output.stdout);
-    if !removed.is_empty() {
-        let message = format!("installing {package} would remove {}", removed.join(", "));
-        return Err(Error::new(&code::PACKAGES_REMOVED, message)
-            .hint("change `ovs.package` in the profile, or install Open vSwitch by hand"));
-    }
-    Ok(if output.success() { PackageManager::brought(&output.stdout) } else { Vec::new() })
 }
 
 /// Whether the switch runs: by its process ids, which costs no process, else by asking it.

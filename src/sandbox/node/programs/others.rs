@@ -7,11 +7,15 @@ use crate::sandbox::node::installation::{
     self, dependents, fetch_lists, has_lists, missing, offer, uninstall,
 };
 
-/// `pacman --query --quiet`, `--sync --refresh`, `--sync --noconfirm --needed PACKAGE`, `--remove --noconfirm PACKAGES`.
+/// `pacman --query --quiet`, `--sync --refresh`, `--sync --noconfirm --needed PACKAGE`, `--sync --print --print-format %n
+/// PACKAGE`, `--remove --noconfirm PACKAGES`.
 pub(super) fn pacman(call: &mut Call<'_, '_>) -> Option<Output> {
     let words = call.words.clone();
     if words == ["--query", "--quiet"] {
         return prints(listed(call));
+    }
+    if let ["--sync", "--print", "--print-format", "%n", name] = words[..] {
+        return printed(call, name);
     }
     if call.user != 0 {
         return fails(1, "error: you cannot perform this operation unless you are root.");
@@ -35,6 +39,15 @@ pub(super) fn pacman(call: &mut Call<'_, '_>) -> Option<Output> {
         ["--remove", "--noconfirm", ref names @ ..] => remove(call, names),
         _ => None,
     }
+}
+
+/// The package itself also when it is installed.
+fn printed(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+    let known = offer(call.seed, name).filter(|_| has_lists(call.transaction, call.seed));
+    let Some(offer) = known else { return fails(1, format!("error: target not found: {name}")) };
+    let missing = missing(call.transaction, call.seed, offer);
+    let others = missing.iter().map(|one| one.name).filter(|one| *one != offer.name);
+    prints(joined(others.chain([offer.name]).map(|name| format!("{name}\n"))))
 }
 
 fn remove(call: &mut Call<'_, '_>, names: &[&str]) -> Option<Output> {

@@ -7,33 +7,59 @@ use crate::sandbox::node::installation::{
     self, dependents, fetch_lists, has_lists, missing, offer, uninstall,
 };
 
-/// `dnf install --assumeyes PACKAGE`; `yum` is the same program.
+/// `dnf install --assumeyes PACKAGE`, `dnf install --assumeno PACKAGE`; `yum` is the same program.
 pub(super) fn dnf(call: &mut Call<'_, '_>) -> Option<Output> {
-    let ["install", "--assumeyes", name] = call.words[..] else { return None };
+    const OPTIONS: [&str; 2] = ["--setopt=install_weak_deps=False", "--cacheonly"];
+    let words: Vec<&str> = call.words.iter().copied().filter(|word| !OPTIONS.contains(word)).collect();
+    let ["install", answer @ ("--assumeyes" | "--assumeno"), name] = words[..] else { return None };
     if call.user != 0 {
         return fails(
             1,
-            "The requested operation requires superuser privileges. Please log in as a user with elevated \
-            rights, or use the \"--assumeno\" or \"--downloadonly\" options to run the command without modifying the \
-            system state.",
+            "Error: This command has to be run with superuser privileges (under the root user on most systems).",
         );
+    }
+    if answer == "--assumeno" {
+        return dnf_table(call, name);
     }
     match installed_now(call, name) {
         Some(text) => prints(format!("{text}Complete!\n")),
-        None => fails(
-            1,
-            format!(
-                "Failed to resolve the transaction:\nNo match for argument: {name}\nYou can try to add \
-            to command line:\n  --skip-unavailable to skip unavailable packages"
-            ),
-        ),
+        None => Some(no_match(name)),
     }
 }
 
-/// `zypper --non-interactive refresh`, `zypper --non-interactive install --no-recommends PACKAGE`.
+/// What it would do, and its complaint that nobody said yes.
+fn dnf_table(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+    let Some(offer) = offer(call.seed, name) else { return Some(no_match(name)) };
+    let missing = missing(call.transaction, call.seed, offer);
+    if missing.is_empty() {
+        return prints("Dependencies resolved.\nNothing to do.\nComplete!\n");
+    }
+    let rows = |named: bool| {
+        let rows = missing.iter().filter(|one| (one.name == offer.name) == named);
+        joined(rows.map(|one| format!(" {} x86_64 {} fedora 1 M\n", one.name, one.version)))
+    };
+    let stdout = format!(
+        "Dependencies resolved.\nInstalling:\n{}Installing dependencies:\n{}\nTransaction Summary\nInstall  {} Packages\n\n",
+        rows(true),
+        rows(false),
+        missing.len()
+    );
+    Some(Output { status: 1, stdout, stderr: "Operation aborted.\n".into() })
+}
+
+fn no_match(name: &str) -> Output {
+    let stdout = format!("No match for argument: {name}\n");
+    Output { status: 1, stdout, stderr: format!("Error: Unable to find a match: {name}\n") }
+}
+
+/// `zypper --non-interactive refresh`, `zypper --non-interactive install --no-recommends PACKAGE`, and the latter with
+/// `--xmlout` and `--dry-run`.
 pub(super) fn zypper(call: &mut Call<'_, '_>) -> Option<Output> {
     let ["--non-interactive", words @ ..] = &call.words[..] else { return None };
-    let words = words.to_vec();
+    let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--no-refresh").collect();
+    if let ["--xmlout", "install", "--no-recommends", "--dry-run", name] = words[..] {
+        return zypper_xml(call, name);
+    }
     if call.user != 0 && matches!(words.first(), Some(&"refresh" | &"install")) {
         return fails(5, "Root privileges are required for installing or uninstalling packages.");
     }
@@ -55,6 +81,31 @@ pub(super) fn zypper(call: &mut Call<'_, '_>) -> Option<Output> {
         }
         _ => None,
     }
+}
+
+fn zypper_xml(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+    let message = |text: &str| format!("<message type=\"error\">{text}</message>\n");
+    let document = |inner: String| format!("<?xml version='1.0'?>\n<stream>\n{inner}</stream>\n");
+    let refused = |status: i32, text: &str| {
+        Some(Output { status, stdout: document(message(text)), ..Output::default() })
+    };
+    if call.user != 0 {
+        return refused(5, "Root privileges are required to run this command.");
+    }
+    let known = offer(call.seed, name).filter(|_| has_lists(call.transaction, call.seed));
+    let Some(offer) = known else {
+        return refused(104, &format!("No provider of &apos;{name}&apos; found."));
+    };
+    let missing = missing(call.transaction, call.seed, offer);
+    let line = |one: &&catalogue::Offer| {
+        let (name, version) = (one.name, one.version);
+        format!(
+            "<solvable type=\"package\" name=\"{name}\" edition=\"{version}\" arch=\"x86_64\">\n</solvable>\n"
+        )
+    };
+    let list = joined(missing.iter().map(line));
+    let list = if list.is_empty() { list } else { format!("<to-install>\n{list}</to-install>\n") };
+    prints(document(format!("<install-summary>\n{list}</install-summary>\n")))
 }
 
 /// Installs a package with what it needs; none when there is no such package.

@@ -3,7 +3,8 @@ use camino::Utf8Path;
 use super::{node, printed, run, seeded};
 use crate::engine::change::{Change, Outcome, UnitState};
 use crate::facts::Facts;
-use crate::facts::packages::{OVS_SERVICES, PackageManager};
+use crate::facts::packages::{Lists, OVS_SERVICES, PackageManager};
+use crate::host::packages::announced;
 use crate::host::service::ServiceManager;
 use crate::host::{Host, apply_host_change};
 use crate::profile::Profile;
@@ -96,18 +97,31 @@ async fn lists_that_were_never_fetched_are_fetched() {
 }
 
 #[tokio::test]
-async fn the_plan_knows_what_apt_brings() {
-    let node = node(Distribution::Debian);
-    let command = PackageManager::Apt.simulate("openvswitch-switch").unwrap();
-    let brought = PackageManager::brought(&node.run(&command).await.unwrap().stdout);
-    let install = apply_host_change(&node, &switch_package(PackageManager::Apt)).await.unwrap();
-    let Outcome::Installed { packages } = install else { panic!("{install:?}") };
-    let plain: Vec<&str> = packages.iter().map(|name| name.split(':').next().unwrap()).collect();
-    assert_eq!(brought, plain);
-    assert!(
-        PackageManager::brought(&node.run(&command).await.unwrap().stdout).is_empty(),
-        "nothing is left to bring"
-    );
+async fn the_plan_knows_what_an_installation_brings() {
+    for distribution in [
+        Distribution::Debian,
+        Distribution::Ubuntu,
+        Distribution::Fedora,
+        Distribution::OpenSuse,
+        Distribution::Arch,
+    ] {
+        let node = node(distribution);
+        let manager = distribution.packages();
+        if let Some(refresh) = manager.refresh(60) {
+            node.run(&refresh).await.unwrap();
+        }
+        let announced = announced(&node, manager, manager.ovs_package()).await.unwrap();
+        let install = apply_host_change(&node, &switch_package(manager)).await.unwrap();
+        let Outcome::Installed { packages } = install else { panic!("{install:?}") };
+        let plain: Vec<&str> = packages.iter().map(|name| name.split(':').next().unwrap()).collect();
+        assert_eq!(announced, plain, "{distribution:?}");
+        assert!(plain.len() > 1, "{distribution:?}: {plain:?}");
+        let command = manager.simulate(manager.ovs_package(), Lists::Current).unwrap();
+        let left = manager.announced(&node.run(&command).await.unwrap().stdout);
+        assert!(left.removes.is_empty(), "{left:?}");
+        // pacman would install it again.
+        assert!(left.brings.is_empty() || manager == PackageManager::Pacman, "{left:?}");
+    }
 }
 
 #[tokio::test]
