@@ -247,7 +247,9 @@ fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
     for pod in cluster.pods.iter().filter(|pod| is_alive(pod)) {
         let first = default_network(pod, MULTUS_NAMESPACE).filter(|first| first.refusal().is_none());
         let first = first.unwrap_or_default().wishes;
+        let later = if asks_since_it_runs(pod) { unmet(cluster, pod).1 } else { Vec::new() };
         let networks = first.into_iter().chain(wanted(cluster, pod).wishes).map(|wish| wish.network());
+        let networks = networks.filter(|network| !later.contains(network));
         found.extend(networks.map(|network| (network, format!("pod {}", full_name(pod)))));
     }
     found
@@ -266,7 +268,15 @@ pub fn nics(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let running = cluster.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
     let asking: Vec<&Value> = running.filter(|pod| !wanted(cluster, pod).wishes.is_empty()).collect();
-    let short: Vec<String> = asking.iter().filter_map(|pod| lacking(cluster, pod)).collect();
+    let (late, short): (Vec<&Value>, Vec<&Value>) =
+        asking.iter().copied().partition(|pod| asks_since_it_runs(pod));
+    let told =
+        |pods: Vec<&Value>| pods.into_iter().filter_map(|pod| lacking(cluster, pod)).collect::<Vec<_>>();
+    let (late, short) = (told(late), told(short));
+    if short.is_empty() && !late.is_empty() {
+        let hint = "a NIC is only made when a pod starts: delete the pod, or take back what was changed";
+        return Ok(Verdict::warns("").each("asked for since the pod runs", late).hint(hint));
+    }
     if short.is_empty() {
         return Ok(match asking.len() {
             0 => Verdict::absent("no pod asks for a network"),
@@ -278,8 +288,25 @@ pub fn nics(seen: &Seen) -> Looked {
         .hint("a NIC is only made when a pod starts: once the checks above hold, delete these pods"))
 }
 
+/// Whether what a pod lacks was asked for after it started: Multus makes all NICs or none. A VM's pod is not edited.
+fn asks_since_it_runs(pod: &Value) -> bool {
+    pod["status"]["phase"] == "Running"
+        && !reported(pod).is_empty()
+        && pod["metadata"]["labels"]["kubevirt.io"] != "virt-launcher"
+}
+
 /// The networks of which a pod has no NIC, by what Multus reports.
 fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
+    let (found, missing) = unmet(cluster, pod);
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    (!missing.is_empty()).then(|| {
+        let count = counted(found + missing.len(), "further NIC");
+        format!("{} on {node} has {found} of {count}: none on {}", full_name(pod), listed(&missing))
+    })
+}
+
+/// How many NICs a pod has of those that it asks for, and the networks of the others.
+fn unmet(cluster: &ClusterSeen, pod: &Value) -> (usize, Vec<String>) {
     let (wishes, nics) = (wanted(cluster, pod).wishes, reported(pod));
     let configured = |wish: &Wish| {
         let definition = cluster.networks.iter().find(|network| full_name(network) == wish.network())?;
@@ -288,13 +315,7 @@ fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
     };
     let paired = pairs(&wishes, &nics, &configured);
     let missing = wishes.iter().zip(&paired).filter(|(_, nic)| nic.is_none());
-    let missing: Vec<String> = missing.map(|(wish, _)| wish.network()).collect();
-    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-    let found = paired.iter().flatten().count();
-    (!missing.is_empty()).then(|| {
-        let count = counted(wishes.len(), "further NIC");
-        format!("{} on {node} has {found} of {count}: none on {}", full_name(pod), listed(&missing))
-    })
+    (paired.iter().flatten().count(), missing.map(|(wish, _)| wish.network()).collect())
 }
 
 /// The networks of Open vSwitch: the network's name and the bridge that it names.

@@ -8,6 +8,7 @@ use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict};
 use crate::cluster::rolled_out;
 use crate::error::code;
+use crate::facts::kubernetes::scarce_addresses;
 use crate::trace::counted;
 
 const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";
@@ -39,6 +40,12 @@ pub fn addresses(seen: &Seen) -> Looked {
                 "set `cluster.podSubnet` of the profile to the cluster's, and run `kvnet up --only flannel`; {range} is a part of it"
             )));
         }
+    }
+    let scarce: Vec<String> = cluster.nodes.iter().filter_map(scarce_addresses).collect();
+    if !scarce.is_empty() {
+        return Ok(Verdict::warns("").each("pods beyond that do not start", scarce).hint(
+            "let the kubelet take fewer: `maxPods` in its configuration; a node's range stays what it was given",
+        ));
     }
     let network = network.map(|network| format!(" out of {network}")).unwrap_or_default();
     Ok(Verdict::holds(format!("{} with addresses{network}", counted(cluster.nodes.len(), "node"))))

@@ -11,7 +11,7 @@ use super::{Looked, Verdict};
 use crate::cluster::addresses::{Address, Compared, outside};
 use crate::cluster::{Cause, Reason};
 use crate::error::code;
-use crate::facts::attachments::{MULTUS_NAMESPACE, asked_with_first};
+use crate::facts::attachments::{MULTUS_NAMESPACE, Slip, asked_with_first, has_sandbox};
 use crate::facts::cni::CniConf;
 use crate::trace::counted;
 
@@ -27,10 +27,16 @@ pub fn annotations(seen: &Seen) -> Looked {
     let known = |network: &str| cluster.networks.iter().any(|definition| full_name(definition) == network);
     let asking: Vec<_> =
         alive.map(|pod| (pod, asked_with_first(pod, MULTUS_NAMESPACE).settled(&known))).collect();
+    // A pod that has its NICs has them whatever its annotation has become.
     let of = |refused: bool| -> Vec<String> {
         let slips = asking.iter().flat_map(|(pod, asked)| asked.slips.iter().map(move |slip| (pod, slip)));
-        let slips = slips.filter(|(_, slip)| slip.refused == refused);
-        slips.map(|(pod, slip)| format!("pod {}: {}", full_name(pod), slip.text)).collect()
+        let slips = slips.filter(|(pod, slip)| (slip.refused && !has_sandbox(pod)) == refused);
+        let told = |slip: &Slip| {
+            let later =
+                if slip.refused && !refused { "; it runs, and a new one would not start" } else { "" };
+            format!("{}{later}", slip.text)
+        };
+        slips.map(|(pod, slip)| format!("pod {}: {}", full_name(pod), told(slip))).collect()
     };
     let (refused, ignored) = (of(true), of(false));
     let hint =

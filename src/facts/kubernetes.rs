@@ -1,6 +1,6 @@
 //! What kubeadm's files and its configuration in the cluster tell about a cluster.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The pod address range of a `ClusterConfiguration`, as it is in the `ConfigMap` of kubeadm; of two families, IPv4.
 #[must_use]
@@ -14,6 +14,77 @@ pub fn pod_subnet(configuration: &str) -> Option<String> {
 pub fn cluster_cidr(manifest: &str) -> Option<String> {
     let mut lines = manifest.lines().map(|line| line.trim().trim_start_matches("- "));
     first_family(lines.find_map(|line| line.strip_prefix("--cluster-cidr="))?)
+}
+
+/// The prefix of a node's range when nobody says otherwise.
+const NODE_MASK: u8 = 24;
+/// The arguments of the controller manager that say otherwise; that of IPv4 alone decides.
+const MASKS: [&str; 2] = ["node-cidr-mask-size-ipv4", "node-cidr-mask-size"];
+
+/// An argument that is no prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoMask {
+    /// Where it stands in the configuration.
+    pub path: String,
+    /// What is written there.
+    pub text: String,
+}
+
+/// The prefix of the range that a controller manager gives each node, by kubeadm's configuration of it; none when nodes get
+/// theirs from somebody else.
+#[must_use]
+pub fn node_mask(configuration: &Map<String, Value>) -> Option<Result<u8, NoMask>> {
+    let arguments = arguments(configuration);
+    let of = |name: &str| arguments.iter().find(|(key, ..)| *key == name);
+    if of("allocate-node-cidrs").is_some_and(|(_, text, _)| text == "false") {
+        return None;
+    }
+    let Some((_, text, path)) = MASKS.iter().find_map(|name| of(name)) else { return Some(Ok(NODE_MASK)) };
+    let mask = text.parse().ok().filter(|mask| (8..=30).contains(mask));
+    Some(mask.ok_or_else(|| NoMask { path: path.clone(), text: text.clone() }))
+}
+
+/// The arguments of the controller manager, with their places: a map before v1beta4, then a list.
+fn arguments(configuration: &Map<String, Value>) -> Vec<(&str, String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let own = "controllerManagerExtraArgs";
+    let (given, path) = match configuration.get(own) {
+        Some(given) => (given, own),
+        None => match configuration.get("controllerManager").and_then(|it| it.get("extraArgs")) {
+            Some(given) => (given, "controllerManager.extraArgs"),
+            None => return Vec::new(),
+        },
+    };
+    match given {
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.as_str(), text(value), format!("{path}.{key}"))).collect()
+        }
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .filter_map(|(index, it)| {
+                Some((it["name"].as_str()?, text(&it["value"]), format!("{path}[{index}].value")))
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a node has too little of: its range has fewer addresses than its kubelet takes pods.
+#[must_use]
+pub fn scarce_addresses(node: &Value) -> Option<String> {
+    /// The network's own, the broadcast address and the bridge's.
+    const OTHERS: u64 = 3;
+    let range = node["spec"]["podCIDR"].as_str()?;
+    let net = range.parse::<ipnet::Ipv4Net>().ok()?;
+    let pods: u64 = node["status"]["allocatable"]["pods"].as_str()?.parse().ok()?;
+    let all = 1_u64.checked_shl(32 - u32::from(net.prefix_len()))?;
+    let room = all.saturating_sub(OTHERS);
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    (room < pods).then(|| {
+        let addresses = if room == 1 { "1 address".into() } else { format!("{room} addresses") };
+        format!("{name} has {addresses} for pods ({range}), and its kubelet takes {pods} pods")
+    })
 }
 
 /// The version of an API server's static pod, from its image.
@@ -40,6 +111,39 @@ fn first_family(ranges: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_whose_range_is_smaller_than_its_kubelet_is_named() {
+        let node = |range: &str, pods: &str| {
+            serde_json::json!({"metadata": {"name": "a"}, "spec": {"podCIDR": range},
+                "status": {"allocatable": {"pods": pods}}})
+        };
+        assert_eq!(
+            scarce_addresses(&node("10.244.0.0/26", "110")).as_deref(),
+            Some("a has 61 addresses for pods (10.244.0.0/26), and its kubelet takes 110 pods")
+        );
+        assert_eq!(scarce_addresses(&node("10.244.0.0/30", "110")).unwrap().matches("1 address ").count(), 1);
+        assert_eq!(scarce_addresses(&node("10.244.0.0/25", "110")), None);
+        assert_eq!(scarce_addresses(&node("10.244.0.0/26", "60")), None);
+        assert_eq!(scarce_addresses(&node("", "110")), None);
+    }
+
+    #[test]
+    fn the_prefix_of_a_nodes_range_is_read_in_every_form() {
+        let mask = |text: &str| node_mask(serde_yaml::from_str::<Value>(text).unwrap().as_object().unwrap());
+        assert_eq!(mask("{}"), Some(Ok(24)));
+        for text in [
+            "controllerManager: {extraArgs: {node-cidr-mask-size: '26'}}",
+            "controllerManager: {extraArgs: [{name: node-cidr-mask-size-ipv4, value: '26'}]}",
+            "controllerManagerExtraArgs: {node-cidr-mask-size: '26'}",
+            "controllerManager: {extraArgs: {node-cidr-mask-size: 20, node-cidr-mask-size-ipv4: 26}}",
+        ] {
+            assert_eq!(mask(text), Some(Ok(26)), "{text}");
+        }
+        assert_eq!(mask("controllerManager: {extraArgs: {allocate-node-cidrs: 'false'}}"), None);
+        let wrong = mask("controllerManager: {extraArgs: [{name: node-cidr-mask-size, value: x}]}");
+        assert_eq!(wrong.unwrap().unwrap_err().path, "controllerManager.extraArgs[0].value");
+    }
 
     #[test]
     fn the_pod_range_of_a_configuration() {

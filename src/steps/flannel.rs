@@ -11,6 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
+use crate::facts::kubernetes::scarce_addresses;
 use crate::profile::Profile;
 use crate::source::{Component, Manifest, installed_version};
 use crate::support::Part;
@@ -93,6 +94,9 @@ impl Step for Flannel {
         if second > 0 {
             let nodes = if second == 1 { "1 node has".into() } else { format!("{second} nodes have") };
             findings.warn(format!("{nodes} a second podCIDR, of IPv6: flannel is set up for IPv4 alone, and pods get no IPv6 address"));
+        }
+        for scarce in observed.nodes.iter().filter_map(scarce_addresses) {
+            findings.warn(format!("node {scarce}: pods beyond that do not start"));
         }
         let installed = installed_version(desired, "flannel");
         findings.version = Some(installed.unwrap_or_else(|| cx.profile.flannel.version.clone()));

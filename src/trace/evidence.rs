@@ -11,7 +11,7 @@ use super::target::{Attachment, Target, of_machine, of_pod};
 use crate::cluster::{Cluster, ObjectKey};
 use crate::engine::context::Context;
 use crate::error::{Error, Result, code};
-use crate::facts::attachments::{MULTUS_NAMESPACE, Wish, asked_with_first, is_of_host};
+use crate::facts::attachments::{MULTUS_NAMESPACE, Wish, asked_with_first, is_of_host, reported};
 use crate::facts::cni::{ByFile, CniConf, NamedFiles, NetConf, Port, all_types, is_configuration};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
@@ -125,7 +125,8 @@ impl Evidence {
             *reason = reason.strip_suffix(&told).unwrap_or(reason).to_owned();
         }
         if !self.machine {
-            let known: Vec<String> = asked.wishes.iter().map(Wish::network).collect();
+            let mut known: Vec<String> = asked.wishes.iter().map(Wish::network).collect();
+            known.extend(reported(pod).into_iter().map(|nic| nic.network));
             self.attachments.retain(|it| it.network.as_ref().is_none_or(|network| known.contains(network)));
         }
     }

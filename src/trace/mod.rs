@@ -1,6 +1,7 @@
 //! Follows the network of a VM or a pod, link by link, from Open vSwitch to its NIC, and names the first that is broken.
 
 mod between;
+mod blame;
 pub mod datapath;
 mod datapath_firewall;
 mod datapath_inside;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Link;
 use super::evidence::Evidence;
-use super::pod_links::reported;
+use super::pod_links::{asks_since_it_runs, reported};
 use super::target::Attachment;
 use crate::cluster::{is_ready, why_waiting};
 use crate::error::code;
@@ -111,6 +111,9 @@ pub fn definition(seen: &Evidence, attachment: &Attachment) -> Link {
             link.holds(format!("{file}it uses {}{vlan}", types.join(", ")))
         }
         None if attachment.defined => unconfigured(seen, attachment, link),
+        None if asks_since_it_runs(seen, attachment) => {
+            link.warns("it is missing, and the pod asks for it only since it runs: a new one would not start")
+        }
         None => link.broken(&code::NETWORK_MISSING, "it is missing"),
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Link;
+use super::blame;
 use super::evidence::Evidence;
 use super::guest::GuestView;
 use super::netns::NetLink;
@@ -18,7 +19,14 @@ pub fn annotation(seen: &Evidence) -> Option<Link> {
     let name = seen.pod.as_ref().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default();
     let link =
         Link::new("annotation", None, format!("what pod {name} asks for in {}", crate::facts::cni::NETWORKS));
+    let has_sandbox = seen.pod.as_ref().is_some_and(attachments::has_sandbox);
     match (&seen.refusal, &seen.ignored) {
+        // Multus has read it once, when the pod started.
+        (Some(refusal), _) if has_sandbox => {
+            let what =
+                format!("{refusal}; the pod has what it got when it started, a new one would not start");
+            Some(link.warns(what).hint(code::POD_ANNOTATION.fix))
+        }
         (Some(refusal), _) => Some(link.broken(&code::POD_ANNOTATION, refusal)),
         (None, Some(ignored)) => Some(link.warns(ignored)),
         (None, None) => None,
@@ -43,8 +51,16 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));
     let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
     let Some(reported) = reported(seen, pod, attachment) else {
-        let what = format!("Multus reports none in the pod's network-status{}", waits(seen, pod));
-        return link.broken(&code::POD_NIC, what);
+        return match absent(seen, attachment) {
+            Absent::Late => link
+                .warns("Multus reports none: the pod runs, and asks for it only since it has started")
+                .hint("delete the pod: a NIC is only made when a pod starts"),
+            Absent::Kept(by) => link.unknown(kept(&by)),
+            Absent::Broken => {
+                let what = format!("Multus reports none in the pod's network-status{}", waits(seen, pod));
+                link.broken(&code::POD_NIC, what)
+            }
+        };
     };
     let interface = interface(&reported, attachment);
     let Some(links) = &seen.links else {
@@ -67,6 +83,38 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
         }
         Some(found) => link.holds(format!("{} is up, {}, MTU {}", found.name, found.mac, found.mtu)),
     }
+}
+
+/// Why a NIC is not there.
+enum Absent {
+    /// The pod runs with those that it asked for when it started.
+    Late,
+    /// A NIC of another network keeps the pod.
+    Kept(String),
+    /// Something is wrong.
+    Broken,
+}
+
+/// Whether a pod runs that has not got this NIC: it was asked for later. Multus makes all NICs or none; what a VM lacks, it
+/// lacks.
+pub fn asks_since_it_runs(seen: &Evidence, attachment: &Attachment) -> bool {
+    let Some(pod) = seen.pod.as_ref().filter(|_| !seen.machine && attachment.network.is_some()) else {
+        return false;
+    };
+    pod["status"]["phase"] == "Running"
+        && !attachments::reported(pod).is_empty()
+        && reported(seen, pod, attachment).is_none()
+}
+
+fn absent(seen: &Evidence, attachment: &Attachment) -> Absent {
+    if asks_since_it_runs(seen, attachment) {
+        return Absent::Late;
+    }
+    blame::another(seen, attachment).map_or(Absent::Broken, Absent::Kept)
+}
+
+fn kept(by: &str) -> String {
+    format!("not made: a pod gets all its NICs or none, and the one on {by} keeps it")
 }
 
 /// Who says that there is a NIC.
@@ -126,6 +174,15 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     };
     let Some((on, port)) = state.port_of_pod(uid, &interface) else {
         if reported.is_none() {
+            match absent(seen, attachment) {
+                Absent::Late => {
+                    return Some(
+                        link.unknown("there is none: the pod did not ask for the NIC when it started"),
+                    );
+                }
+                Absent::Kept(by) => return Some(link.unknown(kept(&by))),
+                Absent::Broken => {}
+            }
             let none = "there is none, because the NIC was not made: see `pod-nic`";
             return Some(
                 link.broken(&code::OVS_PORT, none).hint("it comes with the NIC: mend what keeps that first"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::cluster::ObjectKey;
-use crate::facts::attachments::asked;
+use crate::facts::attachments::{asked, reported};
 
 /// A pod or a virtual machine instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,10 +105,23 @@ fn pod_interface(network: &str, secondary: bool) -> String {
     format!("pod{}", &digest[..11])
 }
 
-/// The networks of a pod: the pod network, and those of its annotation that have a valid name.
+/// The networks of a pod: the pod network, and those of its annotation that have a valid name, or those that it has.
 pub fn of_pod(pod: &Value) -> Vec<Attachment> {
     let primary = Attachment { interface: Some("eth0".into()), ..Attachment::default() };
-    let secondary = asked(pod).wishes.into_iter().map(|wish| Attachment {
+    let asked = asked(pod);
+    let has = reported(pod).into_iter().filter(|nic| !nic.default && nic.network.contains('/'));
+    let has: Vec<Attachment> = has
+        .map(|nic| Attachment {
+            network: Some(nic.network),
+            interface: Some(nic.interface).filter(|name| !name.is_empty()),
+            ..Attachment::default()
+        })
+        .collect();
+    // An annotation that was spoilt after the start does not say what the pod has.
+    if asked.refusal().is_some() && !has.is_empty() {
+        return std::iter::once(primary).chain(has).collect();
+    }
+    let secondary = asked.wishes.into_iter().map(|wish| Attachment {
         network: Some(wish.network()),
         interface: wish.interface,
         ..Attachment::default()

@@ -58,15 +58,75 @@ fn why_a_pod_waits_is_told_once() {
     let told = all.iter().filter(|link| link.found.contains("failed to find bridge br-typo"));
     assert_eq!(
         told.map(|link| (link.link, link.network.as_deref())).collect::<Vec<_>>(),
-        [("pod-nic", Some("pod"))]
+        [("pod-nic", Some("default/ovs-blue"))]
     );
-    let nics = all.iter().filter(|link| link.link == "pod-nic").skip(1);
+    let nics = all.iter().filter(|link| link.link == "pod-nic").skip(2);
     for nic in nics {
         assert!(nic.found.ends_with("; the pod: it waits, as told above at pod-nic"), "{}", nic.found);
     }
+    // The pod network's NIC has no part in it.
+    let first = all.iter().find(|link| link.link == "pod-nic").unwrap();
+    assert_eq!((first.network.as_deref(), first.state), (Some("pod"), State::Unknown));
+    assert!(first.found.ends_with("the one on default/ovs-blue keeps it"), "{}", first.found);
     // An annotation that Multus refuses comes first.
     let trace = trace(&Evidence { refusal: Some("it has a control character (U+001B)".into()), ..seen });
     assert_eq!(trace.broken().map(|link| link.link), Some("annotation"));
+}
+
+/// A pod that has what it asked for when it started; its annotation was changed since.
+fn changed(annotation: &str) -> Evidence {
+    let mut seen = healthy();
+    (seen.machine, seen.guest) = (false, None);
+    let pod = seen.pod.as_mut().unwrap();
+    pod["metadata"]["annotations"][NETWORKS] = json!(annotation);
+    pod["metadata"]["namespace"] = json!("default");
+    pod["status"]["phase"] = json!("Running");
+    let asked = crate::facts::attachments::asked(pod);
+    (seen.refusal, seen.ignored) = (asked.refusal(), asked.ignored());
+    seen.attachments.iter_mut().for_each(|it| (it.nic, it.binding) = (None, None));
+    let link = |name: &str, mac: &str| NetLink { mac: mac.into(), ..net_link(name, "veth", None) };
+    seen.links = Some(vec![link("eth0", "aa:bb:cc:dd:ee:ff"), link(BLUE, MAC)]);
+    seen
+}
+
+#[test]
+fn a_slip_under_a_running_pod_is_a_warning() {
+    for annotation in ["ovs-blue,", "[{\"name\": \"ovs-blue\"", "ovs-blue@net1@net2"] {
+        let trace = trace(&changed(annotation));
+        assert_eq!(trace.broken(), None, "{annotation}");
+        let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
+        assert_eq!(*state, State::Warns);
+        assert!(
+            told.ends_with("the pod has what it got when it started, a new one would not start"),
+            "{told}"
+        );
+        assert!(found(&trace, "pod-nic").iter().all(|(state, _)| *state == State::Holds), "{trace:?}");
+    }
+    // What the pod has is followed, whatever is written now.
+    let pod = changed("[{").pod.unwrap();
+    let networks: Vec<_> = super::super::target::of_pod(&pod).into_iter().map(|it| it.network).collect();
+    assert_eq!(networks, [None, Some("default/ovs-blue".into())]);
+}
+
+#[test]
+fn a_network_that_is_asked_for_later_is_a_warning() {
+    let mut seen = changed("ovs-blue,typo");
+    let typo = Attachment { network: Some("default/typo".into()), ..Attachment::default() };
+    seen.attachments.push(typo);
+    let of_typo = |trace: &Trace| {
+        let links = trace.links.iter().filter(|link| link.network.as_deref() == Some("default/typo"));
+        links.map(|link| (link.link, link.state)).collect::<Vec<_>>()
+    };
+    let running = trace(&seen);
+    assert_eq!(running.broken(), None, "{running:?}");
+    assert_eq!(of_typo(&running), [("network", State::Warns), ("pod-nic", State::Warns)]);
+    // Without a word of Multus nobody knows what the pod asked for.
+    let mut seen = seen;
+    _ = seen.pod.as_mut().unwrap()["metadata"]["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .shift_remove("k8s.v1.cni.cncf.io/network-status");
+    assert_eq!(trace(&seen).broken().map(|link| link.link), Some("network"));
 }
 
 #[test]

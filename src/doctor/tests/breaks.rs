@@ -229,7 +229,8 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     // A slip of a user's is no missing network.
     (
         |_, cluster| {
-            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!("ovs-blue,");
+            cluster.pods[3]["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "ovs-blue,"});
+            cluster.pods[3]["status"] = json!({"phase": "Pending"});
         },
         "annotations",
         "KVN640",
@@ -237,8 +238,9 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     ),
     (
         |_, cluster| {
-            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] =
-                json!(r#"[ {"name":"ovs-blue","ips":["10.20.0.104/24"] ]"#);
+            let slip = r#"[ {"name":"ovs-blue","ips":["10.20.0.104/24"] ]"#;
+            cluster.pods[3]["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": slip});
+            cluster.pods[3]["status"] = json!({"phase": "Pending"});
         },
         "annotations",
         "KVN640",

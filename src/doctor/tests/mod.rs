@@ -335,6 +335,33 @@ fn a_run_that_was_interrupted_is_told() {
     assert_eq!((damaged.state, damaged.code), (State::Broken, Some("KVN501")));
 }
 
+/// Multus has read it when the pod started, and never reads it again.
+#[test]
+fn an_annotation_that_was_changed_under_a_running_pod_is_a_warning() {
+    for (annotation, check, says) in [
+        (
+            "ovs-blue,",
+            "annotations",
+            "pod default/web: entry 2 is empty: there is a comma too many; it runs, and a new one",
+        ),
+        ("[{", "annotations", "it runs, and a new one would not start"),
+        (
+            "ovs-blue,ovs-blue100",
+            "pod-nics",
+            "default/web on n0 has 1 of 2 further NICs: none on default/ovs-blue100",
+        ),
+        ("ovs-blue,typo", "pod-nics", "none on default/typo"),
+    ] {
+        let mut seen = healthy();
+        let web = &mut seen.cluster.as_mut().unwrap().pods[3];
+        web["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!(annotation);
+        assert_eq!(Diagnosis::of(&seen).broken(), None, "{annotation}");
+        let told = verdict(&seen, check);
+        assert_eq!(told.state, State::Warns, "{annotation}: {told:?}");
+        assert!(told.found.contains(says), "{annotation}: {}", told.found);
+    }
+}
+
 #[test]
 fn what_pods_ask_for_without_effect_or_by_a_slip_is_no_missing_network() {
     let mut seen = healthy();

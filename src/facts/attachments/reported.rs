@@ -42,6 +42,12 @@ pub fn reported(pod: &Value) -> Vec<Reported> {
     nics
 }
 
+/// Whether a pod has the NICs that it will ever have: Multus has read its annotation, and does not read it again.
+#[must_use]
+pub fn has_sandbox(pod: &Value) -> bool {
+    pod["status"]["phase"] == "Running" || !reported(pod).is_empty()
+}
+
 fn nic(entry: &Value) -> Reported {
     let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     let ips = entry["ips"].as_array().into_iter().flatten();

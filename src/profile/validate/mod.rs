@@ -1,6 +1,7 @@
 //! What the schema cannot say: names that the kernel accepts, subnets that do not overlap, references that lead somewhere.
 //! Every violation is collected, so that one run shows them all.
 
+mod cluster_ranges;
 mod components;
 mod format;
 mod networks;
@@ -31,6 +32,7 @@ pub(super) fn validate(profile: &Profile) -> Vec<Violation> {
     components::check(profile, &mut found);
     networks::check(profile, &mut found);
     subnets::check(profile, &mut found);
+    cluster_ranges::check(profile, &mut found);
     room::check(profile, &mut found);
     vm::check(profile, &mut found);
     found.violations

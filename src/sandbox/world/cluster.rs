@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::objects::{hex, text};
 use super::scene::Scene;
 use crate::error::Result;
+use crate::facts::kubernetes::node_mask;
 use crate::source::parse_manifests;
 use crate::template;
 
@@ -52,13 +53,13 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     let node = scene.node_name()?;
     let hostname = scene.node.text("/proc/sys/kernel/hostname")?.unwrap_or_default();
     let machine_id = scene.node.text("/etc/machine-id")?.unwrap_or_default();
-    let pod_subnet = pod_subnet(scene)?;
+    let (pod_subnet, mask) = pod_subnet(scene)?;
     let pod_cidr =
-        pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok()?.next());
+        pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(mask).ok()?.next());
     let values = Values {
         node: &node,
         hostname: hostname.trim(),
-        others: others(scene, &pod_subnet),
+        others: others(scene, &pod_subnet, mask),
         address: &address(scene)?,
         version: scene.kubernetes(),
         pod_cidr: &pod_cidr.map(|cidr| cidr.to_string()).unwrap_or_default(),
@@ -79,8 +80,8 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     objects.iter().try_for_each(|object| scene.create(manager_of(object), object))
 }
 
-fn others(scene: &Scene, pod_subnet: &str) -> Vec<Other> {
-    let subnets = pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(24).ok());
+fn others(scene: &Scene, pod_subnet: &str, mask: u8) -> Vec<Other> {
+    let subnets = pod_subnet.parse::<ipnet::Ipv4Net>().ok().and_then(|subnet| subnet.subnets(mask).ok());
     let mut subnets = subnets.into_iter().flatten().skip(1);
     let other = |number: u8| Other {
         name: format!("worker-{number}"),
@@ -95,14 +96,20 @@ fn manager_of(object: &Value) -> &'static str {
     if text(object, "/kind") == "Node" { "kubelet" } else { KUBEADM }
 }
 
-/// What kvnet's own configuration for kubeadm says, else what the sandbox's node was made with.
-fn pod_subnet(scene: &Scene) -> Result<String> {
+/// What kvnet's own configuration for kubeadm says, else what the sandbox's node was made with; and the prefix of each node's
+/// part of it.
+fn pod_subnet(scene: &Scene) -> Result<(String, u8)> {
+    const MASK: u8 = 24;
     let Some(given) = scene.node.text("/etc/kubernetes/kvnet-kubeadm.yaml")? else {
-        return Ok("10.244.0.0/16".into());
+        return Ok(("10.244.0.0/16".into(), MASK));
     };
     let documents = parse_manifests(&named(&given), "kvnet-kubeadm.yaml").unwrap_or_default();
-    let subnets = documents.iter().filter_map(|document| document.pointer("/networking/podSubnet")?.as_str());
-    Ok(subnets.map(str::to_owned).next().unwrap_or_default())
+    let subnet = documents.iter().find_map(|document| {
+        Some((document, document.pointer("/networking/podSubnet")?.as_str()?.to_owned()))
+    });
+    let Some((document, subnet)) = subnet else { return Ok((String::new(), MASK)) };
+    let mask = document.as_object().and_then(node_mask).and_then(Result::ok);
+    Ok((subnet, mask.unwrap_or(MASK)))
 }
 
 /// kubeadm's documents have no names, which manifests must have.
