@@ -9,26 +9,36 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use kit::compare::{Known, differences, judge};
-use kit::differences::{NOT_COMPARED, OF_API, OF_SWITCH};
+use kit::differences::{NOT_COMPARED, OF_API, OF_API_2018, OF_SWITCH};
 use kit::fixture::{self, Recorded};
 use kit::{api, memory, switch};
+use kvnet::sandbox::api::KubernetesVersion;
 
 /// Where the real API server's answers are, and the real switch's.
 const KUBERNETES: &str = "kubernetes-1.34.4";
+const KUBERNETES_2018: &str = "kubernetes-1.11.3";
 const OPEN_VSWITCH: &str = "openvswitch-3.1.0";
 
 #[test]
 fn the_api_server_answers_as_the_real_one_did() {
-    let chapters = api::chapters();
+    compared(KUBERNETES, KubernetesVersion::V1_34, &api::chapters(), OF_API);
+}
+
+#[test]
+fn the_api_server_of_2018_answers_as_the_real_one_did() {
+    compared(KUBERNETES_2018, KubernetesVersion::V1_11, &api::of_2018::chapters(), OF_API_2018);
+}
+
+fn compared(of: &str, release: KubernetesVersion, chapters: &[api::Chapter], known: &[Known]) {
     let mut found = Vec::new();
-    for (chapter, answers) in chapters.iter().zip(memory::answers(&chapters)) {
-        let recorded = fixture::read(KUBERNETES, chapter.name);
+    for (chapter, answers) in chapters.iter().zip(memory::answers(release, chapters)) {
+        let recorded = fixture::read(of, chapter.name);
         same_questions(chapter.name, &recorded, &kit::asked(chapter));
         for (recorded, (name, answer)) in recorded.iter().zip(&answers) {
             found.extend(differences(&format!("{}: {name}", chapter.name), &recorded.answer, answer));
         }
     }
-    judge(&found, OF_API).unwrap_or_else(|problems| panic!("{problems}"));
+    judge(&found, known).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 #[test]
@@ -97,6 +107,7 @@ fn list() -> String {
         }
     };
     known("The API server", OF_API);
+    known("The API server of Kubernetes 1.11", OF_API_2018);
     known("Open vSwitch", OF_SWITCH);
     text.push_str("\n### Not compared\n\n");
     for (what, why) in NOT_COMPARED {

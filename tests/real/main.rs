@@ -63,7 +63,12 @@ const STORIES: &[Story] = &[
     ("packages", packages::story),
 ];
 /// What needs older versions, which take long to build.
-const OLDER: &[Story] = &[("vm15", vm::of_1_5), ("upgrade", upgrade::story), ("parity", parity::story)];
+const OLDER: &[Story] = &[
+    ("vm15", vm::of_1_5),
+    ("upgrade", upgrade::story),
+    ("parity", parity::story),
+    ("parity2018", parity::of_2018),
+];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;
 

@@ -11,13 +11,15 @@ mod openvswitch;
 
 use crate::count;
 use kit::compare::{Known, differences, judge};
-use kit::differences::{OF_API, OF_SWITCH};
+use kit::differences::{OF_API, OF_API_2018, OF_SWITCH};
 use kit::fixture::{self, Recorded};
 use kit::{api, memory, switch};
+use kvnet::sandbox::api::KubernetesVersion;
 use serde_json::Value;
 
 /// Where the real API server's answers are, and the real switch's.
 const KUBERNETES: &str = "kubernetes-1.34.4";
+const KUBERNETES_2018: &str = "kubernetes-1.11.3";
 const OPEN_VSWITCH: &str = "openvswitch-3.1.0";
 
 /// A real server answers some requests now and then in another way: by which of its controllers was first, and by the order
@@ -25,25 +27,44 @@ const OPEN_VSWITCH: &str = "openvswitch-3.1.0";
 const ATTEMPTS: usize = 3;
 
 pub fn story() {
-    let parts = kubernetes::Parts::of_the_rig();
+    let parts = kubernetes::Parts::of_the_rig(KubernetesVersion::V1_34);
     let commands = commands(&parts);
-    let mut requests = requests(&parts);
-    for _ in 1..ATTEMPTS {
-        if requests.problems.is_empty() {
-            break;
-        }
-        eprintln!("asked again: {}", requests.problems.join("\n"));
-        requests = self::requests(&parts);
-    }
-    let problems: Vec<&String> = [&commands.problems, &requests.problems].into_iter().flatten().collect();
-    assert!(problems.is_empty(), "{}", problems.into_iter().cloned().collect::<Vec<_>>().join("\n"));
+    let requests =
+        settled(|| requests(&parts, KUBERNETES, KubernetesVersion::V1_34, &api::chapters(), OF_API));
+    must_be_none(&[&commands.problems, &requests.problems]);
     count::record("requests compared with the real API server", requests.number);
     count::record("command lines compared with the real Open vSwitch", commands.number);
-    for (row, known) in
-        [("known differences of the API server", OF_API), ("known differences of Open vSwitch", OF_SWITCH)]
-    {
-        count_known(row, known);
+    count_known("known differences of the API server", OF_API);
+    count_known("known differences of Open vSwitch", OF_SWITCH);
+}
+
+/// The API server of Kubernetes 1.11, which cannot apply.
+pub fn of_2018() {
+    let release = KubernetesVersion::V1_11;
+    let parts = kubernetes::Parts::of_the_rig(release);
+    let chapters = api::of_2018::chapters();
+    let requests = settled(|| requests(&parts, KUBERNETES_2018, release, &chapters, OF_API_2018));
+    must_be_none(&[&requests.problems]);
+    count::record("requests compared with the real API server of 1.11", requests.number);
+    count_known("known differences of the API server of 1.11", OF_API_2018);
+}
+
+/// What is left when it is asked again.
+fn settled(ask: impl Fn() -> Compared) -> Compared {
+    let mut compared = ask();
+    for _ in 1..ATTEMPTS {
+        if compared.problems.is_empty() {
+            break;
+        }
+        eprintln!("asked again: {}", compared.problems.join("\n"));
+        compared = ask();
     }
+    compared
+}
+
+fn must_be_none(problems: &[&Vec<String>]) {
+    let all: Vec<&str> = problems.iter().flat_map(|problems| problems.iter()).map(String::as_str).collect();
+    assert!(all.is_empty(), "{}", all.join("\n"));
 }
 
 /// What came of a comparison.
@@ -59,19 +80,24 @@ fn count_known(row: &str, known: &[Known]) {
     }
 }
 
-fn requests(parts: &kubernetes::Parts) -> Compared {
-    let chapters = api::chapters();
-    let real = kubernetes::answers(parts, &chapters);
+fn requests(
+    parts: &kubernetes::Parts,
+    of: &str,
+    release: KubernetesVersion,
+    chapters: &[api::Chapter],
+    known: &[Known],
+) -> Compared {
+    let real = kubernetes::answers(parts, release, chapters);
     let fresh = chapters.iter().zip(&real);
     let fresh: Vec<_> = fresh
         .map(|(chapter, real)| {
             (chapter.name, recording(kit::asked(chapter), real.iter().map(|(_, answer)| answer)))
         })
         .collect();
-    let kept = keep(KUBERNETES, &fresh);
-    let sandbox = memory::answers(&chapters);
+    let kept = keep(of, &fresh);
+    let sandbox = memory::answers(release, chapters);
     let sandbox = sandbox.iter().map(|answers| answers.iter().map(|(_, answer)| answer).collect());
-    compared(kept, &fresh, sandbox, OF_API)
+    compared(kept, &fresh, sandbox, known)
 }
 
 fn commands(parts: &kubernetes::Parts) -> Compared {

@@ -60,7 +60,7 @@ fn free() -> Value {
 }
 
 /// What the server fills in where a definition is silent.
-pub(super) fn fill(crd: &mut Value) {
+pub(super) fn fill(of: &Kind, crd: &mut Value) {
     let names = &mut crd["spec"]["names"];
     let kind = names["kind"].as_str().unwrap_or_default().to_owned();
     if !kind.is_empty() && names["singular"].is_null() {
@@ -69,7 +69,12 @@ pub(super) fn fill(crd: &mut Value) {
     if !kind.is_empty() && names["listKind"].is_null() {
         names["listKind"] = format!("{kind}List").into();
     }
-    if crd["spec"]["conversion"].is_null() {
+    if !of.tracks {
+        if crd["spec"]["versions"].is_null() {
+            crd["spec"]["versions"] =
+                json!([{"name": crd["spec"]["version"], "served": true, "storage": true}]);
+        }
+    } else if crd["spec"]["conversion"].is_null() {
         crd["spec"]["conversion"] = json!({"strategy": "None"});
     }
 }
@@ -85,15 +90,26 @@ pub(super) fn begin(crd: &mut Value) {
 }
 
 /// What the server's own controllers write when they have looked at it: its names are taken, its kinds are served.
-pub(super) fn establish(store: &mut Transaction<'_>, key: &str, now: &str) {
+pub(super) fn establish(store: &mut Transaction<'_>, of: &Kind, key: &str, now: &str) {
     let Some(before) = store.value(key).cloned() else { return };
     let mut after = before.as_ref().clone();
-    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
+    let condition = |kind: &str, time: Value, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": time, "reason": reason, "message": message});
+    // The server of 2018 does not date it.
+    let established = if of.tracks { now.into() } else { Value::Null };
     after["status"]["acceptedNames"] = after["spec"]["names"].clone();
     after["status"]["conditions"] = json!([
-        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        condition("NamesAccepted", now.into(), "NoConflicts", "no conflicts found"),
+        condition("Established", established, "InitialNamesAccepted", "the initial names have been accepted"),
     ]);
+    if of.tracks {
+        own_status(&before, &mut after, now);
+    }
+    after["metadata"]["resourceVersion"] = (store.revision() + 1).to_string().into();
+    store.put(key, after);
+}
+
+/// The server's own controllers are owners like others.
+fn own_status(before: &Value, after: &mut Value, now: &str) {
     let writer = Manager {
         name: "kube-apiserver".into(),
         operation: "Update".into(),
@@ -102,12 +118,10 @@ pub(super) fn establish(store: &mut Transaction<'_>, key: &str, now: &str) {
         subresource: "status".into(),
         fields: fields::Set::new(),
     };
-    let compared = fields::compare(&before, &after, Shape::root(None));
-    let mut managers = fields::managers(&before);
+    let compared = fields::compare(before, after, Shape::root(None));
+    let mut managers = fields::managers(before);
     fields::hand_over(&mut managers, &writer, &compared);
-    fields::set_managers(&mut after, managers);
-    after["metadata"]["resourceVersion"] = (store.revision() + 1).to_string().into();
-    store.put(key, after);
+    fields::set_managers(after, managers);
 }
 
 /// Refuses a definition that is none.

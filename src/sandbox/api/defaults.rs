@@ -11,8 +11,12 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
     }
     match kind.kind.as_str() {
         "DaemonSet" => {
-            let update =
-                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
+            let rolling = if kind.tracks {
+                json!({"maxUnavailable": 1, "maxSurge": 0})
+            } else {
+                json!({"maxUnavailable": 1})
+            };
+            let update = json!({"type": "RollingUpdate", "rollingUpdate": rolling});
             absent(&mut object["spec"], &[("updateStrategy", update), ("revisionHistoryLimit", json!(10))]);
             pod_template(object);
         }
@@ -35,31 +39,31 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         }
         "Pod" => {
             pod(&mut object["spec"]);
-            absent(&mut object["spec"], &[("enableServiceLinks", json!(true))]);
+            if kind.tracks {
+                absent(&mut object["spec"], &[("enableServiceLinks", json!(true))]);
+            }
         }
         "Service" => {
-            absent(
-                &mut object["spec"],
-                &[
-                    ("type", json!("ClusterIP")),
-                    ("sessionAffinity", json!("None")),
-                    ("internalTrafficPolicy", json!("Cluster")),
-                ],
-            );
+            absent(&mut object["spec"], &[("type", json!("ClusterIP")), ("sessionAffinity", json!("None"))]);
+            if kind.tracks {
+                absent(&mut object["spec"], &[("internalTrafficPolicy", json!("Cluster"))]);
+            }
             for port in items(&mut object["spec"]["ports"]) {
                 let target = port["port"].clone();
                 absent(port, &[("protocol", json!("TCP")), ("targetPort", target)]);
             }
         }
-        "Namespace" => {
+        "Namespace" if kind.tracks => {
             let name = object["metadata"]["name"].clone();
             if !object["metadata"]["labels"].is_object() {
                 object["metadata"]["labels"] = json!({});
             }
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
-        "CustomResourceDefinition" => super::crd::fill(object),
-        "PriorityClass" => absent(object, &[("preemptionPolicy", json!("PreemptLowerPriority"))]),
+        "CustomResourceDefinition" => super::crd::fill(kind, object),
+        "PriorityClass" if kind.tracks => {
+            absent(object, &[("preemptionPolicy", json!("PreemptLowerPriority"))]);
+        }
         "ClusterRole" | "Role" if object["rules"].as_array().is_some_and(Vec::is_empty) => {
             object["rules"] = Value::Null;
         }
@@ -85,10 +89,12 @@ pub(super) fn admit(kind: &Kind, object: &mut Value) {
                 &[
                     ("serviceAccountName", account.as_str().into()),
                     ("serviceAccount", account.as_str().into()),
-                    ("preemptionPolicy", json!("PreemptLowerPriority")),
                     ("priority", json!(0)),
                 ],
             );
+            if kind.tracks {
+                absent(&mut object["spec"], &[("preemptionPolicy", json!("PreemptLowerPriority"))]);
+            }
             let class = if has_resources(&object["spec"]) { "Burstable" } else { "BestEffort" };
             absent(object, &[("status", json!({"phase": "Pending", "qosClass": class}))]);
         }
@@ -96,15 +102,17 @@ pub(super) fn admit(kind: &Kind, object: &mut Value) {
             let address = address(object);
             let spec = &mut object["spec"];
             absent(spec, &[("clusterIP", address)]);
-            let addresses = json!([spec["clusterIP"]]);
-            absent(
-                spec,
-                &[
-                    ("clusterIPs", addresses),
-                    ("ipFamilies", json!(["IPv4"])),
-                    ("ipFamilyPolicy", json!("SingleStack")),
-                ],
-            );
+            if kind.tracks {
+                let addresses = json!([spec["clusterIP"]]);
+                absent(
+                    spec,
+                    &[
+                        ("clusterIPs", addresses),
+                        ("ipFamilies", json!(["IPv4"])),
+                        ("ipFamilyPolicy", json!("SingleStack")),
+                    ],
+                );
+            }
             absent(object, &[("status", json!({"loadBalancer": {}}))]);
         }
         "Deployment" => absent(object, &[("status", json!({}))]),
@@ -141,6 +149,12 @@ fn of_extensions(kind: &Kind, object: &mut Value) {
     let labels = object["spec"]["template"]["metadata"]["labels"].clone();
     if labels.is_object() {
         absent(&mut object["spec"], &[("selector", json!({"matchLabels": labels}))]);
+        absent(&mut object["metadata"], &[("labels", labels)]);
+    }
+    if kind.kind == "Deployment" {
+        let strategy =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}});
+        absent(&mut object["spec"], &[("strategy", strategy)]);
     }
     if kind.kind == "DaemonSet" {
         absent(&mut object["spec"], &[("updateStrategy", json!({"type": "OnDelete"}))]);

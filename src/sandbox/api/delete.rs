@@ -52,6 +52,10 @@ impl Options {
             _ => Ok(()),
         };
         differ("UID", &self.uid, text("uid"), "deleted and then recreated")?;
+        // A server that cannot apply does not know this one.
+        if !kind.tracks {
+            return Ok(());
+        }
         differ("ResourceVersion", &self.resource_version, text("resourceVersion"), "modified")
     }
 }
@@ -108,12 +112,14 @@ fn last_sight(kind: &Kind, object: &Value, options: &Options, now: &str) -> Opti
     let mut last = shown(object, kind);
     let metadata = &mut last["metadata"];
     let is_marked = !metadata["deletionTimestamp"].is_null();
+    let count = |metadata: &mut Value| {
+        if let Some(generation) = metadata["generation"].as_u64().filter(|_| !is_marked) {
+            metadata["generation"] = (generation + 1).into();
+        }
+    };
     match kind.kind.as_str() {
         "Pod" => {
-            let generation = metadata["generation"].as_u64().filter(|_| !is_marked);
-            if let Some(generation) = generation {
-                metadata["generation"] = (generation + 1).into();
-            }
+            count(metadata);
             metadata["deletionGracePeriodSeconds"] = grace_of(kind, object, options).into();
         }
         "CustomResourceDefinition" => {
@@ -127,6 +133,7 @@ fn last_sight(kind: &Kind, object: &Value, options: &Options, now: &str) -> Opti
             }
         }
         _ if options.propagation.as_deref() == Some("Orphan") => {
+            count(metadata);
             metadata["finalizers"] = json!(["orphan"]);
             metadata["deletionGracePeriodSeconds"] = 0.into();
         }

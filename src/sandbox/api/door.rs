@@ -50,6 +50,9 @@ pub enum Removal {
 impl ApiServer {
     pub(super) fn answer(&self, asked: &Asked) -> Answer<Answered> {
         let answered = if asked.is_rehearsal() {
+            if !self.0.version.applies() {
+                return Err(Status::bad_request("dryRun is not supported yet"));
+            }
             self.rehearse(asked)
         } else {
             self.0.store.write(|store| self.decide(store, asked))
@@ -147,6 +150,8 @@ impl ApiServer {
                 let mut options = Options::parse(&body);
                 options.propagation =
                     options.propagation.or(asked.parameter("propagationPolicy").map(str::to_owned));
+                options.propagation =
+                    options.propagation.or_else(|| kind.orphans().then(|| "Orphan".to_owned()));
                 options.grace = options
                     .grace
                     .or(asked.parameter("gracePeriodSeconds").and_then(|text| text.parse().ok()));

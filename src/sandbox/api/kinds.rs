@@ -83,6 +83,26 @@ impl Kind {
         format!("api/{home}/{}/", self.plural)
     }
 
+    /// A server that cannot apply tracks no fields, and does not count what is desired of a pod.
+    fn served_by(self, release: KubernetesVersion) -> Self {
+        let is_pod = self.kind == "Pod" && self.group.is_empty();
+        Self { tracks: release.applies(), counts: self.counts && (release.applies() || !is_pod), ..self }
+    }
+
+    /// Whether a change of what is desired makes another generation: of custom resources, a server that cannot apply counts
+    /// only those whose status has a path of its own.
+    pub fn counts_changes(&self) -> bool {
+        self.counts && (self.tracks || self.has_status || self.schema.is_none())
+    }
+
+    /// Whether what an object owns stays when it is deleted and nothing else is said: so in the groups before `apps/v1`.
+    pub fn orphans(&self) -> bool {
+        let workload = ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"].contains(&self.kind.as_str());
+        let old =
+            ["extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"].contains(&self.api_version().as_str());
+        workload && old
+    }
+
     pub fn key(&self, namespace: Option<&str>, name: &str) -> String {
         format!("{}{}/{name}", self.prefix(), namespace.filter(|_| self.namespaced).unwrap_or("-"))
     }
@@ -192,7 +212,7 @@ pub(super) fn by_path(
             (kind.group.as_str(), kind.version.as_str(), kind.plural.as_str()) == (group, version, plural)
         })
     });
-    found.map(|kind| Kind { tracks: release.applies(), ..kind })
+    found.map(|kind| kind.served_by(release))
 }
 
 /// The kind that an object says it is.
@@ -209,7 +229,7 @@ pub(super) fn by_name(
             .into_iter()
             .find(|candidate| candidate.api_version() == api_version && candidate.kind == kind)
     });
-    found.map(|kind| Kind { tracks: release.applies(), ..kind })
+    found.map(|kind| kind.served_by(release))
 }
 
 /// All kinds of a group and version that the release brings along.

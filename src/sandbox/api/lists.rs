@@ -102,7 +102,7 @@ pub(super) fn list(
     check_version(asked, token.is_some())?;
     let prefix = prefix(kind, namespace);
     let revision = token.as_ref().and_then(|token| u64::try_from(token.revision).ok());
-    let Some(values) = values_at(store, &prefix, revision) else { return Err(expired(token)) };
+    let Some(values) = values_at(store, &prefix, revision) else { return Err(expired(token, kind)) };
     let start = token.map(|token| format!("{prefix}{}", token.start));
     let rest = values.range(start.unwrap_or_default()..).filter(|(_, object)| selector.fits(object));
     let rest: Vec<(&String, &Arc<Value>)> = rest.collect();
@@ -117,7 +117,7 @@ pub(super) fn list(
         let last = rest.get(limit - 1).and_then(|(key, _)| key.strip_prefix(&prefix)).unwrap_or_default();
         let next = Token { revision: i64::try_from(revision).unwrap_or(NOW), start: format!("{last}\0") };
         metadata["continue"] = next.text().into();
-        if selector.is_empty() {
+        if selector.is_empty() && kind.tracks {
             metadata["remainingItemCount"] = (rest.len() - limit).into();
         }
     }
@@ -165,9 +165,13 @@ pub(super) fn revision(version: &str) -> Answer<Option<u64>> {
 
 /// The store has forgotten what the list began with; it can go on with what is there now.
 #[allow(clippy::unnecessary_box_returns, reason = "all refusals are boxed, because they are large and rare")]
-fn expired(token: Option<Token>) -> Box<Status> {
+fn expired(token: Option<Token>, kind: &Kind) -> Box<Status> {
     let mut status = Status::expired(EXPIRED);
-    status.token = token.map(|token| Token { revision: NOW, ..token }.text()).unwrap_or_default();
+    // One that cannot apply does not go on.
+    status.token = token
+        .filter(|_| kind.tracks)
+        .map(|token| Token { revision: NOW, ..token }.text())
+        .unwrap_or_default();
     status
 }
 

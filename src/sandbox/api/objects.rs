@@ -132,7 +132,7 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
             super::patch::strategic(&mut after, patch, target.shape());
             after
         }
-        Edit::Operations(patch) => super::patch::json(live, patch)?,
+        Edit::Operations(patch) => super::patch::json(live, patch).map_err(|refusal| target.said(refusal))?,
     };
     check_version(target, live, &after)?;
     check_replacement(target, live, &after, edit)?;
@@ -230,7 +230,7 @@ fn insert(store: &mut Transaction<'_>, target: &Target<'_>, mut object: Value) -
     }
     let object = put(store, target, object);
     if is_definition(target.kind) {
-        crd::establish(store, &target.key(), target.now);
+        crd::establish(store, target.kind, &target.key(), target.now);
     }
     Ok(object)
 }
@@ -264,7 +264,7 @@ fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut af
         return Ok(live.clone());
     }
     validate::check(target.kind, &after, Some(live))?;
-    if target.kind.counts && desired(live) != desired(&after) {
+    if target.kind.counts_changes() && desired(live) != desired(&after) {
         let generation = live["metadata"]["generation"].as_u64().unwrap_or_default();
         after["metadata"]["generation"] = (generation + 1).into();
     }
@@ -277,7 +277,7 @@ fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut af
     }
     let object = put(store, target, after);
     if is_definition(target.kind) && object["spec"]["names"] != live["spec"]["names"] {
-        crd::establish(store, &target.key(), target.now);
+        crd::establish(store, target.kind, &target.key(), target.now);
     }
     Ok(object)
 }
@@ -327,6 +327,14 @@ fn uid(revision: u64) -> String {
 }
 
 impl Target<'_> {
+    /// A server that cannot apply takes operations that do not fit the object for a mistake of its own.
+    fn said(&self, refusal: Box<Status>) -> Box<Status> {
+        if self.kind.tracks || refusal.code != 422 {
+            return refusal;
+        }
+        Box::new(Status { code: 500, message: refusal.message, ..Status::default() })
+    }
+
     fn key(&self) -> String {
         self.kind.key(self.namespace, self.name)
     }
@@ -437,7 +445,8 @@ impl Target<'_> {
             without_nothing(object, &["data", "binaryData"]);
         }
         match &self.kind.schema {
-            Some(schema) => validate::prune_object(object, schema),
+            Some(schema) if self.kind.tracks => validate::prune_object(object, schema),
+            Some(_) => {}
             None => defaults::fill(self.kind, object),
         }
         if self.kind.group == "extensions" && self.kind.kind == "DaemonSet" {

@@ -81,11 +81,14 @@ impl Status {
             format!("unable to create new content in namespace {namespace} because it is being terminated");
         let message = format!("{} \"{name}\" is forbidden: {why}", kind.resource());
         let mut status = Self::about(403, "Forbidden", kind, name, message);
-        status.details["causes"] = json!([{
-            "reason": "NamespaceTerminating",
-            "message": format!("namespace {namespace} is being terminated"),
-            "field": "metadata.namespace",
-        }]);
+        // The server that cannot apply names no cause.
+        if kind.tracks {
+            status.details["causes"] = json!([{
+                "reason": "NamespaceTerminating",
+                "message": format!("namespace {namespace} is being terminated"),
+                "field": "metadata.namespace",
+            }]);
+        }
         status
     }
 

@@ -72,7 +72,10 @@ impl Following {
                     self.over = true;
                     let now = *self.revisions.borrow();
                     let from = self.start.revision;
-                    let status = Status::expired(format!("too old resource version: {from} ({now})"));
+                    let mut status = Status::expired(format!("too old resource version: {from} ({now})"));
+                    if !self.start.kind.tracks {
+                        status.reason = "Gone";
+                    }
                     return Some(event("ERROR", &status.json()));
                 }
                 Some(changes) => self.take(&changes),

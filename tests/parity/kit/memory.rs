@@ -11,7 +11,7 @@ use super::send::{Server, chapter};
 const NOW: u64 = 1_780_000_000;
 
 /// The answers of the API server in memory to all chapters.
-pub fn answers(chapters: &[Chapter]) -> Vec<Vec<(String, Value)>> {
+pub fn answers(release: KubernetesVersion, chapters: &[Chapter]) -> Vec<Vec<(String, Value)>> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     // Nothing happens by itself, so that watches need not last as long as they say.
     let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
@@ -19,7 +19,7 @@ pub fn answers(chapters: &[Chapter]) -> Vec<Vec<(String, Value)>> {
         let mut all = Vec::new();
         for one in chapters {
             let store = Store::in_memory();
-            let server = ApiServer::new(store.clone(), Clock::fixed(NOW), KubernetesVersion::V1_34);
+            let server = ApiServer::new(store.clone(), Clock::fixed(NOW), release);
             for name in ["default", "kube-system"] {
                 let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
                 server.create("parity", &namespace).expect("a namespace");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kvnet::sandbox::api::KubernetesVersion;
 use serde_json::Value;
 
 use super::kit::api::Chapter;
@@ -28,9 +29,10 @@ pub struct Parts {
 
 impl Parts {
     /// Builds what is missing.
-    pub fn of_the_rig() -> Self {
+    pub fn of_the_rig(release: KubernetesVersion) -> Self {
         let rig = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/rig");
-        let output = Command::new(rig).arg("parts").stdin(Stdio::null()).output().expect("the rig runs");
+        let arguments = ["parts", "--kubernetes", release.git()];
+        let output = Command::new(rig).args(arguments).stdin(Stdio::null()).output().expect("the rig runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let part = |name: &str| {
@@ -82,7 +84,7 @@ impl Running {
 }
 
 /// The answers of a real API server to all chapters.
-pub fn answers(parts: &Parts, chapters: &[Chapter]) -> Vec<Vec<(String, Value)>> {
+pub fn answers(parts: &Parts, release: KubernetesVersion, chapters: &[Chapter]) -> Vec<Vec<(String, Value)>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::Builder::new().prefix("kvnet-parity-").tempdir().expect("a folder");
@@ -91,10 +93,10 @@ pub fn answers(parts: &Parts, chapters: &[Chapter]) -> Vec<Vec<(String, Value)>>
     start_database(&mut running, parts, database, peers);
     runtime.block_on(async {
         begin_history(database, &running).await;
-        start_server(&mut running, parts, database, port);
+        start_server(&mut running, parts, release, database, port);
         let client = client(&running.path("kubeconfig")).await;
         ready(&client, &running).await;
-        start_controllers(&mut running, parts, controllers);
+        start_controllers(&mut running, parts, release, controllers);
         let forget = || -> BoxFuture<'_, ()> { Box::pin(compact(database)) };
         let server = Server { client, forget: &forget };
         let mut all = Vec::new();
@@ -127,7 +129,7 @@ fn start_database(running: &mut Running, parts: &Parts, port: u16, peers: u16) {
 }
 
 /// As kubeadm configures it, as far as that is seen from outside.
-fn start_server(running: &mut Running, parts: &Parts, database: u16, port: u16) {
+fn start_server(running: &mut Running, parts: &Parts, release: KubernetesVersion, database: u16, port: u16) {
     let (key, public) = (running.path("sa.key"), running.path("sa.pub"));
     openssl(&["genrsa", "-out", &key.to_string_lossy(), "2048"]);
     openssl(&["rsa", "-in", &key.to_string_lossy(), "-pubout", "-out", &public.to_string_lossy()]);
@@ -138,24 +140,37 @@ fn start_server(running: &mut Running, parts: &Parts, database: u16, port: u16) 
          users: [{{name: c, user: {{token: {TOKEN}}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
     );
     running.write("kubeconfig", &kubeconfig);
-    let arguments = format!(
+    let mut arguments = format!(
         "--etcd-servers=http://127.0.0.1:{database} --bind-address=127.0.0.1 --secure-port={port} --cert-dir={} \
-         --service-cluster-ip-range=10.96.0.0/12 --service-account-issuer=https://kubernetes.default.svc.cluster.local \
-         --service-account-key-file={} --service-account-signing-key-file={} --authorization-mode=Node,RBAC \
+         --service-cluster-ip-range=10.96.0.0/12 --service-account-key-file={} --authorization-mode=Node,RBAC \
          --enable-admission-plugins=NodeRestriction --allow-privileged=true --token-auth-file={} \
          --endpoint-reconciler-type=none",
         running.path("certificates").display(),
         public.display(),
-        key.display(),
         running.path("tokens").display(),
     );
+    // Neither was there, and needed, in the other; in 2018 a pod needed an account with a token, which a controller makes.
+    arguments += &match release {
+        KubernetesVersion::V1_11 => {
+            " --insecure-port=0 --storage-backend=etcd3 --disable-admission-plugins=ServiceAccount".to_owned()
+        }
+        KubernetesVersion::V1_34 => format!(
+            " --service-account-issuer=https://kubernetes.default.svc.cluster.local \
+             --service-account-signing-key-file={}",
+            key.display()
+        ),
+    };
     running.start(&parts.kubernetes.join("kube-apiserver"), &words(&arguments));
 }
 
 /// Those whose work the sandbox's API server does itself.
-fn start_controllers(running: &mut Running, parts: &Parts, port: u16) {
+fn start_controllers(running: &mut Running, parts: &Parts, release: KubernetesVersion, port: u16) {
+    let names = match release {
+        KubernetesVersion::V1_11 => "garbagecollector,namespace --port=0",
+        KubernetesVersion::V1_34 => "garbage-collector-controller,namespace-controller",
+    };
     let arguments = format!(
-        "--kubeconfig={} --controllers=garbage-collector-controller,namespace-controller --leader-elect=false \
+        "--kubeconfig={} --controllers={names} --leader-elect=false \
          --bind-address=127.0.0.1 --secure-port={port} --cert-dir={}",
         running.path("kubeconfig").display(),
         running.path("controllers").display(),
@@ -181,7 +196,7 @@ async fn client(kubeconfig: &Path) -> kube::Client {
 async fn ready(client: &kube::Client, running: &Running) {
     let begin = Instant::now();
     loop {
-        let request = http::Request::get("/readyz").body(kube::client::Body::empty()).expect("a request");
+        let request = http::Request::get("/healthz").body(kube::client::Body::empty()).expect("a request");
         if client.send(request).await.is_ok_and(|response| response.status() == 200) {
             return;
         }

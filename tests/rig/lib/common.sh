@@ -1,7 +1,7 @@
 # Settings and helpers that every part of the rig uses.
 
 readonly RIG_CACHE=${KVNET_RIG_CACHE:-/var/cache/kvnet-rig}
-readonly KUBERNETES_VERSIONS=(v1.37.2 v1.34.4 v1.32.2)
+readonly KUBERNETES_VERSIONS=(v1.37.2 v1.34.4 v1.32.2 v1.11.3)
 readonly DEFAULT_KUBERNETES=v1.37.2
 # The one that the sandbox's API server is held to.
 readonly PARITY_KUBERNETES=v1.34.4

@@ -28,6 +28,10 @@ go_build() {
 # kubeadm reads the version that is linked into each of them.
 kubernetes_component() {
     local version=$2 minor package=k8s.io/component-base/version
+    if is_2018 "$version"; then
+        kubernetes_2018_component "$1"
+        return
+    fi
     minor=$(minor_of "$version")
     go_component "$1" "kubernetes-1.$minor" -- -ldflags "-s -w \
         -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor \

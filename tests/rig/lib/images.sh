@@ -23,6 +23,8 @@ build_node_artefacts() {
     plain_component ETCD "$(module_beside "$version" etcd)"
     plain_component COREDNS "$(module_beside "$version" coredns)"
     kubernetes_component KUBERNETES "$version"
+    OVS_CNI_2018=
+    ! is_2018 "$version" || build_2018_parts
     node_files NODE_FILES "$version"
     containerd_files CONTAINERD_FILES "$2"
     image_store IMAGE_STORE "$version"
@@ -43,7 +45,8 @@ module_beside() {
 # node_files VARIABLE VERSION: the files that lie over Debian's.
 node_files() {
     artefact "$1" "node-files-$2" \
-        "$(hash_of "$KUBERNETES" "$CNI_PLUGINS" "$(hash_of_tree "$RIG_DIR/node/root")" "$(declare -f build_node_files)")" \
+        "$(hash_of "$KUBERNETES" "$CNI_PLUGINS" "$(hash_of_tree "$RIG_DIR/node/root")" "$(declare -f build_node_files)" \
+            "$(! is_2018 "$2" || hash_of "$FLANNEL_PLUGIN" "$(hash_of_tree "$RIG_DIR/node/root-2018")")")" \
         build_node_files "$2"
 }
 
@@ -51,9 +54,10 @@ build_node_files() {
     local version=$1 directory=$2 pause
     cp -a "$RIG_DIR/node/root/." "$directory"
     chown -R root:root "$directory"
+    mkdir -p "$directory"/{usr/bin,opt/cni/bin,etc/cni/net.d,etc/kubernetes/manifests,root}
+    ! is_2018 "$version" || node_files_2018 "$directory"
     pause=$(kubernetes_images "$version" | grep /pause:)
     sed -i "s,@PAUSE@,$pause," "$directory/etc/containerd/config.toml"
-    mkdir -p "$directory"/{usr/bin,opt/cni/bin,etc/cni/net.d,etc/kubernetes/manifests,root}
     cp -l "$KUBERNETES"/{kubeadm,kubectl,kubelet} "$directory/usr/bin"
     cp -l "$CNI_PLUGINS"/* "$directory/opt/cni/bin"
     systemctl --quiet --root="$directory" enable kubelet.service kvnet-rig-boot.service
@@ -82,6 +86,7 @@ image_store() {
     artefact "$1" "image-store-$2" \
         "$(hash_of "$DEBIAN_NODE" "$NODE_FILES" "$IMAGE_BASE" "$BUSYBOX" "$PAUSE" "$FLANNEL_PLUGIN" "$MULTUS" \
             "$OVS_CNI" "$FLANNEL" "$ETCD" "$COREDNS" "$(declare -f build_image_store image_list layer import_images)" \
+            "$(! is_2018 "$2" || hash_of "$OVS_CNI_2018" "$(hash_of_tree "$RIG_DIR/images-2018")" "$(declare -f images_2018)")" \
             "$(sha256sum <"$RIG_DIR/pack-images.py")" \
             "$FLANNEL_IMAGE $FLANNEL_PLUGIN_IMAGE $MULTUS_IMAGE $OVS_CNI_IMAGE $BUSYBOX_IMAGE")" \
         build_image_store "$2"
@@ -104,6 +109,8 @@ image_list() {
     local version=$1 layers=$2 image name
     for image in $(kubernetes_images "$version"); do
         name=$(basename "${image%:*}")
+        # Names of 2018 have the processor in them.
+        name=${name%-amd64}
         case $name in
         kube-proxy)
             layer "$layers/$name" usr/local/bin "$KUBERNETES/$name"
@@ -115,9 +122,15 @@ image_list() {
             ;;
         etcd)
             layer "$layers/$name" usr/local/bin "$ETCD/etcd"
-            echo "$image $layers/$name -"
+            ! is_2018 "$version" || layer "$layers/$name" usr/local/bin "$RIG_DIR/images-2018/etcd/etcdctl"
+            echo "$image $(! is_2018 "$version" || echo "$BUSYBOX,")$layers/$name -"
             ;;
         coredns)
+            if is_2018 "$version"; then
+                layer "$layers/$name" . "$COREDNS/coredns=coredns-1.12" "$RIG_DIR/images-2018/coredns/coredns"
+                echo "$image $BUSYBOX,$layers/$name /coredns"
+                continue
+            fi
             layer "$layers/$name" . "$COREDNS/coredns"
             echo "$image $layers/$name /coredns"
             ;;
@@ -145,6 +158,7 @@ image_list() {
     echo "$OVS_CNI_IMAGE:v0.39.0,$OVS_CNI_IMAGE:latest $BUSYBOX,$layers/ovs-cni -"
 
     echo "$BUSYBOX_IMAGE $BUSYBOX -"
+    ! is_2018 "$version" || images_2018 "$layers"
 }
 
 # layer DIRECTORY FOLDER FILE[=NAME]...: puts the files into FOLDER of a layer.

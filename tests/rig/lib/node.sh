@@ -242,10 +242,15 @@ node_exec() {
 }
 
 node_init() {
-    local name=$1
-    sed "s/@NAME@/$name/; s/@ADDRESS@/$(node_address "$name")/; s/@KUBERNETES@/$(cat "$NODES/$name/kubernetes")/" \
-        "$RIG_DIR/node/kubeadm.yaml" | node_exec "$name" tee /root/kubeadm.yaml >/dev/null
-    if ! node_exec "$name" kubeadm init --config /root/kubeadm.yaml >"$NODES/$name/kubeadm.log" 2>&1; then
+    local name=$1 version configuration=kubeadm.yaml options=()
+    version=$(cat "$NODES/$name/kubernetes")
+    if is_2018 "$version"; then
+        configuration=kubeadm-2018.yaml
+        options=(--ignore-preflight-errors=SystemVerification,Hostname,Swap,NumCPU)
+    fi
+    sed "s/@NAME@/$name/; s/@ADDRESS@/$(node_address "$name")/; s/@KUBERNETES@/$version/" \
+        "$RIG_DIR/node/$configuration" | node_exec "$name" tee /root/kubeadm.yaml >/dev/null
+    if ! node_exec "$name" kubeadm init --config /root/kubeadm.yaml "${options[@]}" >"$NODES/$name/kubeadm.log" 2>&1; then
         cat "$NODES/$name/kubeadm.log" >&2
         return 1
     fi
@@ -287,7 +292,7 @@ node_reboot() {
 
 node_is_down() { ! node_supervisor "$1" >/dev/null; }
 
-node_serves() { node_exec "$1" kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1; }
+node_serves() { node_exec "$1" kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /healthz >/dev/null 2>&1; }
 
 # node_mirror NAME [FOLDER]: serves the manifests, or a folder laid out like them, in the node's network namespace.
 node_mirror() {

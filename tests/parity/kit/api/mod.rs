@@ -8,6 +8,7 @@ mod discovery;
 mod lists;
 mod namespaces;
 mod objects;
+pub mod of_2018;
 mod owners;
 mod patches;
 mod statuses;
