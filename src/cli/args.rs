@@ -95,7 +95,7 @@ pub struct Global {
     /// How many nodes a new sandbox has besides the one that kvnet runs on
     #[arg(long, global = true, hide = true, default_value = "0", value_name = "NUMBER")]
     pub sandbox_other_nodes: u8,
-    /// Lets things in the sandbox take as long as on a real node, or that many times as long, as in `--pace=0.2`
+    /// Lets things in the sandbox take about as long as on a node, or that many times as long, as in `--pace=0.2`
     #[arg(
         long,
         global = true,

@@ -10,7 +10,7 @@ use super::world::{Pace, World};
 use crate::error::Result;
 use crate::host::{Command, Host, Output, Shot, Sighting, Stat};
 
-/// What takes time on a real node, by the beginning of its command line, and how many seconds.
+/// What takes time on a node, by the beginning of its command line, and about how many seconds.
 const SECONDS: [(&str, f64); 8] = [
     ("apt-get", 12.0),
     ("dnf", 15.0),

@@ -1,7 +1,7 @@
 //! A node in memory: files, packages, services, network links and Open vSwitch, all of them values of a store.
 //!
-//! Commands answer as the real tools do, as far as kvnet uses them; one that is not known is an error, so that a test
-//! sees every command that a step runs.
+//! Commands answer in the form of the real tools, as far as kvnet uses them; one that is not known is an error, so that a
+//! test sees every command that a step runs.
 
 mod catalogue;
 mod cni;

@@ -1,4 +1,4 @@
-//! How long things take in a sandbox: nothing by default, or as long as on a real node, scaled.
+//! How long things take in a sandbox: nothing by default, or about as long as on a real node, scaled.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ impl Pace {
     /// Everything happens at once.
     pub const INSTANT: Self = Self(0.0);
 
-    /// What takes `seconds` on a real node takes so long here.
+    /// What takes about `seconds` on a real node takes so long here.
     #[must_use]
     pub fn time(self, seconds: f64) -> Duration {
         Duration::try_from_secs_f64(seconds * self.0).unwrap_or_default()

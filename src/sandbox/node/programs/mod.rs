@@ -1,4 +1,5 @@
-//! The programs of a node in memory, each with the output and the exit codes of the real one.
+//! The programs of a node in memory, each with the output and the exit codes that kvnet reads. docs/sandbox.md says which of
+//! them a test compares with the real ones.
 
 mod apt;
 mod kubeadm;

@@ -23,7 +23,7 @@ const SCHEDULABLE: &str = "kubevirt.io/schedulable";
 /// What a node with virtual machines offers to their pods.
 const DEVICES: [&str; 3] =
     ["devices.kubevirt.io/kvm", "devices.kubevirt.io/tun", "devices.kubevirt.io/vhost-net"];
-/// How long a guest takes to start on a real node.
+/// About how long a guest takes to start.
 const GUEST_SECONDS: f64 = 5.0;
 
 /// Makes a pod for each virtual machine, and writes the phases.

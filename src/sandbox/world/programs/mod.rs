@@ -57,7 +57,7 @@ pub(super) trait Program: Sync {
         Ok(())
     }
 
-    /// How long it takes until it has started on a real node, the image being there.
+    /// About how long it takes until it has started, the image being there.
     fn seconds(&self) -> f64 {
         0.5
     }
