@@ -68,6 +68,7 @@ const OLDER: &[Story] = &[
     ("upgrade", upgrade::story),
     ("parity", parity::story),
     ("parity2018", parity::of_2018),
+    ("kubernetes136", newest::on_1_36),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;

@@ -19,6 +19,8 @@ const OPTIONS: &[&str] = &[
     "http://127.0.0.1:8099",
 ];
 const KUBERNETES: &str = "v1.37.2";
+/// The newest that KubeVirt 1.9 names.
+const NAMED: &str = "v1.36.3";
 const KUBEVIRT: &str = "v1.9.0";
 /// Of the VM; its second NIC is on a network without addresses.
 const CHECKS: [&str; 7] = [
@@ -35,29 +37,35 @@ const MOST_LINES: usize = 200;
 
 /// containerd 2 puts images into pods as volumes.
 pub fn story() {
-    let node = boot("newest", "2");
-    whole(&node, "containerd://2.", None);
+    let node = boot("newest", KUBERNETES, "2");
+    whole(&node, KUBERNETES, "containerd://2.", None);
 }
 
 /// containerd 1.6 does not, and kvnet switches that off by itself.
 pub fn on_containerd_1() {
-    let node = boot("containerd1", "1");
-    whole(&node, "containerd://1.6", Some("ImageVolume"));
+    let node = boot("containerd1", KUBERNETES, "1");
+    whole(&node, KUBERNETES, "containerd://1.6", Some("ImageVolume"));
 }
 
-fn boot(name: &str, containerd: &str) -> Node {
-    let options = ["--kubernetes", KUBERNETES, "--containerd", containerd, "--kubevirt", KUBEVIRT];
+/// The newest Kubernetes that KubeVirt names.
+pub fn on_1_36() {
+    let node = boot("kubernetes136", NAMED, "2");
+    whole(&node, NAMED, "containerd://2.", None);
+}
+
+fn boot(name: &str, kubernetes: &str, containerd: &str) -> Node {
+    let options = ["--kubernetes", kubernetes, "--containerd", containerd, "--kubevirt", KUBEVIRT];
     let node = Node::start_with(name, &options);
     node.mirror();
     node
 }
 
-fn whole(node: &Node, runtime: &str, off: Option<&str>) {
+fn whole(node: &Node, kubernetes: &str, runtime: &str, off: Option<&str>) {
     let kvnet = Kvnet::whole(node, OPTIONS);
     let versions = node.sh(
         "kubectl get node -o jsonpath='{.items[0].status.nodeInfo.kubeletVersion} {.items[0].status.nodeInfo.containerRuntimeVersion}'",
     );
-    assert!(versions.starts_with(KUBERNETES) && versions.contains(runtime), "{versions}");
+    assert!(versions.starts_with(kubernetes) && versions.contains(runtime), "{versions}");
     node.say(&versions);
     let fresh = see::all(node);
     planned(&kvnet, off);

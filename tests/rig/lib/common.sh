@@ -1,7 +1,7 @@
 # Settings and helpers that every part of the rig uses.
 
 readonly RIG_CACHE=${KVNET_RIG_CACHE:-/var/cache/kvnet-rig}
-readonly KUBERNETES_VERSIONS=(v1.37.2 v1.34.4 v1.32.2 v1.11.3)
+readonly KUBERNETES_VERSIONS=(v1.37.2 v1.36.3 v1.34.4 v1.32.2 v1.11.3)
 readonly DEFAULT_KUBERNETES=v1.37.2
 # The one that the sandbox's API server is held to.
 readonly PARITY_KUBERNETES=v1.34.4
@@ -35,7 +35,7 @@ check_kubernetes_version() {
 }
 
 # containerd_of KUBERNETES: the release of containerd that a node of that version gets.
-containerd_of() { if (($(minor_of "$1") < 37)); then echo 1; else echo 2; fi; }
+containerd_of() { if (($(minor_of "$1") < 36)); then echo 1; else echo 2; fi; }
 
 # minor_of VERSION: 37 of v1.37.2.
 minor_of() { cut -d. -f2 <<<"$1"; }

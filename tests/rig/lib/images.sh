@@ -32,7 +32,7 @@ build_node_artefacts() {
 
 # module_beside VERSION COMPONENT: the module of a component that belongs to that Kubernetes.
 module_beside() {
-    if (($(minor_of "$1") < 37)); then
+    if (($(minor_of "$1") < 36)); then
         echo "$2"
         return
     fi
