@@ -43,6 +43,8 @@ pub struct Link {
     pub up: bool,
     /// The bridge or bond that it belongs to.
     pub master: Option<String>,
+    /// What it is an end of or built on: the other end of a pair of veth ends in the same network namespace names it, too.
+    pub peer: Option<String>,
 }
 
 /// Reads `ip -j addr`.
@@ -64,7 +66,13 @@ pub fn default_route_cards(text: &str) -> Vec<String> {
 pub fn cards(text: &str) -> Vec<Link> {
     let is_ethernet = |value: &&Value| value.get("link_type").and_then(Value::as_str) == Some("ether");
     let found = objects(text).iter().filter(is_ethernet).filter_map(link).collect::<Vec<_>>();
-    found.into_iter().filter(|link| !SOFTWARE.iter().any(|start| link.name.starts_with(start))).collect()
+    found.into_iter().filter(|link| !is_software(&link.name)).collect()
+}
+
+/// Whether a link is made by container or VM software, as far as its name tells.
+#[must_use]
+pub fn is_software(name: &str) -> bool {
+    SOFTWARE.iter().any(|start| name.starts_with(start))
 }
 
 /// The networks that the node has addresses in, from `ip -j addr`; those of the loopback left out.
@@ -105,6 +113,7 @@ fn link(value: &Value) -> Option<Link> {
         mac: value.get("address").and_then(Value::as_str).unwrap_or_default().to_owned(),
         addresses: addresses.iter().filter_map(address).collect(),
         master: value.get("master").and_then(Value::as_str).map(str::to_owned),
+        peer: value.get("link").and_then(Value::as_str).map(str::to_owned),
     })
 }
 

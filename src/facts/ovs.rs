@@ -176,6 +176,43 @@ impl OvsBridge {
     }
 }
 
+/// What joins bridges, and what keeps frames from circling.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Joins {
+    /// The bridges with a spanning tree.
+    pub guarded: Vec<String>,
+    /// Patch ports, each with its peer.
+    pub patches: Vec<(String, String)>,
+}
+
+impl Joins {
+    /// Lists both.
+    #[must_use]
+    pub fn command() -> Command {
+        let words = "ovs-vsctl --timeout=10 --format=json \
+            -- --columns=name,stp_enable,rstp_enable list Bridge \
+            -- --columns=name,type,options list Interface";
+        Command::new(words.split_whitespace())
+    }
+
+    /// Reads what [`Joins::command`] printed; what cannot be read is not in it.
+    #[must_use]
+    pub fn parse(printed: &str) -> Self {
+        let mut tables = printed.lines().map(|line| table(line).unwrap_or_default());
+        let (bridges, interfaces) =
+            (tables.next().unwrap_or_default(), tables.next_back().unwrap_or_default());
+        let is_on = |row: &Row, key: &str| row.get(key).and_then(Value::as_bool) == Some(true);
+        let guarded = bridges.iter().filter(|row| is_on(row, "stp_enable") || is_on(row, "rstp_enable"));
+        let patches = interfaces.iter().filter(|row| text(row, "type") == "patch");
+        Self {
+            guarded: guarded.map(|row| text(row, "name")).collect(),
+            patches: patches
+                .filter_map(|row| Some((text(row, "name"), map(row, "options").remove("peer")?)))
+                .collect(),
+        }
+    }
+}
+
 type Row = HashMap<String, Value>;
 
 fn table(line: &str) -> Result<Vec<Row>> {
@@ -293,6 +330,17 @@ mod tests {
         assert_eq!(state.bridge("blue").unwrap().error(), None);
         let error = state.bridge("red").unwrap().error();
         assert_eq!(error, Some("could not add network device red to ofproto (No such device)"));
+    }
+
+    #[test]
+    fn patches_and_spanning_trees() {
+        let printed = r#"{"data":[["blue",false,true],["red",false,false]],"headings":["name","stp_enable","rstp_enable"]}
+{"data":[["p0","patch",["map",[["peer","p1"]]]],["blue","internal",["map",[]]],["p1","patch",["map",[]]]],"headings":["name","type","options"]}
+"#;
+        let joins = Joins::parse(printed);
+        assert_eq!(joins.guarded, ["blue"]);
+        assert_eq!(joins.patches, [("p0".to_owned(), "p1".to_owned())]);
+        assert_eq!(Joins::parse("nonsense"), Joins::default());
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use cni::{FLANNEL_DATA, MARKER_DOMAIN};
+pub use cni::{FLANNEL_DATA, MARKER_DOMAIN, RESOURCE_NAME};
 pub(crate) use flat::{Flat, flat};
 pub use load::{Loaded, load, load_text};
 pub use model::*;

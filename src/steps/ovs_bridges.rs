@@ -1,6 +1,7 @@
 //! The bridges of Open vSwitch, the VLAN bridges on them, and their uplinks.
 
 mod bonds;
+mod loops;
 mod plan;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::net;
 use crate::facts::os::module_loaded;
-use crate::facts::ovs::{OvsState, list_command};
+use crate::facts::ovs::{Joins, OvsState, list_command};
 use crate::host::{Command, Host};
 use crate::profile::{Datapath, Profile};
 
@@ -31,6 +32,8 @@ pub struct Observed {
     kernel_datapath: bool,
     /// The network cards; none when no uplink is to be connected.
     cards: Option<Cards>,
+    /// What joins the bridges; looked at with the cards.
+    joins: Joins,
 }
 
 #[async_trait]
@@ -53,7 +56,8 @@ impl Step for OvsBridges {
         let kernel_datapath = !asks_kernel(&cx.profile, &state) || has_kernel_datapath(host).await?;
         let uplinks = cx.profile.ovs.bridges.iter().any(|bridge| bridge.uplink.is_some());
         let cards = if uplinks { Some(cards(host).await?) } else { None };
-        Ok(Observed { state, kernel_datapath, cards })
+        let joins = if uplinks && !state.bridges.is_empty() { joins(host).await? } else { Joins::default() };
+        Ok(Observed { state, kernel_datapath, cards, joins })
     }
 
     async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<WantedBridge>> {
@@ -69,6 +73,12 @@ impl Step for OvsBridges {
         }
         for text in bonds::uncarried(&cx.profile, &observed.state) {
             findings.warn(text);
+        }
+        let (profile, state, joins) = (&cx.profile, &observed.state, &observed.joins);
+        if let Some(cards) = &observed.cards {
+            for text in loops::warnings(&loops::Segments { profile, state, cards, joins }) {
+                findings.warn(text);
+            }
         }
         Ok(findings)
     }
@@ -135,6 +145,12 @@ async fn has_kernel_datapath(host: &dyn Host) -> Result<bool> {
         return Ok(false);
     }
     Ok(host.run(&Command::new(["modprobe", "--dry-run", MODULE])).await?.success())
+}
+
+/// A switch that cannot say is not looked into: it only costs a warning.
+async fn joins(host: &dyn Host) -> Result<Joins> {
+    let printed = host.run(&Joins::command()).await?;
+    Ok(if printed.success() { Joins::parse(&printed.stdout) } else { Joins::default() })
 }
 
 async fn cards(host: &dyn Host) -> Result<Cards> {

@@ -37,7 +37,7 @@ fn port(name: &str, uid: &str) -> OvsPort {
 }
 
 fn link(name: &str, address: &str) -> Link {
-    Link { name: name.into(), mac: VTEP.into(), addresses: vec![address.into()], up: true, master: None }
+    Link { name: name.into(), mac: VTEP.into(), addresses: vec![address.into()], up: true, ..Link::default() }
 }
 
 fn node(name: &str) -> Value {

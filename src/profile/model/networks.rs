@@ -57,7 +57,9 @@ pub struct Bridge {
     /// Its data path; by default that of `ovs.datapath`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datapath: Option<Datapath>,
-    /// A network card of the node to connect to the bridge. One with an address or the default route is refused.
+    /// A network card of the node to connect to the bridge. One with an address or the default route is refused. A second way
+    /// out of the bridge, or of what patch ports and veth pairs join it to, is warned of unless a spanning tree guards it: frames
+    /// circle when both lead to one network, which kvnet cannot see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
     /// VLAN bridges on it (`ovs-vsctl add-br NAME PARENT VLAN`), a convenience of the host.

@@ -273,6 +273,31 @@ async fn kubevirt_is_deployed_and_runs_a_machine() {
 }
 
 /// What containerd and the kubelet make of a failure, around what Multus and the plugin say.
+/// KubeVirt asks for the resource of the attachment, and no node offers a bridge that nobody has.
+#[tokio::test]
+async fn a_machine_on_a_bridge_that_no_node_has_waits_for_a_node() {
+    let cluster = Cluster::with_networks().await;
+    for component in [Component::KubeVirt, Component::KubeVirtCr] {
+        cluster.install(component).await;
+    }
+    let resource = "ovs-cni.network.kubevirt.io/nowhere";
+    cluster.apply(&json!({
+        "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": "ovs-blue-l2", "namespace": "default",
+            "annotations": {"k8s.v1.cni.cncf.io/resourceName": resource}},
+        "spec": {"config": r#"{"cniVersion": "0.3.1", "type": "ovs", "bridge": "nowhere"}"#},
+    }));
+    cluster.install(Component::Vm).await;
+    let pods = cluster.scene().list("v1", "Pod").unwrap();
+    let launcher = pods.iter().find(|pod| name(pod).starts_with("virt-launcher-")).unwrap();
+    assert_eq!(text(launcher, "/status/phase"), "Pending");
+    let asked = &launcher["spec"]["containers"][0]["resources"];
+    assert_eq!((&asked["requests"][resource], &asked["limits"][resource]), (&json!("1"), &json!("1")));
+    let told = items(launcher, "/status/conditions").iter().find(|it| it["type"] == "PodScheduled").unwrap();
+    let told = text(told, "/message");
+    assert!(told.starts_with(&format!("0/1 nodes are available: 1 Insufficient {resource}.")), "{told}");
+}
+
 #[tokio::test]
 async fn a_pod_that_cannot_start_says_why_as_on_a_node() {
     let cluster = Cluster::with_networks().await;

@@ -101,7 +101,7 @@ impl Raw<'_> {
 
     /// Whether Multus gives the plugins a device: one that the kubelet has for the pod by the resource of the attachment.
     fn has_device(&self) -> bool {
-        self.network.annotations.contains_key(crate::profile::cni::RESOURCE_NAME)
+        self.network.annotations.contains_key(crate::profile::RESOURCE_NAME)
     }
 
     /// The version of CNI by which the plugins answer: without one they take the first.

@@ -1,6 +1,6 @@
 //! Which pods the node takes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
@@ -14,55 +14,106 @@ const SCHEDULER: &str = "default-scheduler";
 pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let nodes = scene.nodes()?;
     let pods = scene.list("v1", "Pod")?;
-    let mut load: HashMap<&str, usize> = HashMap::new();
+    let mut load = Load::default();
     for pod in pods.iter().filter(|pod| !["Succeeded", "Failed"].contains(&text(pod, "/status/phase"))) {
-        *load.entry(text(pod, "/spec/nodeName")).or_default() += 1;
+        load.add(text(pod, "/spec/nodeName"), &pod["spec"]);
     }
     for pod in pods.iter().filter(|pod| text(pod, "/spec/nodeName").is_empty() && !is_leaving(pod)) {
-        let has_room = |node: &&Value| load.get(name(node)).is_none_or(|load| *load < most(node));
-        let fitting = nodes.iter().filter(|node| because(scene, &pod["spec"], node).is_none());
-        let node = fitting.filter(has_room).min_by_key(|node| load.get(name(node)).copied());
+        let spec = &pod["spec"];
+        let fitting = nodes.iter().filter(|node| because(scene, &load, spec, node).is_empty());
+        let node = fitting.min_by_key(|node| load.pods.get(name(node)).copied());
+        let refusal = node.is_none().then(|| unschedulable(scene, &load, spec, &nodes));
         if let Some(node) = node {
-            *load.entry(name(node)).or_default() += 1;
+            load.add(name(node), spec);
         }
-        place(scene, pod, node, &nodes)?;
+        place(scene, pod, node, refusal.as_deref())?;
     }
     Ok(())
 }
 
-/// How many pods a node takes.
-fn most(node: &Value) -> usize {
-    text(node, "/status/allocatable/pods").parse().unwrap_or(usize::MAX)
+/// What the pods of each node have taken of it.
+#[derive(Default)]
+struct Load {
+    pods: HashMap<String, usize>,
+    resources: HashMap<(String, String), u64>,
 }
 
-fn because(scene: &Scene, spec: &Value, node: &Value) -> Option<&'static str> {
-    // In 2018 the scheduler looked at the condition itself.
-    if scene.is_old() && !is_true(node, "Ready") {
-        return Some("were not ready");
+impl Load {
+    fn add(&mut self, node: &str, spec: &Value) {
+        *self.pods.entry(node.to_owned()).or_default() += 1;
+        for (resource, amount) in extended(spec) {
+            *self.resources.entry((node.to_owned(), resource)).or_default() += amount;
+        }
     }
-    refusal(spec, node)
+
+    /// What a node has too little of. Cpu and memory are not counted.
+    fn lacking(&self, spec: &Value, node: &Value) -> Vec<String> {
+        let most = text(node, "/status/allocatable/pods").parse().unwrap_or(usize::MAX);
+        let is_full = self.pods.get(name(node)).is_some_and(|pods| *pods >= most);
+        let scarce = extended(spec).into_iter().filter(|(resource, amount)| {
+            let taken = self.resources.get(&(name(node).to_owned(), resource.clone())).copied();
+            let all = amount_of(&node["status"]["allocatable"][resource.as_str()]);
+            taken.unwrap_or_default().saturating_add(*amount) > all
+        });
+        let scarce = scarce.map(|(resource, _)| format!("Insufficient {resource}"));
+        is_full.then(|| "Too many pods".to_owned()).into_iter().chain(scarce).collect()
+    }
+}
+
+/// The extended resources that the containers of a pod ask for: those with a domain, as `example.com/nic`. A limit without
+/// a request is one.
+fn extended(spec: &Value) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for container in items(spec, "/containers") {
+        let resources = &container["resources"];
+        let asked = ["limits", "requests"].map(|field| resources[field].as_object());
+        let mut own: BTreeMap<&String, &Value> = BTreeMap::new();
+        own.extend(asked.into_iter().flatten().flatten().filter(|(resource, _)| resource.contains('/')));
+        for (resource, amount) in own {
+            *all.entry(resource.clone()).or_default() += amount_of(amount);
+        }
+    }
+    all
+}
+
+/// A whole number as Kubernetes writes it: `1`, `1k`.
+fn amount_of(value: &Value) -> u64 {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "Ki" => 1_024,
+        "Mi" => 1_048_576,
+        _ => 0,
+    };
+    number.parse::<u64>().unwrap_or_default().saturating_mul(factor)
+}
+
+fn because(scene: &Scene, load: &Load, spec: &Value, node: &Value) -> Vec<String> {
+    // In 2018 the scheduler looked at the condition itself.
+    let of_old = (scene.is_old() && !is_true(node, "Ready")).then_some("were not ready");
+    match of_old.or_else(|| refusal(spec, node)) {
+        Some(why) => vec![format!("node(s) {why}")],
+        None => load.lacking(spec, node),
+    }
 }
 
 /// What the scheduler says of nodes of which none takes a pod.
-fn unschedulable(scene: &Scene, spec: &Value, nodes: &[Value]) -> String {
+fn unschedulable(scene: &Scene, load: &Load, spec: &Value, nodes: &[Value]) -> String {
     let count = nodes.len();
     if count == 0 {
         return "no nodes available to schedule pods".into();
     }
-    let mut reasons: Vec<(&str, usize)> = Vec::new();
-    for reason in nodes.iter().filter_map(|node| because(scene, spec, node)) {
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, times)) => *times += 1,
-            None => reasons.push((reason, 1)),
-        }
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for reason in nodes.iter().flat_map(|node| because(scene, load, spec, node)) {
+        *reasons.entry(reason).or_default() += 1;
     }
-    reasons.sort_unstable();
-    let full = count - reasons.iter().map(|(_, times)| times).sum::<usize>();
     let mut reasons: Vec<String> =
-        reasons.iter().map(|(reason, times)| format!("{times} node(s) {reason}")).collect();
-    if full > 0 {
-        reasons.insert(0, format!("{full} Too many pods"));
-    }
+        reasons.iter().map(|(reason, times)| format!("{times} {reason}")).collect();
+    reasons.sort_unstable();
     let told = format!("0/{count} nodes are available: {}.", reasons.join(", "));
     if scene.is_old() {
         return told;
@@ -72,12 +123,11 @@ fn unschedulable(scene: &Scene, spec: &Value, nodes: &[Value]) -> String {
     )
 }
 
-fn place(scene: &Scene, pod: &Value, node: Option<&Value>, nodes: &[Value]) -> Result<()> {
-    let refusal = node.is_none().then(|| unschedulable(scene, &pod["spec"], nodes));
+fn place(scene: &Scene, pod: &Value, node: Option<&Value>, refusal: Option<&str>) -> Result<()> {
     let mut placed = pod.clone();
     let mut conditions = items(pod, "/status/conditions").to_vec();
     let mut condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null});
-    if let Some(message) = &refusal {
+    if let Some(message) = refusal {
         condition = json!({"type": "PodScheduled", "status": "False", "lastProbeTime": null,
             "reason": "Unschedulable", "message": message});
         scene.event(pod, SCHEDULER, "Warning", "FailedScheduling", message)?;
@@ -93,7 +143,7 @@ fn place(scene: &Scene, pod: &Value, node: Option<&Value>, nodes: &[Value]) -> R
     scene.save(SCHEDULER, pod, placed)
 }
 
-/// Why a node does not take a pod with this `spec`; none when it does. Cpu and memory are not counted.
+/// Why a node does not take a pod with this `spec`, whatever room it has; none when it does.
 fn refusal(spec: &Value, node: &Value) -> Option<&'static str> {
     if !fits(spec, node) {
         return Some("didn't match Pod's node affinity/selector");
@@ -162,6 +212,25 @@ mod tests {
         }
         let preferred = node(&json!([{"key": "role", "effect": "PreferNoSchedule"}]));
         assert_eq!(refusal(&json!({}), &preferred), None);
+    }
+
+    #[test]
+    fn what_a_node_does_not_offer_is_insufficient() {
+        let asks = |field: &str, amount: &str| {
+            let amounts = json!({"example.com/nic": amount, "cpu": "100"});
+            json!({"containers": [{"resources": {field: amounts}}, {}]})
+        };
+        let offers = |amount: Value| json!({"metadata": {"name": "n"}, "status": {"allocatable": {"pods": "2", "example.com/nic": amount}}});
+        let mut load = Load::default();
+        let lacking = |load: &Load, amount: Value| load.lacking(&asks("requests", "2"), &offers(amount));
+        assert_eq!(lacking(&load, Value::Null), ["Insufficient example.com/nic"]);
+        assert_eq!(lacking(&load, json!("1")), ["Insufficient example.com/nic"]);
+        assert!(lacking(&load, json!("1k")).is_empty());
+        load.add("n", &asks("limits", "1"));
+        assert_eq!(lacking(&load, json!("2")), ["Insufficient example.com/nic"]);
+        assert!(lacking(&load, json!("3")).is_empty());
+        load.add("n", &json!({}));
+        assert_eq!(lacking(&load, json!("3")), ["Too many pods"]);
     }
 
     #[test]

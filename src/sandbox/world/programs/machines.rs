@@ -1,9 +1,12 @@
 //! KubeVirt's controller and handler: from a virtual machine to a pod, and what is told about it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Outcome, Program, Task};
 use crate::error::Result;
+use crate::profile::RESOURCE_NAME;
 use crate::sandbox::world::cni::nics::{Nic, Sandbox};
 use crate::sandbox::world::guests::inside::{self, Pair};
 use crate::sandbox::world::objects::{
@@ -201,9 +204,32 @@ fn launcher(scene: &Scene, task: &Task<'_>, instance: &Value, version: &str) -> 
             "nodeSelector": {SCHEDULABLE: "true"},
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": number_or(instance, "/spec/terminationGracePeriodSeconds", 30) + 30,
-            "containers": [{"name": "compute", "image": image, "command": ["/usr/bin/virt-launcher"]}],
+            "containers": [{
+                "name": "compute",
+                "image": image,
+                "command": ["/usr/bin/virt-launcher"],
+                "resources": resources(scene, instance, version)?,
+            }],
         },
     }))
+}
+
+/// What the pod asks a node for: the resources of its networks' attachments, once for each NIC. The first KubeVirt did not look
+/// for them.
+fn resources(scene: &Scene, instance: &Value, version: &str) -> Result<Value> {
+    let mut amounts: BTreeMap<String, u64> = BTreeMap::new();
+    let named = items(instance, "/spec/networks").iter().filter(|_| version == TODAY);
+    for network in named.filter_map(|network| network["multus"]["networkName"].as_str()) {
+        let (space, name) = network.split_once('/').unwrap_or((namespace(instance), network));
+        let found = scene.get("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", Some(space), name)?;
+        let resource = found.as_ref().map(|it| it["metadata"]["annotations"][RESOURCE_NAME].clone());
+        if let Some(resource) = resource.as_ref().and_then(Value::as_str).filter(|it| !it.is_empty()) {
+            *amounts.entry(resource.to_owned()).or_default() += 1;
+        }
+    }
+    let amounts: serde_json::Map<String, Value> =
+        amounts.into_iter().map(|(resource, amount)| (resource, amount.to_string().into())).collect();
+    Ok(if amounts.is_empty() { json!({}) } else { json!({"requests": amounts, "limits": amounts}) })
 }
 
 fn number_or(object: &Value, pointer: &str, default: i64) -> i64 {
