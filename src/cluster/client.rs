@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Cluster;
 use super::access::{self, Access};
@@ -73,6 +74,24 @@ pub struct ServerVersion {
     pub minor: String,
     /// `v1.34.4`.
     pub git_version: String,
+}
+
+/// What tells a cluster from every other one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterId {
+    /// The uid of its namespace kube-system. A cluster that was restored from another's etcd has the same.
+    pub uid: String,
+    /// The digest of the authority that it gives to its pods; none where it does not say, as before Kubernetes 1.20.
+    pub authority: Option<String>,
+}
+
+impl ClusterId {
+    /// Whether it is that cluster: the same authority too, where both tell.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let differs = |(one, other): (&String, &String)| one != other;
+        self.uid == other.uid && !self.authority.as_ref().zip(other.authority.as_ref()).is_some_and(differs)
+    }
 }
 
 impl Cluster {
@@ -181,7 +200,7 @@ impl Cluster {
             return Ok(None);
         }
         let is_here = match tokio::join!(self.identity(), other.identity()) {
-            (Some(here), Some(there)) => here == there,
+            (Some(here), Some(there)) => here.is(&there),
             _ => same_authority || self.server == other.server,
         };
         Ok((!is_here).then(|| other.place().clone()))
@@ -199,10 +218,17 @@ impl Cluster {
     }
 
     /// What no other cluster has; none when it cannot be asked.
-    async fn identity(&self) -> Option<String> {
-        let call = Call::get("/api/v1/namespaces/kube-system").once();
-        let object = self.call(&call).await.ok()?.done(&self.server).ok()?;
-        Some(object.pointer("/metadata/uid")?.as_str()?.to_owned()).filter(|uid| !uid.is_empty())
+    pub async fn identity(&self) -> Option<ClusterId> {
+        let text = async |path: &str, pointer: &str| {
+            let object = self.call(&Call::get(path)).await.ok()?.done(&self.server).ok()?;
+            Some(object.pointer(pointer)?.as_str()?.to_owned()).filter(|text| !text.is_empty())
+        };
+        let (uid, authority) = tokio::join!(
+            text("/api/v1/namespaces/kube-system", "/metadata/uid"),
+            text("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt", "/data/ca.crt"),
+        );
+        let authority = authority.map(|pem| format!("{:x}", Sha256::digest(pem.trim())));
+        Some(ClusterId { uid: uid?, authority })
     }
 
     async fn version_by(&self, call: &Call) -> Result<ServerVersion> {
@@ -272,8 +298,12 @@ mod tests {
         assert!(error.to_string().contains("refused"), "{error}");
     }
 
-    /// A server that says this identity of kube-system, and to nothing else.
+    /// A server that says this identity of kube-system, and nothing else.
     async fn cluster_of(uid: Option<&str>) -> String {
+        cluster_with(uid, None).await
+    }
+
+    async fn cluster_with(uid: Option<&str>, authority: Option<&str>) -> String {
         use wiremock::matchers::path;
         use wiremock::{Mock, MockServer, ResponseTemplate};
         let server = MockServer::start().await;
@@ -286,6 +316,13 @@ mod tests {
             }
         };
         Mock::given(path("/api/v1/namespaces/kube-system")).respond_with(answer).mount(&server).await;
+        if let Some(authority) = authority {
+            let map = serde_json::json!({"data": {"ca.crt": authority}});
+            Mock::given(path("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"))
+                .respond_with(ResponseTemplate::new(200).set_body_json(map))
+                .mount(&server)
+                .await;
+        }
         let address = server.uri();
         // It is to answer until the test ends.
         Box::leak(Box::new(server));
@@ -328,6 +365,17 @@ mod tests {
         let cluster = Cluster::connect(&options).await.unwrap();
         assert_eq!(cluster.leads_elsewhere("/nonexistent/admin.conf".into()).await.unwrap(), None);
         assert_eq!(cluster.leads_elsewhere("/dev/zero".into()).await.unwrap_err().code().id, "KVN300");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_was_restored_from_anothers_etcd_is_another_one() {
+        let one = cluster_with(Some("a"), Some("ca one\n")).await;
+        let by_another_way = cluster_with(Some("a"), Some("ca one")).await;
+        let restored = cluster_with(Some("a"), Some("ca two")).await;
+        let before_that_was_told = cluster_with(Some("a"), None).await;
+        assert_eq!(elsewhere(&one, &by_another_way).await, None);
+        assert_eq!(elsewhere(&one, &before_that_was_told).await, None);
+        assert_eq!(elsewhere(&one, &restored).await.unwrap().server, restored);
     }
 
     #[tokio::test]

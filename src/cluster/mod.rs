@@ -35,7 +35,7 @@ mod watch;
 use std::sync::Arc;
 
 pub use absent::is_absent;
-pub use client::{ConnectOptions, ServerVersion, Tell, contexts};
+pub use client::{ClusterId, ConnectOptions, ServerVersion, Tell, contexts};
 pub use conditions::{condition_of, holds_in, replaces_pods, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::{differences, is_recorded};

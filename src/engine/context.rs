@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use super::cancel::Cancel;
 use super::events::{Events, Silent};
 use super::state::StateDir;
-use crate::cluster::{Cluster, ConnectOptions, ObjectKey};
+use crate::cluster::{Cluster, ClusterId, ConnectOptions};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::facts::identity::Identity;
@@ -58,7 +58,7 @@ pub struct Context {
     /// The nodes as they were seen last, and when.
     nodes: Arc<Mutex<Option<Look>>>,
     /// What tells this cluster from every other one.
-    uid: Arc<OnceCell<String>>,
+    id: Arc<OnceCell<ClusterId>>,
     /// Whether something is being changed.
     acts: Arc<AtomicBool>,
 }
@@ -87,7 +87,7 @@ impl Context {
             cluster: Arc::default(),
             identity: Arc::default(),
             nodes: Arc::default(),
-            uid: Arc::default(),
+            id: Arc::default(),
             acts: Arc::default(),
         }
     }
@@ -148,15 +148,13 @@ impl Context {
         *self.nodes.lock().await = None;
     }
 
-    /// What tells the cluster from every other one: the uid of its namespace kube-system. None while that is not known.
-    pub async fn cluster_uid(&self) -> Option<String> {
-        if let Some(uid) = self.uid.get() {
-            return Some(uid.clone());
+    /// What tells the cluster from every other one. None while that is not known.
+    pub async fn cluster_id(&self) -> Option<ClusterId> {
+        if let Some(id) = self.id.get() {
+            return Some(id.clone());
         }
-        let key = ObjectKey::new("v1", "Namespace", None, "kube-system");
-        let found = self.cluster().await?.get(&key).await.ok().flatten()?;
-        let uid = found["metadata"]["uid"].as_str()?.to_owned();
-        Some(self.uid.get_or_init(|| async { uid }).await.clone())
+        let id = self.cluster().await?.identity().await?;
+        Some(self.id.get_or_init(|| async { id }).await.clone())
     }
 
     /// Which node of the cluster this machine is; none while there is no cluster, or no node in it.

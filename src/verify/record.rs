@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use crate::cluster::ClusterId;
 use crate::engine::context::Context;
 use crate::engine::events::Verdict;
 use crate::error::{Error, Result, code};
@@ -23,7 +24,7 @@ pub struct Record {
     server: String,
     /// What tells the cluster from every other one.
     #[serde(default)]
-    cluster: Option<String>,
+    cluster: Option<ClusterId>,
     /// Whether the VM was looked at: it is not when its step is skipped.
     #[serde(default)]
     vm: bool,
@@ -42,7 +43,7 @@ impl Record {
             outcomes.iter().cloned().partition(|outcome| outcome.verdict == Verdict::NotChecked);
         let (profile, vm) = (verified_part(&cx.profile), looks_at_vm(cx));
         let server = cx.cluster().await.map(|cluster| cluster.place().server.clone()).unwrap_or_default();
-        Self { profile, server, cluster: cx.cluster_uid().await, vm, held: held.len(), not_checked }
+        Self { profile, server, cluster: cx.cluster_id().await, vm, held: held.len(), not_checked }
     }
 
     /// What is remembered about this cluster; nothing when it cannot be read, or is about another one.
@@ -54,8 +55,9 @@ impl Record {
         else {
             return Ok(None);
         };
-        let here = cx.cluster_uid().await;
-        Ok(Some(record).filter(|record| here.is_some() && record.cluster == here))
+        let here = cx.cluster_id().await;
+        let is_here = |then: &ClusterId| here.as_ref().is_some_and(|here| here.is(then));
+        Ok(Some(record).filter(|record| record.cluster.as_ref().is_some_and(is_here)))
     }
 
     /// Forgets what was found last.
