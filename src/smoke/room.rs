@@ -271,6 +271,15 @@ impl Room {
         self.ears.heard().checks.push((check, code));
     }
 
+    /// How many of the pods that a case wants it may have at once; that they are fewer is noted.
+    pub fn fitting(&self, wanted: usize) -> usize {
+        let places = self.places.min(wanted);
+        if places < wanted {
+            self.note(format!("{places} of {wanted} pods: no more fit on the node"));
+        }
+        places
+    }
+
     /// Notes something worth to know.
     pub fn note(&self, text: impl Into<String>) {
         let mut heard = self.ears.heard();

@@ -260,7 +260,8 @@ fn a_node_that_takes_few_pods_is_given_few_at_once() {
         node["status"]["allocatable"]["pods"] = (runs + 12).to_string().into();
         sandbox.api().update_status("kubelet", &node).unwrap();
     });
-    let ran = place.smoke(&["attachments", "same-network", "vlan-isolation", "leaks", "multus-restart"]);
+    let cases = ["addresses", "attachments", "same-network", "vlan-isolation", "leaks", "multus-restart"];
+    let ran = place.smoke(&cases);
     assert_eq!(ran.code, Some(0), "{:#}\n{}", ran.report, ran.err);
     let checks = |ran: &Ran, case: &str| -> std::collections::BTreeSet<String> {
         let checks = ran.case(case)["checks"].as_array().unwrap().iter();
@@ -270,11 +271,10 @@ fn a_node_that_takes_few_pods_is_given_few_at_once() {
     for case in ["attachments", "same-network", "vlan-isolation"] {
         assert_eq!(checks(&ran, case), checks(&whole, case), "{case}");
     }
-    assert!(
-        ran.case("leaks")["notes"].to_string().contains("of 20 pods: no more fit on the node"),
-        "{}",
-        ran.report
-    );
+    for (case, pods) in [("addresses", "2 of 6 pods"), ("leaks", "of 20 pods")] {
+        let notes = ran.case(case)["notes"].to_string();
+        assert!(notes.contains(&format!("{pods}: no more fit on the node")), "{case}: {}", ran.report);
+    }
 }
 
 #[test]

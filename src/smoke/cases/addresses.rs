@@ -18,9 +18,13 @@ pub async fn run(room: &Room) -> Result<()> {
     let networks = profile.networks.iter().filter(|network| gives_addresses(&network.kind));
     let networks: Vec<String> =
         networks.map(|network| format!("{}/{}", network.namespace, network.name)).collect();
-    let pods: Vec<(String, Vec<String>)> = (0..PODS.min(room.places))
+    let pods: Vec<(String, Vec<String>)> = (0..room.fitting(PODS))
         .map(|number| (format!("addresses-{}", number + 1), some_of(&networks, number)))
         .collect();
+    let without = without_pod(&networks, &pods);
+    if !without.is_empty() {
+        room.note(format!("no pod is started on {}", without.join(", ")));
+    }
     try_join_all(pods.iter().map(|(name, networks)| room.start(name, networks))).await?;
     for (name, _) in &pods {
         room.wait_for(name, &is_ready).await?;
@@ -36,6 +40,12 @@ fn some_of(networks: &[String], number: usize) -> Vec<String> {
     from.take(networks.len().min(3)).cloned().collect()
 }
 
+/// The networks that none of the pods is on.
+fn without_pod<'a>(networks: &'a [String], pods: &[(String, Vec<String>)]) -> Vec<&'a str> {
+    let has = |network: &&String| pods.iter().any(|(_, names)| names.contains(network));
+    networks.iter().filter(|network| !has(network)).map(String::as_str).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +56,11 @@ mod tests {
         assert_eq!(some_of(&networks, 3), ["d", "a", "b"]);
         assert_eq!(some_of(&networks[..1], 3), ["a"]);
         assert_eq!(some_of(&[], 3), Vec::<String>::new());
+        let pods = |count: usize| {
+            (0..count).map(|number| (String::new(), some_of(&networks, number))).collect::<Vec<_>>()
+        };
+        assert_eq!(without_pod(&networks, &pods(1)), ["d"]);
+        assert!(without_pod(&networks, &pods(2)).is_empty());
         assert!(networks.iter().all(|one| (0..PODS).any(|number| some_of(&networks, number).contains(one))));
     }
 }

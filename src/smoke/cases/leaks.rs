@@ -24,10 +24,7 @@ const SETTLES: Duration = Duration::from_mins(1);
 pub async fn run(room: &Room) -> Result<()> {
     let networks: Vec<Network> =
         room.cx.profile.networks.iter().filter(|network| is_counted(&network.kind)).cloned().collect();
-    let count = PODS.min(room.places);
-    if count < PODS {
-        room.note(format!("{count} of {PODS} pods: no more fit on the node"));
-    }
+    let count = room.fitting(PODS);
     let names: Vec<String> = (1..=count).map(|number| format!("leaks-{number}")).collect();
     let wanted: Vec<Vec<String>> = (0..count).map(|number| two_of(&networks, number)).collect();
     try_join_all(names.iter().zip(&wanted).map(|(name, networks)| room.start(name, networks))).await?;

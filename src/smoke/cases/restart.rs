@@ -13,10 +13,7 @@ use crate::verify::{Found, Probe, Scenario, Seen};
 pub async fn run(room: &Room) -> Result<()> {
     let daemon = daemon(room).await?;
     let mut probes = Scenario::of(&room.cx.profile).pods;
-    if probes.len() > room.places {
-        room.note(format!("{} of {} pods: no more fit on the node", room.places, probes.len()));
-        probes.truncate(room.places);
-    }
+    probes.truncate(room.fitting(probes.len()));
     let (first, rest) = probes.split_at(probes.len() / 2);
     start(room, first).await?;
     let ended = restart(room, &daemon).await?;
