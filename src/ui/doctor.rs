@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::errors::with_log;
 use super::text::{self, wrapped};
-use super::{clean, print, structured};
+use super::{clean, page, structured};
 use crate::cli::args::Format;
 use crate::doctor::{Diagnosis, Finding, State, Verdict};
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> 
     let mut text: String = diagnosis.checks.iter().map(|finding| line(finding, width, verbose)).collect();
     text.push('\n');
     text.push_str(&wrapped("", &summary(diagnosis), width));
-    print(&text);
+    page(&text);
     Ok(())
 }
 

@@ -40,6 +40,14 @@ pub fn print(text: &str) {
     printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
+/// Prints text for people: lines that are wider than the terminal are broken between words.
+pub fn page(text: &str) {
+    match text::width() {
+        Some(width) => print(&text::fitted(text, width)),
+        None => print(text),
+    }
+}
+
 /// Notes how a write to standard output ended; for the few who do not use [`print`].
 pub fn printed(result: std::io::Result<()>) {
     if let Err(error) = result
@@ -56,8 +64,9 @@ pub fn lost_output() -> Option<Error> {
     Some(Error::new(&code::OUTPUT, "the output is not complete").at("standard output").because(cause))
 }
 
-/// Says something to the user.
+/// Says something to the user, in lines that fit the terminal.
 pub fn say(text: &str) {
+    let text = text::width_of_errors().map_or_else(|| text.to_owned(), |width| text::fitted(text, width));
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 

@@ -4,7 +4,7 @@ use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::text::{self, wrapped};
-use super::{clean, diff, print, structured};
+use super::{clean, diff, page, structured};
 use crate::cli::args::Format;
 use crate::engine::change::Change;
 use crate::engine::plan::{Plan, Planned};
@@ -27,7 +27,7 @@ pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
         section(&mut text, planned.step, &changes, &findings.foreseen, &findings.notes, verbose);
     }
     text.push_str(&wrapped("", last_line(plan).trim_end(), text::width()));
-    print(&text);
+    page(&text);
     Ok(())
 }
 
@@ -62,7 +62,7 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
             format!("{} to take back, then a pod shows that the node still starts pods\n", counted(count))
         }
     });
-    print(&text);
+    page(&text);
     Ok(())
 }
 

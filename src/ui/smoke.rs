@@ -10,7 +10,7 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::{clean, duration, print, say, structured, text};
+use super::{clean, duration, page, say, structured, text};
 use crate::cli::args::Format;
 use crate::engine::events::Verdict;
 use crate::error::{Error, Result, code};
@@ -102,18 +102,19 @@ pub fn show(report: &Report, format: Format) -> Result<()> {
             .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
         return structured(&with_log(report), format);
     }
-    let mut text: String = report.cases.iter().map(lines).collect();
+    let width = text::width();
+    let mut text: String = report.cases.iter().map(|result| lines(result, width)).collect();
     let mut parts = vec![(report.passed, "passed"), (report.failed, "failed"), (report.skipped, "skipped")];
     if report.not_checked > 0 {
         parts.insert(2, (report.not_checked, "not wholly checked"));
     }
     let parts: Vec<String> = parts.iter().map(|(count, word)| format!("{count} {word}")).collect();
     text.push_str(&format!("{} in {}\n", parts.join(", "), duration(report.seconds)));
-    print(&text);
+    page(&text);
     Ok(())
 }
 
-fn lines(result: &CaseResult) -> String {
+fn lines(result: &CaseResult, width: Option<usize>) -> String {
     // Padded before it is coloured: escape sequences have no width.
     let padded = format!("{:8}", word(result.status));
     let state = match result.status {
@@ -122,9 +123,13 @@ fn lines(result: &CaseResult) -> String {
         _ => padded.yellow().to_string(),
     };
     let time = if result.status == Status::Skipped { String::new() } else { duration(result.seconds) };
-    let mut text = format!("{state} {:18} {time:>8}  {}\n", result.case, clean(&result.title));
-    let more = |text: &mut String, line: &str| {
-        text.push_str(&format!("         {}\n", clean(line).replace('\n', "\n           ")));
+    let mark = format!("{state} {:18} {time:>8}  ", result.case);
+    let mut text = text::wrapped(&mark, &clean(&result.title), width);
+    let more = |text: &mut String, lines: &str| {
+        for (index, line) in clean(lines).split('\n').enumerate() {
+            let indent = if index == 0 { 9 } else { 11 };
+            text.push_str(&text::wrapped(&" ".repeat(indent), line, width));
+        }
     };
     if let Some(reason) = &result.reason {
         more(&mut text, reason);
@@ -154,9 +159,38 @@ pub fn list(format: Format) -> Result<()> {
             |case: &crate::smoke::Case| json!({"case": case.name, "title": case.title, "tags": case.tags});
         return structured(&json!({"cases": CASES.iter().map(case).collect::<Vec<_>>()}), format);
     }
+    let width = text::width();
     let line = |case: &crate::smoke::Case| {
-        format!("{:18} {}\n{:18} tags: {}\n", case.name, case.title, "", case.tags.join(", "))
+        let title = text::wrapped(&format!("{:18} ", case.name), case.title, width);
+        title + &text::wrapped(&format!("{:18} tags: ", ""), &case.tags.join(", "), width)
     };
-    print(&CASES.iter().map(line).collect::<String>());
+    page(&CASES.iter().map(line).collect::<String>());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_keeps_within_the_terminal() {
+        let result = CaseResult {
+            case: "default-network".into(),
+            title: "pods on the default network have addresses and reach each other".into(),
+            status: Status::NotChecked,
+            reason: Some("not checked: the pod of another node, which kvnet does not reach".into()),
+            notes: vec!["2 of 6 pods: no more fit on the node\nand a line of its own".into()],
+            tags: Vec::new(),
+            failure: None,
+            checks: Vec::new(),
+            seconds: 1.0,
+            collected: None,
+        };
+        assert_eq!(lines(&result, None).lines().count(), 4);
+        for width in [40, 80] {
+            let shown = lines(&result, Some(width));
+            let columns = shown.lines().map(textwrap::core::display_width).max();
+            assert!(columns <= Some(width), "{columns:?} of {width}:\n{shown}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::errors::with_log;
 use super::text::{self, wrapped};
-use super::{clean, print, structured};
+use super::{clean, page, structured};
 use crate::cli::args::Format;
 use crate::engine::plan::{Plan, Planned, State};
 use crate::error::Result;
@@ -17,7 +17,7 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
         return structured(&with_log(report), format);
     }
     let width = text::width();
-    print(&plan.steps.iter().map(|planned| lines(planned, width)).collect::<String>());
+    page(&plan.steps.iter().map(|planned| lines(planned, width)).collect::<String>());
     Ok(())
 }
 

@@ -1,4 +1,6 @@
-//! Text from elsewhere, made safe to print.
+//! Text from elsewhere, made safe to print, and text for people, made to fit.
+
+use textwrap::core::display_width;
 
 /// The text without control characters: what a tool, a server or a file says cannot move the cursor, colour the screen,
 /// or show characters in another order than they have.
@@ -51,27 +53,69 @@ pub fn cut_front(text: &str, width: usize) -> String {
     cut(&shown, width)
 }
 
+/// With fewer columns beside its mark, a text stands under it.
+const BESIDE: usize = 24;
+/// So far in it stands then.
+const UNDER: &str = "    ";
+/// A terminal that says to have fewer columns does not know how many it has.
+const NARROWEST: usize = 20;
+
 /// The text after a mark, broken between words into lines of at most `width` columns; those after the first stand under
-/// it. A word that is longer than a line, such as an address, stays whole, so that it can be copied.
+/// it. A word that is longer than a line, such as an address, stays whole, so that it can be copied. Where a wide mark
+/// leaves little room, the text stands in the lines below it.
 pub fn paragraph(mark: &str, text: &str, width: usize) -> String {
-    let indent = " ".repeat(textwrap::core::display_width(mark));
+    let columns = display_width(mark);
+    if columns <= UNDER.len() || width.saturating_sub(columns) >= BESIDE {
+        return broken(mark, &" ".repeat(columns), text, width);
+    }
+    let word = mark.trim();
+    // It belongs to what stands above it.
+    if mark.starts_with(' ') {
+        let mark = if word.is_empty() { UNDER.to_owned() } else { format!("{UNDER}{word} ") };
+        return broken(&mark, UNDER, text, width);
+    }
+    format!("{}\n{}", fitted(word, width), broken(UNDER, UNDER, text, width))
+}
+
+/// The text with lines of at most `width` columns, each broken between words; what is broken off stands a little further in.
+pub fn fitted(text: &str, width: usize) -> String {
+    let fit = |line: &str| {
+        if display_width(line) <= width {
+            return line.to_owned();
+        }
+        let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
+        broken(&indent, &format!("{indent}  "), line.trim_start_matches(' '), width)
+    };
+    text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
+}
+
+fn broken(first: &str, rest: &str, text: &str, width: usize) -> String {
     let options =
-        textwrap::Options::new(width).initial_indent(mark).subsequent_indent(&indent).break_words(false);
+        textwrap::Options::new(width).initial_indent(first).subsequent_indent(rest).break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::fill(text, options.wrap_algorithm(textwrap::WrapAlgorithm::FirstFit))
 }
 
 /// How many columns the terminal has that standard output goes to; none where it goes elsewhere.
 pub fn width() -> Option<usize> {
-    let terminal = console::Term::stdout();
-    terminal.is_term().then(|| usize::from(terminal.size().1))
+    width_of(&console::Term::stdout())
+}
+
+/// The same of standard error.
+pub fn width_of_errors() -> Option<usize> {
+    width_of(&console::Term::stderr())
+}
+
+fn width_of(terminal: &console::Term) -> Option<usize> {
+    terminal.is_term().then(|| usize::from(terminal.size().1)).filter(|columns| *columns >= NARROWEST)
 }
 
 /// A paragraph where there is a width, and a line of whatever length where there is none.
 pub fn wrapped(mark: &str, text: &str, width: Option<usize>) -> String {
     match width {
-        Some(width) if !text.is_empty() => format!("{}\n", paragraph(mark, text, width)),
-        _ => format!("{mark}{text}\n"),
+        Some(width) if text.is_empty() => format!("{}\n", fitted(mark.trim_end(), width)),
+        Some(width) => format!("{}\n", paragraph(mark, text, width)),
+        None => format!("{mark}{text}\n"),
     }
 }
 
@@ -107,6 +151,28 @@ mod tests {
         assert_eq!(cut_front(reason, 50), "… virt-api: 0 of 2 ready, image is pulled");
         assert_eq!(cut_front(reason, 20), "… image is pulled");
         assert_eq!(cut_front(reason, 10), "… image i…");
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_a_text_stands_under_a_wide_mark() {
+        let (mark, text) = ("BROKEN  open-vswitch   ", "it does not answer, and what else there is");
+        assert_eq!(
+            paragraph(mark, text, 40),
+            "BROKEN  open-vswitch\n    it does not answer, and what else\n    there is"
+        );
+        assert!(paragraph(mark, text, 80).starts_with("BROKEN  open-vswitch   it does"));
+        assert_eq!(paragraph(&format!("{:25}", ""), "one two", 40), "    one two");
+        assert_eq!(paragraph(&format!("{:23}hint: ", ""), "one two", 40), "    hint: one two");
+    }
+
+    #[test]
+    fn a_wide_line_is_broken_between_words_and_goes_on_further_in() {
+        let text = "error: one two three\n  hint: four five six\n\n  https://example.org/long end\n";
+        assert_eq!(
+            fitted(text, 16),
+            "error: one two\n  three\n  hint: four\n    five six\n\n  https://example.org/long\n    end\n"
+        );
+        assert_eq!(fitted(text, 80), text);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::{clean, print, structured, text};
+use super::{clean, page, structured, text};
 use crate::cli::args::Format;
 use crate::error::Result;
 use crate::trace::{Link, State, Trace};
@@ -33,7 +33,7 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
     }
     let conclusion = conclusion(trace);
     conclusion.lines().for_each(|line| text.push_str(&text::wrapped("", line, width)));
-    print(&text);
+    page(&text);
     Ok(())
 }
 
@@ -75,7 +75,8 @@ fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
         Some(width) if width >= WIDE => format!("{}\n", text::paragraph(&mark, &text, width)),
         // Beside the columns little would be left.
         Some(width) => {
-            format!("{}\n{}\n", mark.trim_end(), text::paragraph("        ", &text, width))
+            let mark = text::fitted(mark.trim_end(), width);
+            format!("{mark}\n{}\n", text::paragraph("        ", &text, width))
         }
     }
 }
@@ -142,11 +143,12 @@ mod tests {
         };
         let columns = Columns::of(std::slice::from_ref(&link));
         assert_eq!(line(&link, columns, None).lines().count(), 1);
-        for width in [60, 80, 120] {
+        for width in [40, 60, 80, 120] {
             let shown = line(&link, columns, Some(width));
             let columns = shown.lines().map(textwrap::core::display_width).max();
             assert!(columns <= Some(width), "{columns:?} of {width}:\n{shown}");
-            assert!(shown.contains("bridge blue in Open vSwitch: datapath"), "{shown}");
+            let words: Vec<&str> = shown.split_whitespace().collect();
+            assert!(words.join(" ").contains("bridge blue in Open vSwitch: datapath"), "{shown}");
         }
     }
 

@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::run::{As, Place, text};
 
 /// A command line that ends well, and one that ends with an error; none where there is no other form than text.
-type Lines = Option<(&'static str, &'static str)>;
+pub type Lines = Option<(&'static str, &'static str)>;
 
 /// Every command with its lines, in the order in which they are run: `up` comes first, so that there is something to see.
-const ALL: &[(&str, Lines)] = &[
+pub const ALL: &[(&str, Lines)] = &[
     ("up", Some(("--sandbox-dir DIR/box", "--yes --kubeconfig DIR/none"))),
     ("init", Some(("--sandbox --defaults", "--sandbox --defaults --uplink blue=eth7"))),
     ("plan", Some(("--sandbox-dir DIR/box", "--only flanel"))),
@@ -38,7 +38,7 @@ const ALL: &[(&str, Lines)] = &[
 ];
 
 /// The commands that do something, as words.
-fn commands(command: &clap::Command, before: &str) -> Vec<String> {
+pub fn commands(command: &clap::Command, before: &str) -> Vec<String> {
     let named = |sub: &clap::Command| format!("{before} {}", sub.get_name()).trim().to_owned();
     let mut all: Vec<String> = command.get_subcommands().flat_map(|sub| commands(sub, &named(sub))).collect();
     if !before.is_empty() && !command.is_subcommand_required_set() {

@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::Options;
 use serde_json::Value;
 
 use crate::run::{As, Place, text};
-use crate::served::served;
+use crate::served::{Served, served};
 
 /// Looks, and ends with KVN301.
 const PLAN: &[&str] = &["plan", "--only", "taints", "--kubeconfig", "DIR/refused.yaml", "--timeout", "1"];
@@ -70,6 +71,27 @@ fn an_error_names_the_log_and_the_log_has_it_all() {
     }
 }
 
+/// It promises to write nothing before the last question.
+#[test]
+fn the_questions_of_init_leave_no_log_and_verbose_shows_what_they_look_at() {
+    let place = Place::new();
+    let variables = [("KUBECONFIG", "DIR/refused.yaml")];
+    let output = place.kvnet(As::Tester, &["init", "--defaults", "--file", "DIR", "-vv"], &variables);
+    let err = text(&output.stderr);
+    assert!(err.contains("error[KVN1") && !err.contains("log: "), "{err}");
+    assert!(err.contains("kvnet::api: request method=GET") && logs(&place).is_empty(), "{err}");
+}
+
+/// Lets the cluster's node be this machine, by its name.
+fn is_this_machine(cluster: &Served) {
+    let key = ObjectKey::new("v1", "Node", None, "sandbox");
+    let mut node = cluster.sandbox.api().get(&key).unwrap().unwrap();
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    node["status"]["nodeInfo"]["machineID"] = "".into();
+    node["status"]["addresses"] = serde_json::json!([{"type": "Hostname", "address": name.trim()}]);
+    cluster.sandbox.api().update_status("kubelet", &node).unwrap();
+}
+
 #[test]
 fn json_names_the_log_too() {
     let place = Place::new();
@@ -115,6 +137,7 @@ fn a_report_with_something_broken_names_the_log() {
 #[test]
 fn the_log_has_what_vv_shows_and_events_whatever_v_says() {
     let cluster = served(&Options::default());
+    is_this_machine(&cluster);
     let run = |more: &[&str]| {
         let place = Place::new();
         place.kubeconfig("k", &cluster.address);
@@ -123,7 +146,7 @@ fn the_log_has_what_vv_shows_and_events_whatever_v_says() {
         fs::write(place.path("bin/ip"), "#!/bin/sh\necho '[]'\n").unwrap();
         fs::set_permissions(place.path("bin/ip"), fs::Permissions::from_mode(0o755)).unwrap();
         let programs = format!("DIR/bin:{}", std::env::var("PATH").unwrap());
-        let arguments = ["doctor", "--kubeconfig", "DIR/k", "--timeout", "5"];
+        let arguments = ["doctor", "--only", "taints", "--kubeconfig", "DIR/k", "--timeout", "5"];
         let output = place.kvnet(As::Tester, &[&arguments[..], more].concat(), &[("PATH", &programs)]);
         (only(&place), text(&output.stderr))
     };

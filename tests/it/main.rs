@@ -3,6 +3,7 @@
 
 mod access;
 mod attacked;
+mod closed;
 #[path = "../survives/count.rs"]
 mod count;
 mod doctor;
@@ -28,5 +29,6 @@ mod smoke_junit;
 mod smoke_place;
 mod trust;
 mod walkthrough;
+mod widths;
 mod wizard;
 mod wizard_terminal;

@@ -1,6 +1,6 @@
 //! `kvnet console`: the serial console of a VM, on the terminal or in a pipe.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -68,8 +68,9 @@ async fn copy(
                 None => open = false,
             },
             bytes = output.next() => match bytes? {
-                Some(bytes) => show(&bytes)?,
-                None => return Ok(()),
+                Some(bytes) if show(&bytes)? => {}
+                // The guest, or who reads what it prints, has gone.
+                _ => return Ok(()),
             },
             () = tokio::time::sleep(SILENCE), if !open => return Ok(()),
         }
@@ -84,11 +85,14 @@ fn until_escape(keys: &[u8]) -> (&[u8], bool) {
     }
 }
 
-/// The guest's own bytes: a console's colours and cursor are wanted.
-fn show(bytes: &[u8]) -> Result<()> {
+/// The guest's own bytes: a console's colours and cursor are wanted. Tells whether somebody still reads them.
+fn show(bytes: &[u8]) -> Result<bool> {
     let mut out = std::io::stdout().lock();
-    let shown = out.write_all(bytes).and_then(|()| out.flush());
-    shown.map_err(|error| Error::new(&code::CONSOLE, "the output cannot be written").because(error))
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::new(&code::CONSOLE, "the output cannot be written").because(error)),
+    }
 }
 
 /// Standard input in pieces. A thread of its own: a pending read cannot be cancelled, and must not hold up the end.

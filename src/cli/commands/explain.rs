@@ -14,7 +14,7 @@ pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
             return ui::structured(&all, global.output).map(|()| 0);
         }
         for code in CODES {
-            ui::print(&format!("{}  {}\n", code.id, code.title));
+            ui::page(&format!("{}  {}\n", code.id, code.title));
         }
         return Ok(0);
     };
@@ -25,7 +25,7 @@ pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
     if global.output != Format::Text {
         return ui::structured(&data(found), global.output).map(|()| 0);
     }
-    ui::print(&format!("{}: {}\n\nWhat to do: {}\n", found.id, found.title, found.fix));
+    ui::page(&format!("{}: {}\n\nWhat to do: {}\n", found.id, found.title, found.fix));
     Ok(0)
 }
 

@@ -82,7 +82,7 @@ fn list(format: Format) -> Result<()> {
     }
     let width = shipped.iter().map(|profile| profile.name.len()).max().unwrap_or(0);
     for profile in shipped {
-        ui::print(&format!("{:width$}  {}\n", profile.name, profile.description));
+        ui::page(&format!("{:width$}  {}\n", profile.name, profile.description));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub async fn run(global: &Global, options: &Topology) -> Result<u8> {
         live(&session.cx).await?
     };
     match global.output {
-        Format::Text => ui::print(&text(&topology)),
+        Format::Text => ui::page(&text(&topology)),
         Format::Json | Format::Yaml => ui::structured(&topology, global.output)?,
         Format::Dot => ui::print(&dot(&topology)),
         Format::Svg => ui::print(&svg(&topology)),

@@ -52,6 +52,6 @@ fn print_matrix(format: Format) -> Result<u8> {
         let says = if row.says == Says::Needs { "needs" } else { "supports" };
         text += &format!("  {releases:22} {says:8} {} {}\n", row.with.name(), row.versions);
     }
-    ui::print(&text);
+    ui::page(&text);
     Ok(0)
 }

@@ -66,7 +66,7 @@ fn together(mut errors: Vec<Error>, of: usize) -> Option<Error> {
 }
 
 fn say_valid(loaded: &Loaded) {
-    ui::print(&ui::clean(&format!("{} is valid\n", loaded.origin)));
+    ui::page(&ui::clean(&format!("{} is valid\n", loaded.origin)));
     let profile = &loaded.profile;
     profile.warnings().iter().for_each(|text| ui::say(&ui::clean(&format!("warning: {text}"))));
     profile.not_looked_into().iter().for_each(|sentence| ui::say(&ui::clean(sentence)));
