@@ -218,6 +218,17 @@ mod tests {
         assert!(sandbox.api().get(&key).unwrap().is_some());
     }
 
+    /// 30 seconds for each batch would be waited for; with none the server forgets a pod whose container still runs, and the
+    /// next one of that name meets it.
+    #[test]
+    fn a_pod_ends_soon_and_not_before_its_container() {
+        let profile = Profile::default();
+        let plan =
+            PodPlan { namespace: "n", name: "x", networks: vec!["n/a".into()], command: &["sleep", "3600"] };
+        let grace = plan.manifest(&profile)["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap();
+        assert!((1..=3).contains(&grace), "{grace}");
+    }
+
     #[test]
     fn the_nic_of_a_network_is_found_by_its_name() {
         let status = r#"[{"name":"cbr0","interface":"eth0","ips":["10.244.0.5"],"default":true},

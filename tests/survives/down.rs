@@ -122,3 +122,21 @@ fn a_node_that_does_not_answer_holds_nothing_up() {
         assert!(inside.state().read("journal.jsonl").unwrap().is_none());
     });
 }
+
+/// flannel's pod copies its plugin to the node, where there may be one: what was there is the user's.
+#[test]
+fn a_plugin_of_the_users_own_stays() {
+    const PLUGIN: &str = "/opt/cni/bin/flannel";
+    for own in [true, false] {
+        without_waiting(async {
+            let inside = Inside::with("default", SMALL, &Options::default());
+            if own {
+                inside.sandbox.node().put_file(PLUGIN, b"a plugin of the user's", 0o755).unwrap();
+            }
+            inside.up().await.assert_well("up");
+            assert!(inside.values().keys().any(|key| key.ends_with(PLUGIN)), "flannel's pod brings it");
+            inside.down().await.assert_well("down");
+            assert_eq!(inside.values().keys().any(|key| key.ends_with(PLUGIN)), own, "theirs: {own}");
+        });
+    }
+}
