@@ -376,3 +376,31 @@ fn a_plugin_of_a_kubeconfig_that_others_can_write_is_not_run_as_root() {
     assert!(said.contains("error[KVN313]") && said.contains("0646"), "{said}");
     assert!(!place.path("ran").exists());
 }
+
+/// kubectl has no cluster then, whatever is in ~/.kube/config.
+#[test]
+fn a_list_of_no_files_and_a_kubeconfig_of_nothing_say_what_to_do() {
+    let place = Place::new();
+    fs::create_dir(place.path(".kube")).unwrap();
+    place.kubeconfig(".kube/config", "http://127.0.0.1:1");
+    place.write("empty", "");
+    place.write("nothing", "{}\n");
+    let said = |list: &str| {
+        let arguments = ["plan", "--only", "taints", "--timeout", "1"];
+        told(&place.kvnet(As::Tester, &arguments, &[("KUBECONFIG", list)]))
+    };
+    assert!(said("").contains("KVN301"), "the default is taken: {}", said(""));
+    for (list, what, hint) in [
+        (":", "KUBECONFIG names no file", "unset it"),
+        ("::", "KUBECONFIG names no file", "unset it"),
+        (" ", "KUBECONFIG names no file", "unset it"),
+        ("DIR/none:DIR/none2", "no such file", "--kubeconfig FILE"),
+        ("DIR/empty", "it is empty", "--kubeconfig FILE"),
+        ("DIR/nothing", "it is empty", "--kubeconfig FILE"),
+    ] {
+        let said = said(list);
+        let hints = said.lines().filter(|line| line.contains("hint:")).collect::<String>();
+        assert!(said.contains("error[KVN300]") && said.contains(what), "{list:?}: {said}");
+        assert!(hints.contains(hint) && !hints.contains("none"), "{list:?}: {said}");
+    }
+}

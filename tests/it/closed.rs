@@ -71,7 +71,8 @@ fn run(place: &Place, line: &str, ends: Ends) -> Option<i32> {
         drop(reader);
         writer
     };
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    // `init` writes a profile where it is.
+    command.current_dir(place.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
     match ends {
         Ends::Read | Ends::Closed => {}
         Ends::OutputUnread => _ = command.stdout(unread()),

@@ -20,7 +20,7 @@ const FEW: usize = 16;
 /// How `-v` tells a command on the machine.
 const RAN: &str = "ran command=";
 
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 10] = [
     &["plan"],
     &["status"],
     &["doctor"],
@@ -29,6 +29,8 @@ const COMMANDS: [&[&str]; 8] = [
     &["up", "--yes"],
     &["down", "--yes"],
     &["smoke"],
+    &["render", "--only", "vm"],
+    &["console", "vm-two-nics"],
 ];
 
 /// The scheme, what happens to a connection, and what is said of it.
