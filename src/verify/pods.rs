@@ -15,6 +15,7 @@ use crate::engine::teardown::STEP_LABEL;
 use crate::error::Result;
 use crate::facts::attachments::{self, OLD_STATUS};
 use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
+use crate::facts::names::is_piece;
 pub use crate::guest::Link;
 use crate::guest::links;
 use crate::profile::Profile;
@@ -78,10 +79,25 @@ impl<'a> PodPlan<'a> {
             },
         });
         if !self.networks.is_empty() {
-            pod["metadata"]["annotations"] = json!({NETWORKS: self.networks.join(",")});
+            pod["metadata"]["annotations"] = json!({NETWORKS: asking_for(&self.networks)});
         }
         pod
     }
+}
+
+/// The annotation that asks for networks. In words Multus takes no name with a dot, in JSON it does.
+fn asking_for(networks: &[String]) -> String {
+    let parts = |network: &String| {
+        let (namespace, name) = network.split_once('/').unwrap_or(("default", network));
+        (namespace.to_owned(), name.to_owned())
+    };
+    let all: Vec<(String, String)> = networks.iter().map(parts).collect();
+    if all.iter().all(|(namespace, name)| is_piece(namespace) && is_piece(name)) {
+        return networks.join(",");
+    }
+    let list: Vec<Value> =
+        all.iter().map(|(namespace, name)| json!({"namespace": namespace, "name": name})).collect();
+    Value::Array(list).to_string()
 }
 
 /// Starts a pod, also in a namespace that was made a moment ago: until that has its default service account, the server
@@ -216,6 +232,22 @@ mod tests {
         start(&sandbox.cluster(), &plan.manifest(&profile)).await.unwrap();
         let key = crate::cluster::ObjectKey::new("v1", "Pod", Some("default"), "x");
         assert!(sandbox.api().get(&key).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_asked_for_in_json() {
+        let asked = |networks: &[&str]| {
+            let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+            let text = asking_for(&networks);
+            let pod = json!({"metadata": {"namespace": "x", "annotations": {NETWORKS: text}}});
+            let asked = crate::facts::attachments::asked(&pod);
+            assert_eq!(asked.refusal(), None);
+            (text, asked.wishes.iter().map(crate::facts::attachments::Wish::network).collect::<Vec<_>>())
+        };
+        assert_eq!(asked(&["n/a", "n/b"]), ("n/a,n/b".into(), vec!["n/a".into(), "n/b".into()]));
+        let (text, networks) = asked(&["n/a.b", "n/c"]);
+        assert!(text.starts_with('['), "{text}");
+        assert_eq!(networks, ["n/a.b", "n/c"]);
     }
 
     /// 30 seconds for each batch would be waited for; with none the server forgets a pod whose container still runs, and the

@@ -55,6 +55,9 @@ fn a_card_or_a_device_is_named() {
     {
         accepted(&format!("{{type: host-device, {field}}}"));
     }
+    // Go does not look at the case of a field's name.
+    accepted("{type: host-device, hwAddr: '02:00:00:00:00:01'}");
+    accepted(&format!("{{type: vlan, master: eth1, vlanID: 7, {IPAM}}}"));
     says("{type: host-device, hwaddr: eth1}", "cannot be \"eth1\"");
     says("{type: host-device, kernelpath: /dev/x}", "no device of the kernel");
     says("{type: host-device, kernelpath: /sys/devices/../x}", "no device of the kernel");
@@ -162,6 +165,25 @@ fn fields_have_the_types_that_go_reads() {
     says("{type: macvlan, name: 'a b'}", "a name that the CNI library takes");
 }
 
+/// flannel hands it to the bridge plugin, which refuses it when the first pod comes.
+#[test]
+fn what_flannel_passes_on_is_read_by_the_bridge_plugin() {
+    let flannel = |delegate: &str| {
+        format!("{{name: cbr0, type: flannel, dataDir: /var/lib/cni/x, delegate: {{{delegate}}}}}")
+    };
+    says(
+        &flannel("isDefaultGateway: 'true'"),
+        "delegate.isDefaultGateway` must be true or false, not a text",
+    );
+    says(&flannel("mtu: 5"), "delegate.mtu` cannot be 5");
+    accepted(&flannel("isDefaultGateway: true, mtu: 1400"));
+    accepted(&flannel("type: ptp, ipMasq: true"));
+    let kind = "extends: default\nvm: {enabled: false}\nnetworks: [{name: n, kind: flannel, delegate: {hairpinMode: 1}}]\n";
+    let error = load_text(kind, "p.yaml", &[]).expect_err("no flag");
+    assert_eq!(error.place(), Some("p.yaml:3:61"), "{error}");
+    assert!(error.message().contains("`networks[0].delegate.hairpinMode` must be true or false"), "{error}");
+}
+
 #[test]
 fn plugins_that_adjust_have_rules_too() {
     let behind = |plugin: &str| {
@@ -182,7 +204,10 @@ fn plugins_that_adjust_have_rules_too() {
         ("portmap, markMasqBit: 32", "write a number from 0 to 31"),
         ("portmap, markMasqBit: 3, externalSetMarkChain: X", "refused beside `externalSetMarkChain`"),
         ("portmap, conditionsV4: x", "must be a list of texts"),
-        ("tuning, sysctl: {net.core.somaxconn: 500}", "sysctl` must be a map of texts"),
+        (
+            "tuning, sysctl: {net.core.somaxconn: 500}",
+            "sysctl[\"net.core.somaxconn\"]` must be a text, not a number",
+        ),
         ("tuning, sysctl: {kernel.pid_max: '1'}", "is no setting of the network"),
         ("tuning, mac: 1", "cannot be 1"),
         ("vrf", "vrfname` is missing"),
@@ -204,13 +229,16 @@ fn plugins_that_adjust_have_rules_too() {
 fn addresses_have_the_types_that_go_reads() {
     let ipam = |rest: &str| format!("{{type: macvlan, ipam: {{{rest}}}}}");
     for (rest, wanted) in [
-        ("type: host-local, ranges: [{subnet: 192.0.2.0/24}]", "must be a list of lists of maps"),
+        (
+            "type: host-local, ranges: [{subnet: 192.0.2.0/24}]",
+            "ranges[0]` must be a list of maps, not a map",
+        ),
         ("type: host-local, subnet: 192.0.2.0/24, gateway: 5", "gateway` must be a text"),
         (
             "type: host-local, subnet: 192.0.2.0/24, routes: {dst: 0.0.0.0/0}",
             "routes` must be a list of maps",
         ),
-        ("type: static, addresses: [192.0.2.5/24]", "addresses` must be a list of maps"),
+        ("type: static, addresses: [192.0.2.5/24]", "addresses[0]` must be a map, not a text"),
         ("type: dhcp, daemonSocketPath: 5", "must be a text"),
         ("type: whereabouts, range: 192.0.2.0/24, exclude: 192.0.2.0/28", "exclude` must be a list of texts"),
     ] {

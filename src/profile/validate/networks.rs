@@ -141,6 +141,7 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
             for field in ["name", "ipam"].into_iter().filter(|field| delegate.contains_key(*field)) {
                 found.add(format!("{path}.delegate.{field}"), "is what flannel sets", "leave it out");
             }
+            raw::delegate(delegate, &format!("{path}.delegate"), found);
         }
         NetworkKind::Raw { config } => {
             raw::check(profile, network, config, &format!("{path}.config"), found);

@@ -13,7 +13,6 @@ use crate::cluster::{Cluster, ObjectKey, is_ready};
 use crate::engine::context::Context;
 use crate::error::Result;
 use crate::facts::attachments::{asked, pairs, reported};
-use crate::facts::cni::NETWORKS;
 use crate::facts::counters::{self, Counters};
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::guest::Link;
@@ -186,8 +185,7 @@ impl Pods {
     /// The NIC of a pod besides that of the pod network.
     pub fn nic(&self, name: &str) -> Option<Nic> {
         let (pod, _) = self.0.get(name)?;
-        let network = pod["metadata"]["annotations"][NETWORKS].as_str()?;
-        nic(pod, network)
+        nic(pod, &asked(pod).wishes.first()?.network())
     }
 
     /// A NIC of a pod as the pod itself sees it.

@@ -1,11 +1,12 @@
 //! The types of the plugins' fields. They read their configuration into Go, which refuses all of it for one field of another
 //! type.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Found, Placed, shown};
 use crate::facts::cni::LAST_VLAN;
 use crate::facts::names::is_mac;
+use crate::profile::path;
 use crate::profile::validate::networks::LEAST_MTU;
 
 /// What a field takes.
@@ -213,13 +214,22 @@ const OF_IPAM: &[(&str, &[Field])] = &[
 pub(super) fn check(placed: Placed<'_>, found: &mut Found) {
     let own = of(OF, placed.kind());
     for (field, takes) in COMMON.iter().chain(own) {
-        one(placed.get(field), *takes, || placed.at(field), found);
+        one(placed.get(field), *takes, &placed.at(field), found);
     }
     let Some(ipam) = placed.get("ipam").filter(|ipam| ipam.is_object()) else { return };
     let kind = ipam.get("type");
-    one(kind, Text, || placed.at("ipam.type"), found);
+    one(kind, Text, &placed.at("ipam.type"), found);
     for (field, takes) in of(OF_IPAM, kind.and_then(Value::as_str).unwrap_or_default()) {
-        one(ipam.get(field), *takes, || placed.at(&format!("ipam.{field}")), found);
+        one(ipam.get(field), *takes, &placed.at(&format!("ipam.{field}")), found);
+    }
+}
+
+/// Checks what flannel passes on: the bridge plugin reads it, unless another is named.
+pub(in crate::profile::validate) fn delegate(settings: &Map<String, Value>, at: &str, found: &mut Found) {
+    let kind = settings.get("type").and_then(Value::as_str).unwrap_or("bridge");
+    one(settings.get("type"), Text, &format!("{at}.type"), found);
+    for (field, takes) in COMMON.iter().chain(of(OF, kind)) {
+        one(settings.get(*field), *takes, &format!("{at}.{field}"), found);
     }
 }
 
@@ -227,8 +237,25 @@ fn of(table: &'static [(&str, &'static [Field])], kind: &str) -> &'static [Field
     table.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, fields)| fields)
 }
 
-fn one(value: Option<&Value>, takes: Takes, at: impl Fn() -> String, found: &mut Found) {
+/// Checks a value, and what is in it: an element is told at its own place.
+fn one(value: Option<&Value>, takes: Takes, at: &str, found: &mut Found) {
     let Some(value) = value.filter(|value| !value.is_null()) else { return };
+    match (takes.each(), value) {
+        (Some(each), Value::Array(items)) if takes.is_list() => {
+            for (index, item) in items.iter().enumerate() {
+                one(Some(item), each, &format!("{at}[{index}]"), found);
+            }
+        }
+        (Some(each), Value::Object(map)) if !takes.is_list() => {
+            for (key, item) in map {
+                one(Some(item), each, &path::join(at, key), found);
+            }
+        }
+        _ => itself(value, takes, at, found),
+    }
+}
+
+fn itself(value: &Value, takes: Takes, at: &str, found: &mut Found) {
     if takes.fits(value) {
         return;
     }
@@ -236,13 +263,27 @@ fn one(value: Option<&Value>, takes: Takes, at: impl Fn() -> String, found: &mut
         Some(name) => format!("must be {name}, not {}", kind_of(value)),
         None => format!("cannot be {}", shown(value)),
     };
-    found.add(at(), message, takes.hint(value));
+    found.add(at, message, takes.hint());
 }
 
 impl Takes {
+    /// What is in it.
+    fn each(self) -> Option<Self> {
+        Some(match self {
+            Texts | TextOfEach => Text,
+            FlagOfEach => Flag,
+            Objects => Object,
+            ListsOfObjects => Objects,
+            _ => return None,
+        })
+    }
+
+    fn is_list(self) -> bool {
+        matches!(self, Texts | Objects | ListsOfObjects)
+    }
+
+    /// Whether it is one by itself; what is in a list or a map is looked at alone.
     fn fits(self, value: &Value) -> bool {
-        let each = |fits: fn(&Value) -> bool| value.as_array().is_some_and(|items| items.iter().all(fits));
-        let values = |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
         match self {
             Text => value.is_string(),
             Flag => value.is_boolean(),
@@ -253,14 +294,8 @@ impl Takes {
                 value.as_u64().is_some_and(fits)
             }
             Mac => value.as_str().is_some_and(|text| text.is_empty() || is_mac(text)),
-            Texts => each(Value::is_string),
-            TextOfEach => values(Value::is_string),
-            FlagOfEach => values(Value::is_boolean),
-            Object => value.is_object(),
-            Objects => each(Value::is_object),
-            ListsOfObjects => {
-                each(|set| set.as_array().is_some_and(|items| items.iter().all(Value::is_object)))
-            }
+            Texts | Objects | ListsOfObjects => value.is_array(),
+            TextOfEach | FlagOfEach | Object => value.is_object(),
         }
     }
 
@@ -279,11 +314,11 @@ impl Takes {
         })
     }
 
-    fn hint(self, value: &Value) -> String {
+    fn hint(self) -> String {
         match self {
-            Text | TextOfEach | Texts if value.is_string() => "begin each element with `- `".into(),
-            Text | Texts | TextOfEach => "put it in quotes".into(),
-            Flag | FlagOfEach => "write `true` or `false`, without quotes".into(),
+            Text => "put it in quotes".into(),
+            Flag => "write `true` or `false`, without quotes".into(),
+            TextOfEach | FlagOfEach => "write each on a line of its own, as `KEY: VALUE`".into(),
             Whole(from, u64::MAX) => format!("write a whole number, {from} or more"),
             Whole(from, to) => format!("write a number from {from} to {to}"),
             One(choices) => {
@@ -293,7 +328,7 @@ impl Takes {
             Mtu => format!("write {LEAST_MTU} to 65535, or leave it out"),
             Mac => "write it as `02:00:00:00:00:01`".into(),
             Object => "write it as `{type: host-local, …}` or as lines below it".into(),
-            Objects => "begin each element with `- `".into(),
+            Objects | Texts => "begin each element with `- `".into(),
             ListsOfObjects => "write `[[{subnet: 10.20.0.0/24}]]`: a list of sets of ranges".into(),
         }
     }
@@ -305,7 +340,7 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
         Value::String(_) => "a text",
-        Value::Array(_) => "such a list",
-        Value::Object(_) => "such a map",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
     }
 }

@@ -6,6 +6,8 @@ mod fields;
 mod links;
 mod rules;
 
+pub(super) use fields::delegate;
+
 use serde_json::{Map, Value};
 
 use super::Found;
@@ -143,9 +145,12 @@ impl<'a> Placed<'a> {
         format!("{}.{}", self.path, self.plugin.at(field))
     }
 
-    /// What is written in a field; Go takes null for nothing.
+    /// What is written in a field; Go takes null for nothing, and a name in whatever case.
     fn get(self, field: &str) -> Option<&'a Value> {
-        self.plugin.settings.get(field).filter(|value| !value.is_null())
+        let settings = &self.plugin.settings;
+        let alike =
+            || settings.iter().find(|(key, _)| key.eq_ignore_ascii_case(field)).map(|(_, value)| value);
+        settings.get(field).or_else(alike).filter(|value| !value.is_null())
     }
 
     fn text(self, field: &str) -> &'a str {

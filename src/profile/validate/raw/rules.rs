@@ -185,6 +185,9 @@ fn flannel(profile: &Profile, conf: &NetConf, placed: Placed<'_>, found: &mut Fo
             found.add(at, "is what flannel sets", "leave it out");
         }
     }
+    if let Some(delegate) = placed.get("delegate").and_then(Value::as_object) {
+        super::delegate(delegate, &placed.at("delegate"), found);
+    }
     if !profile.flannel.enabled {
         return;
     }
