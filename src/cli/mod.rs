@@ -11,6 +11,7 @@ mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
@@ -38,7 +39,7 @@ pub fn main() -> ExitCode {
     ui::colours(cli.global.no_color);
     log::listen(cli.global.verbose, logged(&cli));
     log::begin(typed.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()));
-    let result = enough_files().and_then(|()| runtime()?.block_on(run(&cli)));
+    let result = enough_files().and_then(|()| to_the_end(runtime()?, run(&cli)));
     let code = result.unwrap_or_else(|error| {
         ui::error(&error, cli.global.output);
         error.exit_code()
@@ -46,6 +47,15 @@ pub fn main() -> ExitCode {
     let code = with_output(code);
     log::end(code);
     ExitCode::from(code)
+}
+
+/// How long the end of a command waits for what nobody waits for any more, such as a name that is being resolved.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
+fn to_the_end<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(AFTERWARDS);
+    done
 }
 
 /// The runtime, its connections and the pipes of a command need so many open files.
@@ -154,5 +164,26 @@ pub fn exit_code(error: Option<&Error>, changes: usize) -> u8 {
         Some(error) if error.kind() == Kind::Cancelled => 130,
         Some(_) if changes > 0 => PARTLY,
         Some(error) => error.exit_code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_command_ends_although_something_that_it_gave_up_does_not() {
+        let (_keep, never) = mpsc::channel::<()>();
+        let long = Duration::from_secs(20);
+        let work = async move {
+            tokio::task::spawn_blocking(move || never.recv_timeout(long));
+            7
+        };
+        let begin = Instant::now();
+        assert_eq!(to_the_end(runtime().unwrap(), work), 7);
+        assert!(begin.elapsed() < long / 2, "{:?}", begin.elapsed());
     }
 }
