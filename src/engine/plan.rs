@@ -126,8 +126,12 @@ impl<'a> Plan<'a> {
         let Some(most) = most else { return Ok(self) };
         let (_, main) = errors.swap_remove(most);
         errors.retain(|(_, error)| error.code() != main.code());
-        Err(errors.into_iter().fold(main, |main, (step, error)| {
-            main.hint_also(format!("step `{step}` has a problem too: [{}] {error}", error.code().id))
+        Err(alike(errors).into_iter().fold(main, |main, (steps, error)| {
+            let what = match steps.as_slice() {
+                [step] => format!("step `{step}` has"),
+                steps => format!("steps `{}` have", steps.join("`, `")),
+            };
+            main.hint_also(format!("{what} a problem too: [{}] {error}", error.code().id))
         }))
     }
 
@@ -148,6 +152,21 @@ impl<'a> Plan<'a> {
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|planned| planned.findings.as_ref().is_ok_and(|f| f.changes.is_empty()))
     }
+}
+
+/// The errors, each once with the steps that met it.
+fn alike(errors: Vec<(&'static str, Error)>) -> Vec<(Vec<&'static str>, Error)> {
+    let mut met: Vec<(Vec<&'static str>, Error)> = Vec::new();
+    for (step, error) in errors {
+        let same = |(_, known): &&mut (Vec<&str>, Error)| {
+            known.code() == error.code() && known.to_string() == error.to_string()
+        };
+        match met.iter_mut().find(same) {
+            Some((steps, _)) => steps.push(step),
+            None => met.push((vec![step], error)),
+        }
+    }
+    met
 }
 
 /// What a step foresees comes from what another one does: nothing, where that one is left out or has nothing to do.
@@ -206,4 +225,17 @@ pub fn select<'a>(
     selection.refuse_unknown(steps)?;
     let chosen = steps.iter().map(AsRef::as_ref).filter(|step: &&dyn AnyStep| selection.wants(step.id()));
     Ok(chosen.filter(|step| step.enabled(cx)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_several_steps_met_is_told_once() {
+        let error = |text: &str| Error::new(&code::CLUSTER_UNREACHABLE, text);
+        let met = alike(vec![("kernel", error("a")), ("taints", error("b")), ("flannel", error("a"))]);
+        let steps: Vec<_> = met.iter().map(|(steps, error)| (steps.as_slice(), error.message())).collect();
+        assert_eq!(steps, [(&["kernel", "flannel"][..], "a"), (&["taints"], "b")]);
+    }
 }
