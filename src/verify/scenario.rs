@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sha2::{Digest, Sha256};
+
 use super::isolation;
 use crate::facts::cni::Port;
 use crate::profile::{Network, Profile};
@@ -98,11 +100,7 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
     let mut subnets = profile.subnets_of(network);
     let subnet = if subnets.len() == 1 { subnets.pop() } else { None };
     let count = profile.probes_on(network);
-    let prefix = if network.namespace == "default" {
-        network.name.clone()
-    } else {
-        format!("{}-{}", network.namespace, network.name)
-    };
+    let prefix = prefix(network, profile);
     let probe = |number: usize| Probe {
         name: format!("{prefix}-{number}"),
         network: network.clone(),
@@ -112,6 +110,29 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
         port: port.clone(),
     };
     (1..=count).map(probe).collect()
+}
+
+/// The longest beginning of a pod's name: the name is the value of a label, too.
+const LONGEST: usize = 60;
+
+/// How the names of a network's pods begin. Names that are too long, or that two networks would have, end in a digest.
+fn prefix(network: &Network, profile: &Profile) -> String {
+    const DIGITS: usize = 8;
+    let plain = plain_prefix(network);
+    let same = profile.networks.iter().filter(|other| plain_prefix(other) == plain).count();
+    if plain.len() <= LONGEST && same <= 1 {
+        return plain;
+    }
+    let digest = format!("{:x}", Sha256::digest(network.full_name()));
+    let kept: String = plain.chars().take(LONGEST - DIGITS - 1).collect();
+    format!("{}-{}", kept.trim_end_matches(['-', '.']), &digest[..DIGITS])
+}
+
+fn plain_prefix(network: &Network) -> String {
+    match network.namespace.as_str() {
+        "default" => network.name.clone(),
+        namespace => format!("{namespace}-{}", network.name),
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +153,28 @@ mod tests {
             cni_version: "0.3.1".into(),
         };
         Network::new(name, kind)
+    }
+
+    #[test]
+    fn pods_have_names_that_can_be_and_that_are_theirs_alone() {
+        let in_namespace =
+            |namespace: &str, name: &str| Network { namespace: namespace.into(), ..ovs(name, None, None) };
+        let long = format!("{}.b", "a".repeat(200));
+        let networks = vec![
+            ovs("short", None, None),
+            in_namespace("default", &long),
+            in_namespace("other", &long),
+            in_namespace("a-b", "c"),
+            in_namespace("a", "b-c"),
+        ];
+        let profile = Profile { networks: networks.clone(), ..Profile::default() };
+        let names: Vec<String> =
+            networks.iter().flat_map(|network| probes(network, &profile)).map(|probe| probe.name).collect();
+        assert_eq!(names[0], "short-1");
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for name in &names {
+            assert!(crate::facts::names::is_label(name), "{name}");
+        }
     }
 
     fn raw(name: &str, config: serde_json::Value) -> Network {
