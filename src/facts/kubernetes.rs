@@ -2,6 +2,13 @@
 
 use serde_json::{Map, Value};
 
+/// What kubeadm was told, in its `ConfigMap`; kubeadm 1.11 kept it under the name that it had then.
+#[must_use]
+pub fn configuration(kubeadm: &Value) -> Option<&str> {
+    let names = ["ClusterConfiguration", "MasterConfiguration"];
+    names.iter().find_map(|name| kubeadm["data"][*name].as_str())
+}
+
 /// The pod address range of a `ClusterConfiguration`, as it is in the `ConfigMap` of kubeadm; of two families, IPv4.
 #[must_use]
 pub fn pod_subnet(configuration: &str) -> Option<String> {
@@ -111,6 +118,14 @@ fn first_family(ranges: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_configuration_of_kubeadm_of_2018_is_found() {
+        for name in ["ClusterConfiguration", "MasterConfiguration"] {
+            assert_eq!(configuration(&serde_json::json!({"data": {name: "a: b"}})), Some("a: b"));
+        }
+        assert_eq!(configuration(&Value::Null), None);
+    }
 
     #[test]
     fn a_node_whose_range_is_smaller_than_its_kubelet_is_named() {

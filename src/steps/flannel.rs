@@ -209,7 +209,7 @@ async fn kubeadm_gives_addresses(cx: &Context) -> Result<bool> {
     let Some(cluster) = cx.cluster().await else { return Ok(true) };
     let key = ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
     let config = cluster.get(&key).await?;
-    let text = config.as_ref().and_then(|config| config["data"]["ClusterConfiguration"].as_str());
+    let text = config.as_ref().and_then(crate::facts::kubernetes::configuration);
     let configuration: Option<Value> = text.and_then(|text| serde_yaml::from_str(text).ok());
     Ok(configuration
         .is_some_and(|c| c["networking"]["podSubnet"].as_str().is_some_and(|subnet| !subnet.is_empty())))

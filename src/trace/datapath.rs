@@ -152,6 +152,11 @@ impl Datapath {
         owner.is_some_and(|owner| !self.nics.iter().any(|nic| nic.uid == *owner))
     }
 
+    /// Whether it is a VLAN bridge: then the link is the node's own end, and down until the node itself speaks there.
+    pub(super) fn is_vlan_bridge(&self, port: &str) -> bool {
+        self.state.as_ref().is_some_and(|state| state.vlan_bridge(port).is_some())
+    }
+
     /// Looks at everything that NICs on this node go through; `only` at what is theirs.
     ///
     /// # Errors

@@ -126,7 +126,10 @@ pub fn flows(seen: &Datapath) -> Judged {
         let name = &switch.name;
         let protected = switch.ports.values().filter(|port| port.protected).count();
         for port_name in switch.ports.keys() {
-            if seen.only && !own.contains(port_name) || seen.is_left(port_name) {
+            if seen.only && !own.contains(port_name)
+                || seen.is_left(port_name)
+                || seen.is_vlan_bridge(port_name)
+            {
                 continue;
             }
             port_of(seen, switch, port_name, protected, &mut judged);

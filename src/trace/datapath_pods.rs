@@ -7,6 +7,7 @@ use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::datapath_inside::{default_routes, reverse_paths};
 use super::node_links::counted;
 use crate::error::code;
+use crate::facts::openflow::Switch;
 use crate::facts::ovs::{OvsBridge, OvsInterface};
 use crate::facts::routes::{Neighbour, Wire};
 
@@ -22,11 +23,16 @@ pub fn links(seen: &Datapath) -> Judged {
         link(seen, wire, &mut judged);
     }
     let pods = seen.nics.iter().any(|nic| nic.network.is_none());
-    for switch in &seen.switches {
+    let vlan_bridges = |switch: &Switch| -> Vec<String> {
+        switch.ports.keys().filter(|port| seen.is_vlan_bridge(port)).cloned().collect()
+    };
+    let bridges =
+        seen.switches.iter().flat_map(|switch| [vec![switch.name.clone()], vlan_bridges(switch)].concat());
+    for bridge in bridges {
         // Only a bridge with an address of its own speaks itself.
         let local = seen
             .roads
-            .wire(&switch.name)
+            .wire(&bridge)
             .filter(|wire| !wire.on && wire.addresses.iter().any(std::net::IpAddr::is_ipv4));
         if let Some(local) = local.filter(|_| !seen.between) {
             judged.breaks(
@@ -85,8 +91,8 @@ fn used(seen: &Datapath) -> Vec<&Wire> {
         if seen.only && other {
             return false;
         }
-        // What a pod left behind carries nothing; `doctor` names it as a port.
-        if seen.is_left(name) {
+        // What a pod left behind carries nothing; `doctor` names it as a port. Nor does the node's own end of a VLAN bridge.
+        if seen.is_left(name) || seen.is_vlan_bridge(name) {
             return false;
         }
         let bridge = wire.kind == "bridge" && (masters.contains(&name) || name == POD_BRIDGE);

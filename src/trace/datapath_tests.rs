@@ -392,6 +392,23 @@ fn what_a_pod_left_breaks_no_link() {
     assert_eq!(seen.judge(Part::Links).broken[0].1, "left is down");
 }
 
+/// The node's own end of a VLAN bridge is down until the node speaks there; pods on that VLAN do not go through it.
+#[test]
+fn a_vlan_bridge_is_no_link_of_pods() {
+    let mut seen = healthy();
+    let port = OvsPort { name: "blue100".into(), tag: Some(100), fake_bridge: true, ..OvsPort::default() };
+    seen.state.as_mut().unwrap().bridges[0].ports.push(port);
+    let off = SwitchPort { number: Some(9), off: vec!["PORT_DOWN".into()], ..SwitchPort::default() };
+    seen.switches[0].ports.insert("blue100".into(), off);
+    seen.roads.wires.push(Wire { on: false, ..wire("blue100", "openvswitch", None, 9) });
+    for part in PARTS {
+        assert_eq!(seen.judge(part).broken, Vec::new());
+    }
+    seen.roads.wires.last_mut().unwrap().addresses.push("10.9.0.1".parse().unwrap());
+    let found = seen.judge(Part::Links).broken[0].1.clone();
+    assert_eq!(found, "blue100 is down, and the node has its address 10.9.0.1 there");
+}
+
 #[test]
 fn each_break_is_named() {
     for (number, (make, code, found)) in BREAKS.iter().enumerate() {

@@ -1,10 +1,8 @@
 //! Looks at node and cluster before anything is asked.
 
-use serde_json::Value;
-
 use crate::cluster::{Cluster, ObjectKey};
 use crate::error::Result;
-use crate::facts::kubernetes::pod_subnet;
+use crate::facts::kubernetes::{self, pod_subnet};
 use crate::facts::survey::{Presence, Survey};
 use crate::host::Host;
 use crate::profile::Profile;
@@ -24,7 +22,7 @@ async fn ask(survey: &mut Survey, cluster: Result<Cluster>) -> Result<()> {
     let nodes = cluster.list("v1", "Node", None, None).await?;
     let kubeadm = ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
     let configuration = cluster.get(&kubeadm).await?.unwrap_or_default();
-    let configuration = configuration.pointer("/data/ClusterConfiguration").and_then(Value::as_str);
+    let configuration = kubernetes::configuration(&configuration);
     let seen = &mut survey.cluster;
     seen.presence = Presence::Answers(nodes.len());
     seen.version = Some(version);

@@ -34,6 +34,7 @@ mod upgrade;
 mod upstream;
 mod versions;
 mod vm;
+mod walkthrough;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ const OLDER: &[Story] = &[
     ("parity", parity::story),
     ("parity2018", parity::of_2018),
     ("kubernetes136", newest::on_1_36),
+    ("walkthrough", walkthrough::story),
 ];
 /// Each node wants a core to itself.
 const NODES_AT_ONCE: usize = 2;

@@ -126,6 +126,11 @@ fn check_reach(node: &Node) {
         assert!(pings(node, one, &address(node, other, "net1")), "{one} does not reach {other}");
         assert!(pings(node, other, &address(node, one, "net1")), "{other} does not reach {one}");
     }
+    check_isolation(node);
+}
+
+/// On layer 2, `blue-1` and `blue-2` have each other, `tagged-1` and `tagged-2` too, and nobody else.
+pub fn check_isolation(node: &Node) {
     for (pod, address) in SHARED_SUBNET {
         node.sh(&format!("kubectl exec {pod} -- ip address add {address}/24 dev net1"));
     }

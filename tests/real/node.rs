@@ -30,7 +30,12 @@ impl Node {
 
     /// A fresh node without any cluster.
     pub fn start_empty(story: &str) -> Self {
-        Self::boot(story, &["--no-init"])
+        Self::start_empty_with(story, &[])
+    }
+
+    /// As [`Node::start_empty`], with further options of the rig.
+    pub fn start_empty_with(story: &str, options: &[&str]) -> Self {
+        Self::boot(story, &[&["--no-init"], options].concat())
     }
 
     fn boot(story: &str, options: &[&str]) -> Self {
