@@ -119,6 +119,9 @@ fn cluster(node: &Node, options: &[&str]) -> Snapshot {
 fn seen(node: &Node) -> Snapshot {
     node.sh("install -D --mode=600 /etc/kubernetes/admin.conf /root/.kube/config");
     node.until("pod addresses", "[ -n \"$(kubectl get nodes -o jsonpath='{.items[*].spec.podCIDR}')\" ]");
+    let control_plane =
+        "kubectl get pods --namespace kube-system --selector tier=control-plane --output name";
+    node.until("the kubelet to show its own pods", &format!("[ $({control_plane} | wc -l) = 4 ]"));
     let snapshot = see::all(node);
     node.sh("rm /root/.kube/config");
     snapshot

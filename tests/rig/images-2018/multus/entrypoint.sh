@@ -26,4 +26,7 @@ cat >/host/etc/cni/net.d/70-multus.conf <<EOF
   "kubeconfig": "/etc/cni/net.d/multus.d/multus.kubeconfig"
 }
 EOF
-exec sleep infinity
+# Ends when it is told to, which a first process does not by itself.
+trap exit TERM
+sleep infinity &
+wait
