@@ -21,12 +21,18 @@ pub fn chapters() -> Vec<Chapter> {
         chapter("daemons-of-2018", daemons()),
         chapter("definitions-of-2018", definitions()),
         chapter("groups-of-2018", groups()),
-        chapter("lists", super::lists::steps()),
+        chapter("lists", in_order(super::lists::steps())),
         chapter("deletes", super::deletes::steps()),
         chapter("owners", super::owners::steps()),
         chapter("namespaces", super::namespaces::steps()),
-        chapter("watches", super::watches::steps()),
+        chapter("watches", in_order(super::watches::steps())),
     ]
+}
+
+/// Without those that the server of that day answers out of a cache that has no order.
+fn in_order(steps: Vec<Step>) -> Vec<Step> {
+    let without = ["a list of no certain version", "what is there, and from now on", "no version given"];
+    steps.into_iter().filter(|step| !without.contains(&step.name)).collect()
 }
 
 fn in_place_of_apply() -> Vec<Step> {
