@@ -1,4 +1,6 @@
-//! The addresses of pods, compared with each other and with where they should lie.
+//! The addresses of pods and guests, compared with each other and with where they should lie.
+
+mod guests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,6 +12,7 @@ use serde_json::Value;
 use super::Cluster;
 use crate::error::Result;
 use crate::facts::attachments::{DEFAULT_NETWORK, Reported, reported};
+pub use guests::GuestAddresses;
 
 /// How often a cluster is looked at before an address counts as a duplicate: a pod that was restarted shows its old one
 /// until the kubelet has told of the new one.
@@ -23,7 +26,7 @@ const MACHINE: &str = "kubevirt.io/created-by";
 pub struct Address {
     /// The address.
     pub ip: IpAddr,
-    /// The pod as `namespace/name`.
+    /// The pod, or the VM whose guest has it, as `namespace/name`.
     pub pod: String,
     /// The node that it is on; empty before it is scheduled.
     pub node: String,
@@ -33,11 +36,14 @@ pub struct Address {
     pub network: Option<String>,
     /// Who has it: the pod, or the VM that it is the pod of.
     owner: String,
+    /// Whether it is a guest's own.
+    of_guest: bool,
 }
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of pod {}", self.interface, self.pod)?;
+        let whose = if self.of_guest { "VM" } else { "pod" };
+        write!(f, "{} of {whose} {}", self.interface, self.pod)?;
         self.network.as_ref().map_or(Ok(()), |network| write!(f, " ({network})"))
     }
 }
@@ -68,24 +74,26 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Compares the addresses of pods; the network attachments tell which networks are one wire.
+    /// Compares the addresses of pods, and those of guests; the network attachments tell which networks are one wire.
     #[must_use]
-    pub fn of(pods: &[Value], networks: &[Value]) -> Self {
-        Self { count: addresses(pods).len(), twice: duplicates_on(pods, networks) }
+    pub fn of(pods: &[Value], networks: &[Value], guests: &[GuestAddresses]) -> Self {
+        let mut all = addresses(pods);
+        all.extend(guests::beside(guests, pods, &all));
+        Self { count: all.len(), twice: duplicates_on(all, pods, networks) }
     }
 
-    /// Compares the addresses of all pods of a cluster, and gives the pods too. What is no duplicate any more some seconds
+    /// Compares the addresses of all pods of a cluster and of guests, and gives the pods too. What is no duplicate any more some seconds
     /// later was none.
     ///
     /// # Errors
     /// Those of the API server.
-    pub async fn in_cluster(cluster: &Cluster) -> Result<(Self, Vec<Value>)> {
+    pub async fn in_cluster(cluster: &Cluster, guests: &[GuestAddresses]) -> Result<(Self, Vec<Value>)> {
         let mut looks = 1;
         loop {
             let pods = cluster.list("v1", "Pod", None, None).await?;
             let kind = "NetworkAttachmentDefinition";
             let networks = cluster.list("k8s.cni.cncf.io/v1", kind, None, None).await?;
-            let compared = Self::of(&pods, &networks);
+            let compared = Self::of(&pods, &networks, guests);
             if compared.twice.is_empty() || looks == LOOKS {
                 return Ok((compared, pods));
             }
@@ -112,12 +120,11 @@ pub fn addresses(pods: &[Value]) -> Vec<Address> {
     pods.iter().filter(|pod| holds_addresses(pod)).flat_map(of_pod).collect()
 }
 
-/// Addresses that two pods have on one wire; the network attachments tell which networks are one: the same bridge, VLAN or
+/// Addresses that two have on one wire; the network attachments tell which networks are one: the same bridge, VLAN or
 /// card, else those of one name. Nothing else may have an address of the pod network.
-#[must_use]
-pub fn duplicates_on(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
+fn duplicates_on(all: Vec<Address>, pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
     let mut by_ip: BTreeMap<IpAddr, Vec<(Option<String>, Address)>> = BTreeMap::new();
-    for address in addresses(pods) {
+    for address in all {
         let wire = address.network.as_ref().and_then(|network| wire_of(network, &address.node, networks));
         by_ip.entry(address.ip).or_default().push((wire, address));
     }
@@ -228,7 +235,7 @@ fn address(pod: &Value, ip: IpAddr, interface: &str, network: Option<String>) ->
     let name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
     let node = text(&pod["spec"]["nodeName"]);
     let owner = metadata["labels"][MACHINE].as_str().map_or_else(|| name.clone(), str::to_owned);
-    Address { ip, pod: name, node, interface: interface.to_owned(), network, owner }
+    Address { ip, pod: name, node, interface: interface.to_owned(), network, owner, of_guest: false }
 }
 
 /// Whether an address is one that only one may have; every link has the same kind of link-local ones.
@@ -320,7 +327,7 @@ mod tests {
     }
 
     fn told(pods: &[Value], networks: &[Value]) -> Vec<String> {
-        Compared::of(pods, networks).twice.iter().map(ToString::to_string).collect()
+        Compared::of(pods, networks, &[]).twice.iter().map(ToString::to_string).collect()
     }
 
     fn network(name: &str, config: &Value) -> Value {
@@ -413,13 +420,13 @@ mod tests {
             pod["spec"]["hostNetwork"] = true.into();
             pod
         };
-        assert_eq!(Compared::of(&[on_host("a"), on_host("b")], &[]), Compared::default());
+        assert_eq!(Compared::of(&[on_host("a"), on_host("b")], &[], &[]), Compared::default());
         for phase in ["Succeeded", "Failed"] {
             let mut ended = pod("job", "10.244.0.2");
             ended["status"]["phase"] = phase.into();
             let mut evicted = ended.clone();
             evicted["metadata"]["name"] = "evicted".into();
-            let compared = Compared::of(&[pod("a", "10.244.0.2"), ended, evicted], &[]);
+            let compared = Compared::of(&[pod("a", "10.244.0.2"), ended, evicted], &[], &[]);
             assert_eq!((compared.count, compared.told().as_str()), (1, "1 address compared"));
         }
     }
@@ -433,7 +440,7 @@ mod tests {
         };
         let pods = [dual("a", "10.244.0.2", "fd00::2"), dual("b", "10.244.0.3", "fd00:0::2")];
         assert_eq!(told(&pods, &[]), ["fd00::2: eth0 of pod n/a and eth0 of pod n/b"]);
-        assert_eq!(Compared::of(&pods, &[]).count, 4);
+        assert_eq!(Compared::of(&pods, &[], &[]).count, 4);
         let pods = [dual("a", "10.244.0.2", "fd00::2"), dual("b", "10.244.0.2", "fd00::2")];
         assert_eq!(told(&pods, &[]).len(), 2);
     }

@@ -14,6 +14,7 @@ use crate::error::code;
 use crate::facts::attachments::{MULTUS_NAMESPACE, Slip, asked_with_first, has_sandbox};
 use crate::facts::cni::CniConf;
 use crate::trace::counted;
+use crate::verify::guests;
 
 /// So many seconds a pod may take to start before it is named, when nothing is known to be wrong.
 const START: i64 = 60;
@@ -117,10 +118,11 @@ fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
     (failed || !is_new).then_some(reason)
 }
 
-/// No two pods have one address.
+/// No two pods have one address, and no pod has a guest's.
 pub fn duplicates(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
-    let compared = Compared::of(&cluster.pods, &cluster.networks);
+    let guests = guests(&seen.profile, &cluster.machines);
+    let compared = Compared::of(&cluster.pods, &cluster.networks, &guests);
     if compared.twice.is_empty() {
         return Ok(Verdict::holds(compared.told()));
     }

@@ -36,6 +36,16 @@ pub fn links(ip_addr: &str) -> Vec<(String, Link)> {
     found
 }
 
+/// The addresses on a NIC, by its MAC address: also those of a bridge or a bond over it, which have its MAC address, but not
+/// those of a VLAN on it, which are on another wire.
+pub fn ips_of(links: &[(String, Link)], mac: &str) -> Vec<IpAddr> {
+    let on_wire = links.iter().filter(|(name, link)| link.mac == mac && !name.contains('.'));
+    let mut ips: Vec<IpAddr> = on_wire.flat_map(|(_, link)| link.ips.iter().copied()).collect();
+    ips.sort_unstable();
+    ips.dedup();
+    ips
+}
+
 /// `3: net1@if10: <BROADCAST,UP,LOWER_UP> mtu 1500 ...`; none for any other line, such as the kernel's own messages.
 fn head(words: &[&str]) -> Option<(String, Link)> {
     let [number, name, flags, rest @ ..] = words else { return None };

@@ -7,7 +7,7 @@ mod network_data_v1;
 mod shell;
 
 pub use agent::nics as agent_nics;
-pub use links::{Link, links};
+pub use links::{Link, ips_of, links};
 pub use network_data::{Entry, NetworkData};
 pub use shell::{Ended, Shell, Terminal};
 

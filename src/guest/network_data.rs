@@ -7,11 +7,16 @@ use serde_yaml::Value;
 
 use super::network_data_v1 as v1;
 
+/// The kinds of links that are no NICs of the VM.
+const MADE: [&str; 6] = ["bonds", "bridges", "dummy-devices", "tunnels", "vlans", "wifis"];
+
 /// What a guest is told about its NICs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkData {
     /// One for each entry about a NIC.
     pub entries: Vec<Entry>,
+    /// What the guest makes itself: bridges, bonds, VLANs.
+    pub made: Vec<Entry>,
 }
 
 /// What a guest does with the NICs that an entry is about.
@@ -37,12 +42,12 @@ impl NetworkData {
     pub fn read(text: &str) -> Option<Self> {
         let whole: Value = serde_yaml::from_str(text).ok()?;
         let data = whole.get("network").unwrap_or(&whole);
-        let entries = match data.get("version").and_then(Value::as_u64)? {
+        let (entries, made) = match data.get("version").and_then(Value::as_u64)? {
             1 => v1::entries(data),
-            2 => entries(data),
+            2 => (entries(data, "ethernets"), MADE.iter().flat_map(|kind| entries(data, kind)).collect()),
             _ => return None,
         };
-        Some(Self { entries })
+        Some(Self { entries, made })
     }
 
     /// Why a guest could do nothing with a text; none when cloud-init reads it. Nothing of the text is quoted, which may hold
@@ -130,9 +135,9 @@ fn refuses(data: &Value) -> Option<String> {
     })
 }
 
-/// The Ethernet NICs of version 2.
-fn entries(data: &Value) -> Vec<Entry> {
-    let nics = data.get("ethernets").and_then(Value::as_mapping).into_iter().flatten();
+/// The links of one kind of version 2.
+fn entries(data: &Value, kind: &str) -> Vec<Entry> {
+    let nics = data.get(kind).and_then(Value::as_mapping).into_iter().flatten();
     nics.filter_map(|(id, nic)| Some(entry(id.as_str()?, nic))).collect()
 }
 

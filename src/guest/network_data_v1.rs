@@ -7,10 +7,13 @@ use serde_yaml::Value;
 
 use super::network_data::Entry;
 
-/// The NICs of the list; bonds, VLANs and the like are none.
-pub(super) fn entries(data: &Value) -> Vec<Entry> {
+/// The NICs of the list, and the links that the guest makes: bonds, VLANs and the like.
+pub(super) fn entries(data: &Value) -> (Vec<Entry>, Vec<Entry>) {
     let config = data.get("config").and_then(Value::as_sequence).into_iter().flatten();
-    config.filter(|item| text(item, "type") == Some("physical")).map(entry).collect()
+    let (nics, others): (Vec<&Value>, Vec<&Value>) =
+        config.partition(|item| text(item, "type") == Some("physical"));
+    let made = others.into_iter().filter(|item| item.get("subnets").is_some()).map(entry);
+    (nics.into_iter().map(entry).collect(), made.collect())
 }
 
 /// What is no version 1.

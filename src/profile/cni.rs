@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::validate::guest;
 use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
 use crate::facts::cni::{NetConf, Port, all_types, brought_by_others, nearest};
@@ -128,7 +129,7 @@ impl Profile {
             let link_local = subnets.into_iter().filter(is_link_local).map(told);
             link_local.chain(doubtful).collect::<Vec<_>>()
         };
-        self.networks.iter().flat_map(of).collect()
+        self.networks.iter().flat_map(of).chain(guest::warnings(self)).collect()
     }
 
     /// What is not looked into, one sentence each: networks whose plugins nobody here knows, and plugins that somebody else has

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Found, Outcome};
 use crate::cluster::Cluster;
-use crate::cluster::addresses::{Compared, outside};
+use crate::cluster::addresses::{Compared, GuestAddresses, outside};
 use crate::error::Result;
 use crate::profile::Profile;
 
@@ -18,12 +18,12 @@ pub fn lines(profile: &Profile) -> Vec<String> {
     [NO_DUPLICATES.to_owned()].into_iter().chain(subnet).collect()
 }
 
-/// Compares the addresses of all pods, in the order of [`lines`].
+/// Compares the addresses of all pods and of guests, in the order of [`lines`].
 ///
 /// # Errors
 /// Those of the API server.
-pub async fn all(profile: &Profile, cluster: &Cluster) -> Result<Vec<Outcome>> {
-    let (compared, pods) = Compared::in_cluster(cluster).await?;
+pub async fn all(profile: &Profile, cluster: &Cluster, guests: &[GuestAddresses]) -> Result<Vec<Outcome>> {
+    let (compared, pods) = Compared::in_cluster(cluster, guests).await?;
     Ok(judge(profile, &compared, &pods))
 }
 
@@ -72,7 +72,7 @@ mod tests {
     fn verdicts(settings: &[&str], pods: &[Value]) -> Vec<(Verdict, String)> {
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         let profile = profile::load("default", &settings).unwrap().profile;
-        let outcomes = judge(&profile, &Compared::of(pods, &[]), pods);
+        let outcomes = judge(&profile, &Compared::of(pods, &[], &[]), pods);
         let checks: Vec<String> = outcomes.iter().map(|outcome| outcome.check.clone()).collect();
         assert_eq!(checks, lines(&profile));
         outcomes.into_iter().map(|outcome| (outcome.verdict, outcome.detail)).collect()

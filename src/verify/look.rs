@@ -103,6 +103,12 @@ impl Seen {
         own.or(ips.first()).copied()
     }
 
+    /// What there is to say when another pod's address is one of this pod's own: asked, it would answer itself.
+    pub fn meets_itself(&self, other: &Self) -> Option<String> {
+        let target = other.ip().filter(|ip| self.link.as_ref().is_some_and(|link| link.ips.contains(ip)))?;
+        Some(format!("{target} of {} is an address of {}'s own, too", other.probe.name, self.probe.name))
+    }
+
     /// The name of the NIC in the pod.
     pub fn interface(&self) -> Option<&str> {
         self.nic.as_ref().map(|nic| nic.interface.as_str())

@@ -3,6 +3,7 @@
 mod addresses;
 mod batches;
 mod checks;
+mod guests;
 mod here;
 mod isolation;
 mod look;
@@ -21,6 +22,7 @@ use futures::future::try_join_all;
 use futures::try_join;
 use serde_json::{Value, json};
 
+use crate::cluster::addresses::GuestAddresses;
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::cancel::Cancel;
 use crate::engine::checkpoint::reached;
@@ -31,6 +33,7 @@ use crate::error::{Error, Result, code};
 use crate::profile::Profile;
 pub use addresses::NO_DUPLICATES;
 pub use batches::{Batch, batches};
+pub use guests::guests;
 pub use here::Here;
 pub use look::{NicView, Place, Seen, ovs_state};
 pub use outcome::{Found, Outcome};
@@ -88,14 +91,15 @@ async fn in_batches(
     let room = room::room(cx, cluster, here, batches::smallest_room(&scenario, &nics)).await?;
     // They are no gaps of the record, which says that it is without the VM.
     report(cx, &vm::left_out(cx, &scenario));
-    let (mut outcomes, mut overall) = (Vec::new(), Vec::new());
+    let (mut outcomes, mut overall, mut guests) = (Vec::new(), Vec::new(), Vec::new());
     for batch in batches(&scenario, &nics, room) {
         if cx.cancel.is_cancelled() {
             return Err(Cancel::error("up"));
         }
         let place = Place { cx, cluster, namespace: &cx.profile.verification.namespace, here };
-        let found = one_batch(place, &scenario, &batch, progress).await?;
-        overall = addresses::all(&cx.profile, cluster).await?;
+        let (found, of_guest) = one_batch(place, &scenario, &batch, progress).await?;
+        guests.extend(of_guest);
+        overall = addresses::all(&cx.profile, cluster, &guests).await?;
         reached(|| "within the verification: pods that run".into());
         report(cx, &found);
         let failed = found.iter().chain(&overall).any(|outcome| outcome.verdict == Verdict::Failed);
@@ -110,13 +114,13 @@ async fn in_batches(
     Ok(outcomes)
 }
 
-/// Starts the pods of a batch in place of those of the one before, and checks them.
+/// Starts the pods of a batch in place of those of the one before, and checks them. Gives the addresses of the guest, too.
 async fn one_batch(
     place: Place<'_>,
     whole: &Scenario,
     batch: &Batch,
     progress: Progress<'_>,
-) -> Result<Vec<Outcome>> {
+) -> Result<(Vec<Outcome>, Vec<GuestAddresses>)> {
     let Place { cx, cluster, here, .. } = place;
     let manifests = pods::manifests(&batch.scenario, &cx.profile, here);
     pods::make_room(cluster, place.namespace, &manifests, progress).await?;
@@ -125,13 +129,14 @@ async fn one_batch(
     let timeout = Duration::from_secs(cx.profile.timeouts.verification);
     let of_vm = async {
         if batch.nics.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
         vm::some(cx, cluster, whole, &batch.nics, here, progress).await
     };
-    let (mut found, of_vm) = try_join!(checks::all(place, &batch.scenario, timeout, progress), of_vm)?;
+    let (mut found, (of_vm, guests)) =
+        try_join!(checks::all(place, &batch.scenario, timeout, progress), of_vm)?;
     found.extend(of_vm);
-    Ok(found)
+    Ok((found, guests))
 }
 
 fn report(cx: &Context, outcomes: &[Outcome]) {

@@ -14,6 +14,9 @@ use crate::error::{Error, Result, code};
 /// When a command cannot be run in the pod.
 pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
+    if let Some(told) = one.meets_itself(other) {
+        return Ok(Found::of(false, told));
+    }
     let arping = ["arping", "-I", nic, "-c", "3", "-w", "5", "-f", &target];
     let ping = ["ping", "-I", nic, "-c", "1", "-W", "5", &target];
     let name = one.probe.name.as_str();
@@ -32,6 +35,9 @@ pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found
 /// When the request cannot even be sent, because then its silence says nothing.
 pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
+    if let Some(told) = one.meets_itself(other) {
+        return Ok(Found::not_checked(told));
+    }
     // A NIC without an address can ask too: from no address, as for duplicates.
     let nobody = one.ip().is_none();
     let arping = ["arping", "-I", nic, "-c", "1", "-w", "1", "-D", &target];

@@ -221,6 +221,44 @@ async fn the_guests_own_addresses_are_those_of_its_network_data() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_guest_with_the_address_of_a_pod_on_its_wire_is_found() {
+    for network in ["ovs-blue", "ovs-blue-l2"] {
+        let scene = Scene::new(&format!(
+            "extends: default\nvm:\n  interfaces: [{{name: default, network: pod}}, {{name: blue, network: {network}}}]\n  \
+             cloudInit:\n    networkData: '{{version: 2, ethernets: {{eth1: {{addresses: [10.20.0.3/24]}}}}}}'\n"
+        ));
+        let ended = scene.up().await;
+        assert!(ended.error.is_some() && ended.verified != Some(true), "{network}: {ended:?}");
+        assert_eq!(scene.heard(super::NO_DUPLICATES), Some(Verdict::Failed), "{network}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_that_nobody_looked_for_are_not_verified() {
+    let data = |text: &str| format!("extends: default\nvm:\n  cloudInit:\n    networkData: '{text}'\n");
+    for (text, check) in [
+        (
+            "{version: 2, ethernets: {a: {match: {macaddress: \"02:ff:ff:ff:ff:ff\"}, addresses: [10.20.0.5/24]}}}",
+            "vm-two-nics has 10.20.0.5 on 02:ff:ff:ff:ff:ff",
+        ),
+        (
+            "{version: 2, ethernets: {eth1: {}}, bridges: {br0: {interfaces: [eth1], addresses: [10.20.0.60/24]}}}",
+            "vm-two-nics has 10.20.0.60 on br0",
+        ),
+        (
+            "{version: 2, ethernets: {eth1: {}}, vlans: {v9: {id: 9, link: eth1, addresses: [10.9.0.5/24]}}}",
+            "vm-two-nics has 10.9.0.5 on v9",
+        ),
+    ] {
+        let scene = Scene::new(&data(text));
+        let ended = scene.up().await;
+        assert!(ended.error.is_none() && ended.verified == Some(false), "{ended:?}");
+        assert_eq!(scene.heard(check), Some(Verdict::NotChecked), "{check}");
+        assert!(ended.not_checked.iter().any(|told| told.contains(check)), "{ended:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_run_leaves_out_is_not_verified_and_what_the_profile_leaves_out_is_said() {
     let lan = "extends: default\nnetworks:\n  - name: lan\n    kind: raw\n    verify: false\n    config: {cniVersion: 0.3.1, type: macvlan, master: eth0, ipam: {type: static}}\n  \
         - {name: ovs-blue-l2, kind: ovs, bridge: blue}\n";

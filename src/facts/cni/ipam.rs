@@ -133,13 +133,19 @@ impl Range {
         ))
     }
 
-    /// How many addresses it gives out: without the gateway, which is the subnet's first address when nobody names one.
+    /// The gateway, which is the subnet's first address when nobody names one. It is not given out.
+    #[must_use]
+    pub fn router(&self) -> Option<IpAddr> {
+        match &self.gateway {
+            Some(text) => text.parse().ok(),
+            None => Some(Self { first: None, ..self.clone() }.ends()?.0),
+        }
+    }
+
+    /// How many addresses it gives out: without the gateway.
     fn room(&self) -> Option<u128> {
-        let ((first, last), network) = (self.ends()?, self.network()?);
-        let gateway = match &self.gateway {
-            Some(text) => text.parse::<IpAddr>().ok().map(bits),
-            None => Some(bits(network.network()).saturating_add(1)),
-        };
+        let (first, last) = self.ends()?;
+        let gateway = self.router().map(bits);
         let (first, last) = (bits(first), bits(last));
         let all = last.checked_sub(first)?.saturating_add(1);
         let taken = gateway.is_some_and(|gateway| (first..=last).contains(&gateway));

@@ -4,6 +4,7 @@
 mod cluster_ranges;
 mod components;
 mod format;
+pub(super) mod guest;
 mod networks;
 mod raw;
 pub(super) mod reserved;
@@ -35,6 +36,7 @@ pub(super) fn validate(profile: &Profile) -> Vec<Violation> {
     cluster_ranges::check(profile, &mut found);
     room::check(profile, &mut found);
     vm::check(profile, &mut found);
+    guest::check(profile, &mut found);
     found.violations
 }
 

@@ -1,4 +1,4 @@
-//! The addresses of all pods of the cluster.
+//! The addresses of all pods of the cluster, and of guests.
 
 use futures::future::try_join_all;
 
@@ -7,7 +7,7 @@ use crate::cluster::is_ready;
 use crate::error::{Result, code};
 use crate::smoke::case::gives_addresses;
 use crate::smoke::room::Room;
-use crate::verify::{Found, NO_DUPLICATES};
+use crate::verify::{Found, NO_DUPLICATES, guests};
 
 /// So many pods start at one moment, each with networks next to those of the one before.
 const PODS: usize = 6;
@@ -29,7 +29,9 @@ pub async fn run(room: &Room) -> Result<()> {
     for (name, _) in &pods {
         room.wait_for(name, &is_ready).await?;
     }
-    let (compared, _) = Compared::in_cluster(&room.cluster).await?;
+    let version = profile.kubevirt.api_version();
+    let machines = room.cluster.list(version, "VirtualMachineInstance", None, None).await?;
+    let (compared, _) = Compared::in_cluster(&room.cluster, &guests(profile, &machines)).await?;
     room.check(NO_DUPLICATES, Found::from(&compared), &code::DUPLICATE_ADDRESS);
     Ok(())
 }

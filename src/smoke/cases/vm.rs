@@ -28,7 +28,8 @@ pub async fn run(room: &Room) -> Result<()> {
     for batch in batches(&needed, &nics, room.places).iter().filter(|batch| !batch.nics.is_empty()) {
         room.meet_batch(batch).await?;
         let progress = room.progress();
-        let outcomes = check_vm(&cx, &room.cluster, &scenario, &batch.nics, &room.here, &progress).await?;
+        let (outcomes, _) =
+            check_vm(&cx, &room.cluster, &scenario, &batch.nics, &room.here, &progress).await?;
         for outcome in outcomes {
             let found = Found { verdict: outcome.verdict, detail: outcome.detail };
             room.check(outcome.check, found, &code::VERIFY_FAILED);

@@ -43,6 +43,18 @@ impl Look<'_> {
         }
     }
 
+    /// What comes of a check whose target has an address of the guest's own: asked, the guest would answer itself.
+    pub fn meets_itself(&self, what: What, guest: &Guest) -> Option<Found> {
+        let pod = match what {
+            What::Reaches => self.nic.peer.as_deref(),
+            What::Isolated => self.nic.stranger.as_deref(),
+            What::Nic | What::Names | What::Reached => None,
+        }?;
+        let target = self.pods.address(pod, self.nic.network.is_none()).filter(|ip| guest.has(*ip))?;
+        let told = format!("{target} of {pod} is an address of the guest's own, too");
+        Some(if what == What::Reaches { Found::of(false, told) } else { Found::not_checked(told) })
+    }
+
     /// What the NIC is like, in the guest and outside of it.
     pub fn is_like(&self, guest: &Guest, outside: &Outside) -> Option<Found> {
         let nic = self.nic;
@@ -137,6 +149,11 @@ impl Look<'_> {
             None => "eth0".to_owned(),
             Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),
         };
+        let is_own = self.pods.link(peer, &interface).is_some_and(|link| link.ips.contains(&address));
+        if is_own {
+            let told = format!("{address} of {} is an address of {peer}'s own, too", self.machine.name);
+            return Ok(Some(Found::of(false, told)));
+        }
         let target = address.to_string();
         let ping = ["ping", "-I", &interface, "-c", "1", "-W", "5", &target];
         let namespace = self.cx.profile.verification.namespace.as_str();

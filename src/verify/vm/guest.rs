@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Console, ObjectKey};
 use crate::engine::context::Context;
 use crate::engine::execute::Progress;
 use crate::error::{Result, code};
-use crate::guest::{Ended, GuestNic, Link, Shell, agent_nics, links};
+use crate::guest::{Ended, GuestNic, Link, Shell, agent_nics, ips_of, links};
 use crate::verify::Found;
 
 /// How long one command in the guest may take; emulation is slow.
@@ -96,6 +96,21 @@ impl Guest {
     /// The guest's NIC with a MAC address.
     pub fn nic(&self, mac: &str) -> Option<&(String, Link)> {
         self.nics.iter().find(|(_, link)| link.mac == mac)
+    }
+
+    /// The addresses on the wire of a NIC.
+    pub fn ips_of(&self, mac: &str) -> Vec<IpAddr> {
+        ips_of(&self.nics, mac)
+    }
+
+    /// Whether an address is one of the guest's own, on whichever NIC.
+    pub fn has(&self, ip: IpAddr) -> bool {
+        self.nics.iter().any(|(_, link)| link.ips.contains(&ip))
+    }
+
+    /// A link of the guest, which need not be a NIC of the VM.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.nics.iter().find(|(own, _)| own == name).map(|(_, link)| link)
     }
 
     /// Whether the guest says anything about its NICs.

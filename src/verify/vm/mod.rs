@@ -1,5 +1,6 @@
 //! Proves that the sample VM's NICs work: from outside, and inside the guest. NICs are found by MAC address and network.
 
+mod beside;
 mod checks;
 mod guest;
 mod plan;
@@ -14,13 +15,15 @@ use futures::try_join;
 
 use super::scenario::Scenario;
 use super::{Found, Here, Outcome};
+use crate::cluster::addresses::GuestAddresses;
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::engine::context::Context;
 use crate::engine::execute::Progress;
 use crate::error::{Error, Result};
 use checks::Look;
 use guest::Guest;
-use plan::{Check, Machine, What};
+use plan::{Check, Machine, NicPlan, What};
+pub use promise::Promise;
 use seen::{Outside, Pods};
 
 /// One line for each check of the VM that the run makes.
@@ -44,7 +47,9 @@ pub fn is_left_out(cx: &Context) -> bool {
 
 fn promised(cx: &Context, scenario: &Scenario) -> Vec<String> {
     let machine = Machine::of(&cx.profile, scenario);
-    machine.iter().flat_map(Machine::checks).map(|(_, _, line)| line).collect()
+    let of_nics = machine.iter().flat_map(Machine::checks).map(|(_, _, line)| line);
+    let beside = machine.iter().flat_map(|machine| machine.beside.iter().map(|it| it.line(&machine.name)));
+    of_nics.chain(beside).collect()
 }
 
 /// The pods that each NIC of the VM is tried with; nothing when the profile has no VM.
@@ -56,7 +61,8 @@ pub fn pods_of_nics<'a>(cx: &Context, scenario: &'a Scenario) -> Vec<Vec<&'a str
 }
 
 /// Makes each check of the VM that can be made for some of its NICs, by their places, and says of each other one why it was
-/// not. Nothing when the profile has no VM. The pods that they are tried with run.
+/// not, with the addresses that the guest has on them. Nothing when the profile has no VM. The pods that they are tried with
+/// run.
 pub async fn some(
     cx: &Context,
     cluster: &Cluster,
@@ -64,8 +70,8 @@ pub async fn some(
     nics: &[usize],
     here: &Here,
     progress: Progress<'_>,
-) -> Result<Vec<Outcome>> {
-    let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Vec::new()) };
+) -> Result<(Vec<Outcome>, Vec<GuestAddresses>)> {
+    let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Default::default()) };
     let mut places = 0..;
     machine.nics.retain(|_| places.next().is_some_and(|place| nics.contains(&place)));
     wait_running(cx, cluster, &machine, progress).await?;
@@ -100,11 +106,27 @@ pub async fn some(
         verdicts.insert(at, looks[*nic].is_like(&guest, &outside));
     }
     let mut outcomes = Vec::new();
-    for (at, (_, _, check)) in checks.into_iter().enumerate() {
-        let found = verdicts.remove(&at).flatten();
+    for (at, (nic, what, check)) in checks.into_iter().enumerate() {
+        let found = looks[nic].meets_itself(what, &guest).or(verdicts.remove(&at).flatten());
         outcomes.push(Outcome::new(check, found.unwrap_or_else(|| Found::not_checked(guest.why_not()))));
     }
-    Ok(outcomes)
+    // What is not of one NIC is told once.
+    let beside = machine.beside.iter().filter(|_| nics.contains(&0));
+    outcomes.extend(beside.map(|it| Outcome::new(it.line(&machine.name), it.found(&guest))));
+    Ok((outcomes, addresses(&machine, &guest, &outside)))
+}
+
+/// The addresses of the guest's NICs that are on wires with others: what it says, else what it is told to have.
+fn addresses(machine: &Machine, guest: &Guest, outside: &Outside) -> Vec<GuestAddresses> {
+    let on_wires = machine.nics.iter().filter(|nic| !nic.masquerade);
+    let of_nic = |nic: &NicPlan| GuestAddresses {
+        machine: outside.uid().to_owned(),
+        name: format!("{}/{}", machine.namespace, machine.name),
+        nic: nic.name.clone(),
+        network: nic.network.clone(),
+        ips: if guest.speaks() { guest.ips_of(&nic.mac) } else { nic.promise.fixed() },
+    };
+    on_wires.map(of_nic).collect()
 }
 
 /// Whom the guest must not reach. Verdicts by the places of their checks.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::beside::Beside;
 use super::promise::Promise;
 use crate::profile::{Binding, Profile, VmInterface};
 use crate::verify::scenario::{Probe, Scenario, nic_line};
@@ -17,6 +18,8 @@ pub struct Machine {
     pub name: String,
     /// Its NICs, in the profile's order.
     pub nics: Vec<NicPlan>,
+    /// What network data fixes for none of its NICs.
+    pub beside: Vec<Beside>,
 }
 
 /// One NIC and what it must be like.
@@ -68,9 +71,10 @@ impl Machine {
         let vm = &profile.vm;
         let nics = vm.interfaces.iter().enumerate();
         let nics = nics.filter(|(_, nic)| profile.network_of(nic).is_none_or(|network| network.verify));
-        let nics = nics.map(|(place, nic)| NicPlan::of(profile, scenario, nic, place)).collect();
+        let nics: Vec<_> = nics.map(|(place, nic)| NicPlan::of(profile, scenario, nic, place)).collect();
+        let beside = if nics.is_empty() { Vec::new() } else { Beside::of(vm) };
         let (namespace, name) = (vm.namespace.clone(), vm.name.clone());
-        (vm.enabled && profile.kubevirt.enabled).then_some(Self { namespace, name, nics })
+        (vm.enabled && profile.kubevirt.enabled).then_some(Self { namespace, name, nics, beside })
     }
 
     /// Every check, in the order in which they are told.

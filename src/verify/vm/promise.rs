@@ -1,5 +1,7 @@
 //! Which addresses a guest's NIC must have: its network data says so, else its network.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use crate::guest::NetworkData;
@@ -35,6 +37,14 @@ impl Promise {
             }
             Some(entry) if entry.dhcp4 => Self::Network,
             _ => Self::Nothing,
+        }
+    }
+
+    /// The addresses that network data fixes.
+    pub fn fixed(&self) -> Vec<IpAddr> {
+        match self {
+            Self::Fixed { addresses, .. } => addresses.iter().map(IpNet::addr).collect(),
+            Self::Network | Self::Nothing => Vec::new(),
         }
     }
 

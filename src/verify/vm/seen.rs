@@ -70,6 +70,11 @@ impl Outside {
         self.counters.get(port).copied()
     }
 
+    /// The uid of the VM's instance.
+    pub fn uid(&self) -> &str {
+        self.instance["metadata"]["uid"].as_str().unwrap_or_default()
+    }
+
     /// What KubeVirt says about a NIC.
     pub fn status(&self, nic: &NicPlan) -> Option<&Value> {
         let told = self.instance["status"]["interfaces"].as_array()?;
