@@ -4,6 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::expected::Expected;
 use super::refusal::{Refusal, absent};
 use super::request::{Call, Outcome};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
@@ -26,7 +27,7 @@ impl Cluster {
             Err(error) if error.code() == &code::CLUSTER_KIND => return Ok(None),
             path => path?,
         };
-        match self.call(&Call::get(path)).await? {
+        match self.call(&Call::get(path).expects(Expected::Object(key.clone()))).await? {
             Outcome::Done(object) => Ok(Some(object)),
             Outcome::Refused(refusal) => absent(refusal, &key.to_string()).map(|()| None),
         }
@@ -71,9 +72,10 @@ impl Cluster {
     ) -> Result<(Vec<Value>, String)> {
         let mut objects = Vec::new();
         let mut token = String::new();
+        let expected = Expected::List(api_version.to_owned(), kind.to_owned());
         loop {
             let page = format!("{path}?limit={PAGE}{query}{token}");
-            let mut list = match self.call(&Call::get(page)).await? {
+            let mut list = match self.call(&Call::get(page).expects(expected.clone())).await? {
                 Outcome::Done(list) => list,
                 Outcome::Refused(refusal) => {
                     absent(refusal, &format!("list of {kind}"))?;
@@ -110,12 +112,12 @@ impl Cluster {
     /// As [`Cluster::patch_merge`].
     pub async fn patch_status(&self, key: &ObjectKey, operations: &Value) -> Result<Value> {
         let target = format!("{}/status?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
-        self.write(&Call::send(Method::PATCH, target, "application/json-patch+json", operations), key).await
+        self.write(Call::send(Method::PATCH, target, "application/json-patch+json", operations), key).await
     }
 
     async fn patch(&self, key: &ObjectKey, content_type: &'static str, patch: &Value) -> Result<Value> {
         let target = format!("{}?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
-        self.write(&Call::send(Method::PATCH, target, content_type, patch), key).await
+        self.write(Call::send(Method::PATCH, target, content_type, patch), key).await
     }
 
     /// Puts a whole object in the place of the live one, or creates it when there is none.
@@ -127,7 +129,7 @@ impl Cluster {
         let path = self.object_path(&key).await?;
         for _ in 0..STALE_WRITES {
             let live = self.get(&key).await?;
-            let call = replacement(&path, object, live.as_ref());
+            let call = replacement(&path, object, live.as_ref()).expects(Expected::Object(key.clone()));
             match self.call(&call).await? {
                 Outcome::Done(object) => return Ok(object),
                 // It was changed, deleted or made in between: look again.
@@ -138,9 +140,10 @@ impl Cluster {
         Err(busy(&key))
     }
 
-    pub(super) async fn write(&self, call: &Call, key: &ObjectKey) -> Result<Value> {
+    pub(super) async fn write(&self, call: Call, key: &ObjectKey) -> Result<Value> {
+        let call = call.expects(Expected::Object(key.clone()));
         for _ in 0..STALE_WRITES {
-            match self.call(call).await? {
+            match self.call(&call).await? {
                 Outcome::Refused(refusal) if refusal.stale() => {}
                 outcome => return outcome.done(&key.to_string()),
             }
@@ -165,7 +168,8 @@ impl Cluster {
             options["gracePeriodSeconds"] = grace.into();
         }
         let path = self.object_path(key).await?;
-        let call = Call::send(Method::DELETE, path, "application/json", &options);
+        let call = Call::send(Method::DELETE, path, "application/json", &options)
+            .expects(Expected::Deletion(key.clone()));
         for _ in 0..STALE_WRITES {
             match self.call(&call).await? {
                 Outcome::Done(_) => return Ok(true),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::api::{STALE_WRITES, appliable, busy, creation};
 use super::diff::{differences, merge_patch, recorded};
+use super::expected::Expected;
 use super::request::{Call, Outcome};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
 use crate::engine::change::FieldDiff;
@@ -58,7 +59,8 @@ impl Cluster {
             return self.apply_here(object, &key, &path, force).await;
         }
         let target = format!("{path}?fieldManager={FIELD_MANAGER}&force={force}");
-        let call = Call::send(Method::PATCH, target, APPLY, &appliable(object));
+        let call = Call::send(Method::PATCH, target, APPLY, &appliable(object))
+            .expects(Expected::Object(key.clone()));
         for _ in 0..STALE_WRITES {
             match self.call(&call).await? {
                 Outcome::Refused(refusal) if refusal.code == 415 => {
@@ -92,7 +94,7 @@ impl Cluster {
     /// Servers with the third version of the description can apply; the second version names what a patch may be.
     async fn describes_apply(&self) -> Result<bool> {
         for version in ["/openapi/v3", "/openapi/v2"] {
-            match self.call(&Call::get(version)).await? {
+            match self.call(&Call::get(version).expects(Expected::Description)).await? {
                 Outcome::Done(_) if version == "/openapi/v3" => return Ok(true),
                 Outcome::Done(description) => return Ok(offers_apply(&description)),
                 Outcome::Refused(refusal) if refusal.code == 404 => {}
@@ -120,7 +122,7 @@ impl Cluster {
                     )
                 }
             };
-            match self.call(&call).await? {
+            match self.call(&call.expects(Expected::Object(key.clone()))).await? {
                 // It was changed, deleted or made in between: look again.
                 Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
                 Outcome::Refused(refusal) if live.is_some() && refusal.reason == "NotFound" => {}

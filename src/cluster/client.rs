@@ -7,8 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Cluster;
+use super::{Cluster, ObjectKey};
 use super::access::{self, Access};
+use super::expected::Expected;
 use super::find::Found;
 use super::health::Health;
 use super::login::Login;
@@ -171,7 +172,7 @@ impl Cluster {
     pub async fn reachable(&self) -> Result<ServerVersion> {
         let version = self.version_by(&Call::get("/version").once()).await?;
         // /version is open to everybody, so it says nothing about the credentials.
-        let call = Call::get("/api/v1/namespaces/kube-system").once();
+        let call = Call::of_system().once();
         self.call(&call).await?.done(&self.server)?;
         Ok(version)
     }
@@ -219,13 +220,16 @@ impl Cluster {
 
     /// What no other cluster has; none when it cannot be asked.
     pub async fn identity(&self) -> Option<ClusterId> {
-        let text = async |path: &str, pointer: &str| {
-            let object = self.call(&Call::get(path)).await.ok()?.done(&self.server).ok()?;
+        let text = async |call: Call, pointer: &str| {
+            let object = self.call(&call).await.ok()?.done(&self.server).ok()?;
             Some(object.pointer(pointer)?.as_str()?.to_owned()).filter(|text| !text.is_empty())
         };
+        let root = Call::get("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt").expects(
+            Expected::Object(ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")),
+        );
         let (uid, authority) = tokio::join!(
-            text("/api/v1/namespaces/kube-system", "/metadata/uid"),
-            text("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt", "/data/ca.crt"),
+            text(Call::of_system(), "/metadata/uid"),
+            text(root, "/data/ca.crt"),
         );
         let authority = authority.map(|pem| format!("{:x}", Sha256::digest(pem.trim())));
         Some(ClusterId { uid: uid?, authority })
@@ -309,7 +313,7 @@ mod tests {
         let server = MockServer::start().await;
         let answer = match uid {
             Some(uid) => {
-                ResponseTemplate::new(200).set_body_json(serde_json::json!({"metadata": {"uid": uid}}))
+                ResponseTemplate::new(200).set_body_json(serde_json::json!({"metadata": {"name": "kube-system", "uid": uid}}))
             }
             None => {
                 ResponseTemplate::new(403).set_body_json(serde_json::json!({"kind": "Status", "code": 403}))
@@ -317,7 +321,7 @@ mod tests {
         };
         Mock::given(path("/api/v1/namespaces/kube-system")).respond_with(answer).mount(&server).await;
         if let Some(authority) = authority {
-            let map = serde_json::json!({"data": {"ca.crt": authority}});
+            let map = serde_json::json!({"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": authority}});
             Mock::given(path("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"))
                 .respond_with(ResponseTemplate::new(200).set_body_json(map))
                 .mount(&server)

@@ -48,7 +48,11 @@ impl Cluster {
         let subject = format!("the console of {namespace}/{name}");
         let mut patience = self.patience(ATTEMPTS);
         loop {
-            match self.open_console(namespace, name, &subject).await {
+            // A plugin of the login has its own time.
+            self.login.refresh().await?;
+            let until = self.attempt_ends(patience.deadline);
+            let opened = tokio::time::timeout_at(until, self.open_console(namespace, name, &subject)).await;
+            match opened.unwrap_or_else(|_| Err(Failure::again(self.silent(), None))) {
                 Ok(console) => return Ok(console),
                 Err(failure) => patience.bear(&subject, failure).await?,
             }
@@ -80,7 +84,6 @@ impl Cluster {
         name: &str,
         subject: &str,
     ) -> Result<Response<Body>, Failure> {
-        self.login.refresh().await.map_err(Failure::last)?;
         let namespace = segment("namespace", namespace).map_err(Failure::last)?;
         let name = segment("VirtualMachineInstance", name).map_err(Failure::last)?;
         let path = format!(
@@ -97,9 +100,7 @@ impl Cluster {
                 let error = Error::new(&code::INTERNAL, format!("{subject}: not a request")).because(error);
                 Failure::last(error)
             })?;
-        let sent = tokio::time::timeout(self.answer_time, self.client.send(request)).await;
-        let response = sent.map_err(|_| Failure::again(self.silent(), None))?;
-        response.map_err(|error| self.broken(&error))
+        self.client.send(request).await.map_err(|error| self.broken(&error))
     }
 
     /// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` as the API server
@@ -115,6 +116,7 @@ impl Cluster {
         let is_served = status != 404 || value.is_some();
         let failure = match status {
             401 | 403 => Failure::last(refusal.into_error(subject)),
+            200..300 => Failure::last(self.garbage(status, refusal.message)),
             _ if refusal.passes() => Failure::again(self.unavailable(&refusal), None),
             _ => Failure::last(unusable(subject).because(refusal.message)),
         };

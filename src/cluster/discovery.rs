@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::Cluster;
+use super::expected::Expected;
 use super::request::{Call, Outcome};
 use crate::error::{Error, Kind, Result};
 
@@ -27,7 +28,7 @@ impl Cluster {
     /// # Errors
     /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn deletable_kinds(&self) -> Result<Listing> {
-        let groups = self.call(&Call::get("/apis")).await?.done("the list of API groups")?;
+        let groups = self.call(&Call::get("/apis").expects(Expected::Groups)).await?.done("the list of API groups")?;
         let versions: Vec<String> = std::iter::once("v1".to_owned()).chain(versions(&groups)).collect();
         let asked = versions.iter().map(|version| async move { self.resources(version).await });
         let answers: Vec<Option<Value>> =
@@ -54,7 +55,8 @@ impl Cluster {
     /// is not worth the patience that the API server itself gets.
     async fn resources(&self, version: &str) -> Result<Option<Value>> {
         let path = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
-        match self.call(&Call::get(path.clone()).once()).await {
+        let call = Call::get(path).expects(Expected::Resources);
+        match self.call(&call.clone().once()).await {
             Ok(Outcome::Done(list)) => return Ok(Some(list)),
             Ok(Outcome::Refused(refusal)) if refusal.code == 404 => return Ok(None),
             Ok(Outcome::Refused(refusal)) => return Err(refusal.into_error(version)),
@@ -63,7 +65,7 @@ impl Cluster {
             }
             Err(_) => {}
         }
-        self.call(&Call::get(path)).await?.done(version).map(Some)
+        self.call(&call).await?.done(version).map(Some)
     }
 
     /// Whether another program than the API server itself serves a version.

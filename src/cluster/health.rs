@@ -161,7 +161,7 @@ impl Cluster {
     /// Whether the server decides on a small request of the kind that all others are.
     async fn shows_life(&self) -> bool {
         let time = SIGN_OF_LIFE.min(self.answer_time / 3);
-        let call = Call::get("/api/v1/namespaces/kube-system").once();
+        let call = Call::of_system().once();
         let asks = Box::pin(self.attempt(&call, 1, Instant::now() + time));
         asks.await.is_ok()
     }

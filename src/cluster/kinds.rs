@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::expected::Expected;
 use super::request::{Call, Outcome};
 use super::{Cluster, ObjectKey, key::segment};
 use crate::error::{Error, Result, code};
@@ -146,7 +147,7 @@ impl Cluster {
 
     /// The kinds of a group and version; none when it is not served.
     async fn discover(&self, api_version: &str) -> Result<Option<HashMap<String, Resource>>> {
-        let call = Call::get(group_path(api_version)?);
+        let call = Call::get(group_path(api_version)?).expects(Expected::Resources);
         match self.call(&call).await? {
             Outcome::Done(list) => {
                 let kinds = resources_of(&list);

@@ -13,6 +13,7 @@ mod console;
 mod diff;
 mod discovery;
 mod exec;
+mod expected;
 #[cfg(test)]
 mod fake_tests;
 mod find;

@@ -8,7 +8,8 @@ use kube::client::Body;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Cluster;
+use super::{Cluster, ObjectKey};
+use super::expected::Expected;
 use super::gate::Attempt;
 use super::refusal::Refusal;
 use crate::error::{Error, Result, code};
@@ -31,6 +32,8 @@ pub(super) struct Call {
     pub body: Vec<u8>,
     /// How often it may be sent.
     pub attempts: u32,
+    /// What has to be answered.
+    expected: Expected,
 }
 
 /// An answer of the API server.
@@ -60,17 +63,30 @@ impl Call {
             content_type: "application/json",
             body: Vec::new(),
             attempts: ATTEMPTS,
+            expected: Expected::Anything,
         }
+    }
+
+    /// A small request of the kind that all others are.
+    pub fn of_system() -> Self {
+        let namespace = ObjectKey::new("v1", "Namespace", None, "kube-system");
+        Self::get("/api/v1/namespaces/kube-system").expects(Expected::Object(namespace))
     }
 
     pub fn send(method: Method, path: String, content_type: &'static str, body: &Value) -> Self {
         let body = body.to_string().into_bytes();
-        Self { method, path, content_type, body, attempts: ATTEMPTS }
+        Self { method, path, content_type, body, attempts: ATTEMPTS, expected: Expected::Anything }
     }
 
     /// The same call, sent only once.
     pub fn once(mut self) -> Self {
         self.attempts = 1;
+        self
+    }
+
+    /// The same call; any other answer than this comes from no API server.
+    pub fn expects(mut self, expected: Expected) -> Self {
+        self.expected = expected;
         self
     }
 
@@ -158,15 +174,24 @@ impl Cluster {
         for warning in parts.headers.get_all(header::WARNING) {
             tracing::debug!(path = call.path, warning = ?warning, "the API server warns");
         }
-        let outcome = self.outcome(parts.status.as_u16(), &parts.headers, &body)?;
+        let outcome = self.outcome(call, parts.status.as_u16(), &parts.headers, &body)?;
         self.health.has_answered();
         Ok(outcome)
     }
 
-    fn outcome(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Outcome, Failure> {
+    fn outcome(
+        &self,
+        call: &Call,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Outcome, Failure> {
         let value = serde_json::from_slice::<Value>(body).ok();
         if (200..300).contains(&status) {
-            let value = value.ok_or_else(|| Failure::last(self.garbage(status, body)))?;
+            let value = value.ok_or_else(|| Failure::last(self.garbage(status, excerpt(body))))?;
+            if let Some(why) = call.expected.contradiction(&value) {
+                return Err(Failure::last(self.garbage(status, why)));
+            }
             self.offers.learn(&value);
             return Ok(Outcome::Done(value));
         }
@@ -183,7 +208,7 @@ impl Cluster {
         }
         // A path that is not served is answered with plain text; everything else that is no Status is not Kubernetes.
         if refusal.foreign && status != 404 {
-            return Err(Failure::last(self.garbage(status, body)));
+            return Err(Failure::last(self.garbage(status, excerpt(body))));
         }
         Ok(Outcome::Refused(refusal))
     }
@@ -212,9 +237,9 @@ impl Cluster {
         Error::new(&code::CLUSTER_UNREACHABLE, message).because(&refusal.message)
     }
 
-    fn garbage(&self, status: u16, body: &[u8]) -> Error {
+    pub(super) fn garbage(&self, status: u16, why: String) -> Error {
         let message = format!("{} does not answer like a Kubernetes API server (HTTP {status})", self.server);
-        Error::new(&code::CLUSTER_ANSWER, message).because(excerpt(body))
+        Error::new(&code::CLUSTER_ANSWER, message).because(why)
     }
 }
 
@@ -230,7 +255,7 @@ impl Failure {
 
 /// How often something is still tried, and until when.
 pub(super) struct Patience {
-    deadline: Instant,
+    pub deadline: Instant,
     attempts: u32,
     failures: u32,
 }

@@ -63,7 +63,7 @@ pub fn cluster(answers: &[(&str, serde_json::Value)]) -> Cluster {
 
 /// A list as the API server answers it.
 pub fn list(items: &[serde_json::Value]) -> serde_json::Value {
-    json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": items})
+    json!({"metadata": {"resourceVersion": "1"}, "items": items})
 }
 
 /// What a step finds on a Debian node.

@@ -176,8 +176,8 @@ mod tests {
 
     #[tokio::test]
     async fn targets_are_machines_or_pods() {
-        let vmi = || ("/apis/kubevirt.io/v1/namespaces/n/virtualmachineinstances/a", json!({"kind": "x"}));
-        let pod = || ("/api/v1/namespaces/n/pods/a", json!({"kind": "Pod"}));
+        let vmi = || ("/apis/kubevirt.io/v1/namespaces/n/virtualmachineinstances/a", json!({"metadata": {"name": "a"}}));
+        let pod = || ("/api/v1/namespaces/n/pods/a", json!({"kind": "Pod", "metadata": {"name": "a"}}));
         let both = || [pod(), vmi()];
         for kind in [
             "vmi",
@@ -193,7 +193,7 @@ mod tests {
         for kind in ["pod", "pods", "po", "Pods", "pods.v1."] {
             assert_eq!(found(&format!("{kind}/a"), &both()).await.unwrap(), "pod/a in n", "{kind}");
         }
-        let other = ("/api/v1/namespaces/other/pods/a", json!({"kind": "Pod"}));
+        let other = ("/api/v1/namespaces/other/pods/a", json!({"kind": "Pod", "metadata": {"name": "a"}}));
         assert_eq!(found("pod/other/a", &[other]).await.unwrap(), "pod/a in other");
         for text in ["/", "pod/", "pod/a/b/c", "pod/A", "pod/a?x", "a/b/c", "A", ""] {
             assert_eq!(found(text, &[]).await.unwrap_err().code().id, "KVN100", "{text}");
@@ -204,10 +204,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_alone_is_looked_up() {
-        let pod = || ("/api/v1/namespaces/n/pods/a", json!({"kind": "Pod"}));
+        let pod = || ("/api/v1/namespaces/n/pods/a", json!({"kind": "Pod", "metadata": {"name": "a"}}));
         let instance = || {
             let path = "/apis/kubevirt.io/v1/namespaces/n/virtualmachineinstances/a";
-            (path, json!({"kind": "VirtualMachineInstance"}))
+            (path, json!({"kind": "VirtualMachineInstance", "metadata": {"name": "a"}}))
         };
         for name in ["a", "n/a"] {
             assert_eq!(found(name, &[pod()]).await.unwrap(), "pod/a in n");
@@ -246,14 +246,14 @@ mod tests {
         );
         let (_, hint) = told("pods", &[space()]).await;
         assert_eq!(hint, "`pods` is a kind: write `pods/NAME`");
-        let vm = ("/apis/kubevirt.io/v1/namespaces/n/virtualmachines/a", json!({"kind": "VirtualMachine"}));
+        let vm = ("/apis/kubevirt.io/v1/namespaces/n/virtualmachines/a", json!({"kind": "VirtualMachine", "metadata": {"name": "a"}}));
         let (what, hint) = told("vm/a", &[space(), vm]).await;
         assert!(
             what.ends_with("the VM of that name does not run") && hint.contains("virtctl start a"),
             "{what}: {hint}"
         );
         // A namespace that is called as a kind.
-        let there = ("/apis/kubevirt.io/v1/namespaces/vms/virtualmachineinstances/a", json!({"kind": "x"}));
+        let there = ("/apis/kubevirt.io/v1/namespaces/vms/virtualmachineinstances/a", json!({"metadata": {"name": "a"}}));
         let (_, hint) = told("vms/a", &[there, space()]).await;
         assert_eq!(hint, "in the namespace vms it is `vmi/vms/a`");
     }

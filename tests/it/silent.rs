@@ -71,6 +71,34 @@ fn busy(mut stream: TcpStream) {
     );
 }
 
+/// What answers everything in the same way is no API server.
+fn agrees(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 8192]);
+    let body = r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#;
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+}
+
+const ENDLESS: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{\"a\":";
+
+/// Says a byte now and then.
+fn drip(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 8192]).and_then(|_| stream.write_all(ENDLESS));
+    while stream.write_all(b" ").is_ok() {
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Says less than it has promised.
+fn short(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 8192]).and_then(|_| stream.write_all(ENDLESS));
+    never(stream);
+}
+
 /// Closes the connection without a word.
 fn hang_up(stream: TcpStream) {
     drop(stream);
@@ -78,10 +106,13 @@ fn hang_up(stream: TcpStream) {
 
 #[test]
 fn one_answer_about_the_server_serves_the_whole_command() {
-    let servers: [Server; 6] = [
+    let servers: [Server; 9] = [
         ("http", never, "KVN301", "gave no answer in 3 s"),
         ("https", never, "KVN301", "gave no answer in 3 s"),
         ("https", garbage, "KVN307", "does not speak the protocol"),
+        ("http", agrees, "KVN307", "a proxy may stand in between"),
+        ("http", drip, "KVN301", "gave no answer in 3 s"),
+        ("http", short, "KVN301", "gave no answer in 3 s"),
         ("http", busy, "KVN301", "etcd is away"),
         ("http", hang_up, "KVN301", ""),
         ("https", hang_up, "KVN301", ""),

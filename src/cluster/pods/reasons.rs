@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::network_error::{innermost, shortened};
 use super::{Waits, has_succeeded, is_ready, state_of};
 use crate::cluster::api::{encode, text};
+use crate::cluster::expected::Expected;
 use crate::cluster::request::{Call, Outcome};
 use crate::cluster::{Cluster, rolled_out};
 use crate::error::Result;
@@ -64,7 +65,8 @@ impl Cluster {
         }
         let selector = encode(&format!("involvedObject.name={name}"));
         let path = format!("/api/v1/namespaces/{}/events?fieldSelector={selector}", encode(namespace));
-        let events = match self.call(&Call::get(path).once()).await? {
+        let expected = Expected::List("v1".into(), "Event".into());
+        let events = match self.call(&Call::get(path).expects(expected).once()).await? {
             Outcome::Done(list) => list["items"].as_array().cloned().unwrap_or_default(),
             // Who may not read events still hears what the pod itself says.
             Outcome::Refused(_) => Vec::new(),

@@ -102,7 +102,7 @@ mod tests {
 
     async fn refusal(machines: &[Value], instances: &[Value], operator: bool) -> Option<Error> {
         let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
-        let resource = json!({"metadata": {"labels": ours, "finalizers": ["foregroundDeleteKubeVirt"]}});
+        let resource = json!({"metadata": {"name": "kubevirt", "labels": ours, "finalizers": ["foregroundDeleteKubeVirt"]}});
         let mut answers = vec![
             (RESOURCE, resource),
             ("/apis/kubevirt.io/v1/virtualmachines", list(machines)),
