@@ -27,15 +27,24 @@ impl Selection {
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
     }
 
-    /// Refuses a name that is no step's.
+    /// Refuses a name that is no step's, and names that leave no step.
     pub fn refuse_unknown(&self, steps: &[Box<dyn AnyStep>]) -> Result<()> {
         let names: Vec<&str> = steps.iter().map(|step| step.id()).collect();
         let Some(name) = self.only.iter().chain(&self.skip).find(|name| !names.contains(&name.as_str()))
         else {
-            return Ok(());
+            return self.refuse_nothing(&names);
         };
         let known = format!("the steps are: {}", names.join(", "));
         Err(Error::new(&code::STEP_UNKNOWN, format!("there is no step `{name}`")).hint(known))
+    }
+
+    /// Nobody asks for nothing, and "nothing to do" would be an answer without a look.
+    fn refuse_nothing(&self, names: &[&str]) -> Result<()> {
+        if names.iter().any(|name| self.wants(name)) {
+            return Ok(());
+        }
+        let message = "`--only` and `--skip` leave no step to look at";
+        Err(Error::new(&code::USAGE, message).hint("take a step that is to be looked at out of `--skip`"))
     }
 }
 

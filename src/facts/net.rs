@@ -75,6 +75,15 @@ pub fn is_software(name: &str) -> bool {
     SOFTWARE.iter().any(|start| name.starts_with(start))
 }
 
+/// An address with its prefix in CIDR notation, as the programs of a node read it: a part with a leading zero is none,
+/// because some take it for octal.
+#[must_use]
+pub fn cidr(text: &str) -> Option<IpNet> {
+    let (address, prefix) = text.split_once('/')?;
+    let prefix = prefix.bytes().all(|byte| byte.is_ascii_digit()).then(|| prefix.parse().ok())??;
+    IpNet::new(address.parse().ok()?, prefix).ok()
+}
+
 /// The networks that the node has addresses in, from `ip -j addr`; those of the loopback left out.
 #[must_use]
 pub fn subnets(text: &str) -> Vec<IpNet> {
@@ -134,6 +143,15 @@ fn cards_of_route(route: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subnet_is_read_as_programs_in_go_read_it() {
+        assert_eq!(cidr("10.0.0.5/8").unwrap().to_string(), "10.0.0.5/8");
+        assert_eq!(cidr("fd00::/64").unwrap().prefix_len(), 64);
+        for text in ["010.0.0.0/8", "10.00.0.0/8", "10.0.0.09/8", "10.0.0.0", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/33"] {
+            assert_eq!(cidr(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn addresses_without_link_local_ones() {

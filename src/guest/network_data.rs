@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_yaml::Value;
 
 use super::network_data_v1 as v1;
+use crate::facts::net::cidr;
 
 /// The kinds of links that are no NICs of the VM.
 const MADE: [&str; 6] = ["bonds", "bridges", "dummy-devices", "tunnels", "vlans", "wifis"];
@@ -169,7 +170,7 @@ fn entry(id: &str, nic: &Value) -> Entry {
 /// `10.0.0.2/24`, or the same with settings: `{10.0.0.2/24: {label: a}}`.
 fn address(value: &Value) -> Option<IpNet> {
     let text = value.as_str().or_else(|| value.as_mapping()?.keys().next()?.as_str())?;
-    text.parse().ok()
+    cidr(text)
 }
 
 /// YAML 1.1 knows more words for it than 1.2.

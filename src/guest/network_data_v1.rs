@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_yaml::Value;
 
 use super::network_data::Entry;
+use crate::facts::net::cidr;
 
 /// The NICs of the list, and the links that the guest makes: bonds, VLANs and the like.
 pub(super) fn entries(data: &Value) -> (Vec<Entry>, Vec<Entry>) {
@@ -50,7 +51,7 @@ fn kind(subnet: &Value) -> &str {
 fn address(subnet: &Value) -> Option<IpNet> {
     let own = text(subnet, "address")?;
     if own.contains('/') {
-        return own.parse().ok();
+        return cidr(own);
     }
     let own: IpAddr = own.parse().ok()?;
     let mask = subnet.get("netmask");

@@ -72,6 +72,20 @@ fn the_command_line() {
             ..ROW
         },
         Row {
+            name: "a selection that leaves nothing",
+            arguments: &["plan", "--only", "networks", "--skip", "networks"],
+            code: "KVN100",
+            says: "leave no step",
+            ..ROW
+        },
+        Row {
+            name: "a selection that leaves nothing of what is there",
+            arguments: &["down", "--only", "vm", "--skip", "vm,networks"],
+            code: "KVN100",
+            says: "leave no step",
+            ..ROW
+        },
+        Row {
             name: "an option without its value",
             arguments: &["plan", "--set"],
             code: "KVN100",

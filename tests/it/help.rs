@@ -59,6 +59,7 @@ fn the_version_is_the_packages() {
 
 #[test]
 fn every_error_code_is_explained() {
+    assert_eq!(says(&["explain", "104"]), says(&["explain", "KVN104"]));
     let list = says(&["explain"]);
     assert_eq!(list.lines().count(), CODES.len());
     for code in CODES {

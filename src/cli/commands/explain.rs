@@ -18,7 +18,7 @@ pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
         }
         return Ok(0);
     };
-    let Some(found) = CODES.iter().find(|code| code.id.eq_ignore_ascii_case(wanted)) else {
+    let Some(found) = CODES.iter().find(|code| is_meant(code, wanted)) else {
         let message = format!("there is no code `{wanted}`");
         return Err(Error::new(&code::USAGE, message).hint("`kvnet explain` lists the codes"));
     };
@@ -27,6 +27,11 @@ pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
     }
     ui::page(&format!("{}: {}\n\nWhat to do: {}\n", found.id, found.title, found.fix));
     Ok(0)
+}
+
+/// `KVN104`, `kvn104` and `104` are one.
+fn is_meant(code: &Code, wanted: &str) -> bool {
+    code.id.eq_ignore_ascii_case(wanted) || code.id.strip_prefix("KVN") == Some(wanted)
 }
 
 fn data(code: &'static Code) -> Value {

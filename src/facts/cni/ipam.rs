@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::netconf::join;
+use crate::facts::net::cidr;
 
 /// The `ipam` of a plugin.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +89,7 @@ impl Ipam {
     #[must_use]
     pub fn subnets(&self) -> Vec<IpNet> {
         let of_ranges = self.ranges().filter_map(Range::network);
-        let of_fixed = self.fixed.iter().filter_map(|(_, text)| text.parse::<IpNet>().ok());
+        let of_fixed = self.fixed.iter().filter_map(|(_, text)| cidr(text));
         of_ranges.chain(of_fixed.map(|net| net.trunc())).collect()
     }
 
@@ -113,7 +114,7 @@ impl Range {
     /// The subnet, when it is one.
     #[must_use]
     pub fn network(&self) -> Option<IpNet> {
-        self.subnet.parse::<IpNet>().ok().map(|net| net.trunc())
+        cidr(&self.subnet).map(|net| net.trunc())
     }
 
     /// The first and the last address to give out, as host-local takes them.

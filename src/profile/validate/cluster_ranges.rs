@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use super::Found;
 use crate::facts::kubernetes::node_mask;
+use crate::facts::net::cidr;
 use crate::profile::Profile;
 
 const INIT: &str = "cluster.init.clusterConfiguration";
@@ -40,7 +41,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
 
 /// What is no subnet is told elsewhere.
 fn ipv4(text: &str) -> Option<IpNet> {
-    text.parse::<IpNet>().ok().filter(|net| net.addr().is_ipv4() && net.prefix_len() <= 30)
+    cidr(text).filter(|net| net.addr().is_ipv4() && net.prefix_len() <= 30)
 }
 
 fn of_each_node(pods: &IpNet, mask: u8, path: &str, found: &mut Found) {

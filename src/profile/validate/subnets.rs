@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::format;
 use super::{Found, reserved};
 use crate::facts::cni::{Ipam, NetConf, Range};
+use crate::facts::net::cidr;
 use crate::profile::{Network, NetworkKind, Profile};
 
 /// kubeadm's default for services.
@@ -75,7 +76,7 @@ fn ranges(ipam: &Ipam, of_network: &str, found: &mut Found) -> Vec<(String, IpNe
         let path = format!("{of_network}.{place}");
         if is_more_than_ipv4(text) {
             found.add(path, ONE_FAMILY, "write one address, as in 10.20.0.5/24");
-        } else if let Some(net) = text.parse::<IpNet>().ok().filter(|_| text.contains('/')) {
+        } else if let Some(net) = cidr(text) {
             if let Some(why) = reserved::of_address(net.addr()) {
                 found.add(path, why, PRIVATE);
                 continue;
@@ -101,15 +102,15 @@ fn routes(ipam: &Ipam, of_network: &str, found: &mut Found) {
     for route in &ipam.routes {
         let (to, by) =
             (format!("{of_network}.{}.dst", route.path), format!("{of_network}.{}.gw", route.path));
-        match route.dst.parse::<IpNet>() {
+        match cidr(&route.dst) {
             _ if is_more_than_ipv4(&route.dst) => {
                 found.add(to, ONE_FAMILY, "write a destination of IPv4, as in 10.30.0.0/16");
             }
-            Err(_) => {
+            None => {
                 let hint = "write it in CIDR notation, as in 10.30.0.0/16, or 0.0.0.0/0 for everything";
                 found.add(to, "is not a destination", hint);
             }
-            Ok(destination) => {
+            Some(destination) => {
                 if let Some(why) = reserved::of_destination(&destination) {
                     found.add(to, why, "no route leads there: leave it out");
                 }
@@ -219,7 +220,7 @@ fn services(profile: &Profile, known: &[Known], found: &mut Found) -> Option<Kno
     let written =
         profile.cluster.init.cluster_configuration.get("networking").and_then(|n| n.get("serviceSubnet"));
     let text = written.and_then(|subnet| subnet.as_str()).unwrap_or(SERVICES);
-    let services = Known::of_cluster("the service subnet", text.trim().parse().ok()?);
+    let services = Known::of_cluster("the service subnet", cidr(text.trim())?);
     for other in known.iter().filter(|other| overlap(&other.subnet, &services.subnet)) {
         let message = format!("{} overlaps the service subnet {}", other.subnet, services.subnet);
         found.add("cluster.podSubnet", message, "choose another range, for example 10.244.0.0/16");
@@ -232,7 +233,7 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
         found.add(path, ONE_FAMILY, "write one subnet, as in 10.20.0.0/24");
         return None;
     }
-    let Ok(subnet) = text.parse::<IpNet>() else {
+    let Some(subnet) = cidr(text) else {
         found.add(path, "is not a subnet", "write it in CIDR notation, as in 10.20.0.0/24");
         return None;
     };

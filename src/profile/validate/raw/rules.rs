@@ -1,6 +1,5 @@
 //! What else each plugin refuses: fields that need or exclude each other.
 
-use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{Found, Placed, Raw};
@@ -135,7 +134,7 @@ fn bandwidth(placed: Placed<'_>, found: &mut Found) {
     }
     for field in lists {
         for (index, text) in of(field).iter().enumerate().filter_map(|(at, it)| Some((at, it.as_str()?))) {
-            if !text.contains('/') || text.parse::<IpNet>().is_err() {
+            if crate::facts::net::cidr(text).is_none() {
                 let at = format!("{}[{index}]", placed.at(field));
                 found.add(at, "is not a subnet", "write it in CIDR notation, as in 10.20.0.0/24");
             }
