@@ -7,7 +7,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Cluster, ObjectKey};
 use super::access::{self, Access};
 use super::expected::Expected;
 use super::find::Found;
@@ -15,6 +14,7 @@ use super::health::Health;
 use super::login::Login;
 use super::place::Place;
 use super::request::{ANSWER_TIME, Call};
+use super::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::host::small;
 
@@ -227,10 +227,8 @@ impl Cluster {
         let root = Call::get("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt").expects(
             Expected::Object(ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")),
         );
-        let (uid, authority) = tokio::join!(
-            text(Call::of_system(), "/metadata/uid"),
-            text(root, "/data/ca.crt"),
-        );
+        let (uid, authority) =
+            tokio::join!(text(Call::of_system(), "/metadata/uid"), text(root, "/data/ca.crt"),);
         let authority = authority.map(|pem| format!("{:x}", Sha256::digest(pem.trim())));
         Some(ClusterId { uid: uid?, authority })
     }
@@ -312,16 +310,16 @@ mod tests {
         use wiremock::{Mock, MockServer, ResponseTemplate};
         let server = MockServer::start().await;
         let answer = match uid {
-            Some(uid) => {
-                ResponseTemplate::new(200).set_body_json(serde_json::json!({"metadata": {"name": "kube-system", "uid": uid}}))
-            }
+            Some(uid) => ResponseTemplate::new(200)
+                .set_body_json(serde_json::json!({"metadata": {"name": "kube-system", "uid": uid}})),
             None => {
                 ResponseTemplate::new(403).set_body_json(serde_json::json!({"kind": "Status", "code": 403}))
             }
         };
         Mock::given(path("/api/v1/namespaces/kube-system")).respond_with(answer).mount(&server).await;
         if let Some(authority) = authority {
-            let map = serde_json::json!({"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": authority}});
+            let map =
+                serde_json::json!({"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": authority}});
             Mock::given(path("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"))
                 .respond_with(ResponseTemplate::new(200).set_body_json(map))
                 .mount(&server)

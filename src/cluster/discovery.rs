@@ -28,7 +28,8 @@ impl Cluster {
     /// # Errors
     /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn deletable_kinds(&self) -> Result<Listing> {
-        let groups = self.call(&Call::get("/apis").expects(Expected::Groups)).await?.done("the list of API groups")?;
+        let groups =
+            self.call(&Call::get("/apis").expects(Expected::Groups)).await?.done("the list of API groups")?;
         let versions: Vec<String> = std::iter::once("v1".to_owned()).chain(versions(&groups)).collect();
         let asked = versions.iter().map(|version| async move { self.resources(version).await });
         let answers: Vec<Option<Value>> =

@@ -120,7 +120,10 @@ async fn a_broken_server_is_given_up_with_its_own_words() {
 async fn a_server_that_only_fails_at_one_thing_is_not_given_up() {
     let broken = || status(503, "ServiceUnavailable", "nobody serves it", &json!([]));
     let mut answers = vec![broken(); 6];
-    answers.extend([(200, json!({"metadata": {"name": "kube-system", "uid": "u"}}).to_string()), (200, map().to_string())]);
+    answers.extend([
+        (200, json!({"metadata": {"name": "kube-system", "uid": "u"}}).to_string()),
+        (200, map().to_string()),
+    ]);
     let (cluster, script) = Script::cluster(&answers);
     assert_eq!(cluster.get(&ObjectKey::of(&map())).await.unwrap_err().code().id, "KVN301");
     assert_eq!(cluster.get(&ObjectKey::of(&map())).await.unwrap(), Some(map()));
@@ -280,7 +283,8 @@ async fn what_is_not_there_is_none_even_without_its_kind() {
 #[tokio::test]
 async fn an_unknown_kind_is_discovered_once() {
     let kinds = json!({"resources": [{"name": "things", "kind": "Thing", "namespaced": true}]});
-    let (cluster, script) = Script::cluster(&[(200, kinds.to_string()), (200, json!({"metadata": {"name": "t"}}).to_string())]);
+    let (cluster, script) =
+        Script::cluster(&[(200, kinds.to_string()), (200, json!({"metadata": {"name": "t"}}).to_string())]);
     let key = ObjectKey::new("x.io/v1", "Thing", Some("n"), "t");
     cluster.get(&key).await.unwrap();
     cluster.get(&key).await.unwrap();
@@ -341,7 +345,8 @@ async fn a_denied_watch_ends_the_wait() {
 async fn a_deletion_names_the_uid_and_how_far_it_goes() {
     let mut live = map();
     live["metadata"]["uid"] = "u".into();
-    let (cluster, script) = Script::cluster(&[(200, live.to_string()), (200, r#"{"kind": "Status"}"#.into())]);
+    let (cluster, script) =
+        Script::cluster(&[(200, live.to_string()), (200, r#"{"kind": "Status"}"#.into())]);
     assert!(cluster.delete(&ObjectKey::of(&map()), None).await.unwrap());
     assert_eq!(script.seen()[1], "DELETE /api/v1/namespaces/n/configmaps/m");
 }

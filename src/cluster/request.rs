@@ -8,10 +8,10 @@ use kube::client::Body;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Cluster, ObjectKey};
 use super::expected::Expected;
 use super::gate::Attempt;
 use super::refusal::Refusal;
+use super::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
 
 /// How often a request is sent before the API server counts as unreachable.

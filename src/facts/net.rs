@@ -148,7 +148,15 @@ mod tests {
     fn a_subnet_is_read_as_programs_in_go_read_it() {
         assert_eq!(cidr("10.0.0.5/8").unwrap().to_string(), "10.0.0.5/8");
         assert_eq!(cidr("fd00::/64").unwrap().prefix_len(), 64);
-        for text in ["010.0.0.0/8", "10.00.0.0/8", "10.0.0.09/8", "10.0.0.0", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/33"] {
+        for text in [
+            "010.0.0.0/8",
+            "10.00.0.0/8",
+            "10.0.0.09/8",
+            "10.0.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/33",
+        ] {
             assert_eq!(cidr(text), None, "{text}");
         }
     }

@@ -176,7 +176,12 @@ mod tests {
 
     #[tokio::test]
     async fn targets_are_machines_or_pods() {
-        let vmi = || ("/apis/kubevirt.io/v1/namespaces/n/virtualmachineinstances/a", json!({"metadata": {"name": "a"}}));
+        let vmi = || {
+            (
+                "/apis/kubevirt.io/v1/namespaces/n/virtualmachineinstances/a",
+                json!({"metadata": {"name": "a"}}),
+            )
+        };
         let pod = || ("/api/v1/namespaces/n/pods/a", json!({"kind": "Pod", "metadata": {"name": "a"}}));
         let both = || [pod(), vmi()];
         for kind in [
@@ -246,14 +251,20 @@ mod tests {
         );
         let (_, hint) = told("pods", &[space()]).await;
         assert_eq!(hint, "`pods` is a kind: write `pods/NAME`");
-        let vm = ("/apis/kubevirt.io/v1/namespaces/n/virtualmachines/a", json!({"kind": "VirtualMachine", "metadata": {"name": "a"}}));
+        let vm = (
+            "/apis/kubevirt.io/v1/namespaces/n/virtualmachines/a",
+            json!({"kind": "VirtualMachine", "metadata": {"name": "a"}}),
+        );
         let (what, hint) = told("vm/a", &[space(), vm]).await;
         assert!(
             what.ends_with("the VM of that name does not run") && hint.contains("virtctl start a"),
             "{what}: {hint}"
         );
         // A namespace that is called as a kind.
-        let there = ("/apis/kubevirt.io/v1/namespaces/vms/virtualmachineinstances/a", json!({"metadata": {"name": "a"}}));
+        let there = (
+            "/apis/kubevirt.io/v1/namespaces/vms/virtualmachineinstances/a",
+            json!({"metadata": {"name": "a"}}),
+        );
         let (_, hint) = told("vms/a", &[there, space()]).await;
         assert_eq!(hint, "in the namespace vms it is `vmi/vms/a`");
     }
