@@ -61,16 +61,8 @@ pub fn check(rows: &[Row]) {
 }
 
 #[test]
-fn the_command_line() {
+fn a_selection_of_nothing() {
     check(&[
-        Row { name: "no command of that name", arguments: &["plna"], code: "KVN100", says: "'plan'", ..ROW },
-        Row {
-            name: "no such option",
-            arguments: &["plan", "--onyl", "x"],
-            code: "KVN100",
-            says: "'--only'",
-            ..ROW
-        },
         Row {
             name: "a selection that leaves nothing",
             arguments: &["plan", "--only", "networks", "--skip", "networks"],
@@ -83,6 +75,20 @@ fn the_command_line() {
             arguments: &["down", "--only", "vm", "--skip", "vm,networks"],
             code: "KVN100",
             says: "leave no step",
+            ..ROW
+        },
+    ]);
+}
+
+#[test]
+fn the_command_line() {
+    check(&[
+        Row { name: "no command of that name", arguments: &["plna"], code: "KVN100", says: "'plan'", ..ROW },
+        Row {
+            name: "no such option",
+            arguments: &["plan", "--onyl", "x"],
+            code: "KVN100",
+            says: "'--only'",
             ..ROW
         },
         Row {
