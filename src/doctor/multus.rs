@@ -7,7 +7,9 @@ use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
-use crate::facts::attachments::{Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported};
+use crate::facts::attachments::{
+    Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported, unreadable,
+};
 use crate::facts::cni::CniConf;
 use crate::facts::cni::NetConf;
 use crate::trace::{counted, of_machine};
@@ -272,7 +274,16 @@ pub fn nics(seen: &Seen) -> Looked {
         asking.iter().copied().partition(|pod| asks_since_it_runs(pod));
     let told =
         |pods: Vec<&Value>| pods.into_iter().filter_map(|pod| lacking(cluster, pod)).collect::<Vec<_>>();
-    let (late, short) = (told(late), told(short));
+    let (damaged, short): (Vec<&Value>, Vec<&Value>) =
+        short.into_iter().partition(|pod| unreadable(pod).is_some());
+    let (late, mut short) = (told(late), told(short));
+    let hint = if short.is_empty() {
+        "the NICs may be there: somebody has written over the annotation; `kvnet trace pod/NAME` looks at the rest, and a new pod gets a new report"
+    } else {
+        "a NIC is only made when a pod starts: once the checks above hold, delete these pods"
+    };
+    let report = |pod: &Value| Some(format!("{}: {}", full_name(pod), unreadable(pod)?));
+    short.extend(damaged.into_iter().filter_map(report));
     if short.is_empty() && !late.is_empty() {
         let hint = "a NIC is only made when a pod starts: delete the pod, or take back what was changed";
         return Ok(Verdict::warns("").each("asked for since the pod runs", late).hint(hint));
@@ -283,9 +294,7 @@ pub fn nics(seen: &Seen) -> Looked {
             count => Verdict::holds(format!("{}, each with all of its NICs", counted(count, "pod"))),
         });
     }
-    Ok(Verdict::broken(&code::POD_NIC, "")
-        .each("", short)
-        .hint("a NIC is only made when a pod starts: once the checks above hold, delete these pods"))
+    Ok(Verdict::broken(&code::POD_NIC, "").each("", short).hint(hint))
 }
 
 /// Whether what a pod lacks was asked for after it started: Multus makes all NICs or none. A VM's pod is not edited.

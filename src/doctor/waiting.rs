@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::seen::{ClusterSeen, Seen, ending_for, full_name};
+use super::seen::{ClusterSeen, Seen, ending_for, full_name, name};
 use super::{Looked, Verdict};
 use crate::cluster::addresses::{Address, Compared, outside};
 use crate::cluster::{Cause, Reason};
@@ -80,6 +80,9 @@ pub fn pods(seen: &Seen) -> Looked {
         Cause::Unscheduled => {
             "compare what the pod asks for with what nodes offer: `kubectl describe pod`, `kubectl describe node`"
         }
+        Cause::Ended => {
+            "bring its node back, or look at what its finalizers wait for; once the node surely runs it no more: `kubectl delete pod NAME --force`"
+        }
         Cause::Image => {
             "the node must reach the image: look at its name, at proxies, and at the registry's limits"
         }
@@ -103,8 +106,12 @@ fn once(list: Vec<&str>) -> Vec<&str> {
 fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
     let reason = cluster.reason(pod)?;
     if let Some(seconds) = ending_for(pod, seen.now) {
-        let text = format!("does not end, {seconds} s after its time");
+        let text = format!("does not end, {} after its time{}", lasted(seconds), nowhere(cluster, pod));
         return (seconds > END).then_some(Reason { cause: Cause::Ended, text });
+    }
+    if let Some(node) = lost_node(cluster, pod) {
+        let text = format!("it is bound to node {node}, which the cluster does not have");
+        return Some(Reason { cause: Cause::Ended, text });
     }
     let age = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
     let is_new = age.is_some_and(|made| seen.now - made.as_second() < START);
@@ -116,6 +123,26 @@ fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
         Cause::Unscheduled | Cause::Volume | Cause::Starting => false,
     };
     (failed || !is_new).then_some(reason)
+}
+
+/// The node that a pod is bound to, when the cluster has no such node: nobody starts or ends the pod.
+fn lost_node<'a>(cluster: &ClusterSeen, pod: &'a Value) -> Option<&'a str> {
+    let node = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty())?;
+    (!cluster.nodes.iter().any(|it| name(it) == node)).then_some(node)
+}
+
+fn nowhere(cluster: &ClusterSeen, pod: &Value) -> String {
+    lost_node(cluster, pod).map(|node| format!(": its node {node} is gone")).unwrap_or_default()
+}
+
+/// A span of time in the unit that people would take.
+fn lasted(seconds: i64) -> String {
+    match seconds {
+        ..300 => format!("{seconds} s"),
+        300..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// No two pods have one address, and no pod has a guest's.
@@ -181,4 +208,17 @@ fn other_configuration<'a>(seen: &'a Seen, _found: &[Address]) -> Option<&'a str
     let (name, conf) = own.next()?;
     let is_flannel = conf.is_some_and(|conf| conf.types.iter().any(|kind| kind == "flannel"));
     (!is_flannel).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_of_time_is_told_as_people_tell_it() {
+        for (seconds, told) in [(150, "150 s"), (600, "10 minutes"), (7_200, "2 hours"), (676_300, "7 days")]
+        {
+            assert_eq!(lasted(seconds), told);
+        }
+    }
 }

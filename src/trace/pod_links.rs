@@ -51,6 +51,10 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));
     let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
     let Some(reported) = reported(seen, pod, attachment) else {
+        if let Some(why) = attachments::unreadable(pod) {
+            let hint = "the NIC may be there: somebody has written over the annotation, and Multus writes it only when a pod starts; look with `ip address` in the pod";
+            return link.broken(&code::POD_NIC, why).hint(hint);
+        }
         return match absent(seen, attachment) {
             Absent::Late => link
                 .warns("Multus reports none: the pod runs, and asks for it only since it has started")

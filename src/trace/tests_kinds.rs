@@ -130,6 +130,24 @@ fn a_network_that_is_asked_for_later_is_a_warning() {
 }
 
 #[test]
+fn a_damaged_report_is_no_missing_nic() {
+    for damaged in ["garbage", "null", "{\"interface\":\"net1\"}"] {
+        let mut seen = healthy();
+        seen.pod.as_mut().unwrap()["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] =
+            damaged.into();
+        let traced = trace(&seen);
+        let broken = traced.broken().unwrap();
+        assert_eq!(broken.link, "pod-nic");
+        assert!(
+            broken.found.contains("cannot be read") && broken.found.contains(damaged),
+            "{}",
+            broken.found
+        );
+        assert!(broken.hint.as_ref().is_some_and(|hint| hint.contains("may be there")), "{:?}", broken.hint);
+    }
+}
+
+#[test]
 fn a_network_that_a_file_configures_is_looked_at_there() {
     let mut seen = healthy();
     seen.attachments[1].file = Some(Ok("/etc/cni/multus/net.d/blue.conf".into()));

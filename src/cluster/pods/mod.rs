@@ -56,6 +56,10 @@ fn state_of(pod: &Value) -> Option<Waits> {
     if let Some(scheduled) = condition_of(pod, "PodScheduled").filter(|c| text(c, "/status") == "False") {
         return Some(Waits::Unscheduled(format!("cannot be scheduled{}", explanation(scheduled))));
     }
+    if text(pod, "/status/phase") == "Unknown" {
+        let why = explanation(&pod["status"]);
+        return Some(Waits::Ended(format!("its node does not report it (phase Unknown){why}")));
+    }
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let statuses = statuses.iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
     let reason =

@@ -226,6 +226,15 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "KVN622",
         "default/web on n0 has 0 of 1 further NIC: none on default/ovs-blue",
     ),
+    (
+        |_, cluster| {
+            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] =
+                json!("garbage");
+        },
+        "pod-nics",
+        "KVN622",
+        "default/web: Multus' report cannot be read: `k8s.v1.cni.cncf.io/network-status` is no list of NICs, it begins with `garbage`",
+    ),
     // A slip of a user's is no missing network.
     (
         |_, cluster| {
@@ -274,6 +283,33 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "pods-waiting",
         "KVN641",
         "default/web: its network cannot be set up (plugin ovs): failed to find bridge br-typo",
+    ),
+    (
+        |_, cluster| {
+            cluster.pods[3]["spec"]["nodeName"] = json!("gone");
+            cluster.pods[3]["status"] = json!({"phase": "Pending"});
+        },
+        "pods-waiting",
+        "KVN641",
+        "default/web: it is bound to node gone, which the cluster does not have",
+    ),
+    (
+        |_, cluster| {
+            cluster.pods[3]["status"] = json!({"phase": "Unknown", "reason": "NodeLost",
+                "message": "Node n0 which was running pod web is unresponsive"});
+        },
+        "pods-waiting",
+        "KVN641",
+        "default/web: its node does not report it (phase Unknown): Node n0 which was running pod web is unresponsive",
+    ),
+    (
+        |_, cluster| {
+            cluster.pods[3]["metadata"]["deletionTimestamp"] = json!("1969-12-24T00:00:00Z");
+            cluster.pods[3]["status"]["conditions"] = json!([]);
+        },
+        "pods-waiting",
+        "KVN641",
+        "default/web: does not end, 8 days after its time",
     ),
     (|_, cluster| cluster.deployments[0]["status"] = json!({}), "dns", "KVN805", "coredns: it has no pods"),
     (

@@ -287,6 +287,9 @@ fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &m
     if let Some(mac) = mac.as_deref().filter(|mac| !is_mac(mac)) {
         asked.slip(format!("`mac` of {place}, `{}`, is not a MAC address", shown(mac)));
     }
+    for field in ["infiniband-guid", "deviceID"] {
+        string(entry, field, place, asked);
+    }
     addresses(entry, place, asked);
     for (field, wanted) in [("cni-args", "an object"), ("bandwidth", "an object"), ("portMappings", "a list")]
     {
@@ -342,10 +345,11 @@ fn string(entry: &Map<String, Value>, field: &str, place: &str, asked: &mut Aske
     }
 }
 
-fn field_of<'a>(entry: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
-    entry
-        .get(field)
-        .or_else(|| entry.iter().find(|(key, _)| key.eq_ignore_ascii_case(field)).map(|(_, value)| value))
+/// A field of an object as Go's decoder finds it: whatever the case, the last one counts, and `null` is none.
+#[must_use]
+pub fn field_of<'a>(entry: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+    let is_it = |(key, value): &(&String, &Value)| key.eq_ignore_ascii_case(field) && !value.is_null();
+    entry.iter().rfind(is_it).map(|(_, value)| value)
 }
 
 /// The one of the two that no object can have. Multus asks the API server, which has none.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::letters::shown;
 use super::{OLD_STATUS, Wish};
 use crate::facts::cni::NETWORK_STATUS;
 
@@ -27,10 +28,7 @@ pub struct Reported {
 /// What Multus says about the NICs of a pod, in the order in which it made them; nothing when it says nothing.
 #[must_use]
 pub fn reported(pod: &Value) -> Vec<Reported> {
-    let read = |annotation: &str| -> Option<Vec<Value>> {
-        let text = pod["metadata"]["annotations"][annotation].as_str()?;
-        serde_json::from_str::<Value>(text).ok()?.as_array().cloned()
-    };
+    let read = |annotation: &str| list(text(pod, annotation)?);
     let list = read(NETWORK_STATUS).filter(|list| !list.is_empty()).or_else(|| read(OLD_STATUS));
     let mut nics: Vec<Reported> = list.unwrap_or_default().iter().map(nic).collect();
     // The first generation of Multus marks no NIC; it makes the pod's first one first.
@@ -40,6 +38,30 @@ pub fn reported(pod: &Value) -> Vec<Reported> {
         first.default = true;
     }
     nics
+}
+
+/// Why the report about a pod's NICs cannot be read, with how it begins; none when it can, or when there is none.
+#[must_use]
+pub fn unreadable(pod: &Value) -> Option<String> {
+    if !reported(pod).is_empty() {
+        return None;
+    }
+    let damaged = |annotation: &&str| text(pod, annotation).is_some_and(|text| list(text).is_none());
+    let annotation = [NETWORK_STATUS, OLD_STATUS].into_iter().find(damaged)?;
+    let start = shown(text(pod, annotation).unwrap_or_default());
+    Some(format!(
+        "Multus' report cannot be read: `{annotation}` is no list of NICs, it begins with `{start}`"
+    ))
+}
+
+fn text<'a>(pod: &'a Value, annotation: &str) -> Option<&'a str> {
+    pod["metadata"]["annotations"][annotation].as_str().filter(|text| !text.trim().is_empty())
+}
+
+/// The objects of a list; none when it is anything else.
+fn list(text: &str) -> Option<Vec<Value>> {
+    let list = serde_json::from_str::<Value>(text).ok()?.as_array().cloned()?;
+    list.iter().all(Value::is_object).then_some(list)
 }
 
 /// Whether a pod has the NICs that it will ever have: Multus has read its annotation, and does not read it again.
@@ -171,6 +193,19 @@ mod tests {
         ] {
             assert_eq!(met(networks, annotation, &status), expected, "{networks} {status}");
         }
+    }
+
+    #[test]
+    fn a_damaged_report_is_told_with_how_it_begins() {
+        for damaged in ["garbage", "null", r#"{"name":"n/a","interface":"net1"}"#, "[1]", "[{"] {
+            let told = unreadable(&pod("a", NETWORK_STATUS, damaged)).unwrap();
+            assert!(told.contains("cannot be read") && told.contains(&format!("`{damaged}`")), "{told}");
+        }
+        for fine in ["", "[]", r#"[{"name":"n/a","interface":"net1"}]"#] {
+            assert_eq!(unreadable(&pod("a", NETWORK_STATUS, fine)), None, "{fine}");
+        }
+        let long = unreadable(&pod("a", OLD_STATUS, &"x".repeat(4000))).unwrap();
+        assert!(long.len() < 200 && long.contains(OLD_STATUS), "{long}");
     }
 
     #[test]

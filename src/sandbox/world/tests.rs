@@ -364,6 +364,40 @@ async fn slips_in_the_annotation_are_told_by_multus() {
 }
 
 #[tokio::test]
+async fn a_pod_gets_the_first_network_that_it_asks_for_or_none() {
+    let cluster = Cluster::with_networks().await;
+    let pod = |name: &str, network: &str| {
+        cluster.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "annotations": {"v1.multus-cni.io/default-network": network}},
+            "spec": {"containers": [{"name": "main", "image": "busybox", "command": ["sleep"]}]},
+        }));
+        cluster.settle();
+        cluster.get("Pod", "default", name).unwrap()
+    };
+    let lan = json!({"cniVersion": "0.3.1", "type": "bridge", "bridge": "br9",
+        "ipam": {"type": "host-local", "subnet": "10.77.0.0/24"}});
+    cluster.apply(&json!({
+        "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": "lan", "namespace": "kube-system"}, "spec": {"config": lan.to_string()},
+    }));
+    let ip = pod("there", "lan")["status"]["podIP"].clone();
+    assert!(ip.as_str().is_some_and(|ip| ip.starts_with("10.77.0.")), "{ip}");
+    for (name, network, cause) in [
+        (
+            "missing",
+            "nope",
+            "failed getting the delegate: getKubernetesDelegate: cannot find a network-attachment-definition (nope) in namespace (kube-system)",
+        ),
+        ("two", "lan,lan", "more than one default network is specified: lan,lan"),
+    ] {
+        assert_eq!(pod(name, network)["status"]["phase"], "Pending");
+        let events = cluster.events(name);
+        assert!(events.iter().any(|event| event.contains(cause)), "{events:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_dead_multus_is_told_as_its_shim_tells_it() {
     let cluster = Cluster::fresh();
     cluster.untaint();

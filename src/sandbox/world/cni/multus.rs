@@ -86,6 +86,15 @@ fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Res
         }
     };
     let loading = "error loading k8s delegates k8s args";
+    let instead = match first(scene, pod)? {
+        Ok(instead) => instead,
+        Err(failure) => {
+            let getting =
+                "TryLoadPodDelegates: error in loading K8s cluster default network from pod annotation";
+            return Ok(Err(before(format!("{loading}: {getting}: {failure}"))));
+        }
+    };
+    let (master, shown) = instead.unwrap_or_else(|| (master.clone(), master.name));
     let wanted = match multus_request::of(pod) {
         Ok(wanted) => wanted,
         Err(failure) => return Ok(Err(before(format!("{loading}: {failure}")))),
@@ -101,7 +110,7 @@ fn attach(scene: &Scene, sandbox: &mut Sandbox, pod: &Value, own: &Value) -> Res
         }
     }
     let none = Wishes::default();
-    if let Err(failure) = plugins::add(scene, sandbox, &master, "eth0", &master.name, none)? {
+    if let Err(failure) = plugins::add(scene, sandbox, &master, "eth0", &shown, none)? {
         return Ok(Err(failed(pod, &master.name, &failure)));
     }
     tell(scene, pod, sandbox.nics.last())?;
@@ -161,6 +170,19 @@ fn master(scene: &Scene, own: &Value) -> Result<Result<Configuration, Failure>> 
     }
     let copy = items(own, "/delegates").first().and_then(Configuration::parse);
     Ok(copy.ok_or_else(|| "no delegate is configured".to_owned()))
+}
+
+/// The configuration that a pod asks for in place of the first NIC's, with the network's name; none when it asks for none.
+fn first(scene: &Scene, pod: &Value) -> Result<Result<Option<(Configuration, String)>, Failure>> {
+    let wanted = match multus_request::first(pod) {
+        Ok(Some(wanted)) => wanted,
+        Ok(None) => return Ok(Ok(None)),
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let shown = format!("{}/{}", wanted.namespace, wanted.name);
+    let found = definition(scene, &wanted, pod)?;
+    let failed = |failure| format!("tryLoadK8sPodDefaultNetwork: failed getting the delegate: {failure}");
+    Ok(found.map(|configuration| Some((configuration, shown))).map_err(failed))
 }
 
 /// A path of the daemon's container as the node has it.

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::go_json;
 use super::runtime::Failure;
+use crate::facts::attachments::{DEFAULT_NETWORK, MULTUS_NAMESPACE, field_of};
 use crate::facts::names::{is_mac, is_piece};
-use crate::sandbox::world::objects::{items, namespace, text};
+use crate::sandbox::world::objects::namespace;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 const LONGEST_LINK: usize = 15;
@@ -26,9 +27,27 @@ pub(super) struct Wanted {
 /// taken for JSON.
 pub(super) fn of(pod: &Value) -> Result<Vec<Wanted>, Failure> {
     let annotation = pod["metadata"]["annotations"][NETWORKS].as_str().unwrap_or_default();
+    if annotation.is_empty() { Ok(Vec::new()) } else { read(annotation, namespace(pod)) }
+}
+
+/// The network that a pod asks for in place of the cluster's own; none when it asks for none.
+pub(super) fn first(pod: &Value) -> Result<Option<Wanted>, Failure> {
+    let Some(annotation) = pod["metadata"]["annotations"][DEFAULT_NETWORK].as_str() else { return Ok(None) };
+    let before = "tryLoadK8sPodDefaultNetwork";
+    let mut networks = read(annotation, MULTUS_NAMESPACE)
+        .map_err(|failure| format!("{before}: failed to parse CRD object: {failure}"))?;
+    if networks.len() > 1 {
+        return Err(format!("{before}: more than one default network is specified: {annotation}"));
+    }
+    Ok(networks.pop())
+}
+
+fn read(annotation: &str, own: &str) -> Result<Vec<Wanted>, Failure> {
     let wrong = |what: String| format!("parsePodNetworkAnnotation: {what}");
     if annotation.is_empty() {
-        return Ok(Vec::new());
+        return Err(wrong(
+            "pod annotation not having \"network\" as key, refer Multus README.md for the usage guide".into(),
+        ));
     }
     let all: Vec<Wanted> = if annotation.contains(['[', '{', '"']) {
         let format = "failed to parse pod Network Attachment Selection Annotation JSON format";
@@ -39,30 +58,73 @@ pub(super) fn of(pod: &Value) -> Result<Vec<Wanted>, Failure> {
                 go_json::kind(&other)
             )),
         });
-        let list = parsed.map_err(|error| wrong(format!("{format}: {error}")))?;
-        list.iter().map(from_json).collect()
+        let decoded = parsed.and_then(|list| list.iter().map(from_json).collect());
+        decoded.map_err(|error| wrong(format!("{format}: {error}")))?
     } else {
         annotation.split(',').map(|item| from_name(item.trim()).map_err(wrong)).collect::<Result<_, _>>()?
     };
     let placed = all.into_iter().map(|mut wanted| {
         if wanted.namespace.is_empty() {
-            namespace(pod).clone_into(&mut wanted.namespace);
+            own.clone_into(&mut wanted.namespace);
         }
         checked(wanted)
     });
     placed.collect()
 }
 
-fn from_json(item: &Value) -> Wanted {
-    let text = |field: &str| text(item, field).to_owned();
-    let ips = items(item, "/ips").iter().filter_map(Value::as_str);
-    Wanted {
-        namespace: text("/namespace"),
-        name: text("/name"),
-        interface: text("/interface"),
-        mac: item["mac"].as_str().map(str::to_owned),
-        ips: ips.map(str::to_owned).collect(),
+/// An element of the list, each field of its own type.
+fn from_json(item: &Value) -> Result<Wanted, String> {
+    let Some(item) = item.as_object() else {
+        let kind = go_json::kind(item);
+        return Err(format!(
+            "json: cannot unmarshal {kind} into Go value of type types.NetworkSelectionElement"
+        ));
+    };
+    let text = |field: &str| match field_of(item, field) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(mistyped(field, other, "string")),
+        None => Ok(String::new()),
+    };
+    for field in ["infiniband-guid", "deviceID"] {
+        text(field)?;
     }
+    for (field, kind, wanted) in [
+        ("portMappings", "array", "[]*types.PortMapEntry"),
+        ("bandwidth", "object", "types.BandwidthEntry"),
+        ("cni-args", "object", "map[string]interface {}"),
+    ] {
+        if let Some(other) = field_of(item, field).filter(|value| go_json::kind(value) != kind) {
+            return Err(mistyped(field, other, wanted));
+        }
+    }
+    if let Some(bad) = texts(item, "default-route", "[]net.IP", "net.IP")?
+        .iter()
+        .find(|ip| !ip.is_empty() && ip.parse::<IpAddr>().is_err())
+    {
+        return Err(format!("invalid IP address: {bad}"));
+    }
+    let (asked, before) = (text("interface")?, text("interfaceRequest")?);
+    Ok(Wanted {
+        namespace: text("namespace")?,
+        name: text("name")?,
+        interface: if asked.is_empty() { before } else { asked },
+        mac: Some(text("mac")?).filter(|mac| !mac.is_empty()),
+        ips: texts(item, "ips", "[]string", "string")?,
+    })
+}
+
+fn texts(item: &Map<String, Value>, field: &str, list: &str, one: &str) -> Result<Vec<String>, String> {
+    let Some(value) = field_of(item, field) else { return Ok(Vec::new()) };
+    let Some(values) = value.as_array() else { return Err(mistyped(field, value, list)) };
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| mistyped(field, value, one));
+    values.iter().map(text).collect()
+}
+
+fn mistyped(field: &str, value: &Value, wanted: &str) -> String {
+    let kind = go_json::kind(value);
+    format!(
+        "json: cannot unmarshal {kind} into Go struct field NetworkSelectionElement.{field} of type {wanted}"
+    )
 }
 
 /// `NAMESPACE/NAME@INTERFACE`, of which even the name may be empty; nothing is then found.
@@ -132,8 +194,36 @@ mod tests {
             Ok(vec![expected("here", "a", ""), expected("other", "b", "eth5")])
         );
         assert_eq!(asked(r#"[{"name": "a", "interface": "x"}]"#), Ok(vec![expected("here", "a", "x")]));
+        assert_eq!(
+            asked(r#"[{"Name": "a", "NAMESPACE": "other", "ips": null, "default-route": ["10.0.0.1"]}]"#),
+            Ok(vec![expected("other", "a", "")])
+        );
         assert_eq!(asked(""), Ok(Vec::new()));
         assert_eq!(asked("a,"), Ok(vec![expected("here", "a", ""), expected("here", "", "")]));
+    }
+
+    /// What one of the two takes and the other refuses would start in the sandbox alone, or on a node alone.
+    #[test]
+    fn the_reader_of_annotations_agrees() {
+        for annotation in [
+            r#"[{"Name":"a"}]"#,
+            r#"[{"name":"b","NAME":"a"}]"#,
+            r#"[{"name":"a","Ips":"10.0.0.5"}]"#,
+            r#"[{"name":"a","default-route":["x"]}]"#,
+            r#"[{"name":"a","deviceID":5}]"#,
+            r#"[{"name":"a","MAC":"xx"}]"#,
+            r#"[{"name":"a","interfaceRequest":"x"}]"#,
+        ] {
+            let pod = json!({"metadata": {"namespace": "here", "annotations": {NETWORKS: annotation}}});
+            let read = crate::facts::attachments::asked(&pod);
+            let own = asked(annotation);
+            assert_eq!(read.refusal().is_some(), own.is_err(), "{annotation}: {own:?}, {read:?}");
+            for (wish, (namespace, name, interface)) in read.wishes.iter().zip(own.unwrap_or_default()) {
+                let told =
+                    (wish.namespace.clone(), wish.name.clone(), wish.interface.clone().unwrap_or_default());
+                assert_eq!(told, (namespace, name, interface), "{annotation}");
+            }
+        }
     }
 
     #[test]
@@ -147,6 +237,21 @@ mod tests {
             ("a/b/c", "Invalid network object (failed at '/')"),
             ("UPPER", "mismatch @ 'UPPER'"),
             (r#"[{"name":"a","mac":"xx"}]"#, "failed to mac: address xx: invalid MAC address"),
+            (
+                r#"[{"name":"a","ips":"10.20.0.104/24"}]"#,
+                "cannot unmarshal string into Go struct field NetworkSelectionElement.ips of type []string",
+            ),
+            (
+                r#"[{"name":"a","ips":[5]}]"#,
+                "number into Go struct field NetworkSelectionElement.ips of type string",
+            ),
+            (r#"[{"name":"a","default-route":["x"]}]"#, "JSON format: invalid IP address: x"),
+            (
+                r#"[{"name":"a","default-route":"10.0.0.1"}]"#,
+                "NetworkSelectionElement.default-route of type []net.IP",
+            ),
+            (r#"[{"Name":5}]"#, "number into Go struct field NetworkSelectionElement.name of type string"),
+            (r#"["a"]"#, "cannot unmarshal string into Go value of type types.NetworkSelectionElement"),
             (r#"[{"name":"a","ips":["10.0.0.300"]}]"#, "failed to parse IP address \"10.0.0.300\""),
         ] {
             let refusal = asked(annotation).unwrap_err();
