@@ -272,6 +272,24 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "KVN642",
         "eth0 of pod kube-system/ovs-cni-1 and eth0 of pod default/web",
     ),
+    // A guest took an address of its own on the wire of a pod.
+    (
+        |_, cluster| {
+            let report = r#"[{"name":"default/ovs-blue","interface":"net1","ips":["10.20.0.3"]}]"#;
+            cluster.pods[3]["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = json!(report);
+            let mut launcher = pod("default", "virt-launcher-vm", "launcher");
+            launcher["metadata"]["labels"] = json!({"kubevirt.io/created-by": "vm-uid"});
+            cluster.pods.push(launcher);
+            cluster.machines[0]["spec"]["domain"] = json!({"devices": {"interfaces": [{"name": "blue", "bridge": {}, "macAddress": "02:00:00:00:00:0a"}]}});
+            cluster.machines[0]["status"] = json!({"phase": "Running",
+                "conditions": [{"type": "AgentConnected", "status": "True"}],
+                "interfaces": [{"name": "blue", "mac": "02:00:00:00:00:0a", "infoSource": "domain, guest-agent",
+                    "ipAddresses": ["10.20.0.3"]}]});
+        },
+        "duplicates",
+        "KVN642",
+        "10.20.0.3: net1 of pod default/web (default/ovs-blue) and blue of VM default/vm (default/ovs-blue)",
+    ),
     (
         |_, cluster| {
             cluster.pods[3]["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "i",

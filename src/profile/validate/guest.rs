@@ -31,7 +31,8 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
 /// Addresses that pods may be given, too, and MAC addresses that no NIC has; one sentence each.
 pub(in crate::profile) fn warnings(profile: &Profile) -> Vec<String> {
     let pools = fixed(profile).into_iter().filter_map(|(nic, address, network)| {
-        let (first, last) = pool(&network.netconf(), address)?;
+        let is_own = profile.network_of(nic) == Some(network);
+        let (first, last) = pool(&network.netconf(), address, is_own)?;
         let network = network.full_name();
         Some(format!(
             "{PATH}: {address} of NIC {} is one that network {network} gives to pods ({first} to {last}): a pod will have it, too; keep it out with `rangeStart` and `rangeEnd`, or write another one",
@@ -105,8 +106,13 @@ fn gateways(conf: &NetConf) -> Vec<IpAddr> {
 }
 
 /// The range that gives out an address; none when none does.
-fn pool(conf: &NetConf, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
+fn pool(conf: &NetConf, address: IpAddr, is_own: bool) -> Option<(IpAddr, IpAddr)> {
     let ipam = conf.ipam().filter(|_| conf.kind() != "flannel")?;
+    // Pods on a network with fixed addresses have all of them.
+    let is_static = ipam.fixed.iter().filter_map(|(_, text)| text.parse::<IpNet>().ok());
+    if !is_own && is_static.into_iter().any(|net| net.addr() == address) {
+        return Some((address, address));
+    }
     let gives = |range: &&Range| {
         let left_out = range.exclude.iter().filter_map(|text| text.parse::<IpNet>().ok());
         let is_in = range.ends().is_some_and(|(first, last)| (first..=last).contains(&address));
@@ -129,18 +135,21 @@ mod tests {
     }
 
     const WIRE: &str = "- {name: pool, kind: ovs, bridge: blue, ipam: {subnet: 10.20.0.0/24, rangeStart: 10.20.0.10, rangeEnd: 10.20.0.99}}\n\
-        - {name: l2, kind: ovs, bridge: blue}\n- {name: tagged, kind: ovs, bridge: blue, vlan: 100}\n";
+        - {name: l2, kind: ovs, bridge: blue}\n\
+        - {name: fixed, kind: raw, verify: false, config: {cniVersion: 0.3.1, type: ovs, bridge: blue, ipam: {type: static, addresses: [{address: 10.20.0.5/24}]}}}\n- {name: tagged, kind: ovs, bridge: blue, vlan: 100}\n";
 
     #[test]
     fn an_address_that_pods_on_the_wire_are_given_is_warned_of() {
         let warned = |network: &str, address: &str| {
             let warnings = with(WIRE, network, address).unwrap().warnings();
-            warnings.iter().any(|told| told.contains(address) && told.contains("network pool gives"))
+            warnings.iter().any(|told| told.contains(&format!("{address} of NIC blue is one that network")))
         };
         for (network, address, expected) in [
             ("pool", "10.20.0.10", true),
             ("l2", "10.20.0.99", true),
             ("l2", "10.20.0.9", false),
+            ("l2", "10.20.0.5", true),
+            ("fixed", "10.20.0.5", false),
             ("l2", "10.20.0.100", false),
             // The gateway is not given out: the guest may be the router.
             ("l2", "10.20.0.1", false),

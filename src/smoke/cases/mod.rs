@@ -28,7 +28,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "addresses",
-        title: "no two pods of the cluster have one address, those included that start at one moment",
+        title: "no two pods of the cluster have one address, those included that start at one moment, and no guest has a pod's",
         tags: &["default", "networks", "quick"],
         needs: &[],
         alone: false,

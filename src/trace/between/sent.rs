@@ -69,6 +69,9 @@ pub async fn send(
     let (Some(source), Some(target)) = (from.side, target) else {
         return not("not sent: nobody tells the MAC address of both NICs".into());
     };
+    if let Some(ip) = source.ip.filter(|ip| target.ip == Some(*ip)) {
+        return not(format!("not sent: both ends have the address {ip}"));
+    }
     let [(vlan, apart), (tag, _)] = ways.map(|way| match way {
         Way::Open(vlan) => (*vlan, false),
         Way::Apart(_) => (None, true),
