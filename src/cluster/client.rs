@@ -1,7 +1,7 @@
 //! Connecting: which kubeconfig, which context, and whether the API server answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use crate::host::small;
 
 /// How long a cluster may take to say which it is.
 const IDENTITY_TIME: Duration = Duration::from_secs(5);
+/// How long an answer may take at least.
+const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// Where to look for a cluster.
 #[derive(Clone, Debug, Default)]
@@ -106,9 +108,12 @@ impl Cluster {
         let found = Found::look(options)?;
         let context = found.context(options.context.as_deref())?;
         let chosen = found.choose(context)?;
+        let begin = Instant::now();
         let Access { client, login, server, route, authority } =
             Box::pin(access::open(&chosen, options)).await?;
-        let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| time.min(ANSWER_TIME));
+        // A plugin of the login takes its time from that of the command.
+        let left = |time: Duration| time.saturating_sub(begin.elapsed()).max(LEAST_TIME);
+        let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| left(time).min(ANSWER_TIME));
         Ok(Self {
             client,
             login,

@@ -11,6 +11,7 @@ use super::place::{Place, bare_address};
 use crate::error::{Error, Result, code};
 
 use crate::host::small;
+use crate::ui::{clean, cut};
 
 /// A context with what it stands for.
 pub(super) struct Chosen {
@@ -172,6 +173,15 @@ fn read(path: &Path) -> Result<(Kubeconfig, Option<String>)> {
     let file = small::read(path).map_err(|error| unusable().because(error))?;
     let text = decoded(&file.content).ok_or_else(|| unusable().because("it is not text"))?;
     let mut kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| unusable().because(cause(&error)))?;
+    let other = |said: &Option<String>, wanted: &str| {
+        said.clone().filter(|said| !said.is_empty() && said != wanted).map(|said| cut(&clean(&said), 60))
+    };
+    if let Some(kind) = other(&kubeconfig.kind, "Config") {
+        return Err(unusable().because(format!("it is no kubeconfig: its `kind` is {kind}, not Config")));
+    }
+    if let Some(version) = other(&kubeconfig.api_version, "v1") {
+        return Err(unusable().because(format!("its `apiVersion` is {version}, not v1")));
+    }
     let directory = path.parent().unwrap_or(Path::new(""));
     let absolute = |file: &mut Option<String>| {
         if let Some(file) = file.as_mut().filter(|file| !file.is_empty()) {

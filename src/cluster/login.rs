@@ -25,6 +25,8 @@ pub(super) struct Login(Arc<Inner>);
 struct Inner {
     source: Source,
     header: RwLock<Option<HeaderValue>>,
+    /// Said when what a plugin gave had ended before.
+    over: RwLock<Option<String>>,
     /// When it was last looked whether the header is still good.
     looked: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -56,6 +58,11 @@ impl Login {
         self.0.header.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Why it cannot be good, when that is known.
+    pub fn over(&self) -> Option<String> {
+        self.0.over.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Gets a new header when the one of before may have ended.
     ///
     /// # Errors
@@ -71,10 +78,14 @@ impl Login {
                 (Ok(header), _) | (Err(_), Some(header)) => Some(header),
                 (Err(error), None) => return Err(error),
             },
-            Source::Plugin(plugin) => match Box::pin(plugin.credential()).await?.token {
-                Some(token) => Some(bearer(&token, "that the credential plugin gave")?),
-                None => None,
-            },
+            Source::Plugin(plugin) => {
+                let credential = Box::pin(plugin.credential()).await?;
+                *self.0.over.write().unwrap_or_else(PoisonError::into_inner) = credential.over;
+                match credential.token {
+                    Some(token) => Some(bearer(&token, "that the credential plugin gave")?),
+                    None => None,
+                }
+            }
         };
         *looked = Some(Instant::now());
         *self.0.header.write().unwrap_or_else(PoisonError::into_inner) = header;

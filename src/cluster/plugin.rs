@@ -33,14 +33,22 @@ pub(super) struct Credential {
     pub client_certificate_data: Option<String>,
     pub client_key_data: Option<String>,
     expiration_timestamp: Option<String>,
+    /// Said when it had ended before it was given.
+    #[serde(skip)]
+    pub over: Option<String>,
 }
 
 impl Credential {
+    /// A plugin that has nothing better than what has ended is not asked again.
     fn is_fresh(&self) -> bool {
-        let end = self.expiration_timestamp.as_deref().and_then(|end| end.parse::<Timestamp>().ok());
-        // A clock that is far off says nothing about credentials.
+        self.over.is_some() || self.left().is_none_or(|left| left > MARGIN)
+    }
+
+    /// How long it is good; none when it does not say.
+    fn left(&self) -> Option<Duration> {
+        let end = self.expiration_timestamp.as_deref()?.parse::<Timestamp>().ok()?;
         let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap_or_default();
-        end.is_none_or(|end| end.duration_since(now).unsigned_abs() > MARGIN && end > now)
+        Some(Duration::try_from(end.duration_since(now)).unwrap_or_default())
     }
 }
 
@@ -73,7 +81,13 @@ impl Plugin {
         if let Some(known) = given.get(&key).filter(|known| known.is_fresh()) {
             return Ok(known.clone());
         }
-        let credential = self.ask().await?;
+        let mut credential = self.ask().await?;
+        if credential.left() == Some(Duration::ZERO) {
+            let end = credential.expiration_timestamp.as_deref().unwrap_or_default();
+            let end = cut(&clean(end), 40);
+            let over = format!("what the credential plugin `{}` gave had expired at {end} already", self.name());
+            credential.over = Some(over);
+        }
         given.insert(key, credential.clone());
         Ok(credential)
     }
@@ -309,9 +323,16 @@ mod tests {
         assert_eq!(count(), 1);
         let ended = plugin(shell(&script(", \"expirationTimestamp\": \"2020-01-01T00:00:00Z\"")));
         for _ in 0..2 {
-            ended.credential().await.unwrap();
+            let over = ended.credential().await.unwrap().over.unwrap();
+            assert!(over.contains("expired at 2020-01-01T00:00:00Z"), "{over}");
         }
-        assert_eq!(count(), 3);
+        assert_eq!(count(), 2, "a plugin that has nothing better is not asked again");
+        let soon = Timestamp::try_from(std::time::SystemTime::now() + MARGIN / 2).unwrap();
+        let soon = plugin(shell(&script(&format!(", \"expirationTimestamp\": \"{soon}\""))));
+        for _ in 0..2 {
+            assert_eq!(soon.credential().await.unwrap().over, None);
+        }
+        assert_eq!(count(), 4);
     }
 
     #[tokio::test]

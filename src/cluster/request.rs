@@ -195,7 +195,10 @@ impl Cluster {
             self.offers.learn(&value);
             return Ok(Outcome::Done(value));
         }
-        let refusal = Refusal::parse(status, value.as_ref(), body);
+        let mut refusal = Refusal::parse(status, value.as_ref(), body);
+        if let Some(over) = self.login.over().filter(|_| status == 401) {
+            refusal.message = format!("{over}; {}", refusal.message);
+        }
         if let Some(error) = self.premature(status, &refusal.message) {
             return Err(Failure::again(error, None));
         }

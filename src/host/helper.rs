@@ -59,6 +59,9 @@ impl Helper {
     pub async fn run(&self, ear: Option<Ear>) -> Ended {
         let path = std::env::var("PATH").unwrap_or_default();
         let Some(program) = find(&self.program, &path) else { return Ended::Missing };
+        if std::path::Path::new(program.as_str()).is_dir() {
+            return Ended::NotStarted("it is a directory".into());
+        }
         let mut child = match self.start(program.as_str()) {
             Ok(child) => child,
             Err(error) => return Ended::NotStarted(error.to_string()),

@@ -248,6 +248,7 @@ fn a_plugin_that_gives_nothing_is_explained() {
         (shell("echo log in first >&2; echo $VAULT_TOKEN $0; exit 3"), "log in first"),
         (shell("echo bad $VAULT_TOKEN and $0 >&2; exit 3"), "exit code 3"),
         (shell("echo CANARY-OUT"), "ExecCredential"),
+        (exec("/tmp", "interactiveMode: Never"), "it is a directory"),
         (exec("cat", "args: [/dev/zero]"), "1 MiB"),
         (exec("sleep", "args: [\"60\"]"), "did not end within 2 s"),
         (shell("sleep 60"), "did not end within 2 s"),
@@ -278,6 +279,31 @@ fn a_plugin_is_announced_and_run_once() {
     assert!(said.contains("who are you"), "{said}");
     assert!(asked.lock().unwrap().iter().any(|head| head.to_lowercase().contains("bearer from-plugin")));
     assert_eq!(fs::read_to_string(place.path("runs")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_plugin_with_an_old_credential_is_run_once_and_named() {
+    let (api, _) = api();
+    let place = Place::new();
+    let script = "echo run >> DIR/runs; echo \"{status: {token: old, expirationTimestamp: 2020-01-01T00:00:00Z}}\"";
+    let script = script.replace("DIR", place.path("").to_str().unwrap());
+    let user = exec("sh", &format!("args: ['-c', '{script}'], interactiveMode: Never"));
+    place.write("k", &kubeconfig(&format!("server: 'http://{api}'"), &user));
+    let said = told(&plan(&place, &[], &[]));
+    assert!(said.contains("KVN302") && said.contains("`sh` gave had expired at 2020-01-01"), "{said}");
+    assert_eq!(fs::read_to_string(place.path("runs")).unwrap().lines().count(), 1, "{said}");
+}
+
+#[test]
+fn another_object_is_no_kubeconfig() {
+    for (head, says) in [("kind: Pod", "its `kind` is Pod"), ("apiVersion: v2", "its `apiVersion` is v2")] {
+        let place = Place::new();
+        let text = kubeconfig("server: 'http://127.0.0.1:1'", "{token: t}");
+        let text: Vec<&str> = text.lines().filter(|line| !line.starts_with(&head[..4])).collect();
+        place.write("k", &format!("{head}\n{}\n", text.join("\n")));
+        let said = told(&plan(&place, &[], &[]));
+        assert!(said.contains("error[KVN300]") && said.contains(says), "{said}");
+    }
 }
 
 #[test]
