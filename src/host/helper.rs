@@ -58,10 +58,10 @@ impl Helper {
     /// Runs it to its end or its deadline. When the future is dropped the program is killed.
     pub async fn run(&self, ear: Option<Ear>) -> Ended {
         let path = std::env::var("PATH").unwrap_or_default();
-        let Some(program) = find(&self.program, &path) else { return Ended::Missing };
-        if std::path::Path::new(program.as_str()).is_dir() {
+        if self.program.contains('/') && std::path::Path::new(&self.program).is_dir() {
             return Ended::NotStarted("it is a directory".into());
         }
+        let Some(program) = find(&self.program, &path) else { return Ended::Missing };
         let mut child = match self.start(program.as_str()) {
             Ok(child) => child,
             Err(error) => return Ended::NotStarted(error.to_string()),
