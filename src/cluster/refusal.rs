@@ -151,8 +151,10 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
         return (Error::new(&code::CLUSTER_ANSWER, message).because(cause), false);
     }
     if has(&["proxy authorization required", "tunnel error: unsuccessful"]) {
-        let message = format!("the proxy does not let kvnet through to {server}");
-        return (Error::new(&code::CLUSTER_DENIED, message).because(chain), false);
+        let error = Error::new(&code::CLUSTER_DENIED, format!("{server}: the proxy refuses to connect"));
+        let hint = "give the proxy its name and password in `proxy-url` or HTTPS_PROXY, let it through to the API server, \
+                    or leave it out by NO_PROXY";
+        return (error.because(chain).hint(hint), false);
     }
     if has(&[
         "UnknownIssuer",

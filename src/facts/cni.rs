@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use files::{ByFile, NamedFiles};
 pub use ipam::{Ipam, Range, Route};
-pub use netconf::{LAST_VLAN, NetConf, Plugin, Port};
+pub use netconf::{LAST_VLAN, NetConf, Plugin, Port, named, written};
 pub use plugins::{brought_by_others, is_address_plugin, is_foreign, misspelt, nearest, where_from};
 
 /// The annotation in which a pod asks Multus for networks.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::validate::guest;
+use super::validate::raw::doubts;
 use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
 use crate::facts::cni::{NetConf, Port, all_types, brought_by_others, nearest};
@@ -126,8 +127,12 @@ impl Profile {
                     network.name
                 ))
             });
+            let conf = network.netconf();
+            let raw = conf.plugins.iter().filter(|_| matches!(network.kind, NetworkKind::Raw { .. }));
+            let fields = raw.flat_map(doubts);
+            let fields = fields.map(|told| format!("network {}: {told}", network.name)).collect::<Vec<_>>();
             let link_local = subnets.into_iter().filter(is_link_local).map(told);
-            link_local.chain(doubtful).collect::<Vec<_>>()
+            link_local.chain(doubtful).chain(fields).collect::<Vec<_>>()
         };
         self.networks.iter().flat_map(of).chain(guest::warnings(self)).collect()
     }

@@ -12,7 +12,7 @@ pub(crate) fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'
 
 /// The candidate that differs from `word` by at most a third of its letters; case, `-` and `_` do not count, because
 /// `pod_subnet` surely means `podSubnet`.
-fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let plain = normalised(word);
     candidates
         .iter()

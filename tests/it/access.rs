@@ -282,6 +282,19 @@ fn a_plugin_is_announced_and_run_once() {
 }
 
 #[test]
+fn a_proxy_that_refuses_is_what_has_to_be_mended() {
+    let proxy = listen(|mut stream| {
+        let _ = stream.read(&mut [0; 8192]);
+        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    });
+    let cluster = format!("server: 'https://cluster.invalid:6443', proxy-url: 'http://{proxy}'");
+    let said = refused(&cluster, "{token: t}");
+    assert!(said.contains("KVN302") && said.contains("the proxy refuses to connect"), "{said}");
+    assert!(said.contains("NO_PROXY") && !said.contains("administrator"), "{said}");
+    assert_eq!(said.matches("through the proxy").count(), 1, "{said}");
+}
+
+#[test]
 fn a_plugin_with_an_old_credential_is_run_once_and_named() {
     let (api, _) = api();
     let place = Place::new();

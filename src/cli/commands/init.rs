@@ -67,7 +67,10 @@ fn given(global: &Global, options: &Init) -> Result<Given> {
     }
     if let Some(path) = &options.answers {
         let bytes = profile::bytes(path.as_std_path()).map_err(|error| {
-            Error::new(&code::ANSWER, "the file of answers cannot be read").at(path.as_str()).because(error)
+            Error::new(&code::ANSWER, "the file of answers cannot be read")
+                .at(path.as_str())
+                .because(error)
+                .hint("name a file with lines as `NAME: ANSWER`; `kvnet init --defaults -o yaml` prints such answers")
         })?;
         given.file(&bytes, path.as_str())?;
     }

@@ -5,7 +5,7 @@ use crate::cli::session::Session;
 use crate::cluster::ObjectKey;
 use crate::engine::plan::select;
 use crate::engine::redact::redact_object;
-use crate::error::{Result, code};
+use crate::error::{Error, Result, code};
 use crate::ui;
 
 /// Runs the command.
@@ -14,7 +14,7 @@ pub async fn run(global: &Global, options: &Render) -> Result<u8> {
     connect(&session, options).await?;
     let (mut objects, mut hidden) = (Vec::new(), Vec::new());
     for step in select(&session.steps, &session.selection, &session.cx)? {
-        let rendered = step.objects(&session.cx).await?;
+        let rendered = step.objects(&session.cx).await.map_err(|error| without_network(error, options))?;
         for mut object in rendered {
             let whole = object.clone();
             redact_object(&mut object);
@@ -35,6 +35,17 @@ pub async fn run(global: &Global, options: &Render) -> Result<u8> {
         ));
     }
     Ok(0)
+}
+
+/// Who renders offline may not expect a download.
+fn without_network(error: Error, options: &Render) -> Error {
+    if !options.offline || error.code() != &code::SOURCE_DOWNLOAD {
+        return error;
+    }
+    error.hint_also(
+        "`--offline` leaves the API server alone; manifests that the profile names by version or URL are \
+         downloaded all the same, unless they are in the cache",
+    )
 }
 
 /// The nodes of the cluster decide about some objects: emulation, the number of copies, placement. Without a cluster, or

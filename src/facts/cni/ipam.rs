@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::netconf::join;
+use super::netconf::{join, written};
 use crate::facts::net::cidr;
 
 /// The `ipam` of a plugin.
@@ -59,7 +59,7 @@ impl Ipam {
     /// Reads an `ipam`; none without a plugin, as in `{}`.
     #[must_use]
     pub fn read(ipam: &Value, path: &str) -> Option<Self> {
-        let kind = ipam["type"].as_str().filter(|kind| !kind.is_empty())?.to_owned();
+        let kind = written(ipam, "type").as_str().filter(|kind| !kind.is_empty())?.to_owned();
         let sets = match kind.as_str() {
             "host-local" => host_local(ipam, path),
             "whereabouts" => whereabouts(ipam, path),
@@ -67,14 +67,14 @@ impl Ipam {
         };
         let fixed = items(ipam, "addresses").iter().enumerate().filter(|_| kind == "static");
         let fixed = fixed.map(|(index, item)| {
-            let address = item["address"].as_str().unwrap_or_default().to_owned();
+            let address = written(item, "address").as_str().unwrap_or_default().to_owned();
             (format!("{}[{index}].address", join(path, "addresses")), address)
         });
-        let data_dir = ipam["dataDir"].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+        let data_dir = written(ipam, "dataDir").as_str().filter(|it| !it.is_empty()).map(str::to_owned);
         let routes = items(ipam, "routes").iter().enumerate().map(|(index, route)| Route {
             path: format!("{}[{index}]", join(path, "routes")),
-            dst: route["dst"].as_str().unwrap_or_default().to_owned(),
-            gw: route["gw"].as_str().map(str::to_owned),
+            dst: written(route, "dst").as_str().unwrap_or_default().to_owned(),
+            gw: written(route, "gw").as_str().map(str::to_owned),
         });
         let (path, fixed, routes) = (path.to_owned(), fixed.collect(), routes.collect());
         Some(Self { path, kind, sets, fixed, routes, data_dir })
@@ -163,7 +163,7 @@ fn bits(address: IpAddr) -> u128 {
 
 /// A range of its own comes before those of the list.
 fn host_local(ipam: &Value, path: &str) -> Vec<Vec<Range>> {
-    let own = !ipam["subnet"].is_null();
+    let own = !written(ipam, "subnet").is_null();
     let own = own.then(|| vec![range(ipam, path.to_owned())]);
     let listed = items(ipam, "ranges").iter().enumerate().map(|(number, set)| {
         let ranges = set.as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate();
@@ -173,7 +173,7 @@ fn host_local(ipam: &Value, path: &str) -> Vec<Vec<Range>> {
 }
 
 fn range(value: &Value, path: String) -> Range {
-    let text = |field: &str| value[field].as_str().map(str::to_owned);
+    let text = |field: &str| written(value, field).as_str().map(str::to_owned);
     let subnet = text("subnet").unwrap_or_default();
     let (first, last, gateway) = (text("rangeStart"), text("rangeEnd"), text("gateway"));
     Range { path, field: "subnet", subnet, first, last, gateway, exclude: Vec::new() }
@@ -181,7 +181,7 @@ fn range(value: &Value, path: String) -> Range {
 
 fn whereabouts(ipam: &Value, path: &str) -> Vec<Vec<Range>> {
     let one = |value: &Value, path: String| {
-        let text = |field: &str| value[field].as_str().map(str::to_owned);
+        let text = |field: &str| written(value, field).as_str().map(str::to_owned);
         let exclude = items(value, "exclude").iter().filter_map(|it| it.as_str().map(str::to_owned));
         vec![Range {
             path,
@@ -196,14 +196,14 @@ fn whereabouts(ipam: &Value, path: &str) -> Vec<Vec<Range>> {
             exclude: exclude.collect(),
         }]
     };
-    let own = ipam["range"].is_string().then(|| one(ipam, path.to_owned()));
+    let own = written(ipam, "range").is_string().then(|| one(ipam, path.to_owned()));
     let listed = items(ipam, "ipRanges").iter().enumerate();
     let listed = listed.map(|(index, it)| one(it, format!("{}[{index}]", join(path, "ipRanges"))));
     own.into_iter().chain(listed).collect()
 }
 
 fn items<'a>(value: &'a Value, field: &str) -> &'a [Value] {
-    value[field].as_array().map(Vec::as_slice).unwrap_or_default()
+    written(value, field).as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 #[cfg(test)]

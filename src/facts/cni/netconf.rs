@@ -150,8 +150,9 @@ impl NetConf {
 
 impl Plugin {
     fn read(settings: &Map<String, Value>, path: String) -> Self {
-        let text = |key: &str| settings.get(key).and_then(Value::as_str).map(str::to_owned);
-        let number = |key: &str| settings.get(key).and_then(Value::as_u64);
+        let field = |key: &str| named(settings, key);
+        let text = |key: &str| field(key).and_then(Value::as_str).map(str::to_owned);
+        let number = |key: &str| field(key).and_then(Value::as_u64);
         let vlan = |key: &str| number(key).and_then(|vlan| u16::try_from(vlan).ok());
         let kind = text("type").unwrap_or_default();
         // The plugins take 0 for "as the kernel likes".
@@ -160,14 +161,14 @@ impl Plugin {
         match kind.as_str() {
             "ovs" => {
                 plugin.bridge = text("bridge");
-                plugin.trunks = settings.get("trunk").map(trunk).unwrap_or_default();
+                plugin.trunks = field("trunk").map(trunk).unwrap_or_default();
                 // A trunk wins over a tag.
                 plugin.vlan = vlan("vlan").filter(|_| plugin.trunks.is_empty());
             }
             "bridge" => {
                 plugin.bridge = text("bridge").or_else(|| Some("cni0".into()));
                 plugin.vlan = vlan("vlan").filter(|vlan| *vlan > 0);
-                plugin.trunks = settings.get("vlanTrunk").map(trunk).unwrap_or_default();
+                plugin.trunks = field("vlanTrunk").map(trunk).unwrap_or_default();
             }
             "macvlan" | "ipvlan" => plugin.master = text("master").map(|it| ("master", it)),
             "vlan" => {
@@ -177,12 +178,12 @@ impl Plugin {
             "host-device" => plugin.master = text("device").map(|it| ("device", it)),
             "sriov" => plugin.vlan = vlan("vlan").filter(|vlan| *vlan > 0),
             "flannel" => {
-                let delegate = settings.get("delegate").and_then(|it| it.get("mtu")).and_then(Value::as_u64);
+                let delegate = field("delegate").map(|it| written(it, "mtu")).and_then(Value::as_u64);
                 plugin.mtu = delegate.and_then(|mtu| u32::try_from(mtu).ok()).filter(|mtu| *mtu > 0);
             }
             _ => {}
         }
-        plugin.ipam = settings.get("ipam").and_then(|ipam| Ipam::read(ipam, &join(&path, "ipam")));
+        plugin.ipam = field("ipam").and_then(|ipam| Ipam::read(ipam, &join(&path, "ipam")));
         Self { path, kind, ..plugin }
     }
 
@@ -254,7 +255,7 @@ fn trunk(value: &Value) -> Vec<u16> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut vlans: Vec<u16> = Vec::new();
     for item in items {
-        let field = |key: &str| item[key].as_u64().and_then(|vlan| u16::try_from(vlan).ok());
+        let field = |key: &str| written(item, key).as_u64().and_then(|vlan| u16::try_from(vlan).ok());
         let field = |key: &str| field(key).filter(|vlan| *vlan <= LAST_VLAN);
         if let (Some(first), Some(last)) = (field("minID"), field("maxID")) {
             vlans.extend(first..=last);
@@ -264,6 +265,17 @@ fn trunk(value: &Value) -> Vec<u16> {
     vlans.sort_unstable();
     vlans.dedup();
     vlans
+}
+
+/// A field of an object as a program in Go reads it: whatever its case, the last one counts, and null is none.
+pub fn named<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+    let mut alike = object.iter().filter(|(key, value)| key.eq_ignore_ascii_case(field) && !value.is_null());
+    alike.next_back().map(|(_, value)| value)
+}
+
+/// As [`named`], of any value; null where there is none.
+pub fn written<'a>(value: &'a Value, field: &str) -> &'a Value {
+    value.as_object().and_then(|object| named(object, field)).unwrap_or(&Value::Null)
 }
 
 pub(super) fn join(path: &str, field: &str) -> String {
@@ -278,6 +290,19 @@ mod tests {
 
     fn read(config: &Value) -> NetConf {
         NetConf::read(config.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_key_is_read_in_whatever_case_and_the_last_counts() {
+        let conf = NetConf::parse(
+            r#"{"type": "ovs", "Bridge": "br1", "vlan": 7, "Vlan": 100, "VLAN": null,
+                "IPAM": {"type": "host-local", "Subnet": "10.20.0.0/24", "RangeStart": "10.20.0.9"}}"#,
+        )
+        .unwrap();
+        assert_eq!(conf.port().unwrap().to_string(), "VLAN 100");
+        assert_eq!(conf.bridge(), Some("br1"));
+        let range = conf.ipam().unwrap().ranges().next().unwrap();
+        assert_eq!((range.subnet.as_str(), range.first.as_deref()), ("10.20.0.0/24", Some("10.20.0.9")));
     }
 
     #[test]

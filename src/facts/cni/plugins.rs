@@ -76,6 +76,9 @@ pub fn misspelt(kind: &str) -> Option<&'static str> {
 /// The plugin that may be meant by a name that nobody knows.
 #[must_use]
 pub fn nearest(kind: &str) -> Option<&'static str> {
+    if let Some(meant) = without_suffix(kind) {
+        return Some(meant);
+    }
     let is_known = known().any(|known| known == kind) || brought(kind).is_some();
     let word = plain(kind);
     let near = |known: &&str| strsim::osa_distance(&word, &plain(known)) <= (known.len() / 4).max(1);
@@ -89,6 +92,12 @@ pub fn brought_by_others(kind: &str) -> Option<String> {
     let is_released = RELEASED_PLUGINS.contains(&kind);
     let told = brought(kind).unwrap_or_else(|| format!("no component of kvnet brings `{kind}`"));
     (!by_kvnet && !is_released).then_some(told)
+}
+
+/// The plugin of a project that is called as `ovs-cni`: its program is `ovs`.
+fn without_suffix(kind: &str) -> Option<&'static str> {
+    let short = kind.strip_suffix("-cni")?;
+    known().find(|known| *known == short)
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
@@ -106,6 +115,9 @@ pub fn is_foreign(kind: &str) -> bool {
 }
 
 fn brought(kind: &str) -> Option<String> {
+    if let Some(meant) = without_suffix(kind) {
+        return Some(format!("`{kind}` is no plugin; did you mean `{meant}`?"));
+    }
     let (_, by) = BROUGHT.iter().find(|(begin, _)| kind.starts_with(begin))?;
     Some(format!("`{kind}` is brought by {by}"))
 }
@@ -136,6 +148,9 @@ mod tests {
             let told = hints(&[kind]);
             assert!(told.contains("unpack") && !told.contains("no release"), "{told}");
         }
+        assert_eq!(nearest("ovs-cni"), Some("ovs"));
+        let project = hints(&["ovs-cni"]);
+        assert!(project.contains("did you mean `ovs`?") && !project.contains("--only"), "{project}");
         let both = hints(&["macvlan", "whereabouts"]);
         assert!(both.contains("that has macvlan") && both.contains("has whereabouts:"), "{both}");
     }

@@ -128,6 +128,37 @@ fn what_somebody_else_brings_is_noted_and_what_nobody_knows_is_a_warning() {
 }
 
 #[test]
+fn a_key_is_judged_as_go_reads_it() {
+    says("{type: ovs, bridge: blue, Vlan: 5000}", "cannot be 5000");
+    says("{type: bridge, Bridge: 'a b'}", "is not");
+    says(
+        "{type: bridge, bridge: br1, ipam: {type: host-local, subnet: 192.0.2.0/24, RangeStart: 10.0.0.1}}",
+        "not an address for hosts",
+    );
+    let warned = |config: &str| accepted(config).warnings().join("\n");
+    assert!(warned("{type: ovs, bridge: blue, vlan: 1, Vlan: 2}").contains("`Vlan` is there twice"));
+    assert!(warned("{type: ovs, bridge: blue, vlam: 1}").contains("`vlam`; did you mean `vlan`?"));
+    let range = "{type: bridge, bridge: br1, ipam: {type: host-local, subnet: 192.0.2.0/24, rangeStrat: 192.0.2.9}}";
+    assert!(warned(range).contains("did you mean `rangeStart`?"));
+    for right in ["{type: ovs, bridge: blue, trunk: []}", "{type: ovs, bridge: blue, VLAN: 7}", "{type: mine, vlam: 1}"] {
+        assert_eq!(warned(right), "", "{right}");
+    }
+    assert!(warned("{type: ovs-cni, bridge: blue}").contains("did you mean `ovs`?"));
+}
+
+#[test]
+fn a_gateway_elsewhere_is_refused_where_something_is_sent_to_it() {
+    let of = |more: &str, of_bridge: &str| {
+        let ipam = format!("{{type: host-local, subnet: 192.0.2.0/24, gateway: 198.51.100.1{more}}}");
+        format!("{{type: bridge, bridge: br1{of_bridge}, ipam: {ipam}}}")
+    };
+    accepted(&of("", ""));
+    accepted(&of(", routes: [{dst: 10.9.0.0/16, gw: 192.0.2.1}]", ""));
+    says(&of(", routes: [{dst: 10.9.0.0/16}]", ""), "not an address for hosts");
+    says(&of("", ", isDefaultGateway: true"), "not an address for hosts");
+}
+
+#[test]
 fn fields_have_the_types_that_go_reads() {
     let typed = |plugin: &str| format!("{{type: {plugin}, {IPAM}}}");
     for (plugin, wanted) in [

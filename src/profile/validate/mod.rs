@@ -6,7 +6,7 @@ mod components;
 mod format;
 pub(super) mod guest;
 mod networks;
-mod raw;
+pub(super) mod raw;
 pub(super) mod reserved;
 mod room;
 mod subnets;

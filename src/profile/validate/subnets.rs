@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use serde_json::Value;
 
 use super::format;
 use super::{Found, reserved};
-use crate::facts::cni::{Ipam, NetConf, Range};
+use crate::facts::cni::{Ipam, NetConf, Range, named};
 use crate::facts::net::cidr;
 use crate::profile::{Network, NetworkKind, Profile};
 
@@ -38,7 +39,8 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
             found.add(format!("{of_network}.{}", ipam.path), "has neither `subnet` nor `ranges`", hint);
         }
         directory(ipam, &of_network, found);
-        for (path, subnet, range) in ranges(ipam, &of_network, found) {
+        let uses_gateway = uses_gateway(network, &conf, ipam);
+        for (path, subnet, range) in ranges(ipam, &of_network, uses_gateway, found) {
             let what = format!("network `{}`", network.name);
             let new = Known { what, subnet, range, attached: Some(attached.clone()) };
             overlaps(&new, &known[..before], &path, found);
@@ -61,14 +63,30 @@ fn directory(ipam: &Ipam, of_network: &str, found: &mut Found) {
     }
 }
 
+/// Whether anything is sent to the gateway: host-local takes one outside of the subnet, and the kernel takes no route by it.
+fn uses_gateway(network: &Network, conf: &NetConf, ipam: &Ipam) -> bool {
+    let is_on = |field: &str| {
+        let settings = conf.maker().map(|maker| &maker.settings);
+        settings.and_then(|all| named(all, field)).is_some_and(|value| value == &Value::Bool(true))
+    };
+    let is_raw = matches!(network.kind, NetworkKind::Raw { .. });
+    let has_route = ipam.routes.iter().any(|route| route.gw.is_none());
+    !is_raw || has_route || is_on("isGateway") || is_on("isDefaultGateway")
+}
+
 /// The subnets with the addresses that are given out of them, each with its place.
-fn ranges(ipam: &Ipam, of_network: &str, found: &mut Found) -> Vec<(String, IpNet, Option<Ends>)> {
+fn ranges(
+    ipam: &Ipam,
+    of_network: &str,
+    uses_gateway: bool,
+    found: &mut Found,
+) -> Vec<(String, IpNet, Option<Ends>)> {
     let mut good = Vec::new();
     for range in ipam.ranges() {
         let at = format!("{of_network}.{}", range.path);
         let path = format!("{at}.{}", range.field);
         if let Some(subnet) = subnet_of(range, &path, found) {
-            let ends = addresses(range, subnet, &at, found).then(|| range.ends()).flatten();
+            let ends = addresses(range, subnet, &at, uses_gateway, found).then(|| range.ends()).flatten();
             good.push((path, subnet, ends));
         }
     }
@@ -149,6 +167,8 @@ struct Attached {
     /// The plugin and the directory of the leases.
     leases: (String, Option<String>, String),
     ranges: Vec<Vec<(String, Option<Ends>)>>,
+    /// Whether it carries more than one VLAN.
+    is_trunk: bool,
 }
 
 impl Attached {
@@ -163,7 +183,17 @@ impl Attached {
         let name = conf.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| network.name.clone());
         let range = |range: &Range| (range.subnet.clone(), range.ends());
         let ranges = ipam.sets.iter().map(|set| set.iter().map(range).collect()).collect();
-        Self { segment, leases: (ipam.kind.clone(), ipam.data_dir.clone(), name), ranges }
+        let is_trunk = maker.is_none_or(|it| !it.trunks.is_empty());
+        Self { segment, leases: (ipam.kind.clone(), ipam.data_dir.clone(), name), ranges, is_trunk }
+    }
+
+    /// Whether both are on one bridge and no frame of the one gets to the other.
+    fn is_on_another_vlan_than(&self, other: &Self) -> bool {
+        let both = self.segment.as_ref().zip(other.segment.as_ref());
+        let is_apart = both.is_some_and(|((kind, on, vlan), (others, other, another))| {
+            kind != "card" && kind == others && on == other && vlan != another
+        });
+        is_apart && !self.is_trunk && !other.is_trunk && self.leases != other.leases
     }
 
     /// Whether both take their addresses from one list: host-local keeps one for each name and directory, whereabouts one
@@ -254,14 +284,15 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
 }
 
 /// Checks gateway and range; false when something of the range is wrong.
-fn addresses(range: &Range, subnet: IpNet, path: &str, found: &mut Found) -> bool {
+fn addresses(range: &Range, subnet: IpNet, path: &str, uses_gateway: bool, found: &mut Found) -> bool {
     let (start, end) =
         if range.field == "range" { ("range_start", "range_end") } else { ("rangeStart", "rangeEnd") };
     let mut check = |field: &str, text: Option<&String>| match text {
         Some(text) => address(text, subnet, &format!("{path}.{field}"), found).map(Some),
         None => Some(None),
     };
-    check("gateway", range.gateway.as_ref());
+    let is_elsewhere = |text: &str| text.parse().is_ok_and(|gateway: IpAddr| !subnet.contains(&gateway));
+    check("gateway", range.gateway.as_ref().filter(|text| uses_gateway || !is_elsewhere(text)));
     let (first, last) = (check(start, range.first.as_ref()), check(end, range.last.as_ref()));
     let (Some(first), Some(last)) = (first, last) else { return false };
     if first.zip(last).is_some_and(|(first, last)| first > last) {
@@ -290,6 +321,9 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
     for other in known.iter().filter(|other| overlap(&other.subnet, &new.subnet)) {
         let both = new.attached.as_ref().zip(other.attached.as_ref());
         if both.is_some_and(|(own, others)| own.shares_leases_with(others)) {
+            continue;
+        }
+        if both.is_some_and(|(own, others)| own.is_on_another_vlan_than(others)) {
             continue;
         }
         let same_wire = new.is_on_the_wire_of(other);

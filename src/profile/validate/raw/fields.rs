@@ -4,8 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::{Found, Placed, shown};
-use crate::facts::cni::LAST_VLAN;
+use crate::facts::cni::{LAST_VLAN, Plugin, named, written};
 use crate::facts::names::is_mac;
+use crate::profile::nearest::nearest;
 use crate::profile::path;
 use crate::profile::validate::networks::LEAST_MTU;
 
@@ -217,11 +218,45 @@ pub(super) fn check(placed: Placed<'_>, found: &mut Found) {
         one(placed.get(field), *takes, &placed.at(field), found);
     }
     let Some(ipam) = placed.get("ipam").filter(|ipam| ipam.is_object()) else { return };
-    let kind = ipam.get("type");
+    let kind = Some(written(ipam, "type"));
     one(kind, Text, &placed.at("ipam.type"), found);
     for (field, takes) in of(OF_IPAM, kind.and_then(Value::as_str).unwrap_or_default()) {
-        one(ipam.get(field), *takes, &placed.at(&format!("ipam.{field}")), found);
+        one(Some(written(ipam, field)), *takes, &placed.at(&format!("ipam.{field}")), found);
     }
+}
+
+/// Fields beside those of [`COMMON`] and [`OF`] that something reads.
+const ALSO: [&str; 9] =
+    ["type", "cniVersion", "plugins", "args", "runtimeConfig", "disableCheck", "trunk", "vlanTrunk", "delegate"];
+
+/// What is written in a plugin's configuration and surely not meant: the same field twice, and one that nobody reads and
+/// that is nearly called as one that is read.
+pub(in crate::profile) fn doubts(plugin: &Plugin) -> Vec<String> {
+    let own = of(OF, &plugin.kind);
+    let others: Vec<&str> = COMMON.iter().map(|field| field.0).chain(ALSO).collect();
+    let mut told = doubts_in(&plugin.settings, own, &others);
+    if let Some(ipam) = named(&plugin.settings, "ipam").and_then(Value::as_object) {
+        let kind = named(ipam, "type").and_then(Value::as_str).unwrap_or_default();
+        told.extend(doubts_in(ipam, of(OF_IPAM, kind), &["type"]));
+    }
+    told
+}
+
+fn doubts_in(written: &Map<String, Value>, own: &[Field], others: &[&'static str]) -> Vec<String> {
+    let known: Vec<&str> = own.iter().map(|field| field.0).chain(others.iter().copied()).collect();
+    let keys: Vec<&String> = written.keys().collect();
+    let doubt = |(index, key): (usize, &&String)| {
+        let is = |other: &str| other.eq_ignore_ascii_case(key);
+        if keys[..index].iter().any(|other| is(other)) {
+            return Some(format!("`{key}` is there twice, in another case; the last one counts"));
+        }
+        if own.is_empty() || known.iter().any(|field| is(field)) {
+            return None;
+        }
+        let meant = nearest(key, &known)?;
+        Some(format!("nobody reads `{key}`; did you mean `{meant}`?"))
+    };
+    keys.iter().enumerate().filter_map(doubt).collect()
 }
 
 /// Checks what flannel passes on: the bridge plugin reads it, unless another is named.

@@ -7,6 +7,7 @@ mod links;
 mod rules;
 
 pub(super) use fields::delegate;
+pub(in crate::profile) use fields::doubts;
 
 use serde_json::{Map, Value};
 
@@ -147,10 +148,7 @@ impl<'a> Placed<'a> {
 
     /// What is written in a field; Go takes null for nothing, and a name in whatever case.
     fn get(self, field: &str) -> Option<&'a Value> {
-        let settings = &self.plugin.settings;
-        let alike =
-            || settings.iter().find(|(key, _)| key.eq_ignore_ascii_case(field)).map(|(_, value)| value);
-        settings.get(field).or_else(alike).filter(|value| !value.is_null())
+        crate::facts::cni::named(&self.plugin.settings, field)
     }
 
     fn text(self, field: &str) -> &'a str {

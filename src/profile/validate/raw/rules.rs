@@ -32,7 +32,7 @@ pub(super) fn check(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
 fn trunk(placed: Placed<'_>, field: &str, from: u64, found: &mut Found) {
     let Some(given) = placed.get(field) else { return };
     let hint = format!("write `[{{id: 200}}, {{minID: 100, maxID: 104}}]`, with VLANs from {from} to 4094");
-    let Some(items) = given.as_array().filter(|items| !items.is_empty()) else {
+    let Some(items) = given.as_array() else {
         return found.add(placed.at(field), "is no list of VLANs", hint);
     };
     for (index, item) in items.iter().enumerate() {
