@@ -85,7 +85,8 @@ impl Plugin {
         if credential.left() == Some(Duration::ZERO) {
             let end = credential.expiration_timestamp.as_deref().unwrap_or_default();
             let end = cut(&clean(end), 40);
-            let over = format!("what the credential plugin `{}` gave had expired at {end} already", self.name());
+            let over =
+                format!("what the credential plugin `{}` gave had expired at {end} already", self.name());
             credential.over = Some(over);
         }
         given.insert(key, credential.clone());

@@ -298,7 +298,8 @@ fn a_proxy_that_refuses_is_what_has_to_be_mended() {
 fn a_plugin_with_an_old_credential_is_run_once_and_named() {
     let (api, _) = api();
     let place = Place::new();
-    let script = "echo run >> DIR/runs; echo \"{status: {token: old, expirationTimestamp: 2020-01-01T00:00:00Z}}\"";
+    let script =
+        "echo run >> DIR/runs; echo \"{status: {token: old, expirationTimestamp: 2020-01-01T00:00:00Z}}\"";
     let script = script.replace("DIR", place.path("").to_str().unwrap());
     let user = exec("sh", &format!("args: ['-c', '{script}'], interactiveMode: Never"));
     place.write("k", &kubeconfig(&format!("server: 'http://{api}'"), &user));

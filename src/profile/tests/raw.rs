@@ -103,7 +103,10 @@ fn addresses_are_looked_at_wherever_they_stand() {
         ("subnet: nonsense", "is not a subnet"),
         ("subnet: 'fd00:10:20::/64'", IPV4),
         ("ranges: [[{subnet: 192.0.2.0/24}], [{subnet: 'fd00:17::/64'}]]", IPV4),
-        ("subnet: 10.20.0.0/24, gateway: 10.30.0.1", "ipam.gateway` is not an address for hosts"),
+        (
+            "subnet: 10.20.0.0/24, gateway: 10.30.0.1, routes: [{dst: 10.9.0.0/16}]",
+            "ipam.gateway` is not an address for hosts",
+        ),
         ("subnet: 10.20.0.0/24, rangeStart: 10.20.0.9, rangeEnd: 10.20.0.8", "comes before `rangeStart`"),
         ("ranges: [[{subnet: 10.20.0.0/24}, {subnet: 10.20.0.0/25}]]", "another range of the same network"),
         (

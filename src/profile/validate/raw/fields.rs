@@ -226,8 +226,17 @@ pub(super) fn check(placed: Placed<'_>, found: &mut Found) {
 }
 
 /// Fields beside those of [`COMMON`] and [`OF`] that something reads.
-const ALSO: [&str; 9] =
-    ["type", "cniVersion", "plugins", "args", "runtimeConfig", "disableCheck", "trunk", "vlanTrunk", "delegate"];
+const ALSO: [&str; 9] = [
+    "type",
+    "cniVersion",
+    "plugins",
+    "args",
+    "runtimeConfig",
+    "disableCheck",
+    "trunk",
+    "vlanTrunk",
+    "delegate",
+];
 
 /// What is written in a plugin's configuration and surely not meant: the same field twice, and one that nobody reads and
 /// that is nearly called as one that is read.
