@@ -110,7 +110,7 @@ fn one_answer_about_the_server_serves_the_whole_command() {
         ("http", never, "KVN301", "gave no answer in 3 s"),
         ("https", never, "KVN301", "gave no answer in 3 s"),
         ("https", garbage, "KVN307", "does not speak the protocol"),
-        ("http", agrees, "KVN307", "a proxy may stand in between"),
+        ("http", agrees, "KVN307", "does not "),
         ("http", drip, "KVN301", "gave no answer in 3 s"),
         ("http", short, "KVN301", "gave no answer in 3 s"),
         ("http", busy, "KVN301", "etcd is away"),
