@@ -138,7 +138,7 @@ pub mod code {
         VM_WAITS = "KVN636", Environment, "a virtual machine does not start", "look at its events: `kubectl describe vmi`, and follow its network: `kvnet trace vmi/NAME`";
         POD_ANNOTATION = "KVN640", User, "a pod asks for networks in a way that Multus cannot read", "correct the annotation `k8s.v1.cni.cncf.io/networks`: `a,b`, or a list in JSON";
         POD_WAITS = "KVN641", Environment, "a pod does not start", "look at its events: `kubectl describe pod`, and follow its network: `kvnet trace pod/NAME --namespace NAMESPACE`";
-        DUPLICATE_ADDRESS = "KVN642", Environment, "two pods have one address", "delete one of them, and let both networks lease from one store: the same `name` or `dataDir` in their CNI configurations";
+        DUPLICATE_ADDRESS = "KVN642", Environment, "two have one address", "delete one of them, and let both networks lease from one store: the same `name` or `dataDir` in their CNI configurations; keep a guest's own address out of the range that pods are given";
         ADDRESS_OUTSIDE = "KVN643", Environment, "pods have addresses outside the pod network", "look at which file in the runtime's CNI directory comes first; delete these pods once flannel's does";
         OVS_FLOWS = "KVN645", Environment, "Open vSwitch does not pass a NIC's frames", "look at the flows and ports of the bridge: `ovs-ofctl dump-flows BRIDGE`, `ovs-ofctl show BRIDGE`";
         OVS_FAIL_MODE = "KVN646", Environment, "a bridge of Open vSwitch passes nothing without a controller", "`ovs-vsctl del-fail-mode BRIDGE` lets it switch by itself";
