@@ -169,6 +169,7 @@ struct Attached {
     ranges: Vec<Vec<(String, Option<Ends>)>>,
     /// Whether it carries more than one VLAN.
     is_trunk: bool,
+    is_verified: bool,
 }
 
 impl Attached {
@@ -184,7 +185,8 @@ impl Attached {
         let range = |range: &Range| (range.subnet.clone(), range.ends());
         let ranges = ipam.sets.iter().map(|set| set.iter().map(range).collect()).collect();
         let is_trunk = maker.is_none_or(|it| !it.trunks.is_empty());
-        Self { segment, leases: (ipam.kind.clone(), ipam.data_dir.clone(), name), ranges, is_trunk }
+        let leases = (ipam.kind.clone(), ipam.data_dir.clone(), name);
+        Self { segment, leases, ranges, is_trunk, is_verified: network.verify }
     }
 
     /// Whether both are on one bridge and no frame of the one gets to the other.
@@ -323,7 +325,10 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
         if both.is_some_and(|(own, others)| own.shares_leases_with(others)) {
             continue;
         }
-        if both.is_some_and(|(own, others)| own.is_on_another_vlan_than(others)) {
+        let is_on_another_vlan = both.is_some_and(|(own, others)| own.is_on_another_vlan_than(others));
+        // The verification could not tell which of two equal addresses answers.
+        let is_verified = both.is_none_or(|(own, others)| own.is_verified && others.is_verified);
+        if is_on_another_vlan && (!is_verified || apart(new, other)) {
             continue;
         }
         let same_wire = new.is_on_the_wire_of(other);
@@ -334,6 +339,8 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
         // Networks with two names have two lists of leases, and would give out the same addresses.
         let hint = if same_wire {
             "give both networks a `rangeStart` and `rangeEnd`, and let the ranges not overlap"
+        } else if is_on_another_vlan {
+            "give each network its own subnet, or ranges that do not overlap; or leave one out with `verify: false`"
         } else {
             "give each network its own subnet"
         };
