@@ -11,6 +11,14 @@ use crate::ui::cut;
 
 /// How the API server begins when an applied object does not fit its kind.
 const UNTYPED: &str = "failed to create typed patch object";
+/// How it begins when the operations of a JSON patch do not fit the object, which servers of 2018 answer with 500.
+const UNPATCHABLE: [&str; 5] = [
+    "Testing value ",
+    "Unable to remove nonexistent key",
+    "Unable to access invalid index",
+    "jsonpatch ",
+    "the server rejected our request due to an error in our request",
+];
 
 /// What comes after the object in a refusal by a schema.
 const FAILURES: &str = "validation failure list:";
@@ -58,7 +66,9 @@ impl Refusal {
     /// Whether the server may do later what it cannot do now. An apply of a field that the kind does not have, or with a
     /// value of another type, is answered with 500 too, and will always be.
     pub fn passes(&self) -> bool {
-        self.code == 429 || (self.code >= 500 && !self.message.starts_with(UNTYPED))
+        let begins = |with: &&str| self.message.starts_with(*with);
+        let is_ours = std::iter::once(&UNTYPED).chain(&UNPATCHABLE).any(begins);
+        self.code == 429 || (self.code >= 500 && !is_ours)
     }
 
     /// Whether another field manager is in the way of an apply.

@@ -210,7 +210,9 @@ fn values_are_data_in_every_manifest() {
     };
     let plain = kinds(&plain);
     let mut accepted = 0;
-    for value in ["{{ 7 * 7 }}", "{% include 'x' %}", "\"\n---\nkind: Evil\n", "$(touch evil)`x`", "a: b #"] {
+    for value in
+        ["{{ 7907 * 7919 }}", "{% include 'x' %}", "\"\n---\nkind: Evil\n", "$(touch evil)`x`", "a: b #"]
+    {
         for field in [
             "name",
             "description",
@@ -229,9 +231,8 @@ fn values_are_data_in_every_manifest() {
             let arguments = ["render", "--skip", "kubevirt", "-o", "json", "--set", &set];
             let output = place.kvnet(As::Tester, &arguments, &[]);
             let (out, err) = (text(&output.stdout), text(&output.stderr));
-            // The place has a name by chance, and the log is in it.
-            let out = out.replace(&place.path("").display().to_string(), "");
-            assert!(!err.contains("panicked") && !out.contains("49"), "{set}: {err}\n{out}");
+            // A number that no name of a log has by chance.
+            assert!(!err.contains("panicked") && !out.contains("62615533"), "{set}: {err}\n{out}");
             if output.status.success() {
                 assert_eq!(kinds(&output), plain, "{set}");
                 accepted += 1;
