@@ -132,7 +132,7 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
             super::patch::strategic(&mut after, patch, target.shape());
             after
         }
-        Edit::Operations(patch) => super::patch::json(live, patch).map_err(|refusal| target.said(refusal))?,
+        Edit::Operations(patch) => super::patch::json(live, patch, !target.kind.tracks)?,
     };
     check_version(target, live, &after)?;
     check_replacement(target, live, &after, edit)?;
@@ -327,14 +327,6 @@ fn uid(revision: u64) -> String {
 }
 
 impl Target<'_> {
-    /// A server that cannot apply takes operations that do not fit the object for a mistake of its own.
-    fn said(&self, refusal: Box<Status>) -> Box<Status> {
-        if self.kind.tracks || refusal.code != 422 {
-            return refusal;
-        }
-        Box::new(Status { code: 500, message: refusal.message, ..Status::default() })
-    }
-
     fn key(&self) -> String {
         self.kind.key(self.namespace, self.name)
     }

@@ -71,25 +71,56 @@ fn strategic_items(object: &mut Vec<Value>, patch: &[Value], kind: &ListKind, sh
     *object = merged;
 }
 
-/// Applies a JSON patch (RFC 6902), all of it or nothing.
-pub(super) fn json(object: &Value, patch: &Value) -> Result<Value, Box<Status>> {
+/// Applies a JSON patch (RFC 6902), all of it or nothing. A server of 2018 says which operation does not fit, as a mistake of
+/// its own.
+pub(super) fn json(object: &Value, patch: &Value, of_2018: bool) -> Result<Value, Box<Status>> {
     let Value::Array(operations) = patch else {
         return Err(Status::bad_request("error decoding patch: it is no list of operations"));
     };
-    let refused = || Status::unprocessable("the server rejected our request due to an error in our request");
     let mut patched = object.clone();
     for operation in operations {
-        let mut operation = operation.clone();
-        // The real server makes a field that is to be replaced and is not there.
-        let pointer = operation["path"].as_str().unwrap_or_default();
-        if operation["op"] == "replace" && patched.pointer(pointer).is_none() {
-            operation["op"] = "add".into();
-        }
-        let operation: json_patch::Patch =
-            serde_json::from_value(Value::Array(vec![operation])).map_err(|_| refused())?;
-        json_patch::patch(&mut patched, &operation).map_err(|_| refused())?;
+        let put = put(&mut patched, operation, of_2018);
+        put.ok_or_else(|| {
+            if of_2018 {
+                return Box::new(Status {
+                    code: 500,
+                    message: misfit(&patched, operation),
+                    ..Status::default()
+                });
+            }
+            Status::unprocessable("the server rejected our request due to an error in our request")
+        })?;
     }
     Ok(patched)
+}
+
+/// Does one operation, if it fits. Today's server makes a field that is to be replaced and is not there.
+fn put(object: &mut Value, operation: &Value, of_2018: bool) -> Option<()> {
+    let mut operation = operation.clone();
+    let pointer = operation["path"].as_str().unwrap_or_default();
+    if !of_2018 && operation["op"] == "replace" && object.pointer(pointer).is_none() {
+        operation["op"] = "add".into();
+    }
+    let operation: json_patch::Patch = serde_json::from_value(Value::Array(vec![operation])).ok()?;
+    json_patch::patch(object, &operation).ok()
+}
+
+/// Why an operation does not fit, in the words of the real server of 2018.
+fn misfit(object: &Value, operation: &Value) -> String {
+    let path = operation["path"].as_str().unwrap_or_default();
+    let name = operation["op"].as_str().unwrap_or_default();
+    let (above, key) = path.rsplit_once('/').unwrap_or_default();
+    match (name, object.pointer(above)) {
+        ("test", None) => format!("jsonpatch test operation does not apply: is missing path: {path}"),
+        (_, None) => format!("jsonpatch {name} operation does not apply: doc is missing path: {path}"),
+        ("replace", _) => format!("jsonpatch replace operation does not apply: doc is missing key: {path}"),
+        ("remove", Some(Value::Array(_))) => format!("Unable to remove invalid index: {key}"),
+        ("remove", _) => format!("Unable to remove nonexistent key: {key}"),
+        (_, Some(Value::Array(_))) if object.pointer(path).is_none() => {
+            format!("Unable to access invalid index: {key}")
+        }
+        _ => format!("Testing value {path} failed"),
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +141,6 @@ mod tests {
         let object = json!({"a": 1});
         let patch =
             json!([{"op": "replace", "path": "/a", "value": 2}, {"op": "test", "path": "/a", "value": 3}]);
-        assert_eq!(super::json(&object, &patch).unwrap_err().code, 422);
+        assert_eq!(super::json(&object, &patch, false).unwrap_err().code, 422);
     }
 }

@@ -15,7 +15,6 @@ pub const OF_API_2018: &[Known] = &[
         at: &[
             ("in-place-of-apply: no third description", "/body"),
             ("in-place-of-apply: no third description", "/type/0"),
-            ("in-place-of-apply: operations on what is otherwise", "/body/message"),
             ("lists: a selector with a wrong name", "/body/message"),
             ("lists: a part with a token of nobody's", "/body/message"),
             ("deletes: a time of deletion is nobody's to set", "/body*/message"),

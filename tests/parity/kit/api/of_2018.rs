@@ -38,6 +38,7 @@ fn in_order(steps: Vec<Step>) -> Vec<Step> {
 fn in_place_of_apply() -> Vec<Step> {
     let all = "/api/v1/namespaces/in-place-of-apply/configmaps";
     let one = format!("{all}/m");
+    let namespace = "/api/v1/namespaces/in-place-of-apply";
     let map = |a: &str| config_map("m", &json!({"a": a}));
     let at = |version: &str| json!({"metadata": {"resourceVersion": version}, "data": {"a": "3"}});
     vec![
@@ -79,6 +80,19 @@ fn in_place_of_apply() -> Vec<Step> {
             OPERATIONS,
             json!([{"op": "test", "path": "/data/a", "value": "0"}, {"op": "remove", "path": "/data/a"}]),
         ),
+        operations("a removal of a field that is not there", &one, "remove", "/data/none"),
+        operations("a removal below what is not there", &one, "remove", "/metadata/annotations/none"),
+        operations("a test of a field that is not there", &one, "test", "/data/none"),
+        operations("a test below what is not there", &one, "test", "/metadata/annotations/none"),
+        operations("a replacement of a field that is not there", &one, "replace", "/data/none"),
+        operations("a removal behind the end of a list", namespace, "remove", "/spec/finalizers/3"),
+        operations("a test behind the end of a list", namespace, "test", "/spec/finalizers/3"),
+        operations(
+            "a test below what is behind the end of a list",
+            namespace,
+            "test",
+            "/spec/finalizers/3/none",
+        ),
         patch(
             "operations",
             one.clone(),
@@ -92,6 +106,15 @@ fn in_place_of_apply() -> Vec<Step> {
         delete_with("a deletion of this one", one.clone(), json!({"preconditions": {"uid": "$id$"}})),
         get("it is gone", one),
     ]
+}
+
+/// One operation, which does not fit the object.
+fn operations(name: &'static str, path: &str, operation: &str, at: &str) -> Step {
+    let mut operation = json!({"op": operation, "path": at});
+    if operation["op"] != "remove" {
+        operation["value"] = "0".into();
+    }
+    patch(name, path.to_owned(), OPERATIONS, json!([operation]))
 }
 
 fn daemons() -> Vec<Step> {
