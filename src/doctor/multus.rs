@@ -8,7 +8,7 @@ use super::{Looked, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::attachments::{
-    Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported, unreadable,
+    Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported, runs_with_its_nics, unreadable,
 };
 use crate::facts::cni::CniConf;
 use crate::facts::cni::NetConf;
@@ -297,11 +297,9 @@ pub fn nics(seen: &Seen) -> Looked {
     Ok(Verdict::broken(&code::POD_NIC, "").each("", short).hint(hint))
 }
 
-/// Whether what a pod lacks was asked for after it started: Multus makes all NICs or none. A VM's pod is not edited.
+/// Whether what a pod lacks was asked for after it started. A VM's pod is not edited.
 fn asks_since_it_runs(pod: &Value) -> bool {
-    pod["status"]["phase"] == "Running"
-        && !reported(pod).is_empty()
-        && pod["metadata"]["labels"]["kubevirt.io"] != "virt-launcher"
+    runs_with_its_nics(pod) && pod["metadata"]["labels"]["kubevirt.io"] != "virt-launcher"
 }
 
 /// The networks of which a pod has no NIC, by what Multus reports.

@@ -99,15 +99,12 @@ enum Absent {
     Broken,
 }
 
-/// Whether a pod runs that has not got this NIC: it was asked for later. Multus makes all NICs or none; what a VM lacks, it
-/// lacks.
+/// Whether a pod runs that has not got this NIC: it was asked for later. What a VM lacks, it lacks.
 pub fn asks_since_it_runs(seen: &Evidence, attachment: &Attachment) -> bool {
     let Some(pod) = seen.pod.as_ref().filter(|_| !seen.machine && attachment.network.is_some()) else {
         return false;
     };
-    pod["status"]["phase"] == "Running"
-        && !attachments::reported(pod).is_empty()
-        && reported(seen, pod, attachment).is_none()
+    attachments::runs_with_its_nics(pod) && reported(seen, pod, attachment).is_none()
 }
 
 fn absent(seen: &Evidence, attachment: &Attachment) -> Absent {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::DEFAULT_NETWORK;
 use super::letters::{coded, fault, is_address, is_unseen, kind_of, named, shown};
-use crate::facts::cni::NETWORKS;
+use crate::facts::cni::{self, NETWORKS};
 use crate::facts::names::{is_label, is_mac, is_piece, is_subdomain};
 
 /// Names of links are shorter in the kernel.
@@ -293,7 +293,7 @@ fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &m
     addresses(entry, place, asked);
     for (field, wanted) in [("cni-args", "an object"), ("bandwidth", "an object"), ("portMappings", "a list")]
     {
-        let value = field_of(entry, field).filter(|value| !value.is_null());
+        let value = cni::named(entry, field);
         if let Some(value) = value.filter(|value| kind_of(value) != wanted) {
             asked.slip(format!("`{field}` of {place} is {}, not {wanted}", kind_of(value)));
         }
@@ -320,7 +320,7 @@ fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &m
 
 fn addresses(entry: &Map<String, Value>, place: &str, asked: &mut Asked) {
     for field in ["ips", "default-route"] {
-        let Some(value) = field_of(entry, field).filter(|value| !value.is_null()) else { continue };
+        let Some(value) = cni::named(entry, field) else { continue };
         let Value::Array(list) = value else {
             asked.slip(format!("`{field}` of {place} is {}, not a list", kind_of(value)));
             continue;
@@ -335,7 +335,7 @@ fn addresses(entry: &Map<String, Value>, place: &str, asked: &mut Asked) {
 
 /// A text of an object; Go does not tell small letters from capitals in the names of fields.
 fn string(entry: &Map<String, Value>, field: &str, place: &str, asked: &mut Asked) -> Option<String> {
-    match field_of(entry, field)? {
+    match cni::named(entry, field)? {
         Value::String(text) => Some(text.clone()),
         Value::Null => None,
         other => {
@@ -343,13 +343,6 @@ fn string(entry: &Map<String, Value>, field: &str, place: &str, asked: &mut Aske
             None
         }
     }
-}
-
-/// A field of an object as Go's decoder finds it: whatever the case, the last one counts, and `null` is none.
-#[must_use]
-pub fn field_of<'a>(entry: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
-    let is_it = |(key, value): &(&String, &Value)| key.eq_ignore_ascii_case(field) && !value.is_null();
-    entry.iter().rfind(is_it).map(|(_, value)| value)
 }
 
 /// The one of the two that no object can have. Multus asks the API server, which has none.

@@ -4,8 +4,8 @@ mod asked;
 mod letters;
 mod reported;
 
-pub use asked::{Asked, Slip, Wish, asked, asked_with_first, default_network, field_of, is_of_host};
-pub use reported::{Reported, has_sandbox, pairs, reported, unreadable};
+pub use asked::{Asked, Slip, Wish, asked, asked_with_first, default_network, is_of_host};
+pub use reported::{Reported, has_sandbox, pairs, reported, runs_with_its_nics, unreadable};
 
 /// The annotation with what NICs a pod got, as Multus called it before v3.8.
 pub const OLD_STATUS: &str = "k8s.v1.cni.cncf.io/networks-status";

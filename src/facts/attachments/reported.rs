@@ -70,6 +70,13 @@ pub fn has_sandbox(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running" || !reported(pod).is_empty()
 }
 
+/// Whether a pod runs with the NICs that Multus told of: what it asks for besides, it asks for since then, because Multus makes
+/// all NICs or none.
+#[must_use]
+pub fn runs_with_its_nics(pod: &Value) -> bool {
+    pod["status"]["phase"] == "Running" && !reported(pod).is_empty()
+}
+
 fn nic(entry: &Value) -> Reported {
     let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     let ips = entry["ips"].as_array().into_iter().flatten();

@@ -200,6 +200,18 @@ impl Plugin {
         ADJUSTING.contains(&self.kind.as_str())
     }
 
+    /// What is written in a field, as [`named`].
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        named(&self.settings, field)
+    }
+
+    /// Whether a flag is set.
+    #[must_use]
+    pub fn is_on(&self, field: &str) -> bool {
+        self.get(field) == Some(&Value::Bool(true))
+    }
+
     /// Whether it makes a NIC, and this view understands how.
     #[must_use]
     pub fn is_known(&self) -> bool {

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::Found;
 use crate::facts::cni::{Ipam, NetConf, Range};
+use crate::facts::net::cidr;
 use crate::guest::NetworkData;
 use crate::profile::{Network, Profile, VmInterface};
 
@@ -95,11 +96,8 @@ fn is_one_wire(profile: &Profile, one: &Network, other: &Network) -> bool {
 
 /// The addresses that the node itself has on a network's bridge.
 fn gateways(conf: &NetConf) -> Vec<IpAddr> {
-    let is = |field: &str| {
-        conf.maker()
-            .is_some_and(|it| it.kind == "bridge" && it.settings.get(field).is_some_and(|it| *it == true))
-    };
-    if !is("isGateway") && !is("isDefaultGateway") {
+    let maker = conf.maker().filter(|maker| maker.kind == "bridge");
+    if !maker.is_some_and(|maker| maker.is_on("isGateway") || maker.is_on("isDefaultGateway")) {
         return Vec::new();
     }
     conf.ipam().into_iter().flat_map(Ipam::ranges).filter_map(Range::router).collect()
@@ -109,14 +107,14 @@ fn gateways(conf: &NetConf) -> Vec<IpAddr> {
 fn pool(conf: &NetConf, address: IpAddr, is_own: bool) -> Option<(IpAddr, IpAddr)> {
     let ipam = conf.ipam().filter(|_| conf.kind() != "flannel")?;
     // Pods on a network with fixed addresses have all of them.
-    let is_static = ipam.fixed.iter().filter_map(|(_, text)| text.parse::<IpNet>().ok());
-    if !is_own && is_static.into_iter().any(|net| net.addr() == address) {
+    let mut fixed = ipam.fixed.iter().filter_map(|(_, text)| cidr(text));
+    if !is_own && fixed.any(|net| net.addr() == address) {
         return Some((address, address));
     }
     let gives = |range: &&Range| {
-        let left_out = range.exclude.iter().filter_map(|text| text.parse::<IpNet>().ok());
+        let mut left_out = range.exclude.iter().filter_map(|text| cidr(text));
         let is_in = range.ends().is_some_and(|(first, last)| (first..=last).contains(&address));
-        is_in && range.router() != Some(address) && !left_out.into_iter().any(|net| net.contains(&address))
+        is_in && range.router() != Some(address) && !left_out.any(|net| net.contains(&address))
     };
     ipam.ranges().find(gives)?.ends()
 }

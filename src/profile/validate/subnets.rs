@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use serde_json::Value;
 
 use super::format;
 use super::{Found, reserved};
-use crate::facts::cni::{Ipam, NetConf, Range, named};
+use crate::facts::cni::{Ipam, NetConf, Range};
 use crate::facts::net::cidr;
 use crate::profile::{Network, NetworkKind, Profile};
 
@@ -65,10 +64,7 @@ fn directory(ipam: &Ipam, of_network: &str, found: &mut Found) {
 
 /// Whether anything is sent to the gateway: host-local takes one outside of the subnet, and the kernel takes no route by it.
 fn uses_gateway(network: &Network, conf: &NetConf, ipam: &Ipam) -> bool {
-    let is_on = |field: &str| {
-        let settings = conf.maker().map(|maker| &maker.settings);
-        settings.and_then(|all| named(all, field)).is_some_and(|value| value == &Value::Bool(true))
-    };
+    let is_on = |field: &str| conf.maker().is_some_and(|maker| maker.is_on(field));
     let is_raw = matches!(network.kind, NetworkKind::Raw { .. });
     let has_route = ipam.routes.iter().any(|route| route.gw.is_none());
     !is_raw || has_route || is_on("isGateway") || is_on("isDefaultGateway")

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Found, Placed, Raw};
-use crate::facts::cni::{RELEASED_PLUGINS, is_address_plugin, misspelt};
+use crate::facts::cni::{RELEASED_PLUGINS, is_address_plugin, misspelt, named};
 
 /// Plugins that end without an address.
 const NEED_ONE: &[&str] = &["dummy", "ipvlan", "ptp", "vlan"];
@@ -12,7 +12,7 @@ const NEED_ONE: &[&str] = &["dummy", "ipvlan", "ptp", "vlan"];
 pub(super) fn check(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
     let kind = placed.kind();
     let ipam = placed.get("ipam").and_then(Value::as_object);
-    let by = ipam.and_then(|ipam| ipam.get("type")).filter(|it| !it.is_null());
+    let by = ipam.and_then(|ipam| named(ipam, "type"));
     match (ipam, by.map(|by| by.as_str())) {
         (Some(ipam), None | Some(Some(""))) if !ipam.is_empty() => {
             let hint = "add `type: host-local`, or the plugin that is meant";

@@ -270,10 +270,10 @@ fn doubts_in(written: &Map<String, Value>, own: &[Field], others: &[&'static str
 
 /// Checks what flannel passes on: the bridge plugin reads it, unless another is named.
 pub(in crate::profile::validate) fn delegate(settings: &Map<String, Value>, at: &str, found: &mut Found) {
-    let kind = settings.get("type").and_then(Value::as_str).unwrap_or("bridge");
-    one(settings.get("type"), Text, &format!("{at}.type"), found);
+    let kind = named(settings, "type").and_then(Value::as_str).unwrap_or("bridge");
+    one(named(settings, "type"), Text, &format!("{at}.type"), found);
     for (field, takes) in COMMON.iter().chain(of(OF, kind)) {
-        one(settings.get(*field), *takes, &format!("{at}.{field}"), found);
+        one(named(settings, field), *takes, &format!("{at}.{field}"), found);
     }
 }
 

@@ -148,7 +148,7 @@ impl<'a> Placed<'a> {
 
     /// What is written in a field; Go takes null for nothing, and a name in whatever case.
     fn get(self, field: &str) -> Option<&'a Value> {
-        crate::facts::cni::named(&self.plugin.settings, field)
+        self.plugin.get(field)
     }
 
     fn text(self, field: &str) -> &'a str {
@@ -156,7 +156,7 @@ impl<'a> Placed<'a> {
     }
 
     fn is_on(self, field: &str) -> bool {
-        self.get(field) == Some(&Value::Bool(true))
+        self.plugin.is_on(field)
     }
 
     fn number(self, field: &str) -> u64 {

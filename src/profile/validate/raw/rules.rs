@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Found, Placed, Raw};
-use crate::facts::cni::{LAST_VLAN, NetConf};
+use crate::facts::cni::{LAST_VLAN, NetConf, named, written};
 use crate::profile::validate::format;
 use crate::profile::validate::networks::{linux_bridge, ovs_bridge};
 use crate::profile::{FLANNEL_DATA, Profile};
@@ -37,7 +37,10 @@ fn trunk(placed: Placed<'_>, field: &str, from: u64, found: &mut Found) {
     };
     for (index, item) in items.iter().enumerate() {
         let fits = |vlan: &u64| (from..=u64::from(LAST_VLAN)).contains(vlan);
-        let number = |key: &str| item.get(key).map(|it| it.as_u64().filter(fits));
+        let number = |key: &str| {
+            let given = Some(written(item, key)).filter(|it| !it.is_null())?;
+            Some(given.as_u64().filter(fits))
+        };
         let right = match (number("id"), number("minID"), number("maxID")) {
             (Some(id), None, None) => id.is_some(),
             (None, Some(Some(first)), Some(Some(last))) => first <= last,
@@ -178,14 +181,12 @@ fn vrf(placed: Placed<'_>, found: &mut Found) {
 
 /// A second NIC on the pod network: its lease must be where all pods have theirs, and its notes where no pod has any.
 fn flannel(profile: &Profile, conf: &NetConf, placed: Placed<'_>, found: &mut Found) {
-    for field in ["name", "ipam"] {
-        if placed.get("delegate").is_some_and(|delegate| delegate.get(field).is_some()) {
-            let at = format!("{}.{field}", placed.at("delegate"));
-            found.add(at, "is what flannel sets", "leave it out");
-        }
-    }
     if let Some(delegate) = placed.get("delegate").and_then(Value::as_object) {
-        super::delegate(delegate, &placed.at("delegate"), found);
+        let at = placed.at("delegate");
+        for field in ["name", "ipam"].into_iter().filter(|field| named(delegate, field).is_some()) {
+            found.add(format!("{at}.{field}"), "is what flannel sets", "leave it out");
+        }
+        super::delegate(delegate, &at, found);
     }
     if !profile.flannel.enabled {
         return;

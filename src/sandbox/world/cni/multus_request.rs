@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::go_json;
 use super::runtime::Failure;
-use crate::facts::attachments::{DEFAULT_NETWORK, MULTUS_NAMESPACE, field_of};
+use crate::facts::attachments::{DEFAULT_NETWORK, MULTUS_NAMESPACE};
+use crate::facts::cni::named;
 use crate::facts::names::{is_mac, is_piece};
 use crate::sandbox::world::objects::namespace;
 
@@ -80,7 +81,7 @@ fn from_json(item: &Value) -> Result<Wanted, String> {
             "json: cannot unmarshal {kind} into Go value of type types.NetworkSelectionElement"
         ));
     };
-    let text = |field: &str| match field_of(item, field) {
+    let text = |field: &str| match named(item, field) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(mistyped(field, other, "string")),
         None => Ok(String::new()),
@@ -93,7 +94,7 @@ fn from_json(item: &Value) -> Result<Wanted, String> {
         ("bandwidth", "object", "types.BandwidthEntry"),
         ("cni-args", "object", "map[string]interface {}"),
     ] {
-        if let Some(other) = field_of(item, field).filter(|value| go_json::kind(value) != kind) {
+        if let Some(other) = named(item, field).filter(|value| go_json::kind(value) != kind) {
             return Err(mistyped(field, other, wanted));
         }
     }
@@ -114,7 +115,7 @@ fn from_json(item: &Value) -> Result<Wanted, String> {
 }
 
 fn texts(item: &Map<String, Value>, field: &str, list: &str, one: &str) -> Result<Vec<String>, String> {
-    let Some(value) = field_of(item, field) else { return Ok(Vec::new()) };
+    let Some(value) = named(item, field) else { return Ok(Vec::new()) };
     let Some(values) = value.as_array() else { return Err(mistyped(field, value, list)) };
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| mistyped(field, value, one));
     values.iter().map(text).collect()
