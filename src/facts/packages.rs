@@ -30,6 +30,9 @@ pub enum PackageManager {
     Apk,
 }
 
+/// By this dnf brings what a package needs, and not what it recommends.
+const NO_WEAK: &str = "--setopt=install_weak_deps=False";
+
 /// Services of Open vSwitch as distributions call them, in the order to try.
 pub const OVS_SERVICES: [&str; 3] = ["openvswitch-switch", "openvswitch", "ovs-vswitchd"];
 
@@ -220,7 +223,7 @@ impl PackageManager {
                 "-o",
                 "Dpkg::Options::=--force-confold",
             ],
-            Self::Dnf => &["dnf", "install", "--assumeyes", "--setopt=install_weak_deps=False"],
+            Self::Dnf => &["dnf", "install", "--assumeyes", NO_WEAK],
             Self::Yum => &["yum", "install", "--assumeyes"],
             Self::Zypper => &["zypper", "--non-interactive", "install", "--no-recommends"],
             Self::Pacman => &["pacman", "--sync", "--noconfirm", "--needed"],

@@ -55,13 +55,12 @@ pub(super) async fn install(
     }
     let command = manager.install(package, seconds);
     let mut output = patiently(host, manager, &command, seconds, tell).await?;
-    let printed = format!("{}{}", output.stdout, output.stderr);
-    if let Some(rest) = manager.ends_interrupted(&printed, seconds).filter(|_| !output.success()) {
+    if let Some(rest) = manager.ends_interrupted(&complaint(&output), seconds) {
         tell(format!("an installation was interrupted: `{}` ends it", rest.display()));
         host.run(&rest).await?.ok(&rest)?;
         output = host.run(&command).await?;
     }
-    if !output.success() && manager.wants_refresh(&format!("{}{}", output.stdout, output.stderr)) {
+    if manager.wants_refresh(&complaint(&output)) {
         refresh(host, manager, seconds, tell).await?;
         output = host.run(&command).await?;
     }
@@ -121,7 +120,12 @@ async fn patiently(
 }
 
 fn is_busy(manager: PackageManager, output: &Output) -> bool {
-    !output.success() && manager.is_busy(&format!("{}{}", output.stdout, output.stderr))
+    manager.is_busy(&complaint(output))
+}
+
+/// What a command printed that failed, on either stream; nothing of one that did not.
+fn complaint(output: &Output) -> String {
+    if output.success() { String::new() } else { format!("{}{}", output.stdout, output.stderr) }
 }
 
 fn hinted(error: Error, manager: PackageManager, package: &str, busy: bool) -> Error {
@@ -217,13 +221,7 @@ mod tests {
                 files.put("/index", "", 0o644);
                 Output::default()
             });
-        let change = Change::InstallPackage {
-            manager: PackageManager::Apt,
-            package: "ovs".into(),
-            with: Vec::new(),
-            timeout: 60,
-        };
-        let outcome = apply_host_change(&host, &change).await.unwrap();
+        let outcome = apply_host_change(&host, &change(PackageManager::Apt)).await.unwrap();
         assert_eq!(outcome, Outcome::Installed { packages: vec!["ovs".into(), "ovs-common".into()] });
         assert_eq!(host.commands().iter().filter(|line| line.contains("update")).count(), 1);
     }
@@ -242,10 +240,8 @@ mod tests {
                 files.put("/configured", "", 0o644);
                 Output::default()
             });
-        let (manager, package) = (PackageManager::Apt, "ovs".to_owned());
-        let change = Change::InstallPackage { manager, package, with: Vec::new(), timeout: 60 };
         assert_eq!(
-            apply_host_change(&host, &change).await.unwrap(),
+            apply_host_change(&host, &change(PackageManager::Apt)).await.unwrap(),
             Outcome::Installed { packages: Vec::new() }
         );
     }

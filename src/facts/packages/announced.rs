@@ -1,6 +1,6 @@
 //! What an installation would do, asked before it is done. Each package manager has words of its own for it.
 
-use super::PackageManager;
+use super::{NO_WEAK, PackageManager};
 use crate::host::Command;
 
 /// What an installation would do.
@@ -25,31 +25,21 @@ impl PackageManager {
     /// Asks what an installation would bring; none where the package manager cannot be asked.
     #[must_use]
     pub fn simulate(self, package: &str, lists: Lists) -> Option<Command> {
-        let present = lists == Lists::Present;
-        let words: &[&str] = match self {
-            Self::Apt => &["apt-get", "install", "--simulate", "--no-install-recommends"],
-            Self::Dnf if present => {
-                &["dnf", "install", "--assumeno", "--setopt=install_weak_deps=False", "--cacheonly"]
-            }
-            Self::Dnf => &["dnf", "install", "--assumeno", "--setopt=install_weak_deps=False"],
-            Self::Yum if present => &["yum", "install", "--assumeno", "--cacheonly"],
-            Self::Yum => &["yum", "install", "--assumeno"],
-            Self::Zypper if present => &[
-                "zypper",
-                "--non-interactive",
-                "--no-refresh",
-                "--xmlout",
-                "install",
-                "--no-recommends",
-                "--dry-run",
-            ],
-            Self::Zypper => {
-                &["zypper", "--non-interactive", "--xmlout", "install", "--no-recommends", "--dry-run"]
-            }
-            Self::Pacman => &["pacman", "--sync", "--print", "--print-format", "%n"],
+        // The word by which nothing is fetched, behind those before it.
+        let (begin, fetches_nothing, end): (&[&str], &[&str], &[&str]) = match self {
+            Self::Apt => (&["apt-get", "install", "--simulate", "--no-install-recommends"], &[], &[]),
+            Self::Dnf => (&["dnf", "install", "--assumeno", NO_WEAK], &["--cacheonly"], &[]),
+            Self::Yum => (&["yum", "install", "--assumeno"], &["--cacheonly"], &[]),
+            Self::Zypper => (
+                &["zypper", "--non-interactive"],
+                &["--no-refresh"],
+                &["--xmlout", "install", "--no-recommends", "--dry-run"],
+            ),
+            Self::Pacman => (&["pacman", "--sync", "--print", "--print-format", "%n"], &[], &[]),
             Self::Apk => return None,
         };
-        Some(Command::new(words.iter().chain(&[package]).copied()))
+        let middle = if lists == Lists::Present { fetches_nothing } else { &[] };
+        Some(Command::new([begin, middle, end, &[package]].concat()))
     }
 
     /// What [`simulate`](Self::simulate) printed on standard output, whatever it ended with: dnf calls it a failure that
