@@ -1,5 +1,5 @@
 //! The package managers of other distributions than Debian, the real ones: dnf 4, zypper and pacman in a root of their own with
-//! packages that have nothing but names (tests/rig/packages). What kvnet's step asks of them, does with them and takes back.
+//! packages that have nothing but names (tests/rig/lib/packages.sh). What kvnet's step asks of them, does with them and takes back.
 //!
 //! The story enters the root with its own program, which does the rest inside.
 
@@ -14,8 +14,8 @@ use kvnet::host::local::LocalHost;
 use kvnet::host::packages::announced;
 use kvnet::host::{Host, apply_host_change, apply_telling};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/packages/root");
-const ENTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/packages/enter");
+const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/rig");
+const IN_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/in-root");
 /// Set for the program inside.
 const INSIDE: &str = "KVNET_PACKAGES_INSIDE";
 /// While it is a pipe, the installation of `openvswitch` waits for somebody who writes into it.
@@ -25,12 +25,15 @@ const BROUGHT: [&str; 2] = ["openvswitch", "unbound-libs"];
 const SECONDS: u64 = 60;
 
 pub fn story() {
-    let made = Process::new(ROOT).stderr(Stdio::inherit()).output().unwrap();
+    let made = Process::new(RIG).arg("managers").stderr(Stdio::inherit()).output().unwrap();
     assert!(made.status.success(), "{made:?}");
     let root = String::from_utf8(made.stdout).unwrap();
     for manager in ["dnf", "zypper", "pacman"] {
         let own = std::env::current_exe().unwrap();
-        let inside = Process::new(ENTER).arg(root.trim()).arg(own).env(INSIDE, manager).status().unwrap();
+        let mut inside = Process::new(IN_ROOT);
+        inside.arg(root.trim()).arg("--bind").args([&own, &own]).env(INSIDE, manager);
+        let inside =
+            inside.envs([("HOME", "/root"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")]).status().unwrap();
         assert!(inside.success(), "{manager}: {inside}");
         println!("packages: {manager}: asked, installed, busy, killed and taken back");
     }
