@@ -11,13 +11,14 @@ use http::{Request, Response};
 use kube::client::Body;
 use kvnet::cluster::{Cluster, Condition, ObjectKey, differences, kubeconfig};
 use kvnet::engine::journal::{FILE, History};
-use kvnet::engine::state::StateDir;
 use kvnet::error::Error;
-use kvnet::facts::{Facts, cni, net, os, ovs::OvsState, packages::PackageManager, runtime};
+use kvnet::facts::{Facts, os, ovs::OvsState, packages::PackageManager, runtime};
+use kvnet::formats::{cni, net};
 use kvnet::profile::{self, Profile, SourceKind};
 use kvnet::source::{Component, RenderFacts, SourceOptions, Sources};
+use kvnet::state::StateDir;
 use kvnet::steps::objects::{self, Live};
-use kvnet::ui;
+use kvnet::terminal;
 use serde_json::json;
 
 /// A name and the function that takes its inputs.
@@ -65,7 +66,7 @@ pub fn manifest(bytes: &[u8]) {
             objects::diff("flannel", &manifest.objects, &live.collect(), 1);
             for change in findings.changes {
                 assert!(serde_json::to_string(&change.redacted()).is_ok());
-                printable(&ui::clean(&change.to_string()));
+                printable(&terminal::clean(&change.to_string()));
             }
         }
         Err(error) => shown(&error),
@@ -79,7 +80,7 @@ pub fn journal(bytes: &[u8]) {
     match History::read(&StateDir::locate(Some(&directory), true)) {
         Ok(history) => {
             for entry in history.made() {
-                printable(&ui::clean(&entry.change.to_string()));
+                printable(&terminal::clean(&entry.change.to_string()));
                 assert_eq!(entry.change.redacted(), entry.change.redacted().redacted());
             }
         }
@@ -203,7 +204,7 @@ fn shown(error: &Error) {
     assert!(!error.hints().is_empty() && error.code().id.starts_with("KVN"));
     assert_ne!(error.code().id, "KVN505", "a bug of kvnet's: {error}");
     for text in error.hints().into_iter().chain([error.to_string().as_str()]) {
-        printable(&ui::clean(text));
+        printable(&terminal::clean(text));
     }
 }
 

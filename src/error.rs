@@ -7,6 +7,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// Exit code when something is left to do: changes of `plan` and `status`, a smoke test after a reboot.
+pub const PENDING: u8 = 3;
+
 /// The result that every fallible function of kvnet returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -1,5 +1,6 @@
 //! The command line: types for clap and nothing else.
 
+use crate::ui::Format;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
@@ -126,26 +127,6 @@ impl Global {
         };
         (self.sandbox || self.sandbox_dir.is_some()).then(options)
     }
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// JSON; one event per line while `up` and `down` run.
-    Json,
-    /// YAML.
-    Yaml,
-    /// Graphviz; `topology` only.
-    #[value(hide = true)]
-    Dot,
-    /// A picture; `topology` only.
-    #[value(hide = true)]
-    Svg,
-    /// A page; `topology` only.
-    #[value(hide = true)]
-    Html,
 }
 
 /// A shell that kvnet can complete words in.

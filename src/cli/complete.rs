@@ -10,7 +10,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::args::{Cli, Shell};
 use crate::cluster::{ConnectOptions, contexts as known_contexts};
 use crate::error::CODES;
-use crate::ui::clean;
+use crate::terminal::clean;
 use crate::{profile, smoke, steps};
 
 /// Set by the script when it asks.

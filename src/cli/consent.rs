@@ -2,11 +2,11 @@
 
 use std::io::IsTerminal;
 
-use super::args::Format;
 use super::session::Session;
 use crate::error::{Error, Result, code};
 use crate::run::{Consent, Question};
 use crate::ui;
+use crate::ui::Format;
 
 /// The consent of whoever typed the command.
 pub struct AtTerminal {

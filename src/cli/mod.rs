@@ -18,13 +18,11 @@ use clap::{CommandFactory, FromArgMatches};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, PENDING};
 use crate::log::{self, About};
-use crate::ui;
-use args::{Cli, Command, Format};
+use crate::ui::{self, Format};
+use args::{Cli, Command};
 
-/// Exit code of `plan` and `status` when something is to be done.
-pub const PENDING: u8 = 3;
 /// Exit code of `up` and `down` when they stopped after some changes.
 pub const PARTLY: u8 = 4;
 

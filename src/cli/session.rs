@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
-use super::args::{Format, Global};
+use super::args::Global;
 use crate::cluster::{ConnectOptions, Tell};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::engine::plan::Selection;
-use crate::engine::redact::{know, know_address};
-use crate::engine::state::StateDir;
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::host::{Host, Noted, local::LocalHost};
 use crate::log;
 use crate::profile;
+use crate::redact::{know, know_address};
 use crate::run::Job;
 use crate::sandbox::Sandbox;
 use crate::source::{SourceOptions, Sources};
+use crate::state::StateDir;
 use crate::steps;
+use crate::terminal;
 use crate::ui;
+use crate::ui::Format;
 
 /// The administrator's kubeconfig on a control plane.
 const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
@@ -130,7 +132,7 @@ pub fn connect_options(global: &Global) -> ConnectOptions {
         tell: Tell::new(|warning, text| {
             log::told(warning, None, text);
             let begin = if warning { "warning" } else { "note" };
-            ui::say(&format!("{begin}: {}", ui::clean(text)));
+            terminal::say(&format!("{begin}: {}", terminal::clean(text)));
         }),
     }
 }
@@ -143,7 +145,7 @@ fn state_without_sandbox(global: &Global) -> Option<StateDir> {
 
 fn open_log(state: &StateDir) {
     if let Some(error) = log::open(state) {
-        ui::say(&format!("warning: this run has no log: {}", ui::clean(&error.to_string())));
+        terminal::say(&format!("warning: this run has no log: {}", terminal::clean(&error.to_string())));
     }
 }
 

@@ -7,9 +7,11 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, ValueEnum};
 
-use super::args::{Cli, Format};
+use super::args::Cli;
 use crate::error::{Error, code};
+use crate::terminal;
 use crate::ui;
+use crate::ui::Format;
 
 /// Help and version go to standard output and end well; everything else is the user's error.
 pub(super) fn tell(error: clap::Error, typed: &[OsString]) -> ExitCode {
@@ -23,7 +25,7 @@ pub(super) fn tell(error: clap::Error, typed: &[OsString]) -> ExitCode {
         ui::error(&of_clap(&error), format);
     } else {
         let code = format!("error[{}]:", code::USAGE.id);
-        ui::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());
+        terminal::say(error.render().ansi().to_string().replacen("error:", &code, 1).trim_end());
     }
     ExitCode::from(super::with_output(2))
 }
@@ -117,9 +119,9 @@ fn reached(typed: &[OsString]) -> (Command, Vec<String>) {
 /// What was typed is shown, and not obeyed by the terminal.
 fn harmless(mut error: clap::Error) -> clap::Error {
     let typed = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(text) => Some((kind, ContextValue::String(ui::clean(text)))),
+        ContextValue::String(text) => Some((kind, ContextValue::String(terminal::clean(text)))),
         ContextValue::Strings(texts) => {
-            Some((kind, ContextValue::Strings(texts.iter().map(|text| ui::clean(text)).collect())))
+            Some((kind, ContextValue::Strings(texts.iter().map(|text| terminal::clean(text)).collect())))
         }
         _ => None,
     });

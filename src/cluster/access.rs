@@ -21,9 +21,9 @@ use super::gate::GateLayer;
 use super::login::{Login, Source, basic, bearer};
 use super::place::bare_address;
 use super::plugin::Plugin;
-use crate::engine::redact::{know_address, know_in};
 use crate::error::{Error, Result, code};
 use crate::host::small;
+use crate::redact::{know_address, know_in};
 
 /// How long a TCP connection and its TLS handshake may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);

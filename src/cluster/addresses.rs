@@ -303,7 +303,7 @@ mod tests {
 
     use super::*;
     use crate::facts::attachments::OLD_STATUS;
-    use crate::facts::cni::NETWORK_STATUS;
+    use crate::formats::cni::NETWORK_STATUS;
 
     fn pod(name: &str, ip: &str) -> Value {
         json!({"metadata": {"namespace": "n", "name": name, "annotations": {}},

@@ -11,7 +11,7 @@ use super::diff::{differences, merge_patch, recorded};
 use super::expected::Expected;
 use super::request::{Call, Outcome};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
-use crate::engine::change::FieldDiff;
+use crate::cluster::FieldDiff;
 use crate::error::{Error, Result, code};
 
 const APPLY: &str = "application/apply-patch+yaml";

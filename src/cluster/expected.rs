@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ObjectKey;
 use super::api::text;
-use crate::ui::{clean, cut};
+use crate::terminal::{clean, cut};
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]

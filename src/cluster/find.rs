@@ -11,7 +11,7 @@ use super::place::{Place, bare_address};
 use crate::error::{Error, Result, code};
 
 use crate::host::small;
-use crate::ui::{clean, cut};
+use crate::terminal::{clean, cut};
 
 /// A context with what it stands for.
 pub(super) struct Chosen {

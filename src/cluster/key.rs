@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::api::encode;
 use crate::error::{Error, Result, code};
-use crate::ui::{clean, cut};
+use crate::terminal::{clean, cut};
 
 /// How many characters a name may have.
 const LONGEST: usize = 253;

@@ -10,9 +10,9 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::plugin::Plugin;
-use crate::engine::redact::know;
 use crate::error::{Error, Result, code};
 use crate::host::small;
+use crate::redact::know;
 
 /// A token file is read again after so long, as kubectl does.
 const TOKEN_AGE: Duration = Duration::from_mins(1);

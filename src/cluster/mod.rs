@@ -39,7 +39,7 @@ pub use absent::is_absent;
 pub use client::{ClusterId, ConnectOptions, ServerVersion, Tell, contexts};
 pub use conditions::{condition_of, holds_in, replaces_pods, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
-pub use diff::{differences, is_recorded};
+pub use diff::{FieldDiff, differences, is_recorded};
 pub use discovery::Listing;
 pub use exec::ExecOutput;
 pub use gate::client_of;
@@ -54,6 +54,8 @@ pub use wait::Progress;
 pub const FIELD_MANAGER: &str = "kvnet";
 /// The label that marks what kvnet created; only such objects are deleted by `down`.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// The label that names the step that an object belongs to.
+pub const STEP_LABEL: &str = "kvnet.dev/step";
 /// The value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "kvnet";
 

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::client::Tell;
-use crate::engine::redact::{know, redact_text};
 use crate::error::{Error, Result, code};
 use crate::host::helper::{Ear, Ended, Helper};
-use crate::ui::{clean, cut};
+use crate::redact::{know, redact_text};
+use crate::terminal::{clean, cut};
 
 /// How long a plugin may take when nobody says; a person may have to log in.
 const DEADLINE: Duration = Duration::from_mins(1);

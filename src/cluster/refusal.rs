@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::gate::{MOST_OF_MANY, MOST_OF_ONE};
 use super::request::excerpt;
 use crate::error::{Error, Kind, Result, code};
-use crate::ui::cut;
+use crate::terminal::cut;
 
 /// How the API server begins when an applied object does not fit its kind.
 const UNTYPED: &str = "failed to create typed patch object";

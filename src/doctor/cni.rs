@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::seen::{Seen, full_name};
 use super::{Looked, Verdict};
 use crate::error::code;
-use crate::facts::cni::{CniConf, all_types, where_from};
+use crate::formats::cni::{CniConf, all_types, where_from};
 use crate::profile::Release;
 use crate::trace::counted;
 

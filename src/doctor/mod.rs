@@ -16,7 +16,7 @@ mod waiting;
 
 use serde::Serialize;
 
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::engine::plan::{Plan, Selection};
 use crate::engine::step::AnyStep;
 use crate::error::{Code, Error, Result};

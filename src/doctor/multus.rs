@@ -10,8 +10,8 @@ use crate::error::code;
 use crate::facts::attachments::{
     Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported, runs_with_its_nics, unreadable,
 };
-use crate::facts::cni::CniConf;
-use crate::facts::cni::NetConf;
+use crate::formats::cni::CniConf;
+use crate::formats::cni::NetConf;
 use crate::trace::{counted, of_machine};
 
 /// Credentials are renewed long before their end; those that are not end within so many seconds.

@@ -8,7 +8,7 @@ use super::seen::{ClusterSeen, Seen, full_name, name};
 use super::{Looked, Verdict};
 use crate::cluster::rolled_out;
 use crate::error::code;
-use crate::facts::kubernetes::scarce_addresses;
+use crate::formats::kubernetes::scarce_addresses;
 use crate::trace::counted;
 
 const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";

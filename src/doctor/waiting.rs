@@ -12,7 +12,7 @@ use crate::cluster::addresses::{Address, Compared, outside};
 use crate::cluster::{Cause, Reason};
 use crate::error::code;
 use crate::facts::attachments::{MULTUS_NAMESPACE, Slip, asked_with_first, has_sandbox};
-use crate::facts::cni::CniConf;
+use crate::formats::cni::CniConf;
 use crate::trace::counted;
 use crate::verify::guests;
 

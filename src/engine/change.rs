@@ -6,9 +6,10 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::{Condition, ObjectKey};
+use crate::cluster::{Condition, FieldDiff, ObjectKey};
 use crate::facts::packages::PackageManager;
-use crate::host::Command;
+use crate::host::{Command, UnitState};
+use crate::redact::{digest, redact_object};
 
 /// One change of the node or the cluster. `before` is what was observed when it was planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,13 +147,22 @@ pub enum Change {
     },
 }
 
-/// A service as the node's service manager knows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnitState {
-    /// Whether it runs.
-    pub running: bool,
-    /// Whether it starts at boot.
-    pub enabled: bool,
+impl Change {
+    /// The change with secret contents replaced by their digests.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut change = self.clone();
+        match &mut change {
+            Self::WriteFile { secret: true, before, after, .. } => {
+                *after = digest(after);
+                *before = before.take().map(|text| digest(&text));
+            }
+            Self::Apply { object, .. } | Self::Restore { object } => redact_object(object),
+            Self::Run { command, .. } if !command.stdin.is_empty() => command.stdin.clear(),
+            _ => {}
+        }
+        change
+    }
 }
 
 /// A taint of a node.
@@ -165,19 +175,6 @@ pub struct TaintSpec {
     pub value: Option<String>,
     /// Its effect.
     pub effect: String,
-}
-
-/// One field that differs between the live and the desired object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FieldDiff {
-    /// Where: `spec.template.spec.containers[name=kube-multus].image`.
-    pub path: String,
-    /// The live value; none when absent.
-    pub before: Option<Value>,
-    /// The desired value; none when it is removed.
-    pub after: Option<Value>,
-    /// The field managers other than kvnet that own the field.
-    pub owners: Vec<String>,
 }
 
 /// What a change did, recorded when it was done; decides how it is taken back.
@@ -291,6 +288,38 @@ impl fmt::Display for Change {
             }
             Self::Wait { condition, now, .. } => write!(f, "wait for {condition} (now: {now})"),
             Self::Verify { checks } => write!(f, "verify with pods: {} checks", checks.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_of_every_kind_are_gone() {
+        let file = Change::WriteFile {
+            path: "/root/.kube/config".into(),
+            mode: 0o600,
+            before: Some("old-canary".into()),
+            after: "new-canary".into(),
+            secret: true,
+        };
+        let applied = json!({"kubectl.kubernetes.io/last-applied-configuration": "canary"});
+        let secret = json!({"kind": "Secret", "stringData": {"userdata": "canary"}, "data": {"x": "canary"},
+            "metadata": {"annotations": applied}});
+        let cloud_init = json!({"userData": "canary", "networkDataBase64": "canary"});
+        let vmi = json!({"spec": {"volumes": [{"cloudInitNoCloud": cloud_init}]}});
+        let changes = [
+            file,
+            Change::Apply { object: Box::new(secret), before: None },
+            Change::Apply { object: Box::new(vmi), before: None },
+        ];
+        for change in changes {
+            let text = serde_json::to_string(&change.redacted()).unwrap();
+            assert!(!text.contains("canary"), "{text}");
         }
     }
 }

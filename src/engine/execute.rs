@@ -4,23 +4,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::cancel::Cancel;
 use super::change::{Change, Outcome, TaintSpec};
-use super::checkpoint::reached;
-use super::context::Context;
-use super::events::Event;
+use super::on_node::apply_telling;
+use crate::checkpoint::reached;
 use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
+use crate::context::Context;
+use crate::context::cancel::Cancel;
+use crate::context::events::{Event, Progress};
 use crate::error::{Error, Result, code};
-use crate::host::apply_telling;
 
 /// How long a deleted object may take to go.
 const DELETE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How often a taint is set, when others change the node meanwhile.
 const TAINT_ATTEMPTS: usize = 10;
-
-/// Hears why a change is not done yet.
-pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// Makes one change and tells what it did. Repeating a change that was already made is harmless.
 pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> Result<Outcome> {
@@ -78,7 +75,7 @@ pub fn is_ours(object: &Value) -> bool {
 }
 
 fn without_status(mut object: Value) -> Value {
-    super::redact::redact_object(&mut object);
+    crate::redact::redact_object(&mut object);
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }

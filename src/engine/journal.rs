@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::{Change, Outcome};
-use super::checkpoint::reached;
-use super::redact::digest;
-use super::state::{Mark, StateDir, file_error};
+use crate::checkpoint::reached;
 use crate::error::{Error, Result, code};
+use crate::redact::digest;
+use crate::state::{Mark, StateDir, file_error};
 
 /// The file's name in the state directory.
 pub const FILE: &str = "journal.jsonl";

@@ -4,10 +4,10 @@ use futures::future::join_all;
 use serde::Serialize;
 
 use super::change::Change;
-use super::context::Context;
 use super::graph::Graph;
 use super::step::{AnyStep, Findings, Reach};
-use super::target::Target;
+use crate::context::Context;
+use crate::context::target::Target;
 use crate::error::{Code, Error, Result, code};
 use crate::facts::identity::Identity;
 

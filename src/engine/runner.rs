@@ -7,15 +7,15 @@ use std::time::Instant;
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 
-use super::cancel::Cancel;
 use super::change::{Change, Outcome};
-use super::checkpoint::reached;
-use super::context::Context;
-use super::events::{Event, Events};
 use super::execute::{execute, replaced_object};
 use super::journal::Journal;
 use super::plan::{Plan, Planned};
 use super::step::{AnyStep, Findings};
+use crate::checkpoint::reached;
+use crate::context::Context;
+use crate::context::cancel::Cancel;
+use crate::context::events::{Event, Events};
 use crate::error::{Error, Result, code};
 use crate::facts::identity::Identity;
 use crate::verify::RECORD;
@@ -347,7 +347,7 @@ mod tests {
     async fn after_a_failure_nothing_new_starts_and_waits_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = camino::Utf8Path::from_path(directory.path()).unwrap().join("state");
-        let state = crate::engine::state::StateDir::locate(Some(&path), true);
+        let state = crate::state::StateDir::locate(Some(&path), true);
         let host = Arc::new(crate::host::local::LocalHost);
         let profile = crate::profile::load("default", &[]).unwrap().profile;
         let sources = crate::source::Sources::new(crate::source::SourceOptions {
@@ -376,7 +376,7 @@ mod tests {
     #[derive(Default)]
     struct Heard(std::sync::Mutex<Vec<String>>);
 
-    impl crate::engine::events::Reporter for Heard {
+    impl crate::context::events::Reporter for Heard {
         fn report(&self, event: Event) {
             self.0.lock().unwrap().push(format!("{event:?}"));
         }

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::change::Change;
-use super::context::Context;
 use super::execute::is_ours;
 use super::traces::Traces;
 use crate::cluster::ObjectKey;
+use crate::context::Context;
 use crate::error::{Error, Result, code};
 
 /// One part of the job. Each lives in its own file under `src/steps`.

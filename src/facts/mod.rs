@@ -1,14 +1,11 @@
 //! What is found out about the node before any step looks: pure parsers of what tools print, and one gathering pass.
 
 pub mod attachments;
-pub mod cni;
+mod cni_files;
 pub mod counters;
 pub mod firewall;
 pub(crate) mod gather;
 pub mod identity;
-pub mod kubernetes;
-pub mod names;
-pub mod net;
 pub mod openflow;
 pub mod os;
 pub mod ovs;
@@ -22,6 +19,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use self::packages::PackageManager;
+pub use cni_files::{ByFile, NamedFiles};
 
 /// Facts about the node, gathered once for each run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::cni::Port;
 use crate::error::{Error, Result, code};
+use crate::formats::cni::Port;
 use crate::host::{Command, Host};
 
 /// All bridges.

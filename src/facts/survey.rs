@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::cni::{CniConf, order};
+use super::Facts;
 use super::gather::{exists, socket, text};
-use super::net::{self, Link};
 use super::ovs::{OvsState, list_command};
 use super::tolerant::Tolerant;
-use super::{Facts, kubernetes};
 use crate::error::{Error, Result, code};
+use crate::formats::cni::{CniConf, order};
+use crate::formats::kubernetes;
+use crate::formats::net::{self, Link};
 use crate::host::{Command, Host};
 use crate::profile::Profile;
 

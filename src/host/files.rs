@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::engine::checkpoint::reached;
+use crate::checkpoint::reached;
 use crate::error::{Error, Result, code};
 
 /// `None` in place of the error that nothing is there.
@@ -144,7 +144,7 @@ fn replace(
 
 /// Where a file is written before it takes its place. Always the same name: what a run that was killed left is written
 /// over by the next one, and found by `down`.
-pub(super) fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
     path.with_file_name(format!(".{}.kvnet-new", path.file_name().unwrap_or_default()))
 }
 

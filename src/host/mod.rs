@@ -5,17 +5,13 @@
 #![allow(clippy::disallowed_methods, reason = "this is the module that the others go through")]
 
 mod command;
-pub mod execute;
 pub mod fake;
 pub(crate) mod files;
 mod frames;
 pub(crate) mod helper;
 pub mod local;
 mod noted;
-pub mod packages;
 pub(crate) mod process;
-mod saved;
-pub(crate) mod service;
 pub(crate) mod small;
 mod watch;
 
@@ -23,14 +19,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 pub use command::{Command, Output};
-pub use execute::{apply_host_change, apply_telling, is_host_change, unfinished};
 pub use frames::{Shot, Sighting, contains};
 pub use noted::Noted;
 pub use process::ignores_hangup;
-pub use saved::{refuse_unsafe, saved_copy};
 
 /// What a path is, without following a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +38,15 @@ pub struct Stat {
     pub uid: u32,
     /// Bytes.
     pub size: u64,
+}
+
+/// A service as the node's service manager knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitState {
+    /// Whether it runs.
+    pub running: bool,
+    /// Whether it starts at boot.
+    pub enabled: bool,
 }
 
 /// The kinds of file that kvnet tells apart.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Command, Host, Output, Shot, Sighting, Stat};
-use crate::engine::redact::redact_text;
 use crate::error::Result;
+use crate::redact::redact_text;
 
 /// Notes each command with its exit code and time, and each change of a file; what is read or written is never noted.
 pub struct Noted(pub Arc<dyn Host>);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::events::{Event, Events, Reporter, Verdict};
+use crate::context::events::{Event, Events, Reporter, Verdict};
 use crate::smoke::{Listener, News};
 
 /// Notes each event, and passes it on.

@@ -9,8 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use crate::engine::state::{StateDir, file_error};
 use crate::error::{Error, Result, code};
+use crate::state::{StateDir, file_error};
 
 /// Where they are, in the state directory.
 pub const DIRECTORY: &str = "logs";

@@ -5,13 +5,13 @@ use std::io::Write;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::engine::redact::{redact_text, without_known};
-use crate::ui;
+use crate::redact::{redact_text, without_known};
+use crate::terminal;
 
 /// What was noted, as it may be shown: one line, whatever a server or a tool has put into it.
 fn shown(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
-    let line = ui::clean(&without_known(&redact_text(line.trim_end(), &[])));
+    let line = terminal::clean(&without_known(&redact_text(line.trim_end(), &[])));
     line.trim_end().replace('\n', "\\n") + "\n"
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_without_secrets() {
-        crate::engine::redact::know("canary-of-the-log");
+        crate::redact::know("canary-of-the-log");
         let line =
             shown(b"ran command=\"x --token abc\" said=canary-of-the-log\nat: \x1b[2J Bearer s3cr3t-4\n");
         assert_eq!(

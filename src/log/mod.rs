@@ -14,9 +14,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::engine::state::StateDir;
 use crate::error::{Error, Kind};
-use crate::ui;
+use crate::state::StateDir;
+use crate::terminal;
 pub use events::{Heard, Noted, found, told};
 use file::LogFile;
 pub use file::{BYTES, BYTES_OF_ONE, DIRECTORY, FILES};
@@ -160,7 +160,10 @@ fn keep(bytes: &[u8], matters: bool) {
                 let path = file.path().to_owned();
                 *log = Log::Broken(path);
                 drop(log);
-                ui::say(&format!("warning: the log ends here: {}", ui::clean(&error.to_string())));
+                terminal::say(&format!(
+                    "warning: the log ends here: {}",
+                    terminal::clean(&error.to_string())
+                ));
             }
         }
         _ => {}

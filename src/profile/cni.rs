@@ -8,7 +8,7 @@ use super::validate::guest;
 use super::validate::raw::doubts;
 use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
-use crate::facts::cni::{NetConf, Port, all_types, brought_by_others, nearest};
+use crate::formats::cni::{NetConf, Port, all_types, brought_by_others, nearest};
 
 /// The annotation of an attachment with the resource that a node must offer; KubeVirt asks for it in a VM's pod.
 pub const RESOURCE_NAME: &str = "k8s.v1.cni.cncf.io/resourceName";
@@ -116,7 +116,8 @@ impl Profile {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let of = |network: &Network| {
-            let subnets = network.netconf().ipam().map(crate::facts::cni::Ipam::subnets).unwrap_or_default();
+            let subnets =
+                network.netconf().ipam().map(crate::formats::cni::Ipam::subnets).unwrap_or_default();
             let told = |subnet: ipnet::IpNet| {
                 format!("network {}: {subnet} is link-local, and no router passes it on", network.full_name())
             };
@@ -169,7 +170,7 @@ impl Profile {
         if conf.kind() == "flannel" {
             return vec![self.cluster.pod_subnet.clone()];
         }
-        let subnets = conf.ipam().map(crate::facts::cni::Ipam::subnets).unwrap_or_default();
+        let subnets = conf.ipam().map(crate::formats::cni::Ipam::subnets).unwrap_or_default();
         subnets.iter().map(ToString::to_string).collect()
     }
 }

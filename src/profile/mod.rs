@@ -29,13 +29,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use crate::formats::Release;
 pub use cni::{FLANNEL_DATA, MARKER_DOMAIN, RESOURCE_NAME};
 pub(crate) use flat::{Flat, flat};
 pub use load::{Loaded, load, load_text};
 pub use model::*;
 pub(crate) use nearest::suggestion;
 pub(crate) use read::{Patience, bytes, open_soon};
-pub use release::Release;
 pub use schema::schema;
 pub use shipped::{Shipped, shipped};
 pub use vm::is_mac_address;

@@ -14,7 +14,7 @@ use super::parse::{self, MAX_BYTES};
 use super::shipped::{file_of, shipped};
 use crate::error::{Error, Result, code};
 use crate::host::small;
-use crate::ui;
+use crate::terminal;
 
 /// The text of a profile and where it lies.
 pub(super) struct Found {
@@ -180,7 +180,7 @@ impl Patience {
         let (ends, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             if ended.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
-                ui::say(&ui::clean(&format!("waiting for {what}; Ctrl-C stops")));
+                terminal::say(&terminal::clean(&format!("waiting for {what}; Ctrl-C stops")));
             }
         });
         Self { _ends: ends }

@@ -1,7 +1,7 @@
 //! `down`: takes back what `up` made, then proves that the node can still start a pod.
 
 use super::{Consent, Ended, Job, Question};
-use crate::engine::events::{Event, Events};
+use crate::context::events::{Event, Events};
 use crate::engine::journal::{FILE, History, Journal, Seen};
 use crate::engine::runner::{Report, Run};
 use crate::engine::step::Note;

@@ -3,8 +3,8 @@
 use camino::Utf8Path;
 
 use crate::cluster::{Cluster, ConnectOptions};
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::journal::machine_digest;
 use crate::engine::plan::{Plan, Selection};
 use crate::engine::step::{AnyStep, Findings, Reach};

@@ -1,7 +1,7 @@
 //! `plan`, `status` and `up`.
 
 use super::{Consent, Ended, Job, Question};
-use crate::engine::events::{Event, Events};
+use crate::context::events::{Event, Events};
 use crate::engine::journal::{History, Journal, Seen};
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::runner::{Report, Run};

@@ -19,10 +19,10 @@ use self::node::{Distribution, SandboxHost, Seed};
 use self::store::Store;
 use self::world::{Pace, World};
 use crate::cluster::Cluster;
-use crate::engine::state::{StateDir, file_error};
 use crate::error::{Error, Result, code};
 use crate::host::Host;
 use crate::profile::{Profile, Release};
+use crate::state::{StateDir, file_error};
 
 /// In a sandbox everybody is root.
 const ROOT: u32 = 0;

@@ -20,8 +20,8 @@ use rustix::io::Errno;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::engine::state::file_error;
 use crate::error::{Error, Result, code};
+use crate::state::file_error;
 
 /// The log's name in the directory of a kept sandbox.
 const FILE: &str = "sandbox.jsonl";
@@ -387,7 +387,7 @@ fn say_when_late(path: &Utf8Path) -> mpsc::Sender<()> {
     let text = format!("waiting until another process lets go of {path}");
     let late = move || {
         if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            crate::ui::say(&crate::ui::clean(&text));
+            crate::terminal::say(&crate::terminal::clean(&text));
         }
     };
     // Without a thread the wait is only silent.

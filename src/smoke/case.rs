@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use super::room::Room;
 use crate::cluster::{Cluster, ObjectKey};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::profile::{NetworkKind, Profile};
 use crate::verify::{Here, Scenario, places};

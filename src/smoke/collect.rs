@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::report::CaseResult;
 use super::room::Room;
-use crate::engine::redact::{redact_object, redact_text, redact_value};
-use crate::engine::state::StateDir;
-use crate::engine::teardown::STEP_LABEL;
+use crate::cluster::STEP_LABEL;
 use crate::error::Result;
 use crate::host::Command;
+use crate::redact::{redact_object, redact_text, redact_value};
+use crate::state::StateDir;
 use crate::verify::statuses;
 
 /// How many lines of each log are kept.

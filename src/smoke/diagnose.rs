@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::room::Room;
 use crate::cluster::{Cause, code_of, reason};
 use crate::error::{Code, Error, code};
-use crate::facts::cni::order;
+use crate::formats::cni::order;
 
 /// How much of a message is shown.
 const MOST: usize = 360;
@@ -116,7 +116,7 @@ pub async fn why_without_nics(room: &Room) -> (&'static Code, Option<String>) {
     let Some(winner) = order(&names).winner else { return (&code::POD_NIC, None) };
     let text = room.cx.host.read(&directory.join(&winner)).await.ok().flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
-    if crate::facts::cni::CniConf::parse(&text).is_some_and(|conf| conf.is_multus()) {
+    if crate::formats::cni::CniConf::parse(&text).is_some_and(|conf| conf.is_multus()) {
         return (&code::POD_NIC, None);
     }
     let why = format!("the first CNI configuration is {}, which is not Multus'", directory.join(winner));

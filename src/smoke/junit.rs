@@ -5,7 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as JUnit, TestCase, TestCaseStatus, TestSuite};
 
 use super::report::{CaseResult, Report, Status};
-use crate::engine::events::Verdict;
+use crate::context::events::Verdict;
 use crate::error::{Error, Result, code};
 
 const SUITE: &str = "kvnet smoke";

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
 use crate::profile::Network;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::room::Room;
 use crate::error::Result;
-use crate::facts::cni::Port;
 use crate::facts::ovs::OvsBridge;
+use crate::formats::cni::Port;
 use crate::host::Command;
 use crate::trace::process_of;
 use crate::verify::{Seen, ovs_state};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::events::Verdict;
+use crate::context::events::Verdict;
 use crate::error::{Error, code};
 
 /// How a case ended.
@@ -166,7 +166,7 @@ impl Report {
         match self.result {
             "passed" => 0,
             "stopped" => 130,
-            "pending" => crate::cli::PENDING,
+            "pending" => crate::error::PENDING,
             _ => 1,
         }
     }

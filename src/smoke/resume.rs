@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::report::CaseResult;
-use crate::engine::context::Context;
-use crate::engine::state::StateDir;
+use crate::context::Context;
 use crate::error::{Error, Result, code};
+use crate::state::StateDir;
 
 /// The file in the state directory.
 const RECORD: &str = "smoke.json";

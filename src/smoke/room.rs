@@ -14,8 +14,8 @@ use super::diagnose;
 use super::report::Check;
 use super::runner::{Listener, News};
 use crate::cluster::{Cluster, ExecOutput, ObjectKey, is_ready};
-use crate::engine::context::Context;
-use crate::engine::events::{Event, Reporter, Verdict};
+use crate::context::Context;
+use crate::context::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
 use crate::profile::{Network, NetworkKind};
 use crate::verify::{

@@ -16,8 +16,8 @@ use super::report::{CaseResult, Failure, Status};
 use super::resume::{Pending, boot};
 use super::room::{CASE_LABEL, RUNNER_LABEL, Room, runner};
 use crate::cluster::{Cluster, Condition, ObjectKey};
-use crate::engine::cancel::Cancel;
-use crate::engine::context::Context;
+use crate::context::Context;
+use crate::context::cancel::Cancel;
 use crate::error::{Error, Result, code};
 
 /// How long a namespace may take to go.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Component, beside};
 use crate::error::{Error, Result, code};
-use crate::facts::cni::is_configuration;
+use crate::formats::cni::is_configuration;
 use crate::profile::{FlannelBackend, Profile, Release};
 
 /// Where the container that copies flannel's configuration sees the runtime's directory.

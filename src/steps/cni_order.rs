@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cluster::Condition;
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
-use crate::facts::cni::{CniConf, is_configuration, order};
 use crate::facts::gather::text;
+use crate::formats::cni::{CniConf, is_configuration, order};
 use crate::profile::{MultusFlavour, Profile};
 
 /// What a file is called that was first and should not be; the runtime ignores that extension.

@@ -7,14 +7,14 @@ use camino::Utf8PathBuf;
 use serde_json::Value;
 
 use super::flannel::brings_plugin;
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
+use crate::engine::on_node::packages::announced;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
-use crate::facts::cni::{all_types, is_foreign, where_from};
 use crate::facts::gather::exists;
 use crate::facts::packages::PackageManager;
-use crate::host::packages::announced;
+use crate::formats::cni::{all_types, is_foreign, where_from};
 
 /// Plugins that components copy to the node themselves.
 const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru"];

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey, is_absent, rolled_out};
+use crate::context::Context;
 use crate::engine::change::{Change, TaintSpec};
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
-use crate::facts::kubernetes::scarce_addresses;
+use crate::formats::kubernetes::scarce_addresses;
 use crate::profile::Profile;
 use crate::source::{Component, Manifest, installed_version};
 use crate::support::Part;
@@ -209,7 +209,7 @@ async fn kubeadm_gives_addresses(cx: &Context) -> Result<bool> {
     let Some(cluster) = cx.cluster().await else { return Ok(true) };
     let key = ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
     let config = cluster.get(&key).await?;
-    let text = config.as_ref().and_then(crate::facts::kubernetes::configuration);
+    let text = config.as_ref().and_then(crate::formats::kubernetes::configuration);
     let configuration: Option<Value> = text.and_then(|text| serde_yaml::from_str(text).ok());
     Ok(configuration
         .is_some_and(|c| c["networking"]["podSubnet"].as_str().is_some_and(|subnet| !subnet.is_empty())))

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 
 use crate::cluster::ConnectOptions;
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 
 use crate::cluster::kubeconfig::merge;
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
+use crate::engine::on_node::refuse_unsafe;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result};
 use crate::facts::gather::text;
-use crate::host::{FileKind, refuse_unsafe};
+use crate::host::FileKind;
 use crate::steps::kubeadm_init::ADMIN;
 
 /// Copies it, or adds its context to the file that is there.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::objects::{self, Live};
 use crate::cluster::Condition;
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;

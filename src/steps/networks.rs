@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::objects::{self, Live};
 use super::placement;
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
-use crate::facts::cni::{CniConf, NetConf};
 use crate::facts::gather::text;
+use crate::formats::cni::{CniConf, NetConf};
 use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
 use crate::source::{self, Component, network_attachment};
 

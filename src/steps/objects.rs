@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::{daemons, kubeadm_init};
+use crate::cluster::STEP_LABEL;
 use crate::cluster::{
     Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, differences, replaces_pods, rolled_out,
 };
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::execute::is_ours;
 use crate::engine::step::Findings;
-use crate::engine::teardown::STEP_LABEL;
 use crate::error::{Error, Result, code};
 use crate::profile::{Source, SourceKind};
 use crate::support::{self, Part};

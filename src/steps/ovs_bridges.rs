@@ -8,14 +8,14 @@ use async_trait::async_trait;
 
 use self::plan::{Cards, WantedBridge};
 use super::ovs_package::is_running;
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
-use crate::facts::net;
 use crate::facts::os::module_loaded;
 use crate::facts::ovs::{Joins, OvsState, list_command};
+use crate::formats::net;
 use crate::host::{Command, Host};
 use crate::profile::{Datapath, Profile};
 

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::engine::change::{Change, UnitState};
-use crate::engine::context::Context;
+use crate::context::Context;
+use crate::engine::change::Change;
+use crate::engine::on_node::packages::announced;
+use crate::engine::on_node::service::ServiceManager;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::packages::{OVS_SERVICES, PackageManager};
-use crate::host::packages::announced;
-use crate::host::service::ServiceManager;
+use crate::host::UnitState;
 use crate::host::{Command, Host};
 
 /// Where the database listens.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::ovs_cni::MARKER_DOMAIN;
-use crate::engine::context::Context;
-use crate::engine::target::schedulable_elsewhere;
+use crate::context::Context;
+use crate::context::target::schedulable_elsewhere;
 use crate::error::{Error, Result, code};
 use crate::profile::{Network, Placement, Profile};
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::context::Context;
 use crate::engine::change::{Change, TaintSpec};
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
 use crate::steps::kubeadm_init::taints_to_come;

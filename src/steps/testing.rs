@@ -7,8 +7,7 @@ use kube::client::Body;
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::engine::context::Context;
-use crate::engine::state::StateDir;
+use crate::context::Context;
 use crate::engine::step::{AnyStep, Findings};
 use crate::error::Result;
 use crate::facts::Facts;
@@ -16,6 +15,7 @@ use crate::facts::packages::PackageManager;
 use crate::host::fake::FakeHost;
 use crate::profile::Profile;
 use crate::source::{SourceOptions, Sources};
+use crate::state::StateDir;
 
 /// A Debian node with the usual directories.
 pub fn debian() -> Facts {

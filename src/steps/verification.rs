@@ -1,7 +1,7 @@
 //! Verification: pods that use every network prove that it works.
 
+use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
 use crate::verify::{self, Record};

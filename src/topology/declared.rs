@@ -93,7 +93,7 @@ fn guest(profile: &Profile) -> Option<Guest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::cni::NetConf;
+    use crate::formats::cni::NetConf;
 
     #[test]
     fn the_default_profile_is_one_node_with_its_bridge_and_a_vm() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::picture::Picture;
 use super::{GuestKind, Topology};
-use crate::ui::clean;
+use crate::terminal::clean;
 
 /// The topology in the language of Graphviz: `kvnet topology -o dot | dot -Tpng`.
 #[must_use]

@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::{
     Bridge, BridgeKind, Card, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology, addresses,
 };
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::facts::attachments::{Reported, asked, pairs, reported};
-use crate::facts::cni::NetConf;
-use crate::facts::net::{default_route_cards, links};
 use crate::facts::ovs::OvsState;
+use crate::formats::cni::NetConf;
+use crate::formats::net::{default_route_cards, links};
 use crate::host::{Command, Host};
 
 /// What the kernel says that the cards of all bridges of Open vSwitch belong to.

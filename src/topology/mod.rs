@@ -12,7 +12,7 @@ mod text;
 
 use serde::Serialize;
 
-use crate::facts::cni::NetConf;
+use crate::formats::cni::NetConf;
 use crate::profile::Profile;
 
 pub use declared::declared;

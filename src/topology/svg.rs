@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::picture::{Bar, Column, NodeCard, Picture, Row};
 use super::{GuestKind, Topology};
-use crate::ui::{clean, cut};
+use crate::terminal::{clean, cut};
 
 /// The colours of both pictures and pages; dark where the reader's system is.
 pub(super) const STYLE: &str = include_str!("style.css");

@@ -6,7 +6,7 @@ use owo_colors::OwoColorize;
 
 use super::picture::{Column, NodeCard, Picture, Row};
 use super::{GuestKind, Topology};
-use crate::ui::clean;
+use crate::terminal::clean;
 
 /// The topology in lines that fit 80 columns, as long as names do.
 #[must_use]

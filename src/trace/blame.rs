@@ -2,7 +2,7 @@
 
 use super::evidence::Evidence;
 use super::target::Attachment;
-use crate::facts::cni::all_types;
+use crate::formats::cni::all_types;
 use crate::profile::MARKER_DOMAIN;
 
 /// The plugins that make the pod network here.

@@ -11,11 +11,11 @@ use super::datapath_pods as pods;
 use super::evidence::linux_bridge;
 use crate::error::{Code, Result};
 use crate::facts::attachments::{Reported, Wish, asked, pairs, reported};
-use crate::facts::cni::{NetConf, Port};
 use crate::facts::firewall::Firewall;
 use crate::facts::openflow::{self, Settings, Switch, Traced};
 use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
 use crate::facts::routes::{Roads, Wire};
+use crate::formats::cni::{NetConf, Port};
 use crate::host::Host;
 
 /// With more NICs on one bridge, only so many are followed through it.

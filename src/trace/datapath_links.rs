@@ -4,7 +4,7 @@ use super::datapath::{Datapath, Judged, Part, nics_of};
 use super::evidence::Evidence;
 use super::target::Attachment;
 use super::{Link, State};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 
 const LINKS: [(Part, &str, &str); 5] = [

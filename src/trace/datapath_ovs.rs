@@ -4,8 +4,8 @@ use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::node_links::counted;
 use super::pod_links::commands;
 use crate::error::code;
-use crate::facts::cni::Port;
 use crate::facts::openflow::Switch;
+use crate::formats::cni::Port;
 
 /// A NIC with its port.
 #[derive(Clone, Debug, PartialEq, Eq)]

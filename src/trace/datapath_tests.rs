@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::facts::cni::{NETWORK_STATUS, Port};
 use crate::facts::openflow::SwitchPort;
 use crate::facts::ovs::OvsInterface;
 use crate::facts::routes::{Neighbour, Route};
+use crate::formats::cni::{NETWORK_STATUS, Port};
 
 fn wire(name: &str, kind: &str, master: Option<&str>, index: u64) -> Wire {
     Wire {
@@ -361,7 +361,7 @@ fn nics_are_those_of_an_older_multus_too_and_of_no_pod_of_the_host() {
     let status = r#"[{"name":"cbr0","interface":"eth0","ips":["10.244.0.7"],"default":true},
         {"name":"blue","interface":"net1","ips":["10.20.0.4/24"]},{"name":"blue","interface":"net2","ips":["10.20.0.5"]}]"#;
     let mut pod = json!({"metadata": {"namespace": "n", "name": "a", "annotations": {
-        crate::facts::cni::NETWORKS: "blue,blue", crate::facts::attachments::OLD_STATUS: status}}});
+        crate::formats::cni::NETWORKS: "blue,blue", crate::facts::attachments::OLD_STATUS: status}}});
     let shown = |pod: &Value| {
         let nics = nics_of(pod).into_iter();
         nics.map(|nic| format!("{} {} {:?}", nic.name, nic.network.unwrap_or_default(), nic.ip))

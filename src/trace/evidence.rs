@@ -9,12 +9,13 @@ use super::guest::{GuestView, look};
 use super::netns::{self, NetLink};
 use super::target::{Attachment, Target, of_machine, of_pod};
 use crate::cluster::{Cluster, ObjectKey};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::{Error, Result, code};
 use crate::facts::attachments::{MULTUS_NAMESPACE, Wish, asked_with_first, is_of_host, reported};
-use crate::facts::cni::{ByFile, CniConf, NamedFiles, NetConf, Port, all_types, is_configuration};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
+use crate::facts::{ByFile, NamedFiles};
+use crate::formats::cni::{CniConf, NetConf, Port, all_types, is_configuration};
 use crate::profile::Profile;
 
 /// The pods of ovs-cni, in kvnet's manifest and in upstream's.

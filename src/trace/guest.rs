@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::target::Target;
 use crate::cluster::Cluster;
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::guest::{GuestNic, Shell, agent_nics, links};
 use crate::profile::Login;

@@ -18,7 +18,7 @@ mod wanted;
 
 use serde::Serialize;
 
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::{Code, Result};
 pub use between::make as between;
 use evidence::Evidence;

@@ -8,8 +8,8 @@ use super::pod_links::{asks_since_it_runs, reported};
 use super::target::Attachment;
 use crate::cluster::{is_ready, why_waiting};
 use crate::error::code;
-use crate::facts::cni::{CniConf, all_types, where_from};
 use crate::facts::ovs::OvsState;
+use crate::formats::cni::{CniConf, all_types, where_from};
 use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
 
 /// Open vSwitch answers; none when no network uses it.

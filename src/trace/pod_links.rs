@@ -12,13 +12,16 @@ use super::target::Attachment;
 use crate::cluster::why_waiting;
 use crate::error::code;
 use crate::facts::attachments::{self, Reported, Wish, pairs};
-use crate::facts::cni::Port;
+use crate::formats::cni::Port;
 
 /// What Multus refuses in the pod's annotations, or passes over; none when it takes all of them.
 pub fn annotation(seen: &Evidence) -> Option<Link> {
     let name = seen.pod.as_ref().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default();
-    let link =
-        Link::new("annotation", None, format!("what pod {name} asks for in {}", crate::facts::cni::NETWORKS));
+    let link = Link::new(
+        "annotation",
+        None,
+        format!("what pod {name} asks for in {}", crate::formats::cni::NETWORKS),
+    );
     let has_sandbox = seen.pod.as_ref().is_some_and(attachments::has_sandbox);
     match (&seen.refusal, &seen.ignored) {
         // Multus has read it once, when the pod started.

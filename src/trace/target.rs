@@ -138,7 +138,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::facts::cni::NETWORKS;
+    use crate::formats::cni::NETWORKS;
 
     #[test]
     fn a_pod_asks_in_words_or_in_json() {

@@ -7,8 +7,8 @@ use super::guest::GuestView;
 use super::netns::NetLink;
 use super::target::{Attachment, of_machine};
 use super::*;
-use crate::facts::cni::CniConf;
 use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
+use crate::formats::cni::CniConf;
 use crate::guest::Link as GuestLink;
 
 #[path = "tests_kinds.rs"]

@@ -1,7 +1,7 @@
 //! Pods and NICs of other kinds: of the host, with a slip, without a NIC, configured by a file, or a card of their own.
 
 use super::*;
-use crate::facts::cni::NETWORKS;
+use crate::formats::cni::NETWORKS;
 
 /// A pod that asks for networks; nothing was made of it yet.
 fn pending(annotation: &str) -> Evidence {

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
-use crate::facts::names::{is_label, is_subdomain};
+use crate::formats::names::{is_label, is_subdomain};
 use crate::trace::Target;
 
 /// What a user names: a target, or a name that may be that of a pod or of a VM.

@@ -5,7 +5,8 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::clean;
-use crate::engine::change::{Change, FieldDiff};
+use crate::cluster::FieldDiff;
+use crate::engine::change::Change;
 
 /// The lines under a change, indented; none when its own line says all. Checks are many: only with `verbose` they are listed.
 pub fn lines(change: &Change, verbose: bool) -> Vec<String> {
@@ -58,5 +59,5 @@ fn short(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    super::text::cut(&clean(&text).replace('\n', "⏎"), 400)
+    crate::terminal::cut(&clean(&text).replace('\n', "⏎"), 400)
 }

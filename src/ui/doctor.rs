@@ -4,11 +4,11 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::text::{self, wrapped};
 use super::{clean, page, structured};
-use crate::cli::args::Format;
 use crate::doctor::{Diagnosis, Finding, State, Verdict};
 use crate::error::Result;
+use crate::terminal::{self, wrapped};
+use crate::ui::Format;
 
 /// So many things of one check are shown in text, unless more is to be told.
 const MOST: usize = 10;
@@ -19,7 +19,7 @@ pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> 
         let report = json!({"checks": diagnosis.checks, "broken": diagnosis.broken()});
         return structured(&with_log(report), format);
     }
-    let width = text::width();
+    let width = terminal::width();
     let mut text: String = diagnosis.checks.iter().map(|finding| line(finding, width, verbose)).collect();
     text.push('\n');
     text.push_str(&wrapped("", &summary(diagnosis), width));

@@ -3,10 +3,11 @@
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
-use super::{clean, data, print, say};
-use crate::cli::args::Format;
+use super::{data, print};
 use crate::error::{Error, MOST_LISTED, Problem};
 use crate::log;
+use crate::terminal::{clean, say};
+use crate::ui::Format;
 
 /// Shows an error: what, where, why, and what to do.
 pub fn error(error: &Error, format: Format) {

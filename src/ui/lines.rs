@@ -1,7 +1,8 @@
 //! Events in a pipe: one line each.
 
-use super::{clean, duration, say, summary};
-use crate::engine::events::{Event, Reporter, Verdict};
+use super::{duration, summary};
+use crate::context::events::{Event, Reporter, Verdict};
+use crate::terminal::{clean, say};
 
 /// Writes a line for each event to standard error.
 pub struct Lines;

@@ -3,11 +3,11 @@
 mod diff;
 pub mod doctor;
 mod errors;
+mod format;
 mod lines;
 pub mod plan;
 pub mod smoke;
 pub mod status;
-mod text;
 pub mod trace;
 mod tree;
 mod yaml_text;
@@ -18,11 +18,11 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::args::Format;
-use crate::engine::events::{Event, Events, Reporter};
+use crate::context::events::{Event, Events, Reporter};
 use crate::error::{Error, Result, code};
+use crate::terminal::{self, clean};
 pub use errors::{error, name_log, say_error};
-pub use text::{clean, cut};
+pub use format::Format;
 
 /// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
 pub fn colours(off: bool) {
@@ -42,8 +42,8 @@ pub fn print(text: &str) {
 
 /// Prints text for people: lines that are wider than the terminal are broken between words.
 pub fn page(text: &str) {
-    match text::width() {
-        Some(width) => print(&text::fitted(text, width)),
+    match terminal::width() {
+        Some(width) => print(&terminal::fitted(text, width)),
         None => print(text),
     }
 }
@@ -64,17 +64,11 @@ pub fn lost_output() -> Option<Error> {
     Some(Error::new(&code::OUTPUT, "the output is not complete").at("standard output").because(cause))
 }
 
-/// Says something to the user, in lines that fit the terminal.
-pub fn say(text: &str) {
-    let text = text::width_of_errors().map_or_else(|| text.to_owned(), |width| text::fitted(text, width));
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
 /// Prints JSON for people and programs.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
-    print(&format!("{}\n", text::clean_json(&text)));
+    print(&format!("{}\n", terminal::clean_json(&text)));
     Ok(())
 }
 
@@ -125,7 +119,7 @@ fn data(value: &impl Serialize, format: Format) -> String {
     if format == Format::Yaml {
         return yaml(value).map(|text| format!("---\n{text}")).unwrap_or_default();
     }
-    serde_json::to_string(value).map(|line| format!("{}\n", text::clean_json(&line))).unwrap_or_default()
+    serde_json::to_string(value).map(|line| format!("{}\n", terminal::clean_json(&line))).unwrap_or_default()
 }
 
 /// Seconds as people read them: `0.4 s`, `1 min 05 s`.
@@ -177,7 +171,7 @@ fn summary(
 
 /// The first check that was not made, and how many more.
 fn gaps(not_checked: &[String]) -> String {
-    let first = not_checked.first().map(|first| text::cut(first, 300)).unwrap_or_default();
+    let first = not_checked.first().map(|first| terminal::cut(first, 300)).unwrap_or_default();
     match not_checked.len() {
         0 | 1 => first,
         count => format!("{count} checks, the first: {first}"),

@@ -3,15 +3,15 @@
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
-use super::text::{self, wrapped};
 use super::{clean, diff, page, structured};
-use crate::cli::args::Format;
+use crate::context::target::Target;
 use crate::engine::change::Change;
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::step::{AnyStep, Note};
-use crate::engine::target::Target;
 use crate::engine::teardown::Teardown;
 use crate::error::Result;
+use crate::terminal::{self, wrapped};
+use crate::ui::Format;
 
 /// Shows a plan; with `verbose`, each check of the verification too.
 pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
@@ -26,7 +26,7 @@ pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
         let changes: Vec<&Change> = findings.changes.iter().collect();
         section(&mut text, planned.step, &changes, &findings.foreseen, &findings.notes, verbose);
     }
-    text.push_str(&wrapped("", last_line(plan).trim_end(), text::width()));
+    text.push_str(&wrapped("", last_line(plan).trim_end(), terminal::width()));
     page(&text);
     Ok(())
 }
@@ -50,7 +50,7 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
     }
     let mut text = header(&teardown.target);
     for note in &teardown.notes {
-        text.push_str(&wrapped("! ", &clean(&note.text), text::width()));
+        text.push_str(&wrapped("! ", &clean(&note.text), terminal::width()));
     }
     for removal in &teardown.removals {
         let changes: Vec<&Change> = removal.changes.iter().map(|(change, _)| change).collect();
@@ -69,7 +69,7 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
 /// Which cluster and node it is about, and which nodes are left out.
 fn header(target: &Target) -> String {
     let mut lines = target.lines().into_iter();
-    let width = text::width();
+    let width = terminal::width();
     let first = lines.next().map(|line| wrapped("", &clean(&line), width)).unwrap_or_default();
     let rest = lines.map(|line| wrapped("! ", &clean(&line), width));
     format!("{first}{}\n", rest.collect::<String>())
@@ -95,7 +95,7 @@ fn section(
     if changes.is_empty() && foreseen.is_empty() && !notes.iter().any(|note| note.warning) {
         return;
     }
-    let (id, width) = (step.id(), text::width());
+    let (id, width) = (step.id(), terminal::width());
     text.push_str(&format!("{} {}\n", step.title().bold(), format_args!("[{id}]").dimmed()));
     for change in changes {
         text.push_str(&wrapped(&format!("  {} ", sign(change)), &clean(&change.to_string()), width));

@@ -10,11 +10,12 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::{clean, duration, page, say, structured, text};
-use crate::cli::args::Format;
-use crate::engine::events::Verdict;
+use super::{duration, page, structured};
+use crate::context::events::Verdict;
 use crate::error::{Error, Result, code};
 use crate::smoke::{CASES, CaseResult, Listener, News, Report, Status};
+use crate::terminal::{self, clean, say};
+use crate::ui::Format;
 
 /// Who tells people what happens: a line for each running case on a terminal, a line for each that has ended in a pipe.
 pub fn listener(format: Format, verbose: u8) -> Arc<dyn Listener> {
@@ -44,7 +45,7 @@ impl Listener for Live {
             }
             News::Waits { case, reason } => {
                 if let Some(bar) = bars.get(case) {
-                    bar.set_message(text::cut(&clean(&reason).replace('\n', " "), 200));
+                    bar.set_message(terminal::cut(&clean(&reason).replace('\n', " "), 200));
                 }
             }
             News::Ended(result) => {
@@ -102,7 +103,7 @@ pub fn show(report: &Report, format: Format) -> Result<()> {
             .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
         return structured(&with_log(report), format);
     }
-    let width = text::width();
+    let width = terminal::width();
     let mut text: String = report.cases.iter().map(|result| lines(result, width)).collect();
     let mut parts = vec![(report.passed, "passed"), (report.failed, "failed"), (report.skipped, "skipped")];
     if report.not_checked > 0 {
@@ -124,11 +125,11 @@ fn lines(result: &CaseResult, width: Option<usize>) -> String {
     };
     let time = if result.status == Status::Skipped { String::new() } else { duration(result.seconds) };
     let mark = format!("{state} {:18} {time:>8}  ", result.case);
-    let mut text = text::wrapped(&mark, &clean(&result.title), width);
+    let mut text = terminal::wrapped(&mark, &clean(&result.title), width);
     let more = |text: &mut String, lines: &str| {
         for (index, line) in clean(lines).split('\n').enumerate() {
             let indent = if index == 0 { 9 } else { 11 };
-            text.push_str(&text::wrapped(&" ".repeat(indent), line, width));
+            text.push_str(&terminal::wrapped(&" ".repeat(indent), line, width));
         }
     };
     if let Some(reason) = &result.reason {
@@ -159,10 +160,10 @@ pub fn list(format: Format) -> Result<()> {
             |case: &crate::smoke::Case| json!({"case": case.name, "title": case.title, "tags": case.tags});
         return structured(&json!({"cases": CASES.iter().map(case).collect::<Vec<_>>()}), format);
     }
-    let width = text::width();
+    let width = terminal::width();
     let line = |case: &crate::smoke::Case| {
-        let title = text::wrapped(&format!("{:18} ", case.name), case.title, width);
-        title + &text::wrapped(&format!("{:18} tags: ", ""), &case.tags.join(", "), width)
+        let title = terminal::wrapped(&format!("{:18} ", case.name), case.title, width);
+        title + &terminal::wrapped(&format!("{:18} tags: ", ""), &case.tags.join(", "), width)
     };
     page(&CASES.iter().map(line).collect::<String>());
     Ok(())

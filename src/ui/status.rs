@@ -4,11 +4,11 @@ use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::errors::with_log;
-use super::text::{self, wrapped};
 use super::{clean, page, structured};
-use crate::cli::args::Format;
 use crate::engine::plan::{Plan, Planned, State};
 use crate::error::Result;
+use crate::terminal::{self, wrapped};
+use crate::ui::Format;
 
 /// Shows the state of each step.
 pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
@@ -16,7 +16,7 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
         let report = json!({"steps": plan.steps.iter().map(data).collect::<Vec<_>>()});
         return structured(&with_log(report), format);
     }
-    let width = text::width();
+    let width = terminal::width();
     page(&plan.steps.iter().map(|planned| lines(planned, width)).collect::<String>());
     Ok(())
 }

@@ -4,10 +4,11 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::{clean, page, structured, text};
-use crate::cli::args::Format;
+use super::{page, structured};
 use crate::error::Result;
+use crate::terminal::{self, clean};
 use crate::trace::{Link, State, Trace};
+use crate::ui::Format;
 
 /// From so many columns on, what was found stands beside the link.
 const WIDE: usize = 110;
@@ -25,14 +26,14 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
         }
         return structured(&with_log(data), format);
     }
-    let width = text::width();
+    let width = terminal::width();
     let mut text = format!("{}: {}\n", trace.target.bold(), clean(&trace.now));
     let columns = Columns::of(&trace.links);
     for link in &trace.links {
         text.push_str(&line(link, columns, width));
     }
     let conclusion = conclusion(trace);
-    conclusion.lines().for_each(|line| text.push_str(&text::wrapped("", line, width)));
+    conclusion.lines().for_each(|line| text.push_str(&terminal::wrapped("", line, width)));
     page(&text);
     Ok(())
 }
@@ -72,11 +73,11 @@ fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
     let text = format!("{end}{}: {}", clean(&link.looked_at), clean(&link.found));
     match width {
         None => format!("{mark}{text}\n"),
-        Some(width) if width >= WIDE => format!("{}\n", text::paragraph(&mark, &text, width)),
+        Some(width) if width >= WIDE => format!("{}\n", terminal::paragraph(&mark, &text, width)),
         // Beside the columns little would be left.
         Some(width) => {
-            let mark = text::fitted(mark.trim_end(), width);
-            format!("{mark}\n{}\n", text::paragraph("        ", &text, width))
+            let mark = terminal::fitted(mark.trim_end(), width);
+            format!("{mark}\n{}\n", terminal::paragraph("        ", &text, width))
         }
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 
-use super::{clean, duration, summary, text};
-use crate::engine::events::{Event, Reporter, Verdict};
+use super::{duration, summary};
+use crate::context::events::{Event, Reporter, Verdict};
+use crate::terminal::{self, clean};
 
 /// What stands in a live line beside the title and the message: the spinner, the time and the blanks between them.
 const AROUND_TITLE: usize = 8;
@@ -55,7 +56,7 @@ impl Tree {
         let state = self.state();
         if let Some(bar) = state.bars.get(id) {
             let left = terminal_width().saturating_sub(state.width + AROUND_TITLE);
-            bar.set_message(text::cut_front(&clean(message).replace('\n', " "), left));
+            bar.set_message(terminal::cut_front(&clean(message).replace('\n', " "), left));
         }
     }
 
@@ -71,7 +72,7 @@ impl Tree {
 
     /// Text from elsewhere after a mark, in lines that fit the terminal, each under the first.
     fn paragraph(&self, mark: &str, text: &str) {
-        self.line(&text::paragraph(mark, &clean(text), terminal_width()));
+        self.line(&terminal::paragraph(mark, &clean(text), terminal_width()));
     }
 
     fn line(&self, line: &str) {

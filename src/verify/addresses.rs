@@ -61,7 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::events::Verdict;
+    use crate::context::events::Verdict;
     use crate::profile;
 
     fn pod(name: &str, ip: &str) -> Value {

@@ -13,7 +13,7 @@ use super::scenario::{Probe, Scenario};
 use super::talk::{reaches, stays_apart};
 use super::{Found, Outcome, SELECTOR};
 use crate::cluster::is_ready;
-use crate::engine::execute::Progress;
+use crate::context::events::Progress;
 use crate::error::{Error, Result, code};
 
 /// A pod that others wait for: empty until it was seen.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";

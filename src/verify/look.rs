@@ -10,8 +10,8 @@ use super::pods::{Link, Nic, PROBE_LABEL, link, nic};
 use super::scenario::Probe;
 use super::{Found, Here};
 use crate::cluster::{Cluster, ExecOutput, Progress, is_ready};
-use crate::engine::context::Context;
-use crate::engine::events::Verdict;
+use crate::context::Context;
+use crate::context::events::Verdict;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
 

@@ -22,13 +22,13 @@ use futures::future::try_join_all;
 use futures::try_join;
 use serde_json::{Value, json};
 
+use crate::checkpoint::reached;
 use crate::cluster::addresses::GuestAddresses;
 use crate::cluster::{Cluster, Condition, ObjectKey};
-use crate::engine::cancel::Cancel;
-use crate::engine::checkpoint::reached;
-use crate::engine::context::Context;
-use crate::engine::events::{Event, Verdict};
-use crate::engine::execute::Progress;
+use crate::context::Context;
+use crate::context::cancel::Cancel;
+use crate::context::events::Progress;
+use crate::context::events::{Event, Verdict};
 use crate::error::{Error, Result, code};
 use crate::profile::Profile;
 pub use addresses::NO_DUPLICATES;

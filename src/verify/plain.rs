@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::pods::{PodPlan, start};
 use super::{Here, SELECTOR, clean, namespace, remove};
-use crate::engine::checkpoint::reached;
-use crate::engine::context::Context;
-use crate::engine::events::{Event, Verdict};
+use crate::checkpoint::reached;
+use crate::context::Context;
+use crate::context::events::{Event, Verdict};
 use crate::error::{Result, code};
-use crate::facts::cni::is_configuration;
+use crate::formats::cni::is_configuration;
 
 /// Starts a pod on the pod network, or on the node's own network when the node has no pod network left, and removes it.
 pub async fn plain_pod(cx: &Context) -> Result<()> {

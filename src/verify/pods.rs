@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::scenario::{Probe, Scenario};
 use super::{Here, SELECTOR};
+use crate::cluster::STEP_LABEL;
 use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
-use crate::engine::execute::Progress;
-use crate::engine::teardown::STEP_LABEL;
+use crate::context::events::Progress;
 use crate::error::Result;
 use crate::facts::attachments::{self, OLD_STATUS};
-use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
-use crate::facts::names::is_piece;
+use crate::formats::cni::{NETWORK_STATUS, NETWORKS};
+use crate::formats::names::is_piece;
 pub use crate::guest::Link;
 use crate::guest::links;
 use crate::profile::Profile;

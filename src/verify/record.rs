@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use crate::cluster::ClusterId;
-use crate::engine::context::Context;
-use crate::engine::events::Verdict;
+use crate::context::Context;
+use crate::context::events::Verdict;
 use crate::error::{Error, Result, code};
 use crate::profile::{Profile, Timeouts, digest};
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Here;
 use crate::cluster::Cluster;
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::{Error, Result, code};
 
 /// More at once would load a node more than it saves time.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::isolation;
-use crate::facts::cni::Port;
+use crate::formats::cni::Port;
 use crate::profile::{Network, Profile};
 
 /// The pods of a verification and the checks between them. Their number grows with the networks.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(names[0], "short-1");
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
         for name in &names {
-            assert!(crate::facts::names::is_label(name), "{name}");
+            assert!(crate::formats::names::is_label(name), "{name}");
         }
     }
 

@@ -7,15 +7,15 @@ use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use crate::cluster::ObjectKey;
-use crate::engine::context::Context;
-use crate::engine::events::{Event, Reporter, Verdict};
+use crate::context::Context;
+use crate::context::events::{Event, Reporter, Verdict};
 use crate::engine::plan::Selection;
-use crate::engine::state::StateDir;
 use crate::facts::Facts;
 use crate::profile::{self, Profile};
 use crate::run::{self, Given, Job};
 use crate::sandbox::{Options, Sandbox};
 use crate::source::{SourceOptions, Sources};
+use crate::state::StateDir;
 use crate::steps;
 
 /// The checks that were reported, each with its verdict.

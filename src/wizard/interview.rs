@@ -238,7 +238,7 @@ fn vlans(text: &str) -> Result<String, String> {
             _ => {
                 return Err(format!(
                     "`{}` is no VLAN: write 1 to 4094, or `none`",
-                    crate::ui::cut(&part, 20)
+                    crate::terminal::cut(&part, 20)
                 ));
             }
         }
@@ -264,5 +264,5 @@ fn said(answer: &str, error: &Error) -> String {
     if reason.starts_with(answer.trim()) {
         return format!("{reason}{hint}");
     }
-    format!("`{}` {reason}{hint}", crate::ui::cut(answer, 40))
+    format!("`{}` {reason}{hint}", crate::terminal::cut(answer, 40))
 }

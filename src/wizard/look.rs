@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, ObjectKey};
 use crate::error::Result;
-use crate::facts::kubernetes::{self, pod_subnet};
 use crate::facts::survey::{Presence, Survey};
+use crate::formats::kubernetes::{self, pod_subnet};
 use crate::host::Host;
 use crate::profile::Profile;
 

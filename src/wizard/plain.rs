@@ -7,7 +7,7 @@ use super::question::{Kind, Question};
 use super::show::wrap;
 use super::terminal::{or_stop, width};
 use crate::error::Result;
-use crate::ui::{clean, say};
+use crate::terminal::{clean, say};
 
 /// What is said about the keys.
 pub const KEYS: &str = "Enter takes what is proposed, `<` goes back to the question before. Ctrl-C leaves, and \

@@ -38,7 +38,7 @@ pub fn proposed(view: &View<'_>, segment: &Segment) -> String {
 /// # Errors
 /// How to write one.
 pub fn accept(text: &str) -> Result<String, String> {
-    let written = crate::ui::cut(text, 40);
+    let written = crate::terminal::cut(text, 40);
     let range: IpNet =
         text.parse().map_err(|_| format!("`{written}` is no address range: write one as in 10.20.0.0/24"))?;
     Ok(range.to_string())

@@ -1,10 +1,10 @@
 //! What the wizard tells, as lines of a width.
 
 use crate::engine::plan::Plan;
-use crate::facts::net::Link;
 use crate::facts::survey::{Card, Presence, Survey, Switch};
+use crate::formats::net::Link;
 use crate::profile::{Network, NetworkKind, Profile};
-use crate::ui::{clean, cut};
+use crate::terminal::{clean, cut};
 
 /// The widest that text is set, so that it stays easy to read.
 pub const WIDEST: usize = 80;
@@ -174,7 +174,7 @@ fn versions(profile: &Profile) -> String {
 fn described_network(network: &Network) -> String {
     let name = &network.name;
     let conf = network.netconf();
-    let subnets = conf.ipam().map(crate::facts::cni::Ipam::subnets).unwrap_or_default();
+    let subnets = conf.ipam().map(crate::formats::cni::Ipam::subnets).unwrap_or_default();
     let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
     let addresses = if subnets.is_empty() { "layer 2 only".into() } else { subnets.join(", ") };
     match &network.kind {

@@ -13,7 +13,7 @@ use super::prompt::{Prompt, Reply};
 use super::question::{Item, Kind, Question};
 use super::show::{WIDEST, wrap};
 use crate::error::{Error, Result, code};
-use crate::ui::{clean, cut};
+use crate::terminal::{clean, cut};
 
 /// What is said about the keys.
 pub const KEYS: &str = "Enter takes what is proposed. Esc goes back to the question before, also out of a line that \

@@ -8,8 +8,8 @@ use super::question::Kind;
 use super::{Composed, Interview, Turn, compose, questions};
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::facts::net::Link;
 use crate::facts::survey::{Card, ClusterSeen, Presence, Survey};
+use crate::formats::net::Link;
 use crate::profile::{Emulation, NetworkKind};
 
 /// A node with a cluster, a card that carries it, and a free one.

@@ -4,8 +4,8 @@ use std::fs;
 
 use clap::Parser;
 use kvnet::cli::args::Cli;
-use kvnet::engine::events::{Event, Verdict};
-use kvnet::engine::target::Target;
+use kvnet::context::events::{Event, Verdict};
+use kvnet::context::target::Target;
 use kvnet::steps;
 use serde_json::Value;
 

@@ -14,6 +14,7 @@ mod help;
 mod input;
 #[allow(dead_code, reason = "the other program's tests use the rest")]
 mod kept;
+mod layers;
 mod logs;
 mod output;
 mod profile;

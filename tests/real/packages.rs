@@ -8,11 +8,12 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::Mutex;
 
 use kvnet::engine::change::{Change, Outcome};
+use kvnet::engine::on_node::packages::announced;
+use kvnet::engine::on_node::{apply_host_change, apply_telling};
 use kvnet::error::{Error, Result, code};
 use kvnet::facts::packages::PackageManager;
+use kvnet::host::Host;
 use kvnet::host::local::LocalHost;
-use kvnet::host::packages::announced;
-use kvnet::host::{Host, apply_host_change, apply_telling};
 
 const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/rig");
 const IN_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/in-root");

@@ -207,7 +207,7 @@ fn behind_expired_certificate(client: kube::Client, gate: Arc<Gate>) -> Cluster 
 struct Undisturbed {
     profile: &'static str,
     up: Essence,
-    checks: BTreeMap<String, kvnet::engine::events::Verdict>,
+    checks: BTreeMap<String, kvnet::context::events::Verdict>,
     journaled: Vec<String>,
     down: Essence,
     requests: usize,

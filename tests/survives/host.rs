@@ -139,7 +139,7 @@ fn a_file_that_changes_between_plan_and_write_stays() {
     let (before, after) = (Some("as planned".into()), "ours".into());
     let change = Change::WriteFile { path: path.clone(), mode: 0o644, before, after, secret: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let error = runtime.block_on(kvnet::host::apply_host_change(&LocalHost, &change)).unwrap_err();
+    let error = runtime.block_on(kvnet::engine::on_node::apply_host_change(&LocalHost, &change)).unwrap_err();
     assert_eq!((error.code().id, fs::read_to_string(&path).unwrap().as_str()), ("KVN204", "theirs"));
 }
 

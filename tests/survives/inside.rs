@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use kvnet::cluster::{Cluster, ConnectOptions};
-use kvnet::engine::context::Context;
-use kvnet::engine::events::{Event, Reporter, Verdict};
+use kvnet::context::Context;
+use kvnet::context::events::{Event, Reporter, Verdict};
 use kvnet::engine::journal::History;
 use kvnet::engine::plan::Selection;
-use kvnet::engine::state::StateDir;
 use kvnet::error::{Error, Result, code};
 use kvnet::facts::Facts;
 use kvnet::profile::{self, Profile};
 use kvnet::run::{self, DownOptions, Given, Job};
 use kvnet::sandbox::{Options, Sandbox};
 use kvnet::source::{SourceOptions, Sources};
+use kvnet::state::StateDir;
 use kvnet::steps::{self, verification::RECORD};
 use serde_json::Value;
 

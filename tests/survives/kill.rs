@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Output;
 
 use kvnet::engine::journal::{FILE, History};
-use kvnet::engine::state::StateDir;
+use kvnet::state::StateDir;
 use serde_json::Value;
 
 use crate::count;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use kvnet::cluster::ConnectOptions;
-use kvnet::engine::context::Context;
+use kvnet::context::Context;
 use kvnet::engine::journal::FILE;
 use kvnet::engine::plan::{Plan, Selection};
 use kvnet::facts::Facts;

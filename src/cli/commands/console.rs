@@ -11,7 +11,7 @@ use crate::cli::args::{Console as Options, Global};
 use crate::cli::session::Session;
 use crate::cluster::{Console, ConsoleInput, ConsoleOutput};
 use crate::error::{Error, Result, code};
-use crate::ui;
+use crate::terminal;
 
 /// Ctrl-], as in telnet and virsh.
 const ESCAPE: u8 = 0x1d;
@@ -27,7 +27,10 @@ pub async fn run(global: &Global, options: &Options) -> Result<u8> {
     let console = cluster.console(namespace, &options.vm).await?;
     let interactive = std::io::stdin().is_terminal();
     if interactive {
-        ui::say(&format!("connected to {namespace}/{}; press Enter for a prompt, Ctrl-] to end", options.vm));
+        terminal::say(&format!(
+            "connected to {namespace}/{}; press Enter for a prompt, Ctrl-] to end",
+            options.vm
+        ));
     }
     let raw = if interactive { Some(RawTerminal::enter()?) } else { None };
     let result = relay(console, typed(interactive)).await;

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::up::finish;
-use crate::cli::PENDING;
 use crate::cli::args::{Down, Global};
 use crate::cli::consent::AtTerminal;
 use crate::cli::session::Session;
+use crate::error::PENDING;
 use crate::error::Result;
 use crate::run::{self, DownOptions, Undo};
 use crate::ui;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{Format, Global};
+use crate::cli::args::Global;
 use crate::error::{CODES, Code, Error, Result, code};
 use crate::ui;
+use crate::ui::Format;
 
 /// Runs the command.
 pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use owo_colors::OwoColorize;
 use serde_json::json;
 
-use crate::cli::args::{Format, Global, Init, Up};
+use crate::cli::args::{Global, Init, Up};
 use crate::cli::session::{Session, connect_options};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result, code};
@@ -14,7 +14,9 @@ use crate::facts::survey::Survey;
 use crate::host::{Host, Noted, local::LocalHost};
 use crate::profile;
 use crate::sandbox::Sandbox;
-use crate::ui::{self, say};
+use crate::terminal::{clean, say};
+use crate::ui;
+use crate::ui::Format;
 use crate::wizard::answers::YES;
 use crate::wizard::given::{Given, Nobody};
 use crate::wizard::id::Id;
@@ -204,7 +206,7 @@ fn unused(interview: &Interview, draws: Option<bool>) -> Result<()> {
     if draws.is_none() {
         return unused.next().map_or(Ok(()), Err);
     }
-    unused.for_each(|error| say(&format!("not used: {}", ui::clean(&error.to_string()))));
+    unused.for_each(|error| say(&format!("not used: {}", clean(&error.to_string()))));
     Ok(())
 }
 
@@ -239,7 +241,7 @@ async fn preview(global: &Global, interview: &Interview, composed: &Composed, na
         }
     }
     say("");
-    heading(&format!("Profile {}", ui::clean(view.answers.of(&Id::File).unwrap_or(name))));
+    heading(&format!("Profile {}", clean(view.answers.of(&Id::File).unwrap_or(name))));
     composed.text.lines().for_each(|line| say(format!("  {line}").trim_end()));
 }
 

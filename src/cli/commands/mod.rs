@@ -19,7 +19,7 @@ pub mod version;
 
 use tokio::signal::unix::SignalKind;
 
-use crate::engine::cancel::Cancel;
+use crate::context::cancel::Cancel;
 
 /// The first Ctrl-C, SIGTERM or SIGHUP lets the change in hand finish; another Ctrl-C or SIGTERM ends the program at once.
 pub fn stop_on_signal() -> Cancel {
@@ -33,7 +33,7 @@ pub fn stop_on_signal_saying(text: &'static str) -> Cancel {
     tokio::spawn(async move {
         signal().await;
         asked.cancel();
-        crate::ui::say(text);
+        crate::terminal::say(text);
         // A terminal that goes away hangs up several times: the kernel tells, and the shell.
         asked_by_hand().await;
         std::process::exit(130);

@@ -1,8 +1,8 @@
 //! `kvnet plan`: what `up` would do.
 
-use crate::cli::PENDING;
 use crate::cli::args::Global;
 use crate::cli::session::Session;
+use crate::error::PENDING;
 use crate::error::Result;
 use crate::run;
 use crate::ui;

@@ -4,13 +4,15 @@ mod validate;
 
 use serde_json::json;
 
-use crate::cli::args::{Format, Global, Profile};
+use crate::cli::args::{Global, Profile};
 use crate::cli::session::LOCK_FILE;
-use crate::engine::state::StateDir;
 use crate::error::{Error, Result, code};
 use crate::profile;
 use crate::source::Pins;
+use crate::state::StateDir;
+use crate::terminal;
 use crate::ui;
+use crate::ui::Format;
 
 /// Runs the command.
 pub fn run(global: &Global, action: &Profile) -> Result<u8> {
@@ -36,8 +38,11 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
 fn reference<'a>(global: &'a Global, name: Option<&'a str>) -> Result<&'a str> {
     let Some(name) = name else { return Ok(&global.profile) };
     if global.profile_typed && global.profile != name {
-        let message =
-            format!("`{}` and `--profile {}` are two profiles", ui::clean(name), ui::clean(&global.profile));
+        let message = format!(
+            "`{}` and `--profile {}` are two profiles",
+            terminal::clean(name),
+            terminal::clean(&global.profile)
+        );
         return Err(Error::new(&code::USAGE, message).hint("name one of them"));
     }
     Ok(name)
@@ -66,7 +71,7 @@ fn pins(global: &Global, forget: Option<&str>, all: bool) -> Result<()> {
         return ui::structured(&pins, global.output);
     }
     for (address, sha256) in pins {
-        ui::print(&ui::clean(&format!("{sha256}  {address}\n")));
+        ui::print(&terminal::clean(&format!("{sha256}  {address}\n")));
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! `kvnet render`: all manifests that `up` applies.
 
-use crate::cli::args::{Format, Global, Render};
+use crate::cli::args::{Global, Render};
 use crate::cli::session::Session;
 use crate::cluster::ObjectKey;
 use crate::engine::plan::select;
-use crate::engine::redact::redact_object;
 use crate::error::{Error, Result, code};
+use crate::redact::redact_object;
+use crate::terminal;
 use crate::ui;
+use crate::ui::Format;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Render) -> Result<u8> {
@@ -30,7 +32,7 @@ pub async fn run(global: &Global, options: &Render) -> Result<u8> {
     }
     if !hidden.is_empty() {
         let what = hidden.join(", ");
-        ui::say(&format!(
+        terminal::say(&format!(
             "secrets are hidden, here and only here, in {what}: do not apply them as they are printed"
         ));
     }
@@ -65,7 +67,7 @@ async fn connect(session: &Session, options: &Render) -> Result<()> {
         }
         Err(error) if error.code() == &code::CLUSTER_CONFIG && session.connect.kubeconfig.is_none() => {
             let kvm = if session.cx.facts.kvm { "with" } else { "without" };
-            ui::say(&format!("no cluster: rendered for a cluster of this machine alone, {kvm} KVM"));
+            terminal::say(&format!("no cluster: rendered for a cluster of this machine alone, {kvm} KVM"));
             Ok(())
         }
         Err(error) => Err(error),

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cli::args::{Format, Global};
+use crate::cli::args::Global;
 use crate::cli::session::Session;
 use crate::cli::smoke_args::Smoke;
 use crate::cluster::Cluster;
-use crate::engine::state::file_error;
 use crate::error::{Error, Kind, Result, code};
 use crate::log;
 use crate::smoke::{Choice, Collector, Pending, Report, Run, Situation, boot, junit};
+use crate::state::file_error;
+use crate::terminal;
 use crate::ui;
+use crate::ui::Format;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Smoke) -> Result<u8> {
@@ -92,7 +94,7 @@ async fn pending(session: &Session, options: &Smoke) -> Result<Option<Pending>> 
     let found = Pending::read(&session.cx.state)?;
     if !options.resume && !options.allow_reboot {
         return found.map_or(Ok(None), |_| {
-            ui::say("a smoke test waited for a reboot; it is given up");
+            terminal::say("a smoke test waited for a reboot; it is given up");
             Pending::forget(&session.cx.state).map(|()| None)
         });
     }

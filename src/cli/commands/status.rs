@@ -1,9 +1,9 @@
 //! `kvnet status`: which steps are in place.
 
-use crate::cli::PENDING;
 use crate::cli::args::Global;
 use crate::cli::session::Session;
 use crate::engine::plan::State;
+use crate::error::PENDING;
 use crate::error::Result;
 use crate::run;
 use crate::ui;

@@ -1,10 +1,11 @@
 //! `kvnet topology`: what is connected to what.
 
-use crate::cli::args::{Format, Global, Topology};
+use crate::cli::args::{Global, Topology};
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::topology::{declared, dot, html, live, svg, text};
 use crate::ui;
+use crate::ui::Format;
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Topology) -> Result<u8> {

@@ -6,7 +6,7 @@ use crate::cli::args::{Global, Up};
 use crate::cli::consent::AtTerminal;
 use crate::cli::exit_code;
 use crate::cli::session::Session;
-use crate::engine::events::Event;
+use crate::context::events::Event;
 use crate::error::Result;
 use crate::run::{self, Ended};
 use crate::ui;

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use crate::cli::args::{Format, Global};
+use crate::cli::args::Global;
 use crate::error::Result;
 use crate::profile;
 use crate::support::{Says, TABLE};
 use crate::ui;
+use crate::ui::Format;
 
 /// Runs the command.
 pub fn run(global: &Global, matrix: bool) -> Result<u8> {

@@ -53,7 +53,7 @@ mod tests {
 
     use super::super::Compared;
     use super::*;
-    use crate::facts::cni::NETWORK_STATUS;
+    use crate::formats::cni::NETWORK_STATUS;
 
     fn pod(name: &str, machine: Option<&str>, network: &str, ip: &str) -> Value {
         let first = format!("10.244.0.{}", name.len());

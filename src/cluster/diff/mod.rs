@@ -19,7 +19,7 @@ use self::owners::Owners;
 pub use self::record::{is_recorded, recorded};
 use self::walk::Walk;
 use super::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL};
-use crate::engine::change::FieldDiff;
+use serde::{Deserialize, Serialize};
 
 /// What stands for the value of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -27,6 +27,19 @@ const HIDDEN: &str = "(hidden)";
 const SOMEBODY: &str = "somebody else";
 /// The only parts of the metadata that an apply can change.
 const METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
+
+/// One field that differs between the live and the desired object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldDiff {
+    /// Where: `spec.template.spec.containers[name=kube-multus].image`.
+    pub path: String,
+    /// The live value; none when absent.
+    pub before: Option<Value>,
+    /// The desired value; none when it is removed.
+    pub after: Option<Value>,
+    /// The field managers other than kvnet that own the field.
+    pub owners: Vec<String>,
+}
 
 /// The fields that applying `desired` as kvnet would change in `live`; empty when it would change nothing.
 ///

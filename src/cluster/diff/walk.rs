@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::lists::{Merge, key_values, merge_of};
 use super::owners::{Member, Owners};
 use super::values::{is_stored_as_absent, same_scalar};
-use crate::engine::change::FieldDiff;
+use crate::cluster::FieldDiff;
 
 /// Fields beneath which the server fills in nothing: whatever only the live side has was put there by somebody.
 const EXACT: &[&str] = &["openAPIV3Schema", "tolerations"];

@@ -346,7 +346,7 @@ mod tests {
     fn a_slip_in_the_annotation_is_told_with_what_multus_says_of_it() {
         let told = |annotation: &str, says: &str| {
             let mut pod = creating();
-            pod["metadata"]["annotations"] = json!({crate::facts::cni::NETWORKS: annotation});
+            pod["metadata"]["annotations"] = json!({crate::formats::cni::NETWORKS: annotation});
             told(
                 &pod,
                 &[event(

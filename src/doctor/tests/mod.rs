@@ -12,12 +12,12 @@ use super::*;
 use crate::engine::change::{Change, Outcome};
 use crate::engine::journal::{History, Journal};
 use crate::engine::plan::State as StepState;
-use crate::engine::state::StateDir;
 use crate::error::{Error, code};
 use crate::facts::Facts;
-use crate::facts::net::Link;
 use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
+use crate::formats::net::Link;
 use crate::profile;
+use crate::state::StateDir;
 use breaks::BREAKS;
 
 const MULTUS: &str = r#"{"cniVersion":"0.3.1","name":"multus-cni-network","type":"multus-shim",

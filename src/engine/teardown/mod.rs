@@ -10,22 +10,19 @@ use futures::future::join_all;
 
 pub use owned::Owned;
 
-use super::cancel::Cancel;
 use super::change::Change;
-use super::context::Context;
-use super::events::Event;
 use super::execute::execute;
 use super::graph::Graph;
 use super::journal::History;
 use super::plan::{Selection, refuse_stranger};
 use super::runner::{Report, Run, journaled, worse};
 use super::step::{AnyStep, Note};
-use super::target::Target;
 use crate::cluster::{ObjectKey, is_absent};
+use crate::context::Context;
+use crate::context::cancel::Cancel;
+use crate::context::events::Event;
+use crate::context::target::Target;
 use crate::error::{Error, Result, code};
-
-/// The label that names the step which created an object.
-pub const STEP_LABEL: &str = "kvnet.dev/step";
 
 /// What `down` does to one step's part.
 pub struct Removal<'a> {

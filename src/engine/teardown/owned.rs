@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::super::change::{Change, Outcome};
 use super::super::execute::is_ours;
 use super::super::journal::History;
-use super::STEP_LABEL;
-use crate::cluster::{Cluster, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, is_recorded};
+use crate::cluster::{
+    Cluster, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, STEP_LABEL, is_recorded,
+};
 use crate::error::Result;
 
 /// How many kinds are listed at the same time.

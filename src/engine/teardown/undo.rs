@@ -1,9 +1,9 @@
 //! The change that takes a change of the host back, as the journal tells it.
 
-use super::super::change::{Change, Outcome, UnitState};
+use super::super::change::{Change, Outcome};
 use super::super::journal::Entry;
 use crate::error::Result;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, UnitState};
 
 /// The change that takes an entry back; none when there is nothing to take back, or when it is not kvnet's any more.
 /// `bridges_stay` tells that bridges of kvnet's stay because others use them: then Open vSwitch stays too.
@@ -21,7 +21,7 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
             match (before, host.stat(path).await?) {
                 // The run may have ended before the file had taken its place.
                 (_, None) => {
-                    let path = crate::host::unfinished(path);
+                    let path = crate::engine::on_node::unfinished(path);
                     host.stat(&path).await?.map(|_| Change::RemoveFile { path, before: None })
                 }
                 (None, Some(_)) => {
@@ -83,8 +83,8 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
 
 /// The copy that was kept of a file with keys, if there is one, or the begin of one.
 async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path, written: &str) -> Result<Option<Change>> {
-    let copy = crate::host::saved_copy(path);
-    let begun = host.stat(&crate::host::unfinished(&copy)).await?.is_some();
+    let copy = crate::engine::on_node::saved_copy(path);
+    let begun = host.stat(&crate::engine::on_node::unfinished(&copy)).await?.is_some();
     let there = begun || host.stat(&copy).await?.is_some();
     Ok(there.then(|| Change::RestoreFile { path: path.to_owned(), written: written.to_owned() }))
 }

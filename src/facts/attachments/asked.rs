@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::DEFAULT_NETWORK;
 use super::letters::{coded, fault, is_address, is_unseen, kind_of, named, shown};
-use crate::facts::cni::{self, NETWORKS};
-use crate::facts::names::{is_label, is_mac, is_piece, is_subdomain};
+use crate::formats::cni::{self, NETWORKS};
+use crate::formats::names::{is_label, is_mac, is_piece, is_subdomain};
 
 /// Names of links are shorter in the kernel.
 const LONGEST_LINK: usize = 15;

@@ -16,7 +16,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
 }
 
 pub(super) fn is_address(text: &str, prefixed: bool) -> bool {
-    text.parse::<IpAddr>().is_ok() || prefixed && crate::facts::net::cidr(text).is_some()
+    text.parse::<IpAddr>().is_ok() || prefixed && crate::formats::net::cidr(text).is_some()
 }
 
 /// Why it is no name.

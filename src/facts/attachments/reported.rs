@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::letters::shown;
 use super::{OLD_STATUS, Wish};
-use crate::facts::cni::NETWORK_STATUS;
+use crate::formats::cni::NETWORK_STATUS;
 
 /// A NIC that Multus made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,7 +136,7 @@ mod tests {
 
     use super::super::asked;
     use super::*;
-    use crate::facts::cni::NETWORKS;
+    use crate::formats::cni::NETWORKS;
 
     fn pod(networks: &str, annotation: &str, status: &str) -> Value {
         json!({"metadata": {"namespace": "n", "annotations": {NETWORKS: networks, annotation: status}}})

@@ -4,8 +4,8 @@
 use ipnet::IpNet;
 
 use super::Found;
-use crate::facts::kubernetes::node_mask;
-use crate::facts::net::cidr;
+use crate::formats::kubernetes::node_mask;
+use crate::formats::net::cidr;
 use crate::profile::Profile;
 
 const INIT: &str = "cluster.init.clusterConfiguration";

@@ -1,6 +1,6 @@
 //! The formats of single values.
 
-use crate::facts::names::{is_label, is_subdomain};
+use crate::formats::names::{is_label, is_subdomain};
 use crate::profile::Release;
 
 /// A format that a text can have.

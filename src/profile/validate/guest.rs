@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Found;
-use crate::facts::cni::{Ipam, NetConf, Range};
-use crate::facts::net::cidr;
-use crate::guest::NetworkData;
+use crate::formats::cni::{Ipam, NetConf, Range};
+use crate::formats::net::cidr;
+use crate::formats::network_data::NetworkData;
 use crate::profile::{Network, Profile, VmInterface};
 
 const PATH: &str = "vm.cloudInit.networkData";

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::format;
 use super::{Found, reserved};
-use crate::facts::cni::{Ipam, NetConf, Range};
-use crate::facts::net::cidr;
+use crate::formats::cni::{Ipam, NetConf, Range};
+use crate::formats::net::cidr;
 use crate::profile::{Network, NetworkKind, Profile};
 
 /// kubeadm's default for services.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Found;
 use super::format;
-use crate::guest::NetworkData;
+use crate::formats::network_data::NetworkData;
 use crate::profile::{Binding, Profile, VmInterface};
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Distribution;
 use super::seed::Seed;
-use crate::facts::cni::RELEASED_PLUGINS;
+use crate::formats::cni::RELEASED_PLUGINS;
 use crate::sandbox::store::Transaction;
 
 const KEYS: &str = "package/";

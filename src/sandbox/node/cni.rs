@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::files::Files;
 use super::{Runtime, SandboxHost};
 use crate::error::Result;
-use crate::facts::cni::is_configuration;
 use crate::facts::runtime::{self, CniDirs};
+use crate::formats::cni::is_configuration;
 use crate::sandbox::store::Transaction;
 
 /// What the container runtime makes pods' network with.

@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use super::entry::{Content, Entry};
 use super::files::{Answer, Files};
 use super::{NetworkLink, SandboxHost, SwitchPort, catalogue, edit, links, ovs, units};
-use crate::engine::change::UnitState;
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
 use crate::host::Stat;
+use crate::host::UnitState;
 use crate::host::files::failed;
 use crate::sandbox::store::Transaction;
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::files::Files;
 use super::seed::{self, Seed};
 use super::{edit, kernel, ovs};
-use crate::engine::change::UnitState;
+use crate::host::UnitState;
 use crate::sandbox::store::Transaction;
 
 const KEYS: &str = "unit/";

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::objects::{hex, text};
 use super::scene::Scene;
 use crate::error::Result;
-use crate::facts::kubernetes::node_mask;
+use crate::formats::kubernetes::node_mask;
 use crate::source::parse_manifests;
 use crate::template;
 

@@ -4,8 +4,8 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::networks::look_at_nics;
+use crate::cluster::STEP_LABEL;
 use crate::cluster::{Condition, ObjectKey, is_ready};
-use crate::engine::teardown::STEP_LABEL;
 use crate::error::{Error, Result, code};
 use crate::smoke::room::Room;
 use crate::verify::{Found, Probe, Scenario, Seen};

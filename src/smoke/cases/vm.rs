@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cluster::ObjectKey;
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::{Result, code};
 use crate::profile::{Profile, RunStrategy};
 use crate::smoke::room::Room;

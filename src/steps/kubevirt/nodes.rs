@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine::target::takes_pods;
+use crate::context::target::takes_pods;
 use crate::profile::{Emulation, Profile};
 use crate::source::{RenderFacts, gates};
 use crate::support::{self, Part};

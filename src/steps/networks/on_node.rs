@@ -3,10 +3,10 @@
 use camino::Utf8Path;
 use serde_json::Value;
 
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
-use crate::facts::cni::{NetConf, Plugin};
 use crate::facts::ovs::OvsState;
+use crate::formats::cni::{NetConf, Plugin};
 use crate::host::Command;
 
 /// Where the daemon of the plugin dhcp listens.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::plan::Cards;
-use crate::facts::net::{Link, is_software};
 use crate::facts::ovs::{Joins, OvsPort, OvsState};
+use crate::formats::net::{Link, is_software};
 use crate::profile::Profile;
 
 /// What Open vSwitch is to the kernel: the master of all its ports, and no bridge.

@@ -6,8 +6,8 @@ use super::bonds;
 use crate::engine::change::Change;
 use crate::engine::step::Findings;
 use crate::error::{Error, Result, code};
-use crate::facts::net::{self, Link};
 use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
+use crate::formats::net::{self, Link};
 use crate::host::Command;
 use crate::profile::{Bridge, Datapath, VlanBridge};
 

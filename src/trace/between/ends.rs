@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::frame::{self, Side};
 use crate::cluster::{Cluster, ObjectKey};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::{Error, Result, code};
-use crate::facts::names::is_subdomain;
+use crate::formats::names::is_subdomain;
 use crate::trace::datapath::Nic;
 use crate::trace::evidence::Evidence;
 use crate::trace::pod_links::{carrier, is_handed_over, reported};

@@ -9,7 +9,7 @@ mod vlans;
 use super::datapath::Datapath;
 use super::target::Target;
 use super::{Crossing, Link, State, Trace, datapath_links, links};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 use ends::End;
 use vlans::Way;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::facts::cni::{NETWORK_STATUS, NETWORKS};
+use crate::formats::cni::{NETWORK_STATUS, NETWORKS};
 use crate::host::fake::FakeHost;
 use crate::host::{Shot, Sighting};
 use crate::steps::testing::{cluster, context, debian};

@@ -1,6 +1,6 @@
 //! What two ports of one bridge are configured to carry: whether frames can get from one to the other at all.
 
-use crate::facts::cni::Port;
+use crate::formats::cni::Port;
 use crate::trace::target::Attachment;
 
 /// A way between two ports, as configured.

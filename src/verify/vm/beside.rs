@@ -4,7 +4,8 @@
 use ipnet::IpNet;
 
 use super::guest::Guest;
-use crate::guest::{Entry, Link, NetworkData};
+use crate::formats::network_data::{Entry, NetworkData};
+use crate::guest::Link;
 use crate::profile::Vm;
 use crate::verify::Found;
 
@@ -71,7 +72,7 @@ impl From<&Entry> for Beside {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::events::Verdict;
+    use crate::context::events::Verdict;
     use crate::profile;
 
     fn lines(text: &str) -> Vec<String> {

@@ -6,10 +6,10 @@ use super::guest::{Guest, Question};
 use super::plan::{Machine, NicPlan, What};
 use super::seen::{EXEC_TIMEOUT, Outside, Pods};
 use crate::cluster::Cluster;
-use crate::engine::context::Context;
-use crate::engine::events::Verdict;
+use crate::context::Context;
+use crate::context::events::Verdict;
 use crate::error::Result;
-use crate::facts::cni::Port;
+use crate::formats::cni::Port;
 use crate::guest::Link;
 use crate::verify::Found;
 

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::plan::Machine;
 use crate::cluster::{Cluster, Console, ObjectKey};
-use crate::engine::context::Context;
-use crate::engine::execute::Progress;
+use crate::context::Context;
+use crate::context::events::Progress;
 use crate::error::{Result, code};
 use crate::guest::{Ended, GuestNic, Link, Shell, agent_nics, ips_of, links};
 use crate::verify::Found;

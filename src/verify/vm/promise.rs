@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::guest::NetworkData;
+use crate::formats::network_data::NetworkData;
 
 /// The addresses of a NIC in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::plan::{Machine, NicPlan};
 use crate::cluster::{Cluster, ObjectKey, is_ready};
-use crate::engine::context::Context;
+use crate::context::Context;
 use crate::error::Result;
 use crate::facts::attachments::{asked, pairs, reported};
 use crate::facts::counters::{self, Counters};

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::reference;
-use crate::cli::args::{Format, Global};
+use crate::cli::args::Global;
 use crate::error::{Error, Problem, Result, code};
 use crate::profile::{self, Loaded};
+use crate::terminal;
 use crate::ui;
+use crate::ui::Format;
 
 /// Checks each profile that is named, and says all that is wrong with any of them.
 pub(super) fn run(global: &Global, names: &[String]) -> Result<u8> {
@@ -66,10 +68,10 @@ fn together(mut errors: Vec<Error>, of: usize) -> Option<Error> {
 }
 
 fn say_valid(loaded: &Loaded) {
-    ui::page(&ui::clean(&format!("{} is valid\n", loaded.origin)));
+    ui::page(&terminal::clean(&format!("{} is valid\n", loaded.origin)));
     let profile = &loaded.profile;
-    profile.warnings().iter().for_each(|text| ui::say(&ui::clean(&format!("warning: {text}"))));
-    profile.not_looked_into().iter().for_each(|sentence| ui::say(&ui::clean(sentence)));
+    profile.warnings().iter().for_each(|text| terminal::say(&terminal::clean(&format!("warning: {text}"))));
+    profile.not_looked_into().iter().for_each(|sentence| terminal::say(&terminal::clean(sentence)));
 }
 
 fn data(loaded: &Loaded) -> Value {

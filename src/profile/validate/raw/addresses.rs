@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Found, Placed, Raw};
-use crate::facts::cni::{RELEASED_PLUGINS, is_address_plugin, misspelt, named};
+use crate::formats::cni::{RELEASED_PLUGINS, is_address_plugin, misspelt, named};
 
 /// Plugins that end without an address.
 const NEED_ONE: &[&str] = &["dummy", "ipvlan", "ptp", "vlan"];

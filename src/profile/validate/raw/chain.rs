@@ -1,7 +1,7 @@
 //! Which plugins there are, and in which order: some make the NIC, others change the one that an earlier plugin has made.
 
 use super::{Found, Placed, Raw};
-use crate::facts::cni::{Plugin, is_address_plugin, misspelt};
+use crate::formats::cni::{Plugin, is_address_plugin, misspelt};
 
 /// Plugins that end at once without the result of an earlier one.
 const AFTER_OTHERS: &[&str] = &["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];

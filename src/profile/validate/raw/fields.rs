@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::{Found, Placed, shown};
-use crate::facts::cni::{LAST_VLAN, Plugin, named, written};
-use crate::facts::names::is_mac;
+use crate::formats::cni::{LAST_VLAN, Plugin, named, written};
+use crate::formats::names::is_mac;
 use crate::profile::nearest::nearest;
 use crate::profile::path;
 use crate::profile::validate::networks::LEAST_MTU;

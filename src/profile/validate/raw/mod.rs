@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::Found;
 use super::format;
-use crate::facts::cni::{NetConf, Plugin};
+use crate::formats::cni::{NetConf, Plugin};
 use crate::profile::{Network, Profile};
 
 /// The configuration of one network, at its place in the profile.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Found, Placed, Raw};
-use crate::facts::cni::{LAST_VLAN, NetConf, named, written};
+use crate::formats::cni::{LAST_VLAN, NetConf, named, written};
 use crate::profile::validate::format;
 use crate::profile::validate::networks::{linux_bridge, ovs_bridge};
 use crate::profile::{FLANNEL_DATA, Profile};
@@ -137,7 +137,7 @@ fn bandwidth(placed: Placed<'_>, found: &mut Found) {
     }
     for field in lists {
         for (index, text) in of(field).iter().enumerate().filter_map(|(at, it)| Some((at, it.as_str()?))) {
-            if crate::facts::net::cidr(text).is_none() {
+            if crate::formats::net::cidr(text).is_none() {
                 let at = format!("{}[{index}]", placed.at(field));
                 found.add(at, "is not a subnet", "write it in CIDR notation, as in 10.20.0.0/24");
             }

@@ -1,7 +1,7 @@
 //! The container runtime with its configuration, and the reference CNI plugins where it looks for them.
 
 use super::{Runtime, Seed, directory, file, program, special};
-use crate::facts::cni::RELEASED_PLUGINS;
+use crate::formats::cni::RELEASED_PLUGINS;
 use crate::sandbox::node::Distribution;
 use crate::sandbox::store::Transaction;
 

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::{printed, switch};
 use crate::engine::change::Change;
+use crate::engine::on_node::apply_host_change;
 use crate::error::code;
 use crate::facts::ovs::OvsState;
-use crate::host::{Command, Host, apply_host_change};
+use crate::host::{Command, Host};
 use crate::sandbox::node::{HostFault, HostOperation, SandboxHost};
 
 /// Lets everything whose description begins so go wrong.

@@ -1,12 +1,13 @@
 use camino::Utf8Path;
 
 use super::{node, printed, run, seeded};
-use crate::engine::change::{Change, Outcome, UnitState};
+use crate::engine::change::{Change, Outcome};
+use crate::engine::on_node::apply_host_change;
+use crate::engine::on_node::packages::announced;
+use crate::engine::on_node::service::ServiceManager;
 use crate::facts::Facts;
 use crate::facts::packages::{Lists, OVS_SERVICES, PackageManager};
-use crate::host::packages::announced;
-use crate::host::service::ServiceManager;
-use crate::host::{Host, apply_host_change};
+use crate::host::{Host, UnitState};
 use crate::profile::Profile;
 use crate::sandbox::node::{Distribution, Runtime, SandboxHost};
 

@@ -2,7 +2,7 @@ use camino::Utf8Path;
 
 use super::{failure, node, printed, run, seeded};
 use crate::error::code;
-use crate::facts::net;
+use crate::formats::net;
 use crate::host::{Command, Host};
 use crate::sandbox::node::{Distribution, NetworkLink, SandboxHost};
 use crate::sandbox::store::Store;

@@ -11,7 +11,7 @@ use super::nics::{Nic, Sandbox};
 use super::plugins::{self, Wishes};
 use super::runtime::{self, Configuration, Failure};
 use crate::error::Result;
-use crate::facts::cni::is_configuration;
+use crate::formats::cni::is_configuration;
 use crate::sandbox::world::objects::{items, name, namespace, text, uid};
 use crate::sandbox::world::scene::Scene;
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::go_json;
 use super::runtime::Failure;
 use crate::facts::attachments::{DEFAULT_NETWORK, MULTUS_NAMESPACE};
-use crate::facts::cni::named;
-use crate::facts::names::{is_mac, is_piece};
+use crate::formats::cni::named;
+use crate::formats::names::{is_mac, is_piece};
 use crate::sandbox::world::objects::namespace;
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::guest::NetworkData;
+use crate::formats::network_data::NetworkData;
 use crate::sandbox::world::cni::nics::{Nic, Sandbox};
 use crate::sandbox::world::objects::{hex, items, namespace, text};
 use crate::sandbox::world::scene::Scene;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::execute::Tell;
-use super::{Command, Host, Output};
+use super::Tell;
 use crate::engine::change::Outcome;
 use crate::error::{Error, Result, code};
 use crate::facts::packages::{Announced, Lists, PackageManager};
+use crate::host::{Command, Host, Output};
 
 /// How long the removal of packages may take, in seconds.
 const REMOVE_TIMEOUT: u64 = 600;
@@ -192,7 +192,7 @@ async fn installed(host: &dyn Host, manager: PackageManager) -> Result<BTreeSet<
 mod tests {
     use super::*;
     use crate::engine::change::Change;
-    use crate::host::apply_host_change;
+    use crate::engine::on_node::apply_host_change;
     use crate::host::fake::FakeHost;
 
     fn change(manager: PackageManager) -> Change {

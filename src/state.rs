@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::checkpoint::reached;
+use crate::checkpoint::reached;
 use crate::error::{Error, Result, code};
 
 /// Where kvnet keeps its state.

@@ -1,13 +1,11 @@
 //! CNI configuration files: which of them the runtime uses, and what is in them.
 
-mod files;
 mod ipam;
 mod netconf;
 mod plugins;
 
 use serde_json::Value;
 
-pub use files::{ByFile, NamedFiles};
 pub use ipam::{Ipam, Range, Route};
 pub use netconf::{LAST_VLAN, NetConf, Plugin, Port, named, written};
 pub use plugins::{brought_by_others, is_address_plugin, is_foreign, misspelt, nearest, where_from};

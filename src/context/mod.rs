@@ -1,5 +1,9 @@
 //! What every step gets to work with.
 
+pub mod cancel;
+pub mod events;
+pub mod target;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,9 +11,8 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell, RwLock};
 use tokio::time::{Duration, Instant};
 
-use super::cancel::Cancel;
-use super::events::{Events, Silent};
-use super::state::StateDir;
+use self::cancel::Cancel;
+use self::events::{Events, Silent};
 use crate::cluster::{Cluster, ClusterId, ConnectOptions};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
@@ -17,6 +20,7 @@ use crate::facts::identity::Identity;
 use crate::host::Host;
 use crate::profile::Profile;
 use crate::source::{Component, Manifest, RenderFacts, Sources};
+use crate::state::StateDir;
 
 /// How long a look at the nodes serves all who ask; a change ends it at once.
 const FRESH: Duration = Duration::from_secs(10);

@@ -3,9 +3,9 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use super::{CniConf, is_configuration};
 use crate::error::Result;
 use crate::facts::gather::text;
+use crate::formats::cni::{CniConf, is_configuration};
 use crate::host::Host;
 
 /// Where Multus looks for such files, unless its own configuration says otherwise.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host};
-use crate::engine::change::{Outcome, UnitState};
-use crate::engine::checkpoint::reached;
+use crate::checkpoint::reached;
+use crate::engine::change::Outcome;
 use crate::error::{Error, Kind, Result};
 use crate::facts::packages::OVS_SERVICES;
+use crate::host::{Command, Host, UnitState};
 
 /// How long a service may take to start or stop.
 const UNIT_TIMEOUT: Duration = Duration::from_mins(2);

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::netconf::{join, written};
-use crate::facts::net::cidr;
+use crate::formats::net::cidr;
 
 /// The `ipam` of a plugin.
 #[derive(Clone, Debug, Default, PartialEq)]

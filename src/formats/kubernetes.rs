@@ -106,7 +106,7 @@ pub fn version(manifest: &str) -> Option<String> {
 /// Whether a text is a version as kubeadm and the API server write it.
 #[must_use]
 pub fn is_version(text: &str) -> bool {
-    text.starts_with('v') && crate::profile::Release::parse(text).is_some()
+    text.starts_with('v') && super::Release::parse(text).is_some()
 }
 
 fn first_family(ranges: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_yaml::Value;
 
 use super::network_data_v1 as v1;
-use crate::facts::net::cidr;
+use crate::formats::net::cidr;
 
 /// The kinds of links that are no NICs of the VM.
 const MADE: [&str; 6] = ["bonds", "bridges", "dummy-devices", "tunnels", "vlans", "wifis"];

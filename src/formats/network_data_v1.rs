@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_yaml::Value;
 
 use super::network_data::Entry;
-use crate::facts::net::cidr;
+use crate::formats::net::cidr;
 
 /// The NICs of the list, and the links that the guest makes: bonds, VLANs and the like.
 pub(super) fn entries(data: &Value) -> (Vec<Entry>, Vec<Entry>) {

@@ -1,12 +1,18 @@
 //! Executes the changes of the node. Each looks at the node again before it acts, because time has passed since the
 //! plan was made.
 
+pub mod packages;
+mod saved;
+pub(crate) mod service;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Command, Host, packages, saved, service};
-use crate::engine::change::{Change, Outcome, UnitState};
-use crate::engine::redact::digest;
+pub use saved::{refuse_unsafe, saved_copy};
+
+use crate::engine::change::{Change, Outcome};
 use crate::error::{Error, Result, code};
+use crate::host::{Command, Host, UnitState};
+use crate::redact::digest;
 
 /// Hears what the user must know about a change that was made differently, or not at all.
 pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
@@ -94,7 +100,7 @@ async fn write_file(
 /// Where [`Host::write`] has the new content before the file takes its place; a run that is killed may leave it.
 #[must_use]
 pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
-    super::files::unfinished(path)
+    crate::host::files::unfinished(path)
 }
 
 fn written(before: Option<&str>) -> Outcome {

@@ -4,10 +4,11 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{FileKind, Host, Stat, unfinished};
+use super::unfinished;
 use crate::engine::change::Outcome;
-use crate::engine::redact::digest;
 use crate::error::{Error, Result, code};
+use crate::host::{FileKind, Host, Stat};
+use crate::redact::digest;
 
 /// Nobody but the owner reads or writes what holds keys.
 const PRIVATE: u32 = 0o600;
@@ -61,7 +62,7 @@ pub(super) async fn restore(
     host: &dyn Host,
     path: &Utf8Path,
     written: &str,
-    tell: super::execute::Tell<'_>,
+    tell: super::Tell<'_>,
 ) -> Result<Outcome> {
     let copy = saved_copy(path);
     refuse_unsafe(host, path).await?;

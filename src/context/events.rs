@@ -148,6 +148,9 @@ impl Reporter for Silent {
     fn report(&self, _: Event) {}
 }
 
+/// Hears why a change is not done yet.
+pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
+
 #[cfg(test)]
 mod tests {
     use super::Verdict::{self, Failed, NotChecked, Passed};

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::context::Context;
+use super::Context;
 use crate::cluster::Place;
 use crate::error::Result;
 

@@ -1,5 +1,7 @@
 //! Text from elsewhere, made safe to print, and text for people, made to fit.
 
+use std::io::Write;
+
 use textwrap::core::display_width;
 
 /// The text without control characters: what a tool, a server or a file says cannot move the cursor, colour the screen,
@@ -117,6 +119,12 @@ pub fn wrapped(mark: &str, text: &str, width: Option<usize>) -> String {
         Some(width) => format!("{}\n", paragraph(mark, text, width)),
         None => format!("{mark}{text}\n"),
     }
+}
+
+/// Says something to the user, in lines that fit the terminal.
+pub fn say(text: &str) {
+    let text = width_of_errors().map_or_else(|| text.to_owned(), |width| fitted(text, width));
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]

@@ -1,0 +1,80 @@
+//! The rooms of `src` import only what ARCHITECTURE.md draws below them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The layer of each room, counted from the top, as ARCHITECTURE.md draws them.
+fn drawn() -> BTreeMap<String, usize> {
+    let text = fs::read_to_string(format!("{ROOT}/ARCHITECTURE.md")).unwrap();
+    let (_, section) = text.split_once("\n## The layers\n").expect("the section is there");
+    let block = section.split("```").nth(1).expect("it has a drawing");
+    let layers = block.trim().lines().enumerate();
+    layers
+        .flat_map(|(layer, rooms)| rooms.split_whitespace().map(move |room| (room.to_owned(), layer)))
+        .collect()
+}
+
+/// The Rust files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// Whether a file is tests alone.
+fn is_tests(path: &Path) -> bool {
+    path.iter().filter_map(|part| part.to_str()).any(|part| {
+        part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs") || part == "canaries.rs"
+    })
+}
+
+/// The code of a file without its tests, which come last, and without comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = production.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What follows each `crate::`.
+fn imports(code: &str) -> impl Iterator<Item = &str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.split("crate::").skip(1).map(move |rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
+}
+
+/// The first part of a path below `src`, without its ending: `engine` of `src/engine/plan.rs`.
+fn room(path: &Path) -> Option<&str> {
+    let mut below = path.strip_prefix(format!("{ROOT}/src")).ok()?.iter();
+    below.next()?.to_str().map(|name| name.trim_end_matches(".rs"))
+}
+
+#[test]
+fn rooms_import_what_is_below_them() {
+    let layers = drawn();
+    let mut wrong = Vec::new();
+    let mut seen = BTreeMap::new();
+    for path in files(Path::new(&format!("{ROOT}/src"))).iter().filter(|path| !is_tests(path)) {
+        let own = room(path).unwrap();
+        if ["lib", "main"].contains(&own) {
+            continue;
+        }
+        *seen.entry(own.to_owned()).or_insert(0) += 1;
+        let Some(layer) = layers.get(own) else {
+            wrong.push(format!("src/{own} is not drawn"));
+            continue;
+        };
+        let code = code(path);
+        for other in imports(&code).filter(|other| *other != own && layers.contains_key(*other)) {
+            if layers[other] <= *layer {
+                wrong.push(format!("{} imports {other}, which is not below it", path.display()));
+            }
+        }
+    }
+    wrong.extend(layers.keys().filter(|room| !seen.contains_key(*room)).map(|room| format!("no src/{room}")));
+    assert!(wrong.is_empty(), "ARCHITECTURE.md, \"The layers\":\n{}", wrong.join("\n"));
+}
