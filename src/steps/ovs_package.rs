@@ -185,6 +185,8 @@ pub(super) mod tests {
     use crate::facts::Facts;
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
+    use crate::sandbox::node::{Distribution, SandboxHost};
+    use crate::sandbox::store::Store;
     use crate::steps::testing::{context, find, lines};
 
     const UNIT: &str = "/lib/systemd/system/openvswitch-switch.service";
@@ -260,5 +262,18 @@ pub(super) mod tests {
         let cx = context(&Arc::new(FakeHost::new()), Profile::default(), Facts::default());
         let error = AnyStep::find(&OvsPackage, &cx).await.unwrap_err();
         assert_eq!(error.code(), &code::DISTRO_UNKNOWN);
+    }
+
+    #[tokio::test]
+    async fn steps_see_the_switch_run_without_a_process() {
+        let node = || SandboxHost::new(Store::in_memory(), Distribution::Debian, 0).unwrap();
+        let fresh = node();
+        let node = node();
+        let installed = node.run(&PackageManager::Apt.install("openvswitch-switch", 60)).await.unwrap();
+        assert!(installed.success(), "{installed:?}");
+        let before = node.commands().len();
+        assert!(is_running(&node).await.unwrap());
+        assert_eq!(node.commands().len(), before);
+        assert!(!is_running(&fresh).await.unwrap());
     }
 }

@@ -124,7 +124,7 @@ fn files_that_the_documents_name_exist() {
             .step_by(2)
             .chain(text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap_or_default()));
         let is_path = |word: &&str| {
-            ["src/", "tests/", "profiles/", "templates/", "docs/", ".ci/"]
+            ["crates/", "src/", "tests/", "profiles/", "templates/", "docs/", ".ci/"]
                 .iter()
                 .any(|start| word.starts_with(start))
                 && !word.contains([' ', '*', '<'])
@@ -136,8 +136,8 @@ fn files_that_the_documents_name_exist() {
     }
 }
 
-/// The rows of `docs/survives.md` name the tests that show them, as `it/access::NAME`, `src/host/small::NAME` or, for a story
-/// of the real node, `real/NAME::story`.
+/// The rows of `docs/survives.md` name the tests that show them, as `it/access::NAME`, `crates/base/src/host/small::NAME` or,
+/// for a story of the real node, `real/NAME::story`.
 #[test]
 fn what_is_survived_is_shown_by_tests_that_exist() {
     let text = document("docs/survives.md");
@@ -145,7 +145,8 @@ fn what_is_survived_is_shown_by_tests_that_exist() {
     assert!(rows.len() > 20, "{} rows", rows.len());
     for test in rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|it| it.contains("::")) {
         let (file, name) = test.split_once("::").unwrap();
-        let path = if file.starts_with("src/") { format!("{file}.rs") } else { format!("tests/{file}.rs") };
+        let in_source = file.starts_with("src/") || file.starts_with("crates/");
+        let path = if in_source { format!("{file}.rs") } else { format!("tests/{file}.rs") };
         let code = document(&path);
         let before = code.split(&format!("fn {name}(")).next().filter(|before| before.len() < code.len());
         let attributes =

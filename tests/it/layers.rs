@@ -1,6 +1,6 @@
-//! The rooms of `src` import only what ARCHITECTURE.md draws below them.
+//! The rooms of the program import only what ARCHITECTURE.md draws below them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,9 +47,13 @@ fn imports(code: &str) -> impl Iterator<Item = &str> {
     code.split("crate::").skip(1).map(move |rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
 }
 
-/// The first part of a path below `src`, without its ending: `engine` of `src/engine/plan.rs`.
-fn room(path: &Path) -> Option<&str> {
-    let mut below = path.strip_prefix(format!("{ROOT}/src")).ok()?.iter();
+/// The folders that rooms are in, and the room that a folder is as a whole.
+const SOURCES: [(&str, Option<&str>); 3] =
+    [("src", None), ("crates/base/src", None), ("crates/sandbox/src", Some("sandbox"))];
+
+/// The first part of a path below its folder, without its ending: `engine` of `engine/plan.rs`.
+fn room<'a>(path: &'a Path, folder: &str) -> Option<&'a str> {
+    let mut below = path.strip_prefix(folder).ok()?.iter();
     below.next()?.to_str().map(|name| name.trim_end_matches(".rs"))
 }
 
@@ -57,24 +61,28 @@ fn room(path: &Path) -> Option<&str> {
 fn rooms_import_what_is_below_them() {
     let layers = drawn();
     let mut wrong = Vec::new();
-    let mut seen = BTreeMap::new();
-    for path in files(Path::new(&format!("{ROOT}/src"))).iter().filter(|path| !is_tests(path)) {
-        let own = room(path).unwrap();
-        if ["lib", "main"].contains(&own) {
-            continue;
-        }
-        *seen.entry(own.to_owned()).or_insert(0) += 1;
-        let Some(layer) = layers.get(own) else {
-            wrong.push(format!("src/{own} is not drawn"));
-            continue;
-        };
-        let code = code(path);
-        for other in imports(&code).filter(|other| *other != own && layers.contains_key(*other)) {
-            if layers[other] <= *layer {
-                wrong.push(format!("{} imports {other}, which is not below it", path.display()));
+    let mut seen = BTreeSet::new();
+    for (folder, whole) in SOURCES {
+        let folder = format!("{ROOT}/{folder}");
+        for path in files(Path::new(&folder)).iter().filter(|path| !is_tests(path)) {
+            let own = whole.or_else(|| room(path, &folder)).unwrap();
+            if ["lib", "main"].contains(&own) {
+                continue;
+            }
+            seen.insert(own.to_owned());
+            let Some(layer) = layers.get(own) else {
+                wrong.push(format!("{} is in a room that is not drawn", path.display()));
+                continue;
+            };
+            let code = code(path);
+            for other in imports(&code).filter(|other| *other != own && layers.contains_key(*other)) {
+                if layers[other] <= *layer {
+                    wrong.push(format!("{} imports {other}, which is not below {own}", path.display()));
+                }
             }
         }
     }
-    wrong.extend(layers.keys().filter(|room| !seen.contains_key(*room)).map(|room| format!("no src/{room}")));
+    wrong
+        .extend(layers.keys().filter(|room| !seen.contains(*room)).map(|room| format!("there is no {room}")));
     assert!(wrong.is_empty(), "ARCHITECTURE.md, \"The layers\":\n{}", wrong.join("\n"));
 }

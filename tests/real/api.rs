@@ -1,5 +1,5 @@
-//! What `src/cluster` relies on, against the real API server: its live tests, run inside the node, because the node's
-//! address leads nowhere from this machine.
+//! What `crates/base/src/cluster` relies on, against the real API server: its live tests, run inside the node, because the
+//! node's address leads nowhere from this machine.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,7 +27,15 @@ pub fn story() {
 /// The program with the library's tests, which the test command has built already.
 pub fn library_tests() -> PathBuf {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--locked", "--lib", "--no-run", "--message-format=json"]);
+    command.args([
+        "test",
+        "--locked",
+        "--package",
+        "kvnet-base",
+        "--lib",
+        "--no-run",
+        "--message-format=json",
+    ]);
     // What cargo tells this program about its own crate looks like a change to some build scripts, which build anew then.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {

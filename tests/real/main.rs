@@ -80,12 +80,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted = std::env::var("KVNET_REAL").unwrap_or_default();
-    let (newest, all) = (matches!(wanted.as_str(), "1" | "all"), wanted == "all");
+    let (newest, older) =
+        (matches!(wanted.as_str(), "1" | "all"), matches!(wanted.as_str(), "older" | "all"));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(NODES_AT_ONCE).min(NODES_AT_ONCE));
     let trials = STORIES.iter().map(|&(name, story)| trial(name, story, newest, "1"));
-    let older = OLDER.iter().map(|&(name, story)| trial(name, story, all, "all"));
-    let trials = trials.chain(older).collect();
+    let of_older = OLDER.iter().map(|&(name, story)| trial(name, story, older, "all"));
+    let trials = trials.chain(of_older).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

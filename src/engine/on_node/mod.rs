@@ -2,6 +2,8 @@
 //! plan was made.
 
 pub mod packages;
+#[cfg(test)]
+mod sandbox_tests;
 mod saved;
 pub(crate) mod service;
 

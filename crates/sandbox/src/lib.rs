@@ -1,0 +1,212 @@
+//! A node and a cluster in memory, for the same engine and the same steps.
+
+// Unused dependencies are found by the compiler; of a test build those of other tests would be told.
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)
+)]
+
+pub mod api;
+pub mod node;
+pub mod store;
+pub mod world;
+mod world_host;
+
+use kvnet_base::{cluster, error, facts, formats, host, profile, source, state, template, terminal};
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use camino::Utf8PathBuf;
+use tokio::sync::Mutex;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use self::api::{ApiServer, Clock, KubernetesVersion};
+use self::node::{Distribution, SandboxHost, Seed};
+use self::store::Store;
+use self::world::{Pace, World};
+use self::world_host::WorldHost;
+use crate::cluster::Cluster;
+use crate::error::{Error, Result, code};
+use crate::host::Host;
+use crate::profile::{Profile, Release};
+use crate::state::{StateDir, file_error};
+
+/// In a sandbox everybody is root.
+const ROOT: u32 = 0;
+/// The first KubeVirt of the API `kubevirt.io/v1alpha3`; those before it are of clusters of 2018.
+const FIRST_OF_TODAY: (u32, u32) = (0, 13);
+/// What the package `kubernetes-cni` of 2018 brought along, unlike the reference plugins of today.
+const PLUGIN_OF_2018: &str = "/opt/cni/bin/flannel";
+
+/// How a sandbox is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where it is kept; none for one that ends with the process.
+    pub directory: Option<Utf8PathBuf>,
+    /// The distribution of a new node.
+    pub distribution: Distribution,
+    /// How long things take.
+    pub pace: Pace,
+    /// The name of a new node's object; none for its host name.
+    pub node_name: Option<String>,
+    /// How many more nodes a new cluster has.
+    pub other_nodes: u8,
+}
+
+/// A node with a cluster, as kubeadm leaves them or as the last command left them.
+pub struct Sandbox {
+    api: ApiServer,
+    node: SandboxHost,
+    store: Store,
+    world: World,
+    pace: Pace,
+    state: StateDir,
+    /// Everything that happens by itself; it ends when the sandbox cannot be kept any more.
+    task: Mutex<JoinHandle<Error>>,
+    abort: AbortHandle,
+    /// Removed with the sandbox.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Sandbox {
+    /// Opens a sandbox; a new one gets the Kubernetes of the profile's day.
+    ///
+    /// # Errors
+    /// Those of the directory.
+    pub fn open(options: &Options, profile: &Profile) -> Result<Self> {
+        refuse_odd_clock(SystemTime::now())?;
+        let (store, state, temporary) = if let Some(directory) = &options.directory {
+            (Store::on_disk(directory)?, directory.join("state"), None)
+        } else {
+            let (directory, path) = temporary()?;
+            (Store::in_memory(), path, Some(directory))
+        };
+        let node = SandboxHost::seeded(store.clone(), &seed(options, profile), ROOT)?;
+        let version = if node.seed().kubernetes.starts_with("v1.11.") {
+            node.put_file(PLUGIN_OF_2018, b"flannel's plugin", 0o755)?;
+            KubernetesVersion::V1_11
+        } else {
+            KubernetesVersion::V1_34
+        };
+        let clock = Clock::system();
+        let api = ApiServer::new(store.clone(), clock.clone(), version);
+        // Whatever was on its way when the last command ended has had time since.
+        World::new(&api, &node, &store, &clock, Pace::INSTANT).reconcile()?;
+        let world = World::new(&api, &node, &store, &clock, options.pace);
+        let task = tokio::spawn(world.clone().run());
+        let state = StateDir::locate(Some(&state), true);
+        let (abort, task) = (task.abort_handle(), Mutex::new(task));
+        Ok(Self { abort, api, node, store, world, pace: options.pace, state, task, _temporary: temporary })
+    }
+
+    /// The node for the engine.
+    #[must_use]
+    pub fn host(&self) -> Arc<dyn Host> {
+        Arc::new(WorldHost::new(self.node.clone(), self.world.clone(), self.pace))
+    }
+
+    /// The node itself, for tests.
+    #[must_use]
+    pub fn node(&self) -> &SandboxHost {
+        &self.node
+    }
+
+    /// The API server, for tests.
+    #[must_use]
+    pub fn api(&self) -> &ApiServer {
+        &self.api
+    }
+
+    /// Everything that node and cluster consist of, for tests.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A connection to the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster {
+        Cluster::from_client(self.api.client())
+    }
+
+    /// Where kvnet keeps its state about this node.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// Ends when the sandbox cannot be kept any more, with the reason: what a run waits for will never come.
+    pub async fn fails(&self) -> Error {
+        let mut task = self.task.lock().await;
+        let lost = |error| Error::new(&code::INTERNAL, "the sandbox has ended").because(error);
+        (&mut *task).await.unwrap_or_else(lost)
+    }
+
+    /// Lets everything happen that happens by itself, now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn settle(&self) -> Result<()> {
+        self.world.reconcile()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}
+
+/// The dates of HTTP are of these years, and its server panics on others.
+fn refuse_odd_clock(now: SystemTime) -> Result<()> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let seconds = now.duration_since(UNIX_EPOCH).map(|since| since.as_secs());
+    if seconds.is_ok_and(|seconds| seconds < YEAR_10000) {
+        return Ok(());
+    }
+    Err(Error::new(&code::CLOCK, "a sandbox needs a clock between 1970 and 9999"))
+}
+
+fn seed(options: &Options, profile: &Profile) -> Seed {
+    let mut seed = Seed::new(options.distribution);
+    seed.node_name.clone_from(&options.node_name);
+    seed.other_nodes = options.other_nodes;
+    let release = Release::parse(&profile.kubevirt.version);
+    if release.is_some_and(|release| (release.major, release.minor) < FIRST_OF_TODAY) {
+        seed.kubernetes = KubernetesVersion::V1_11.git().into();
+    }
+    seed.cluster = !profile.cluster.init.enabled;
+    seed
+}
+
+fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
+    let made = tempfile::Builder::new().prefix("kvnet-sandbox-").tempdir();
+    let directory = made.map_err(|error| {
+        let place = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
+        file_error(&place, &error).hint("let TMPDIR name a directory that you can write to")
+    })?;
+    let path = Utf8PathBuf::from_path_buf(directory.path().join("state"));
+    let path =
+        path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;
+    Ok((directory, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_a_sentence() {
+        let seconds = Duration::from_secs;
+        for good in [UNIX_EPOCH, UNIX_EPOCH + seconds(4_102_444_800), SystemTime::now()] {
+            refuse_odd_clock(good).unwrap();
+        }
+        for bad in [UNIX_EPOCH - seconds(1), UNIX_EPOCH + seconds(253_402_300_800)] {
+            assert_eq!(refuse_odd_clock(bad).unwrap_err().code().id, "KVN423");
+        }
+    }
+}
