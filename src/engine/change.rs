@@ -189,7 +189,7 @@ pub enum Outcome {
         /// Their names.
         packages: Vec<String>,
     },
-    /// Something that was there before kvnet was changed; it is put back, never removed.
+    /// A pre-existing thing was changed; it is restored, never removed.
     Replaced {
         /// The object as it was, without secrets; none when the change itself holds it.
         before: Option<Box<Value>>,

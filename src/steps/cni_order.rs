@@ -14,19 +14,19 @@ use crate::facts::gather::text;
 use crate::formats::cni::{CniConf, is_configuration, order};
 use crate::profile::{MultusFlavour, Profile};
 
-/// What a file is called that was first and should not be; the runtime ignores that extension.
+/// The extension of a file that was first and should not be; the runtime ignores it.
 const ASIDE: &str = "kvnet-saved";
-/// What Cilium calls the files that it takes away.
+/// The extension that Cilium gives the files that it disables.
 const CILIUM: &str = ".cilium_bak";
 
-/// Puts Multus first. Other files are kept: moved aside, never deleted, and the directory never goes.
+/// Puts Multus first. Other files are moved aside, never deleted; the directory is never removed.
 pub struct CniOrder;
 
 /// The directory.
 #[derive(Debug, Default)]
 pub struct Observed {
     names: Vec<String>,
-    /// The configurations by name, in the order of the runtime; none where a file cannot be understood.
+    /// The configurations by name, in the runtime's order; none for a file that cannot be parsed.
     files: BTreeMap<String, Option<CniConf>>,
 }
 
@@ -59,7 +59,7 @@ impl Step for CniOrder {
         let mut files = BTreeMap::new();
         for name in names.iter().filter(|name| is_configuration(name)) {
             let content = text(host, directory.join(name)).await?.unwrap_or_default();
-            // Made and not written yet: its writer is at work.
+            // Created but still empty: its writer is not done.
             if content.trim().is_empty() {
                 continue;
             }
@@ -81,8 +81,7 @@ impl Step for CniOrder {
         refuse_late_name(&cx.profile, &desired.first)?;
         let mut findings = Findings::default();
         for name in observed.names.iter().filter(|name| name.ends_with(CILIUM)) {
-            findings
-                .warn(format!("Cilium took {name} away: set `cni.exclusive: false` in its configuration"));
+            findings.warn(format!("Cilium disabled {name}: set `cni.exclusive: false` in its configuration"));
         }
         let written = desired.written.as_str();
         let multus = observed.multus().unwrap_or(written);
@@ -107,7 +106,7 @@ impl Step for CniOrder {
         if observed.multus() == Some(winner.as_str()) {
             return Ok(());
         }
-        let message = format!("the runtime uses `{winner}`, which is not Multus'");
+        let message = format!("the runtime uses `{winner}`, not Multus' configuration");
         Err(Error::new(&code::CNI_ORDER, message).at(cx.facts.cni_conf_dir.as_str()))
     }
 }
@@ -119,7 +118,7 @@ impl Observed {
         self.files.iter().find(|(_, conf)| is_multus(conf)).map(|(name, _)| name.as_str())
     }
 
-    /// The name under which Multus' file is to be: its own when nothing but intruders sort before the wanted one.
+    /// The name that Multus' file should have: its own when only intruders sort before the wanted one.
     fn place(&self, multus: &str, desired: &Desired) -> String {
         let late = multus > desired.first.as_str();
         let shadowed =
@@ -155,13 +154,13 @@ fn master_name(profile: &Profile) -> &str {
     }
 }
 
-/// Multus reads its master's file again and again: that one can neither be first nor be moved.
+/// Multus keeps reading its master's file: that one can neither be first nor be moved.
 fn refuse_late_name(profile: &Profile, first: &str) -> Result<()> {
     let master = master_name(profile);
     if first < master {
         return Ok(());
     }
-    let message = format!("`multus.confFile` is `{first}`, which comes after its master's file `{master}`");
+    let message = format!("`multus.confFile` is `{first}`, which sorts after its master's file `{master}`");
     Err(Error::new(&code::PROFILE_VALUE, message).hint("choose a name that starts with 00"))
 }
 
@@ -171,7 +170,7 @@ fn refuse_circle(observed: &Observed, directory: &Utf8Path) -> Result<()> {
         return Ok(());
     };
     let path = directory.join(name);
-    let error = Error::new(&code::MULTUS_CONFIG, "Multus calls itself, which starts processes without end");
+    let error = Error::new(&code::MULTUS_CONFIG, "Multus calls itself, which forks processes endlessly");
     Err(error
         .at(path.as_str())
         .hint(format!("move {path} aside and restart the Multus pod; use Multus v4.1.0 or newer")))
@@ -198,13 +197,12 @@ fn tell(first: &str, multus: &str, observed: &Observed, findings: &mut Findings)
     let others: Vec<&str> = observed.files.keys().map(String::as_str).filter(name).collect();
     let aside: Vec<&str> = observed.before(first).collect();
     if others.is_empty() {
-        findings.note(format!("{first} comes first, so that the runtime uses it"));
+        findings.note(format!("{first} sorts first, so the runtime uses it"));
     } else {
         findings.note(format!("{first} wins over {}", others.join(", ")));
     }
     if !aside.is_empty() {
-        findings
-            .warn(format!("kept under another name, because it comes before Multus: {}", aside.join(", ")));
+        findings.warn(format!("renamed, because it sorts before Multus: {}", aside.join(", ")));
     }
 }
 
@@ -292,6 +290,6 @@ mod tests {
     async fn cilium_is_told_apart() {
         let findings =
             found(&[("00-multus.conf.cilium_bak", MULTUS), ("05-cilium.conf", FLANNEL)], "v4.3.0").await;
-        assert!(findings.notes[0].warning && findings.notes[0].text.starts_with("Cilium took"));
+        assert!(findings.notes[0].warning && findings.notes[0].text.starts_with("Cilium disabled"));
     }
 }

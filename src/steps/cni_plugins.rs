@@ -1,4 +1,4 @@
-//! The reference CNI plugins that the networks call; no component brings them.
+//! The reference CNI plugins that the networks call; no component ships them.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +22,14 @@ const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru
 /// Installs the distribution's plugins when that helps.
 pub struct CniPlugins;
 
-/// The plugins that are called and nowhere in the runtime's directories.
+/// The plugins that are called but missing from the runtime's directories.
 pub struct Missing(Vec<String>);
 
 /// Where they can come from.
 pub struct Desired {
     /// The distribution's package, where it would help.
     package: Option<(PackageManager, &'static str)>,
-    /// What comes with it, as far as the package manager tells.
+    /// Its dependencies, as far as the package manager tells.
     with: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ fn package(cx: &Context, missing: &[String]) -> Option<(PackageManager, &'static
     (!missing.is_empty() && has_all && fits).then_some((manager, package))
 }
 
-/// What will be called: networks that the run leaves out call nothing.
+/// The plugins that will be called: networks that the run skips call none.
 fn wanted(cx: &Context) -> BTreeSet<String> {
     let profile = &cx.profile;
     let mut wanted = BTreeSet::from(["loopback".to_owned()]);
@@ -128,19 +128,19 @@ fn absent(missing: &[String], directories: &[Utf8PathBuf]) -> Error {
     let names = missing.join(", ");
     let error = Error::new(&code::CNI_PLUGIN_MISSING, format!("CNI plugins are missing: {names}"))
         .at(directories.clone());
-    // It is only missed where flannel's pods do not bring it.
+    // Missing only where flannel's pods do not install it.
     let (flannel, others): (Vec<String>, Vec<String>) =
         missing.iter().cloned().partition(|plugin| plugin == FLANNEL);
     let mut hints = where_from(&others, &directories);
     if !flannel.is_empty() {
         hints.push(format!(
             "put `flannel` into {directories}: from a release of https://github.com/containernetworking/plugins before 1.0 or \
-             of https://github.com/flannel-io/cni-plugin; or name an image that brings it in `flannel.cniPluginImage`"
+             of https://github.com/flannel-io/cni-plugin; or set `flannel.cniPluginImage` to an image that has it"
         ));
     }
     if missing.iter().any(|kind| is_foreign(kind)) {
         hints.push(
-            "when pods bring it, `kvnet up --skip networks,vm,verification` first makes the network that they need"
+            "if pods install it, first run `kvnet up --skip networks,vm,verification`: it sets up the network that they need"
                 .into(),
         );
     }

@@ -1,5 +1,5 @@
-//! `DaemonSets` whose pods nobody replaces when their template changes (`OnDelete`, what `extensions/v1beta1` defaults to):
-//! kvnet deletes the old pods of its own, and their controller makes new ones.
+//! `DaemonSets` whose controller does not replace pods when the template changes (`OnDelete`, what `extensions/v1beta1`
+//! defaults to): kvnet deletes the old pods of its own, and their controller makes new ones.
 
 use serde_json::Value;
 
@@ -8,12 +8,12 @@ use crate::cluster::{Cluster, ObjectKey, replaces_pods};
 use crate::engine::change::Change;
 use crate::error::Result;
 
-/// With which template a pod was made.
+/// The label with the template generation of a pod.
 const GENERATION: &str = "pod-template-generation";
-/// Where the groups after `extensions` keep the template's number.
+/// The annotation with the template generation, in the API groups after `extensions`.
 const KEPT: &str = "deprecated.daemonset.template.generation";
 
-/// The pods of a set that stay for now.
+/// The pods of a set that are not terminating.
 pub async fn pods(cluster: &Cluster, set: &Value) -> Result<Vec<Value>> {
     let namespace = set["metadata"]["namespace"].as_str();
     let pods = cluster.list("v1", "Pod", namespace, None).await?;
@@ -23,7 +23,7 @@ pub async fn pods(cluster: &Cluster, set: &Value) -> Result<Vec<Value>> {
         .collect())
 }
 
-/// The deletions of the pods that have another template than the set, once `change` is made.
+/// Deletions of the pods whose template is not the set's, once `change` is made.
 pub fn old(set: &Value, change: Option<&Change>, live: &Live) -> Vec<Change> {
     if !replaces_pods(set) {
         return Vec::new();
@@ -45,7 +45,7 @@ fn is_of(pod: &Value, set: &Value) -> bool {
     pod["kind"] == "Pod" && owner["kind"] == "DaemonSet" && owner["uid"] == set["metadata"]["uid"]
 }
 
-/// The number of the set's template.
+/// The generation of the set's template.
 fn generation(set: &Value) -> Option<String> {
     let kept = set["metadata"]["annotations"][KEPT].as_str().map(str::to_owned);
     set["spec"]["templateGeneration"].as_i64().map(|number| number.to_string()).or(kept)

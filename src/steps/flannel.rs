@@ -16,7 +16,7 @@ use crate::profile::Profile;
 use crate::source::{Component, Manifest, installed_version};
 use crate::support::Part;
 
-/// Keeps new pods away from the nodes while their network is taken down.
+/// Keeps new pods away from the nodes while their network is removed.
 pub const LEAVING_TAINT: &str = "kvnet.dev/leaving";
 
 /// Installs flannel with the cluster's own pod subnet.
@@ -73,7 +73,7 @@ impl Step for Flannel {
         let mut findings = objects::diff(Self::ID, desired, &observed.live, timeout);
         if !observed.nodes.iter().all(has_addresses) {
             // The controller manager gives them some seconds after `kubeadm init`.
-            let now = "not yet given".into();
+            let now = "not assigned yet".into();
             findings.changes.insert(0, Change::Wait { condition: Condition::NodesAddressed, timeout, now });
         }
         if let Some(now) = observed.services.clone() {
@@ -93,7 +93,7 @@ impl Step for Flannel {
         let second = observed.nodes.iter().filter(|node| has_second_family(node)).count();
         if second > 0 {
             let nodes = if second == 1 { "1 node has".into() } else { format!("{second} nodes have") };
-            findings.warn(format!("{nodes} a second podCIDR, of IPv6: flannel is set up for IPv4 alone, and pods get no IPv6 address"));
+            findings.warn(format!("{nodes} a second podCIDR, for IPv6: flannel is set up for IPv4 only, so pods get no IPv6 address"));
         }
         for scarce in observed.nodes.iter().filter_map(scarce_addresses) {
             findings.warn(format!("node {scarce}: pods beyond that do not start"));
@@ -121,8 +121,8 @@ impl Step for Flannel {
         }
     }
 
-    /// Pods that live on the network must end while it can still take them down; afterwards they could not be removed
-    /// at all. What controls them starts them again once there is a network.
+    /// Pods on the network must be deleted while it can still tear down their NICs; later they would be stuck in
+    /// Terminating. Their controllers start new ones once there is a network.
     async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
         let Some(cluster) = cx.cluster().await.filter(|_| installed) else { return Ok(Vec::new()) };
         let (nodes, pods) = futures::try_join!(
@@ -154,7 +154,7 @@ pub fn brings_plugin(profile: &Profile) -> bool {
     !profile.flannel.cni_plugin_image.is_empty()
 }
 
-/// Removes what flannel wrote about a node.
+/// Removes flannel's annotations and conditions from a node.
 fn clean(node: &Value) -> Option<Change> {
     let written = node["metadata"]["annotations"].as_object().into_iter().flat_map(|all| all.keys());
     let annotations: Vec<String> =
@@ -195,8 +195,8 @@ fn kube_proxy() -> ObjectKey {
     ObjectKey::new("apps/v1", "DaemonSet", Some("kube-system"), "kube-proxy")
 }
 
-/// Right after `kubeadm init` the API server's Service address leads nowhere yet: flannel would fail and be started
-/// again only after a while.
+/// Right after `kubeadm init` the API server's Service address is not routed yet: flannel would fail and restart only
+/// after a back-off.
 async fn kube_proxy_is_late(cx: &Context) -> Result<Option<String>> {
     let Some(cluster) = cx.cluster().await else { return Ok(None) };
     let Some(live) = cluster.get(&kube_proxy()).await? else { return Ok(None) };
@@ -240,7 +240,7 @@ fn uses_pod_network(pod: &Value) -> bool {
         && !crate::engine::execute::is_ours(pod)
 }
 
-/// Whether nobody could end a pod: it stays for its node, should that come back.
+/// Whether a pod's node is unreachable: the pod stays, should the node come back.
 fn is_out_of_reach(pod: &Value, nodes: &[Value]) -> bool {
     nodes.iter().any(|node| is_absent(node) && node["metadata"]["name"] == pod["spec"]["nodeName"])
 }
@@ -259,17 +259,14 @@ fn refuse_wrong_pod_addresses(pod_subnet: &str, nodes: &[Value]) -> Result<()> {
     for node in nodes {
         let node_name = name(node).unwrap_or_default();
         let Some(pod_cidr) = node["spec"]["podCIDR"].as_str().filter(|cidr| !cidr.is_empty()) else {
-            return Err(Error::new(
-                &code::POD_CIDR,
-                format!("node {node_name} has no pod addresses (podCIDR)"),
-            )
-            .hint(format!("create the cluster with `kubeadm init --pod-network-cidr={pod_subnet}`")));
+            return Err(Error::new(&code::POD_CIDR, format!("node {node_name} has no podCIDR"))
+                .hint(format!("create the cluster with `kubeadm init --pod-network-cidr={pod_subnet}`")));
         };
         let ranges = (pod_subnet.parse::<IpNet>(), pod_cidr.parse::<IpNet>());
         if !matches!(ranges, (Ok(all), Ok(one)) if all.contains(&one)) {
-            let message = format!("the pod addresses {pod_cidr} of node {node_name} are not in {pod_subnet}");
+            let message = format!("podCIDR {pod_cidr} of node {node_name} is not in {pod_subnet}");
             return Err(Error::new(&code::POD_CIDR, message)
-                .hint("repeat with `--set cluster.podSubnet=` and the cluster's own pod subnet"));
+                .hint("pass the cluster's own pod subnet with `--set cluster.podSubnet=`"));
         }
     }
     Ok(())
@@ -295,7 +292,7 @@ mod tests {
     #[test]
     fn a_node_without_pod_addresses_is_refused() {
         let error = refuse_wrong_pod_addresses("10.244.0.0/16", &[node(&Value::Null)]).unwrap_err();
-        assert_eq!(error.to_string(), "node node0 has no pod addresses (podCIDR)");
+        assert_eq!(error.to_string(), "node node0 has no podCIDR");
         assert!(error.hints()[0].contains("--pod-network-cidr=10.244.0.0/16"));
     }
 

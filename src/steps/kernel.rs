@@ -33,7 +33,7 @@ pub struct Observed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Module {
     Working,
-    /// Loaded, but its settings cannot be seen: inside a container.
+    /// Loaded, but its sysctls are not visible, as in a container.
     Hidden,
     Loadable,
     Missing,
@@ -87,7 +87,7 @@ impl Step for Kernel {
         match observed.module {
             Module::Missing => return Err(missing()),
             Module::Loadable => findings.changes.push(load()),
-            Module::Hidden => findings.warn(format!("the settings of {MODULE} cannot be seen from here")),
+            Module::Hidden => findings.warn(format!("the sysctls of {MODULE} are not visible from here")),
             Module::Working => {}
         }
         findings.changes.extend(file(SYSCTL_FILE, observed.sysctl_file.as_deref(), &desired.sysctl_file));
@@ -134,13 +134,13 @@ fn file(path: &str, before: Option<&str>, after: &str) -> Option<Change> {
     })
 }
 
-/// Not taken back: other things on the node may rely on the module by then.
+/// Not reverted: other software on the node may rely on the module by then.
 fn load() -> Change {
     let command = Command::new(["modprobe", MODULE]);
     Change::Run { purpose: format!("load kernel module {MODULE}"), before: None, command, undo: None }
 }
 
-/// A value that is not there yet comes with the module and goes with it: it is not taken back.
+/// A value that does not exist yet comes and goes with the module: it is not reverted.
 fn set(name: &str, before: Option<&str>) -> Change {
     let command =
         |value: &str| Command::new(["sysctl".to_owned(), "-w".to_owned(), format!("{name}={value}")]);

@@ -23,15 +23,15 @@ const ETCD: &str = "/etc/kubernetes/manifests/etcd.yaml";
 const ETCD_DATA: &str = "/var/lib/etcd/member";
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 const KUBELET_ACCESS: &str = "/etc/kubernetes/kubelet.conf";
-/// Everything that tells of a cluster.
+/// The files that show that there is a cluster.
 const MARKS: [&str; 6] = [ADMIN, API_SERVER, ETCD, ETCD_DATA, KUBELET, KUBELET_ACCESS];
 /// What kvnet gives to kubeadm.
 const CONFIG: &str = "/etc/kubernetes/kvnet-kubeadm.yaml";
 
-/// Creates the cluster; a half-made one is never wiped.
+/// Creates the cluster; an incomplete one is never wiped.
 pub struct KubeadmInit;
 
-/// What the node has of a cluster.
+/// How much of a cluster the node has.
 pub enum Observed {
     /// All of it.
     Complete,
@@ -129,7 +129,7 @@ pub(super) async fn taints_to_come(cx: &Context) -> Result<Vec<&'static str>> {
     })
 }
 
-/// An etcd elsewhere leaves neither manifest nor data.
+/// An external etcd leaves neither manifest nor data.
 fn is_complete(present: &[&str]) -> bool {
     let has = |mark: &str| present.contains(&mark);
     has(ADMIN) && has(API_SERVER) && has(KUBELET) && has(ETCD) == has(ETCD_DATA)
@@ -157,14 +157,16 @@ pub(super) async fn version_to_be(cx: &Context) -> Result<String> {
 }
 
 fn half(present: &[&str]) -> Error {
-    let message = format!("the node has parts of a cluster, not all of it: {}", present.join(", "));
+    let message = format!("the node has an incomplete cluster: {}", present.join(", "));
     let error = Error::new(&code::KUBEADM_HALF, message);
     error
-        .hint("if a `kubeadm init` or `kubeadm join` failed here, take it back with `kubeadm reset`, which deletes its data")
+        .hint(
+            "if a `kubeadm init` or `kubeadm join` failed here, run `kubeadm reset`, which deletes its data",
+        )
         .hint("if the node is a worker of a cluster, run kvnet on the control plane")
 }
 
-/// Never taken back: that would delete the cluster with all that is in it.
+/// Never reverted: that would delete the cluster with everything in it.
 fn init(init: &Init, seconds: u64) -> Change {
     let mut argv = vec!["kubeadm".to_owned(), "init".into(), "--config".into(), CONFIG.into()];
     if !init.ignore_preflight_errors.is_empty() {
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!(error.code(), &code::KUBEADM_HALF);
         assert_eq!(
             error.message(),
-            "the node has parts of a cluster, not all of it: /etc/kubernetes/manifests/kube-apiserver.yaml, \
+            "the node has an incomplete cluster: /etc/kubernetes/manifests/kube-apiserver.yaml, \
              /var/lib/kubelet/config.yaml"
         );
     }

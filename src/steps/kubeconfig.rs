@@ -21,7 +21,7 @@ pub struct Observed {
     path: Utf8PathBuf,
     source: Option<String>,
     existing: Option<String>,
-    /// Whether somebody else than the owner can read it; where a link leads decides, not the link.
+    /// Whether other users can read it; a symlink's target decides, not the link.
     is_open: bool,
     /// Why the file cannot be written, if so.
     unsafe_to_write: Option<Error>,
@@ -84,12 +84,12 @@ impl Step for Kubeconfig {
                     .profile
                     .is_written(field)
                     .then(|| format!(", and `{field}` names it: {}", cx.profile.place_of(field)));
-                findings.warn(format!("{source} is not on the node{}", by.unwrap_or_default()));
+                findings.warn(format!("{source} does not exist on the node{}", by.unwrap_or_default()));
             }
             return Ok(findings);
         };
         if observed.is_open {
-            findings.warn(format!("others can read {}", observed.path));
+            findings.warn(format!("{} is readable by other users", observed.path));
         }
         if observed.existing.as_ref() == Some(text) {
             return Ok(findings);
@@ -111,12 +111,12 @@ impl Step for Kubeconfig {
     }
 }
 
-/// The same error with the ways that lead on.
+/// The same error with what to do about it.
 fn refusal(reason: &Error) -> Error {
     let place = reason.place().unwrap_or_default();
     Error::new(reason.code(), format!("the kubeconfig is not changed: {}", reason.message()))
         .at(place)
-        .hint("name the file that it leads to with `--set cluster.kubeconfig.path=FILE`")
+        .hint("name the file that it points to with `--set cluster.kubeconfig.path=FILE`")
         .hint("or leave it as it is with `--set cluster.kubeconfig.copy=false`")
 }
 
@@ -186,7 +186,7 @@ mod tests {
         let host = || FakeHost::new().file(ADMIN, &config("a"));
         let open = host().file("/root/.kube/config", &config("a"));
         let findings = find(Kubeconfig, open, Profile::default()).await.unwrap();
-        assert!(findings.notes[0].text.contains("others can read"), "{findings:?}");
+        assert!(findings.notes[0].text.contains("readable by other users"), "{findings:?}");
         let link = host().link("/root/.kube/config", &config("a"));
         assert!(find(Kubeconfig, link, Profile::default()).await.unwrap().notes.is_empty());
     }

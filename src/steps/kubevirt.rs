@@ -22,7 +22,7 @@ use crate::support::{self, Part};
 /// Where the operator says which version all of its parts have.
 const VERSION: &str = "/status/observedKubeVirtVersion";
 
-/// What virt-handler makes on every node and leaves there: sockets, links to pods, what it found out about the processor.
+/// What virt-handler leaves on every node: sockets, links to pods, its findings about the CPU.
 const LEFT_ON_NODE: [&str; 4] = [
     "/run/kubevirt",
     "/run/kubevirt-private",
@@ -30,7 +30,7 @@ const LEFT_ON_NODE: [&str; 4] = [
     "/var/lib/kubevirt-node-labeller",
 ];
 
-/// Its sockets in kubelet's directory, which a virt-handler that is ended does not always take along.
+/// Its sockets in the kubelet's directory, which a terminated virt-handler does not always remove.
 const SOCKETS: [&str; 3] = ["kubevirt-kvm.sock", "kubevirt-tun.sock", "kubevirt-vhost-net.sock"];
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
@@ -45,7 +45,7 @@ pub struct Observed {
     kubernetes: Option<String>,
 }
 
-/// What is applied first, and what once that runs.
+/// What is applied first, and what follows once that runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     operator: Vec<Value>,
@@ -136,7 +136,7 @@ impl Step for KubeVirt {
         Ok(Vec::new())
     }
 
-    /// virt-handler's marks stay on the nodes when it goes.
+    /// virt-handler's labels and annotations stay on the nodes when it goes.
     async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
         let Some(cluster) = cx.cluster().await else { return Ok(Vec::new()) };
         if !cluster.list("kubevirt.io/v1", "KubeVirt", None, None).await?.is_empty() {
@@ -175,7 +175,7 @@ fn conditions(resource: &Value, version: Option<String>) -> Vec<Condition> {
     upgraded.into_iter().chain([available]).collect()
 }
 
-/// What to know when the installed version is another than the wanted one, and whether it needs attention.
+/// The note about a change of version, and whether it is a warning.
 fn move_between(live: Option<&Value>, wanted: Option<&str>) -> Option<(bool, String)> {
     let (from, to) = (live?.pointer(VERSION)?.as_str()?, wanted?);
     if from == to {
@@ -183,13 +183,11 @@ fn move_between(live: Option<&Value>, wanted: Option<&str>) -> Option<(bool, Str
     }
     let releases = Release::parse(from).zip(Release::parse(to));
     let is_back = releases.is_some_and(|(from, to)| to < from);
-    let running = "VMs that run keep their old launcher until they start again";
+    let running = "running VMs keep their old launcher until they restart";
     Some(if is_back {
         (
             true,
-            format!(
-                "KubeVirt goes back from {from} to {to}: its operator can, nobody tests that much; {running}"
-            ),
+            format!("KubeVirt is downgraded from {from} to {to}, which is hardly tested upstream; {running}"),
         )
     } else if releases.is_some_and(|(from, to)| from.major != to.major || from.minor + 1 < to.minor) {
         (
@@ -322,7 +320,7 @@ mod tests {
         let (warning, text) = told("v1.5.0", "v1.9.0").unwrap();
         assert!(warning && text.contains("one minor version at a time"), "{text}");
         let (warning, text) = told("v1.5.10", "v1.5.9").unwrap();
-        assert!(warning && text.contains("back from v1.5.10 to v1.5.9"), "{text}");
+        assert!(warning && text.contains("downgraded from v1.5.10 to v1.5.9"), "{text}");
         assert_eq!(told("v1.5.0", "v1.5.0"), None);
     }
 

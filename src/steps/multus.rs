@@ -93,7 +93,7 @@ impl Step for Multus {
     }
 }
 
-/// The configuration that Multus takes its first NIC from; none when the profile leaves that to Multus.
+/// The configuration that makes a pod's first NIC; none when the profile leaves that to Multus.
 fn master(cx: &Context) -> Option<Utf8PathBuf> {
     let (multus, flannel) = (&cx.profile.multus, &cx.profile.flannel);
     let name = match (multus.master_cni.is_empty(), flannel.enabled) {
@@ -104,7 +104,8 @@ fn master(cx: &Context) -> Option<Utf8PathBuf> {
     Some(cx.facts.cni_conf_dir.join(name))
 }
 
-/// Multus copies the master's configuration when it starts; the thin one ends when there is none, and then waits long.
+/// Multus copies the master's configuration when it starts; thin Multus exits when there is none, and then backs off
+/// for long.
 fn insert_before_daemon(changes: &mut Vec<Change>, wait: Change) {
     let is_daemon = |change: &Change| change.object().is_some_and(|object| object["kind"] == "DaemonSet");
     if let Some(position) = changes.iter().position(is_daemon) {

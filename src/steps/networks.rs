@@ -69,8 +69,8 @@ impl Step for Networks {
         Ok(attachments(&cx.profile, &pod_network))
     }
 
-    /// The plugin `bridge` makes its bridge with the first pod and never removes it; `host-local` keeps a lock and the
-    /// last address in the directory of its leases.
+    /// The `bridge` plugin creates its bridge with the first pod and never removes it; `host-local` keeps a lock and
+    /// the last address in the directory of its leases.
     fn traces(&self, cx: &Context) -> Traces {
         let mut traces = Traces::default();
         for network in &cx.profile.networks {
@@ -93,7 +93,7 @@ fn is_flannel(network: &Network) -> bool {
     network.netconf().plugins.iter().any(|plugin| plugin.kind == "flannel")
 }
 
-/// A raw network of flannel's under another name has other leases: it would give out addresses that pods have.
+/// A raw flannel network under another name has leases of its own: it would give out addresses that pods have.
 fn refuse_other_leases(profile: &Profile, pod_network: &str) -> Result<()> {
     let raw = |network: &&Network| matches!(network.kind, NetworkKind::Raw { .. }) && is_flannel(network);
     let own = |network: &Network| network.netconf().name.unwrap_or_else(|| network.name.clone());
@@ -103,8 +103,7 @@ fn refuse_other_leases(profile: &Profile, pod_network: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "network `{}` is of flannel under the name `{}`, and the pod network is `{pod_network}`: it would give out addresses \
-         that other pods have",
+        "network `{}` uses flannel under the name `{}`, but the pod network is `{pod_network}`: it would give out addresses that other pods have",
         network.name,
         own(network)
     );
@@ -121,7 +120,7 @@ async fn pod_network(cx: &Context) -> Result<String> {
     if !cx.profile.networks.iter().any(is_flannel) || !cx.profile.flannel.enabled {
         return Ok(usual());
     }
-    // The files of a machine that is no node say nothing about the cluster.
+    // The files of a machine outside the cluster say nothing about it.
     if cx.this_node().await.is_some() {
         let file = cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file);
         let there = text(cx.host.as_ref(), file).await?.and_then(|text| CniConf::parse(&text));
@@ -139,7 +138,7 @@ fn links(network: &Network) -> Vec<String> {
     plugins.filter_map(|plugin| plugin.bridge).filter(|name| name != "cni0").collect()
 }
 
-/// Where a network's leases are, when that is a directory of its own and not that of all plugins.
+/// A network's lease directory, unless it is the one that all plugins share.
 fn lease_directory(conf: &NetConf) -> Option<&Utf8Path> {
     let directory = Utf8Path::new(conf.ipam()?.data_dir.as_deref()?);
     (!directory.starts_with("/var/lib/cni")).then_some(directory)

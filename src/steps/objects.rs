@@ -1,4 +1,4 @@
-//! What the steps that apply objects have in common: look at each object once, compare, apply in order, wait.
+//! What the steps that apply objects share: read each object once, compare, apply in order, wait.
 
 use std::collections::HashMap;
 
@@ -17,15 +17,15 @@ use crate::error::{Error, Result, code};
 use crate::profile::{Source, SourceKind};
 use crate::support::{self, Part};
 
-const FITTING: &str = "take a release that fits: `kvnet version --matrix` lists what needs what, and the profile `default` is of today";
+const FITTING: &str = "choose a release that fits: `kvnet version --matrix` lists what needs what; the profile `default` is up to date";
 
-/// The live objects of a step by their keys, and the pods of sets that nobody else replaces; absent ones are missing.
+/// The live objects of a step by key, with the pods of sets that kvnet itself replaces; absent ones are missing.
 pub type Live = HashMap<ObjectKey, Value>;
 
 /// Reads the live state of `desired`; empty when there is no cluster yet.
 ///
 /// # Errors
-/// `KVN306` for an object that this version of Kubernetes no longer serves, before anything is changed.
+/// `KVN306` for an object whose API was removed from this version of Kubernetes, before anything is changed.
 pub async fn observe(cx: &Context, desired: &[Value]) -> Result<Live> {
     refuse_gone(cx, desired).await?;
     let Some(cluster) = cx.cluster().await else { return Ok(Live::new()) };
@@ -40,7 +40,7 @@ pub async fn observe(cx: &Context, desired: &[Value]) -> Result<Live> {
     Ok(live)
 }
 
-/// The version is only asked for when there is an object that some version does not serve.
+/// The version is only requested when some version does not serve one of the objects.
 async fn refuse_gone(cx: &Context, desired: &[Value]) -> Result<()> {
     let aged: Vec<_> =
         desired.iter().filter_map(|object| Some((ObjectKey::of(object), support::gone(object)?))).collect();
@@ -55,12 +55,11 @@ async fn refuse_gone(cx: &Context, desired: &[Value]) -> Result<()> {
         return Ok(());
     };
     let (what, (major, minor)) = (gone.what, gone.since);
-    let message =
-        format!("Kubernetes {kubernetes} does not serve {what}: no version since {major}.{minor} does");
+    let message = format!("Kubernetes {kubernetes} does not serve {what}: it was removed in {major}.{minor}");
     Err(Error::new(&code::CLUSTER_KIND, message).at(key.to_string()).hint(FITTING))
 }
 
-/// Refuses a release that cannot work on a node's version of Kubernetes. A manifest of one's own says nothing by its version.
+/// Refuses a release that cannot work on a node's version of Kubernetes. The version of a custom manifest says nothing.
 ///
 /// # Errors
 /// `KVN306` with what it needs.
@@ -97,14 +96,14 @@ pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Finding
             findings.changes.append(&mut waits);
         }
         if found.is_some_and(|live| !is_ours(live)) {
-            findings.note(format!("{key} was there before kvnet; `down` will leave it"));
+            findings.note(format!("{key} is pre-existing; `down` will leave it"));
         }
     }
     findings.changes.extend(waits);
     findings
 }
 
-/// The object with kvnet's labels, unless somebody else created it.
+/// The object with kvnet's labels, unless it is pre-existing.
 pub(super) fn marked(object: &Value, step: &str, live: Option<&Value>) -> Value {
     let mut object = object.clone();
     if live.is_none_or(is_ours) {
@@ -186,7 +185,7 @@ mod tests {
         let findings = diff("flannel", &[config_map("v")], &live, 60);
         assert_eq!(lines(&findings), ["change ConfigMap n/c"]);
         assert!(findings.changes[0].object().unwrap()["metadata"].get("labels").is_none());
-        assert!(findings.notes[0].text.contains("was there before kvnet"));
+        assert!(findings.notes[0].text.contains("is pre-existing"));
     }
 
     #[test]

@@ -21,18 +21,18 @@ use crate::profile::{Datapath, Profile};
 
 const MODULE: &str = "openvswitch";
 
-/// Makes the bridges of the profile; bridges that the profile does not name are left alone.
+/// Creates the profile's bridges; other bridges are left alone.
 pub struct OvsBridges;
 
 /// The switch, and what of the node decides about its bridges.
 pub struct Observed {
     /// Empty while Open vSwitch does not run.
     state: OvsState,
-    /// Whether the kernel's data path can be had.
+    /// Whether the kernel datapath is available.
     kernel_datapath: bool,
-    /// The network cards; none when no uplink is to be connected.
+    /// The NICs; none when no uplink is to be added.
     cards: Option<Cards>,
-    /// What joins the bridges; looked at with the cards.
+    /// What joins the bridges; read along with the NICs.
     joins: Joins,
 }
 
@@ -83,14 +83,14 @@ impl Step for OvsBridges {
         Ok(findings)
     }
 
-    /// A bridge with ports of others is not deleted, as `up` does not move one.
+    /// A bridge with foreign ports is not deleted, just as `up` does not move one.
     async fn keeps(&self, cx: &Context, change: &Change) -> Result<Option<String>> {
         let Change::Run { command, .. } = change else { return Ok(None) };
         let Some(name) = plan::deleted_bridge(command) else { return Ok(None) };
         let state = state(cx.host.as_ref()).await?;
         let foreign = plan::foreign_ports(&state, name);
         Ok((!foreign.is_empty())
-            .then(|| format!("bridge {name} stays: others use its port {}", foreign.join(", "))))
+            .then(|| format!("bridge {name} stays: in use by port {}", foreign.join(", "))))
     }
 
     /// `add-br` succeeds even when the switch could not set the bridge up; only the table of interfaces tells.
@@ -98,7 +98,7 @@ impl Step for OvsBridges {
         let state = state(cx.host.as_ref()).await?;
         for bridge in &cx.profile.ovs.bridges {
             let Some(found) = state.bridge(&bridge.name) else {
-                return Err(Error::new(&code::OVS_BRIDGE, format!("bridge {} is not there", bridge.name)));
+                return Err(Error::new(&code::OVS_BRIDGE, format!("bridge {} does not exist", bridge.name)));
             };
             if let Some(error) = found.error() {
                 return Err(broken(&bridge.name, found.datapath(), error));
@@ -109,12 +109,12 @@ impl Step for OvsBridges {
 }
 
 fn broken(name: &str, datapath: &str, cause: &str) -> Error {
-    let message = format!("Open vSwitch could not set up bridge {name} with data path {datapath}");
+    let message = format!("Open vSwitch could not set up bridge {name} with datapath {datapath}");
     let error = Error::new(&code::OVS_BRIDGE, message).because(cause);
     if datapath == "system" {
         return error.hint("load the kernel module openvswitch, or set `ovs.datapath: netdev`");
     }
-    error.hint("look at the log of ovs-vswitchd; the data path netdev needs /dev/net/tun")
+    error.hint("look at the log of ovs-vswitchd; the netdev datapath needs /dev/net/tun")
 }
 
 async fn state(host: &dyn Host) -> Result<OvsState> {
@@ -128,7 +128,7 @@ async fn state(host: &dyn Host) -> Result<OvsState> {
     OvsState::parse(&output.stdout)
 }
 
-/// Whether a bridge's data path depends on the kernel: it chooses by itself, and does not work yet.
+/// Whether a bridge's datapath depends on the kernel: it is `auto`, and the bridge does not work yet.
 fn asks_kernel(profile: &Profile, state: &OvsState) -> bool {
     profile.ovs.bridges.iter().any(|bridge| {
         let works = state.bridge(&bridge.name).is_some_and(|found| found.error().is_none());
@@ -147,7 +147,7 @@ async fn has_kernel_datapath(host: &dyn Host) -> Result<bool> {
     Ok(host.run(&Command::new(["modprobe", "--dry-run", MODULE])).await?.success())
 }
 
-/// A switch that cannot say is not looked into: it only costs a warning.
+/// A switch that cannot tell is skipped: it only costs a warning.
 async fn joins(host: &dyn Host) -> Result<Joins> {
     let printed = host.run(&Joins::command()).await?;
     Ok(if printed.success() { Joins::parse(&printed.stdout) } else { Joins::default() })
@@ -231,7 +231,7 @@ mod tests {
         let findings =
             find(OvsBridges, switch(), profile("blue", None, None, &[("blue100", 100)])).await.unwrap();
         assert!(findings.changes.is_empty());
-        assert_eq!(findings.notes[0].text, "bridge blue was there before kvnet and stays");
+        assert_eq!(findings.notes[0].text, "bridge blue is pre-existing and stays");
     }
 
     #[tokio::test]

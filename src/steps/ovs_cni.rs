@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::source::{Component, Manifest, installed_version};
 use crate::support::Part;
 
-/// The marker looks for bridges every 60 s with jitter; two rounds and some air.
+/// The marker looks for bridges every 60 s with jitter; two rounds and some slack.
 const MARKER_TIMEOUT: u64 = 180;
 pub use crate::profile::MARKER_DOMAIN;
 
@@ -34,7 +34,7 @@ impl Step for OvsCni {
 
     const ID: &'static str = "ovs-cni";
     const TITLE: &'static str = "Open vSwitch CNI plugin";
-    // The marker ends when it cannot reach Open vSwitch, and publishes at once the bridges that it finds at its start.
+    // The marker exits when it cannot reach Open vSwitch, and publishes the bridges at once when it starts.
     const REQUIRES: &'static [&'static str] = &["kubeadm-init", "ovs-bridges"];
     const REACH: Reach = Reach::Anywhere;
 
@@ -97,14 +97,14 @@ impl Step for OvsCni {
     }
 }
 
-/// The objects, kept to this node when the profile says so.
+/// The objects, pinned to this node when the profile says so.
 async fn manifest(cx: &Context) -> Result<Manifest> {
     let mut manifest = cx.manifest(Component::OvsCni).await?;
     placement::keep_here(cx, &mut manifest.objects).await?;
     Ok(manifest)
 }
 
-/// Removes what the marker wrote about a node.
+/// Removes the marker's resources from a node.
 fn clean(node: &Value) -> Option<Change> {
     let offered = node["status"]["capacity"].as_object()?.keys();
     let resources: Vec<String> = offered.filter(|name| name.starts_with(MARKER_DOMAIN)).cloned().collect();
@@ -118,7 +118,7 @@ fn clean(node: &Value) -> Option<Change> {
     })
 }
 
-/// Whether a pod without a node asks for a bridge that a node must offer.
+/// Whether an unscheduled pod asks for a bridge that a node must offer.
 pub fn waits_for(pod: &Value, bridge: &str) -> bool {
     let resource = format!("{MARKER_DOMAIN}{bridge}");
     let containers = ["containers", "initContainers"].map(|list| pod["spec"][list].as_array());

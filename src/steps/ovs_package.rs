@@ -17,7 +17,7 @@ use crate::host::{Command, Host};
 
 /// Where the database listens.
 pub const SOCKET: &str = "/var/run/openvswitch/db.sock";
-/// The daemons; each writes its process id beside the socket.
+/// The daemons; each writes its PID beside the socket.
 const DAEMONS: [&str; 2] = ["ovsdb-server", "ovs-vswitchd"];
 /// How long a started switch may take to listen.
 const START: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(20);
 /// Installs and starts Open vSwitch; one that runs already is fine, whoever started it.
 pub struct OvsPackage;
 
-/// What there is of Open vSwitch.
+/// What the node has of Open vSwitch.
 pub struct Observed {
     installed: bool,
     running: bool,
@@ -37,7 +37,7 @@ pub struct Observed {
 /// The names on this distribution.
 pub struct Desired {
     package: String,
-    /// What comes with the package, when it has to be installed and the package manager tells.
+    /// The package's dependencies, when it has to be installed and the package manager tells.
     with: Vec<String>,
     unit: String,
 }
@@ -91,7 +91,7 @@ impl Step for OvsPackage {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
         let mut findings = Findings::default();
         if observed.running && observed.unit.is_none() {
-            findings.warn("Open vSwitch runs, but no service of the node starts it after a boot");
+            findings.warn("Open vSwitch runs, but no service starts it at boot");
             return Ok(findings);
         }
         if !observed.installed {
@@ -126,7 +126,7 @@ impl Step for OvsPackage {
     }
 }
 
-/// Whether the package's files are there, but nobody has set it up yet: its service would start half of it.
+/// Whether the package is unpacked but not configured: its service would start half of it.
 async fn is_half_installed(cx: &Context) -> Result<bool> {
     let Some(manager) = cx.facts.packages.filter(|manager| *manager == PackageManager::Apt) else {
         return Ok(false);
@@ -139,7 +139,7 @@ async fn is_half_installed(cx: &Context) -> Result<bool> {
     Ok(manager.is_half_installed(&cx.host.run(&list).await?.stdout, package))
 }
 
-/// Whether the switch runs: by its process ids, which costs no process, else by asking it.
+/// Whether the switch runs: by its PIDs, which costs no process, else by asking it.
 ///
 /// # Errors
 /// Those of the host.
@@ -150,7 +150,7 @@ pub async fn is_running(host: &dyn Host) -> Result<bool> {
     if daemons_live(host).await? {
         return Ok(true);
     }
-    // In another process namespace, as in a container, the ids mean nothing here.
+    // In another PID namespace, as in a container, the PIDs mean nothing here.
     let command = Command::new(["ovs-vsctl", "--timeout=5", "show"]).timeout(Duration::from_secs(10));
     Ok(host.run(&command).await?.success())
 }
@@ -173,7 +173,7 @@ fn chosen(setting: &str) -> Option<&str> {
 }
 
 fn unknown_distribution() -> Error {
-    Error::new(&code::DISTRO_UNKNOWN, "Open vSwitch is not on the node, and kvnet cannot install it here")
+    Error::new(&code::DISTRO_UNKNOWN, "Open vSwitch is not installed, and kvnet cannot install it here")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! On a cluster with nodes that kvnet does not reach: what cannot work there is refused, or kept to this node.
+//! On a cluster with nodes that kvnet does not reach: what cannot work there is refused, or pinned to this node.
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ use crate::profile::{Network, Placement, Profile};
 /// The label that kubelets give nodes.
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// Refuses networks that would break on nodes which take pods and which kvnet does not reach: a bridge that they do not
-/// have, addresses that every node gives out by itself.
+/// Refuses networks that would break on schedulable nodes that kvnet does not reach: a bridge that they lack, addresses
+/// that every node gives out by itself.
 ///
 /// # Errors
 /// `KVN512`.
@@ -26,7 +26,7 @@ pub(super) async fn refuse_unreached(cx: &Context) -> Result<()> {
     match others.iter().find_map(|node| Some((*node, trouble(&cx.profile, node)?))) {
         Some((node, why)) => {
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
-            let message = format!("node {name} takes pods too, and kvnet does not reach it");
+            let message = format!("node {name} is schedulable, and kvnet does not reach it");
             Err(Error::new(&code::NODES_UNREACHED, message).because(why))
         }
         None => Ok(()),
@@ -40,9 +40,8 @@ fn trouble(profile: &Profile, node: &Value) -> Option<String> {
         if let Some(bridge) = lacks {
             return Some(format!("network {name} needs bridge {bridge}, which the node does not have"));
         }
-        gives_addresses(network).then(|| {
-            format!("network {name} gives addresses by host-local: the node gives the same ones once more")
-        })
+        gives_addresses(network)
+            .then(|| format!("network {name} uses host-local: the node gives out the same addresses again"))
     })
 }
 
@@ -57,10 +56,10 @@ fn gives_addresses(network: &Network) -> bool {
     network.netconf().ipam().is_some_and(|ipam| ipam.kind == "host-local")
 }
 
-/// Keeps workloads to this node when the profile says so: their pods, and those of a virtual machine.
+/// Pins workloads to this node when the profile says so: their pods, and those of a virtual machine.
 ///
 /// # Errors
-/// `KVN510` when this machine is no node of the cluster.
+/// `KVN510` when this machine is not a node of the cluster.
 pub(super) async fn keep_here(cx: &Context, objects: &mut [Value]) -> Result<()> {
     if cx.profile.cluster.placement == Placement::Any {
         return Ok(());
@@ -69,7 +68,7 @@ pub(super) async fn keep_here(cx: &Context, objects: &mut [Value]) -> Result<()>
         return Ok(());
     }
     let Some(name) = cx.this_node().await else {
-        let message = "`cluster.placement: this-node` needs a machine that is a node of the cluster";
+        let message = "`cluster.placement: this-node` only works on a node of the cluster";
         return Err(Error::new(&code::NOT_A_NODE, message));
     };
     let nodes = cx.nodes().await?;
@@ -111,7 +110,7 @@ mod tests {
         );
         assert_eq!(trouble(&load(layer2), &with), None);
         let addressed = layer2.replace("bridge: blue}", "bridge: blue, ipam: {subnet: 10.20.0.0/24}}");
-        assert!(trouble(&load(&addressed), &with).unwrap().contains("gives the same ones once more"));
+        assert!(trouble(&load(&addressed), &with).unwrap().contains("gives out the same addresses again"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Observed {
     to_come: Vec<&'static str>,
 }
 
-/// Only with this one kvnet removes a taint.
+/// The only effect of which kvnet removes a taint.
 const EFFECT: &str = "NoSchedule";
 
 #[async_trait]
@@ -37,7 +37,7 @@ impl Step for Taints {
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
         let nodes = cx.nodes().await?.to_vec();
-        // A node that cannot be looked at is what the step says that makes the cluster.
+        // The step that creates the cluster reports a node that cannot be read.
         let is_new = nodes.is_empty() && cx.profile.cluster.init.enabled;
         let to_come = if is_new { taints_to_come(cx).await.unwrap_or_default() } else { Vec::new() };
         Ok(Observed { nodes, to_come })

@@ -63,7 +63,7 @@ impl Step for SampleVm {
             }
         }
         if blocks_migration(&cx.profile) {
-            findings.warn("the VM binds its pod network by bridge: it cannot be migrated while it runs");
+            findings.warn("the VM uses bridge binding on the pod network: it cannot be live-migrated");
         }
         Ok(findings)
     }
@@ -73,7 +73,7 @@ impl Step for SampleVm {
     }
 }
 
-/// The objects, kept to this node when the profile says so.
+/// The objects, pinned to this node when the profile says so.
 async fn manifest(cx: &Context) -> Result<Manifest> {
     let mut manifest = cx.manifest(Component::Vm).await?;
     placement::keep_here(cx, &mut manifest.objects).await?;
@@ -95,11 +95,11 @@ fn phase(instance: &Value) -> &str {
     instance["status"]["phase"].as_str().unwrap_or("no phase yet")
 }
 
-/// Takes out of `live` the instances that have to be made anew: KubeVirt changes no instance, one that ended does not
-/// start again, and a guest reads its cloud-init at its first start only.
+/// Removes from `live` the instances that have to be recreated: KubeVirt does not change an instance, one that ended
+/// does not restart, and a guest reads its cloud-init only at its first start.
 fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
     let differs = |object: &Value| {
-        // With the labels that it was applied with: an owned field that is not wanted any more is a difference.
+        // With the labels that it was applied with: an owned field that is no longer wanted is drift.
         let differs_from = |found: &Value| {
             !differences(&objects::marked(object, SampleVm::ID, Some(found)), found).is_empty()
         };
@@ -200,6 +200,6 @@ mod tests {
         let mut profile = shipped();
         profile.vm.interfaces[0].binding = Some(Binding::Bridge);
         let findings = found(&profile, "Running", &profile).await;
-        assert!(findings.notes[0].warning && findings.notes[0].text.contains("cannot be migrated"));
+        assert!(findings.notes[0].warning && findings.notes[0].text.contains("cannot be live-migrated"));
     }
 }

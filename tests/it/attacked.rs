@@ -200,7 +200,7 @@ fn a_kubeconfig_behind_a_link_is_neither_written_nor_copied() {
     let (code, _, err) = node.run(&["up", "--yes", "--only", "kubeconfig"]);
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("error[KVN207]") && err.contains(".kube/config"), "{err}");
-    assert!(!err.contains("others can read"), "the mode of a link says nothing: {err}");
+    assert!(!err.contains("readable by other users"), "the mode of a link says nothing: {err}");
     assert_eq!(fs::read(&target).unwrap(), before);
     let names = |directory: &str| -> Vec<String> {
         let entries = fs::read_dir(node.place.path(directory)).unwrap();

@@ -354,7 +354,7 @@ fn what_cannot_work_on_this_kubernetes_is_refused_in_the_plan() {
     for (kept, parts) in [
         (
             &today,
-            ["does not serve DaemonSet of extensions/v1beta1: no version since 1.16 does", "kube-flannel-ds"],
+            ["does not serve DaemonSet of extensions/v1beta1: it was removed in 1.16", "kube-flannel-ds"],
         ),
         (
             &then,

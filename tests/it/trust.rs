@@ -234,7 +234,7 @@ fn what_kvnet_does_not_reach_is_told_for_each_node_and_refused_where_it_cannot_w
     };
     let (code, _, err) = run(&["plan", "--skip", "kubevirt,vm"]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("error[KVN512]: node worker-1 takes pods too"), "{err}");
+    assert!(err.contains("error[KVN512]: node worker-1 is schedulable"), "{err}");
     assert!(err.contains("cluster.placement=this-node"), "{err}");
     let here = ["--skip", "kubevirt,vm", "--set", "cluster.placement=this-node"];
     let (code, out, err) = run(&[&["plan"], &here[..]].concat());

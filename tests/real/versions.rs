@@ -49,7 +49,7 @@ pub fn story(versions: &Versions, [kvnet, moved]: [&Kvnet; 2], machine: &str) {
     let Versions { first, next } = versions;
     let uid = uid(kvnet.node, machine);
     moves(moved, next, &format!("KubeVirt is upgraded from {first} to {next}"));
-    moves(kvnet, first, &format!("KubeVirt goes back from {next} to {first}"));
+    moves(kvnet, first, &format!("KubeVirt is downgraded from {next} to {first}"));
     assert_eq!(self::uid(kvnet.node, machine), uid, "the VM was made anew");
 }
 

@@ -47,7 +47,7 @@ pub async fn refuse_unsafe(host: &dyn Host, path: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// The first copy is what was there before kvnet; it is never overwritten.
+/// The first copy is the original; it is never overwritten.
 pub(super) async fn save(host: &dyn Host, path: &Utf8Path, content: &str) -> Result<()> {
     let copy = saved_copy(path);
     if let Some(stat) = host.stat(&copy).await? {
@@ -73,7 +73,7 @@ pub(super) async fn restore(
     let now = host.read(path).await?.unwrap_or_default();
     let is_kvnets = written == digest(&String::from_utf8_lossy(&now));
     if !is_kvnets && now != saved {
-        tell(format!("{path} was changed by somebody and stays; what was there before kvnet is in {copy}"));
+        tell(format!("{path} was modified since and stays; the original is in {copy}"));
         return Ok(Outcome::Adopted);
     }
     host.write(path, &saved, stat.mode & PRIVATE).await?;

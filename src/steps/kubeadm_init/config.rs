@@ -43,8 +43,8 @@ pub(super) fn minor(version: &str) -> Option<u32> {
 }
 
 fn unknown(kubeadm: &str) -> Error {
-    let message = format!("kubeadm of version `{kubeadm}` is not one that kvnet can configure");
-    Error::new(&code::KUBEADM_FAILED, message).hint("kvnet knows kubeadm v1.11 and newer")
+    let message = format!("kvnet cannot configure kubeadm `{kubeadm}`");
+    Error::new(&code::KUBEADM_FAILED, message).hint("kvnet supports kubeadm v1.11 and newer")
 }
 
 fn documents(cluster: &Cluster, kubeadm: &str, api: &str) -> Vec<Value> {

@@ -1,4 +1,4 @@
-//! What the nodes that may run VMs decide about KubeVirt: emulation, image volumes, and how many copies of its parts fit.
+//! What the nodes that may run VMs decide about KubeVirt: emulation, image volumes, and how many replicas fit.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::profile::{Emulation, Profile};
 use crate::source::{RenderFacts, gates};
 use crate::support::{self, Part};
 
-/// Under which virt-handler publishes a usable KVM.
+/// The resource by which virt-handler advertises a usable KVM.
 const KVM_RESOURCE: &str = "devices.kubevirt.io/kvm";
 
 /// How KubeVirt fits the cluster.
@@ -40,14 +40,14 @@ impl Fit {
             Emulation::Auto => !kvm,
         };
         let name = |node: &&Value| node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let unknown = workers.is_empty().then(|| "no node tells its versions yet".to_owned());
+        let unknown = workers.is_empty().then(|| "no node reports its versions yet".to_owned());
         let no_image_volumes = unknown.or_else(|| workers.iter().find_map(|node| no_image_volumes(node)));
         let image_volumes = no_image_volumes.is_none();
         let render = RenderFacts { emulation, single_node: workers.len() <= 1, image_volumes };
         Self { render, workers: workers.iter().map(name).collect(), kvm, no_image_volumes }
     }
 
-    /// What to know about feature gates, each with whether it needs attention.
+    /// The notes about feature gates, each with whether it is a warning.
     pub fn gate_notes(&self, profile: &Profile) -> Vec<(bool, String)> {
         let kubevirt = &profile.kubevirt;
         let is_on = kubevirt.feature_gates.iter().any(|gate| gate == gates::IMAGE_VOLUME);
@@ -56,7 +56,7 @@ impl Fit {
             notes.push((
                 true,
                 format!(
-                    "VMs with a disk from an image may not start: the profile has {} on, and {why}",
+                    "VMs with an image disk may not start: the profile enables {}, and {why}",
                     gates::IMAGE_VOLUME
                 ),
             ));
@@ -66,7 +66,7 @@ impl Fit {
                 _ if kubevirt.disabled_feature_gates.contains(&gate) => "the profile says so",
                 (gates::IMAGE_VOLUME, Some(why)) => why,
                 (gates::EXTERNAL_RESOURCES, _) => {
-                    "with it, only network-resources-injector brings a VM to a node with its bridge"
+                    "with it, only network-resources-injector schedules a VM to a node with its bridge"
                 }
                 (gates::TEMPLATE, _) => "VMs do not need virt-template",
                 _ => continue,
@@ -76,7 +76,7 @@ impl Fit {
         notes
     }
 
-    /// What to know about emulation, and whether it needs attention.
+    /// The note about emulation, and whether it is a warning.
     pub fn note(&self) -> Option<(bool, String)> {
         let looked_at = match self.workers.as_slice() {
             [] => "this node".to_owned(),
@@ -86,17 +86,14 @@ impl Fit {
             (true, false) => Some((
                 false,
                 format!(
-                    "VMs run in software emulation: no node that may run them has usable KVM (looked at {looked_at})"
+                    "VMs run in software emulation: no node that may run them has usable KVM (checked: {looked_at})"
                 ),
             )),
-            (true, true) => {
-                Some((false, "VMs run in software emulation, because the profile says so".into()))
-            }
+            (true, true) => Some((false, "VMs run in software emulation, as the profile says".into())),
             (false, false) => Some((
                 true,
                 format!(
-                    "VMs will not start: the profile switches emulation off, and no node that may run them has usable \
-                     KVM (looked at {looked_at})"
+                    "VMs will not start: the profile turns emulation off, and no node that may run them has usable KVM (checked: {looked_at})"
                 ),
             )),
             (false, true) => None,
@@ -104,8 +101,8 @@ impl Fit {
     }
 }
 
-/// Why pods of a node cannot have image volumes. What is not known is off: the other way, a copy out of an init container, works
-/// everywhere.
+/// Why pods of a node cannot have image volumes. Unknown counts as no: the alternative, a copy from an init container,
+/// works everywhere.
 fn no_image_volumes(node: &Value) -> Option<String> {
     let info = &node["status"]["nodeInfo"];
     let text = |name: &str| info[name].as_str().unwrap_or_default();
@@ -136,10 +133,10 @@ fn first_with_image_volumes(part: Part) -> String {
 }
 
 fn or_unknown(version: &str) -> &str {
-    if version.is_empty() { "a version that it does not tell" } else { version }
+    if version.is_empty() { "an unknown version" } else { version }
 }
 
-/// Other nodes than this one are not looked at: there only virt-handler tells, once it runs.
+/// Only virt-handler tells about other nodes, once it runs.
 fn offers_kvm(node: &Value) -> bool {
     node["status"]["allocatable"][KVM_RESOURCE].as_str().is_some_and(|amount| amount != "0")
 }
@@ -194,7 +191,7 @@ mod tests {
             found.note().unwrap(),
             (
                 false,
-                "VMs run in software emulation: no node that may run them has usable KVM (looked at n0)"
+                "VMs run in software emulation: no node that may run them has usable KVM (checked: n0)"
                     .into()
             )
         );
@@ -212,7 +209,7 @@ mod tests {
             (vec![new()], None),
             (vec![versioned("v1.36.1+k3s1", "containerd://2.3.2-k3s1")], None),
             (vec![versioned("v1.35.0", "cri-o://1.35.1")], None),
-            (vec![], Some("no node tells")),
+            (vec![], Some("no node reports")),
             (
                 vec![new(), versioned("v1.34.4", "containerd://2.4.2")],
                 Some("need Kubernetes 1.35, n0 has v1.34.4"),
@@ -220,7 +217,7 @@ mod tests {
             (vec![versioned("v1.37.2", "containerd://1.6.20~ds1")], Some("n0 has containerd 1.6.20~ds1")),
             (vec![versioned("v1.36.1+k3s1", "containerd://2.2.3-k3s1")], Some("need containerd 2.3")),
             (vec![versioned("v1.36.1", "docker://29.0.0")], Some("n0 has docker 29.0.0")),
-            (vec![json!({"metadata": {"name": "n0"}})], Some("n0 has a version that it does not tell")),
+            (vec![json!({"metadata": {"name": "n0"}})], Some("n0 has an unknown version")),
         ] {
             let fit = fit(&nodes, false);
             assert_eq!(fit.render.image_volumes, why.is_none(), "{nodes:?}");

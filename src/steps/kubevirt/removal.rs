@@ -9,22 +9,22 @@ use crate::engine::execute::is_ours;
 use crate::error::{Error, Result, code};
 use crate::host::Host;
 
-/// The part of names that KubeVirt's labels and annotations have in common.
+/// The domain that KubeVirt's labels and annotations share.
 const DOMAIN: &str = "kubevirt.io";
 
-/// The one label of virt-handler without that part.
+/// virt-handler's one label outside of that domain.
 const CPU_MANAGER: &str = "cpumanager";
 
-/// Refuses a removal that could not end well: VMs of others would be deleted, or nobody is left who can remove what the
-/// operator made.
+/// Refuses a removal that cannot succeed: VMs that are not kvnet's would be deleted, or the operator that has to clean
+/// up is gone.
 pub async fn refuse_blocked(cluster: &Cluster, resource: &ObjectKey) -> Result<()> {
     let Some(live) = cluster.get(resource).await?.filter(is_ours) else { return Ok(()) };
     let foreign = foreign_machines(cluster, &resource.api_version).await?;
     if !foreign.is_empty() {
         let message =
-            format!("KubeVirt runs virtual machines that kvnet did not make: {}", foreign.join(", "));
+            format!("KubeVirt runs virtual machines that kvnet did not create: {}", foreign.join(", "));
         return Err(Error::new(&code::DOWN_BLOCKED, message).hint(
-            "delete them first, or leave KubeVirt: `kvnet down --skip kubevirt,flannel,multus,cni-order`",
+            "delete them first, or keep KubeVirt: `kvnet down --skip kubevirt,flannel,multus,cni-order`",
         ));
     }
     let operator = ObjectKey::new("apps/v1", "Deployment", resource.namespace.as_deref(), "virt-operator");
@@ -32,7 +32,7 @@ pub async fn refuse_blocked(cluster: &Cluster, resource: &ObjectKey) -> Result<(
     if has_finalizers && cluster.get(&operator).await?.is_none() {
         let message = format!("{resource} can only be removed by its operator, and {operator} is gone");
         return Err(Error::new(&code::DOWN_BLOCKED, message)
-            .hint("bring it back with `kvnet up --only kubevirt`, then run `kvnet down` again"));
+            .hint("reinstall it with `kvnet up --only kubevirt`, then run `kvnet down` again"));
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ mod tests {
         assert!(refusal(from_ref(&ours), from_ref(&ours), true).await.is_none());
         let error = refusal(&[theirs], &[owned, ours.clone()], true).await.unwrap();
         assert_eq!(error.code().id, "KVN613");
-        assert!(error.message().ends_with("kvnet did not make: VirtualMachine shop/web"), "{error}");
+        assert!(error.message().ends_with("kvnet did not create: VirtualMachine shop/web"), "{error}");
         let error = refusal(&[], &[ours], false).await.unwrap();
         assert!(error.hints()[0].contains("--only kubevirt"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What the profile's networks need of the node and kvnet does not make: links to build on, bridges of somebody else.
+//! What the profile's networks need on the node and kvnet does not create: links to build on, unmanaged bridges.
 
 use camino::Utf8Path;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use crate::facts::ovs::OvsState;
 use crate::formats::cni::{NetConf, Plugin};
 use crate::host::Command;
 
-/// Where the daemon of the plugin dhcp listens.
+/// The socket of the dhcp plugin's daemon.
 const DHCP: &str = "/run/cni/dhcp.sock";
 
-/// What is missing or does not fit on this node, one sentence each; none on a machine that is no node.
+/// What is missing or does not fit on this node, one sentence each; none outside the cluster.
 pub(super) async fn warnings(cx: &Context) -> Result<Vec<String>> {
     let all: Vec<(&str, NetConf)> =
         cx.profile.networks.iter().map(|network| (network.name.as_str(), network.netconf())).collect();
@@ -29,7 +29,7 @@ pub(super) async fn warnings(cx: &Context) -> Result<Vec<String>> {
         && cx.host.stat(Utf8Path::new(DHCP)).await?.is_none()
     {
         warnings.push(format!(
-            "network {name} takes addresses by DHCP, and no daemon of the plugin dhcp listens at {DHCP}: its pods will not start"
+            "network {name} uses DHCP, but the dhcp plugin's daemon is not listening at {DHCP}: its pods will not start"
         ));
     }
     if has_master && let Some(links) = links(cx).await? {
@@ -40,7 +40,7 @@ pub(super) async fn warnings(cx: &Context) -> Result<Vec<String>> {
         let ports = all.iter().filter_map(|(name, conf)| Some((name, conf.port()?.bridge)));
         let lacking = ports.filter(|(_, it)| state.bridge(it).is_none() && state.vlan_bridge(it).is_none());
         warnings.extend(lacking.map(|(name, bridge)| {
-            format!("network {name} uses bridge {bridge}, which is not there and which nothing makes: its pods will not start")
+            format!("network {name} uses bridge {bridge}, which does not exist and nothing creates: its pods will not start")
         }));
     }
     Ok(warnings)
@@ -63,12 +63,12 @@ fn below(name: &str, plugin: &Plugin, links: &[(String, u64)]) -> Option<String>
     let (kind, Some((_, most))) = (&plugin.kind, links.iter().find(|(link, _)| link == master)) else {
         let kind = &plugin.kind;
         return Some(format!(
-            "network {name} builds on {master} ({kind}), and this node has no such link: its pods will not start here"
+            "network {name} builds on {master} ({kind}), but this node has no such link: its pods will not start here"
         ));
     };
     let mtu = plugin.mtu.filter(|mtu| u64::from(*mtu) > *most && kind != "host-device")?;
     Some(format!(
-        "network {name} asks for MTU {mtu}, and {master} below it has {most}: its pods will not start here"
+        "network {name} asks for MTU {mtu}, but its master {master} has {most}: its pods will not start here"
     ))
 }
 
@@ -89,7 +89,7 @@ mod tests {
         let large = said(json!({"type": "vlan", "master": "eth0", "vlanId": 7, "mtu": 9000}));
         assert_eq!(
             large,
-            "network lan asks for MTU 9000, and eth0 below it has 1500: its pods will not start here"
+            "network lan asks for MTU 9000, but its master eth0 has 1500: its pods will not start here"
         );
         for fits in [
             json!({"type": "macvlan", "master": "eth0", "mtu": 1500}),

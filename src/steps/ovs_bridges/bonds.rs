@@ -1,10 +1,10 @@
-//! Bonds of Open vSwitch, and what of the networks' VLANs a way out of a bridge carries. Pure.
+//! Bonds of Open vSwitch, and which of the networks' VLANs an uplink carries. Pure.
 
 use crate::error::{Error, Result, code};
 use crate::facts::ovs::{OvsBridge, OvsPort, OvsState};
 use crate::profile::Profile;
 
-/// Refuses a card that a bond has already, and a second way out of a bridge beside its bond: frames would circle.
+/// Refuses a NIC that is in a bond already, and a second uplink of a bridge beside its bond: frames would loop.
 pub(super) fn refuse_beside(uplink: &str, bridge: &str, state: &OvsState) -> Result<()> {
     let Some((on, bond)) = bonds(state).find(|(on, bond)| has(bond, uplink) || on.name == bridge) else {
         return Ok(());
@@ -13,16 +13,15 @@ pub(super) fn refuse_beside(uplink: &str, bridge: &str, state: &OvsState) -> Res
     let error = |message| Error::new(&code::OVS_UPLINK, message);
     let join = format!("write `uplink: {name}`: the bond stays as it is");
     if !has(bond, uplink) {
-        let message =
-            format!("bridge {bridge} has the bond {name} ({cards}); {uplink} would be a second way out");
+        let message = format!("bridge {bridge} has bond {name} ({cards}); {uplink} would be a second uplink");
         return Err(error(message).hint(join));
     }
-    let message = format!("uplink {uplink} is a card of the bond {name} ({cards}) on bridge {}", on.name);
-    let other = || format!("name another card, or take the bond from bridge {} first", on.name);
+    let message = format!("uplink {uplink} is a NIC of bond {name} ({cards}) on bridge {}", on.name);
+    let other = || format!("name another NIC, or remove the bond from bridge {} first", on.name);
     Err(error(message).hint(if on.name == bridge { join } else { other() }))
 }
 
-/// The networks whose VLAN does not leave the node, because the way out of their bridge carries others only.
+/// The networks whose VLAN does not leave the node, because their bridge's uplink carries only others.
 pub(super) fn uncarried(profile: &Profile, state: &OvsState) -> Vec<String> {
     let mut told = Vec::new();
     for network in &profile.networks {
@@ -36,7 +35,7 @@ pub(super) fn uncarried(profile: &Profile, state: &OvsState) -> Vec<String> {
         {
             let list = carried.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let (name, out) = (network.full_name(), &out.name);
-            told.push(format!("network {name}: {out} carries VLAN {list} only, and not its VLAN {vlan}"));
+            told.push(format!("network {name}: {out} carries only VLAN {list}, not its VLAN {vlan}"));
         }
     }
     told
@@ -96,14 +95,10 @@ mod tests {
             (
                 "eth1",
                 "blue",
-                "uplink eth1 is a card of the bond bond0 (eth1, eth2) on bridge blue; write `uplink: bond0`",
+                "uplink eth1 is a NIC of bond bond0 (eth1, eth2) on bridge blue; write `uplink: bond0`",
             ),
-            ("eth1", "red", "on bridge blue; name another card"),
-            (
-                "eth3",
-                "blue",
-                "bridge blue has the bond bond0 (eth1, eth2); eth3 would be a second way out; write",
-            ),
+            ("eth1", "red", "on bridge blue; name another NIC"),
+            ("eth3", "blue", "bridge blue has bond bond0 (eth1, eth2); eth3 would be a second uplink; write"),
         ] {
             let (code, text) = told(uplink, bridge);
             assert!(code == "KVN606" && text.contains(says), "{text}");
@@ -118,7 +113,7 @@ mod tests {
         let profile = profile::load_text(text, "t.yaml", &[]).unwrap().profile;
         assert_eq!(
             uncarried(&profile, &state()),
-            ["network b: bond0 carries VLAN 30, 40 only, and not its VLAN 50"]
+            ["network b: bond0 carries only VLAN 30, 40, not its VLAN 50"]
         );
         assert!(uncarried(&profile, &OvsState::default()).is_empty());
     }

@@ -1,4 +1,4 @@
-//! Frames that circle: two ways out of what is one segment, without anything that cuts the circle. Pure.
+//! Layer 2 loops: two uplinks of one segment without a spanning tree. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::facts::ovs::{Joins, OvsPort, OvsState};
 use crate::formats::net::{Link, is_software};
 use crate::profile::Profile;
 
-/// What Open vSwitch is to the kernel: the master of all its ports, and no bridge.
+/// Open vSwitch as the kernel shows it: the master of all its ports, not a bridge.
 const SWITCHES: [&str; 2] = ["ovs-system", "ovs-netdev"];
 
 /// What is known of the node's segments.
@@ -18,14 +18,14 @@ pub(super) struct Segments<'a> {
     pub joins: &'a Joins,
 }
 
-/// A port that leads out of the node, with the VLANs that it carries; none means all.
+/// A port that leaves the node, with the VLANs that it carries; none means all.
 struct Way {
     card: String,
     vlans: Option<Vec<u16>>,
 }
 
-/// One sentence for each circle that may be there, of those that a bridge with an uplink of the profile is part of. Whether two
-/// cards lead to one switch is not seen from here.
+/// One sentence for each possible loop through a bridge with an uplink of the profile. Whether two NICs lead to one
+/// switch cannot be seen from here.
 pub(super) fn warnings(segments: &Segments<'_>) -> Vec<String> {
     let mut told = BTreeSet::new();
     let with_uplink = segments.profile.ovs.bridges.iter().filter(|bridge| bridge.uplink.is_some());
@@ -37,19 +37,19 @@ pub(super) fn warnings(segments: &Segments<'_>) -> Vec<String> {
         let named = all.iter().cloned().collect::<Vec<_>>().join(", ");
         if joints >= all.len() && all.len() > 1 {
             told.insert(format!(
-                "bridges {named} are joined more than once: frames circle; take a join away, {}",
+                "bridges {named} are joined more than once: frames loop; remove a join, {}",
                 guard(&bridge.name)
             ));
         }
         let ways: Vec<Way> = all.iter().flat_map(|name| segments.ways_out(name)).collect();
         let Some((one, other)) = meeting(&ways) else { continue };
         let where_to = if all.len() == 1 {
-            format!("bridge {named} has two ways out, {one} and {other}")
+            format!("bridge {named} has two uplinks, {one} and {other}")
         } else {
-            format!("bridges {named} are joined and have two ways out, {one} and {other}")
+            format!("bridges {named} are joined and have two uplinks, {one} and {other}")
         };
         told.insert(format!(
-            "{where_to}: if both lead to one network, frames circle; keep one, make a bond of them, {}",
+            "{where_to}: if both lead to one network, frames loop; keep one, bond them, {}",
             guard(&bridge.name)
         ));
     }
@@ -60,7 +60,7 @@ fn guard(bridge: &str) -> String {
     format!("or `ovs-vsctl set Bridge {bridge} rstp_enable=true`")
 }
 
-/// Two ways that have a VLAN in common.
+/// Two uplinks that share a VLAN.
 fn meeting(ways: &[Way]) -> Option<(&str, &str)> {
     ways.iter().enumerate().find_map(|(at, one)| {
         let other = ways[at + 1..].iter().find(|other| match (&one.vlans, &other.vlans) {
@@ -122,7 +122,7 @@ impl Segments<'_> {
         self.cards.links.iter().find(|link| link.name == name)
     }
 
-    /// The cards on a bridge, and the one that the profile connects to it. A bond is one way.
+    /// The NICs on a bridge, and the one that the profile adds to it. A bond is one uplink.
     fn ways_out(&self, bridge: &str) -> Vec<Way> {
         let is_card =
             |name: &str| !is_software(name) && self.link(name).is_some_and(|it| self.pair(it).is_none());
@@ -211,7 +211,7 @@ mod tests {
         let two = told(vec![port("eth2", "", None)], Vec::new(), &none);
         let [text] = &two[..] else { panic!("{two:?}") };
         assert!(
-            text.starts_with("bridge blue has two ways out, eth2 and eth1: if both lead to one network"),
+            text.starts_with("bridge blue has two uplinks, eth2 and eth1: if both lead to one network"),
             "{text}"
         );
         assert!(text.ends_with("or `ovs-vsctl set Bridge blue rstp_enable=true`"), "{text}");
@@ -238,7 +238,7 @@ mod tests {
         let two = told(blue(), red(port("eth2", "", None)), &joins);
         let [text] = &two[..] else { panic!("{two:?}") };
         assert!(
-            text.starts_with("bridges blue, red are joined and have two ways out, eth1 and eth2"),
+            text.starts_with("bridges blue, red are joined and have two uplinks, eth1 and eth2"),
             "{text}"
         );
         assert!(told(blue(), red(port("veth9", "", None)), &joins).is_empty(), "one way out");
@@ -259,9 +259,6 @@ mod tests {
         let joins = patched(&[("p0", "p1"), ("p1", "p0"), ("q0", "q1"), ("q1", "q0")]);
         let told = told(ports(["p0", "q0"]), ports(["p1", "q1"]), &joins);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(
-            told[0].starts_with("bridges blue, red are joined more than once: frames circle"),
-            "{told:?}"
-        );
+        assert!(told[0].starts_with("bridges blue, red are joined more than once: frames loop"), "{told:?}");
     }
 }

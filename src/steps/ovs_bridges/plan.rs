@@ -11,19 +11,19 @@ use crate::formats::net::{self, Link};
 use crate::host::Command;
 use crate::profile::{Bridge, Datapath, VlanBridge};
 
-/// The external id of everything that kvnet makes in the switch.
+/// The external id of everything that kvnet creates in the switch.
 const OURS: &str = "kvnet";
 
-/// The node's network cards, and which have a default route.
+/// The node's NICs, and which have a default route.
 pub struct Cards {
     pub links: Vec<Link>,
     pub routed: Vec<String>,
 }
 
-/// A bridge of the profile with its data path decided.
+/// A bridge of the profile with its datapath decided.
 pub struct WantedBridge {
     name: String,
-    /// The data path that a new or broken bridge gets.
+    /// The datapath that a new or broken bridge gets.
     datapath: &'static str,
     /// Whether the profile insists on it, also for a bridge that works.
     fixed: bool,
@@ -32,7 +32,7 @@ pub struct WantedBridge {
 }
 
 impl WantedBridge {
-    /// `auto` takes the kernel's data path when it can be had, and leaves a working bridge its own.
+    /// `auto` takes the kernel datapath where it is available, and leaves a working bridge its own.
     pub fn new(bridge: &Bridge, default: Datapath, kernel_datapath: bool) -> Self {
         let setting = bridge.datapath.unwrap_or(default);
         let datapath = match setting {
@@ -60,7 +60,7 @@ pub fn bridge(
     match state.bridge(&wanted.name) {
         Some(found) => {
             if !found.external_ids.contains_key(OURS) {
-                findings.note(format!("bridge {} was there before kvnet and stays", wanted.name));
+                findings.note(format!("bridge {} is pre-existing and stays", wanted.name));
             }
             findings.changes.extend(datapath(wanted, found)?);
         }
@@ -79,7 +79,7 @@ fn new_bridge(wanted: &WantedBridge, state: &OvsState) -> Result<Change> {
     let name = &wanted.name;
     if let Some((parent, port)) = state.port(name) {
         let what = if port.fake_bridge { "VLAN bridge" } else { "port" };
-        return Err(refused(format!("{name} is a {what} on bridge {} already", parent.name)));
+        return Err(refused(format!("{name} is already a {what} on bridge {}", parent.name)));
     }
     // `system` is what Open vSwitch takes by itself.
     let datapath = match wanted.datapath {
@@ -87,7 +87,7 @@ fn new_bridge(wanted: &WantedBridge, state: &OvsState) -> Result<Change> {
         _ => String::new(),
     };
     Ok(Change::Run {
-        purpose: format!("add Open vSwitch bridge {name} with data path {}", wanted.datapath),
+        purpose: format!("add Open vSwitch bridge {name} with datapath {}", wanted.datapath),
         before: None,
         command: vsctl(&format!(
             "-- --may-exist add-br {name} {datapath}-- br-set-external-id {name} {OURS} true"
@@ -96,8 +96,8 @@ fn new_bridge(wanted: &WantedBridge, state: &OvsState) -> Result<Change> {
     })
 }
 
-/// A bridge that works keeps its data path unless the profile insists; one with ports is never moved, because that
-/// would cut them off.
+/// A working bridge keeps its datapath unless the profile insists; one with ports is never moved, because that would
+/// cut them off.
 fn datapath(wanted: &WantedBridge, found: &OvsBridge) -> Result<Option<Change>> {
     let (name, now) = (&found.name, found.datapath());
     if now == wanted.datapath || !(wanted.fixed || found.error().is_some()) {
@@ -105,13 +105,13 @@ fn datapath(wanted: &WantedBridge, found: &OvsBridge) -> Result<Option<Change>> 
     }
     if found.ports.iter().any(|port| port.name != *name) && found.error().is_none() {
         let message =
-            format!("bridge {name} has data path {now}, not {}, and has other ports", wanted.datapath);
+            format!("bridge {name} has datapath {now}, not {}, and has other ports", wanted.datapath);
         return Err(refused(message));
     }
     let set = |datapath: &str| vsctl(&format!("set bridge {name} datapath_type={datapath}"));
     Ok(Some(Change::Run {
-        purpose: format!("change bridge {name} to data path {}", wanted.datapath),
-        before: Some(format!("data path {now}")),
+        purpose: format!("change bridge {name} to datapath {}", wanted.datapath),
+        before: Some(format!("datapath {now}")),
         command: set(wanted.datapath),
         undo: Some(set(now)),
     }))
@@ -131,7 +131,7 @@ fn vlan_bridge(wanted: &VlanBridge, parent: &str, state: &OvsState) -> Result<Op
     match state.port(name) {
         None => Ok(Some(new_vlan_bridge(name, parent, *vlan))),
         Some((on, port)) if !port.fake_bridge => {
-            Err(refused(format!("{name} is a port on bridge {} already", on.name)))
+            Err(refused(format!("{name} is already a port on bridge {}", on.name)))
         }
         Some((on, _)) if on.name != parent => {
             Err(refused(format!("VLAN bridge {name} is on bridge {}, not on {parent}", on.name)))
@@ -174,14 +174,14 @@ fn connect(uplink: &str, bridge: &str, state: &OvsState, cards: Option<&Cards>) 
     let card = cards.and_then(|cards| cards.links.iter().find(|link| link.name == uplink));
     match state.port(uplink) {
         Some((on, _)) if on.name == bridge => {}
-        Some((on, _)) => return Err(refused(format!("uplink {uplink} is on bridge {} already", on.name))),
+        Some((on, _)) => return Err(refused(format!("uplink {uplink} is already on bridge {}", on.name))),
         None => {
             bonds::refuse_beside(uplink, bridge, state)?;
             refuse_busy(uplink, card, cards)?;
             changes.push(add_port(uplink, bridge));
         }
     }
-    // Open vSwitch does not switch a card on.
+    // Open vSwitch does not set a NIC up.
     if card.is_some_and(|card| !card.up) {
         changes.push(switch_on(uplink));
     }
@@ -190,17 +190,17 @@ fn connect(uplink: &str, bridge: &str, state: &OvsState, cards: Option<&Cards>) 
 
 fn refuse_busy(uplink: &str, card: Option<&Link>, cards: Option<&Cards>) -> Result<()> {
     let Some(card) = card else {
-        let error = Error::new(&code::OVS_UPLINK, format!("there is no network card {uplink}"));
-        return Err(error.hint("`ip link` lists the network cards of the node"));
+        let error = Error::new(&code::OVS_UPLINK, format!("uplink {uplink} does not exist"));
+        return Err(error.hint("`ip link` lists the node's NICs"));
     };
     let routed = cards.map(|cards| cards.routed.as_slice()).unwrap_or_default();
     let Some(reason) = net::busy(card, routed) else { return Ok(()) };
     let error = Error::new(&code::OVS_UPLINK, format!("uplink {uplink} {reason}"));
-    // A bond can be an uplink, its cards cannot.
+    // A bond can be an uplink, its NICs cannot.
     let master = card.master.as_ref().filter(|_| reason.starts_with("belongs"));
     Err(match master {
         Some(master) => {
-            error.hint(format!("if {master} is a bond, write `uplink: {master}`; else name another card"))
+            error.hint(format!("if {master} is a bond, write `uplink: {master}`; else name another NIC"))
         }
         None => error,
     })
@@ -210,7 +210,7 @@ fn add_port(uplink: &str, bridge: &str) -> Change {
     let words =
         format!("-- --may-exist add-port {bridge} {uplink} -- set port {uplink} external_ids:{OURS}=true");
     Change::Run {
-        purpose: format!("connect network card {uplink} to bridge {bridge}"),
+        purpose: format!("add uplink {uplink} to bridge {bridge}"),
         before: None,
         command: vsctl(&words),
         undo: Some(vsctl(&format!("--if-exists del-port {bridge} {uplink}"))),
@@ -220,14 +220,14 @@ fn add_port(uplink: &str, bridge: &str) -> Change {
 fn switch_on(uplink: &str) -> Change {
     let set = |state: &str| Command::new(["ip", "link", "set", uplink, state]);
     Change::Run {
-        purpose: format!("switch network card {uplink} on"),
+        purpose: format!("set {uplink} up"),
         before: Some("off".into()),
         command: set("up"),
         undo: Some(set("down")),
     }
 }
 
-/// A command of words without blanks: names of bridges and cards have none.
+/// A command of words without blanks: names of bridges and NICs have none.
 fn vsctl(words: &str) -> Command {
     let words = ["ovs-vsctl", "--timeout=30"].into_iter().chain(words.split_whitespace());
     Command::new(words).timeout(Duration::from_secs(40))
@@ -244,7 +244,7 @@ pub(super) fn deleted_bridge(command: &Command) -> Option<&str> {
     words.get(at + 1).map(String::as_str)
 }
 
-/// The ports of a bridge, or of the VLAN that a VLAN bridge stands for, that neither kvnet nor a CNI plugin made.
+/// The ports of a bridge, or of the VLAN of a VLAN bridge, that neither kvnet nor a CNI plugin made.
 pub(super) fn foreign_ports(state: &OvsState, name: &str) -> Vec<String> {
     let (bridge, vlan) = match (state.bridge(name), state.port(name)) {
         (Some(bridge), _) => (bridge, None),
@@ -263,7 +263,7 @@ pub(super) fn foreign_ports(state: &OvsState, name: &str) -> Vec<String> {
 
 fn is_foreign(port: &OvsPort) -> bool {
     let has = |key: &str| port.external_ids.contains_key(key);
-    // What a pod's plugin made goes with the pod.
+    // What a pod's CNI plugin made goes with the pod.
     let of_pod = ["contPodUid", "contNetns", "contIface"].iter().any(|key| has(key));
     !(of_pod || has(OURS) || has(&format!("fake-bridge-{OURS}")))
 }
