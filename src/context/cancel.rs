@@ -1,4 +1,4 @@
-//! Stopping: a mutation in hand is finished, waits end, nothing new starts. On request, or because a step failed.
+//! Stopping: a change in progress is finished, waits end, nothing new starts. On request, or because a step failed.
 
 use tokio::sync::watch;
 
@@ -24,7 +24,7 @@ impl Default for Cancel {
 }
 
 impl Cancel {
-    /// Asks all tasks to stop, because the user wants it.
+    /// Asks all tasks to stop on the user's request.
     pub fn cancel(&self) {
         self.sender.send_replace(Some(Reason::Asked));
     }
@@ -55,10 +55,10 @@ impl Cancel {
         let _ = receiver.wait_for(Option::is_some).await;
     }
 
-    /// The error that a stopped task ends with; `command` is what goes on from there.
+    /// The error that a stopped task ends with; `command` is what resumes the work.
     pub fn error(command: &str) -> Error {
-        Error::new(&code::CANCELLED, "stopped on request; the change in hand was finished")
-            .hint(format!("run `kvnet {command}` again: it goes on from there"))
+        Error::new(&code::CANCELLED, "interrupted; the change in progress was completed")
+            .hint(format!("run `kvnet {command}` again: it continues from there"))
     }
 }
 

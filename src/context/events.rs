@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What came of a check. What was not looked at never counts as held.
+/// The result of a check. One that could not run never counts as passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -12,17 +12,17 @@ pub enum Verdict {
     Passed,
     /// It does not hold.
     Failed,
-    /// It could not be looked at.
+    /// It could not be checked.
     NotChecked,
 }
 
 impl Verdict {
-    /// The verdict on something that was looked at.
+    /// The verdict on something that was checked.
     pub fn of(holds: bool) -> Self {
         if holds { Self::Passed } else { Self::Failed }
     }
 
-    /// The verdict on several things of one check: a failure counts most, then what was not looked at.
+    /// The verdict on the parts of one check: a failure counts most, then what was not checked.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -43,7 +43,7 @@ pub enum Event {
     Started {
         /// Id and title of each step that has something to do.
         steps: Vec<(String, String)>,
-        /// Which cluster and node they work on.
+        /// The cluster and node that they work on.
         target: Target,
     },
     /// A step starts.
@@ -62,7 +62,7 @@ pub enum Event {
     Waiting {
         /// The step's id.
         step: String,
-        /// What it waits for, or what is in the way.
+        /// What it waits for, or what blocks it.
         reason: String,
     },
     /// A change was done.
@@ -74,7 +74,7 @@ pub enum Event {
         /// How long it took.
         seconds: f64,
     },
-    /// A step ended well.
+    /// A step succeeded.
     StepDone {
         /// Its id.
         step: String,
@@ -92,7 +92,7 @@ pub enum Event {
         /// The error in one line.
         message: String,
     },
-    /// A step was stopped before its end, because another one failed.
+    /// A step was interrupted because another one failed.
     StepStopped {
         /// Its id.
         step: String,
@@ -101,9 +101,9 @@ pub enum Event {
     Check {
         /// What was checked.
         check: String,
-        /// Whether it holds, or could not be looked at.
+        /// Whether it holds, or could not be checked.
         verdict: Verdict,
-        /// What was seen, or why nothing was.
+        /// What was seen, or why nothing was checked.
         detail: String,
     },
     /// Something to know.
@@ -123,7 +123,7 @@ pub enum Event {
         changes: usize,
         /// How long it took.
         seconds: f64,
-        /// Whether all checks that the profile promises were made and hold; none where nothing was to be verified.
+        /// Whether all checks that the profile asks for were made and passed; none where nothing was to be verified.
         verified: Option<bool>,
         /// What was not checked, each with the reason.
         not_checked: Vec<String>,

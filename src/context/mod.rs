@@ -1,4 +1,4 @@
-//! What every step gets to work with.
+//! What every step works with.
 
 pub mod cancel;
 pub mod events;
@@ -22,12 +22,12 @@ use crate::profile::Profile;
 use crate::source::{Component, Manifest, RenderFacts, Sources};
 use crate::state::StateDir;
 
-/// How long a look at the nodes serves all who ask; a change ends it at once.
+/// How long the nodes are cached; a change drops them at once.
 const FRESH: Duration = Duration::from_secs(10);
-/// How long one in vain does.
+/// How long a failure to list them is cached.
 const IN_VAIN: Duration = Duration::from_secs(5);
 
-/// The nodes or why they could not be looked at, and when that was.
+/// The nodes or why they could not be listed, and when that was.
 type Look = (Instant, Result<Arc<[Value]>>);
 
 /// The node, the cluster, the profile and the facts. Cheap to clone.
@@ -37,7 +37,7 @@ pub struct Context {
     pub host: Arc<dyn Host>,
     /// What should be.
     pub profile: Arc<Profile>,
-    /// What was found out about the node at the start.
+    /// The facts about the node, gathered at the start.
     pub facts: Arc<Facts>,
     /// Where manifests come from.
     pub sources: Arc<Sources>,
@@ -45,30 +45,30 @@ pub struct Context {
     pub digest: String,
     /// Where kvnet keeps its state.
     pub state: StateDir,
-    /// Who hears what happens.
+    /// Receives the events.
     pub events: Events,
     /// Whether conflicts with other field managers are forced.
     pub force_conflicts: bool,
-    /// Tells when nothing new may start and waits end.
+    /// Signals that nothing new may start and that waits end.
     pub cancel: Cancel,
     /// The steps that the run leaves out by name.
     pub skipped: Arc<[String]>,
-    /// The only cluster that there can be, whatever kubeconfigs say: that of a sandbox.
+    /// The sandbox's cluster, which takes precedence over every kubeconfig.
     pub only: Option<Cluster>,
     /// The cluster, once there is one.
     cluster: Arc<RwLock<Option<Cluster>>>,
     /// Which node of it this machine is, once that is known.
     identity: Arc<OnceCell<Identity>>,
-    /// The nodes as they were seen last, and when.
+    /// The cached nodes.
     nodes: Arc<Mutex<Option<Look>>>,
-    /// What tells this cluster from every other one.
+    /// The cluster's identity.
     id: Arc<OnceCell<ClusterId>>,
-    /// Whether something is being changed.
+    /// Whether changes are in progress.
     acts: Arc<AtomicBool>,
 }
 
 impl Context {
-    /// A context without a cluster, that reports to nobody and forces nothing.
+    /// A context without a cluster and without a reporter, which forces no conflicts.
     pub fn new(
         host: Arc<dyn Host>,
         profile: Profile,
@@ -106,7 +106,7 @@ impl Context {
         self.cluster().await.ok_or_else(|| Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet"))
     }
 
-    /// The cluster that a kubeconfig leads to.
+    /// The cluster of a kubeconfig.
     pub async fn reach(&self, options: &ConnectOptions) -> Result<Cluster> {
         match &self.only {
             Some(cluster) => Ok(cluster.clone()),
@@ -114,7 +114,7 @@ impl Context {
         }
     }
 
-    /// Makes a cluster known that a step has just created.
+    /// Registers a cluster that a step has just created.
     pub async fn connect(&self, cluster: Cluster) {
         if self.acts.load(Ordering::Relaxed) {
             cluster.acts();
@@ -123,7 +123,7 @@ impl Context {
         self.forget_nodes().await;
     }
 
-    /// From now on something is changed: a server that is away for a moment is waited for, by each request for itself.
+    /// Marks the start of changes: from now on each request waits for a server that is briefly unavailable.
     pub async fn acts(&self) {
         self.acts.store(true, Ordering::Relaxed);
         if let Some(cluster) = self.cluster().await {
@@ -131,7 +131,7 @@ impl Context {
         }
     }
 
-    /// The nodes of the cluster; none while there is no cluster. All who ask at the same time share one look.
+    /// The nodes of the cluster; none while there is no cluster. Concurrent callers share one request.
     ///
     /// # Errors
     /// When the cluster does not answer.
@@ -147,12 +147,12 @@ impl Context {
         look
     }
 
-    /// Lets the next who asks look at the nodes again.
+    /// Drops the cached nodes.
     pub async fn forget_nodes(&self) {
         *self.nodes.lock().await = None;
     }
 
-    /// What tells the cluster from every other one. None while that is not known.
+    /// The cluster's identity; none while it is not known.
     pub async fn cluster_id(&self) -> Option<ClusterId> {
         if let Some(id) = self.id.get() {
             return Some(id.clone());
@@ -161,7 +161,7 @@ impl Context {
         Some(self.id.get_or_init(|| async { id }).await.clone())
     }
 
-    /// Which node of the cluster this machine is; none while there is no cluster, or no node in it.
+    /// The node that this machine is; none while there is no cluster, or when it is not one of its nodes.
     ///
     /// # Errors
     /// When the cluster does not answer.
@@ -176,7 +176,7 @@ impl Context {
         Ok(Some(self.identity.get_or_init(|| async { Identity::of(&self.facts, &nodes) }).await.clone()))
     }
 
-    /// The name of the Node object that this machine is; none when it is no node of the cluster, or that is not known.
+    /// The name of this machine's Node object; none when it is not a node of the cluster, or that is not known.
     pub async fn this_node(&self) -> Option<Arc<str>> {
         self.identity().await.ok().flatten().and_then(|identity| identity.name())
     }

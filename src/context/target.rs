@@ -1,5 +1,5 @@
-//! What a run works on: which cluster, by which kubeconfig, and which of its nodes kvnet reaches. The plan, the question,
-//! the first event and every report name it.
+//! What a run works on: the cluster, its kubeconfig, and the nodes that kvnet reaches. The plan, the prompt, the first
+//! event and every report name it.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,17 +14,17 @@ use crate::error::Result;
 pub struct Target {
     /// The cluster; none while there is none.
     pub cluster: Option<Place>,
-    /// The Node object that this machine is; none when it is none of the cluster.
+    /// This machine's Node object; none when it is not a node of the cluster.
     pub node: Option<String>,
     /// The cluster's other nodes: kvnet reaches only the machine that it runs on.
     pub unreached: Vec<String>,
-    /// Whether the cluster did not answer, so that nobody knows its nodes.
+    /// Whether the cluster did not answer, so that its nodes are unknown.
     #[serde(skip)]
     pub silent: bool,
 }
 
 impl Target {
-    /// Looks which nodes the cluster has.
+    /// Reads the cluster's nodes.
     ///
     /// # Errors
     /// When the cluster does not answer.
@@ -52,12 +52,12 @@ impl Target {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let Some(cluster) = &self.cluster else {
-            return vec!["no cluster yet: this machine is going to have one".into()];
+            return vec!["no cluster yet: kvnet creates one on this machine".into()];
         };
         let machine = match &self.node {
             Some(node) => format!("this machine is its node {node}"),
-            None if self.silent => "it does not answer, so its nodes are not known".into(),
-            None => "this machine is none of its nodes".into(),
+            None if self.silent => "it does not answer, so its nodes are unknown".into(),
+            None => "this machine is not one of its nodes".into(),
         };
         let first = format!("cluster {cluster}; {machine}");
         std::iter::once(first).chain(self.missed()).collect()
@@ -65,17 +65,17 @@ impl Target {
 
     /// What is not done on each node that kvnet does not reach; nothing on a cluster of one node.
     pub fn missed(&self) -> impl Iterator<Item = String> {
-        let here = self.node.as_deref().unwrap_or("a machine outside of the cluster");
+        let here = self.node.as_deref().unwrap_or("a machine outside the cluster");
         let line = |name: &String| {
             format!(
-                "node {name}: kernel, CNI plugins, Open vSwitch, bridges and CNI order not looked at, because kvnet runs on {here}"
+                "node {name}: kernel, CNI plugins, Open vSwitch, bridges and CNI order not checked, because kvnet runs on {here}"
             )
         };
         self.unreached.iter().map(line).collect::<Vec<_>>().into_iter()
     }
 }
 
-/// The nodes other than `own` that take pods: neither cordoned nor kept free by a taint of their own.
+/// The schedulable nodes other than `own`: neither cordoned nor tainted on purpose.
 pub(crate) fn schedulable_elsewhere<'a>(
     nodes: &'a [Value],
     own: Option<&str>,
@@ -85,7 +85,7 @@ pub(crate) fn schedulable_elsewhere<'a>(
     nodes.iter().filter(other).filter(|node| takes_pods(node, removed)).collect()
 }
 
-/// Whether a node takes pods, once `up` has removed the taints that the profile names. Taints of a node's own conditions
+/// Whether a node is schedulable once `up` has removed the taints that the profile names. Taints of node conditions
 /// come and go.
 pub(crate) fn takes_pods(node: &Value, removed: &[String]) -> bool {
     let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();

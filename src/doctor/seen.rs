@@ -257,7 +257,7 @@ async fn stranger(cx: &Context, answers: bool) -> Option<String> {
     let no_node = |why: &str| format!("this machine is no node of the cluster ({why})");
     match cx.identity().await {
         Ok(Some(Identity::Stranger(why))) => Some(no_node(&why)),
-        Ok(None) if answers => Some(no_node("the cluster has no node")),
+        Ok(None) if answers => Some(no_node("the cluster has no nodes")),
         Ok(_) => None,
         Err(_) => {
             let cluster = cx.cluster().await?;

@@ -39,17 +39,17 @@ pub enum Change {
     RemoveFile {
         /// The file.
         path: Utf8PathBuf,
-        /// Its content: the file is left alone when it is another by now.
+        /// Its content: a file that was changed since is left alone.
         before: Option<String>,
     },
-    /// Puts back the copy that was kept of a file with keys when kvnet replaced it.
+    /// Restores the backup of a file with keys that kvnet replaced.
     RestoreFile {
         /// The file.
         path: Utf8PathBuf,
-        /// The digest of what kvnet wrote: the file is left alone when it is another by now.
+        /// The digest of what kvnet wrote: a file that was changed since is left alone.
         written: String,
     },
-    /// Runs a command that the diff found to be needed.
+    /// Runs a command that the diff calls for.
     Run {
         /// What the command achieves, for people: `add Open vSwitch bridge blue`.
         purpose: String,
@@ -57,7 +57,7 @@ pub enum Change {
         before: Option<String>,
         /// The command.
         command: Command,
-        /// The command that takes it back; none when it cannot or must not be taken back.
+        /// The command that reverts it; none when it cannot or must not be reverted.
         undo: Option<Command>,
     },
     /// Installs a package of the distribution with what it needs.
@@ -66,7 +66,7 @@ pub enum Change {
         manager: PackageManager,
         /// The package.
         package: String,
-        /// All that comes with it and itself, where the package manager tells that beforehand.
+        /// The package and its dependencies, where the package manager tells them beforehand.
         #[serde(default)]
         with: Vec<String>,
         /// Seconds it may take.
@@ -76,7 +76,7 @@ pub enum Change {
     RemovePackages {
         /// The package manager.
         manager: PackageManager,
-        /// The packages, all that came with the installation.
+        /// All packages of the installation.
         packages: Vec<String>,
     },
     /// Starts and enables a service, or stops and disables it.
@@ -102,21 +102,21 @@ pub enum Change {
         /// Which object.
         object: ObjectKey,
     },
-    /// Puts an object that kvnet had changed back to what it was.
+    /// Restores an object that kvnet changed.
     Restore {
         /// The object as it was.
         object: Box<Value>,
     },
-    /// Removes a taint from a node, or puts it back.
+    /// Adds a taint to a node, or removes it.
     Taint {
         /// The node.
         node: String,
         /// The taint: `key`, `value`, `effect`.
         taint: TaintSpec,
-        /// Whether the taint is there afterwards.
+        /// Whether the taint exists afterwards.
         present: bool,
     },
-    /// Removes from a node what a component that is gone wrote about it.
+    /// Removes from a node what an uninstalled component wrote to it.
     CleanNode {
         /// The node.
         node: String,
@@ -137,7 +137,7 @@ pub enum Change {
         condition: Condition,
         /// Seconds it may take.
         timeout: u64,
-        /// What is the case now, for people.
+        /// The current state, for people.
         now: String,
     },
     /// Starts pods that use the networks and checks them.
@@ -177,14 +177,14 @@ pub struct TaintSpec {
     pub effect: String,
 }
 
-/// What a change did, recorded when it was done; decides how it is taken back.
+/// What a change did, recorded when it was done; decides how it is reverted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Something new is there.
+    /// Something new was created.
     #[default]
     Created,
-    /// Packages that were not there before.
+    /// Packages that were not installed before.
     Installed {
         /// Their names.
         packages: Vec<String>,
@@ -194,9 +194,9 @@ pub enum Outcome {
         /// The object as it was, without secrets; none when the change itself holds it.
         before: Option<Box<Value>>,
     },
-    /// It was there already and stays.
+    /// It existed already and stays.
     Adopted,
-    /// Nothing to take back.
+    /// Nothing to revert.
     Transient,
 }
 
@@ -226,7 +226,7 @@ impl Change {
         matches!(self, Self::Wait { .. } | Self::Verify { .. })
     }
 
-    /// What it is about, whatever it does to it: an object by its key, anything else as it is told.
+    /// The subject of the change: an object by its key, anything else by its line.
     pub fn subject(&self) -> String {
         match self {
             Self::Apply { object, .. } | Self::Restore { object } => ObjectKey::of(object).to_string(),
@@ -262,7 +262,7 @@ impl fmt::Display for Change {
             Self::WriteFile { path, .. } => write!(f, "change file {path}"),
             Self::MoveFile { from, to } => write!(f, "move {from} to {to}"),
             Self::RemoveFile { path, .. } => write!(f, "remove file {path}"),
-            Self::RestoreFile { path, .. } => write!(f, "put {path} back as it was"),
+            Self::RestoreFile { path, .. } => write!(f, "restore {path}"),
             Self::Run { purpose, .. } => f.write_str(purpose),
             Self::InstallPackage { manager, package, .. } => {
                 write!(f, "install package {package} with {manager}")

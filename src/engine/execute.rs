@@ -13,13 +13,13 @@ use crate::context::cancel::Cancel;
 use crate::context::events::{Event, Progress};
 use crate::error::{Error, Result, code};
 
-/// How long a deleted object may take to go.
+/// How long a deleted object may take to disappear.
 const DELETE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How often a taint is set, when others change the node meanwhile.
+/// How often a taint is tried when the node keeps changing.
 const TAINT_ATTEMPTS: usize = 10;
 
-/// Makes one change and tells what it did. Repeating a change that was already made is harmless.
+/// Makes one change and returns what it did. Repeating a change is harmless.
 pub async fn execute(cx: &Context, change: &Change, progress: Progress<'_>) -> Result<Outcome> {
     let outcome = attempt(cx, change, progress).await;
     cx.forget_nodes().await;
@@ -51,7 +51,7 @@ async fn apply(cx: &Context, object: &Value) -> Result<Outcome> {
     let cluster = cx.need_cluster().await?;
     let live = cluster.get(&ObjectKey::of(object)).await?;
     cluster.apply(object, cx.force_conflicts).await?;
-    // A cluster that the run made was not there when it was planned.
+    // A cluster that the run created did not exist when it was planned.
     if let Some(text) = cluster.applied_here() {
         cx.events.report(Event::Note { step: None, warning: false, text: text.into() });
     }
@@ -62,7 +62,7 @@ async fn apply(cx: &Context, object: &Value) -> Result<Outcome> {
     })
 }
 
-/// Somebody else's object that a change is going to change, as it is now, without its secrets.
+/// The pre-existing object that a change is going to modify, as it is now, without its secrets.
 pub async fn replaced_object(cx: &Context, change: &Change) -> Result<Option<Box<Value>>> {
     let Change::Apply { object, before: Some(_) } = change else { return Ok(None) };
     let live = cx.need_cluster().await?.get(&ObjectKey::of(object)).await?;
@@ -111,13 +111,14 @@ async fn restore(cluster: &Cluster, object: &Value) -> Result<Outcome> {
     Ok(Outcome::Transient)
 }
 
-/// Adds or removes one taint. Kubelet and controllers write to nodes all the time: what they changed is looked at again.
+/// Adds or removes one taint. Kubelet and controllers write to nodes all the time: on a conflict the node is read
+/// again.
 async fn set_taint(cluster: &Cluster, node: &str, taint: &TaintSpec, present: bool) -> Result<Outcome> {
     let mut tried = false;
     for _ in 1..TAINT_ATTEMPTS {
         match set_taint_once(cluster, node, taint, present).await {
             Err(error) if error.code() == &code::CLUSTER_CONFLICT => tried = true,
-            // The conflict was with ourselves: the first attempt worked, but its answer was lost.
+            // The conflict is kvnet's own: the first attempt worked, but its answer was lost.
             Ok(Outcome::Adopted) if tried => return Ok(Outcome::Created),
             result => return result,
         }
@@ -149,8 +150,8 @@ async fn set_taint_once(cluster: &Cluster, node: &str, taint: &TaintSpec, presen
     Ok(Outcome::Created)
 }
 
-/// Removes what a component left at a node. The removal of what is gone already is refused, also when an attempt of this
-/// very change did it and its answer was lost: then it is looked at again.
+/// Removes what a component left at a node. Removing what is gone already is refused, also when an earlier attempt of
+/// this change did it and its answer was lost: then the node is read again.
 async fn clean_node(cluster: &Cluster, node: &str, names: [&[String]; 4]) -> Result<Outcome> {
     match clean_node_once(cluster, node, names).await {
         Err(error) if error.code() == &code::CLUSTER_REJECTED => clean_node_once(cluster, node, names).await,
@@ -184,7 +185,7 @@ async fn clean_node_once(
     Ok(Outcome::Transient)
 }
 
-/// By their place in the list, from the end of it; each only when the type is still at that place.
+/// By index, from the end of the list; each only when the type is still at that index.
 fn removals_of_conditions(node: &Value, kinds: &[String]) -> Vec<Value> {
     let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let there = conditions.iter().enumerate().rev();

@@ -11,7 +11,7 @@ pub struct Graph {
 
 impl Graph {
     /// A graph of `(name, requires)`; a requirement that is not a node is dropped, because a step that is off or skipped
-    /// counts as done. A circle is [`GRAPH_CYCLE`](code::GRAPH_CYCLE) and names its path.
+    /// counts as done. A cycle is [`GRAPH_CYCLE`](code::GRAPH_CYCLE) and names its path.
     pub fn new(nodes: impl IntoIterator<Item = (&'static str, Vec<&'static str>)>) -> Result<Self> {
         let mut nodes: Vec<_> = nodes.into_iter().collect();
         let names: Vec<&str> = nodes.iter().map(|(name, _)| *name).collect();
@@ -43,7 +43,7 @@ impl Graph {
         self.nodes.iter().find(|(node, _)| *node == name).map_or(&[], |(_, requires)| requires)
     }
 
-    /// Whether a name requires another one, however far below.
+    /// Whether a name requires another one, directly or not.
     pub fn builds_on(&self, name: &str, other: &str) -> bool {
         self.requires(name).iter().any(|required| *required == other || self.builds_on(required, other))
     }

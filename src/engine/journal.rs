@@ -1,6 +1,6 @@
 //! The journal: what was done, one JSON object a line, durable before and after each change.
 //!
-//! It only helps: what is on the node decides. `down` reads from it what to take back on the host.
+//! It only helps: the node's state decides. `down` reads from it what to revert on the host.
 #![allow(clippy::disallowed_methods, reason = "the journal belongs to the machine that runs kvnet")]
 
 use std::fs::File;
@@ -56,7 +56,7 @@ pub enum Record {
         step: String,
         /// The change, secrets replaced by digests.
         change: Box<Change>,
-        /// Somebody else's object that it changes, as it is before: a run that is killed could not tell afterwards.
+        /// The pre-existing object that it modifies, as it is before: a run that is killed could not tell afterwards.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<Box<Value>>,
     },
@@ -68,21 +68,21 @@ pub enum Record {
         #[serde(flatten)]
         outcome: Outcome,
     },
-    /// The change failed; what it did is not known.
+    /// The change failed; its effect is unknown.
     Failed {
         /// The intent's number.
         seq: u64,
         /// The error's code.
         code: String,
     },
-    /// The change was taken back.
+    /// The change was reverted.
     Undone {
         /// The intent's number.
         seq: u64,
     },
 }
 
-/// A change that was made and not taken back.
+/// A change that was made and not reverted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Its number.
@@ -91,14 +91,14 @@ pub struct Entry {
     pub step: String,
     /// The change.
     pub change: Change,
-    /// What it did; none when the process ended in the middle.
+    /// What it did; none when the process was interrupted.
     pub outcome: Option<Outcome>,
-    /// Somebody else's object that it changes, as it was.
+    /// The pre-existing object that it modifies, as it was.
     pub replaces: Option<Box<Value>>,
     /// The code of the error that it ended with.
     pub failed: Option<String>,
-    /// Whether it was made by `down`: there is nothing to take back, or the next `down` would do it all again.
-    taking_back: bool,
+    /// Whether it was made by `down`: there is nothing to revert, or the next `down` would do it all again.
+    by_down: bool,
 }
 
 /// The journal as it was when a plan was made.
@@ -111,16 +111,19 @@ impl Seen {
         state.mark(FILE).map(Self)
     }
 
-    /// Refuses to go on when another run has changed something since. Ask with the lock held.
+    /// Refuses to continue when another run has changed something since. Call with the lock held.
     pub fn refuse_change(&self, state: &StateDir) -> Result<()> {
         if state.mark(FILE)? == self.0 {
             return Ok(());
         }
-        Err(Error::new(&code::STATE_OVERTAKEN, "another kvnet has changed this node since the plan was made"))
+        Err(Error::new(
+            &code::STATE_OVERTAKEN,
+            "another kvnet process changed this node after the plan was computed",
+        ))
     }
 }
 
-/// What a journal knows a machine by: its id is nobody's business.
+/// The digest by which a journal knows a machine: the id itself is confidential.
 pub fn machine_digest(id: &str) -> String {
     if id.is_empty() { String::new() } else { digest(&format!("kvnet {id}"))[..23].to_owned() }
 }
@@ -130,10 +133,10 @@ pub fn machine_digest(id: &str) -> String {
 pub struct History {
     entries: Vec<Entry>,
     /// Whether the last header is one of `down`.
-    taking_back: bool,
+    by_down: bool,
     /// The machine of the last header that names one.
     machine: String,
-    /// What was there before, by step.
+    /// What existed before, by step.
     pub before: Vec<(String, Vec<String>)>,
     next: u64,
     /// Bytes of a last line that was not finished; it is cut off before the next record.
@@ -141,7 +144,7 @@ pub struct History {
 }
 
 impl History {
-    /// Refuses what another machine has written: it would be taken back on this one.
+    /// Refuses a journal of another machine: its changes would be reverted on this one.
     ///
     /// # Errors
     /// `KVN422`.
@@ -149,16 +152,16 @@ impl History {
         if self.machine.is_empty() || machine.is_empty() || self.machine == machine {
             return Ok(());
         }
-        Err(Error::new(&code::STATE_MACHINE, "the journal tells what was done on another machine")
+        Err(Error::new(&code::STATE_MACHINE, "the journal was written on another machine")
             .at(state.path(FILE).as_str()))
     }
 
-    /// Changes that `up` made and that were not taken back, oldest first.
+    /// Changes that `up` made and that were not reverted, oldest first.
     pub fn made(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| !entry.taking_back)
+        self.entries.iter().filter(|entry| !entry.by_down)
     }
 
-    /// The newest change that was not brought to its end, and was not made later either.
+    /// The newest change that was interrupted and not made later either.
     pub fn unfinished(&self) -> Option<&Entry> {
         let same = |one: &Entry, other: &Entry| {
             one.step == other.step && one.change.subject() == other.change.subject()
@@ -199,7 +202,7 @@ impl History {
                 return Err(Error::new(&code::STATE_NEWER, message));
             }
             Record::Header { command, machine, .. } => {
-                self.taking_back = command == "down";
+                self.by_down = command == "down";
                 if !machine.is_empty() {
                     self.machine = machine;
                 }
@@ -216,9 +219,9 @@ impl History {
             }
             Record::Intent { seq, step, change, replaces } => {
                 self.next = self.next.max(seq + 1);
-                let taking_back = self.taking_back;
+                let by_down = self.by_down;
                 let (change, outcome, failed) = (*change, None, None);
-                self.entries.push(Entry { seq, step, change, outcome, replaces, failed, taking_back });
+                self.entries.push(Entry { seq, step, change, outcome, replaces, failed, by_down });
             }
             Record::Done { seq, outcome } => {
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.seq == seq) {
@@ -230,7 +233,7 @@ impl History {
         Ok(())
     }
 
-    /// A record as tests name the points around it: `done of kernel: create file /etc/x`.
+    /// A record as tests name it: `done of kernel: create file /etc/x`.
     fn name_of(&self, record: &Record) -> String {
         let entry = |seq: &u64| self.entries.iter().find(|entry| entry.seq == *seq);
         let of = |seq: &u64| {
@@ -246,7 +249,7 @@ impl History {
         }
     }
 
-    /// What was there before a step first acted; none when it never acted.
+    /// What existed before a step first acted; none when it never acted.
     pub fn present(&self, step: &str) -> Option<&[String]> {
         self.before.iter().find(|(name, _)| name == step).map(|(_, present)| present.as_slice())
     }
@@ -264,7 +267,7 @@ struct Writer {
 }
 
 impl Journal {
-    /// A journal that writes nothing before its first record, for tests: of no machine.
+    /// A journal of no machine that writes nothing before its first record, for tests.
     pub fn open(state: &StateDir, command: &str, profile: &str) -> Result<Self> {
         Self::open_on("", state, command, profile)
     }
@@ -285,7 +288,7 @@ impl Journal {
         Ok(Self(Arc::new(Mutex::new(writer))))
     }
 
-    /// Records that a change is about to be made, and which object of somebody else it changes; returns its number.
+    /// Records that a change is about to be made, and the pre-existing object that it modifies; returns its number.
     pub fn intent(&self, step: &str, change: &Change, replaces: Option<Box<Value>>) -> Result<u64> {
         let mut writer = self.writer();
         let seq = writer.history.next;
@@ -304,12 +307,12 @@ impl Journal {
         self.writer().write(Record::Failed { seq, code: error.code().id.into() })
     }
 
-    /// Records that an earlier change was taken back.
+    /// Records that an earlier change was reverted.
     pub fn undone(&self, seq: u64) -> Result<()> {
         self.writer().write(Record::Undone { seq })
     }
 
-    /// Records what was there before a step acts for the first time; later calls change nothing.
+    /// Records what exists before a step acts for the first time; later calls change nothing.
     pub fn before(&self, step: &str, present: Vec<String>) -> Result<()> {
         let mut writer = self.writer();
         if writer.history.present(step).is_some() {
@@ -318,14 +321,14 @@ impl Journal {
         writer.write(Record::Before { step: step.into(), present })
     }
 
-    /// Ends the journal after everything was taken back: the next run starts a new one, the old one is kept beside it.
+    /// Ends the journal after everything was reverted: the next run starts a new one, the old one is kept beside it.
     pub fn retire(&self) -> Result<()> {
         let mut writer = self.writer();
         writer.file = None;
         writer.state.rename(FILE, "journal.last.jsonl")
     }
 
-    /// What was there before a step first acted; none when it never acted.
+    /// What existed before a step first acted; none when it never acted.
     pub fn present(&self, step: &str) -> Option<Vec<String>> {
         self.writer().history.present(step).map(<[String]>::to_vec)
     }

@@ -11,7 +11,7 @@ use crate::context::target::Target;
 use crate::error::{Code, Error, Result, code};
 use crate::facts::identity::Identity;
 
-/// Which steps a run looks at.
+/// The steps of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Only these; empty means all.
@@ -27,7 +27,7 @@ impl Selection {
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
     }
 
-    /// Refuses a name that is no step's, and names that leave no step.
+    /// Refuses an unknown name, and names that leave no step.
     pub fn refuse_unknown(&self, steps: &[Box<dyn AnyStep>]) -> Result<()> {
         let names: Vec<&str> = steps.iter().map(|step| step.id()).collect();
         let Some(name) = self.only.iter().chain(&self.skip).find(|name| !names.contains(&name.as_str()))
@@ -35,16 +35,16 @@ impl Selection {
             return self.refuse_nothing(&names);
         };
         let known = format!("the steps are: {}", names.join(", "));
-        Err(Error::new(&code::STEP_UNKNOWN, format!("there is no step `{name}`")).hint(known))
+        Err(Error::new(&code::STEP_UNKNOWN, format!("step `{name}` does not exist")).hint(known))
     }
 
-    /// Nobody asks for nothing, and "nothing to do" would be an answer without a look.
+    /// Nobody selects nothing on purpose, and "nothing to do" would be said without a check.
     fn refuse_nothing(&self, names: &[&str]) -> Result<()> {
         if names.iter().any(|name| self.wants(name)) {
             return Ok(());
         }
-        let message = "`--only` and `--skip` leave no step to look at";
-        Err(Error::new(&code::USAGE, message).hint("take a step that is to be looked at out of `--skip`"))
+        let message = "`--only` and `--skip` leave no step";
+        Err(Error::new(&code::USAGE, message).hint("remove a step from `--skip`"))
     }
 }
 
@@ -54,13 +54,13 @@ impl Selection {
 pub enum State {
     /// All as it should be.
     InPlace,
-    /// Nothing of it is there.
+    /// Nothing of it exists.
     Missing,
-    /// It is there, but not as it should be.
+    /// It exists, but has drifted.
     Drifted,
-    /// It is as it should be, and not ready yet.
+    /// It is as it should be, but not ready yet.
     Waiting,
-    /// The step could not look.
+    /// The step could not read it.
     Unknown,
 }
 
@@ -68,7 +68,7 @@ pub enum State {
 pub struct Planned<'a> {
     /// The step.
     pub step: &'a dyn AnyStep,
-    /// What it found; an error when it could not look or refuses.
+    /// What it found; an error when it could not read the state or refuses.
     pub findings: Result<Findings>,
 }
 
@@ -100,14 +100,14 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Lets every selected step look, all at the same time. Changes nothing.
+    /// Lets all selected steps observe concurrently. Changes nothing.
     pub async fn make(steps: &'a [Box<dyn AnyStep>], selection: &Selection, cx: &Context) -> Result<Self> {
         let chosen = select(steps, selection, cx)?;
         let graph = Graph::new(chosen.iter().map(|step| (step.id(), step.requires().to_vec())))?;
-        // First of all, which machine this is. A cluster that does not answer now is not asked again by each step.
+        // First, which machine this is. A cluster that does not answer now is not asked again by each step.
         let _ = cx.identity().await;
         let findings = join_all(chosen.iter().map(|step| find(*step, cx))).await;
-        // A cluster that does not answer is what the steps say.
+        // The steps report a cluster that does not answer.
         let target = Target::of_whatever_answers(cx).await;
         let mut planned: Vec<_> =
             chosen.into_iter().zip(findings).map(|(step, findings)| Planned { step, findings }).collect();
@@ -117,8 +117,8 @@ impl<'a> Plan<'a> {
         Ok(Self { target, steps: planned, graph })
     }
 
-    /// A plan with errors is not applied. The error to mend first is one of a step that builds on no other with an error,
-    /// and of those the one that most steps met; the others are named as well, so that one run tells all of them.
+    /// A plan with errors is not applied. The error to fix first is one of a step that builds on no other with an
+    /// error, and of those the most frequent one; the others are named as well, so that one run tells all of them.
     pub fn refuse_errors(mut self) -> Result<Self> {
         let mut errors = Vec::new();
         for planned in self.steps.extract_if(.., |planned| planned.findings.is_err()) {
@@ -129,7 +129,7 @@ impl<'a> Plan<'a> {
             |index: &usize| errors.iter().all(|(other, _)| !self.graph.builds_on(errors[*index].0, other));
         // The first of those that are equally frequent.
         let most = (0..errors.len()).rev().filter(is_root).max_by_key(|index| met(errors[*index].1.code()));
-        // Half a cluster is why it does not answer.
+        // An incomplete cluster is the reason why it does not answer.
         let half = errors.iter().position(|(_, error)| error.code() == &code::KUBEADM_HALF);
         let most = half.or(most);
         let Some(most) = most else { return Ok(self) };
@@ -151,13 +151,13 @@ impl<'a> Plan<'a> {
         findings.map(|it| it.changes.iter().filter(makes).count() + it.foreseen.len()).sum()
     }
 
-    /// Whether what is left is to wait, and neither to change nor to start pods.
+    /// Whether only waits are left, and neither changes nor pods to start.
     pub fn only_waits(&self) -> bool {
         let changes = self.steps.iter().filter_map(|planned| planned.findings.as_ref().ok());
         changes.flat_map(|findings| &findings.changes).all(|change| matches!(change, Change::Wait { .. }))
     }
 
-    /// Whether nothing is to be changed, awaited or checked.
+    /// Whether there is nothing to change, wait for or check.
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|planned| planned.findings.as_ref().is_ok_and(|f| f.changes.is_empty()))
     }
@@ -178,7 +178,7 @@ fn alike(errors: Vec<(&'static str, Error)>) -> Vec<(Vec<&'static str>, Error)> 
     met
 }
 
-/// What a step foresees comes from what another one does: nothing, where that one is left out or has nothing to do.
+/// What a step foresees follows from another step's changes: nothing, where that one is skipped or has none.
 fn forget_unfounded(planned: &mut [Planned<'_>], graph: &Graph) {
     let acting: Vec<&'static str> = planned
         .iter()
@@ -194,7 +194,7 @@ fn forget_unfounded(planned: &mut [Planned<'_>], graph: &Graph) {
     }
 }
 
-/// What a step finds. A step of the node looks at no machine of which it is not known that it is one of the cluster's.
+/// What a step finds. A step of the node only runs on a machine that is known to be a node of the cluster.
 async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
     match refuse_stranger(step, cx).await {
         Ok(()) => step.find(cx).await,
@@ -205,10 +205,11 @@ async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
     }
 }
 
-/// Refuses a step of the node on a machine that is no node of the cluster that it talks to.
+/// Refuses a step of the node on a machine that is not a node of its cluster.
 ///
 /// # Errors
-/// `KVN510`, also when the cluster has no node at all; those of the cluster when it does not answer, because then nobody knows.
+/// `KVN510`, also when the cluster has no nodes at all; the cluster's own error when it does not answer, because then
+/// the node is unknown.
 pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
     if step.reach() == Reach::Anywhere {
         return Ok(());
@@ -219,13 +220,13 @@ pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
         Some(Identity::Stranger(why)) => why,
         // Where the profile makes the cluster, its only node may just not have said so yet.
         None if cx.profile.cluster.init.enabled => return Ok(()),
-        None => "the cluster has no node".to_owned(),
+        None => "the cluster has no nodes".to_owned(),
     };
-    let error = Error::new(&code::NOT_A_NODE, format!("this machine is no node of {}", cluster.place()));
+    let error = Error::new(&code::NOT_A_NODE, format!("this machine is not a node of {}", cluster.place()));
     Err(error.because(why))
 }
 
-/// The steps that are selected and that the profile asks for; a name that is no step's is refused.
+/// The steps that are selected and that the profile asks for; an unknown name is refused.
 pub fn select<'a>(
     steps: &'a [Box<dyn AnyStep>],
     selection: &Selection,

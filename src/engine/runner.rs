@@ -20,8 +20,8 @@ use crate::error::{Error, Result, code};
 use crate::facts::identity::Identity;
 use crate::verify::RECORD;
 
-/// A step may need to look again after its changes, because a component writes files by itself; more often than this
-/// means that it does not converge.
+/// A step may need another pass after its changes, because a component writes files by itself; more passes than this
+/// mean that it does not converge.
 const PASSES: usize = 5;
 
 /// What a run needs besides the plan.
@@ -30,7 +30,7 @@ pub struct Run<'a> {
     pub cx: &'a Context,
     /// Where changes are recorded.
     pub journal: &'a Journal,
-    /// Who hears what happens.
+    /// Receives the events.
     pub events: &'a Events,
     /// Whether the user wants to stop.
     pub cancel: &'a Cancel,
@@ -49,7 +49,7 @@ pub struct Report {
 struct Ended {
     id: &'static str,
     did: Did,
-    /// Whether something that it builds on was changed, however far below.
+    /// Whether something that it builds on was changed, directly or not.
     looked_again: bool,
     result: Result<()>,
 }
@@ -58,7 +58,7 @@ struct Ended {
 #[derive(Clone, Copy, Default)]
 struct Did {
     changes: usize,
-    /// Whether it changed, awaited or checked something.
+    /// Whether it changed, waited for or checked something.
     acted: bool,
 }
 
@@ -121,7 +121,7 @@ impl Run<'_> {
         Ended { id, did, looked_again: look_again, result }
     }
 
-    /// Applies what was found and looks again until nothing is left to do.
+    /// Applies what was found and observes again until nothing is left to do.
     async fn converge(&self, planned: &Planned<'_>, look_again: bool, did: &mut Did) -> Result<()> {
         let step = planned.step;
         let mut changes = match (&planned.findings, look_again) {
@@ -150,12 +150,12 @@ impl Run<'_> {
             }
         }
         let left: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let message = format!("step `{}` does not come to rest", step.id());
+        let message = format!("step `{}` did not converge", step.id());
         Err(Error::new(&code::INTERNAL, message).because(left.join("; ")))
     }
 
-    /// What is about to be changed and stood in no plan is told before it is done; what was verified before is about to
-    /// change, also where the plan had nothing to change.
+    /// A change that is not in the plan is told before it is made; it invalidates the last verification, even where the
+    /// plan had nothing to change.
     fn tell_unplanned(&self, planned: &Planned<'_>, changes: &[Change]) -> Result<()> {
         let none = Findings::default();
         let unplanned = unplanned(planned.findings.as_ref().unwrap_or(&none), changes);
@@ -163,22 +163,22 @@ impl Run<'_> {
             self.cx.state.remove(RECORD)?;
         }
         for change in unplanned {
-            let text = format!("not in the plan, because something has changed since: {change}");
+            let text = format!("not in the plan, because something changed since: {change}");
             self.report(Event::Note { step: Some(planned.step.id().into()), warning: true, text });
         }
         Ok(())
     }
 
-    /// Notes what was on the node before a step installs its component, so that `down` leaves it there. Nothing is noted,
-    /// and so nothing removed, when somebody else installed the component: its traces are theirs, also those that come
-    /// later.
+    /// Records what was on the node before a step installs its component, so that `down` leaves it there. Nothing is
+    /// recorded, and so nothing removed, when the component is pre-existing: then its traces are not kvnet's, even
+    /// later ones.
     async fn record_before(&self, step: &dyn AnyStep, changes: &[Change]) -> Result<()> {
         let traces = step.traces(self.cx);
         let known = self.journal.present(step.id()).is_some();
         if traces.is_empty() || known || !changes.iter().any(installs) {
             return Ok(());
         }
-        // What is on a machine that is no node is nobody's trace.
+        // A machine outside the cluster has no traces.
         if matches!(self.cx.identity().await?, Some(Identity::Stranger(_))) {
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl Run<'_> {
     }
 }
 
-/// The changes of which no plan told: what they do stands in none of the lines that were shown.
+/// The unplanned changes: none of the lines that were shown names them.
 fn unplanned<'a>(shown: &Findings, changes: &'a [Change]) -> Vec<&'a Change> {
     let lines = shown.changes.iter().map(ToString::to_string).chain(shown.foreseen.iter().cloned());
     let lines: BTreeSet<String> = lines.collect();
@@ -222,11 +222,11 @@ fn unplanned<'a>(shown: &Findings, changes: &'a [Change]) -> Vec<&'a Change> {
     changes.iter().filter(is_new).collect()
 }
 
-/// Whether a change brings something to the cluster that leaves traces on nodes.
+/// Whether a change installs something that leaves traces on nodes.
 fn installs(change: &Change) -> bool {
     let Change::Apply { object, before: None } = change else { return false };
     let kind = object["kind"].as_str().unwrap_or_default();
-    // A KubeVirt is what its operator makes virt-handler from.
+    // The operator creates virt-handler from a KubeVirt object.
     ["DaemonSet", "NetworkAttachmentDefinition", "KubeVirt"].contains(&kind)
 }
 

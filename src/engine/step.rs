@@ -17,7 +17,7 @@ pub trait Step: Send + Sync + 'static {
     /// What should be there.
     type Desired: Send + Sync;
 
-    /// A short name in kebab-case, used by `--only` and `--skip`.
+    /// The name in kebab-case, used by `--only` and `--skip`.
     const ID: &'static str;
     /// A few words for people.
     const TITLE: &'static str;
@@ -25,14 +25,14 @@ pub trait Step: Send + Sync + 'static {
     const REQUIRES: &'static [&'static str];
     /// Which machine it can run on.
     const REACH: Reach;
-    /// Whether the machine's files tell why its cluster does not answer. Such a step looks even when nobody knows which node
-    /// the machine is.
+    /// Whether the machine's files tell why its cluster does not answer. Such a step runs even when it is unknown which
+    /// node the machine is.
     const TELLS_WHY_SILENT: bool = false;
 
     /// Whether the profile asks for this step.
     fn enabled(&self, cx: &Context) -> bool;
 
-    /// Looks; changes nothing. Must cope with a missing cluster or tool when an earlier step will bring it.
+    /// Reads the state; changes nothing. Must cope with a missing cluster or tool that an earlier step will provide.
     async fn observe(&self, cx: &Context) -> Result<Self::Observed>;
 
     /// What should be, from the profile and from what was observed.
@@ -61,7 +61,7 @@ pub trait Step: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// Why what a change of the step's made has to stay, before `change` takes it back; none when it may go.
+    /// Why what a change of the step made has to stay, before `change` reverts it; none when it may go.
     async fn keeps(&self, _cx: &Context, _change: &Change) -> Result<Option<String>> {
         Ok(None)
     }
@@ -75,7 +75,7 @@ pub trait Step: Send + Sync + 'static {
 /// Which machine a step can run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Only a node of the cluster: it looks at files, commands or devices of the machine as those of a node.
+    /// Only a node of the cluster: it reads the machine's files, commands or devices as those of a node.
     Node,
     /// Any machine: it works through the cluster's API, or in the home directory of the user.
     Anywhere,
@@ -89,7 +89,7 @@ pub struct Findings {
     /// The lines of the changes that an earlier step will make necessary, and that cannot be seen before: a cluster that
     /// kvnet makes has taints.
     pub foreseen: Vec<String>,
-    /// Things to know that are not changes: who wins, what was adopted, warnings.
+    /// Notes that are not changes: which file wins, what was adopted, warnings.
     pub notes: Vec<Note>,
     /// The version that is in place, when the step has one.
     pub version: Option<String>,
@@ -121,12 +121,12 @@ impl Findings {
         !self.changes.is_empty() || !self.foreseen.is_empty()
     }
 
-    /// Adds something to know.
+    /// Adds a note.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(Note { warning: false, text: text.into() });
     }
 
-    /// Adds something that needs attention.
+    /// Adds a warning.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.notes.push(Note { warning: true, text: text.into() });
     }
@@ -222,12 +222,12 @@ impl<S: Step> AnyStep for S {
     }
 }
 
-/// The values of a Secret are never journaled, so `down` could not put back one that somebody else made.
+/// The values of a Secret are never journaled, so `down` could not restore a pre-existing one.
 fn refuse_foreign_secret(change: &Change) -> Result<()> {
     match change {
         Change::Apply { object, before: Some(_) } if object["kind"] == "Secret" && !is_ours(object) => {
             let key = ObjectKey::of(object);
-            let message = format!("{key} was made by somebody else and holds other values");
+            let message = format!("{key} is pre-existing and holds other values");
             let error = Error::new(&code::CLUSTER_CONFLICT, message);
             Err(error.hint(format!("delete {key}, or give kvnet's object another name in the profile")))
         }

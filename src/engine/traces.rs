@@ -6,14 +6,14 @@ use super::change::Change;
 use crate::error::Result;
 use crate::host::{Command, Host};
 
-/// What a component makes on the node that no change of kvnet's names.
+/// What a component creates on the node without a change of kvnet's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Traces {
     /// Files.
     pub files: Vec<Utf8PathBuf>,
     /// Directories, removed when they are empty; never the CNI configuration directory itself.
     pub directories: Vec<Utf8PathBuf>,
-    /// Directories that are the component's alone, removed with all that is in them.
+    /// Directories that are the component's alone, removed with their content.
     pub trees: Vec<Utf8PathBuf>,
     /// Network links.
     pub links: Vec<String>,
@@ -25,7 +25,7 @@ impl Traces {
         self.files.is_empty() && self.directories.is_empty() && self.trees.is_empty() && self.links.is_empty()
     }
 
-    /// Those that are on the node now: paths, and `link:NAME`.
+    /// Those that exist on the node now: paths, and `link:NAME`.
     pub async fn present(&self, host: &dyn Host) -> Result<Vec<String>> {
         let mut present = Vec::new();
         for path in self.files.iter().chain(&self.directories).chain(&self.trees) {
@@ -42,7 +42,7 @@ impl Traces {
         Ok(present)
     }
 
-    /// The changes that remove what is there now and was not there before.
+    /// The changes that remove what exists now and did not before.
     pub async fn removal(&self, host: &dyn Host, before: &[String]) -> Result<Vec<Change>> {
         let present = self.present(host).await?;
         let ours = |name: &str| present.iter().any(|p| p == name) && !before.iter().any(|b| b == name);
@@ -55,9 +55,9 @@ impl Traces {
             changes.push(run(format!("remove directory {path} if it is empty"), command));
         }
         for path in self.trees.iter().filter(|path| ours(path.as_str())) {
-            // What is mounted below belongs to somebody who still uses it.
+            // What is mounted below is still in use.
             let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", path.as_str()]);
-            changes.push(run(format!("remove directory {path} with what is in it"), command));
+            changes.push(run(format!("remove directory {path} with its content"), command));
         }
         for link in self.links.iter().filter(|link| ours(&format!("link:{link}"))) {
             let command = Command::new(["ip", "link", "delete", link]);
@@ -104,7 +104,7 @@ mod tests {
             lines,
             [
                 "remove file /run/flannel/subnet.env",
-                "remove directory /run/kubevirt with what is in it",
+                "remove directory /run/kubevirt with its content",
                 "remove network link cni0"
             ]
         );

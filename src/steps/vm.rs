@@ -106,14 +106,14 @@ fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
         live.get(&ObjectKey::of(object)).is_some_and(differs_from)
     };
     let changed = desired.iter().filter(|object| object["kind"] == "Secret").any(differs);
-    let anew = |object: &&Value| {
+    let ended = |object: &&Value| {
         let Some(found) = live.get(&ObjectKey::of(object)).filter(|found| is_ours(found)) else {
             return false;
         };
         changed || differs(object) || matches!(phase(found), "Failed" | "Succeeded")
     };
     let instances = desired.iter().filter(|object| object["kind"] == INSTANCE);
-    let keys: Vec<ObjectKey> = instances.filter(anew).map(ObjectKey::of).collect();
+    let keys: Vec<ObjectKey> = instances.filter(ended).map(ObjectKey::of).collect();
     live.retain(|key, _| !keys.contains(key));
     keys
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_instance_is_made_anew_because_it_cannot_be_changed() {
+    async fn an_instance_is_recreated_because_it_cannot_be_changed() {
         let delete = "delete VirtualMachineInstance default/vm-two-nics";
         let create = "create VirtualMachineInstance default/vm-two-nics";
         let wait = "wait for VirtualMachineInstance default/vm-two-nics to have phase Running (now: absent)";

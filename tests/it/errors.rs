@@ -523,7 +523,7 @@ fn the_state_directory() {
             arguments: UP,
             exit: 1,
             code: "KVN207",
-            says: "the write permission of others",
+            says: "the write permission of other users",
             ..ROW
         },
         Row {

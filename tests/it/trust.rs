@@ -55,7 +55,7 @@ fn steps_of_a_node_are_refused_on_a_machine_that_is_none() {
         let said = remote.run(command);
         assert_eq!(said.code, 1, "{command:?}: {}{}", said.out, said.err);
         assert!(
-            said.err.contains("error[KVN510]: this machine is no node of http://127.0.0.1:"),
+            said.err.contains("error[KVN510]: this machine is not a node of http://127.0.0.1:"),
             "{}",
             said.err
         );
@@ -76,7 +76,7 @@ fn steps_of_the_cluster_run_from_any_machine_and_the_plan_names_the_cluster() {
     let first = plan.out.lines().next().unwrap();
     assert!(first.starts_with(&format!("cluster {}", remote.cluster.address)), "{first}");
     assert!(
-        first.contains("context `here`") && first.ends_with("this machine is none of its nodes"),
+        first.contains("context `here`") && first.ends_with("this machine is not one of its nodes"),
         "{first}"
     );
     let plan: Value =
@@ -240,9 +240,7 @@ fn what_kvnet_does_not_reach_is_told_for_each_node_and_refused_where_it_cannot_w
     let (code, out, err) = run(&[&["plan"], &here[..]].concat());
     assert_eq!(code, 3, "{err}");
     assert!(
-        out.contains(
-            "! node worker-1: kernel, CNI plugins, Open vSwitch, bridges and CNI order not looked at"
-        ),
+        out.contains("! node worker-1: kernel, CNI plugins, Open vSwitch, bridges and CNI order not checked"),
         "{out}"
     );
     let (code, out, err) = run(&[&["up", "-o", "json"], &here[..]].concat());

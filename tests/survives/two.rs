@@ -163,7 +163,7 @@ fn a_plan_that_another_run_has_overtaken_is_not_carried_out() {
         let output = first.ends();
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{late} after {fast}: {told}");
-        for part in ["KVN507", "another kvnet has changed this node", "run the command again"] {
+        for part in ["KVN507", "another kvnet process changed this node", "run the command again"] {
             assert!(told.contains(part), "{late} after {fast}: `{part}` is not in\n{told}");
         }
         if fast == "up" {

@@ -49,19 +49,22 @@ impl StateDir {
         self.refuse_unsafe()
     }
 
-    /// Refuses a directory that somebody else can change: `down` runs commands that the journal names. Fine when there
-    /// is none.
+    /// Refuses a directory that other users can write to: `down` runs commands from the journal. Fine when there is
+    /// none.
     pub fn refuse_unsafe(&self) -> Result<()> {
         let metadata = match fs::symlink_metadata(&self.0) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             metadata => metadata.map_err(|error| file_error(&self.0, &error))?,
         };
         let (what, hint) = if metadata.file_type().is_symlink() {
-            ("the state directory is a symbolic link", "name the directory that it leads to")
+            ("the state directory is a symbolic link", "name the directory that it points to")
         } else if metadata.mode() & 0o022 != 0 {
-            ("others can write to the state directory", "take the write permission of others away")
+            ("other users can write to the state directory", "remove the write permission of other users")
         } else if metadata.uid() != rustix::process::geteuid().as_raw() {
-            ("the state directory belongs to another user", "run kvnet as that user, or name another one")
+            (
+                "the state directory belongs to another user",
+                "run kvnet as that user, or choose another directory",
+            )
         } else {
             return Ok(());
         };
@@ -81,7 +84,7 @@ impl StateDir {
     /// Replaces a file, mode 0600, atomically and durably.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         self.create()?;
-        // Always the same name: what a run that was killed left is written over by the next one.
+        // Always the same name: what a killed run left is overwritten by the next one.
         let (path, temporary) = (self.path(name), self.path(&format!(".{name}.new")));
         let write = || -> std::io::Result<()> {
             let mut file = own().write(true).truncate(true).open(&temporary)?;
@@ -104,7 +107,7 @@ impl StateDir {
         }
     }
 
-    /// A file as it is now, to see later whether others have changed it; none when there is none.
+    /// The state of a file, to see later whether another process changed it; none when it does not exist.
     pub fn mark(&self, name: &str) -> Result<Option<Mark>> {
         let path = self.path(name);
         match fs::symlink_metadata(&path) {
@@ -154,7 +157,7 @@ impl StateDir {
     }
 }
 
-/// Tells one state of a file from another, when writers only append to it or replace it.
+/// Distinguishes states of a file whose writers only append to it or replace it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     inode: u64,

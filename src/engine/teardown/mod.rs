@@ -1,5 +1,5 @@
-//! `down`: what to take back, in reverse order. Labels of objects, files of the node and the journal decide what is
-//! kvnet's; the journal says what was there before.
+//! `down`: what to uninstall, in reverse order. Labels of objects, files of the node and the journal decide what is
+//! kvnet's; the journal says what is pre-existing.
 
 mod owned;
 mod undo;
@@ -28,15 +28,15 @@ use crate::error::{Error, Result, code};
 pub struct Removal<'a> {
     /// The step.
     pub step: &'a dyn AnyStep,
-    /// The changes, in order, each with the journal entry that it takes back.
+    /// The changes, in order, each with the journal entry that it reverts.
     pub changes: Vec<(Change, Option<u64>)>,
     /// What is left alone, and why.
     pub notes: Vec<Note>,
     /// The objects among it.
     pub staying: Vec<ObjectKey>,
-    /// Whether bridges stay, because others use them.
+    /// Whether bridges stay, because they are in use.
     pub keeps_bridges: bool,
-    /// Why it cannot be done; a reason only when the step is selected.
+    /// Why it cannot be done; only counts when the step is selected.
     pub blocked: Option<Error>,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Removal<'a> {
         self.notes.push(Note { warning: true, text });
     }
 
-    /// Keeps the reason why the step's part cannot go; any other error ends the look.
+    /// Keeps the reason why the step's part cannot go; any other error is returned.
     fn block(&mut self, error: Error) -> Result<()> {
         if [code::DOWN_BLOCKED.id, code::NOT_A_NODE.id].contains(&error.code().id) {
             self.blocked = Some(error);
@@ -66,16 +66,16 @@ pub struct Teardown<'a> {
     pub target: Target,
     /// Each step's part.
     pub removals: Vec<Removal<'a>>,
-    /// What cannot be told of one step: groups of the API that nobody serves, objects of no step.
+    /// What belongs to no step: API groups that are unavailable, objects of no step.
     pub notes: Vec<Note>,
-    /// Objects of kvnet's that stay, because others use them.
+    /// kvnet's objects that stay, because they are in use.
     pub staying: Vec<ObjectKey>,
-    /// Versions of the API that nobody serves at the moment.
+    /// API versions that are currently unavailable.
     pub silent: Vec<String>,
 }
 
 impl<'a> Teardown<'a> {
-    /// Looks for what kvnet made. Changes nothing.
+    /// Finds what kvnet made. Changes nothing.
     pub async fn make(steps: &'a [Box<dyn AnyStep>], cx: &Context, history: &History) -> Result<Self> {
         let graph = Graph::new(steps.iter().map(|step| (step.id(), step.requires().to_vec())))?;
         let mut owned = match cx.cluster().await {
@@ -92,12 +92,12 @@ impl<'a> Teardown<'a> {
         teardown.notes.extend(absent.filter_map(|node| node["metadata"]["name"].as_str()).map(|node| Note {
             warning: true,
             text: format!(
-                "node {node} does not answer: what runs there is not ended, and kvnet's pods there are only removed from the API"
+                "node {node} is unreachable: what runs there keeps running, and kvnet's pods there are only removed from the API"
             ),
         }));
         let mut bridges_stay = false;
         let order = graph.order();
-        // What a step made that this kvnet does not know goes first.
+        // The parts of steps that this kvnet does not know go first.
         let unknown = owned.objects.extract_if(.., |step, _| !order.contains(&step.as_str()));
         let mut unknown: Vec<ObjectKey> = unknown.flat_map(|(_, keys)| keys).collect();
         for id in order.into_iter().rev() {
@@ -112,7 +112,7 @@ impl<'a> Teardown<'a> {
         Ok(teardown)
     }
 
-    /// Leaves out what is not selected; tells whether something stays on the node because of it.
+    /// Leaves out what is not selected; returns whether something stays on the node because of it.
     pub fn narrow(&mut self, selection: &Selection) -> bool {
         let (kept, left): (Vec<_>, Vec<_>) =
             self.removals.drain(..).partition(|removal| selection.wants(removal.step.id()));
@@ -121,7 +121,7 @@ impl<'a> Teardown<'a> {
             || self.removals.iter().any(|removal| removal.keeps_bridges)
     }
 
-    /// Refuses a removal that could not end well, before anything is touched.
+    /// Refuses a removal that cannot succeed, before anything is touched.
     pub fn refuse_blocked(&mut self) -> Result<()> {
         self.removals.iter_mut().find_map(|removal| removal.blocked.take()).map_or(Ok(()), Err)
     }
@@ -131,7 +131,7 @@ impl<'a> Teardown<'a> {
         self.removals.iter().map(|removal| removal.changes.len()).sum()
     }
 
-    /// Takes everything back, one after the other; stops at the first failure.
+    /// Reverts everything, one change after the other; stops at the first failure.
     pub async fn apply(&self, run: &Run<'_>) -> Report {
         let mut report = Report::default();
         for removal in &self.removals {
@@ -172,7 +172,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
         }
         let ended = join_all(group.iter().map(|(change, undoes)| async move {
             let ended = take_one_back(run, id, change, *undoes).await;
-            // The others of the group finish what they have in hand, and wait no longer.
+            // The rest of the group completes what is in progress, and waits no longer.
             ended.inspect_err(|_| run.cancel.fail())
         }))
         .await;
@@ -183,7 +183,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
             .fold(None, |first, error| Some(worse(first, error)))
             .map_or(Ok(()), Err)?;
     }
-    // What a component leaves is only known once it is gone: a daemon may remove its own file when it ends.
+    // What a component leaves is only known once it is gone: a daemon may remove its own file when it exits.
     let mut rest = Vec::new();
     if let Some(present) = run.journal.present(id) {
         rest = removal.step.traces(run.cx).removal(run.cx.host.as_ref(), &present).await?;

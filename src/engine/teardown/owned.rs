@@ -55,12 +55,12 @@ const ORDER: &[&str] = &[
 /// operator to go.
 const OTHER: &str = "";
 
-/// What is in the cluster by kvnet.
+/// What kvnet created in the cluster.
 #[derive(Debug, Default)]
 pub struct Owned {
     /// The objects by the step that made them, in the order to delete them.
     pub objects: BTreeMap<String, Vec<ObjectKey>>,
-    /// Versions of the API that nobody serves at the moment: whether something of theirs is left cannot be seen.
+    /// API versions that are currently unavailable: whether they have objects left cannot be seen.
     pub silent: Vec<String>,
     /// The objects among them that the journal names.
     pub unseen: Vec<ObjectKey>,
@@ -70,7 +70,7 @@ impl Owned {
     /// Lists every kind by label, and asks for what the journal names.
     ///
     /// # Errors
-    /// Those of the API server; a group that nobody serves is none.
+    /// Errors of the API server; an unavailable group is none.
     pub async fn find(cluster: &Cluster, history: &History) -> Result<Self> {
         let listing = cluster.deletable_kinds().await?;
         let selector = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
@@ -105,15 +105,15 @@ impl Owned {
         self.objects.values().flatten()
     }
 
-    /// What cannot be looked into, a line for each version of the API.
+    /// What cannot be listed, a line for each API version.
     pub fn gaps(&self) -> Vec<String> {
         let line = |version: &String| {
             let named = self.unseen.iter().filter(|key| key.api_version == *version);
             let named: Vec<String> = named.map(ToString::to_string).collect();
             let named =
-                if named.is_empty() { String::new() } else { format!("; `up` made {}", named.join(", ")) };
+                if named.is_empty() { String::new() } else { format!("; `up` created {}", named.join(", ")) };
             format!(
-                "nobody serves the API {version} at the moment: what is left of it cannot be seen{named}; the journal stays until then"
+                "API {version} is currently unavailable: what is left of it cannot be listed{named}; the journal stays until then"
             )
         };
         self.silent.iter().map(line).collect()
@@ -158,7 +158,7 @@ fn journaled(history: &History) -> Vec<(&str, ObjectKey)> {
     created.collect()
 }
 
-/// Whether kvnet wrote an object, also when somebody has taken its label off.
+/// Whether kvnet wrote an object, even when its label was removed since.
 fn was_applied(live: &Value) -> bool {
     let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
     is_ours(live) || is_recorded(live) || managers.into_iter().any(|entry| entry["manager"] == FIELD_MANAGER)
@@ -169,14 +169,14 @@ fn place(kind: &str) -> usize {
     find(kind).or_else(|| find(OTHER)).unwrap_or_default()
 }
 
-/// Why an object cannot go: somebody else's objects are of its kind or in it.
+/// Why an object cannot go: foreign objects are of its kind or in it.
 pub(super) async fn foreign_users(cluster: Option<&Cluster>, key: &ObjectKey) -> Result<Option<String>> {
     let Some(cluster) = cluster else { return Ok(None) };
     match key.kind.as_str() {
         "CustomResourceDefinition" if key.name == "network-attachment-definitions.k8s.cni.cncf.io" => {
             let all = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await?;
             let foreign: Vec<String> = all.iter().filter(|object| !is_ours(object)).map(name_of).collect();
-            Ok((!foreign.is_empty()).then(|| format!("others made {}", foreign.join(", "))))
+            Ok((!foreign.is_empty()).then(|| format!("in use by {}", foreign.join(", "))))
         }
         "Namespace" => {
             let pods = cluster.list("v1", "Pod", Some(&key.name), None).await?;
@@ -184,7 +184,7 @@ pub(super) async fn foreign_users(cluster: Option<&Cluster>, key: &ObjectKey) ->
                 .iter()
                 .filter(|pod| pod.pointer("/metadata/ownerReferences/0").is_none() && !is_ours(pod));
             let foreign: Vec<String> = foreign.map(name_of).collect();
-            Ok((!foreign.is_empty()).then(|| format!("others run pods in it: {}", foreign.join(", "))))
+            Ok((!foreign.is_empty()).then(|| format!("in use by pods {}", foreign.join(", "))))
         }
         _ => Ok(None),
     }

@@ -1,12 +1,12 @@
-//! The change that takes a change of the host back, as the journal tells it.
+//! The change that reverts a host change, from the journal.
 
 use super::super::change::{Change, Outcome};
 use super::super::journal::Entry;
 use crate::error::Result;
 use crate::host::{Command, Host, UnitState};
 
-/// The change that takes an entry back; none when there is nothing to take back, or when it is not kvnet's any more.
-/// `bridges_stay` tells that bridges of kvnet's stay because others use them: then Open vSwitch stays too.
+/// The change that reverts an entry; none when there is nothing to revert, or when it is no longer kvnet's.
+/// `bridges_stay` tells that bridges of kvnet's stay because they are in use: then Open vSwitch stays too.
 pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> Result<Option<Change>> {
     let outcome = entry.outcome.as_ref();
     Ok(match (&entry.change, outcome) {
@@ -19,7 +19,7 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
         }
         (Change::WriteFile { path, before, after, mode, secret }, _) => {
             match (before, host.stat(path).await?) {
-                // The run may have ended before the file had taken its place.
+                // The run may have been killed before the file was in place.
                 (_, None) => {
                     let path = crate::engine::on_node::unfinished(path);
                     host.stat(&path).await?.map(|_| Change::RemoveFile { path, before: None })
@@ -42,8 +42,8 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
             (there && free).then(|| Change::MoveFile { from: to.clone(), to: from.clone() })
         }
         (Change::Run { purpose, undo: Some(command), .. }, _) => Some(Change::Run {
-            purpose: format!("take back: {purpose}"),
-            before: Some("made by kvnet".into()),
+            purpose: format!("revert: {purpose}"),
+            before: Some("created by kvnet".into()),
             command: command.clone(),
             undo: None,
         }),
@@ -55,7 +55,8 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
             }
             Some(Change::RemovePackages { manager: *manager, packages: packages.clone() })
         }
-        // The run ended while the package manager was at work, which went on alone: what it was going to bring is known.
+        // The run was killed while the package manager was at work, which continued on its own: what it was going to
+        // install is known.
         (Change::InstallPackage { manager, with, .. }, None) if !with.is_empty() => {
             if bridges_stay || has_bridges(host).await? {
                 return Ok(None);
@@ -67,7 +68,7 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
                 present.into_iter().filter(|package| with.contains(&name(package))).collect();
             (!packages.is_empty()).then_some(Change::RemovePackages { manager: *manager, packages })
         }
-        // A service that was started for bridges which others use by now goes on.
+        // A service that was started for bridges that are in use by now keeps running.
         (Change::Unit { .. }, _) if bridges_stay => None,
         (Change::Unit { unit, running, enabled, before }, _) => {
             let now = UnitState { running: *running, enabled: *enabled };
@@ -81,7 +82,7 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
     })
 }
 
-/// The copy that was kept of a file with keys, if there is one, or the begin of one.
+/// The backup of a file with keys, if there is one, or a partial one.
 async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path, written: &str) -> Result<Option<Change>> {
     let copy = crate::engine::on_node::saved_copy(path);
     let begun = host.stat(&crate::engine::on_node::unfinished(&copy)).await?.is_some();
@@ -89,7 +90,7 @@ async fn restore_saved(host: &dyn Host, path: &camino::Utf8Path, written: &str) 
     Ok(there.then(|| Change::RestoreFile { path: path.to_owned(), written: written.to_owned() }))
 }
 
-/// Whether bridges will be left after kvnet's own are gone: then Open vSwitch is somebody's and its package stays.
+/// Whether bridges will be left after kvnet's own are gone: then Open vSwitch is in use and its package stays.
 async fn has_bridges(host: &dyn Host) -> Result<bool> {
     if host.find("ovs-vsctl").await?.is_none() {
         return Ok(false);
@@ -105,7 +106,7 @@ async fn has_bridges(host: &dyn Host) -> Result<bool> {
         "external_ids:kvnet=true",
     ]);
     let (all, ours) = (host.run(&list).await?, host.run(&made).await?);
-    // The daemon may have been stopped by a `down` that was interrupted; with any other failure nobody knows.
+    // The daemon may have been stopped by an interrupted `down`; any other failure is inconclusive.
     if !all.success() && all.stderr.contains("database connection failed") {
         return Ok(false);
     }

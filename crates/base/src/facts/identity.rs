@@ -132,7 +132,7 @@ fn nearest(evidence: &[Evidence<'_>]) -> String {
         return format!("node {} has its {shared}, but another machine-id", other.name);
     }
     match evidence {
-        [] => "the cluster has no node yet".into(),
+        [] => "the cluster has no nodes yet".into(),
         [one] => format!("its only node is {}", one.name),
         several => {
             let shown: Vec<&str> = several.iter().take(4).map(|it| it.name).collect();
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(reason(&[node("cp-1", "bb22", "", "")]), "node cp-1 has its name, but another machine-id");
         assert_eq!(reason(&[node("x", "bb22", "", ""), node("y", "", "", "")]), "its nodes are x, y");
         assert!(reason(&[node("w-1", "aa11", "b-2", "")]).contains("clone"));
-        assert_eq!(reason(&[]), "the cluster has no node yet");
+        assert_eq!(reason(&[]), "the cluster has no nodes yet");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::text::plain;
 
 /// How deep documents in strings of documents are looked into; deeper ones are text.
 const DEPTH: u8 = 8;
-/// What only names or places something, also in the midst of secrets.
+/// Fields that only name or locate something, even among secrets.
 const NAMING: [&str; 4] = ["name", "namespace", "kind", "apiVersion"];
 
 /// One walk through a text: the values to hide wherever they stand, and how deep to look.

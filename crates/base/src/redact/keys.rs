@@ -1,6 +1,6 @@
-//! Names behind which there is a secret.
+//! Names of fields that hold secrets.
 
-/// What makes a name telling wherever it stands in it; compared without case and punctuation.
+/// Parts that make a name telling, wherever they stand in it; compared without case and punctuation.
 const PARTS: [&str; 17] = [
     "passw",
     "passphrase",
@@ -62,7 +62,7 @@ const KEYS_OF: [&str; 19] = [
     "tls",
     "wireguard",
 ];
-/// What speaks about a secret, and is none.
+/// Words about a secret that are none themselves.
 const ABOUT: [&str; 27] = [
     "name",
     "names",
@@ -115,7 +115,7 @@ pub(super) fn last_word(text: &str) -> &str {
     text.rsplit(|c: char| !c.is_alphanumeric() && !"-_./".contains(c)).next().unwrap_or_default()
 }
 
-/// A value that tells nothing, whatever it stands behind.
+/// A value that reveals nothing, whatever its name.
 pub(super) fn is_void(value: &str) -> bool {
     let value = value.trim_matches([' ', '\t', '"', '\'', ',']).to_lowercase();
     ["", "true", "false", "null", "~", "none", "nil"].contains(&value.as_str())

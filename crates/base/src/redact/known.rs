@@ -12,7 +12,7 @@ use super::keys::{is_secret, is_void};
 
 /// Shorter ones would hide half of the text, and are no secrets.
 const SHORTEST: usize = 5;
-/// Guessed before they are read, and in every other line.
+/// Too common to hide.
 const PUBLIC: [&str; 5] = ["default", "kubernetes", "kubevirt", "localhost", "kube-system"];
 /// Lines of a text that are shorter than this say little by themselves.
 const SHORTEST_LINE: usize = 12;

@@ -14,7 +14,7 @@ mod known;
 mod text;
 mod words;
 
-/// The annotation `kubectl.kubernetes.io/last-applied-configuration`.
+/// The annotation that `kubectl apply` writes.
 const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 const CLOUD_INIT: [&str; 4] = ["userData", "userDataBase64", "networkData", "networkDataBase64"];
 
@@ -59,13 +59,13 @@ fn redact_cloud_init(value: &mut Value) {
     }
 }
 
-/// A text from elsewhere without what looks like a secret, and without these values. JSON stays JSON and YAML stays YAML,
+/// A foreign text without what looks like a secret, and without these values. JSON stays JSON and YAML stays YAML,
 /// also inside of their strings; a text without secrets is not changed.
 pub fn redact_text(text: &str, known: &[&str]) -> String {
     Walk::new(known).text(text)
 }
 
-/// A value from elsewhere without what looks like a secret.
+/// A foreign value without what looks like a secret.
 pub fn redact_value(value: &mut Value) {
     Walk::new(&[]).value(value, false);
 }

@@ -12,7 +12,7 @@ pub(super) fn plain(text: &str, walk: Walk<'_>) -> String {
     text.split_inclusive('\n').map(|line| lines.redact(line)).collect()
 }
 
-/// What the lines before say about this one.
+/// What the previous lines say about this one.
 struct Lines<'a> {
     walk: Walk<'a>,
     /// The column of a telling name whose value may go on, and whether its place is already marked.

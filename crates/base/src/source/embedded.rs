@@ -45,7 +45,7 @@ pub(super) fn objects_of(templates: &[&str], values: &impl Serialize) -> Result<
     for name in templates {
         let text = template::render(name, values)?;
         let place = format!("templates/{name}");
-        // What is not YAML here was made by kvnet: the user cannot mend it.
+        // What is not YAML here was made by kvnet: the user cannot fix it.
         let objects = parse_manifests(&text, &place).map_err(|error| {
             Error::new(&code::TEMPLATE, "the template does not make a manifest").at(place).because(error)
         })?;
