@@ -106,14 +106,14 @@ fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
         live.get(&ObjectKey::of(object)).is_some_and(differs_from)
     };
     let changed = desired.iter().filter(|object| object["kind"] == "Secret").any(differs);
-    let ended = |object: &&Value| {
+    let outdated = |object: &&Value| {
         let Some(found) = live.get(&ObjectKey::of(object)).filter(|found| is_ours(found)) else {
             return false;
         };
         changed || differs(object) || matches!(phase(found), "Failed" | "Succeeded")
     };
     let instances = desired.iter().filter(|object| object["kind"] == INSTANCE);
-    let keys: Vec<ObjectKey> = instances.filter(ended).map(ObjectKey::of).collect();
+    let keys: Vec<ObjectKey> = instances.filter(outdated).map(ObjectKey::of).collect();
     live.retain(|key, _| !keys.contains(key));
     keys
 }

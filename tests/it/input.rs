@@ -192,7 +192,7 @@ fn raw_networks_and_addresses() {
             },
             arguments: VALIDATE,
             code: "KVN103",
-            says: "write the parts around it",
+            says: "write the ranges around it",
             ..ROW
         },
     ]);
@@ -212,7 +212,7 @@ fn plugins_that_refuse_their_configuration() {
             },
             arguments: VALIDATE,
             code: "KVN104",
-            says: "`bandwidth` changes the NIC that an earlier plugin has made",
+            says: "`bandwidth` changes the NIC of an earlier plugin",
             ..ROW
         },
         Row {
@@ -252,7 +252,7 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
         ("224.1.0.0/16", "multicast"),
         ("240.0.0.0/24", "reserved"),
         ("255.255.255.0/24", "reserved"),
-        ("0.0.0.0/16", "no address of a NIC"),
+        ("0.0.0.0/16", "not usable by NICs"),
     ] {
         rows.push((network(&format!("{{subnet: {subnet}}}")), "p.yaml:7:18", what));
         rows.push((network(&format!("{{ranges: [[{{subnet: {subnet}}}]]}}")), "p.yaml:7:29", what));
@@ -263,9 +263,9 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
     }
     for address in ["127.0.0.5", "224.0.0.5", "250.0.0.5", "0.0.0.5"] {
         let range = |field: &str| network(&format!("{{subnet: 10.20.0.0/24, {field}: {address}}}"));
-        rows.push((range("rangeStart"), "p.yaml:7:44", "is not an address for hosts"));
-        rows.push((range("rangeEnd"), "p.yaml:7:42", "is not an address for hosts"));
-        rows.push((range("gateway"), "p.yaml:7:41", "is not an address for hosts"));
+        rows.push((range("rangeStart"), "p.yaml:7:44", "is not a host address"));
+        rows.push((range("rangeEnd"), "p.yaml:7:42", "is not a host address"));
+        rows.push((range("gateway"), "p.yaml:7:41", "is not a host address"));
         let route = |route: &str| format!("{{type: host-local, subnet: 10.20.0.0/24, routes: [{route}]}}");
         let (to, by) = (format!("{{dst: {address}/32}}"), format!("{{dst: 10.9.0.0/16, gw: {address}}}"));
         rows.push((raw(&route(&to)), "p.yaml:8:67", address));
@@ -279,7 +279,7 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
     }
     rows.push((init("podSubnet", "169.254.0.0/16"), "p.yaml:7:20", "link-local"));
     for name in ["cni0", "docker0", "ovs-system", "lo", "flannel.1", "cali12345", "veth1"] {
-        rows.push((bridge(name), "p.yaml:7:11", "interface of somebody else"));
+        rows.push((bridge(name), "p.yaml:7:11", "another component's interface"));
     }
     rows.push((bridge("eth7"), "p.yaml:7:11", "is the uplink of bridge `blue`"));
     rows.push((bridge("blue"), "p.yaml:7:11", "is an Open vSwitch bridge"));
@@ -287,7 +287,7 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
         rows.push((
             format!("ovs:\n  bridges:\n  - {{name: blue, uplink: {uplink}}}"),
             "p.yaml:5:26",
-            "no network card",
+            "is not a NIC",
         ));
     }
     for (text, at, says) in rows {
@@ -349,9 +349,9 @@ fn a_silent_writer_is_waited_for_with_a_word() {
     let file = ["render", "--offline", "--only", "multus", "--set", "multus.source.from=file", "--set"];
     for (arguments, says) in [
         (&["plan", "--sandbox", "-p", "-"][..], "waiting for standard input to end"),
-        (&["profile", "validate", "DIR/pipe"], "to write into"),
-        (&["init", "--sandbox", "--defaults", "--answers", "DIR/pipe"], "to write into"),
-        (&[&file[..], &["multus.source.path=DIR/pipe"]].concat(), "to write into"),
+        (&["profile", "validate", "DIR/pipe"], "a writer on"),
+        (&["init", "--sandbox", "--defaults", "--answers", "DIR/pipe"], "a writer on"),
+        (&[&file[..], &["multus.source.path=DIR/pipe"]].concat(), "a writer on"),
     ] {
         let (reader, _silent) = std::io::pipe().unwrap();
         // For reading too: opening it does not wait for kvnet.

@@ -152,7 +152,7 @@ fn a_wrong_answer_is_explained_and_asked_again() {
         ("write 1 to 4094", "100\r"),
         ("Addresses of red, untagged", "10.244.0.0/24\r"),
         ("overlaps 10.244.0.0/16", "10.20.0.7/24\r"),
-        ("has bits behind", "everything\r"),
+        ("has host bits", "everything\r"),
         ("no address range", "10.20.0.0/24\r"),
         ("Addresses of VLAN 100", "10.20.0.0/16\r"),
         ("overlaps 10.20.0.0/24", CTRL_C),

@@ -1,5 +1,5 @@
-//! Checks a tree against the schema: unknown and missing fields, wrong types, unknown choices. All of them are found,
-//! each at its own place, which a deserialiser that stops at the first could not do.
+//! Checks a tree against the schema: unknown and missing fields, wrong types, unknown choices. All of them are
+//! reported, each at its own place; a deserialiser would stop at the first.
 
 use serde_json::Value as Json;
 
@@ -93,7 +93,7 @@ impl Checker {
             "<<" => "merge keys are not supported; build on another profile with `extends`".into(),
             // whereabouts has it.
             "exclude" if name == "ipam" => {
-                "host-local leaves nothing out: write the parts around it as `ranges: [[{subnet: …, rangeEnd: …}, {subnet: …, rangeStart: …}]]`".into()
+                "host-local has no exclusions: write the ranges around it as `ranges: [[{subnet: …, rangeEnd: …}, {subnet: …, rangeStart: …}]]`".into()
             }
             _ => suggestion(key, fields.names()),
         };
@@ -124,7 +124,7 @@ impl Checker {
 
 fn expected(shape: &Shape) -> String {
     match shape {
-        Shape::Text => "a text".into(),
+        Shape::Text => "a string".into(),
         Shape::Flag => "true or false".into(),
         Shape::Number(..) => "a whole number".into(),
         Shape::Choice(choices) => format!("one of {}", choices.join(", ")),
@@ -134,16 +134,16 @@ fn expected(shape: &Shape) -> String {
     }
 }
 
-/// What stands there. Text is quoted only where the model wants something short: a wrong field may hold a password.
+/// The value found. A string is quoted only where the model wants something short: a wrong field may hold a password.
 fn found(node: &Node, shape: &Shape) -> String {
     match &node.value {
         Value::Null => "empty".into(),
         Value::Bool(flag) => format!("`{flag}`"),
         Value::Number(_) => "a number".into(),
         Value::Text(text) if matches!(shape, Shape::Flag | Shape::Number(..)) => {
-            format!("the text `{}`", shortened(text))
+            format!("the string `{}`", shortened(text))
         }
-        Value::Text(_) => "a text".into(),
+        Value::Text(_) => "a string".into(),
         Value::List(_) => "a list".into(),
         Value::Map(_) => "a map".into(),
     }
@@ -177,15 +177,15 @@ fn type_hint(node: &Node, shape: &Shape) -> String {
     }
 }
 
-/// A key as messages quote it, with a blank before. What does not look like a key is left out: whoever names `/etc/shadow` as a
-/// profile must not read it in a log.
+/// A key as messages quote it, with a blank before. What does not look like a key is omitted: naming `/etc/shadow` as a
+/// profile must not print it in a log.
 pub(super) fn quoted(key: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let is_key = key == "<<" || ((1..=40).contains(&key.len()) && key.chars().all(fits));
     if is_key { format!(" `{key}`") } else { String::new() }
 }
 
-/// Enough of a text to recognise it.
+/// Enough of a string to recognise it.
 pub(super) fn shortened(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }

@@ -10,19 +10,19 @@ use super::validate::reserved::is_link_local;
 use super::{Ipam, Network, NetworkKind, Profile};
 use crate::formats::cni::{NetConf, Port, all_types, brought_by_others, nearest};
 
-/// The annotation of an attachment with the resource that a node must offer; KubeVirt asks for it in a VM's pod.
+/// The annotation of an attachment with the resource that a node must offer; KubeVirt requests it for a VM's pod.
 pub const RESOURCE_NAME: &str = "k8s.v1.cni.cncf.io/resourceName";
-/// Under which ovs-cni's marker publishes each bridge of a node.
+/// The resource prefix under which ovs-cni's marker publishes each bridge of a node.
 pub const MARKER_DOMAIN: &str = "ovs-cni.network.kubevirt.io/";
 
-/// Where flannel keeps its notes about NICs of attachments.
+/// Where flannel keeps its state of attachments' NICs.
 pub const FLANNEL_DATA: &str = "/var/lib/cni/flannel-attached";
 
 impl Network {
     /// The CNI configuration of a network; `pod_network` is the name of the pod network in its own CNI configuration.
     ///
-    /// A NIC on the pod network has its leases where all pods have theirs only under that name, and flannel forgets the lease of
-    /// a pod's first NIC when both keep their notes in one directory.
+    /// A NIC on the pod network shares the pods' leases only under that name, and flannel loses the lease of a pod's
+    /// first NIC when both keep their state in one directory.
     #[must_use]
     pub fn cni_config(&self, pod_network: &str) -> Map<String, Value> {
         match &self.kind {
@@ -54,12 +54,12 @@ impl Network {
         }
     }
 
-    /// Every plugin that is called for it.
+    /// Every plugin that it calls.
     fn plugins(&self) -> Vec<String> {
         all_types(&Value::Object(self.cni_config("")))
     }
 
-    /// What its configuration says; one view for every kind.
+    /// Its configuration, in one view for every kind.
     #[must_use]
     pub fn netconf(&self) -> NetConf {
         NetConf::read(&self.cni_config(""))
@@ -78,9 +78,10 @@ impl Profile {
         Some(child.unwrap_or(port))
     }
 
-    /// The annotations of a network's attachment: the profile's, and what brings a VM to a node with its bridge.
+    /// The annotations of a network's attachment: the profile's, and the one that schedules a VM to a node with its
+    /// bridge.
     ///
-    /// Only bridges of the profile count: those of others need not be published when a VM starts.
+    /// Only bridges of the profile count: unmanaged ones need not be published when a VM starts.
     #[must_use]
     pub fn annotations_of(&self, network: &Network) -> BTreeMap<String, String> {
         let mut annotations = network.annotations.clone();
@@ -92,7 +93,8 @@ impl Profile {
         annotations
     }
 
-    /// How many pods the verification has on a network: two where they can meet, none where the profile leaves it out.
+    /// How many verification pods a network gets: two where they can reach each other, none where the profile leaves it
+    /// out.
     #[must_use]
     pub fn probes_on(&self, network: &Network) -> usize {
         let conf = network.netconf();
@@ -112,21 +114,18 @@ impl Profile {
         }
     }
 
-    /// What is possible and seldom meant, one sentence each.
+    /// What is valid but rarely intended, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let of = |network: &Network| {
             let subnets =
                 network.netconf().ipam().map(crate::formats::cni::Ipam::subnets).unwrap_or_default();
             let told = |subnet: ipnet::IpNet| {
-                format!("network {}: {subnet} is link-local, and no router passes it on", network.full_name())
+                format!("network {}: {subnet} is link-local, which is not routed", network.full_name())
             };
             let doubtful = network.plugins().into_iter().filter_map(|kind| {
                 let meant = nearest(&kind)?;
-                Some(format!(
-                    "network {}: `{kind}` is a plugin that nobody knows; did you mean `{meant}`?",
-                    network.name
-                ))
+                Some(format!("network {}: plugin `{kind}` is unknown; did you mean `{meant}`?", network.name))
             });
             let conf = network.netconf();
             let raw = conf.plugins.iter().filter(|_| matches!(network.kind, NetworkKind::Raw { .. }));
@@ -138,13 +137,12 @@ impl Profile {
         self.networks.iter().flat_map(of).chain(guest::warnings(self)).collect()
     }
 
-    /// What is not looked into, one sentence each: networks whose plugins nobody here knows, and plugins that somebody else has
-    /// to bring.
+    /// What is not checked, one sentence each: networks with unknown plugins, and plugins that kvnet does not install.
     #[must_use]
     pub fn not_looked_into(&self) -> Vec<String> {
         let of = |network: &Network| {
             let told = |kind: &str| {
-                format!("network {}: what the plugin {kind} makes of it is not looked into", network.name)
+                format!("network {}: plugin {kind} is unknown to kvnet, so it is not checked", network.name)
             };
             let strangers: Vec<String> =
                 network.netconf().strangers().map(|plugin| plugin.kind.clone()).collect();
@@ -158,7 +156,7 @@ impl Profile {
         self.networks.iter().flat_map(of).collect()
     }
 
-    /// The subnets that addresses of a network are in; none when it gives none, or nobody knows.
+    /// The subnets that addresses of a network are in; none when it gives none, or when they are unknown.
     #[must_use]
     pub fn subnets_of(&self, network: &Network) -> Vec<String> {
         self.subnets_by(&network.netconf())

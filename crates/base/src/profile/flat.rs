@@ -1,4 +1,4 @@
-//! A small YAML map of texts, for files that are no profiles and are to be read as carefully.
+//! A small YAML map of strings, for files other than profiles that are read as strictly.
 
 use super::node::{Node, Value};
 use super::parse;
@@ -15,7 +15,7 @@ pub struct Flat {
     pub place: String,
 }
 
-/// Reads a map of texts, and of maps of texts.
+/// Reads a map of strings, and of maps of texts.
 ///
 /// # Errors
 /// As those of a profile, with the place.

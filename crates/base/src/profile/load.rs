@@ -27,7 +27,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// `PROFILE_NOT_FOUND`, `PROFILE_SYNTAX`, `PROFILE_FIELD`, `PROFILE_VALUE`, `PROFILE_EXTENDS`, or `USAGE` for a `--set`
-/// without path and value. Each names the place to mend and a hint.
+/// without path and value. Each names the place to fix and a hint.
 pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
     resolve(&find(reference, None)?, sets)
 }
@@ -58,7 +58,7 @@ fn resolve(found: &Found, sets: &[String]) -> Result<Loaded> {
     Ok(Loaded { digest: write::digest(&profile), profile, origin })
 }
 
-/// The defaults stand under everything, so that a `--set` can reach into a list that no file wrote, and so that a part of
+/// The defaults are at the bottom, so that a `--set` can reach into a list that no file wrote, and so that a part of
 /// a section keeps the defaults of its other part.
 fn defaults() -> Result<Node> {
     serde_json::to_value(Profile::default()).map(Node::of_default).map_err(|cause| bug(&cause))
@@ -73,12 +73,12 @@ fn tree_of(found: &Found, chain: &mut Vec<String>) -> Result<Node> {
     };
     let Some(reference) = extends.text() else {
         let hint = "write one name or path, for example `extends: default`";
-        return Err(refused(&extends.place, "`extends` must be a text", hint, &code::PROFILE_FIELD));
+        return Err(refused(&extends.place, "`extends` must be a string", hint, &code::PROFILE_FIELD));
     };
     chain.push(found.identity.clone());
     if chain.len() > MAX_EXTENDS {
-        let message = format!("more than {MAX_EXTENDS} profiles extend each other");
-        return Err(refused(&extends.place, &message, "join some of them", &code::PROFILE_EXTENDS));
+        let message = format!("more than {MAX_EXTENDS} profiles extend one another");
+        return Err(refused(&extends.place, &message, "merge some of them", &code::PROFILE_EXTENDS));
     }
     let base = find(reference, Some(found)).map_err(|error| behind_extends(&error, &extends.place))?;
     if chain.contains(&base.identity) {
@@ -86,12 +86,12 @@ fn tree_of(found: &Found, chain: &mut Vec<String>) -> Result<Node> {
         return Err(refused(
             &extends.place,
             &message,
-            "remove one `extends` of the circle",
+            "remove one `extends` of the cycle",
             &code::PROFILE_EXTENDS,
         ));
     }
     let mut under = tree_of(&base, chain)?;
-    // They say what that profile is, which is not what this one is.
+    // They describe that profile, not this one.
     under.remove("name");
     under.remove("description");
     under.merge(tree);

@@ -5,8 +5,8 @@ pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>)
     let candidates: Vec<&str> = candidates.into_iter().collect();
     match nearest(word, &candidates) {
         Some(name) => format!("did you mean `{name}`?"),
-        None if candidates.is_empty() => "nothing can stand here".into(),
-        None => format!("possible here: {}", candidates.join(", ")),
+        None if candidates.is_empty() => "nothing is allowed here".into(),
+        None => format!("allowed here: {}", candidates.join(", ")),
     }
 }
 
@@ -39,6 +39,6 @@ mod tests {
         {
             assert_eq!(suggestion(word, names), format!("did you mean `{name}`?"));
         }
-        assert_eq!(suggestion("whatever", names), "possible here: podSubnet, ovs, bridges");
+        assert_eq!(suggestion("whatever", names), "allowed here: podSubnet, ovs, bridges");
     }
 }

@@ -1,4 +1,4 @@
-//! A profile as it was written: a tree of values that know their places, so that every error can name one, even after
+//! A profile as it was written: a tree of values with their places, so that every error can name one, even after
 //! profiles were merged.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(super) struct Node {
     pub value: Value,
 }
 
-/// What stands there.
+/// The value.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Null,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// The tree of a value that no user wrote.
+    /// The tree of a default.
     pub fn of_default(json: Json) -> Self {
         let value = match json {
             Json::Null => Value::Null,
@@ -115,12 +115,12 @@ impl Node {
         }
     }
 
-    /// What stands at a path.
+    /// The value at a path.
     pub fn at(&self, path: &str) -> Option<&Self> {
         path::parse(path).ok()?.iter().try_fold(self, |node, step| node.step(step))
     }
 
-    /// The place of a path, or of the nearest thing around it that a user wrote.
+    /// The place of a path, or of its nearest parent that a user wrote.
     pub fn place_of(&self, path: &str) -> Place {
         let mut place = self.place.clone();
         let mut node = self;
@@ -159,7 +159,7 @@ impl Node {
         }
     }
 
-    /// What stands one step further.
+    /// The value one step further.
     pub fn step(&self, step: &Step) -> Option<&Self> {
         match (&self.value, step) {
             (Value::List(items), step) => items.get(step.index()?),

@@ -1,8 +1,8 @@
 //! Reads YAML into a tree that knows its places.
 //!
 //! The parser's events are used directly, because a tree of plain values has lost the lines, and because the limits
-//! below must hold before anything is built. Scalars follow YAML 1.2: `yes` and `on` are texts. A number with a leading
-//! zero stays a text, since YAML 1.1 and 1.2 disagree about its value.
+//! below must hold before anything is built. Scalars follow YAML 1.2: `yes` and `on` are strings. A number with a
+//! leading zero stays a string, since YAML 1.1 and 1.2 disagree about its value.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result, code};
 /// The most bytes that a profile can have; a real one has a few thousand.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// The most values that a profile can have, counted after aliases are followed: some aliases of aliases are enough to
-/// fill the memory otherwise. Each KiB of a text counts as one more.
+/// fill the memory otherwise. Each KiB of a string counts as one more.
 const MAX_NODES: usize = 20_000;
 /// The deepest nesting; the model needs less than ten.
 const MAX_DEPTH: usize = 64;
@@ -30,7 +30,7 @@ const MAX_DEPTH: usize = 64;
 pub(super) fn parse_file(bytes: &[u8], file: &str) -> Result<Node> {
     let file: Arc<str> = file.into();
     if bytes.len() > MAX_BYTES {
-        let message = format!("the file has more than {} KiB, too much for a profile", MAX_BYTES / 1024);
+        let message = format!("the file has more than {} KiB, too large for a profile", MAX_BYTES / 1024);
         return Err(Error::new(&code::PROFILE_SYNTAX, message).at(&*file).hint("give the path of a profile"));
     }
     let text = decode(bytes, &file)?;
@@ -69,7 +69,7 @@ fn decode<'a>(bytes: &'a [u8], file: &Arc<str>) -> Result<&'a str> {
         Problem {
             place: Place::File { file: file.clone(), line, column },
             message: "the file is not UTF-8 text".into(),
-            hint: Some("save it with the encoding UTF-8".into()),
+            hint: Some("save it as UTF-8".into()),
         }
         .into_error(&code::PROFILE_SYNTAX)
     })?;
@@ -118,7 +118,7 @@ impl<'a> Builder<'a> {
                     let (event, span) = self.next()?;
                     root = Some(self.node(event, span)?);
                 }
-                _ => return Err(self.refuse(span, "this does not belong to the document", "remove it")),
+                _ => return Err(self.refuse(span, "this is not part of the document", "remove it")),
             }
         }
         let place = self.place(&Span::empty(Marker::new(0, 1, 0)));
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
         }
         if self.depth >= MAX_DEPTH {
             let message = format!("more than {MAX_DEPTH} levels of nesting");
-            return Err(self.refuse(span, &message, "no field of a profile needs that"));
+            return Err(self.refuse(span, &message, "no profile field needs that"));
         }
         self.depth += 1;
         self.anchors.insert(anchor, None);
@@ -202,9 +202,11 @@ impl<'a> Builder<'a> {
     fn key(&mut self, event: Event<'a>, span: Span) -> Result<String> {
         match event {
             Event::Scalar(text, ..) => Ok(text.into_owned()),
-            _ => {
-                Err(self.refuse(span, "a key must be plain text", "put texts with `{`, `[` or `*` in quotes"))
-            }
+            _ => Err(self.refuse(
+                span,
+                "a key must be plain text",
+                "put strings with `{`, `[` or `*` in quotes",
+            )),
         }
     }
 
@@ -214,9 +216,7 @@ impl<'a> Builder<'a> {
                 self.count(size, span)?;
                 Ok(node.value)
             }
-            _ => {
-                Err(self.refuse(span, "the alias stands inside of what it refers to", "write the value out"))
-            }
+            _ => Err(self.refuse(span, "the alias is inside what it refers to", "write the value out")),
         }
     }
 
@@ -282,7 +282,7 @@ impl<'a> Builder<'a> {
 fn duplicate(key: &str, place: Place, earlier: &Place) -> Error {
     Problem {
         place,
-        message: format!("the field{} is here for the second time", quoted(key)),
+        message: format!("the field{} is defined twice", quoted(key)),
         hint: Some(format!("keep this one or the one at {earlier}")),
     }
     .into_error(&code::PROFILE_FIELD)

@@ -31,7 +31,7 @@ pub(super) fn parse(path: &str) -> Result<Vec<Step>, &'static str> {
         steps.push(step);
         rest = match after.strip_prefix('.') {
             Some("") => return Err("it ends with a dot"),
-            Some(next) if next.starts_with('[') => return Err("a dot stands before `[`"),
+            Some(next) if next.starts_with('[') => return Err("it has a dot before `[`"),
             Some(next) => next,
             None if after.is_empty() || after.starts_with('[') => after,
             None => return Err("only `.` or `[` can follow `]`"),
@@ -64,8 +64,7 @@ fn bracket(rest: &str) -> Result<(Step, &str), &'static str> {
         return Ok((Step::Key(name.to_string()), after));
     }
     let (index, after) = rest[1..].split_once(']').ok_or("`]` is missing")?;
-    let index =
-        index.parse().map_err(|_| "between `[` and `]` stands a number, or a name in double quotes")?;
+    let index = index.parse().map_err(|_| "`[` and `]` enclose a number, or a name in double quotes")?;
     Ok((Step::Index(index), after))
 }
 

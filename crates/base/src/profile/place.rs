@@ -26,7 +26,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something wrong with a profile, at the place where the user can mend it.
+/// Something wrong with a profile, at the place where the user can fix it.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     pub place: Place,
@@ -53,14 +53,14 @@ impl Problem {
     }
 }
 
-/// Messages quote names from the profile: none of them may steer the terminal.
+/// Messages quote names from the profile: none of them may control the terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// The most problems that are told: a file that is no profile has thousands.
+/// The most problems that are listed: a file that is not a profile has thousands.
 const MOST: usize = 10;
-/// The problems as one error, in the order of their places: whoever mends a profile wants to see the list at once.
+/// The problems as one error, in the order of their places: to fix a profile one wants the whole list.
 /// The error is the first one; the others follow as lines of its message, ten in all.
 ///
 /// # Errors

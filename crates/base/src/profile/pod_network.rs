@@ -5,14 +5,14 @@ use super::{MultusFlavour, Profile, Release, SourceKind};
 
 /// The name in flannel's own configuration, of every release.
 const FLANNEL: &str = "cbr0";
-/// The name in the configuration that Multus' image of 2018 brings along.
+/// The name in the configuration that Multus' image of 2018 ships.
 const MULTUS_2018: &str = "flannel.1";
 /// The first release of Multus that takes the configuration of the pod network from its file.
 const TAKES_THE_FILE: (u32, u32) = (3, 2);
 
 impl Profile {
-    /// The name of the pod network in its CNI configuration, where kvnet or a release decides it; none for a manifest in a
-    /// file.
+    /// The name of the pod network in its CNI configuration, where kvnet or a release decides it; none for a custom
+    /// manifest.
     #[must_use]
     pub fn pod_network_name(&self) -> Option<&'static str> {
         if let Some(name) = self.pod_network_name_of_multus() {

@@ -1,4 +1,4 @@
-//! Finds the text of a profile. The only place of this module that reads files: profiles lie on the machine that runs
+//! Finds the text of a profile. The only part of this module that reads files: profiles are on the machine that runs
 //! kvnet, not on the node, so they do not go through the host boundary.
 
 use std::fs::{self, File};
@@ -16,13 +16,13 @@ use crate::error::{Error, Result, code};
 use crate::host::small;
 use crate::terminal;
 
-/// The text of a profile and where it lies.
+/// The text of a profile and its location.
 pub(super) struct Found {
     /// The name to use when the profile gives none.
     pub name: String,
     /// Where it came from, for people.
     pub origin: String,
-    /// The same for the same profile, however it was named.
+    /// The profile's identity, however it was named.
     pub identity: String,
     /// What messages call the file.
     file: String,
@@ -31,7 +31,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// A text that lies in no file.
+    /// A text that is not in a file.
     pub fn of_text(text: &str, origin: &str) -> Self {
         Self {
             name: stem(Path::new(origin)),
@@ -43,8 +43,7 @@ impl Found {
         }
     }
 
-    /// Makes the paths of manifests relative to where the profile lies: what lies about in the directory that kvnet happens
-    /// to be started in is nobody's choice.
+    /// Makes the paths of manifests relative to the profile, not to the directory in which kvnet happens to be started.
     pub fn resolve(&self, tree: &mut Node) {
         let Some(directory) = &self.directory else { return };
         for component in ["flannel", "multus", "ovsCni", "kubevirt"] {
@@ -94,9 +93,9 @@ pub(super) fn find(reference: &str, from: Option<&Found>) -> Result<Found> {
         return open(&path);
     }
     let names = shipped().iter().map(|known| known.name);
-    Err(Error::new(&code::PROFILE_NOT_FOUND, format!("no shipped profile has the name `{reference}`"))
+    Err(Error::new(&code::PROFILE_NOT_FOUND, format!("shipped profile `{reference}` does not exist"))
         .hint(suggestion(reference, names))
-        .hint("a path of your own contains `/` or ends in `.yaml`"))
+        .hint("the path of a file contains `/` or ends in `.yaml`"))
 }
 
 fn is_path(reference: &str) -> bool {
@@ -151,31 +150,31 @@ fn standard_input() -> Result<Found> {
     Ok(Found { name: "stdin".into(), directory: None, bytes, ..found })
 }
 
-/// The content of a file that somebody names: at most one byte more than a profile can have.
+/// The content of a named file: at most one byte more than a profile can have.
 pub fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = open_soon(path)?;
     let _patience = Patience::with_file(&file, path)?;
     bounded(file)
 }
 
-/// How long kvnet waits for somebody without a word.
+/// How long kvnet waits silently for input.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// While it lives, somebody is waited for who may never come: after a while the user is told.
+/// Tells the user after a while what kvnet waits for, until it is dropped.
 pub struct Patience {
-    /// That it is gone ends the thread that tells.
+    /// Dropping it ends the thread that tells.
     _ends: Sender<()>,
 }
 
 impl Patience {
-    /// With whoever writes into a pipe.
+    /// For the writer of a pipe.
     #[allow(clippy::disallowed_methods, reason = "the file is open")]
     pub fn with_file(file: &File, path: &Path) -> std::io::Result<Option<Self>> {
         let is_pipe = file.metadata()?.file_type().is_fifo();
-        Ok(is_pipe.then(|| Self::with(format!("somebody to write into {}", path.display()))))
+        Ok(is_pipe.then(|| Self::with(format!("a writer on {}", path.display()))))
     }
 
-    /// Waits for what a sentence says: "waiting for ...".
+    /// For what follows "waiting for".
     fn with(what: String) -> Self {
         let (ends, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -187,11 +186,11 @@ impl Patience {
     }
 }
 
-/// How long somebody may take to begin to write into a pipe.
+/// How long a pipe's writer may take to open it.
 const PIPE_TIME: Duration = Duration::from_secs(1);
 
-/// Opens a regular file, or a pipe that a shell gives, as in `-p <(make-profile)`: that one has somebody who writes already;
-/// one without would be waited for forever, as a device might be.
+/// Opens a regular file, or a pipe from a shell, as in `-p <(make-profile)`: that one has a writer already; one without
+/// would block forever, as a device might.
 #[allow(
     clippy::disallowed_methods,
     reason = "a file of the machine that runs kvnet, see the module's comment"
@@ -202,10 +201,10 @@ pub fn open_soon(path: &Path) -> std::io::Result<File> {
     }
     let (sender, opened) = std::sync::mpsc::channel();
     let path = path.to_owned();
-    // Nothing ends an open that waits; the thread ends with the program.
+    // Nothing interrupts a blocking open; the thread ends with the program.
     std::thread::spawn(move || sender.send(File::open(path)));
     opened.recv_timeout(PIPE_TIME).unwrap_or_else(|_| {
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "it is a pipe, and nobody writes into it"))
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "it is a pipe without a writer"))
     })
 }
 

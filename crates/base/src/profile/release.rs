@@ -1,4 +1,4 @@
-//! Versions, and what they decide.
+//! Versions, and what depends on them.
 
 use super::{KubeVirt, OvsCni};
 use crate::formats::Release;

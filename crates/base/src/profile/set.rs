@@ -10,7 +10,7 @@ use super::place::{Place, Problem};
 use super::shape::{self, Shape};
 use crate::error::{Error, Result, code};
 
-/// Applies one `--set`. A value for a text is taken as it is, so that `flannel.version=1.10` and a script need no
+/// Applies one `--set`. A value for a string is taken as it is, so that `flannel.version=1.10` and a script need no
 /// quotes; every other value is YAML. An index can be the length of a list, which appends.
 ///
 /// # Errors
@@ -57,11 +57,11 @@ fn unknown(schema: &Json, path: &str, step: &Step, extends: bool) -> Error {
     let (message, hint) = match (step, shape::allowed(schema).shape) {
         _ if extends => ("`extends` cannot be set".into(), "give the other profile instead".into()),
         (Step::Key(key), Shape::List(_)) => {
-            (format!("`{key}` is not an index of a list"), "write a number, as in `networks[0]`".into())
+            (format!("`{key}` is not a list index"), "write a number, as in `networks[0]`".into())
         }
         (Step::Key(key), _) => (format!("unknown field `{key}`"), suggestion(key, shape::names(schema))),
         (Step::Index(index), _) => {
-            (format!("`[{index}]` stands behind something that is no list"), "remove it".into())
+            (format!("`[{index}]` follows something that is not a list"), "remove it".into())
         }
     };
     Problem { place: Place::Set(path.into()), message, hint: Some(hint) }.into_error(&code::PROFILE_FIELD)

@@ -1,4 +1,4 @@
-//! What the schema allows at a place, in a form that is easy to check against.
+//! What the schema allows at a place, in a form that is easy to check.
 
 use serde_json::{Map, Value as Json};
 
@@ -6,7 +6,7 @@ use super::node::Node;
 use super::path::Step;
 use super::schema::SCHEMA;
 
-/// What can stand at a place.
+/// What is allowed at a place.
 pub(super) struct Allowed<'a> {
     /// Whether `null` can.
     pub null: bool,
@@ -96,7 +96,7 @@ pub(super) fn step<'a>(schema: &'a Json, node: Option<&Node>, step: &Step) -> Op
     }
 }
 
-/// The names that can follow at a place.
+/// The names that are allowed at a place.
 pub(super) fn names<'a>(schema: &'a Json) -> Vec<&'a str> {
     match allowed(schema).shape {
         Shape::Fields(fields) => fields.names().collect(),

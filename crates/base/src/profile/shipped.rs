@@ -11,7 +11,7 @@ pub struct Shipped {
     pub text: &'static str,
 }
 
-/// All profiles that come with kvnet; the first one is used when none is named.
+/// All shipped profiles; the first one is the default.
 #[must_use]
 pub fn shipped() -> &'static [Shipped] {
     SHIPPED
@@ -22,7 +22,7 @@ pub(super) fn file_of(name: &str) -> String {
     format!("{name} (shipped)")
 }
 
-/// Whether messages call a file of kvnet's own so.
+/// Whether this is what messages call a shipped profile.
 pub(super) fn is_shipped(file: &str) -> bool {
     shipped().iter().any(|known| file_of(known.name) == file)
 }

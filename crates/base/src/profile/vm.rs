@@ -13,7 +13,7 @@ impl Profile {
         self.networks.iter().find(|network| network.namespace == namespace && network.name == name)
     }
 
-    /// How a NIC of the VM is bound. A bridge on the pod network would keep the VM from being migrated.
+    /// How a NIC of the VM is bound. A bridge on the pod network would prevent live migration.
     #[must_use]
     pub fn binding_of(&self, nic: &VmInterface) -> Binding {
         let masquerades = nic.network == "pod" && self.kubevirt.has_masquerade();
@@ -23,7 +23,7 @@ impl Profile {
 
 impl Vm {
     /// The MAC address of a NIC: the profile's, otherwise one that follows from the names of namespace, VM and NIC.
-    /// Locally administered and for one receiver, in lower case.
+    /// Locally administered unicast, in lower case.
     #[must_use]
     pub fn mac_address(&self, nic: &VmInterface) -> String {
         if let Some(given) = &nic.mac_address {
@@ -35,7 +35,7 @@ impl Vm {
     }
 }
 
-/// Whether a text is the MAC address of one card: six octets, not of a group and not zero.
+/// Whether a string is the MAC address of a NIC: six octets, neither multicast nor zero.
 #[must_use]
 pub fn is_mac_address(text: &str) -> bool {
     let octet = |part: &str| (part.len() == 2).then(|| u8::from_str_radix(part, 16).ok())?;

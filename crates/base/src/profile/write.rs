@@ -11,7 +11,7 @@ const HIDDEN: &str = "(hidden)";
 /// The profile as YAML. It holds every field, secrets too: use [`redacted`] before showing it.
 #[must_use]
 pub fn to_yaml(profile: &Profile) -> String {
-    // Only a map with keys that are no texts could fail, and the model has none.
+    // Only a map with keys that are not strings could fail, and the model has none.
     serde_yaml::to_string(profile).unwrap_or_else(|cause| format!("# not possible as YAML: {cause}\n"))
 }
 

@@ -116,7 +116,7 @@ pub fn is_foreign(kind: &str) -> bool {
 
 fn brought(kind: &str) -> Option<String> {
     if let Some(meant) = without_suffix(kind) {
-        return Some(format!("`{kind}` is no plugin; did you mean `{meant}`?"));
+        return Some(format!("`{kind}` is not a plugin; did you mean `{meant}`?"));
     }
     let (_, by) = BROUGHT.iter().find(|(begin, _)| kind.starts_with(begin))?;
     Some(format!("`{kind}` is brought by {by}"))

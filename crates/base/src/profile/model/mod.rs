@@ -65,7 +65,7 @@ pub struct Cluster {
     /// Loads `br_netfilter` and sets the sysctls that pod networks need, also for the next boot.
     pub kernel: bool,
     /// On a cluster with several nodes: whether what kvnet starts may run on every node, or only on the one that kvnet runs
-    /// on. kvnet makes bridges only there.
+    /// on. kvnet creates bridges only there.
     pub placement: Placement,
     /// The runtime's CNI configuration directory; `auto` asks the runtime.
     pub cni_conf_dir: String,
@@ -95,7 +95,7 @@ impl Default for Cluster {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// On every node that takes pods.
+    /// On every schedulable node.
     #[default]
     Any,
     /// On the node that kvnet runs on: ovs-cni, the virtual machine, and the pods that verify.
@@ -189,9 +189,9 @@ pub struct Flannel {
     pub image: String,
     /// The image that carries the flannel CNI plugin.
     pub cni_plugin_image: String,
-    /// The namespace that its objects live in; a manifest of one's own decides it itself.
+    /// The namespace that its objects live in; a custom manifest decides it itself.
     pub namespace: String,
-    /// How nodes reach each other's pods; where nobody writes it, a manifest of one's own decides.
+    /// How nodes reach each other's pods; when unset, a custom manifest decides.
     pub backend: FlannelBackend,
     /// The name of the CNI configuration file that it writes.
     pub conf_file: String,
@@ -248,7 +248,7 @@ pub struct Multus {
     pub source: Source,
     /// The image; empty means the release's image for the flavour.
     pub image: String,
-    /// The memory limit of its pods. Upstream's 50Mi gets it killed on a busy node.
+    /// The memory limit of its pods. With upstream's 50Mi it gets OOM-killed on a busy node.
     pub memory_limit: String,
     /// The CNI configuration file that pods get their first NIC from; empty means flannel's.
     pub master_cni: String,

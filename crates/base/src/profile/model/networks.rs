@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Source;
 
-/// The data path of an Open vSwitch bridge.
+/// The datapath of an Open vSwitch bridge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Datapath {
@@ -16,7 +16,7 @@ pub enum Datapath {
     System,
     /// In user space: works on every kernel, slower.
     Netdev,
-    /// The kernel's when its module can be had, user space otherwise.
+    /// The kernel's when its module is available, user space otherwise.
     Auto,
 }
 
@@ -24,13 +24,13 @@ pub enum Datapath {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ovs {
-    /// Whether kvnet looks after Open vSwitch.
+    /// Whether kvnet manages Open vSwitch.
     pub enabled: bool,
     /// The distribution's package; `auto` knows apt, dnf, yum, zypper, pacman and apk.
     pub package: String,
     /// The service that runs it; `auto` knows the distributions.
     pub service: String,
-    /// The data path of bridges that do not choose their own.
+    /// The datapath of bridges that do not set their own.
     pub datapath: Datapath,
     /// The bridges.
     pub bridges: Vec<Bridge>,
@@ -54,12 +54,12 @@ impl Default for Ovs {
 pub struct Bridge {
     /// Its name: at most 15 characters.
     pub name: String,
-    /// Its data path; by default that of `ovs.datapath`.
+    /// Its datapath; by default that of `ovs.datapath`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datapath: Option<Datapath>,
-    /// A network card of the node to connect to the bridge. One with an address or the default route is refused. A second way
-    /// out of the bridge, or of what patch ports and veth pairs join it to, is warned of unless a spanning tree guards it: frames
-    /// circle when both lead to one network, which kvnet cannot see.
+    /// The NIC of the node that connects the bridge to the outside. One with an address or the default route is
+    /// refused. A second uplink of the bridge, or of what patch ports and veth pairs join it to, causes a warning
+    /// unless a spanning tree guards it: frames loop when both lead to one network, which kvnet cannot see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
     /// VLAN bridges on it (`ovs-vsctl add-br NAME PARENT VLAN`), a convenience of the host.
@@ -115,10 +115,11 @@ pub struct Network {
     #[serde(default = "default_namespace")]
     pub namespace: String,
     /// Annotations of the `NetworkAttachmentDefinition`. On a bridge of the profile kvnet adds `k8s.v1.cni.cncf.io/resourceName`:
-    /// `KubeVirt` asks for that resource, so that a VM goes to a node with the bridge.
+    /// `KubeVirt` requests that resource, so that a VM is scheduled to a node with the bridge.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Whether the verification starts pods on it; off for a network that needs something of each pod, as an address.
+    /// Whether the verification starts pods on it; off for a network that needs something from each pod, such as an
+    /// address.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub verify: bool,
     /// What makes the NIC.
@@ -182,7 +183,7 @@ pub enum NetworkKind {
         #[serde(default = "default_cni_version")]
         cni_version: String,
     },
-    /// A port of a Linux bridge that the plugin makes by itself.
+    /// A port of a Linux bridge that the plugin creates.
     Bridge {
         /// The bridge: at most 15 characters.
         bridge: String,
@@ -206,10 +207,11 @@ pub enum NetworkKind {
         #[serde(default = "default_cni_version")]
         cni_version: String,
     },
-    /// Any CNI configuration, taken as it is. What kvnet knows of its plugins is checked, drawn and verified as for the other
-    /// kinds: ovs, bridge, flannel, macvlan, ipvlan, vlan, host-device, sriov, and their addresses; others are not looked into.
-    /// What a plugin of containernetworking/plugins, ovs-cni or sriov-cni refuses without looking at the node is refused here,
-    /// at its line: the types of its fields, what it needs beside it, its place in a chain, the version of CNI.
+    /// Any CNI configuration, taken as it is. What kvnet knows of its plugins is checked, drawn and verified as for the
+    /// other kinds: ovs, bridge, flannel, macvlan, ipvlan, vlan, host-device, sriov, and their addresses; others are
+    /// not checked. What a plugin of containernetworking/plugins, ovs-cni or sriov-cni refuses without reading the node
+    /// is refused here, at its line: the types of its fields, what it requires with it, its place in a chain, the CNI
+    /// version.
     Raw {
         /// The configuration; must have `type` or `plugins`.
         #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -236,7 +238,7 @@ fn default_cni_version() -> String {
     "0.3.1".into()
 }
 
-/// Addresses from the plugin host-local.
+/// Addresses from the host-local plugin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ipam {

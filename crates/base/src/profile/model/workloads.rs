@@ -33,16 +33,16 @@ pub struct KubeVirt {
     pub source: Source,
     /// Software emulation.
     pub emulation: Emulation,
-    /// Feature gates to switch on. What kvnet switches off by itself stays on when it is named here.
+    /// Feature gates to enable. One that kvnet disables by default stays enabled when it is listed here.
     pub feature_gates: Vec<String>,
-    /// Feature gates to switch off, from v1.8.0. From v1.9.0, where Beta gates are on, kvnet also switches off `ImageVolume`
+    /// Feature gates to disable, from v1.8.0. From v1.9.0, where Beta gates are on, kvnet also disables `ImageVolume`
     /// when a node that may run VMs has no image volumes, `ExternalNetResourceInjection`, which needs
     /// network-resources-injector, and `Template`, whose two pods VMs do not need.
     pub disabled_feature_gates: Vec<String>,
-    /// How many copies of virt-api and virt-controller run; 0 fits the cluster: one on a single node, KubeVirt's own
+    /// Replicas of virt-api and virt-controller; 0 fits the cluster: one on a single node, KubeVirt's own
     /// number otherwise.
     pub infra_replicas: u8,
-    /// The namespace that it lives in.
+    /// Its namespace.
     pub namespace: String,
 }
 
@@ -76,7 +76,7 @@ pub enum Binding {
     Bridge,
 }
 
-/// When KubeVirt starts a VM again.
+/// When KubeVirt restarts a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RunStrategy {
     /// Whenever it does not run.
@@ -99,7 +99,7 @@ pub struct Vm {
     pub image: String,
     /// Its memory.
     pub memory: String,
-    /// Makes it a `VirtualMachine` that KubeVirt starts again; without one it is a `VirtualMachineInstance`, which runs
+    /// Makes it a `VirtualMachine` that KubeVirt restarts; without one it is a `VirtualMachineInstance`, which runs
     /// once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_strategy: Option<RunStrategy>,
@@ -136,7 +136,7 @@ pub struct VmInterface {
     pub name: String,
     /// `pod` for the pod network, otherwise a network of the profile, as NAME or NAMESPACE/NAME.
     pub network: String,
-    /// How it is bound; without a word by `masquerade` on the pod network, and by `bridge` on all others and before KubeVirt
+    /// How it is bound; by default `masquerade` on the pod network, and `bridge` on all others and before KubeVirt
     /// v0.12.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
@@ -152,7 +152,7 @@ pub struct CloudInit {
     /// The user data: a script or `#cloud-config`.
     pub user_data: String,
     /// The network data, version 1 or 2; the verification expects the addresses that it fixes. When it is empty, it names every NIC by its MAC address: those whose network gives
-    /// addresses ask for one by DHCP, the others are only raised.
+    /// addresses ask for one by DHCP, the others are only brought up.
     pub network_data: String,
 }
 
@@ -222,7 +222,7 @@ pub enum PullPolicy {
 pub struct Images {
     /// When the node pulls them; applies to kvnet's own templates and the sample VM.
     pub pull_policy: PullPolicy,
-    /// Replaces the start of image names, longest first: `ghcr.io: mirror.example:5000/ghcr`.
+    /// Replaces image name prefixes, longest first: `ghcr.io: mirror.example:5000/ghcr`.
     pub rewrite: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the values of a profile were written, for what is found out about them only later.
+//! Where the values of a profile were written, for checks that come later.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use super::Profile;
 pub struct Written(pub(in crate::profile) BTreeMap<String, String>);
 
 impl PartialEq for Written {
-    /// Two profiles are the same wherever they were written.
+    /// Profiles compare equal wherever they were written.
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
 impl Profile {
-    /// Where a value stands: in a file or on the command line, or its path, when nobody wrote it.
+    /// Where a value was written: in a file or on the command line, or its path, when it is a default.
     #[must_use]
     pub fn place_of(&self, path: &str) -> String {
         // What is missing is missing in what would hold it.
@@ -32,7 +32,7 @@ impl Profile {
         }
     }
 
-    /// Whether a user wrote a value: neither a default nor a profile that kvnet brings.
+    /// Whether a user wrote a value, as opposed to a default or a shipped profile.
     #[must_use]
     pub fn is_written(&self, path: &str) -> bool {
         self.written.0.contains_key(path)

@@ -15,29 +15,29 @@ const IPAM: &str = "ipam: {type: host-local, subnet: 192.0.2.0/24}";
 fn what_changes_a_nic_stands_behind_what_makes_it() {
     for kind in ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf, vrfname: x"] {
         let name = kind.split(',').next().unwrap();
-        let none = format!("`{name}` changes the NIC that an earlier plugin has made, and there is none");
+        let none = format!("`{name}` changes the NIC of an earlier plugin, and there is none");
         says(&format!("{{cniVersion: 0.4.0, type: {kind}}}"), &none);
         says(&format!("{{cniVersion: 0.4.0, plugins: [{{type: {kind}}}]}}"), &none);
         let chain = |first: &str, second: &str| {
             format!("{{cniVersion: 0.4.0, plugins: [{{type: {first}}}, {{type: {second}}}]}}")
         };
         let maker = format!("bridge, bridge: br1, {IPAM}");
-        says(&chain(kind, &maker), "move it behind `bridge`");
+        says(&chain(kind, &maker), "move it after `bridge`");
         accepted(&chain(&maker, kind));
         // What nobody knows may make a NIC.
         accepted(&chain("some-vendor", kind));
     }
     accepted("{type: passthru}");
-    says("{type: loopback}", "makes no NIC");
+    says("{type: loopback}", "creates no NIC");
 }
 
 #[test]
 fn one_plugin_makes_the_nic() {
     let two = |second: &str| format!("{{plugins: [{{type: bridge, bridge: br1, {IPAM}}}, {second}]}}");
-    says(&two("{type: ovs, bridge: blue}"), "`ovs` makes the NIC that `bridge` has made");
+    says(&two("{type: ovs, bridge: blue}"), "`ovs` creates the NIC, but `bridge` already did");
     says(&two(&format!("{{type: macvlan, {IPAM}}}")), "`networks[0].config.plugins[1].type`");
     accepted(&two("{type: ipvlan}"));
-    says("{type: bridge, bridge: br1, plugins: [{type: ptp}]}", "has no meaning beside `plugins`");
+    says("{type: bridge, bridge: br1, plugins: [{type: ptp}]}", "has no effect next to `plugins`");
     let chain = |maker: &str, rest: &str| format!("{{plugins: [{{{maker}}}, {{{rest}}}]}}");
     let limits = "type: bandwidth, ingressRate: 8000, ingressBurst: 8000";
     says(&chain("type: macvlan, master: eth1", limits), "`bandwidth` limits a veth pair");
@@ -47,9 +47,9 @@ fn one_plugin_makes_the_nic() {
 
 #[test]
 fn a_card_or_a_device_is_named() {
-    says("{type: host-device}", "names no card");
-    says("{type: host-device, device: ''}", "names no card");
-    says("{type: sriov}", "names no device");
+    says("{type: host-device}", "names no NIC");
+    says("{type: host-device, device: ''}", "names no NIC");
+    says("{type: sriov}", "has no device");
     for field in
         ["device: eth1", "hwaddr: '02:00:00:00:00:01'", "kernelpath: /sys/devices/pci0/x", "pciBusID: x"]
     {
@@ -59,8 +59,8 @@ fn a_card_or_a_device_is_named() {
     accepted("{type: host-device, hwAddr: '02:00:00:00:00:01'}");
     accepted(&format!("{{type: vlan, master: eth1, vlanID: 7, {IPAM}}}"));
     says("{type: host-device, hwaddr: eth1}", "cannot be \"eth1\"");
-    says("{type: host-device, kernelpath: /dev/x}", "no device of the kernel");
-    says("{type: host-device, kernelpath: /sys/devices/../x}", "no device of the kernel");
+    says("{type: host-device, kernelpath: /dev/x}", "not a kernel device");
+    says("{type: host-device, kernelpath: /sys/devices/../x}", "not a kernel device");
     let by_resource = |kind: &str| {
         let text = text(&format!("{{type: {kind}}}"));
         text.replace(
@@ -77,7 +77,7 @@ fn a_card_or_a_device_is_named() {
 fn a_plugin_that_needs_an_address_has_one() {
     for kind in ["ptp", "dummy", "ipvlan", "vlan, master: eth1, vlanId: 7"] {
         let name = kind.split(',').next().unwrap();
-        says(&format!("{{type: {kind}}}"), &format!("`{name}` makes no NIC without an address"));
+        says(&format!("{{type: {kind}}}"), &format!("`{name}` creates no NIC without an address"));
         says(&format!("{{type: {kind}, ipam: {{}}}}"), "without an address");
         accepted(&format!("{{type: {kind}, {IPAM}}}"));
     }
@@ -91,16 +91,16 @@ fn names_that_are_no_plugins() {
     let ipam = |rest: &str| format!("{{type: macvlan, ipam: {{{rest}}}}}");
     says(&ipam("subnet: 192.0.2.0/24"), "`networks[0].config.ipam` has no `type`");
     for kind in ["bridge", "macvlan", "ovs", "flannel", "portmap"] {
-        says(&ipam(&format!("type: {kind}")), &format!("`{kind}` gives no addresses"));
+        says(&ipam(&format!("type: {kind}")), &format!("`{kind}` assigns no addresses"));
     }
     for (kind, right) in [("host_local", "host-local"), ("hostlocal", "host-local"), ("DHCP", "dhcp")] {
         says(&ipam(&format!("type: {kind}")), &format!("write `{right}`"));
     }
     says(&ipam("type: /opt/cni/bin/dhcp"), "is a path");
-    says(&ipam("type: 5"), "must be a text, not a number");
-    says("{type: macvlan, ipam: host-local}", "must be a map, not a text");
+    says(&ipam("type: 5"), "must be a string, not a number");
+    says("{type: macvlan, ipam: host-local}", "must be a map, not a string");
     for kind in ["host-local", "static", "dhcp", "whereabouts"] {
-        says(&format!("{{type: {kind}}}"), &format!("`{kind}` gives addresses, and makes no NIC"));
+        says(&format!("{{type: {kind}}}"), &format!("`{kind}` assigns addresses, and creates no NIC"));
     }
     says("{type: MacVLAN}", "write `macvlan`");
     says("{type: hostdevice}", "write `host-device`");
@@ -133,10 +133,10 @@ fn a_key_is_judged_as_go_reads_it() {
     says("{type: bridge, Bridge: 'a b'}", "is not");
     says(
         "{type: bridge, bridge: br1, ipam: {type: host-local, subnet: 192.0.2.0/24, RangeStart: 10.0.0.1}}",
-        "not an address for hosts",
+        "not a host address",
     );
     let warned = |config: &str| accepted(config).warnings().join("\n");
-    assert!(warned("{type: ovs, bridge: blue, vlan: 1, Vlan: 2}").contains("`Vlan` is there twice"));
+    assert!(warned("{type: ovs, bridge: blue, vlan: 1, Vlan: 2}").contains("`Vlan` is given twice"));
     assert!(warned("{type: ovs, bridge: blue, vlam: 1}").contains("`vlam`; did you mean `vlan`?"));
     let range =
         "{type: bridge, bridge: br1, ipam: {type: host-local, subnet: 192.0.2.0/24, rangeStrat: 192.0.2.9}}";
@@ -159,18 +159,18 @@ fn a_gateway_elsewhere_is_refused_where_something_is_sent_to_it() {
     };
     accepted(&of("", ""));
     accepted(&of(", routes: [{dst: 10.9.0.0/16, gw: 192.0.2.1}]", ""));
-    says(&of(", routes: [{dst: 10.9.0.0/16}]", ""), "not an address for hosts");
-    says(&of("", ", isDefaultGateway: true"), "not an address for hosts");
+    says(&of(", routes: [{dst: 10.9.0.0/16}]", ""), "not a host address");
+    says(&of("", ", isDefaultGateway: true"), "not a host address");
 }
 
 #[test]
 fn fields_have_the_types_that_go_reads() {
     let typed = |plugin: &str| format!("{{type: {plugin}, {IPAM}}}");
     for (plugin, wanted) in [
-        ("bridge, bridge: br1, isGateway: 'true'", "isGateway` must be true or false, not a text"),
+        ("bridge, bridge: br1, isGateway: 'true'", "isGateway` must be true or false, not a string"),
         ("bridge, bridge: br1, ipMasq: 1", "ipMasq` must be true or false, not a number"),
         ("bridge, bridge: br1, ipMasqBackend: ipvs", "cannot be \"ipvs\""),
-        ("bridge, bridge: [br1]", "bridge` must be a text"),
+        ("bridge, bridge: [br1]", "bridge` must be a string"),
         ("ptp, mtu: '1400'", "mtu` cannot be \"1400\""),
         ("ptp, mtu: 1400.5", "mtu` cannot be 1400.5"),
         ("ptp, ipMasq: yes please", "ipMasq` must be true or false"),
@@ -183,14 +183,14 @@ fn fields_have_the_types_that_go_reads() {
         ("ovs, bridge: blue, capabilities: [mac]", "must be a map of true and false"),
         ("ovs, bridge: blue, dns: 192.0.2.1", "must be a map"),
         ("sriov, deviceID: x, link_state: up", "write one of auto, enable, disable"),
-        ("sriov, deviceID: x, spoofchk: true", "spoofchk` must be a text"),
+        ("sriov, deviceID: x, spoofchk: true", "spoofchk` must be a string"),
         ("sriov, deviceID: x, vlan: 5, vlanQoS: 8", "write a number from 0 to 7"),
         ("sriov, deviceID: x, vlanQoS: 3", "vlanQoS` needs a `vlan`"),
-        ("sriov, deviceID: x, vlan: 5, vlanProto: qinq", "is no protocol of VLANs"),
-        ("bridge, bridge: br1, vlan: 5, vlanTrunk: [{id: 6}]", "is refused beside `vlanTrunk`"),
-        ("bridge, bridge: br1, vlanTrunk: [{id: 0}]", "neither one VLAN nor a range"),
-        ("bridge, bridge: br1, hairpinMode: true, promiscMode: true", "is refused beside `hairpinMode`"),
-        ("bridge, bridge: br1, disableContainerInterface: true", "is refused beside `ipam`"),
+        ("sriov, deviceID: x, vlan: 5, vlanProto: qinq", "is not a VLAN protocol"),
+        ("bridge, bridge: br1, vlan: 5, vlanTrunk: [{id: 6}]", "is refused next to `vlanTrunk`"),
+        ("bridge, bridge: br1, vlanTrunk: [{id: 0}]", "neither a VLAN nor a range"),
+        ("bridge, bridge: br1, hairpinMode: true, promiscMode: true", "is refused next to `hairpinMode`"),
+        ("bridge, bridge: br1, disableContainerInterface: true", "is refused next to `ipam`"),
     ] {
         says(&typed(plugin), wanted);
     }
@@ -198,7 +198,7 @@ fn fields_have_the_types_that_go_reads() {
     accepted(&typed("bridge, bridge: br1, isGateway: null, mtu: null"));
     accepted(&typed("sriov, deviceID: x, vlan: 5, vlanProto: 802.1AD, spoofchk: 'off'"));
     accepted("{type: macvlan, name: a.b_c-D}");
-    says("{type: macvlan, name: 'a b'}", "a name that the CNI library takes");
+    says("{type: macvlan, name: 'a b'}", "a name that the CNI library accepts");
 }
 
 /// flannel hands it to the bridge plugin, which refuses it when the first pod comes.
@@ -209,7 +209,7 @@ fn what_flannel_passes_on_is_read_by_the_bridge_plugin() {
     };
     says(
         &flannel("isDefaultGateway: 'true'"),
-        "delegate.isDefaultGateway` must be true or false, not a text",
+        "delegate.isDefaultGateway` must be true or false, not a string",
     );
     says(&flannel("mtu: 5"), "delegate.mtu` cannot be 5");
     accepted(&flannel("isDefaultGateway: true, mtu: 1400"));
@@ -233,18 +233,18 @@ fn plugins_that_adjust_have_rules_too() {
         ("bandwidth, shapedSubnets: [10.0.0.0]", "shapedSubnets[0]` is not a subnet"),
         (
             "bandwidth, shapedSubnets: [10.0.0.0/8], unshapedSubnets: [10.0.0.0/8]",
-            "refused beside `shapedSubnets`",
+            "refused next to `shapedSubnets`",
         ),
         ("firewall, ingressPolicy: closed", "write one of open, same-bridge, isolated"),
         ("portmap, snat: 'no'", "must be true or false"),
         ("portmap, markMasqBit: 32", "write a number from 0 to 31"),
-        ("portmap, markMasqBit: 3, externalSetMarkChain: X", "refused beside `externalSetMarkChain`"),
-        ("portmap, conditionsV4: x", "must be a list of texts"),
+        ("portmap, markMasqBit: 3, externalSetMarkChain: X", "refused next to `externalSetMarkChain`"),
+        ("portmap, conditionsV4: x", "must be a list of strings"),
         (
             "tuning, sysctl: {net.core.somaxconn: 500}",
-            "sysctl[\"net.core.somaxconn\"]` must be a text, not a number",
+            "sysctl[\"net.core.somaxconn\"]` must be a string, not a number",
         ),
-        ("tuning, sysctl: {kernel.pid_max: '1'}", "is no setting of the network"),
+        ("tuning, sysctl: {kernel.pid_max: '1'}", "is not a network sysctl"),
         ("tuning, mac: 1", "cannot be 1"),
         ("vrf", "vrfname` is missing"),
         ("vrf, vrfname: a-name-that-is-long", "not a name that the kernel accepts"),
@@ -269,14 +269,17 @@ fn addresses_have_the_types_that_go_reads() {
             "type: host-local, ranges: [{subnet: 192.0.2.0/24}]",
             "ranges[0]` must be a list of maps, not a map",
         ),
-        ("type: host-local, subnet: 192.0.2.0/24, gateway: 5", "gateway` must be a text"),
+        ("type: host-local, subnet: 192.0.2.0/24, gateway: 5", "gateway` must be a string"),
         (
             "type: host-local, subnet: 192.0.2.0/24, routes: {dst: 0.0.0.0/0}",
             "routes` must be a list of maps",
         ),
-        ("type: static, addresses: [192.0.2.5/24]", "addresses[0]` must be a map, not a text"),
-        ("type: dhcp, daemonSocketPath: 5", "must be a text"),
-        ("type: whereabouts, range: 192.0.2.0/24, exclude: 192.0.2.0/28", "exclude` must be a list of texts"),
+        ("type: static, addresses: [192.0.2.5/24]", "addresses[0]` must be a map, not a string"),
+        ("type: dhcp, daemonSocketPath: 5", "must be a string"),
+        (
+            "type: whereabouts, range: 192.0.2.0/24, exclude: 192.0.2.0/28",
+            "exclude` must be a list of strings",
+        ),
     ] {
         says(&ipam(rest), wanted);
     }

@@ -35,7 +35,7 @@ fn what_a_plugin_would_refuse_is_refused_at_its_place() {
         ("{type: ovs, bridge: blue, vlan: -1}", "-1", "cannot be -1"),
         ("{type: ovs, bridge: blue, vlan: '7'}", "'7'", "cannot be \"7\""),
         ("{type: ovs, bridge: blue, mtu: 5}", "5}", "cannot be 5"),
-        ("{type: ovs, bridge: blue, vlan: 7, trunk: [{id: 9}]}", "7, trunk", "no effect beside `trunk`"),
+        ("{type: ovs, bridge: blue, vlan: 7, trunk: [{id: 9}]}", "7, trunk", "no effect next to `trunk`"),
         (
             "{type: ovs, bridge: blue, trunk: [{id: 9}, {minID: 5}]}",
             "{minID: 5",
@@ -44,9 +44,9 @@ fn what_a_plugin_would_refuse_is_refused_at_its_place() {
         (
             "{type: ovs, bridge: blue, trunk: [{minID: 100, maxID: 5000}]}",
             "{minID",
-            "neither one VLAN nor a range",
+            "neither a VLAN nor a range",
         ),
-        ("{type: ovs, bridge: blue, trunk: all}", "all", "no list of VLANs"),
+        ("{type: ovs, bridge: blue, trunk: all}", "all", "not a list of VLANs"),
         (
             "{plugins: [{type: ovs, bridge: nope, vlan: 9}, {type: tuning}]}",
             "nope",
@@ -57,18 +57,18 @@ fn what_a_plugin_would_refuse_is_refused_at_its_place() {
             "{bridge: n",
             "`networks[0].config.plugins[1]` has no `type`",
         ),
-        ("{plugins: []}", "[]", "no list of plugins"),
+        ("{plugins: []}", "[]", "not a list of plugins"),
         ("{type: ''}", "{type", "neither `type` nor `plugins`"),
         ("{type: bridge, bridge: blue}", "blue", "`blue` is an Open vSwitch bridge"),
         ("{type: bridge, bridge: a-name-that-is-long}", "a-name", "not a name that the kernel accepts"),
         ("{type: bridge, bridge: br1, vlan: 4095}", "4095", "cannot be 4095"),
         ("{type: bridge, bridge: br1, isGateway: true}", "true", "needs `ipam`"),
-        ("{type: macvlan, master: ''}", "''", "names no card"),
-        ("{type: macvlan, master: blue}", "blue", "is a bridge of Open vSwitch"),
-        ("{type: ipvlan, master: cni0, ipam: {type: dhcp}}", "cni0", "is an interface of somebody else"),
+        ("{type: macvlan, master: ''}", "''", "names no NIC"),
+        ("{type: macvlan, master: blue}", "blue", "is an Open vSwitch bridge"),
+        ("{type: ipvlan, master: cni0, ipam: {type: dhcp}}", "cni0", "is another component's interface"),
         ("{type: macvlan, master: eth1, mode: weird}", "weird", "cannot be \"weird\""),
         ("{type: vlan, vlanId: 7, ipam: {type: dhcp}}", "{type: vlan", "`vlan` needs one"),
-        ("{type: vlan, master: eth1, ipam: {type: dhcp}}", "{type: vlan", "is missing, and `vlan` needs it"),
+        ("{type: vlan, master: eth1, ipam: {type: dhcp}}", "{type: vlan", "is missing, but `vlan` needs it"),
         ("{type: vlan, master: eth1, vlanId: 5000, ipam: {type: dhcp}}", "5000", "cannot be 5000"),
         ("{type: host-device, device: 'a b'}", "'a b'", "not a name that the kernel accepts"),
         ("{type: sriov, vlan: 5000, deviceID: x}", "5000", "cannot be 5000"),
@@ -99,19 +99,19 @@ fn addresses_are_looked_at_wherever_they_stand() {
     for (ipam, says) in [
         ("subnet: 10.244.3.0/24", "10.244.3.0/24 overlaps 10.244.0.0/16 of the pod subnet"),
         ("ranges: [[{subnet: 10.97.0.0/24}]]", "of the service subnet"),
-        ("subnet: 10.20.0.5/24", "has bits behind its prefix"),
+        ("subnet: 10.20.0.5/24", "has host bits set"),
         ("subnet: nonsense", "is not a subnet"),
         ("subnet: 'fd00:10:20::/64'", IPV4),
         ("ranges: [[{subnet: 192.0.2.0/24}], [{subnet: 'fd00:17::/64'}]]", IPV4),
         (
             "subnet: 10.20.0.0/24, gateway: 10.30.0.1, routes: [{dst: 10.9.0.0/16}]",
-            "ipam.gateway` is not an address for hosts",
+            "ipam.gateway` is not a host address",
         ),
         ("subnet: 10.20.0.0/24, rangeStart: 10.20.0.9, rangeEnd: 10.20.0.8", "comes before `rangeStart`"),
         ("ranges: [[{subnet: 10.20.0.0/24}, {subnet: 10.20.0.0/25}]]", "another range of the same network"),
         (
             "subnet: 10.20.0.0/24, rangeStart: 10.20.0.10, rangeEnd: 10.20.0.10",
-            "leaves 1 address to give out, and the profile has 2 NICs on this network: 2 pods of the verification",
+            "leaves 1 address to give out, and the profile has 2 NICs on this network: 2 verification pods",
         ),
         ("subnet: 10.20.0.0/30", "leaves 1 address"),
         ("subnet: 10.20.0.0/24, dataDir: x", "absolute path"),
@@ -170,7 +170,7 @@ fn flannel_has_one_name_for_its_leases() {
         ("{name: other, type: flannel, dataDir: /x}", "write `name: cbr0`"),
         ("{name: other, plugins: [{type: flannel, dataDir: /x}, {type: portmap}]}", "write `name: cbr0`"),
         ("{name: cbr0, plugins: [{type: flannel}]}", "`networks[0].config.plugins[0].dataDir`"),
-        ("{name: cbr0, type: flannel, dataDir: /x, delegate: {name: y}}", "is what flannel sets"),
+        ("{name: cbr0, type: flannel, dataDir: /x, delegate: {name: y}}", "is set by flannel"),
     ] {
         let (_, message) = told(config);
         assert!(message.contains(says), "{config}: {message}");
@@ -180,7 +180,7 @@ fn flannel_has_one_name_for_its_leases() {
         "networks: [{name: n, kind: flannel, delegate: {ipam: {}}}]",
         "p.yaml:1:54",
         "KVN104",
-        "`networks[0].delegate.ipam` is what flannel sets",
+        "`networks[0].delegate.ipam` is set by flannel",
         "leave it out",
     )]);
 }
@@ -221,7 +221,7 @@ fn a_vm_is_not_put_where_its_frames_do_not_pass() {
     ] {
         let error = vm(plugin).expect_err(plugin);
         assert_eq!(error.place(), Some("p.yaml:2:38"), "{error}");
-        assert!(error.message().contains("carries no traffic of a VM"), "{error}");
+        assert!(error.message().contains("carries no VM traffic"), "{error}");
     }
     assert!(vm("type: macvlan, mode: passthru").is_ok());
     let error = load_text(
@@ -231,7 +231,7 @@ fn a_vm_is_not_put_where_its_frames_do_not_pass() {
     )
     .expect_err("three for two");
     assert!(error.message().contains("`networks[0].ipam.rangeEnd` leaves 2 addresses"), "{error}");
-    assert!(error.message().contains("2 pods of the verification and 1 NIC of the VM"), "{error}");
+    assert!(error.message().contains("2 verification pods and 1 NIC of the VM"), "{error}");
 }
 
 #[test]
@@ -264,5 +264,5 @@ fn ranges_and_routes_are_fields_of_the_kinds_too() {
         assert!(error.message().contains(says), "{ipam}: {error}");
     }
     let error = network("subnet: 10.20.0.0/24, exclude: []").expect_err("no such field");
-    assert!(error.hints().join("").contains("write the parts around it as `ranges"), "{error:?}");
+    assert!(error.hints().join("").contains("write the ranges around it as `ranges"), "{error:?}");
 }

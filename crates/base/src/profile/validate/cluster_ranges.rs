@@ -1,5 +1,5 @@
-//! What kubeadm and the controller manager refuse of a cluster's own ranges: a range for each node must fit into that of the
-//! pods, and there must not be too many of them.
+//! What kubeadm and the controller manager refuse of a cluster's own ranges: a range for each node must fit into the
+//! pods' range, and there must not be too many of them.
 
 use ipnet::IpNet;
 
@@ -39,7 +39,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     }
 }
 
-/// What is no subnet is told elsewhere.
+/// What is not a subnet is reported elsewhere.
 fn ipv4(text: &str) -> Option<IpNet> {
     cidr(text).filter(|net| net.addr().is_ipv4() && net.prefix_len() <= 30)
 }
@@ -47,36 +47,35 @@ fn ipv4(text: &str) -> Option<IpNet> {
 fn of_each_node(pods: &IpNet, mask: u8, path: &str, found: &mut Found) {
     let prefix = pods.prefix_len();
     if prefix > mask {
-        let message = format!("{pods} is smaller than the range of one node, a /{mask}: kubeadm refuses it");
+        let message = format!("{pods} is smaller than one node's range, a /{mask}: kubeadm refuses it");
         let hint = format!(
-            "take a /{mask} or a shorter prefix, such as 10.244.0.0/16, or give each node less: \
-             `node-cidr-mask-size-ipv4` in `{INIT}.controllerManager.extraArgs`"
+            "use a /{mask} or a shorter prefix, such as 10.244.0.0/16, or give each node less: `node-cidr-mask-size-ipv4` in `{INIT}.controllerManager.extraArgs`"
         );
         found.add(path, message, hint);
     } else if prefix > SMALLEST {
         too_small(pods, path, found);
     } else if mask - prefix > MOST_BITS {
         let message = format!(
-            "{pods} has {} bits more than the range of one node, a /{mask}: kubeadm takes at most {MOST_BITS}",
+            "{pods} has {} bits more than one node's range, a /{mask}: kubeadm accepts at most {MOST_BITS}",
             mask - prefix
         );
-        found.add(path, message, format!("take a /{} or a longer prefix", mask - MOST_BITS));
+        found.add(path, message, format!("use a /{} or a longer prefix", mask - MOST_BITS));
     }
 }
 
 fn too_small(pods: &IpNet, path: &str, found: &mut Found) {
-    let message = format!("{pods} has fewer than 14 addresses: no cluster's pods fit into it");
-    found.add(path, message, "take a shorter prefix, such as 10.244.0.0/16");
+    let message = format!("{pods} has fewer than 14 addresses: too few for a cluster's pods");
+    found.add(path, message, "use a shorter prefix, such as 10.244.0.0/16");
 }
 
 fn services_of(services: &IpNet, path: &str, found: &mut Found) {
     let prefix = services.prefix_len();
     if prefix > SMALLEST {
         let message = format!("{services} has fewer than 10 addresses: kubeadm refuses it");
-        found.add(path, message, format!("take a /{SMALLEST} or a shorter prefix, such as 10.96.0.0/12"));
+        found.add(path, message, format!("use a /{SMALLEST} or a shorter prefix, such as 10.96.0.0/12"));
     } else if prefix < LARGEST_SERVICES {
-        let message = format!("{services} is too large: kubeadm takes at most a /{LARGEST_SERVICES}");
-        found.add(path, message, "take a longer prefix, such as 10.96.0.0/12");
+        let message = format!("{services} is too large: kubeadm accepts at most a /{LARGEST_SERVICES}");
+        found.add(path, message, "use a longer prefix, such as 10.96.0.0/12");
     }
 }
 
@@ -103,8 +102,8 @@ mod tests {
     #[test]
     fn a_pod_subnet_has_room_for_the_range_of_a_node() {
         for (subnet, arguments, says) in [
-            ("10.244.0.0/25", "", "smaller than the range of one node, a /24"),
-            ("10.244.0.0/30", "", "smaller than the range of one node"),
+            ("10.244.0.0/25", "", "smaller than one node's range, a /24"),
+            ("10.244.0.0/30", "", "smaller than one node's range"),
             ("10.244.0.0/27", "{node-cidr-mask-size-ipv4: '26'}", "a /26"),
             ("10.244.0.0/27", "[{name: node-cidr-mask-size, value: '26'}]", "a /26"),
             ("8.0.0.0/7", "", "17 bits more"),
@@ -147,7 +146,7 @@ mod tests {
             format!("  init: {{enabled: true, clusterConfiguration: {{networking: {{{fields}}}}}}}\n")
         };
         for (fields, says) in [
-            ("podSubnet: 10.244.0.0/26", "smaller than the range of one node"),
+            ("podSubnet: 10.244.0.0/26", "smaller than one node's range"),
             ("serviceSubnet: 10.96.0.0/29", "fewer than 10 addresses"),
             ("serviceSubnet: 11.0.0.0/8", "at most a /12"),
         ] {

@@ -4,7 +4,7 @@ use super::Found;
 use super::format::{self, Format};
 use crate::profile::{KubeVirt, Multus, Profile, Release, Source, SourceKind};
 
-/// Below, the kernel kills Multus when some pods start at the same time.
+/// Below, Multus gets OOM-killed when some pods start at the same time.
 const LEAST_MEMORY: f64 = 64.0 * 1024.0 * 1024.0;
 /// One day, in seconds.
 const LONGEST: u64 = 86_400;
@@ -79,7 +79,7 @@ fn multus(profile: &Profile, found: &mut Found) {
         None => found.format("multus.memoryLimit", &multus.memory_limit, &format::QUANTITY),
         Some(bytes) if bytes < LEAST_MEMORY => {
             let message = format!(
-                "of {} gets Multus killed when pods start (upstream's 50Mi does)",
+                "of {} gets Multus OOM-killed when pods start (upstream's 50Mi does)",
                 multus.memory_limit
             );
             found.add("multus.memoryLimit", message, "give it 64Mi or more; 300Mi is the default");
@@ -92,8 +92,8 @@ fn multus(profile: &Profile, found: &mut Found) {
     if multus.master_cni == multus.conf_file {
         found.add(
             "multus.masterCni",
-            "is Multus' own file: it would call itself without end",
-            "name the pod network's file",
+            "is Multus' own file: it would call itself endlessly",
+            "give the pod network's file",
         );
     }
 }
@@ -104,8 +104,8 @@ fn order(multus: &str, flannel: &str, found: &mut Found) {
         return;
     }
     if multus == Multus::default().conf_file {
-        // Nobody wrote Multus' name, so the other one is to blame.
-        let message = format!("does not sort behind Multus' `{multus}`");
+        // Multus' name is the default, so the other one is at fault.
+        let message = format!("does not sort after Multus' `{multus}`");
         found.add("flannel.confFile", message, "begin it with a higher number, as in `10-flannel.conflist`");
     } else {
         let message = format!("does not sort before flannel's `{flannel}`");
@@ -134,9 +134,9 @@ fn kubevirt(profile: &Profile, found: &mut Found) {
         let is_release = kubevirt.source.kind == SourceKind::Upstream
             && kubevirt.source.url.contains("/releases/download/");
         if is_release && kubevirt.has_operator() && kubevirt.namespace != "kubevirt" {
-            let message = "must be `kubevirt`: the release's manifest is for that one";
+            let message = "must be `kubevirt`: the release's manifest is made for it";
             let hint =
-                "remove the field, or take a manifest made for another namespace with `source.from: file`";
+                "remove the field, or use a manifest made for another namespace with `source.from: file`";
             found.add("kubevirt.namespace", message, hint);
         }
         if kubevirt.infra_replicas > 0 && !kubevirt.has_operator() {
@@ -154,13 +154,13 @@ fn gates(kubevirt: &KubeVirt, found: &mut Found) {
         for (index, gate) in gates.iter().enumerate() {
             let path = format!("kubevirt.{field}[{index}]");
             if gates[..index].contains(gate) {
-                found.add(&path, format!("`{gate}` is there twice"), "leave one of them out");
+                found.add(&path, format!("`{gate}` is listed twice"), "leave one of them out");
             }
             found.format(path, gate, &format::GATE);
         }
     }
     for (index, gate) in off.iter().enumerate().filter(|(_, gate)| on.contains(gate)) {
-        let message = format!("`{gate}` is switched on, too: KubeVirt refuses that");
+        let message = format!("`{gate}` is also enabled: KubeVirt rejects that");
         found.add(
             format!("kubevirt.disabledFeatureGates[{index}]"),
             message,
@@ -174,7 +174,7 @@ fn gates(kubevirt: &KubeVirt, found: &mut Found) {
         found.add(
             "kubevirt.disabledFeatureGates",
             message,
-            "leave it out: before v1.8.0 a gate is off unless it is named",
+            "leave it out: before v1.8.0 a gate is off unless it is listed",
         );
     }
 }
@@ -194,7 +194,7 @@ fn verification(profile: &Profile, found: &mut Found) {
         || used.into_iter().any(|other| other == namespace)
     {
         let message = format!("cannot be `{namespace}`: kvnet deletes it after the checks");
-        found.add("verification.namespace", message, "name one that nothing else uses");
+        found.add("verification.namespace", message, "choose one that nothing else uses");
     }
 }
 
@@ -207,7 +207,7 @@ fn images(profile: &Profile, found: &mut Found) {
         if !fits(from) || !fits(to) {
             found.add(
                 path,
-                "is not the start of image names",
+                "is not a prefix of image names",
                 "write it as `ghcr.io: mirror.example:5000/ghcr`",
             );
         }
@@ -240,11 +240,11 @@ fn source(section: &str, source: &Source, found: &mut Found) {
     let path = |field: &str| format!("{section}.source.{field}");
     match source.kind {
         SourceKind::Upstream if source.url.is_empty() => {
-            found.add(path("from"), "is `upstream`, and `url` is missing", "add the `url` of the manifest");
+            found.add(path("from"), "is `upstream`, but `url` is missing", "add the `url` of the manifest");
         }
         SourceKind::Upstream => found.format(path("url"), &source.url, &format::URL),
         SourceKind::File if source.path.is_empty() => {
-            found.add(path("from"), "is `file`, and `path` is missing", "add the `path` of the manifest");
+            found.add(path("from"), "is `file`, but `path` is missing", "add the `path` of the manifest");
         }
         SourceKind::Embedded | SourceKind::File => {}
     }

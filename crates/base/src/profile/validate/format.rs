@@ -3,13 +3,13 @@
 use crate::formats::names::{is_label, is_subdomain};
 use crate::profile::Release;
 
-/// A format that a text can have.
+/// A format that a string can have.
 pub(super) struct Format {
     /// What it is, with an article.
     pub name: &'static str,
     /// How to write it.
     pub hint: &'static str,
-    /// Whether a text has it.
+    /// Whether a string has it.
     pub fits: fn(&str) -> bool,
 }
 
@@ -24,17 +24,17 @@ formats! {
     SUBDOMAIN = "a DNS-1123 name", "use at most 253 of a-z, 0-9, `-` and `.`, with a letter or digit around each `.`", is_subdomain;
     INTERFACE = "a name that the kernel accepts for a network interface", "use 1 to 15 letters, digits, `-`, `_` and `.`, not beginning with `-` or `.`", is_interface;
     NIC = "a name that KubeVirt accepts for a NIC", "use 1 to 63 letters, digits, `-` and `_`", is_nic;
-    MAC = "the MAC address of a network card", "write it as `02:00:00:00:00:01`, with an even first pair", crate::profile::is_mac_address;
+    MAC = "the MAC address of a NIC", "write it as `02:00:00:00:00:01`, with an even first pair", crate::profile::is_mac_address;
     RELEASE = "a version", "write it as `v1.2.3`", is_tag;
     COMMIT_OR_RELEASE = "a version", "write it as `v1.2.3`, or as a commit of 40 hexadecimal digits", |text| is_tag(text) || is_hex(text, 40);
     KUBERNETES = "a Kubernetes version", "write it as `v1.34.4`, or leave it empty for kubeadm's own", |text| Release::parse(text).is_some();
     DIGEST = "a SHA-256 digest", "write 64 hexadecimal digits as `sha256sum FILE` prints them, or leave it empty", |text| is_hex(text, 64);
-    URL = "an address to download from", "write it as `https://HOST/PATH`, without a password", is_url;
+    URL = "a download address", "write it as `https://HOST/PATH`, without a password", is_url;
     IMAGE = "an image reference", "write it as `registry.example/name:tag` or `registry.example/name@sha256:DIGEST`", is_image;
     QUANTITY = "a quantity", "write it as `1024M` or `300Mi`", |text| bytes(text).is_some_and(|bytes| bytes > 0.0);
     DIRECTORY = "an absolute path", "begin it with `/` and leave out `..`", is_absolute;
     CONF_FILE = "the name of a CNI configuration file", "write a plain file name that ends in `.conf` or `.conflist`, as in `00-multus.conf`", is_conf_file;
-    CNI_NAME = "a name that the CNI library takes", "begin it with a letter or digit, and use letters, digits, `-`, `_` and `.`", is_cni_name;
+    CNI_NAME = "a name that the CNI library accepts", "begin it with a letter or digit, and use letters, digits, `-`, `_` and `.`", is_cni_name;
     CNI_VERSION = "a version of the CNI specification", "write 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0", |text| matches!(text, "0.1.0" | "0.2.0" | "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0");
     TAINT = "the key of a taint", "write it as `node-role.kubernetes.io/control-plane`", is_qualified;
     ANNOTATION = "the key of an annotation", "write it as `k8s.v1.cni.cncf.io/resourceName`", is_qualified;
@@ -43,7 +43,7 @@ formats! {
     SERVICE = "the name of a service", "use letters, digits and `-._@`, or `auto`", is_service;
 }
 
-/// The components' tags all begin with `v`, and addresses and images are made from them.
+/// The components' tags all begin with `v`, and URLs and images are made from them.
 fn is_tag(text: &str) -> bool {
     text.starts_with('v') && Release::parse(text).is_some()
 }
@@ -149,8 +149,8 @@ fn is_qualified(text: &str) -> bool {
         && name.ends_with(edge)
 }
 
-/// Package managers take more than names: `curl-` and `curl+` remove and install, `a.b` and `a*` are patterns, `a=1`, `a/b`
-/// and `a@b` choose a release or a repository.
+/// Package managers accept more than names: `curl-` and `curl+` remove and install, `a.b` and `a*` are patterns, `a=1`,
+/// `a/b` and `a@b` choose a release or a repository.
 fn is_package(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_alphanumeric();
     let mut pieces = text.split('.').peekable();

@@ -1,4 +1,4 @@
-//! The addresses that network data fixes for the VM's guest: others on the wire must not get them, too.
+//! The addresses that network data fixes for the VM's guest: no other NIC on the wire may get them.
 
 use std::net::IpAddr;
 
@@ -12,12 +12,12 @@ use crate::profile::{Network, Profile, VmInterface};
 
 const PATH: &str = "vm.cloudInit.networkData";
 
-/// Refuses the address that a node has itself on the bridge of a network.
+/// Refuses the address that the node itself has on a network's bridge.
 pub(super) fn check(profile: &Profile, found: &mut Found) {
     for (nic, address, network) in fixed(profile) {
         if gateways(&network.netconf()).contains(&address) {
             let message = format!(
-                "gives `{}` {address}, which every node has itself as the gateway of network `{}`",
+                "gives `{}` {address}, which every node has as the gateway of network `{}`",
                 nic.name, network.name
             );
             found.add(
@@ -29,21 +29,21 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     }
 }
 
-/// Addresses that pods may be given, too, and MAC addresses that no NIC has; one sentence each.
+/// Addresses that pods may get too, and MAC addresses that no NIC has; one sentence each.
 pub(in crate::profile) fn warnings(profile: &Profile) -> Vec<String> {
     let pools = fixed(profile).into_iter().filter_map(|(nic, address, network)| {
         let is_own = profile.network_of(nic) == Some(network);
         let (first, last) = pool(&network.netconf(), address, is_own)?;
         let network = network.full_name();
         Some(format!(
-            "{PATH}: {address} of NIC {} is one that network {network} gives to pods ({first} to {last}): a pod will have it, too; keep it out with `rangeStart` and `rangeEnd`, or write another one",
+            "{PATH}: {address} of NIC {} is one that network {network} gives to pods ({first} to {last}): a pod will get it too; exclude it with `rangeStart` and `rangeEnd`, or choose another one",
             nic.name
         ))
     });
     pools.chain(strangers(profile)).collect()
 }
 
-/// The MAC addresses that the network data looks for in vain.
+/// The MAC addresses in the network data that no NIC has.
 fn strangers(profile: &Profile) -> Vec<String> {
     let vm = &profile.vm;
     let Some(data) = read(profile) else { return Vec::new() };
@@ -53,7 +53,7 @@ fn strangers(profile: &Profile) -> Vec<String> {
     let told = |mac: &String| {
         let has: Vec<String> =
             vm.interfaces.iter().zip(&own).map(|(nic, mac)| format!("{} {mac}", nic.name)).collect();
-        format!("{PATH}: no NIC of the VM has {mac}, so that nothing gets its addresses ({})", has.join(", "))
+        format!("{PATH}: no NIC of the VM has {mac}, so nothing gets its addresses ({})", has.join(", "))
     };
     in_vain.map(told).collect()
 }
@@ -78,7 +78,7 @@ fn fixed(profile: &Profile) -> Vec<(&VmInterface, IpAddr, &Network)> {
     found
 }
 
-/// Whether two networks are one on layer 2: the same untagged or tagged port of a bridge, or the same card.
+/// Whether two networks share layer 2: the same untagged or tagged port of a bridge, or the same NIC.
 fn is_one_wire(profile: &Profile, one: &Network, other: &Network) -> bool {
     let ports = profile.port_of(one).zip(profile.port_of(other));
     if let Some((one, other)) = ports {

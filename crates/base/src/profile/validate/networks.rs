@@ -38,14 +38,14 @@ fn bridges(profile: &Profile, found: &mut Found) {
         if let Some(uplink) = &bridge.uplink {
             found.format(format!("{path}.uplink"), uplink, &format::INTERFACE);
             if is_taken(uplink) || ovs_names(profile).any(|name| name == uplink) {
-                let message = format!("`{uplink}` is no network card");
-                found.add(format!("{path}.uplink"), message, "name a card of the node, or a bond of cards");
+                let message = format!("`{uplink}` is not a NIC");
+                found.add(format!("{path}.uplink"), message, "give a NIC of the node, or a bond of NICs");
             }
             if !uplinks.insert(uplink) {
                 found.add(
                     format!("{path}.uplink"),
                     "is already the uplink of another bridge",
-                    "a card has one bridge",
+                    "a NIC belongs to one bridge",
                 );
             }
         }
@@ -61,7 +61,7 @@ fn vlan_bridges<'a>(bridge: &'a Bridge, path: &str, names: &mut BTreeSet<&'a str
         vlan_number(&path, vlan.vlan, found);
         if let Some(earlier) = vlans.insert(vlan.vlan, &vlan.name) {
             let message = format!(
-                "{} already belongs to `{earlier}`, and a VLAN can have one bridge on `{}`",
+                "{} already belongs to `{earlier}`, and a VLAN can have only one bridge on `{}`",
                 vlan.vlan, bridge.name
             );
             found.add(format!("{path}.vlan"), message, "remove one of the two");
@@ -72,7 +72,7 @@ fn vlan_bridges<'a>(bridge: &'a Bridge, path: &str, names: &mut BTreeSet<&'a str
 fn bridge_name<'a>(path: &str, name: &'a str, names: &mut BTreeSet<&'a str>, found: &mut Found) {
     let path = format!("{path}.name");
     if is_taken(name) {
-        found.add(&path, format!("`{name}` is an interface of somebody else"), "choose another name");
+        found.add(&path, format!("`{name}` is another component's interface"), "choose another name");
     }
     if !names.insert(name) {
         found.add(
@@ -90,7 +90,7 @@ fn vlan_number(path: &str, vlan: u16, found: &mut Found) {
     }
 }
 
-/// What has to be there for a network to work.
+/// What a network needs to work.
 fn needs(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
     let is_ovs = matches!(network.kind, NetworkKind::Ovs { .. });
     let is_flannel = matches!(network.kind, NetworkKind::Flannel { .. });
@@ -102,7 +102,7 @@ fn needs(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
     ];
     for (field, is_needed, is_on) in needed {
         if is_needed && !is_on {
-            let message = format!("needs `{field}`, which is false");
+            let message = format!("needs `{field}`, which is off");
             found.add(path, message, format!("set `{field}` to true, or remove the network"));
         }
     }
@@ -139,7 +139,7 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
         NetworkKind::Flannel { cni_version, delegate } => {
             found.format(format!("{path}.cniVersion"), cni_version, &format::CNI_VERSION);
             for field in ["name", "ipam"].into_iter().filter(|field| delegate.contains_key(*field)) {
-                found.add(format!("{path}.delegate.{field}"), "is what flannel sets", "leave it out");
+                found.add(format!("{path}.delegate.{field}"), "is set by flannel", "leave it out");
             }
             raw::delegate(delegate, &format!("{path}.delegate"), found);
         }
@@ -149,7 +149,7 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
     }
 }
 
-/// The first versions of CNI have one address in each answer, neither none nor two.
+/// The first CNI versions return exactly one address, neither none nor two.
 fn cni(version: &str, ipam: Option<&Ipam>, path: &str, found: &mut Found) {
     let path = format!("{path}.cniVersion");
     let sets = ipam.map_or(0, |ipam| ipam.ranges.len() + usize::from(!ipam.subnet.is_empty()));
@@ -162,8 +162,8 @@ fn cni(version: &str, ipam: Option<&Ipam>, path: &str, found: &mut Found) {
 
 fn trunks(vlan: Option<u16>, trunk: &[Trunk], path: &str, found: &mut Found) {
     if vlan.is_some() && !trunk.is_empty() {
-        // ovs-cni makes a trunk port of it and drops the tag.
-        found.add(format!("{path}.vlan"), "has no effect beside `trunk`", "leave one of the two out");
+        // ovs-cni makes it a trunk port and drops the tag.
+        found.add(format!("{path}.vlan"), "has no effect next to `trunk`", "leave one of the two out");
     }
     for (index, item) in trunk.iter().enumerate() {
         let fits = |vlan: u16| vlan <= 4094;
@@ -174,12 +174,12 @@ fn trunks(vlan: Option<u16>, trunk: &[Trunk], path: &str, found: &mut Found) {
         };
         if !right {
             let hint = "write `{id: 200}` or `{minID: 100, maxID: 104}`, with VLANs from 0 to 4094";
-            found.add(format!("{path}.trunk[{index}]"), "is neither one VLAN nor a range of them", hint);
+            found.add(format!("{path}.trunk[{index}]"), "is neither a VLAN nor a range of VLANs", hint);
         }
     }
 }
 
-/// What the API server takes: anything else would stop `up` in its middle.
+/// What the API server accepts: anything else would stop `up` halfway.
 fn annotations(network: &Network, path: &str, found: &mut Found) {
     for key in network.annotations.keys() {
         let at = path::join(&format!("{path}.annotations"), key);
@@ -193,7 +193,7 @@ pub(super) fn linux_bridge(profile: &Profile, bridge: &str, path: &str, found: &
         let message = format!("`{bridge}` is an Open vSwitch bridge");
         found.add(path, message, "use `kind: ovs`, or another name");
     } else if is_taken(bridge) {
-        found.add(path, format!("`{bridge}` is an interface of somebody else"), "choose another name");
+        found.add(path, format!("`{bridge}` is another component's interface"), "choose another name");
     } else if let Some(other) = profile.ovs.bridges.iter().find(|it| it.uplink.as_deref() == Some(bridge)) {
         let message = format!("`{bridge}` is the uplink of bridge `{}`", other.name);
         found.add(path, message, "use `kind: ovs`, or another name");
@@ -212,14 +212,14 @@ pub(super) fn ovs_bridge(profile: &Profile, name: &str, vlan: Option<u16>, path:
             let names: Vec<&str> = ovs_names(profile).collect();
             let message = format!("`{name}` is a bridge that nothing creates");
             let bridges = if names.is_empty() { "none".into() } else { names.join(", ") };
-            found.add(path, message, format!("add it to `ovs.bridges`; there now: {bridges}"));
+            found.add(path, message, format!("add it to `ovs.bridges`; defined: {bridges}"));
         }
         Some((parent, number)) if !profile.ovs_cni.finds_vlan_bridges() => {
-            let message = format!("`{name}` is a VLAN bridge, which ovs-cni does not find since v0.7.0");
+            let message = format!("`{name}` is a VLAN bridge, which ovs-cni does not support since v0.7.0");
             found.add(path, message, format!("write `bridge: {}` and `vlan: {number}`", parent.name));
         }
         Some((_, number)) if vlan.is_some_and(|vlan| vlan != number) => {
-            let message = format!("`{name}` stands for VLAN {number}, and `vlan` says otherwise");
+            let message = format!("`{name}` is for VLAN {number}, but `vlan` says otherwise");
             found.add(path, message, format!("write `vlan: {number}`, or leave `vlan` out"));
         }
         Some(_) => {}

@@ -1,4 +1,4 @@
-//! Addresses of IPv4 that no NIC of a pod can have, and interfaces that belong to somebody else.
+//! IPv4 addresses that no pod NIC can have, and interfaces of other components.
 
 use std::net::IpAddr;
 
@@ -6,15 +6,15 @@ use ipnet::IpNet;
 
 /// Ranges with what they are for.
 const RESERVED: [([u8; 4], u8, &str); 4] = [
-    ([0, 0, 0, 0], 8, "no address of a NIC"),
+    ([0, 0, 0, 0], 8, "not usable by NICs"),
     ([127, 0, 0, 0], 8, "loopback"),
     ([224, 0, 0, 0], 4, "multicast"),
     ([240, 0, 0, 0], 4, "reserved"),
 ];
-/// Between two NICs on one wire; no router passes it on.
+/// Link-local, not routed.
 const LINK_LOCAL: ([u8; 4], u8) = ([169, 254, 0, 0], 16);
 
-/// Names of others, with those that begin so: of the kernel, of Open vSwitch, of pod networks and of other runtimes.
+/// Interface names of the kernel, of Open vSwitch, of pod networks and of other runtimes.
 const TAKEN: &[&str] = &[
     "lo",
     "all",
@@ -36,32 +36,32 @@ const TAKEN: &[&str] = &[
 ];
 const TAKEN_BEGINS: &[&str] = &["veth", "cali", "cilium_", "flannel.", "vxlan_sys_", "genev_sys_", "gre_sys"];
 
-/// Why no pod can have an address of a subnet: a part of it is for something else.
+/// Why no pod can have an address of a subnet: a part of it is reserved.
 pub(super) fn of_subnet(subnet: &IpNet) -> Option<String> {
     let other = reserved().find(|(other, _)| other.contains(subnet) || subnet.contains(other));
     other.map(|(range, what)| format!("{subnet} has addresses of {range}, which are {what}"))
 }
 
-/// Why no route leads to a network: all of it is for something else. Half of all addresses are a destination.
+/// Why no route leads to a network: all of it is reserved. Half of all addresses are a destination.
 pub(super) fn of_destination(destination: &IpNet) -> Option<String> {
     let is_everything = destination.prefix_len() == 0;
     let other = reserved().find(|(other, _)| other.contains(destination) && !is_everything);
     other.map(|(range, what)| format!("{destination} lies in {range}: {what}"))
 }
 
-/// Why an address can be nobody's.
+/// Why no NIC can have an address.
 pub(super) fn of_address(address: IpAddr) -> Option<String> {
     let other = reserved().find(|(other, _)| other.contains(&address));
     other.map(|(range, what)| format!("{address} lies in {range}: {what}"))
 }
 
-/// Whether a subnet has addresses that no router passes on.
+/// Whether a subnet has addresses that are not routed.
 pub(in crate::profile) fn is_link_local(subnet: &IpNet) -> bool {
     let (address, prefix) = LINK_LOCAL;
     net(address, prefix).is_some_and(|it| it.contains(subnet) || subnet.contains(&it))
 }
 
-/// Whether an interface of that name is somebody else's.
+/// Whether an interface of that name is another component's.
 pub(super) fn is_taken(name: &str) -> bool {
     TAKEN.contains(&name) || TAKEN_BEGINS.iter().any(|begin| name.starts_with(begin))
 }

@@ -1,4 +1,4 @@
-//! Whether the ranges of a network have an address for each NIC that the profile itself puts on it.
+//! Whether the ranges of a network have an address for each of the profile's own NICs on it.
 
 use super::Found;
 use super::subnets::place;
@@ -11,7 +11,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
         let of_network = place(network, index);
         let (pods, nics) = wanted(profile, network);
         if ipam.kind == "static" && ipam.fixed.is_empty() && pods > 0 {
-            let message = "gives no address by itself, and the pods of the verification ask for none";
+            let message = "assigns no address by itself, and the verification's pods request none";
             let hint = "add `addresses`, or leave the network out of the verification with `verify: false`";
             found.add(format!("{of_network}.{}", ipam.path), message, hint);
         }
@@ -36,7 +36,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     }
 }
 
-/// The pods of the verification that are on a network at once, and the NICs of the VM.
+/// The verification pods that are on a network at once, and the NICs of the VM.
 fn wanted(profile: &Profile, network: &Network) -> (usize, usize) {
     let pods = if profile.verification.enabled { profile.probes_on(network) } else { 0 };
     let has_vm = profile.vm.enabled && profile.kubevirt.enabled;
@@ -45,7 +45,7 @@ fn wanted(profile: &Profile, network: &Network) -> (usize, usize) {
 }
 
 fn owners(pods: usize, nics: usize) -> String {
-    let pods = (pods > 0).then(|| counted(pods, "pod of the verification", "pods of the verification"));
+    let pods = (pods > 0).then(|| counted(pods, "verification pod", "verification pods"));
     let nics = (nics > 0).then(|| counted(nics, "NIC of the VM", "NICs of the VM"));
     pods.into_iter().chain(nics).collect::<Vec<_>>().join(" and ")
 }

@@ -1,4 +1,4 @@
-//! Address ranges: each is one, lies where it should, and overlaps no other.
+//! Address ranges: each is valid, is where it should be, and overlaps no other.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,9 +12,9 @@ use crate::profile::{Network, NetworkKind, Profile};
 
 /// kubeadm's default for services.
 const SERVICES: &str = "10.96.0.0/12";
-/// What is there for everybody's own networks.
-const PRIVATE: &str = "take a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16";
-/// What flannel's configuration, the checks and the sandbox are written for.
+/// The private ranges.
+const PRIVATE: &str = "use a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16";
+/// What flannel's configuration, the checks and the sandbox support.
 const ONE_FAMILY: &str = "must be one IPv4 subnet: kvnet supports neither IPv6 nor dual stack";
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {
@@ -29,7 +29,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     }
     for (index, network) in profile.networks.iter().enumerate() {
         let conf = network.netconf();
-        // flannel takes its ranges from the node.
+        // flannel takes its range from the node.
         let Some(ipam) = conf.ipam().filter(|_| conf.kind() != "flannel") else { continue };
         let (of_network, before) = (place(network, index), known.len());
         let attached = Attached::of(network, &conf, ipam);
@@ -50,7 +50,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     }
 }
 
-/// Where the configuration of a network stands: names of fields are the same for every kind.
+/// The place of a network's configuration: names of fields are the same for every kind.
 pub(super) fn place(network: &Network, index: usize) -> String {
     let raw = matches!(network.kind, NetworkKind::Raw { .. });
     format!("networks[{index}]{}", if raw { ".config" } else { "" })
@@ -70,7 +70,7 @@ fn uses_gateway(network: &Network, conf: &NetConf, ipam: &Ipam) -> bool {
     !is_raw || has_route || is_on("isGateway") || is_on("isDefaultGateway")
 }
 
-/// The subnets with the addresses that are given out of them, each with its place.
+/// The subnets with the addresses that are assigned from them, each with its place.
 fn ranges(
     ipam: &Ipam,
     of_network: &str,
@@ -103,7 +103,7 @@ fn ranges(
     good
 }
 
-/// What whereabouts takes may begin within its subnet.
+/// A range of whereabouts may start within its subnet.
 fn subnet_of(range: &Range, path: &str, found: &mut Found) -> Option<IpNet> {
     match range.network().filter(|_| range.field == "range" && !is_more_than_ipv4(&range.subnet)) {
         Some(network) => subnet(path, &network.to_string(), found),
@@ -151,14 +151,14 @@ struct Known {
     subnet: IpNet,
     /// The addresses to give out, when they are known.
     range: Option<Ends>,
-    /// The network that it is of.
+    /// Its network.
     attached: Option<Attached>,
 }
 
-/// Where the addresses of a network live, and who keeps them.
+/// The wire of a network's addresses, and the store of their leases.
 #[derive(Clone, PartialEq)]
 struct Attached {
-    /// The plugin, what it connects to, and the VLAN that carries it; none when nobody knows.
+    /// The plugin, what it connects to, and the VLAN that carries it; none when unknown.
     segment: Option<(String, String, Option<u16>)>,
     /// The plugin and the directory of the leases.
     leases: (String, Option<String>, String),
@@ -173,7 +173,7 @@ impl Attached {
         let maker = conf.maker();
         let segment = maker.and_then(|it| {
             let on = it.bridge.clone().or_else(|| it.master.clone().map(|(_, name)| name))?;
-            // Two plugins below one card are on one wire.
+            // Two plugins on one NIC are on one wire.
             let kind = if it.master.is_some() { "card" } else { it.kind.as_str() };
             Some((kind.to_owned(), on, it.vlan))
         });
@@ -185,7 +185,7 @@ impl Attached {
         Self { segment, leases, ranges, is_trunk, is_verified: network.verify }
     }
 
-    /// Whether both are on one bridge and no frame of the one gets to the other.
+    /// Whether both are on one bridge without frames passing between them.
     fn is_on_another_vlan_than(&self, other: &Self) -> bool {
         let both = self.segment.as_ref().zip(other.segment.as_ref());
         let is_apart = both.is_some_and(|((kind, on, vlan), (others, other, another))| {
@@ -194,8 +194,8 @@ impl Attached {
         is_apart && !self.is_trunk && !other.is_trunk && self.leases != other.leases
     }
 
-    /// Whether both take their addresses from one list: host-local keeps one for each name and directory, whereabouts one
-    /// for each range of the cluster.
+    /// Whether both take their addresses from one store: host-local keeps one for each name and directory, whereabouts
+    /// one for each range of the cluster.
     fn shares_leases_with(&self, other: &Self) -> bool {
         let is_one_list = match self.leases.0.as_str() {
             "host-local" => self.leases == other.leases,
@@ -233,7 +233,7 @@ fn fields_of_kubeadm(profile: &Profile, found: &mut Found) {
 /// A cluster's own addresses are routed.
 fn refuse_link_local(path: &str, subnet: &IpNet, found: &mut Found) {
     if reserved::is_link_local(subnet) {
-        found.add(path, format!("{subnet} is link-local: no router passes it on"), PRIVATE);
+        found.add(path, format!("{subnet} is link-local, which is not routed"), PRIVATE);
     }
 }
 
@@ -266,7 +266,7 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
         return None;
     };
     if subnet.addr() != subnet.network() {
-        let message = format!("{subnet} has bits behind its prefix");
+        let message = format!("{subnet} has host bits set");
         found.add(path, message, format!("write {}", subnet.trunc()));
         return None;
     }
@@ -275,7 +275,7 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
         return None;
     }
     if subnet.max_prefix_len() - subnet.prefix_len() < 2 {
-        found.add(path, format!("{subnet} has no room for pods"), "take a shorter prefix, such as /24");
+        found.add(path, format!("{subnet} is too small for pods"), "use a shorter prefix, such as /24");
         return None;
     }
     Some(subnet)
@@ -300,7 +300,7 @@ fn addresses(range: &Range, subnet: IpNet, path: &str, uses_gateway: bool, found
     true
 }
 
-/// An address that a host of the subnet can have.
+/// A host address of the subnet.
 fn address(text: &str, subnet: IpNet, path: &str, found: &mut Found) -> Option<IpAddr> {
     let hint = "write one of the subnet's addresses";
     let Ok(address) = text.parse::<IpAddr>() else {
@@ -309,7 +309,7 @@ fn address(text: &str, subnet: IpNet, path: &str, found: &mut Found) -> Option<I
     };
     let is_broadcast = subnet.addr().is_ipv4() && address == subnet.broadcast();
     if !subnet.contains(&address) || address == subnet.network() || is_broadcast {
-        found.add(path, format!("is not an address for hosts of {subnet}"), hint);
+        found.add(path, format!("is not a host address of {subnet}"), hint);
         return None;
     }
     Some(address)
@@ -332,9 +332,9 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
             continue;
         }
         let message = format!("{} overlaps {} of {}", new.subnet, other.subnet, other.what);
-        // Networks with two names have two lists of leases, and would give out the same addresses.
+        // Networks with two names have separate leases, and would give out the same addresses.
         let hint = if same_wire {
-            "give both networks a `rangeStart` and `rangeEnd`, and let the ranges not overlap"
+            "give both networks a `rangeStart` and `rangeEnd` that do not overlap"
         } else if is_on_another_vlan {
             "give each network its own subnet, or ranges that do not overlap; or leave one out with `verify: false`"
         } else {
@@ -348,7 +348,7 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
 fn within(new: &Known, known: &[Known], path: &str, found: &mut Found) {
     for other in known.iter().filter(|other| overlap(&other.subnet, &new.subnet) && !apart(new, other)) {
         let message = format!("{} overlaps another range of the same network, {}", new.subnet, other.subnet);
-        found.add(path, message, "let the ranges not overlap, or leave one out");
+        found.add(path, message, "separate the ranges, or leave one out");
     }
 }
 

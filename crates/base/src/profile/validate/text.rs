@@ -1,4 +1,4 @@
-//! Characters that no text of a profile may hold.
+//! Characters that no string of a profile may hold.
 
 use serde_json::Value as Json;
 
@@ -8,8 +8,7 @@ use crate::profile::{Profile, path};
 /// Lines make sense here only.
 const MULTI_LINE: &[&str] = &["vm.cloudInit.userData", "vm.cloudInit.networkData"];
 
-/// Refuses control characters, and marks that make text read otherwise than it is: texts reach terminals, commands and
-/// configuration files.
+/// Refuses control characters, and marks that disguise text: strings reach terminals, commands and configuration files.
 pub(super) fn check(profile: &Profile, found: &mut Found) {
     // A model that cannot be written as JSON has no texts to look at, and loading would have failed before.
     walk(&serde_json::to_value(profile).unwrap_or_default(), "", found);
@@ -24,7 +23,7 @@ fn walk(json: &Json, at: &str, found: &mut Found) {
         Json::Object(map) => {
             for (key, value) in map {
                 if key.chars().any(|c| is_strange(c, false)) {
-                    found.add(at, "has a key with a control character", "remove it");
+                    found.add(at, "contains a key with a control character", "remove it");
                 } else {
                     walk(value, &path::join(at, key), found);
                 }
@@ -36,7 +35,7 @@ fn walk(json: &Json, at: &str, found: &mut Found) {
 
 fn text_at(text: &str, at: &str, found: &mut Found) {
     if let Some(strange) = text.chars().find(|c| is_strange(*c, MULTI_LINE.contains(&at))) {
-        let message = format!("holds the control character U+{:04X}", u32::from(strange));
+        let message = format!("contains the control character U+{:04X}", u32::from(strange));
         found.add(at, message, "remove it; only `vm.cloudInit` may have several lines");
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     if !profile.kubevirt.enabled {
         found.add(
             "kubevirt.enabled",
-            "is false, and the sample VM needs it",
+            "is off, but the sample VM needs it",
             "set `vm.enabled` to false as well",
         );
     }
@@ -44,8 +44,8 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
         if nic.network == "pod" && std::mem::replace(&mut has_pod, true) {
             found.add(
                 format!("{path}.network"),
-                "is `pod` for the second time; a pod has one",
-                "name one of the profile's networks",
+                "is `pod` a second time, but a pod has only one",
+                "use one of the profile's networks",
             );
         }
         if let Some(address) = &nic.mac_address {
@@ -77,15 +77,14 @@ fn network(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) 
     found.add(format!("{path}.network"), format!("`{}` is not a network of the profile", nic.network), hint);
 }
 
-/// A bridge in the pod has the guest's frames under a MAC address that macvlan and ipvlan do not let through.
+/// A bridge in the pod sends the guest's frames with a MAC address that macvlan and ipvlan drop.
 fn carried(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) {
     let Some(network) = profile.network_of(nic) else { return };
     let conf = network.netconf();
     let Some(maker) = conf.maker() else { return };
     let passes = maker.settings.get("mode").is_some_and(|mode| mode == "passthru");
     if maker.kind == "ipvlan" || (maker.kind == "macvlan" && !passes) {
-        let message =
-            format!("`{}` is a {} network, which carries no traffic of a VM", nic.network, maker.kind);
+        let message = format!("`{}` is a {} network, which carries no VM traffic", nic.network, maker.kind);
         let hint =
             "connect the VM to a network of `kind: ovs` or `bridge`, or use macvlan in the mode `passthru`";
         found.add(format!("{path}.network"), message, hint);
@@ -98,12 +97,15 @@ fn binding(profile: &Profile, nic: &VmInterface, path: &str, found: &mut Found) 
         return;
     }
     if nic.network != "pod" {
-        found.add(&path, "can be `masquerade` on the network `pod` only", "write `bridge`");
+        found.add(&path, "can be `masquerade` only on the network `pod`", "write `bridge`");
     }
     if !profile.kubevirt.has_masquerade() {
         found.add(
             path,
-            format!("can be `masquerade` since KubeVirt v0.12.0, and this is {}", profile.kubevirt.version),
+            format!(
+                "can be `masquerade` only since KubeVirt v0.12.0, and this is {}",
+                profile.kubevirt.version
+            ),
             "write `bridge`",
         );
     }

@@ -1,12 +1,12 @@
-//! The plugin of addresses: that there is one where the NIC's plugin cannot do without, and that it is one. What it gives out
-//! is judged with all other subnets.
+//! The IPAM plugin: that there is one where the NIC's plugin needs it, and that it is one. Its ranges are checked with
+//! all other subnets.
 
 use serde_json::Value;
 
 use super::{Found, Placed, Raw};
 use crate::formats::cni::{RELEASED_PLUGINS, is_address_plugin, misspelt, named};
 
-/// Plugins that end without an address.
+/// Plugins that fail without an address.
 const NEED_ONE: &[&str] = &["dummy", "ipvlan", "ptp", "vlan"];
 
 pub(super) fn check(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
@@ -16,13 +16,13 @@ pub(super) fn check(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
     match (ipam, by.map(|by| by.as_str())) {
         (Some(ipam), None | Some(Some(""))) if !ipam.is_empty() => {
             let hint = "add `type: host-local`, or the plugin that is meant";
-            found.add(placed.at("ipam"), "has no `type`: no plugin would give addresses", hint);
+            found.add(placed.at("ipam"), "has no `type`: no plugin would assign addresses", hint);
         }
         (Some(_), Some(Some(by))) if !by.is_empty() => plugin(by, &placed.at("ipam.type"), found),
-        // What is no text is told with the types of all fields.
+        // What is not a string is reported with the types of all fields.
         (Some(_), Some(None)) => {}
         _ if NEED_ONE.contains(&kind) && !is_chained(raw, placed) => {
-            let message = format!("is missing, and `{kind}` makes no NIC without an address");
+            let message = format!("is missing, but `{kind}` creates no NIC without an address");
             found.add(
                 placed.at("ipam"),
                 message,
@@ -37,21 +37,21 @@ pub(super) fn check(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
     }
 }
 
-/// Only ipvlan takes the address that an earlier plugin has got.
+/// Only ipvlan takes the address of an earlier plugin.
 fn is_chained(raw: &Raw<'_>, placed: Placed<'_>) -> bool {
     let first = raw.conf.plugins.first().map(|plugin| plugin.path.as_str());
     placed.kind() == "ipvlan" && first != Some(placed.plugin.path.as_str())
 }
 
 fn plugin(by: &str, at: &str, found: &mut Found) {
-    let hint = "write `host-local`, `static`, `dhcp`, or another plugin of addresses";
+    let hint = "write `host-local`, `static`, `dhcp`, or another IPAM plugin";
     if by.contains('/') {
-        found.add(at, "is a path", "write the name of the plugin alone: the runtime knows the directory");
+        found.add(at, "is a path", "write only the plugin's name: the runtime knows the directory");
     } else if !is_address_plugin(by)
         && (RELEASED_PLUGINS.contains(&by) || ["ovs", "flannel", "sriov"].contains(&by))
     {
-        found.add(at, format!("`{by}` gives no addresses"), hint);
+        found.add(at, format!("`{by}` assigns no addresses"), hint);
     } else if let Some(right) = misspelt(by) {
-        found.add(at, format!("`{by}` is no plugin"), format!("write `{right}`"));
+        found.add(at, format!("`{by}` is not a plugin"), format!("write `{right}`"));
     }
 }

@@ -1,5 +1,5 @@
-//! The types of the plugins' fields. They read their configuration into Go, which refuses all of it for one field of another
-//! type.
+//! The types of the plugins' fields. They unmarshal their configuration in Go, which refuses all of it for one field of
+//! another type.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::profile::nearest::nearest;
 use crate::profile::path;
 use crate::profile::validate::networks::LEAST_MTU;
 
-/// What a field takes.
+/// What a field accepts.
 #[derive(Clone, Copy)]
 enum Takes {
     Text,
@@ -46,7 +46,7 @@ const COMMON: &[Field] = &[
     ("prevResult", Object),
 ];
 
-/// The fields of the plugins that are known, by the newest release of each.
+/// The fields of the known plugins, by the newest release of each.
 const OF: &[(&str, &[Field])] = &[
     (
         "bridge",
@@ -180,7 +180,7 @@ const OF: &[(&str, &[Field])] = &[
     ("vrf", &[("vrfname", Text), ("table", UNSIGNED)]),
 ];
 
-/// The fields of `ipam`, for each plugin of addresses.
+/// The fields of `ipam`, for each IPAM plugin.
 const OF_IPAM: &[(&str, &[Field])] = &[
     (
         "host-local",
@@ -238,8 +238,8 @@ const ALSO: [&str; 9] = [
     "delegate",
 ];
 
-/// What is written in a plugin's configuration and surely not meant: the same field twice, and one that nobody reads and
-/// that is nearly called as one that is read.
+/// Likely mistakes in a plugin's configuration: the same field twice, and an unknown field with nearly the name of a
+/// known one.
 pub(in crate::profile) fn doubts(plugin: &Plugin) -> Vec<String> {
     let own = of(OF, &plugin.kind);
     let others: Vec<&str> = COMMON.iter().map(|field| field.0).chain(ALSO).collect();
@@ -257,18 +257,18 @@ fn doubts_in(written: &Map<String, Value>, own: &[Field], others: &[&'static str
     let doubt = |(index, key): (usize, &&String)| {
         let is = |other: &str| other.eq_ignore_ascii_case(key);
         if keys[..index].iter().any(|other| is(other)) {
-            return Some(format!("`{key}` is there twice, in another case; the last one counts"));
+            return Some(format!("`{key}` is given twice, in different case; the last one counts"));
         }
         if own.is_empty() || known.iter().any(|field| is(field)) {
             return None;
         }
         let meant = nearest(key, &known)?;
-        Some(format!("nobody reads `{key}`; did you mean `{meant}`?"))
+        Some(format!("`{key}` has no effect; did you mean `{meant}`?"))
     };
     keys.iter().enumerate().filter_map(doubt).collect()
 }
 
-/// Checks what flannel passes on: the bridge plugin reads it, unless another is named.
+/// Checks what flannel delegates: the bridge plugin reads it, unless another is named.
 pub(in crate::profile::validate) fn delegate(settings: &Map<String, Value>, at: &str, found: &mut Found) {
     let kind = named(settings, "type").and_then(Value::as_str).unwrap_or("bridge");
     one(named(settings, "type"), Text, &format!("{at}.type"), found);
@@ -281,7 +281,7 @@ fn of(table: &'static [(&str, &'static [Field])], kind: &str) -> &'static [Field
     table.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, fields)| fields)
 }
 
-/// Checks a value, and what is in it: an element is told at its own place.
+/// Checks a value and its content: an element is reported at its own place.
 fn one(value: Option<&Value>, takes: Takes, at: &str, found: &mut Found) {
     let Some(value) = value.filter(|value| !value.is_null()) else { return };
     match (takes.each(), value) {
@@ -326,7 +326,7 @@ impl Takes {
         matches!(self, Texts | Objects | ListsOfObjects)
     }
 
-    /// Whether it is one by itself; what is in a list or a map is looked at alone.
+    /// Whether the value itself is one; the content of a list or map is checked separately.
     fn fits(self, value: &Value) -> bool {
         match self {
             Text => value.is_string(),
@@ -343,13 +343,13 @@ impl Takes {
         }
     }
 
-    /// What it must be; none where the value itself is to be named.
+    /// What it must be; none where the message names the value.
     fn name(self) -> Option<&'static str> {
         Some(match self {
-            Text => "a text",
+            Text => "a string",
             Flag => "true or false",
-            Texts => "a list of texts",
-            TextOfEach => "a map of texts",
+            Texts => "a list of strings",
+            TextOfEach => "a map of strings",
             FlagOfEach => "a map of true and false",
             Object => "a map",
             Objects => "a list of maps",
@@ -383,7 +383,7 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Null => "empty",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     }

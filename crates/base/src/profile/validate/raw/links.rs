@@ -1,4 +1,4 @@
-//! Plugins that build on a link of the node: one that is there, and that nothing else has taken.
+//! Plugins that build on a link of the node: one that exists and that nothing else uses.
 
 use super::{Found, Placed, Raw};
 use crate::profile::validate::format;
@@ -11,42 +11,42 @@ pub(super) fn check(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
     }
     let is_vlan = placed.kind() == "vlan";
     if is_vlan && placed.get("vlanId").is_none() {
-        found.add(placed.at("vlanId"), "is missing, and `vlan` needs it", "write the VLAN: 1 to 4094");
+        found.add(placed.at("vlanId"), "is missing, but `vlan` needs it", "write the VLAN: 1 to 4094");
     }
     match placed.get("master") {
         Some(master) if master.as_str() == Some("") => {
             let or = if is_vlan { "" } else { ", or leave the field out" };
-            found.add(placed.at("master"), "names no card", format!("name one of the node's cards{or}"));
+            found.add(placed.at("master"), "does not name a NIC", format!("give one of the node's NICs{or}"));
         }
         Some(_) => link(raw, placed, "master", found),
         None if is_vlan => {
-            let message = "is missing, and `vlan` needs one";
-            found.add(placed.at("master"), message, "name one of the node's cards");
+            let message = "is missing, but `vlan` needs one";
+            found.add(placed.at("master"), message, "give one of the node's NICs");
         }
         None => {}
     }
 }
 
-/// The card that is moved into the pod.
+/// The NIC that is moved into the pod.
 fn device(raw: &Raw<'_>, placed: Placed<'_>, found: &mut Found) {
     let named = ["device", "hwaddr", "kernelpath", "pciBusID"];
     if named.iter().all(|field| placed.text(field).is_empty()) && !raw.has_device() {
-        let message = "names no card: `host-device` needs `device`, `hwaddr`, `kernelpath` or `pciBusID`";
-        let hint = "write one of them, or name the resource of a device plugin in the network's annotation \
+        let message = "names no NIC: `host-device` needs `device`, `hwaddr`, `kernelpath` or `pciBusID`";
+        let hint = "write one of them, or put the resource of a device plugin into the network's annotation \
                     `k8s.v1.cni.cncf.io/resourceName`";
         found.add(placed.itself(), message, hint);
     }
     let path = placed.text("kernelpath");
     let is_device = path.starts_with("/sys/devices/") && format::is_absolute(path);
     if !(path.is_empty() || is_device) {
-        found.add(placed.at("kernelpath"), "is no device of the kernel", "begin it with `/sys/devices/`");
+        found.add(placed.at("kernelpath"), "is not a kernel device", "begin it with `/sys/devices/`");
     }
     if !placed.text("device").is_empty() {
         link(raw, placed, "device", found);
     }
 }
 
-/// A link of the node that a plugin names. One of the pod has nothing to do with the node's.
+/// A link of the node that a plugin names. A pod's own link has nothing to do with the node's.
 fn link(raw: &Raw<'_>, placed: Placed<'_>, field: &str, found: &mut Found) {
     let name = placed.text(field);
     if name.is_empty() {
@@ -63,14 +63,14 @@ fn link(raw: &Raw<'_>, placed: Placed<'_>, field: &str, found: &mut Found) {
         bridges.iter().any(|bridge| bridge.name == name || bridge.vlans.iter().any(|vlan| vlan.name == name));
     let owner = match uplink {
         Some(bridge) => format!("is the uplink of bridge `{}`", bridge.name),
-        None if is_bridge => "is a bridge of Open vSwitch".into(),
-        None if is_taken(name) => "is an interface of somebody else".into(),
+        None if is_bridge => "is an Open vSwitch bridge".into(),
+        None if is_taken(name) => "is another component's interface".into(),
         None => return,
     };
     let hint = if uplink.is_some() || is_bridge {
-        "use `kind: ovs`, or name another card"
+        "use `kind: ovs`, or choose another NIC"
     } else {
-        "name a card of the node"
+        "give a NIC of the node"
     };
     found.add(path, format!("`{name}` {owner}"), hint);
 }

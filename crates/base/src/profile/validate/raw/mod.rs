@@ -1,4 +1,4 @@
-//! What the plugins of a raw network would refuse, and what they would take from another step.
+//! What the plugins of a raw network would refuse, and what would conflict with another step.
 
 mod addresses;
 mod chain;
@@ -63,7 +63,7 @@ pub(super) fn check(
 }
 
 fn is_configuration(config: &Map<String, Value>, path: &str, found: &mut Found) -> bool {
-    let hint = "name the CNI plugin with `type`";
+    let hint = "set the CNI plugin with `type`";
     let named = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|kind| !kind.is_empty());
     match config.get("plugins") {
         None if named(config.get("type")) => true,
@@ -73,7 +73,7 @@ fn is_configuration(config: &Map<String, Value>, path: &str, found: &mut Found) 
         }
         // Multus calls that plugin alone, and never sees the list.
         Some(_) if named(config.get("type")) => {
-            found.add(format!("{path}.type"), "has no meaning beside `plugins`", "leave one of the two out");
+            found.add(format!("{path}.type"), "has no effect next to `plugins`", "leave one of the two out");
             false
         }
         Some(Value::Array(plugins)) if !plugins.is_empty() => {
@@ -89,14 +89,14 @@ fn is_configuration(config: &Map<String, Value>, path: &str, found: &mut Found) 
             bad.is_empty()
         }
         Some(_) => {
-            found.add(format!("{path}.plugins"), "is no list of plugins", hint);
+            found.add(format!("{path}.plugins"), "is not a list of plugins", hint);
             false
         }
     }
 }
 
 impl Raw<'_> {
-    /// The CNI library takes the name as a part of a path.
+    /// The CNI library uses the name as a part of a path.
     fn name(&self, found: &mut Found) {
         let name = self.conf.name.as_deref().unwrap_or_default();
         found.format_unless_empty(format!("{}.name", self.path), name, &format::CNI_NAME);
@@ -107,7 +107,7 @@ impl Raw<'_> {
         self.network.annotations.contains_key(crate::profile::RESOURCE_NAME)
     }
 
-    /// The version of CNI by which the plugins answer: without one they take the first.
+    /// The CNI version of the plugins' results: without one they use the first.
     fn version(&self) -> [u32; 3] {
         let text = self.config.get("cniVersion").and_then(Value::as_str).unwrap_or_default();
         let mut parts = text.split('.').map(|part| part.parse().unwrap_or_default());
@@ -117,7 +117,7 @@ impl Raw<'_> {
         }
     }
 
-    /// Refuses a version in which something cannot be said or called.
+    /// Refuses a version that does not support something.
     fn needs_version(&self, least: [u32; 3], why: &str, found: &mut Found) {
         if self.version() >= least {
             return;
@@ -146,7 +146,7 @@ impl<'a> Placed<'a> {
         format!("{}.{}", self.path, self.plugin.at(field))
     }
 
-    /// What is written in a field; Go takes null for nothing, and a name in whatever case.
+    /// The value of a field; Go takes null for nothing, and a name in any case.
     fn get(self, field: &str) -> Option<&'a Value> {
         self.plugin.get(field)
     }
