@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::id::{Id, Segment};
 
-/// In place of a card, of VLANs, of addresses.
+/// Stands for no NIC, no VLANs, no addresses.
 pub const NONE: &str = "none";
 /// In place of an address range: layer 2 only.
 pub const LAYER_2: &str = "l2";
-/// The answers to questions that are about yes and no.
+/// One of the answers to a yes/no question.
 pub const YES: &str = "yes";
 /// The other one.
 pub const NO: &str = "no";
@@ -36,12 +36,12 @@ impl Answers {
         self.0.remove(id)
     }
 
-    /// Whether the answer is a certain one.
+    /// Whether the answer equals a value.
     pub fn is(&self, id: &Id, answer: &str) -> bool {
         self.of(id) == Some(answer)
     }
 
-    /// The bridges, in the order that they were named.
+    /// The bridges, in the order given.
     pub fn bridges(&self) -> Vec<String> {
         self.of(&Id::Bridges).map(list).unwrap_or_default()
     }
@@ -52,7 +52,7 @@ impl Answers {
         answer.map(list).unwrap_or_default().iter().filter_map(|vlan| vlan.parse().ok()).collect()
     }
 
-    /// The card of a bridge.
+    /// The uplink of a bridge.
     pub fn uplink(&self, bridge: &str) -> Option<&str> {
         self.of(&Id::Uplink(bridge.into())).filter(|answer| *answer != NONE)
     }
@@ -90,7 +90,7 @@ impl Answers {
     }
 }
 
-/// The parts of an answer that are separated by commas or blanks.
+/// The parts of an answer, separated by commas or blanks.
 pub fn list(answer: &str) -> Vec<String> {
     let parts = answer.split([',', ' ']).map(str::trim).filter(|part| !part.is_empty());
     parts.map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! The text of a profile, read back by kvnet before anybody gets it.
+//! The text of a profile, read back by kvnet before it is written.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ pub struct Composed {
     pub profile: Profile,
 }
 
-/// Makes a profile of the answers; `file` is what it will be called.
+/// Makes a profile from the answers; `file` is its future name.
 ///
 /// # Errors
 /// Those of every profile; `KVN505` when the text does not mean what was answered.
@@ -29,7 +29,7 @@ pub fn compose(view: &View<'_>, file: &str) -> Result<Composed> {
     let text = head(view, file) + &yaml::sections(&tree(settings.iter().filter(differs)));
     let read = profile::load_text(&text, file, &[])?;
     if read.digest != wanted.digest {
-        let message = "the profile that was written does not mean what was answered";
+        let message = "the written profile does not match the answers";
         return Err(Error::new(&code::INTERNAL, message).at(file));
     }
     Ok(Composed { text, profile: read.profile })
@@ -43,9 +43,8 @@ fn head(view: &View<'_>, file: &str) -> String {
     let about =
         format!("Written by `kvnet init` for {node} with {system}{}.", kubernetes.collect::<String>());
     let base = view.base_reference();
-    let more = format!("Only what differs from the profile `{base}` is here. All of it:");
-    let show =
-        format!("# kvnet profile show --profile {}\n", crate::terminal::clean(file).replace('\n', " "));
+    let more = format!("Holds only what differs from the profile `{base}`. The whole profile:");
+    let show = format!("# kvnet profile show --profile {}\n", crate::terminal::clean(file).replace('\n', " "));
     format!(
         "{}{}{show}\nextends: {base}  # what this profile builds on\n",
         yaml::comment("", &about),

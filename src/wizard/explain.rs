@@ -1,4 +1,4 @@
-//! What the lines of a written profile mean, in a few words each.
+//! What the lines of a written profile mean, in a few words.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ const LINES: [(&str, &str); 38] = [
     ("cluster", "the cluster and its node"),
     ("cluster.init", "`kubeadm init`"),
     ("cluster.init.enabled", "creates the cluster when the node has none"),
-    ("cluster.podSubnet", "the cluster's pod addresses; must be its own"),
+    ("cluster.podSubnet", "the cluster's pod CIDR; must match it"),
     ("flannel", "the pod network"),
     ("flannel.enabled", "false: there is another pod network"),
     ("flannel.version", "the release of flannel"),
@@ -17,21 +17,21 @@ const LINES: [(&str, &str); 38] = [
     ("multus.masterCni", "the file that makes the first NIC"),
     ("ovs", "Open vSwitch"),
     ("ovs.enabled", "false: no bridges"),
-    ("ovs.bridges", "takes the place of the base's list"),
+    ("ovs.bridges", "replaces the base's list"),
     ("ovs.bridges[].name", "the bridge"),
-    ("ovs.bridges[].datapath", "in the kernel or not"),
-    ("ovs.bridges[].uplink", "a card without an address"),
+    ("ovs.bridges[].datapath", "kernel or user space"),
+    ("ovs.bridges[].uplink", "a NIC without an address"),
     ("ovs.bridges[].vlans", "VLAN bridges of the host"),
     ("ovs.bridges[].vlans[].name", "the VLAN bridge"),
     ("ovs.bridges[].vlans[].vlan", "its VLAN"),
     ("ovsCni", "connects pods to the bridges"),
     ("ovsCni.enabled", "false: no bridges to connect to"),
     ("ovsCni.version", "the release of ovs-cni"),
-    ("networks", "takes the place of the base's list"),
+    ("networks", "replaces the base's list"),
     ("networks[].name", "what pods ask for"),
     ("networks[].kind", "what makes the NIC"),
     ("networks[].bridge", "where the NIC is connected"),
-    ("networks[].vlan", "its VLAN, apart from others"),
+    ("networks[].vlan", "its VLAN, isolated from others"),
     ("networks[].ipam", "pods get an address"),
     ("networks[].ipam.subnet", "of this range"),
     ("networks[].ipam.dataDir", "where leases are kept"),
@@ -40,7 +40,7 @@ const LINES: [(&str, &str); 38] = [
     ("kubevirt", "virtual machines in pods"),
     ("kubevirt.enabled", "false: no virtual machines"),
     ("kubevirt.version", "the release of KubeVirt"),
-    ("kubevirt.emulation", "VMs in software: auto, on or off"),
+    ("kubevirt.emulation", "software emulation: auto, on or off"),
     ("vm", "the sample virtual machine"),
 ];
 /// More of them.
@@ -53,7 +53,7 @@ const VM_LINES: [(&str, &str); 6] = [
     ("vm.interfaces[].macAddress", "its hardware address"),
 ];
 
-/// What a line means; empty for a path that nothing here writes.
+/// What a line means; empty for a path that the wizard never writes.
 pub fn explain(path: &str) -> &'static str {
     LINES.iter().chain(&VM_LINES).find(|(known, _)| *known == path).map_or("", |(_, text)| text)
 }

@@ -1,5 +1,5 @@
-//! The file that the profile is written to. It belongs to the machine that runs kvnet, not to the node, so it does not go
-//! through the node's host.
+//! The file that the profile is written to. It is on the machine that runs kvnet, not on the node, so it does not go
+//! through the host boundary.
 
 use camino::Utf8Path;
 
@@ -9,11 +9,11 @@ use crate::host::{FileKind, Host, local::LocalHost};
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing, and a file can be made there.
+    /// Nothing, and a file can be created there.
     Nothing,
     /// A file.
     File,
-    /// Something else than a file.
+    /// Something other than a file.
     Other,
     /// Not even the directory.
     NoDirectory,
@@ -38,19 +38,19 @@ pub fn accept(path: &str) -> Result<String, String> {
     let name = Utf8Path::new(path);
     let is_yaml = matches!(name.extension(), Some("yaml" | "yml"));
     if !is_yaml || name.file_stem().is_none() {
-        return Err("end it in `.yaml`, so that kvnet knows it as a file".into());
+        return Err("end it in `.yaml`, so that kvnet recognises it as a file".into());
     }
     match look(path) {
         Found::Nothing | Found::File => Ok(path.to_owned()),
-        Found::Other => Err(format!("{path} is no file")),
-        Found::NoDirectory => Err(format!("there is no directory {}", directory(path))),
+        Found::Other => Err(format!("{path} is not a file")),
+        Found::NoDirectory => Err(format!("directory {} does not exist", directory(path))),
     }
 }
 
-/// Writes the file, all of it or nothing; one that is there already only when that was agreed to.
+/// Writes the file atomically; an existing one only with consent.
 ///
 /// # Errors
-/// `KVN112` when it is there now, and those of the file system.
+/// `KVN112` when it exists by now, and errors of the file system.
 pub async fn write(path: &str, text: &str, replace: bool) -> Result<()> {
     let target = Utf8Path::new(path);
     if replace {
@@ -69,9 +69,9 @@ pub async fn write(path: &str, text: &str, replace: bool) -> Result<()> {
     moved
 }
 
-/// The error that a file is not replaced without being asked.
+/// The error that a file is not replaced without consent.
 pub fn exists(path: &str) -> Error {
-    Error::new(&code::FILE_EXISTS, "the file is there already, and stays as it is").at(path)
+    Error::new(&code::FILE_EXISTS, "the file already exists and is left unchanged").at(path)
 }
 
 fn directory(path: &str) -> &Utf8Path {
@@ -98,8 +98,8 @@ mod tests {
         for (name, reason) in [
             ("default", ".yaml"),
             (".yaml", ".yaml"),
-            ("d.yaml", "is no file"),
-            ("none/a.yaml", "no directory"),
+            ("d.yaml", "is not a file"),
+            ("none/a.yaml", "does not exist"),
         ] {
             assert!(accept(&inside(name)).unwrap_err().contains(reason), "{name}");
         }

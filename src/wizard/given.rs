@@ -1,4 +1,4 @@
-//! Answers that nobody has to be asked for: from flags, from a file, or what is proposed.
+//! Answers without a prompt: from flags, from a file, or the defaults.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::question::Question;
 use crate::error::{Error, Result, code};
 use crate::profile::{Flat, flat, suggestion};
 
-/// Answers by question; a flag takes the place of a file's.
+/// Answers by question; a flag overrides the file.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     answers: BTreeMap<Id, Answer>,
@@ -17,7 +17,7 @@ pub struct Given {
     base: Option<String>,
 }
 
-/// An answer and who gave it.
+/// An answer and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The answer as it was written.
@@ -27,8 +27,7 @@ pub struct Answer {
 }
 
 impl Given {
-    /// None yet. With `proposals`, what is proposed answers every question that nothing else does; `base` is proposed as
-    /// the base profile.
+    /// None yet. With `proposals`, the defaults answer every other question; `base` is the default base profile.
     pub fn new(proposals: bool, base: Option<&str>) -> Self {
         Self { answers: BTreeMap::new(), proposals, base: base.map(str::to_owned) }
     }
@@ -45,7 +44,7 @@ impl Given {
     /// Takes the answers of a file, unless a flag gave them.
     ///
     /// # Errors
-    /// `KVN111` with the place, for what is no answer.
+    /// `KVN111` with the place, for what is not an answer.
     pub fn file(&mut self, bytes: &[u8], path: &str) -> Result<()> {
         let parsed = flat(bytes, path).map_err(|error| {
             let new = Error::new(&code::ANSWER, format!("the answers cannot be read: {}", error.message()));
@@ -75,31 +74,31 @@ impl Given {
         self.answers.remove(id);
     }
 
-    /// The base that is proposed.
+    /// The default base.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()
     }
 
-    /// Given answers that answered nothing.
+    /// Given answers without a question.
     pub fn unused(&self, answers: &Answers) -> Vec<(&Id, &Answer)> {
         self.answers.iter().filter(|(id, _)| answers.of(id).is_none()).collect()
     }
 }
 
 impl Answer {
-    /// The error that the answer cannot be.
+    /// The error for an invalid answer.
     pub fn refused(&self, id: &Id, reason: &str) -> Error {
-        let error = Error::new(&code::ANSWER, format!("`{}` cannot be: {reason}", id.name()));
+        let error = Error::new(&code::ANSWER, format!("invalid `{}`: {reason}", id.name()));
         error.at(self.origin.clone())
     }
 
-    /// The error that nothing asks for the answer; `others` are the things that are asked about.
+    /// The error for an answer without a question; `others` are what questions are about.
     pub fn unasked(&self, id: &Id, others: &[String]) -> Error {
         let about = id.key().map(|key| format!(" about `{key}`")).unwrap_or_default();
-        let error = Error::new(&code::ANSWER, format!("nothing asks for `{}`{about}", id.name()));
+        let error = Error::new(&code::ANSWER, format!("no question takes `{}`{about}", id.name()));
         let error = error.at(self.origin.clone());
         match others {
-            [] => error.hint("leave it out, or answer the questions before it otherwise"),
+            [] => error.hint("leave it out, or change the answers before it"),
             others => error.hint(format!("it is asked about: {}", others.join(", "))),
         }
     }
@@ -116,7 +115,9 @@ fn answer_of(entry: &Flat) -> Result<(Id, String)> {
     let Some(id) = Id::of(name, key) else {
         let known = Id::names().any(|known| known == name);
         return Err(match (known, key) {
-            (false, _) => wrong(format!("there is no question `{name}`")).hint(suggestion(name, Id::names())),
+            (false, _) => {
+                wrong(format!("question `{name}` does not exist")).hint(suggestion(name, Id::names()))
+            }
             (true, None) => wrong(format!("`{name}` is asked for each bridge"))
                 .hint(format!("write it as `{name}: {{BRIDGE: ANSWER}}`")),
             (true, Some(key)) => wrong(format!("`{name}` is not asked about `{key}`"))
@@ -124,18 +125,19 @@ fn answer_of(entry: &Flat) -> Result<(Id, String)> {
         });
     };
     let text = entry.text.clone();
-    let text = text.ok_or_else(|| wrong(format!("`{name}` is no answer")).hint("write a text or a list"))?;
+    let text =
+        text.ok_or_else(|| wrong(format!("`{name}` is not an answer")).hint("write a string or a list"))?;
     Ok((id, text))
 }
 
-/// There is nobody who could answer.
+/// A prompt without a user.
 pub struct Nobody;
 
 impl Prompt for Nobody {
     fn ask(&mut self, question: &Question, _problem: Option<&str>) -> Result<Reply> {
-        let message = format!("nobody answered `{}`, and nobody can be asked", question.id.name());
+        let message = format!("`{}` has no answer, and there is no terminal to ask on", question.id.name());
         let error = Error::new(&code::ANSWER_MISSING, message).at(question.id.to_string());
-        Err(error.hint(format!("proposed is `{}`; `--defaults` takes what is proposed", question.default)))
+        Err(error.hint(format!("the default is `{}`; `--defaults` accepts the defaults", question.default)))
     }
 }
 
@@ -158,10 +160,10 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_refused_at_its_place() {
         for (text, place, message) in [
-            ("kubevrit: true\n", "a.yaml:1:1", "there is no question `kubevrit`"),
+            ("kubevrit: true\n", "a.yaml:1:1", "question `kubevrit` does not exist"),
             ("vm: yes\nuplink: eth1\n", "a.yaml:2:1", "is asked for each bridge"),
             ("vm: {a: b}\n", "a.yaml:1:6", "is not asked about `a`"),
-            ("bridges: [[{a: b}]]\n", "a.yaml:1:1", "is no answer"),
+            ("bridges: [[{a: b}]]\n", "a.yaml:1:1", "is not an answer"),
             ("- a\n", "a.yaml:1:1", "cannot be read"),
             ("a: [\n", "a.yaml:", "cannot be read"),
         ] {

@@ -5,19 +5,19 @@ use std::fmt;
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Id {
-    /// The profile that the new one builds on.
+    /// The profile that the new one extends.
     Base,
-    /// Whether kvnet makes the cluster.
+    /// Whether kvnet creates the cluster.
     CreateCluster,
     /// The pods' address range.
     PodSubnet,
     /// Whether kvnet installs flannel beside another pod network.
     Flannel,
-    /// Which networks there are to be.
+    /// Which networks to create.
     Networks,
     /// The bridges.
     Bridges,
-    /// The card that a bridge is connected to.
+    /// The uplink of a bridge.
     Uplink(String),
     /// The VLANs of a bridge.
     Vlans(String),
@@ -27,7 +27,7 @@ pub enum Id {
     KubeVirt,
     /// Software emulation.
     Emulation,
-    /// Whether there is a sample VM.
+    /// Whether to create a sample VM.
     Vm,
     /// The network of its second NIC.
     VmNetwork,
@@ -49,7 +49,7 @@ pub enum Id {
     Run,
 }
 
-/// The untagged traffic of a bridge, or one VLAN of it: what one network is for.
+/// The untagged traffic of a bridge, or one of its VLANs: the scope of one network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Segment {
     /// The bridge.
@@ -94,7 +94,7 @@ impl Id {
         }
     }
 
-    /// What a question is about that is asked more than once.
+    /// The subject of a question that is asked more than once.
     #[must_use]
     pub fn key(&self) -> Option<String> {
         match self {
@@ -143,8 +143,8 @@ impl Segment {
         }
     }
 
-    /// The name of the network, as the shipped profiles call theirs: letters that a bridge may have and a network may not
-    /// are replaced.
+    /// The name of the network, after the shipped profiles: characters that a bridge may have and a network may not are
+    /// replaced.
     #[must_use]
     pub fn network(&self) -> String {
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };

@@ -1,4 +1,4 @@
-//! The interview: asks what is not answered yet, in order, and goes back when asked to.
+//! The interview: asks what is not answered yet, in order, and goes back on request.
 
 use super::answers::Answers;
 use super::given::Given;
@@ -10,16 +10,16 @@ use super::{View, answers, base, file, ranges, settings};
 use crate::error::{Error, Result, code};
 use crate::facts::survey::Survey;
 
-/// What was seen, said and asked so far.
+/// What was seen, answered and asked so far.
 pub struct Interview {
     survey: Survey,
     given: Given,
     writes: bool,
     sandbox: bool,
     answers: Answers,
-    /// The answered questions in their order, with whether somebody was asked.
+    /// The answered questions in order, with whether the user was asked.
     path: Vec<(Id, bool)>,
-    /// Answers that were taken back: they are proposed again.
+    /// Withdrawn answers: they become the defaults.
     earlier: Answers,
     /// What was wrong with the last answer.
     problem: Option<String>,
@@ -30,14 +30,14 @@ pub struct Interview {
 pub enum Turn {
     /// All is answered.
     Done,
-    /// The question that was to be waited for is the next.
+    /// The question to stop at is the next.
     Before,
-    /// Nothing is wanted any more.
+    /// The user cancelled.
     Stopped,
 }
 
 impl Interview {
-    /// An interview about a node; what is given is not asked. With `writes`, it is also about a file.
+    /// An interview about a node; given answers are not asked for. With `writes`, it also asks for a file.
     pub fn new(survey: Survey, given: Given, writes: bool, sandbox: bool) -> Self {
         let (answers, earlier) = (Answers::default(), Answers::default());
         Self { survey, given, writes, sandbox, answers, path: Vec::new(), earlier, problem: None }
@@ -58,10 +58,10 @@ impl Interview {
         self.view_of(&self.answers)
     }
 
-    /// Asks until all is answered, or until the question `last` is the next.
+    /// Asks until everything is answered, or until the question `last` is the next.
     ///
     /// # Errors
-    /// `KVN110` when nobody can be asked; `KVN111` when a given answer is refused; those of the prompt.
+    /// `KVN110` without a terminal; `KVN111` when a given answer is refused; errors of the prompt.
     pub fn run(&mut self, prompt: &mut dyn Prompt, last: Option<&Id>) -> Result<Turn> {
         loop {
             let Some(question) = questions::next(&self.view()) else { return Ok(Turn::Done) };
@@ -77,7 +77,7 @@ impl Interview {
         }
     }
 
-    /// Asks the one question that is left.
+    /// Asks the last open question.
     ///
     /// # Errors
     /// As [`Interview::run`].
@@ -95,7 +95,7 @@ impl Interview {
         Ok(if self.path.len() > before { Turn::Done } else { Turn::Before })
     }
 
-    /// Takes an answer from flags, files or proposals; false when somebody has to be asked.
+    /// Takes an answer from flags, files or defaults; false when the user has to be asked.
     fn take_given(&mut self, question: &Question) -> Result<bool> {
         let Some(answer) = self.given.answer(question) else { return Ok(false) };
         let accepted = self.accept(question, &answer.text);
@@ -107,7 +107,7 @@ impl Interview {
         Ok(true)
     }
 
-    /// Asks one question once; false when nothing is wanted any more.
+    /// Asks one question once; false when the user cancelled.
     fn ask(&mut self, prompt: &mut dyn Prompt, question: Question) -> Result<bool> {
         let question = match self.earlier.of(&question.id) {
             Some(earlier) => question.proposing(earlier),
@@ -126,10 +126,10 @@ impl Interview {
         Ok(true)
     }
 
-    /// Takes the last answer back that somebody was asked for, and all that followed from it.
+    /// Withdraws the last answer from the user, and all that followed from it.
     fn back(&mut self) {
         let Some(place) = self.path.iter().rposition(|(_, asked)| *asked) else {
-            self.problem = Some("this is the first question; Ctrl-C leaves".into());
+            self.problem = Some("this is the first question; Ctrl-C quits".into());
             return;
         };
         for (id, _) in self.path.split_off(place) {
@@ -139,7 +139,7 @@ impl Interview {
         }
     }
 
-    /// Lets the file be asked for again, also when it was given.
+    /// Asks for the file again, even when it was given.
     fn ask_for_file(&mut self) {
         self.given.forget(&Id::File);
         let place = self.path.iter().position(|(id, _)| *id == Id::File).unwrap_or(self.path.len());
@@ -154,7 +154,7 @@ impl Interview {
         self.answers.set(id, answer);
     }
 
-    /// The answer as it is remembered, when the question, and the profile that it would lead to, allow it.
+    /// The normalised answer, when the question and the resulting profile allow it.
     fn accept(&self, question: &Question, text: &str) -> Result<String, String> {
         let answer = question.accept(text)?;
         let answer = match question.kind {
@@ -170,7 +170,7 @@ impl Interview {
         }
     }
 
-    /// What a text means as an answer.
+    /// The answer that a text stands for.
     fn read(&self, id: &Id, text: &str) -> Result<String, String> {
         match id {
             Id::PodSubnet => ranges::accept(text),
@@ -187,18 +187,18 @@ impl Interview {
     fn bridges(&self, text: &str) -> Result<String, String> {
         let names = answers::list(text);
         let twice = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name));
-        // Open vSwitch would take the name away from the card, or fail.
+        // Open vSwitch would take over the NIC's name, or fail.
         let card = names.iter().find(|name| self.survey.cards.iter().any(|card| card.link.name == **name));
         match (twice, card) {
-            _ if names.is_empty() => Err("name one bridge at least".into()),
-            (Some((_, name)), _) => Err(format!("{name} is there twice")),
-            (_, Some(card)) => Err(format!("{card} is a network card: give the bridge another name")),
+            _ if names.is_empty() => Err("give at least one bridge".into()),
+            (Some((_, name)), _) => Err(format!("{name} is given twice")),
+            (_, Some(card)) => Err(format!("{card} is a NIC: give the bridge another name")),
             _ => Ok(names.join(",")),
         }
     }
 
-    /// The errors for given answers that no question asked for: otherwise they would be forgotten without a word. One about
-    /// a file that turned out not to be there is fine.
+    /// The errors for given answers without a question: otherwise they would be ignored silently. `overwrite` for a
+    /// file that does not exist is fine.
     pub fn unused(&self) -> Vec<Error> {
         let next = questions::next(&self.view()).map(|question| question.id);
         let unused = self.given.unused(&self.answers).into_iter();
@@ -232,12 +232,12 @@ fn vlans(text: &str) -> Result<String, String> {
     for part in answers::list(text) {
         match part.parse() {
             Ok(number @ 1..=4094) if numbers.contains(&number) => {
-                return Err(format!("{number} is there twice"));
+                return Err(format!("{number} is given twice"));
             }
             Ok(number @ 1..=4094) => numbers.push(number),
             _ => {
                 return Err(format!(
-                    "`{}` is no VLAN: write 1 to 4094, or `none`",
+                    "`{}` is not a VLAN: write 1 to 4094, or `none`",
                     crate::terminal::cut(&part, 20)
                 ));
             }
@@ -249,7 +249,7 @@ fn vlans(text: &str) -> Result<String, String> {
     Ok(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
-/// What a profile's rules say about an answer. The path of the field says nothing to somebody who never saw it.
+/// What a profile's rules say about an answer. The path of the field means nothing to a user who never saw it.
 fn said(answer: &str, error: &Error) -> String {
     if error.code() == &code::INTERNAL {
         return error.to_string();

@@ -10,11 +10,11 @@ pub struct Line {
 /// A change to the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Puts a character in.
+    /// Inserts a character.
     Insert(char),
     /// Removes the character before the cursor.
     Backspace,
-    /// Removes the character behind the cursor.
+    /// Removes the character at the cursor.
     Delete,
     /// Removes all before the cursor.
     Kill,
@@ -67,7 +67,7 @@ impl Line {
         }
     }
 
-    /// What is shown of it in so many columns, and how far the cursor is from the end of that. The cursor is always in it.
+    /// The part that fits into so many columns, and the cursor's distance from its end. The cursor is always visible.
     pub fn visible(&self, columns: usize) -> (String, usize) {
         let columns = columns.max(2);
         let start = (self.cursor + 1).saturating_sub(columns);

@@ -1,4 +1,4 @@
-//! Looks at node and cluster before anything is asked.
+//! Surveys node and cluster before the first question.
 
 use crate::cluster::{Cluster, ObjectKey};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::formats::kubernetes::{self, pod_subnet};
 use crate::host::Host;
 use crate::profile::Profile;
 
-/// What can be seen of the node, and of the cluster when there is a way to it.
+/// What can be seen of the node, and of the cluster when it is reachable.
 pub async fn look(host: &dyn Host, cluster: Result<Cluster>, profile: &Profile) -> Survey {
     let mut survey = Survey::gather(host, profile).await;
     if let Err(error) = ask(&mut survey, cluster).await {

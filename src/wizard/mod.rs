@@ -1,7 +1,7 @@
-//! The wizard: looks, asks a few questions, and makes a profile of the answers.
+//! The wizard: surveys, asks a few questions, and makes a profile from the answers.
 //!
 //! A question is data (`question`); which ones there are follows from what was seen and answered (`questions`). The
-//! interview asks them of anybody who can answer: a person at a terminal, flags and files, a test. The answers become
+//! interview puts them to whatever can answer: a terminal, flags and files, a test. The answers become
 //! settings on top of a base profile (`settings`), and these the text of a file that kvnet has read back (`compose`).
 
 pub mod answers;
@@ -45,7 +45,7 @@ pub struct View<'a> {
     pub base_name: Option<&'a str>,
     /// Whether a file is to be written.
     pub writes: bool,
-    /// Whether node and cluster are in memory.
+    /// Whether node and cluster are a sandbox.
     pub sandbox: bool,
 }
 
@@ -61,7 +61,7 @@ impl View<'_> {
         }
     }
 
-    /// The pods' address range: as it was seen, otherwise as it was answered.
+    /// The pods' address range: as seen, otherwise as answered.
     fn pod_subnet(&self) -> String {
         let seen = self.survey.cluster.pod_subnet.as_deref();
         let known = seen.or_else(|| self.answers.of(&Id::PodSubnet));

@@ -1,4 +1,4 @@
-//! Questions on a terminal that only writes lines: numbers to choose from, and lines to type. Screen readers like it too.
+//! Questions on a terminal that only writes lines: numbers to choose from, and lines to type. Suits screen readers too.
 
 use std::io::{self, BufRead, Write};
 
@@ -9,11 +9,10 @@ use super::terminal::{or_stop, width};
 use crate::error::Result;
 use crate::terminal::{clean, say};
 
-/// What is said about the keys.
-pub const KEYS: &str = "Enter takes what is proposed, `<` goes back to the question before. Ctrl-C leaves, and \
-                        nothing is written.";
+/// The help on keys.
+pub const KEYS: &str = "Enter accepts the default, `<` goes back to the previous question. Ctrl-C quits, and nothing is written.";
 
-/// A terminal without a cursor that can be moved.
+/// A terminal without cursor control.
 pub struct Plain;
 
 impl Prompt for Plain {

@@ -3,37 +3,37 @@
 use super::question::Question;
 use crate::error::Result;
 
-/// What somebody said.
+/// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// An answer; it may be refused.
     Answer(String),
-    /// To the question before.
+    /// Back to the previous question.
     Back,
-    /// Enough; nothing is to be left.
+    /// Cancel; nothing is kept.
     Stop,
 }
 
-/// Somebody who can be asked.
+/// Asks the user.
 pub trait Prompt: Send {
-    /// Asks; `problem` tells what was wrong with the last answer to the same question.
+    /// Asks; `problem` is what was wrong with the last answer to the same question.
     ///
     /// # Errors
-    /// When nobody can be asked any more.
+    /// When the terminal is gone.
     fn ask(&mut self, question: &Question, problem: Option<&str>) -> Result<Reply>;
 }
 
-/// Says what a test tells it to say, and remembers what it was asked.
+/// Gives a test's answers, and records what it was asked.
 #[cfg(test)]
 pub struct Scripted {
     replies: std::collections::VecDeque<Reply>,
-    /// The questions with what was proposed, and the problems, in order.
+    /// The questions with their defaults, and the problems, in order.
     pub asked: Vec<(String, String, Option<String>)>,
 }
 
 #[cfg(test)]
 impl Scripted {
-    /// `<` goes back, `^C` stops, an empty text takes the proposal.
+    /// `<` goes back, `^C` cancels, an empty text accepts the default.
     pub fn new(replies: &[&str]) -> Self {
         let reply = |text: &&str| match *text {
             "<" => Reply::Back,

@@ -3,18 +3,18 @@
 use super::answers::{NO, YES};
 use super::id::Id;
 
-/// A question with all that is shown about it.
+/// A question with everything that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Which one.
     pub id: Id,
-    /// Some words.
+    /// A short title.
     pub title: String,
-    /// One line that explains it.
+    /// One line of explanation.
     pub help: String,
     /// How it can be answered.
     pub kind: Kind,
-    /// What Enter stands for.
+    /// The answer that Enter gives.
     pub default: String,
 }
 
@@ -27,19 +27,19 @@ pub enum Kind {
     Text,
 }
 
-/// Something to choose.
+/// A choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// The answer.
     pub value: String,
-    /// What it means, for people.
+    /// Its label.
     pub label: String,
-    /// Why it is shown and cannot be chosen.
+    /// Why it is shown but cannot be chosen.
     pub refused: Option<String>,
 }
 
 impl Item {
-    /// Something that can be chosen.
+    /// A selectable choice.
     pub fn new(value: impl Into<String>, label: impl Into<String>) -> Self {
         Self { value: value.into(), label: label.into(), refused: None }
     }
@@ -58,13 +58,13 @@ impl Question {
         Self { id, title, help, kind: Kind::Choice(items), default }
     }
 
-    /// A question about yes and no.
+    /// A yes/no question.
     pub fn yes_no(id: Id, title: &str, help: impl Into<String>, [yes, no]: [&str; 2], default: bool) -> Self {
         let items = vec![Item::new(YES, yes), Item::new(NO, no)];
         Self::choice(id, title, help, items, if default { YES } else { NO })
     }
 
-    /// The same question with another proposal, unless that cannot be chosen.
+    /// The same question with another default, unless that cannot be chosen.
     #[must_use]
     pub fn proposing(mut self, answer: &str) -> Self {
         let fits = match &self.kind {
@@ -77,14 +77,17 @@ impl Question {
         self
     }
 
-    /// The answer as it is remembered, when the question can be answered so.
+    /// The normalised answer, when the question allows it.
     ///
     /// # Errors
     /// Why it cannot, and what can be written.
     pub fn accept(&self, answer: &str) -> Result<String, String> {
         let answer = answer.trim();
         if let Some(strange) = answer.chars().find(|c| is_strange(*c)) {
-            return Err(format!("it holds the character U+{:04X}, which cannot be used", u32::from(strange)));
+            return Err(format!(
+                "it contains the character U+{:04X}, which is not allowed",
+                u32::from(strange)
+            ));
         }
         let Kind::Choice(items) = &self.kind else {
             return if answer.is_empty() { Err("write something".into()) } else { Ok(answer.to_owned()) };
@@ -111,7 +114,7 @@ fn spelled(answer: &str) -> &str {
     }
 }
 
-/// Characters that steer a terminal, or turn text around.
+/// Characters that control a terminal, or change the direction of text.
 fn is_strange(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! Which questions there are, in their order. What was seen or answered decides which of them are asked.
+//! The questions, in order. What was seen or answered decides which of them are asked.
 
 use super::answers::{LAYER_2, NO, NONE, YES};
 use super::file::{self, Found};
@@ -12,13 +12,13 @@ use crate::wizard::View;
 
 /// The networks of the profile that the new one builds on.
 pub const OF_BASE: &str = "base";
-/// Networks or versions that somebody chooses.
+/// Networks or versions of the user's choice.
 pub const OWN: &str = "own";
 /// The versions of the base, with a `KubeVirt` that supports the cluster.
 pub const FIT: &str = "fit";
-/// Where a profile goes that is printed.
+/// Prints the profile instead of writing it.
 pub const STANDARD_OUTPUT: &str = "-";
-/// Since this minor version Kubernetes has not had the APIs that manifests of 2018 use.
+/// The minor version of Kubernetes that removed the APIs of 2018's manifests.
 const WITHOUT_OLD_APIS: u32 = 16;
 
 /// The first question without an answer.
@@ -26,7 +26,7 @@ pub fn next(view: &View<'_>) -> Option<Question> {
     all(view).into_iter().find(|question| view.answers.of(&question.id).is_none())
 }
 
-/// Every question that the answers so far lead to.
+/// Every question that follows from the answers so far.
 pub fn all(view: &View<'_>) -> Vec<Question> {
     let mut list = vec![base(view)];
     cluster(view, &mut list);
@@ -42,7 +42,7 @@ fn base(view: &View<'_>) -> Question {
     let version = view.survey.cluster.version.as_deref().and_then(Release::parse);
     let is_old = version.is_some_and(|version| version.major == 1 && version.minor < WITHOUT_OLD_APIS);
     let default = if is_old { "walkthrough-2018" } else { "default" };
-    let help = "Your profile says only what differs from this one.";
+    let help = "Your profile only holds what differs from this one.";
     Question::choice(Id::Base, "Base profile", help, items, view.base_name.unwrap_or(default))
 }
 
@@ -51,20 +51,20 @@ fn cluster(view: &View<'_>, list: &mut Vec<Question>) {
     let has_kubeadm = view.survey.tools.contains(&("kubeadm", true));
     if seen.presence == Presence::Absent && has_kubeadm {
         let help = "This node has no cluster. kvnet can run `kubeadm init` as its first step.";
-        let labels = ["create one with `kubeadm init`", "I create one, or use another kubeconfig"];
+        let labels = ["create one with `kubeadm init`", "create it myself, or use another kubeconfig"];
         let default = view.survey.facts.root;
         list.push(Question::yes_no(Id::CreateCluster, "Create a cluster", help, labels, default));
     }
     if seen.pod_subnet.is_none() {
         let help = match view.answers.of(&Id::CreateCluster) {
-            Some(YES) => "The pods of the new cluster get their addresses from it.",
-            _ => "Must be the range that the cluster was created with; it could not be seen.",
+            Some(YES) => "Pods of the new cluster get their addresses from it.",
+            _ => "Must be the cluster's own range, which could not be detected.",
         };
         list.push(Question::text(Id::PodSubnet, "Pod address range", help, ranges::pods(view)));
     }
     if let Some(other) = view.survey.other_pod_network() {
-        let help = format!("{other} makes a pod network on this node already; two of them do not get along.");
-        let labels = ["install flannel all the same", "leave the pod network as it is"];
+        let help = format!("{other} already provides a pod network on this node; two of them conflict.");
+        let labels = ["install flannel anyway", "leave the pod network as it is"];
         list.push(Question::yes_no(Id::Flannel, "Install flannel", help, labels, false));
     }
 }
@@ -74,14 +74,14 @@ fn networks(view: &View<'_>, list: &mut Vec<Question>) {
     list.push(which_networks(view));
     let is_own = answers.is(&Id::Networks, OWN);
     if is_own {
-        let help = "Open vSwitch bridges, separated by commas; one that exists is kept.";
+        let help = "Open vSwitch bridges, separated by commas; existing ones are kept.";
         list.push(Question::text(Id::Bridges, "Bridges", help, proposed_bridge(view)));
     }
     for bridge in view.bridges() {
         list.extend(uplink(view, &bridge));
         if is_own {
             let title = format!("VLANs of {bridge}");
-            let help = "Each becomes a network apart from the others: numbers with commas, or `none`.";
+            let help = "Each becomes an isolated network: numbers separated by commas, or `none`.";
             list.push(Question::text(Id::Vlans(bridge), &title, help, NONE));
         }
     }
@@ -96,24 +96,24 @@ fn which_networks(view: &View<'_>) -> Question {
     let items = vec![
         Item::new(OF_BASE, format!("those of `{}`: {}", base.name, names.join(", "))),
         Item::new(OWN, "my own bridges, VLANs and address ranges"),
-        Item::new(NONE, "nothing besides the pod network"),
+        Item::new(NONE, "none besides the pod network"),
     ];
-    // Pods would not reach what the node reaches in such a range.
+    // Pods could not reach what the node reaches in such a range.
     let collides = ranges::of(base).iter().any(|range| ranges::overlaps_any(range, &view.survey.subnets));
     let default = if collides { OWN } else { OF_BASE };
-    let help = "What pods and VMs can ask for in addition to their NIC on the pod network.";
+    let help = "What pods and VMs can request in addition to their NIC on the pod network.";
     Question::choice(Id::Networks, "Networks", help, items, default)
 }
 
-/// A name that neither the base nor the node has.
+/// A name that is free in the base and on the node.
 fn proposed_bridge(view: &View<'_>) -> String {
     let is_free = |name: &&&str| !view.survey.links.iter().any(|link| link == **name);
     ["red", "green", "violet"].iter().find(is_free).copied().unwrap_or("kvnet-red").to_owned()
 }
 
-/// None when there is no card to choose: the bridge then connects what runs on the node.
+/// None when there is no NIC to choose: the bridge then connects what runs on the node.
 fn uplink(view: &View<'_>, bridge: &str) -> Option<Question> {
-    let help = "A free card connects the bridge to a physical network; without one it ends at the node.";
+    let help = "A free NIC connects the bridge to a physical network; without one it stays on the node.";
     let (id, title) = (Id::Uplink(bridge.into()), format!("Uplink of {bridge}"));
     let base = view.base.ovs.bridges.iter().find(|known| known.name == bridge);
     let default = base.and_then(|bridge| bridge.uplink.as_deref()).unwrap_or(NONE);
@@ -155,12 +155,12 @@ fn range(view: &View<'_>, segment: Segment) -> Question {
         Some(vlan) => format!("Addresses of VLAN {vlan} of {}", segment.bridge),
         None => format!("Addresses of {}, untagged", segment.bridge),
     };
-    // What is on a physical network has its own way to give addresses out.
+    // A physical network assigns addresses in its own way.
     let default = match view.answers.uplink(&segment.bridge) {
         Some(_) => LAYER_2.to_owned(),
         None => ranges::proposed(view, &segment),
     };
-    let help = "A range that pods get addresses from, or `l2`: layer 2 only, they bring their own.";
+    let help = "A range that pods get addresses from, or `l2`: layer 2 only, pods set their own.";
     Question::text(Id::Range(segment), &title, help, default)
 }
 
@@ -180,8 +180,8 @@ fn machines(view: &View<'_>, list: &mut Vec<Question>) {
     ];
     let help = format!("{has_kvm} Emulation runs VMs without it, in software.");
     list.push(Question::choice(Id::Emulation, "Emulation", help, items, "auto"));
-    let help = "A small one that shows that all works; it is verified and can be removed.";
-    let labels = ["make one", "make none"];
+    let help = "A small one that shows that everything works; it is verified and can be removed.";
+    let labels = ["create one", "do not create one"];
     list.push(Question::yes_no(Id::Vm, "Sample VM", help, labels, view.base.vm.enabled));
     if answers.is(&Id::Vm, YES) && answers.is(&Id::Networks, OWN) {
         list.push(vm_network(view));
@@ -196,7 +196,7 @@ fn vm_network(view: &View<'_>) -> Question {
     };
     let items: Vec<Item> =
         segments.iter().map(|segment| Item::new(segment.network(), label(segment))).collect();
-    // A guest configures itself; on a network with addresses it gets that of its pod by DHCP.
+    // A guest configures itself; on a network with addresses it gets its pod's by DHCP.
     let plain = segments.iter().find(|segment| view.answers.range(segment).is_none()).or(segments.first());
     let default = plain.map(Segment::network).unwrap_or_default();
     let help = "Its first NIC is on the pod network.";
@@ -213,7 +213,7 @@ pub fn components(base: &Profile) -> [(&'static str, Id, &str); 4] {
     ]
 }
 
-/// The release of `KubeVirt` to take when the base's does not support the cluster's Kubernetes.
+/// The release of `KubeVirt` to use when the base's does not support the cluster's Kubernetes.
 pub fn fitting_kubevirt(view: &View<'_>) -> Option<String> {
     let kubernetes = view.survey.cluster.version.as_deref()?;
     support::kubevirt_on(&view.base.kubevirt.version, kubernetes)?;
@@ -236,12 +236,12 @@ fn versions(view: &View<'_>, list: &mut Vec<Question>) {
     if view.answers.is(&Id::Versions, OWN) {
         list.extend(all.into_iter().map(|(name, id, version)| {
             let default = fitting.as_deref().filter(|_| id == Id::KubeVirtVersion).unwrap_or(version);
-            Question::text(id, &format!("Version of {name}"), "A release, as in v1.2.3.", default)
+            Question::text(id, &format!("Version of {name}"), "A release, such as v1.2.3.", default)
         }));
     }
 }
 
-/// A commit in as many digits as people can tell apart.
+/// A short commit hash.
 fn short(version: &str) -> &str {
     version.get(..12).filter(|_| version.len() == 40).unwrap_or(version)
 }
@@ -250,11 +250,11 @@ fn ending(view: &View<'_>, list: &mut Vec<Question>) {
     if !view.writes {
         return;
     }
-    let help = "Where the profile is written, as in kvnet.yaml; `-` prints it instead.";
+    let help = "Where to write the profile, such as kvnet.yaml; `-` prints it instead.";
     list.push(Question::text(Id::File, "File", help, "kvnet.yaml"));
     let Some(path) = view.answers.of(&Id::File).filter(|path| *path != STANDARD_OUTPUT) else { return };
     if matches!(file::look(path), Found::File) {
-        let help = format!("{path} is there already.");
+        let help = format!("{path} already exists.");
         let labels = ["replace it", "keep it and choose another name"];
         list.push(Question::yes_no(Id::Overwrite, "Replace the file", help, labels, false));
     }
@@ -265,7 +265,7 @@ fn ending(view: &View<'_>, list: &mut Vec<Question>) {
     list.push(Question::yes_no(Id::Run, "Ready", help, [yes, no], false));
 }
 
-/// Whether an answer says that a file must stay: the question for the file is to be asked again then.
+/// Whether an answer keeps an existing file: then the file is asked for again.
 pub fn keeps_file(id: &Id, answer: &str) -> bool {
     *id == Id::Overwrite && answer == NO
 }

@@ -8,7 +8,7 @@ use crate::wizard::View;
 
 /// kubeadm's default for services.
 const SERVICES: &str = "10.96.0.0/12";
-/// Where ranges for networks are proposed: 10.20.0.0/24 to 10.90.255.0/24.
+/// The default ranges for networks: 10.20.0.0/24 to 10.90.255.0/24.
 const SECOND_OCTETS: std::ops::RangeInclusive<u8> = 20..=90;
 
 /// A range for pods: the base's, or one that does not overlap the node's own networks.
@@ -39,8 +39,9 @@ pub fn proposed(view: &View<'_>, segment: &Segment) -> String {
 /// How to write one.
 pub fn accept(text: &str) -> Result<String, String> {
     let written = crate::terminal::cut(text, 40);
-    let range: IpNet =
-        text.parse().map_err(|_| format!("`{written}` is no address range: write one as in 10.20.0.0/24"))?;
+    let range: IpNet = text
+        .parse()
+        .map_err(|_| format!("`{written}` is not an address range: write one as in 10.20.0.0/24"))?;
     Ok(range.to_string())
 }
 
@@ -50,7 +51,7 @@ pub fn of(profile: &Profile) -> Vec<IpNet> {
     own.flat_map(|network| profile.subnets_of(network)).filter_map(|subnet| subnet.parse().ok()).collect()
 }
 
-/// Whether a range has addresses in common with one of others.
+/// Whether a range overlaps one of others.
 pub fn overlaps_any(range: &IpNet, others: &[IpNet]) -> bool {
     others.iter().any(|other| other.contains(range) || range.contains(other))
 }

@@ -18,7 +18,7 @@ pub struct Setting {
     pub value: Value,
 }
 
-/// The values that the answers so far ask for, in the order of a profile, also those that the base has anyway.
+/// The values that follow from the answers so far, in the order of a profile, including those that the base has anyway.
 pub fn of(view: &View<'_>) -> Vec<Setting> {
     let answers = view.answers;
     let mut list = Settings::default();
@@ -47,10 +47,10 @@ pub fn of(view: &View<'_>) -> Vec<Setting> {
     list.0
 }
 
-/// The profile that the answers so far ask for, by `--set` on top of the base.
+/// The profile that follows from the answers so far, by `--set` on top of the base.
 ///
 /// # Errors
-/// As [`profile::load_text`]: an answer that cannot be is refused by the rules of every profile.
+/// As [`profile::load_text`]: an invalid answer is refused by the rules of every profile.
 pub fn resolve(view: &View<'_>, settings: &[Setting], origin: &str) -> Result<Loaded> {
     let written = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let sets: Vec<String> =
@@ -133,7 +133,7 @@ fn network(view: &View<'_>, segment: &Segment) -> Value {
 }
 
 /// The base's NIC on the pod network, and one on the network that was chosen. Until then only the first, because those
-/// of the base may name networks that there are not any more.
+/// of the base may name networks that no longer exist.
 fn vm_interfaces(view: &View<'_>) -> Option<Value> {
     let networks = view.answers.of(&Id::Networks).filter(|networks| *networks != questions::OF_BASE)?;
     let mut kept = view.base.vm.interfaces.clone();
@@ -147,7 +147,7 @@ fn vm_interfaces(view: &View<'_>) -> Option<Value> {
     Some(list)
 }
 
-/// Leaves out what a profile means anyway.
+/// Leaves out a profile's defaults.
 fn without_defaults(item: &mut Value) {
     let is_default = |key: &str, value: &Value| match key {
         "namespace" => value == "default",
@@ -162,7 +162,7 @@ fn without_defaults(item: &mut Value) {
     }
 }
 
-/// What a profile has at a path.
+/// The value of a profile at a path.
 pub fn value_at(profile: &Profile, path: &str) -> Value {
     let json = serde_json::to_value(profile).unwrap_or_default();
     json.pointer(&format!("/{}", path.replace('.', "/"))).cloned().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What the wizard tells, as lines of a width.
+//! What the wizard shows, as lines of a given width.
 
 use crate::engine::plan::Plan;
 use crate::facts::survey::{Card, Presence, Survey, Switch};
@@ -6,7 +6,7 @@ use crate::formats::net::Link;
 use crate::profile::{Network, NetworkKind, Profile};
 use crate::terminal::{clean, cut};
 
-/// The widest that text is set, so that it stays easy to read.
+/// The maximum width of text, for readability.
 pub const WIDEST: usize = 80;
 /// The most changes of a step that are listed.
 const MOST_CHANGES: usize = 3;
@@ -34,7 +34,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Two columns: a name, and what is to be said about it, in as many lines as it needs.
+/// Two columns: a name and its text, in as many lines as needed.
 pub fn columns(rows: &[(String, String)], width: usize) -> String {
     let first = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(width / 3);
     let mut text = String::new();
@@ -54,7 +54,7 @@ pub fn seen(survey: &Survey) -> Vec<(String, String)> {
     let facts = &survey.facts;
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
-    let manager = facts.packages.map_or("no package manager that kvnet knows", |manager| manager.program());
+    let manager = facts.packages.map_or("no supported package manager", |manager| manager.program());
     let system = if facts.os.pretty.is_empty() { "unknown" } else { &facts.os.pretty };
     row("system", format!("{system}, {}, {manager}", facts.architecture));
     row("user", if facts.root { "root" } else { "not root: `up` needs root" }.into());
@@ -67,10 +67,10 @@ pub fn seen(survey: &Survey) -> Vec<(String, String)> {
     for card in &survey.cards {
         row(&format!("card {}", card.link.name), described(card));
     }
-    row("KVM", if facts.kvm { "yes" } else { "no: VMs run in software" }.into());
+    row("KVM", if facts.kvm { "yes" } else { "no: VMs run in emulation" }.into());
     row("tools", tools(survey));
     for (what, why) in &survey.unseen {
-        row("not seen", format!("{what}: {why}"));
+        row("not detected", format!("{what}: {why}"));
     }
     rows
 }
@@ -83,7 +83,7 @@ fn configurations(survey: &Survey) -> String {
 
 fn kubernetes(survey: &Survey) -> String {
     let seen = &survey.cluster;
-    let version = seen.version.as_deref().unwrap_or("of unknown version");
+    let version = seen.version.as_deref().unwrap_or("unknown version");
     let pods = seen.pod_subnet.as_ref().map(|range| format!(", pods in {range}")).unwrap_or_default();
     match seen.presence {
         Presence::Answers(1) => format!("{version}, 1 node{pods}"),
@@ -98,12 +98,12 @@ fn kubernetes(survey: &Survey) -> String {
 fn switch(switch: &Switch) -> String {
     match switch {
         Switch::Absent => "not installed: `up` installs it".into(),
-        Switch::Stopped => "installed, does not run".into(),
+        Switch::Stopped => "installed, not running".into(),
         Switch::Closed => "runs".into(),
-        Switch::Running(state) if state.bridges.is_empty() => "runs, no bridges".into(),
+        Switch::Running(state) if state.bridges.is_empty() => "running, no bridges".into(),
         Switch::Running(state) => {
             let names: Vec<&str> = state.bridges.iter().map(|bridge| bridge.name.as_str()).collect();
-            format!("runs, bridges: {}", names.join(", "))
+            format!("running, bridges: {}", names.join(", "))
         }
     }
 }
@@ -131,14 +131,13 @@ fn tools(survey: &Survey) -> String {
     format!("{}{missing}", found.join(", "))
 }
 
-/// What a profile will lead to.
+/// The result of a profile.
 pub fn summary(profile: &Profile, base: &str) -> Vec<(String, String)> {
     let mut rows = vec![("base".to_owned(), base.to_owned())];
     let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
-    let cluster =
-        if profile.cluster.init.enabled { "made by `kubeadm init`" } else { "the one that is there" };
+    let cluster = if profile.cluster.init.enabled { "created by `kubeadm init`" } else { "the existing one" };
     row("cluster", format!("{cluster}, pods in {}", profile.cluster.pod_subnet));
-    let flannel = if profile.flannel.enabled { "flannel" } else { "the one that is there" };
+    let flannel = if profile.flannel.enabled { "flannel" } else { "the existing one" };
     row("pod network", flannel.into());
     for bridge in &profile.ovs.bridges {
         let uplink = bridge.uplink.as_ref().map(|card| format!("uplink {card}"));

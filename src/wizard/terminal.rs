@@ -15,50 +15,49 @@ use super::show::{WIDEST, wrap};
 use crate::error::{Error, Result, code};
 use crate::terminal::{clean, cut};
 
-/// What is said about the keys.
-pub const KEYS: &str = "Enter takes what is proposed. Esc goes back to the question before, also out of a line that \
-                        you type, and so does `<`. Ctrl-C leaves, and nothing is written.";
+/// The help on keys.
+pub const KEYS: &str = "Enter accepts the default. Esc goes back to the previous question, even while you type a line, and so does `<`. Ctrl-C quits, and nothing is written.";
 
-/// Whether somebody can be asked: questions go to standard error, answers come from standard input.
+/// Whether there is a terminal to ask on: questions go to standard error, answers come from standard input.
 pub fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// A list needs so many lines: one item, and what is above and below it.
+/// The lines that a list needs: one item, and what is above and below it.
 const FEWEST_LINES: u16 = 3;
 
-/// Whether the terminal can move its cursor, and is high enough for a list.
+/// Whether the terminal has cursor control, and is high enough for a list.
 pub fn can_draw() -> bool {
     std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb") && has_lines()
 }
 
-/// Whether a list has room; one of no lines does not say how high it is.
+/// Whether a list fits; a height of 0 means that it is unknown.
 fn has_lines() -> bool {
     Term::stderr().size_checked().is_none_or(|(lines, _)| lines == 0 || lines >= FEWEST_LINES)
 }
 
-/// How many columns text may have.
+/// The columns for text.
 pub fn width() -> usize {
     let columns = Term::stderr().size_checked().map_or(WIDEST, |(_, columns)| usize::from(columns));
     columns.saturating_sub(1).clamp(20, WIDEST)
 }
 
-/// The terminal as it was: restored when this goes, whatever the question in hand did with it.
+/// The terminal's settings: restored on drop, whatever the current question did with them.
 pub struct Restored {
     before: Option<Termios>,
     quiet: bool,
 }
 
 impl Restored {
-    /// Remembers how the terminal is; with `quiet`, keys are not shown by themselves meanwhile.
+    /// Saves the terminal's settings; with `quiet`, keys are not echoed meanwhile.
     pub fn new(quiet: bool) -> Self {
         let restored = Self { before: tcgetattr(io::stdin()).ok().filter(|_| is_attended()), quiet };
         restored.ask(false);
         restored
     }
 
-    /// Ctrl-C is a key while somebody is asked, and a signal otherwise. As a signal it would end the program just when the
-    /// thread that asks is about to change the terminal, which would then stay changed.
+    /// Ctrl-C is a key during a prompt, and a signal otherwise. As a signal it could end the program just when the
+    /// prompting thread is about to change the terminal, which would then stay changed.
     pub fn ask(&self, asking: bool) {
         let Some(before) = self.before.as_ref().filter(|_| self.quiet) else { return };
         let mut now = before.clone();
@@ -66,7 +65,7 @@ impl Restored {
         if asking {
             now.local_modes.remove(LocalModes::ISIG);
         }
-        // A terminal that is gone is noticed by who asks.
+        // The prompt notices a terminal that is gone.
         let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &now);
     }
 }
@@ -74,7 +73,7 @@ impl Restored {
 impl Drop for Restored {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            // Nobody could be told that the terminal is gone.
+            // There is no way to report that the terminal is gone.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
             if self.quiet {
                 let _ = Term::stderr().show_cursor();
@@ -83,7 +82,7 @@ impl Drop for Restored {
     }
 }
 
-/// A terminal that can move its cursor.
+/// A terminal with cursor control.
 pub struct Terminal {
     term: Term,
 }
@@ -204,7 +203,7 @@ impl Prompt for Terminal {
     }
 }
 
-/// An interrupted read, or a terminal that went away, means that nothing is wanted any more.
+/// An interrupted read, or a terminal that is gone, cancels.
 pub(super) fn or_stop(asked: io::Result<Reply>) -> Result<Reply> {
     asked.or_else(|error| match error.kind() {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Ok(Reply::Stop),
@@ -212,7 +211,7 @@ pub(super) fn or_stop(asked: io::Result<Reply>) -> Result<Reply> {
     })
 }
 
-/// In at most so many bytes: dialoguer counts them to find out whether an item needs more than one line.
+/// In at most so many bytes: dialoguer counts them to tell whether an item needs more than one line.
 fn fitting(text: &str, width: usize) -> String {
     let mut columns = width;
     let mut fitted = cut(&text.replace('\n', " "), columns);
@@ -238,7 +237,7 @@ fn edit_of(key: &Key) -> Option<Edit> {
     })
 }
 
-/// The item under the cursor has a mark, so that it can be told without colours.
+/// The selected item has a mark, so that it is visible without colours.
 struct Marks;
 
 impl Theme for Marks {

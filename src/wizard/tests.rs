@@ -161,7 +161,7 @@ fn hostile_answers_are_refused_by_their_question() {
         flags.push((name, key, answer));
         let error = answered(node(), &flags).err().unwrap_or_else(|| panic!("{name} {answer:?} is accepted"));
         assert_eq!(error.code().id, "KVN111", "{name} {answer:?}: {error}");
-        assert!(error.message().starts_with(&format!("`{name}` cannot be: ")), "{error}");
+        assert!(error.message().starts_with(&format!("invalid `{name}`: ")), "{error}");
     }
 }
 

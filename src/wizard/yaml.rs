@@ -1,12 +1,12 @@
-//! YAML that people like to read, with a comment for each line.
+//! Readable YAML, with a comment for each line.
 
 use serde_json::{Map, Value};
 
 use super::explain::{explain, introduce};
 
-/// Lines are not longer, so that they can be shown in a narrow terminal; a value that is longer is not broken.
+/// The longest line, for a narrow terminal; a longer value is not broken.
 const WIDTH: usize = 58;
-/// Words that some reader of YAML takes for something else than text.
+/// Words that some YAML parser takes for something other than a string.
 const WORDS: [&str; 12] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null", "inf", "nan", "none"];
 
 /// A map, top-level sections separated by empty lines.
@@ -25,7 +25,7 @@ pub fn comment(indent: &str, text: &str) -> String {
     lines.iter().fold(String::new(), |text, line| text + &format!("{indent}# {line}\n"))
 }
 
-/// A scalar that every reader of YAML takes for the same text. Quotes are JSON's, which YAML understands.
+/// A scalar that every YAML parser takes for the same string. Quotes are JSON's, which YAML understands.
 pub fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) if is_plain(text) => text.clone(),
@@ -88,8 +88,8 @@ fn list_item(text: &mut String, indent: &str, item: &Value, path: &str) {
     }
 }
 
-/// The comment stands behind the value, or above it when there is no room. Above the first line of a list's item it
-/// would seem to belong to the item before.
+/// The comment follows the value, or precedes it when there is no room. Above the first line of a list item it would
+/// seem to belong to the previous item.
 fn line(text: &mut String, first: &str, indent: &str, content: &str, reason: &str) {
     let whole = format!("{first}{content}  # {reason}");
     if reason.is_empty() {

@@ -245,7 +245,7 @@ fn the_wizard() {
             name: "a question without an answer",
             arguments: &["init", "--sandbox", "--base", "default"],
             code: "KVN110",
-            says: "proposed is `base`; `--defaults` takes",
+            says: "the default is `base`; `--defaults` accepts",
             ..ROW
         },
         Row {

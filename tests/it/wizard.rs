@@ -142,8 +142,8 @@ fn a_wrong_answer_is_explained_and_asked_again() {
     terminal.answer(&[
         ("Bridges", "sixteen--letters\r"),
         ("1 to 15 letters", "eth1\r"),
-        ("eth1 is a network card", "red,red\r"),
-        ("red is there twice", "{{x}}: &a\r"),
+        ("eth1 is a NIC", "red,red\r"),
+        ("red is given twice", "{{x}}: &a\r"),
         ("1 to 15 letters", "red\r"),
         // The card that carries the node is shown, and refused.
         ("10.0.0.10", &format!("{DOWN}{ENTER}")),
@@ -153,7 +153,7 @@ fn a_wrong_answer_is_explained_and_asked_again() {
         ("Addresses of red, untagged", "10.244.0.0/24\r"),
         ("overlaps 10.244.0.0/16", "10.20.0.7/24\r"),
         ("has host bits", "everything\r"),
-        ("no address range", "10.20.0.0/24\r"),
+        ("not an address range", "10.20.0.0/24\r"),
         ("Addresses of VLAN 100", "10.20.0.0/16\r"),
         ("overlaps 10.20.0.0/24", CTRL_C),
     ]);
@@ -194,7 +194,7 @@ fn a_file_that_is_there_is_kept_unless_its_end_is_agreed_to() {
         place.write("kvnet.yaml", "mine\n");
         let options = format!("{SANDBOX} --networks none --kubevirt no --base default --versions base");
         let mut terminal = Terminal::start_in(place, 80, &options, &[]);
-        terminal.answer(&[("File", ENTER), ("kvnet.yaml is there already", answer)]);
+        terminal.answer(&[("File", ENTER), ("kvnet.yaml already exists", answer)]);
         if content_stays {
             terminal.answer(&[("[kvnet.yaml] >", "other.yaml\r")]);
         }
