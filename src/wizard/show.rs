@@ -65,7 +65,7 @@ pub fn seen(survey: &Survey) -> Vec<(String, String)> {
     row("Kubernetes", kubernetes(survey));
     row("Open vSwitch", switch(&survey.switch));
     for card in &survey.cards {
-        row(&format!("card {}", card.link.name), described(card));
+        row(&format!("NIC {}", card.link.name), described(card));
     }
     row("KVM", if facts.kvm { "yes" } else { "no: VMs run in emulation" }.into());
     row("tools", tools(survey));

@@ -250,8 +250,8 @@ fn a_plugin_that_gives_nothing_is_explained() {
         (shell("echo CANARY-OUT"), "ExecCredential"),
         (exec("/tmp", "interactiveMode: Never"), "it is a directory"),
         (exec("cat", "args: [/dev/zero]"), "1 MiB"),
-        (exec("sleep", "args: [\"60\"]"), "did not end within 2 s"),
-        (shell("sleep 60"), "did not end within 2 s"),
+        (exec("sleep", "args: [\"60\"]"), "timed out after 2 s"),
+        (shell("sleep 60"), "timed out after 2 s"),
         (exec("sh", "args: [-c, exit 1], interactiveMode: Always"), "no terminal"),
     ] {
         let said = refused("server: 'http://127.0.0.1:1'", &user);
@@ -304,7 +304,7 @@ fn a_plugin_with_an_old_credential_is_run_once_and_named() {
     let user = exec("sh", &format!("args: ['-c', '{script}'], interactiveMode: Never"));
     place.write("k", &kubeconfig(&format!("server: 'http://{api}'"), &user));
     let said = told(&plan(&place, &[], &[]));
-    assert!(said.contains("KVN302") && said.contains("`sh` gave had expired at 2020-01-01"), "{said}");
+    assert!(said.contains("KVN302") && said.contains("`sh` had already expired at 2020-01-01"), "{said}");
     assert_eq!(fs::read_to_string(place.path("runs")).unwrap().lines().count(), 1, "{said}");
 }
 

@@ -393,7 +393,7 @@ fn the_api_server() {
             arguments: PLAN,
             exit: 1,
             code: "KVN301",
-            says: "no answer in 1 s",
+            says: "did not answer within 1 s",
             ..ROW
         },
         Row {

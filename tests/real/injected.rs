@@ -245,8 +245,8 @@ const SILENT: &[Injected] = &[
         mend: r#"kubectl -n kube-system patch daemonset kube-multus-ds --type=json -p '[{"op":"remove","path":"/spec/template/spec/nodeSelector/no"}]'
             kubectl -n kube-system rollout status daemonset kube-multus-ds --timeout=90s"#,
         asks_then: "ovs-blue",
-        says: "Multus answers nobody: DaemonSet kube-system/kube-multus-ds: no pod is wanted",
-        also: Some(("multus", "no pod is wanted")),
+        says: "Multus does not respond: DaemonSet kube-system/kube-multus-ds: no pods desired",
+        also: Some(("multus", "no pods desired")),
     },
     Injected {
         name: "the runtime has no configuration",

@@ -204,7 +204,7 @@ fn drift(kvnet: &Kvnet) {
     let set = "daemonset --namespace kube-system kube-multus-ds-amd64";
     node.sh(&format!("kubectl patch {set} --type json --patch '{limit}'"));
     let refused = kvnet.exits(1, &["up", "--yes"]);
-    assert!(refused.err.contains("limits.memory was changed by somebody else"), "{}", refused.err);
+    assert!(refused.err.contains("limits.memory was changed by another client"), "{}", refused.err);
     let before = node.json(MULTUS_POD)["items"][0]["metadata"]["uid"].clone();
     let forced = kvnet.exits(0, &["up", "--yes", "--force-conflicts"]);
     // Pods of this group's DaemonSets are not replaced by themselves.

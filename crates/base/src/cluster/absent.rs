@@ -1,4 +1,4 @@
-//! Nodes that do not answer: nobody there confirms that a pod has ended, so that what is deleted would wait for ever.
+//! Unreachable nodes: no kubelet confirms that a pod has ended, so what is deleted would be stuck in Terminating.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use super::conditions::condition_of;
 use super::{Cluster, ObjectKey};
 use crate::error::Result;
 
-/// How often such pods are looked for; a kubelet that lives is faster.
+/// How often such pods are looked for; a live kubelet is faster.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Whether the kubelet of a node has stopped telling how it is.
+/// Whether the kubelet of a node has stopped reporting its status.
 pub fn is_absent(node: &Value) -> bool {
     condition_of(node, "Ready").is_some_and(|ready| text(ready, "/status") == "Unknown")
 }
 
 impl Cluster {
-    /// While an object is being deleted: ends its pods for the API server where the node does not answer, as
-    /// `kubectl delete --force` does. A kubelet that comes back finds that they are gone. Never returns.
+    /// While an object is being deleted: force-deletes its pods on unreachable nodes, as `kubectl delete --force` does.
+    /// A kubelet that comes back finds that they are gone. Never returns.
     pub async fn end_on_absent_nodes(&self, key: &ObjectKey) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(PAUSE).await;
-            // Whatever goes wrong here, the deletion's own wait tells.
+            // Whatever goes wrong here, the deletion's own wait reports.
             let _ = Box::pin(self.end_once(key)).await;
         }
     }
@@ -43,7 +43,7 @@ impl Cluster {
     }
 }
 
-/// Whether a pod is on its way out because of an object: it is that object, is in it, or comes from it.
+/// Whether a pod is terminating because of an object: it is that object, is in it, or comes from it.
 fn goes_with(pod: &Value, key: &ObjectKey) -> bool {
     if text(pod, "/metadata/deletionTimestamp").is_empty() {
         return false;
@@ -51,7 +51,7 @@ fn goes_with(pod: &Value, key: &ObjectKey) -> bool {
     let owner = text(pod, "/metadata/ownerReferences/0/name");
     match key.kind.as_str() {
         "Pod" => text(pod, "/metadata/name") == key.name,
-        // An operator's pods go with what it was made for.
+        // An operator's pods go with the object that it manages.
         "Namespace" | "KubeVirt" => true,
         // A ReplicaSet has the name of its Deployment, and more.
         _ => owner == key.name || owner.strip_prefix(&key.name).is_some_and(|rest| rest.starts_with('-')),

@@ -1,4 +1,4 @@
-//! From a context of a kubeconfig to a client: as kubectl would take it, and nothing without a limit.
+//! From a context of a kubeconfig to a client: as kubectl would read it, and nothing without a limit.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::redact::{know_address, know_in};
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("kvnet/", env!("CARGO_PKG_VERSION"));
 
-/// A client, and what is to be known about it.
+/// A client with its facts.
 pub(super) struct Access {
     pub client: kube::Client,
     pub login: Login,
@@ -37,24 +37,24 @@ pub(super) struct Access {
     pub server: String,
     /// The address, and the proxy on the way to it.
     pub route: String,
-    /// The digest of the authority that vouches for the server.
+    /// The digest of the server's CA.
     pub authority: Option<String>,
 }
 
-/// The client for a context; tells what is not safe about it.
+/// The client for a context; warns about what is insecure.
 pub(super) async fn open(chosen: &Chosen, options: &ConnectOptions) -> Result<Access> {
     know_secrets(chosen);
     let address = server(chosen)?;
     let proxy = proxy(&chosen.cluster)?;
     let mut config = Config::new(address.uri.clone());
     config.connect_timeout = Some(CONNECT_TIME);
-    // Watches and exec are silent for long; calls have their own time limit.
+    // Watches and exec can be silent for long; calls have their own timeout.
     config.read_timeout = None;
     // The retries of this module know which requests they may repeat and say why they gave up.
     config.default_retry = false;
     config.accept_invalid_certs = chosen.cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.tls_server_name = chosen.cluster.tls_server_name.clone().filter(|name| !name.is_empty());
-    // The API server's audit log tells by it which requests were kvnet's.
+    // Identifies kvnet's requests in the API server's audit log.
     config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
     let authority = authority(&chosen.cluster)?;
     config.root_cert.clone_from(&authority);
@@ -80,7 +80,7 @@ pub(super) async fn open(chosen: &Chosen, options: &ConnectOptions) -> Result<Ac
     Ok(Access { client, login, server, route, authority: authority.as_deref().map(digest) })
 }
 
-/// The address of the API server and the digest of its authority, as a kubeconfig says.
+/// The address of the API server and the digest of its CA, from a kubeconfig.
 pub(super) fn leads_to(chosen: &Chosen) -> Result<(String, Option<String>)> {
     let server = bare_address(&server(chosen)?.uri.to_string());
     Ok((server, authority(&chosen.cluster)?.as_deref().map(digest)))
@@ -90,14 +90,14 @@ fn digest(authority: &[Vec<u8>]) -> String {
     format!("{:x}", Sha256::digest(authority.concat()))
 }
 
-/// What no output may repeat.
+/// The secrets, which no output may repeat.
 fn know_secrets(chosen: &Chosen) {
     know_in(&serde_json::to_value(&chosen.user).unwrap_or_default());
     let addresses = [&chosen.cluster.server, &chosen.cluster.proxy_url];
     addresses.into_iter().flatten().for_each(|address| know_address(address));
 }
 
-/// The API server's address; without a scheme it is TLS where something of TLS is configured, as for kubectl.
+/// The API server's address; without a scheme it is TLS when any TLS option is set, as for kubectl.
 fn server(chosen: &Chosen) -> Result<Address> {
     let server = chosen.cluster.server.as_deref().map(str::trim).filter(|server| !server.is_empty());
     let server = server.ok_or_else(|| unusable(&chosen.origin).because("its cluster has no `server`"))?;
@@ -136,19 +136,20 @@ fn authority(cluster: &ClusterInfo) -> Result<Option<Vec<Vec<u8>>>> {
         .collect::<std::result::Result<Vec<_>, _>>();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(Some(certificates)),
-        _ => Err(field(what).because("it has no certificate in PEM")),
+        _ => Err(field(what).because("it has no PEM certificate")),
     }
 }
 
-/// Whom the kubeconfig acts as, with certificate and key read.
+/// The user of the kubeconfig, with certificate and key read.
 fn identity(user: &AuthInfo) -> Result<AuthInfo> {
     let fields = serde_json::to_value(user).unwrap_or_default();
     let data = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     let load = |name: &str| content(data(&format!("{name}-data")).as_deref(), data(name).as_deref(), name);
     let (certificate, key) = (load("client-certificate")?, load("client-key")?);
     if certificate.is_some() != key.is_some() {
-        return Err(field("client-certificate")
-            .because("a client certificate needs its client key, and a key its certificate"));
+        return Err(
+            field("client-certificate").because("a client certificate needs its client key, and vice versa")
+        );
     }
     Ok(AuthInfo {
         client_certificate_data: certificate.map(|pem| STANDARD.encode(pem)),
@@ -177,7 +178,7 @@ fn field(what: &str) -> Error {
     Error::new(&code::CLUSTER_CONFIG, format!("`{what}` of the kubeconfig cannot be used"))
 }
 
-/// How the user logs in, in kubectl's order.
+/// The user's authentication, in kubectl's order.
 fn source(chosen: &Chosen, address: &Address, options: &ConnectOptions) -> Result<Source> {
     let user = &chosen.user;
     if user.auth_provider.is_some() {
@@ -233,11 +234,12 @@ fn about(cluster: &ClusterInfo, address: &Address) -> Value {
     about
 }
 
-/// A program that others may choose is not run as root.
+/// A program that other users can choose is not run as root.
 fn refuse_open(chosen: &Chosen) -> Result<()> {
     let open = chosen.open.iter().find(|_| rustix::process::geteuid().is_root());
     open.map_or(Ok(()), |(file, why)| {
-        let message = "others can change the kubeconfig, and it names a program that would be run as root";
+        let message =
+            "other users can write to the kubeconfig, and it names a program that would be run as root";
         Err(Error::new(&code::KUBECONFIG_OPEN, message).at(file.display().to_string()).because(why))
     })
 }
@@ -246,11 +248,11 @@ fn warn(chosen: &Chosen, address: &Address, source: &Source, tell: &Tell) {
     let server = bare_address(&address.uri.to_string());
     let tls = address.uri.scheme_str() == Some("https");
     if tls && chosen.cluster.insecure_skip_tls_verify == Some(true) {
-        tell.warn(&format!("the kubeconfig says `insecure-skip-tls-verify`: anybody on the way can pose as {server} and take the credentials"));
+        tell.warn(&format!("the kubeconfig has `insecure-skip-tls-verify`: anyone on the path can pose as {server} and take the credentials"));
     }
     if !tls && !address.is_loopback() {
         let what = if matches!(source, Source::None) { "everything" } else { "the credentials" };
-        tell.warn(&format!("{server} is plain http: {what} can be read on the way"));
+        tell.warn(&format!("{server} is plain http: {what} can be read on the path"));
     }
 }
 
@@ -265,7 +267,7 @@ fn client(
     {
         return socks(&config, uri, name, password, &gate);
     }
-    // kube takes the login of an http proxy from the address, where it has to be encoded.
+    // kube takes the credentials of an http proxy from the URL, where they have to be encoded.
     config.proxy_url = proxy.and_then(|proxy| proxy.with_login().parse().ok());
     Ok(ClientBuilder::try_from(config)?.with_layer(&gate).build())
 }

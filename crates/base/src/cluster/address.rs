@@ -1,11 +1,11 @@
-//! Addresses of a kubeconfig: the API server's and its proxy's.
+//! URLs of a kubeconfig: the API server's and its proxy's.
 
 use http::Uri;
 
 use super::api::encode;
 use crate::error::{Error, Result, code};
 
-/// An address with the user and password that stood in it.
+/// A URL with the user and password that were in it.
 #[derive(Debug)]
 pub(super) struct Address {
     /// Without them.
@@ -25,7 +25,7 @@ impl Address {
             text.split_once("://").ok_or_else(|| wrong("it has no `https://`".to_owned()))?;
         let scheme = scheme.to_ascii_lowercase();
         if !schemes.contains(&scheme.as_str()) {
-            return Err(wrong(format!("only {} are possible", schemes.join(", "))));
+            return Err(wrong(format!("only {} are supported", schemes.join(", "))));
         }
         let (authority, path) = rest.find(['/', '?', '#']).map_or((rest, ""), |end| rest.split_at(end));
         let (login, host) = match authority.rsplit_once('@') {
@@ -33,7 +33,7 @@ impl Address {
             None => (None, authority),
         };
         check_port(host).map_err(&wrong)?;
-        // What is behind `?` would be in front of kvnet's own paths.
+        // A query would end up before kvnet's own paths.
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let uri: Uri =
             format!("{scheme}://{host}{path}").parse().map_err(|error| wrong(format!("{error}")))?;
@@ -56,14 +56,14 @@ impl Address {
         format!("{scheme}://{}:{}@{rest}", encode(name), encode(password))
     }
 
-    /// Whether what is sent there stays on this machine.
+    /// Whether it is on this machine.
     pub fn is_loopback(&self) -> bool {
         let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']);
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 
-/// A port that is none would be ignored, and the request go to another one.
+/// An invalid port would be ignored, and the request sent to another one.
 fn check_port(host: &str) -> Result<(), String> {
     let port = match host.rsplit_once(']') {
         Some((_, rest)) => rest.strip_prefix(':'),

@@ -1,4 +1,4 @@
-//! The addresses of pods and guests, compared with each other and with where they should lie.
+//! The addresses of pods and guests, checked for duplicates and for the right subnet.
 
 mod guests;
 
@@ -14,11 +14,11 @@ use crate::error::Result;
 use crate::facts::attachments::{DEFAULT_NETWORK, Reported, reported};
 pub use guests::GuestAddresses;
 
-/// How often a cluster is looked at before an address counts as a duplicate: a pod that was restarted shows its old one
-/// until the kubelet has told of the new one.
+/// How often a cluster is read before an address counts as a duplicate: a restarted pod shows its old one until the
+/// kubelet has reported the new one.
 const LOOKS: usize = 5;
 const PAUSE: Duration = Duration::from_secs(2);
-/// The label of a VM's pods with the VM. While it migrates it has two, with one address where that goes along.
+/// The label of a VM's pods with the VM. During a migration it has two, with one address where that moves along.
 const MACHINE: &str = "kubevirt.io/created-by";
 
 /// One address of one NIC of one pod.
@@ -34,7 +34,7 @@ pub struct Address {
     pub interface: String,
     /// The network as Multus reports it; none for the pod network.
     pub network: Option<String>,
-    /// Who has it: the pod, or the VM that it is the pod of.
+    /// Its owner: the pod, or the VM whose pod it is.
     owner: String,
     /// Whether it is a guest's own.
     of_guest: bool,
@@ -53,7 +53,7 @@ impl std::fmt::Display for Address {
 pub struct Duplicate {
     /// The IP or MAC address.
     pub what: String,
-    /// Who has it; two at least, of different pods or NICs.
+    /// Its owners; at least two, of different pods or NICs.
     pub holders: Vec<Address>,
 }
 
@@ -64,7 +64,7 @@ impl std::fmt::Display for Duplicate {
     }
 }
 
-/// The addresses of all pods, compared with each other: what verification, smoke tests and diagnosis say about them.
+/// The result for all pods: what verification, smoke tests and diagnosis say about them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
     /// How many addresses there are.
@@ -82,8 +82,8 @@ impl Compared {
         Self { count: all.len(), twice: duplicates_on(all, pods, networks) }
     }
 
-    /// Compares the addresses of all pods of a cluster and of guests, and gives the pods too. What is no duplicate any more some seconds
-    /// later was none.
+    /// Compares the addresses of all pods of a cluster and of guests, and returns the pods too. What is no longer a
+    /// duplicate some seconds later was none.
     ///
     /// # Errors
     /// Those of the API server.
@@ -102,7 +102,7 @@ impl Compared {
         }
     }
 
-    /// What was found, in words.
+    /// The result as text.
     #[must_use]
     pub fn told(&self) -> String {
         if self.twice.is_empty() {
@@ -113,15 +113,15 @@ impl Compared {
     }
 }
 
-/// The addresses that live pods have. Pods that use the node's own network have none of their own, pods that have ended
-/// have given theirs back, and so have those that are ending once no container of theirs runs.
+/// The addresses of live pods. Pods on the host network have none of their own, finished pods have released theirs, and
+/// so have terminating ones once none of their containers runs.
 #[must_use]
 pub fn addresses(pods: &[Value]) -> Vec<Address> {
     pods.iter().filter(|pod| holds_addresses(pod)).flat_map(of_pod).collect()
 }
 
 /// Addresses that two have on one wire; the network attachments tell which networks are one: the same bridge, VLAN or
-/// card, else those of one name. Nothing else may have an address of the pod network.
+/// NIC, else those of one name. Nothing else may have an address of the pod network.
 fn duplicates_on(all: Vec<Address>, pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
     let mut by_ip: BTreeMap<IpAddr, Vec<(Option<String>, Address)>> = BTreeMap::new();
     for address in all {
@@ -130,7 +130,7 @@ fn duplicates_on(all: Vec<Address>, pods: &[Value], networks: &[Value]) -> Vec<D
     }
     let mut found = Vec::new();
     for (ip, mut holders) in by_ip {
-        // Without a wire it is on the pod network, which the nodes route to: there all others meet it.
+        // Without a wire it is on the pod network, which the nodes route: there it collides with all others.
         let has_pod_network = holders.iter().any(|(wire, _)| wire.is_none());
         if has_pod_network {
             for (wire, _) in &mut holders {
@@ -148,13 +148,13 @@ fn duplicates_on(all: Vec<Address>, pods: &[Value], networks: &[Value]) -> Vec<D
     found
 }
 
-/// MAC addresses that NICs of several pods have on one further wire: nobody else's frames reach both.
+/// MAC addresses that NICs of several pods have on one secondary wire.
 fn same_macs(pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
     let mut by_mac: BTreeMap<(String, String), Vec<Address>> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| holds_addresses(pod)) {
         for nic in reported(pod).into_iter().filter(|nic| !nic.default && !nic.network.is_empty()) {
             let config = config_of(&nic.network, networks);
-            // All NICs of ipvlan have their card's.
+            // All NICs of ipvlan have their parent's.
             let is_shared =
                 config.as_ref().is_some_and(|config| plugins(config).any(|it| it["type"] == "ipvlan"));
             let own =
@@ -175,8 +175,8 @@ fn are_several(holders: &[Address]) -> bool {
     each.len() > 1
 }
 
-/// The pods' first addresses that lie in none of `subnets`. A family of addresses for which there is no subnet is not
-/// judged, and neither are pods that ask for another first network.
+/// The pods' first addresses outside of all `subnets`. An address family without a subnet is not judged, and neither
+/// are pods that request another default network.
 #[must_use]
 pub fn outside(pods: &[Value], subnets: &[IpNet]) -> Vec<Address> {
     let own = |pod: &&Value| pod["metadata"]["annotations"][DEFAULT_NETWORK].is_null();
@@ -190,7 +190,7 @@ fn is_outside(ip: IpAddr, subnets: &[IpNet]) -> bool {
     family.peek().is_some() && !family.any(|subnet| subnet.contains(&ip))
 }
 
-/// Whether a pod has addresses of its own that nobody else may have.
+/// Whether a pod has addresses of its own that must be unique.
 fn holds_addresses(pod: &Value) -> bool {
     let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     let ending = !pod["metadata"]["deletionTimestamp"].is_null();
@@ -214,7 +214,7 @@ fn of_pod(pod: &Value) -> Vec<Address> {
     found
 }
 
-/// The addresses of the first NIC: the kubelet's word, which is fresher than Multus'.
+/// The addresses of the first NIC: from the kubelet, which is fresher than Multus.
 fn first_addresses(pod: &Value, nics: &[Reported]) -> Vec<Address> {
     let first = nics.iter().find(|nic| nic.default);
     let listed = pod["status"]["podIPs"].as_array().into_iter().flatten().map(|it| &it["ip"]);
@@ -238,7 +238,7 @@ fn address(pod: &Value, ip: IpAddr, interface: &str, network: Option<String>) ->
     Address { ip, pod: name, node, interface: interface.to_owned(), network, owner, of_guest: false }
 }
 
-/// Whether an address is one that only one may have; every link has the same kind of link-local ones.
+/// Whether an address must be unique; link-local ones need not.
 fn is_own(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified(),
@@ -257,7 +257,7 @@ fn config_of(network: &str, networks: &[Value]) -> Option<Value> {
     serde_json::from_str(networks.iter().find(is_it)?["spec"]["config"].as_str()?).ok()
 }
 
-/// What the traffic of a network meets on: none for networks of flannel, which are the pod network again.
+/// The wire of a network: none for flannel networks, which are the pod network.
 fn wire_of(network: &str, node: &str, networks: &[Value]) -> Option<String> {
     config_of(network, networks)
         .as_ref()
@@ -280,7 +280,7 @@ fn wire(config: &Value, network: &str, node: &str) -> Option<String> {
             "bridge" => {
                 let bridge = Some(text(plugin, "bridge")).filter(|it| !it.is_empty());
                 let bridge = bridge.unwrap_or_else(|| "cni0".into());
-                // Every node is the gateway of such a bridge: it is each node's own.
+                // Every node is the gateway of such a bridge, so each node has its own.
                 let own = ["isGateway", "isDefaultGateway", "ipMasq"].iter().any(|is| plugin[*is] == true);
                 let place = if own { node } else { "" };
                 // The pod network's own bridge.

@@ -10,11 +10,11 @@ use super::request::{Call, Outcome};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
 use crate::error::{Error, Result, code};
 
-/// How many requests of [`Cluster::get_many`] are on their way at the same time.
+/// How many requests of [`Cluster::get_many`] are in flight.
 const CONCURRENT_READS: usize = 16;
 /// How many objects a page of a list has; more than any list that kvnet reads on a small cluster.
 const PAGE: usize = 500;
-/// How often a write is repeated when somebody else wrote in between.
+/// How often a write is retried on a conflict.
 pub(super) const STALE_WRITES: usize = 5;
 
 impl Cluster {
@@ -62,7 +62,7 @@ impl Cluster {
         Ok(self.list_all(&path, &query, api_version, kind).await?.0)
     }
 
-    /// All pages of a list with the version that they show; the items carry apiVersion and kind.
+    /// All pages of a list with their resource version; the items carry apiVersion and kind.
     pub(super) async fn list_all(
         &self,
         path: &str,
@@ -120,7 +120,7 @@ impl Cluster {
         self.write(Call::send(Method::PATCH, target, content_type, patch), key).await
     }
 
-    /// Puts a whole object in the place of the live one, or creates it when there is none.
+    /// Replaces the live object, or creates it when there is none.
     ///
     /// # Errors
     /// As [`Cluster::apply`].
@@ -132,7 +132,7 @@ impl Cluster {
             let call = replacement(&path, object, live.as_ref()).expects(Expected::Object(key.clone()));
             match self.call(&call).await? {
                 Outcome::Done(object) => return Ok(object),
-                // It was changed, deleted or made in between: look again.
+                // It was changed, deleted or created in between: read it again.
                 Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
                 Outcome::Refused(refusal) => return Err(refusal.into_error(&key.to_string())),
             }
@@ -151,8 +151,8 @@ impl Cluster {
         Err(busy(key))
     }
 
-    /// Asks for an object's deletion: exactly of the one that is there now, not of one that takes its name later.
-    /// Returns whether there was one. `grace` is in seconds.
+    /// Requests an object's deletion: exactly of the one that exists now, not of a later one of that name. Returns
+    /// whether there was one. `grace` is in seconds.
     ///
     /// # Errors
     /// `KVN303` when the object was replaced meanwhile, and those of [`Cluster::get`].
@@ -179,7 +179,7 @@ impl Cluster {
                         return Ok(true);
                     }
                 }
-                // Gone between the read and the delete: somebody else was faster, or a retry of ours had worked.
+                // Gone between the read and the delete: another client deleted it, or a retry of ours worked.
                 Outcome::Refused(refusal) => return absent(refusal, &key.to_string()).map(|()| true),
             }
         }
@@ -187,21 +187,21 @@ impl Cluster {
     }
 }
 
-/// Whether an object that could not be deleted goes nevertheless. A namespace that is on its way refuses a second request,
-/// which may have been sent only because the answer to the first was lost.
+/// Whether an object whose deletion failed is terminating nevertheless. A terminating namespace refuses a second
+/// request, which may have been sent only because the answer to the first was lost.
 fn is_leaving(key: &ObjectKey, before: &Value, now: Option<&Value>, refusal: &Refusal) -> Result<bool> {
     let Some(now) = now else { return Ok(true) };
     if text(now, "/metadata/uid") != text(before, "/metadata/uid") {
         let message = format!("{key} was replaced while it was being deleted");
         return Err(Error::new(&code::CLUSTER_CONFLICT, message)
             .because(&refusal.message)
-            .hint("run the command again: it looks at what is there now"));
+            .hint("run the command again: it reads the current state"));
     }
     Ok(!text(now, "/metadata/deletionTimestamp").is_empty())
 }
 
-/// Workloads stay until their pods are gone, so that "gone" means that nothing runs any more; other objects own nothing,
-/// or are taken care of by their own finalizers.
+/// Workloads stay until their pods are gone, so that "gone" means that nothing runs any more; other objects own
+/// nothing, or have their own finalizers.
 fn propagation(kind: &str) -> &'static str {
     match kind {
         "DaemonSet" | "Deployment" | "StatefulSet" | "ReplicaSet" | "Job" | "CronJob" => "Foreground",
@@ -209,7 +209,7 @@ fn propagation(kind: &str) -> &'static str {
     }
 }
 
-/// The object without what an apply must not hold.
+/// The object without the fields that an apply must not have.
 pub(super) fn appliable(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -244,7 +244,7 @@ pub(super) fn creation(path: &str, object: &Value) -> Call {
 }
 
 pub(super) fn busy(key: &ObjectKey) -> Error {
-    let message = format!("{key} is being changed by somebody else again and again");
+    let message = format!("{key} keeps being changed by another client");
     Error::new(&code::CLUSTER_CONFLICT, message)
         .hint("run the command again; `metadata.managedFields` of the object tells who writes to it")
 }
@@ -253,7 +253,7 @@ pub(super) fn busy(key: &ObjectKey) -> Error {
 fn take_items(list: &mut Value, api_version: &str, kind: &str) -> Vec<Value> {
     let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Vec::new() };
     let mut items = items;
-    // What is no object has no name either; nobody could do anything with it.
+    // What is not an object has no name either, so it is of no use.
     items.retain(Value::is_object);
     for item in items.iter_mut().filter_map(Value::as_object_mut) {
         item.insert("apiVersion".into(), api_version.into());
@@ -262,7 +262,7 @@ fn take_items(list: &mut Value, api_version: &str, kind: &str) -> Vec<Value> {
     items
 }
 
-/// Further parameters of a query, each with its `&`.
+/// More query parameters, each with its `&`.
 pub(super) fn query(parameters: &[(&str, Option<&str>)]) -> String {
     let present = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
     present.map(|(name, value)| ["&", name, "=", &encode(value)].concat()).collect()

@@ -1,4 +1,4 @@
-//! Applying an object: by the API server's own apply, or, where it has none, by a creation or a patch that are made here.
+//! Applying an object: by server-side apply, or, where the API server has none, by a create or a patch.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use crate::error::{Error, Result, code};
 const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 
-/// What is said where there is no server-side apply.
-const WITHOUT: &str = "this API server has no server-side apply: kvnet creates and patches, notes in the annotation `kvnet.dev/applied` what it set, and cannot tell who changed a field since";
+/// The warning where there is no server-side apply.
+const WITHOUT: &str = "this API server has no server-side apply: kvnet creates and patches, records what it set in the annotation `kvnet.dev/applied`, and cannot tell who changed a field since";
 
-/// Whether the API server has server-side apply, as far as its answers have shown it, and whether people know.
+/// Whether the API server has server-side apply, as far as its answers have shown, and whether the user was told.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     apply: OnceLock<bool>,
@@ -28,7 +28,7 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    /// Only a server that can apply tracks who sets which field.
+    /// Only a server with server-side apply tracks field managers.
     pub fn learn(&self, answer: &Value) {
         if answer.pointer("/metadata/managedFields").is_some() {
             self.set(true);
@@ -46,11 +46,11 @@ impl Offers {
 }
 
 impl Cluster {
-    /// Applies an object and returns it as it is now. `force` takes fields from other managers; where the API server does
-    /// not know managers, it overwrites what is not as kvnet set it.
+    /// Applies an object and returns the result. `force` takes fields from other managers; where the API server does
+    /// not track managers, it overwrites what is not as kvnet set it.
     ///
     /// # Errors
-    /// `KVN303` with every field that somebody else owns, `KVN304` with the server's causes, `KVN306`, and those of
+    /// `KVN303` with every field that another manager owns, `KVN304` with the server's causes, `KVN306`, and those of
     /// [`Cluster::get`].
     pub async fn apply(&self, object: &Value, force: bool) -> Result<Value> {
         let key = ObjectKey::of(object);
@@ -74,8 +74,8 @@ impl Cluster {
         Err(busy(&key))
     }
 
-    /// What the user is to know before anything is applied, once; none where the API server applies by itself. Asks for its
-    /// description when its objects have not told yet.
+    /// The warning before anything is applied, once; none where the API server has server-side apply. Requests its
+    /// OpenAPI when its objects have not shown that yet.
     ///
     /// # Errors
     /// `KVN301`, `KVN302`, `KVN307`.
@@ -91,7 +91,7 @@ impl Cluster {
         (self.offers.is_absent() && !self.offers.told.swap(true, Ordering::Relaxed)).then_some(WITHOUT)
     }
 
-    /// Servers with the third version of the description can apply; the second version names what a patch may be.
+    /// Servers with OpenAPI v3 can apply; v2 lists the patch types.
     async fn describes_apply(&self) -> Result<bool> {
         for version in ["/openapi/v3", "/openapi/v2"] {
             match self.call(&Call::get(version).expects(Expected::Description)).await? {
@@ -101,7 +101,7 @@ impl Cluster {
                 Outcome::Refused(refusal) => return Err(refusal.into_error("the API server's description")),
             }
         }
-        // Then the first apply tells.
+        // Then the first apply shows it.
         Ok(true)
     }
 
@@ -123,7 +123,7 @@ impl Cluster {
                 }
             };
             match self.call(&call.expects(Expected::Object(key.clone()))).await? {
-                // It was changed, deleted or made in between: look again.
+                // It was changed, deleted or created in between: read it again.
                 Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
                 Outcome::Refused(refusal) if live.is_some() && refusal.reason == "NotFound" => {}
                 outcome => return outcome.done(&key.to_string()),
@@ -139,11 +139,11 @@ fn at(live: &Value, mut patch: Value) -> Value {
     patch
 }
 
-/// A field with an owner is not taken without being told to.
+/// An owned field is not taken without `force`.
 fn refuse_taken(key: &ObjectKey, differences: &[FieldDiff], force: bool) -> Result<()> {
     let taken = differences.iter().filter(|field| !field.owners.is_empty() && !force);
     let taken: Vec<String> =
-        taken.map(|field| format!("{} was changed by somebody else", field.path)).collect();
+        taken.map(|field| format!("{} was changed by another client", field.path)).collect();
     if taken.is_empty() {
         return Ok(());
     }

@@ -18,29 +18,29 @@ use super::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::host::small;
 
-/// How long a cluster may take to say which it is.
+/// How long a cluster may take to identify itself.
 const IDENTITY_TIME: Duration = Duration::from_secs(5);
-/// How long an answer may take at least.
+/// The minimum timeout of an answer.
 const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// Where to look for a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// The kubeconfig that was asked for; nothing else is tried then.
+    /// The requested kubeconfig; nothing else is tried then.
     pub kubeconfig: Option<Utf8PathBuf>,
-    /// The context that was asked for; otherwise the current one.
+    /// The requested context; otherwise the current one.
     pub context: Option<String>,
-    /// What is read when neither `KUBECONFIG` nor `~/.kube/config` is there: `/etc/kubernetes/admin.conf`.
+    /// The fallback when there is neither `KUBECONFIG` nor `~/.kube/config`: `/etc/kubernetes/admin.conf`.
     pub fallback: Option<Utf8PathBuf>,
     /// How long the API server may take for one answer, when that is less than the usual 20 seconds.
     pub answer_time: Option<Duration>,
     /// How long a credential plugin may take, when that is not the usual minute.
     pub deadline: Option<Duration>,
-    /// Who hears that a plugin is run, and what is not safe about the connection.
+    /// Told that a plugin is run, and what is insecure about the connection.
     pub tell: Tell,
 }
 
-/// Who hears what the user is to know about a connection; nobody by default.
+/// Receives notes about a connection; drops them by default.
 #[derive(Clone, Default)]
 pub struct Tell(Option<Arc<Listener>>);
 
@@ -79,17 +79,17 @@ pub struct ServerVersion {
     pub git_version: String,
 }
 
-/// What tells a cluster from every other one.
+/// The identity of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterId {
     /// The uid of its namespace kube-system. A cluster that was restored from another's etcd has the same.
     pub uid: String,
-    /// The digest of the authority that it gives to its pods; none where it does not say, as before Kubernetes 1.20.
+    /// The digest of the CA that it gives to its pods; none where it does not publish it, as before Kubernetes 1.20.
     pub authority: Option<String>,
 }
 
 impl ClusterId {
-    /// Whether it is that cluster: the same authority too, where both tell.
+    /// Whether it is that cluster: the same CA too, where both are known.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let differs = |(one, other): (&String, &String)| one != other;
@@ -111,8 +111,8 @@ impl Cluster {
         let begin = Instant::now();
         let Access { client, login, server, route, authority } =
             Box::pin(access::open(&chosen, options)).await?;
-        // A plugin of the login takes its time from that of the command.
-        // What a busy machine takes to read a few files is none.
+        // A credential plugin's time counts towards the command's.
+        // The time that a busy machine takes to read a few files does not count.
         let taken = Some(begin.elapsed()).filter(|taken| *taken >= LEAST_TIME).unwrap_or_default();
         let left = |time: Duration| time.saturating_sub(taken).max(LEAST_TIME);
         let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| left(time).min(ANSWER_TIME));
@@ -131,7 +131,7 @@ impl Cluster {
         })
     }
 
-    /// A cluster behind a client that exists already: a fake one in tests.
+    /// A cluster behind an existing client: a fake one in tests.
     pub fn from_client(client: kube::Client) -> Self {
         let place = Place { server: "https://cluster".into(), ..Place::default() };
         Self {
@@ -154,7 +154,7 @@ impl Cluster {
         &self.server
     }
 
-    /// Which cluster it is, for people; everything that changes something says it first.
+    /// The cluster for people; named before anything is changed.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -178,18 +178,18 @@ impl Cluster {
     /// `KVN301` when it does not answer, `KVN302` when it refuses, `KVN307` when something else answers.
     pub async fn reachable(&self) -> Result<ServerVersion> {
         let version = self.version_by(&Call::get("/version").once()).await?;
-        // /version is open to everybody, so it says nothing about the credentials.
+        // /version is public, so it says nothing about the credentials.
         let call = Call::of_system().once();
         self.call(&call).await?.done(&self.server)?;
         Ok(version)
     }
 
-    /// Where the kubeconfig `admin`, a node's own, leads, when that is another cluster than this one. What decides is the
-    /// identity of the namespace kube-system where both answer, else address and authority. None when it leads here, is
-    /// not there, or may not be read.
+    /// The cluster of the kubeconfig `admin`, a node's own, when that is not this one. The identity of the namespace
+    /// kube-system decides where both answer, else address and CA. None when it is this one, does not exist, or may not
+    /// be read.
     ///
     /// # Errors
-    /// As [`Cluster::connect`], when the file is there and cannot be used.
+    /// As [`Cluster::connect`], when the file exists and cannot be used.
     pub async fn leads_elsewhere(&self, admin: &Utf8Path) -> Result<Option<Place>> {
         use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
         if let Err(error) = small::read(admin.as_std_path())
@@ -214,7 +214,7 @@ impl Cluster {
         Ok((!is_here).then(|| other.place().clone()))
     }
 
-    /// Whether a kubeconfig names this API server and its authority; nobody is asked.
+    /// Whether a kubeconfig names this API server and its CA; sends no request.
     pub fn is_named_by(&self, kubeconfig: &Utf8Path) -> bool {
         let named = || {
             let found = Found::read(kubeconfig.as_std_path())?;
@@ -225,7 +225,7 @@ impl Cluster {
         })
     }
 
-    /// What no other cluster has; none when it cannot be asked.
+    /// The unique part; none when it cannot be read.
     pub async fn identity(&self) -> Option<ClusterId> {
         let text = async |call: Call, pointer: &str| {
             let object = self.call(&call).await.ok()?.done(&self.server).ok()?;
@@ -243,13 +243,13 @@ impl Cluster {
     async fn version_by(&self, call: &Call) -> Result<ServerVersion> {
         let value = self.call(call).await?.done(&self.server)?;
         serde_json::from_value(value).map_err(|error| {
-            Error::new(&code::CLUSTER_ANSWER, format!("{} does not say its version", self.server))
+            Error::new(&code::CLUSTER_ANSWER, format!("{} does not report its version", self.server))
                 .because(error)
         })
     }
 }
 
-/// The names of the contexts of the kubeconfig that would be taken; none when there is no usable one.
+/// The names of the contexts of the kubeconfig that would be used; none when there is no usable one.
 pub fn contexts(options: &ConnectOptions) -> Vec<String> {
     let contexts = Found::look(options).map(|found| found.kubeconfig.contexts).unwrap_or_default();
     contexts.into_iter().map(|context| context.name).collect()

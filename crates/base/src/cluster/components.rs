@@ -1,4 +1,4 @@
-//! What KubeVirt and its virtual machines wait for, told by the pods behind them.
+//! What KubeVirt and its virtual machines wait for, from the pods behind them.
 
 use std::collections::BTreeMap;
 
@@ -67,13 +67,13 @@ pub(super) fn explain(condition: &Condition, live: &Value, pods: &[Value], why: 
     }
 }
 
-/// Why a virtual machine that ended will not come to run by itself; none while it may.
+/// Why a virtual machine that ended will not run again by itself; none while it may.
 pub(super) fn ended(condition: &Condition, live: Option<&Value>) -> Option<String> {
     let Condition::Field { object, pointer, value } = condition else { return None };
     let live = live.filter(|_| object.kind == "VirtualMachineInstance" && pointer == "/status/phase")?;
     let phase = text(live, pointer);
     let ended = matches!(phase, "Failed" | "Succeeded") && phase != value;
-    // An instance that belongs to a VirtualMachine is made anew.
+    // An instance of a VirtualMachine is recreated.
     let is_replaced = live.pointer("/metadata/ownerReferences/0").is_some();
     let reason = condition_of(live, "Synchronized").or_else(|| condition_of(live, "Ready"));
     (ended && !is_replaced)

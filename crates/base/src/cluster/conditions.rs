@@ -1,4 +1,4 @@
-//! Whether a condition holds, and what is the case otherwise: pure over the objects that decide it.
+//! Whether a condition holds, and the current state otherwise: pure over the objects that decide it.
 
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ impl Scope {
     }
 }
 
-/// Whether a condition holds, given the object or the nodes that it is about, and what is the case now.
+/// Whether a condition holds, given the object or the nodes that it is about, and the current state.
 pub fn holds_in(condition: &Condition, objects: &[Value]) -> (bool, String) {
     match condition {
         Condition::Gone { .. } => gone(objects.first()),
@@ -95,7 +95,7 @@ fn gone(object: Option<&Value>) -> (bool, String) {
     let Some(object) = object else { return (true, "it is gone".into()) };
     let finalizers: Vec<&str> = strings(object, "/metadata/finalizers");
     let now = match (text(object, "/metadata/deletionTimestamp").is_empty(), finalizers.is_empty()) {
-        (true, _) => "it is still there and is not being deleted".into(),
+        (true, _) => "it still exists and is not being deleted".into(),
         (false, true) => "it is being deleted".into(),
         (false, false) => format!("it is being deleted and waits for {}", finalizers.join(", ")),
     };
@@ -122,7 +122,7 @@ fn field(object: &Value, pointer: &str, wanted: &str) -> (bool, String) {
 fn nodes_ready(nodes: &[Value]) -> (bool, String) {
     let waiting: Vec<String> = nodes.iter().filter_map(why_not_ready).collect();
     match (nodes.len(), waiting.is_empty()) {
-        (0, _) => (false, "there is no node".into()),
+        (0, _) => (false, "there are no nodes".into()),
         (count, true) => (true, format!("{count} of {count} nodes are Ready")),
         _ => (false, waiting.join("; ")),
     }
@@ -132,9 +132,9 @@ fn nodes_addressed(nodes: &[Value]) -> (bool, String) {
     let without = nodes.iter().filter(|node| text(node, "/spec/podCIDR").is_empty());
     let without: Vec<&str> = without.map(|node| text(node, "/metadata/name")).collect();
     match (nodes.len(), without.is_empty()) {
-        (0, _) => (false, "there is no node".into()),
-        (_, true) => (true, "all nodes have pod addresses".into()),
-        _ => (false, format!("no pod addresses yet: {}", without.join(", "))),
+        (0, _) => (false, "there are no nodes".into()),
+        (_, true) => (true, "all nodes have a podCIDR".into()),
+        _ => (false, format!("no podCIDR yet: {}", without.join(", "))),
     }
 }
 
@@ -158,13 +158,13 @@ fn node_resource(resource: &str, nodes: &[Value]) -> (bool, String) {
     (false, format!("no node offers {resource}{others}"))
 }
 
-/// Whether a DaemonSet, Deployment or StatefulSet has rolled out its newest generation with at least one pod, and what
-/// is the case now.
+/// Whether a DaemonSet, Deployment or StatefulSet has rolled out its newest generation with at least one pod, and the
+/// current state.
 pub fn rolled_out(object: &Value) -> (bool, String) {
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
     if number("/status/observedGeneration") < number("/metadata/generation") || object.get("status").is_none()
     {
-        return (false, "its controller has not seen the change yet".into());
+        return (false, "its controller has not observed the change yet".into());
     }
     let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
     let (wanted, updated, ready, old) = match text(object, "/kind") {
@@ -180,18 +180,19 @@ pub fn rolled_out(object: &Value) -> (bool, String) {
             (wanted, updated, number("/status/readyReplicas"), number("/status/replicas") - updated)
         }
     };
-    // Pods of that strategy are replaced by hand, so the old ones count. Those of kvnet's own sets are replaced by kvnet.
+    // Pods of that strategy are replaced manually, so the old ones count. Those of kvnet's own sets are replaced by
+    // kvnet.
     let by_hand = text(object, "/spec/updateStrategy/type") == "OnDelete" && !replaces_pods(object);
     let current = by_hand || (updated >= wanted && old <= 0);
     let now = match (wanted, current) {
-        (0, _) => "no pod is wanted".to_owned(),
+        (0, _) => "no pods desired".to_owned(),
         (_, false) => format!("{updated} of {wanted} updated, {ready} ready"),
         (_, true) => format!("{ready} of {wanted} ready"),
     };
     (wanted >= 1 && current && ready >= wanted, now)
 }
 
-/// Whether kvnet replaces the pods of a set itself, because nobody else does.
+/// Whether kvnet itself replaces the pods of a set, because its controller does not.
 pub fn replaces_pods(object: &Value) -> bool {
     text(object, "/kind") == "DaemonSet"
         && text(object, "/spec/updateStrategy/type") == "OnDelete"
@@ -235,14 +236,14 @@ mod tests {
     fn a_roll_out_needs_the_newest_generation_and_a_pod() {
         let table = [
             (daemon_set(2, 1, 1, 1), true, "1 of 1 ready"),
-            (daemon_set(3, 1, 1, 1), false, "its controller has not seen the change yet"),
-            (daemon_set(2, 0, 0, 0), false, "no pod is wanted"),
+            (daemon_set(3, 1, 1, 1), false, "its controller has not observed the change yet"),
+            (daemon_set(2, 0, 0, 0), false, "no pods desired"),
             (daemon_set(2, 2, 1, 2), false, "1 of 2 updated, 2 ready"),
             (daemon_set(2, 2, 2, 1), false, "1 of 2 ready"),
             (
                 json!({"kind": "DaemonSet", "metadata": {"generation": 1}}),
                 false,
-                "its controller has not seen the change yet",
+                "its controller has not observed the change yet",
             ),
             (
                 json!({"kind": "Deployment", "metadata": {"generation": 1}, "spec": {"replicas": 2}, "status":

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::request::{ATTEMPTS, Failure};
 use crate::error::{Error, Result, code};
 
-/// What KubeVirt calls a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
+/// KubeVirt's protocol for a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
 const PROTOCOL: &str = "plain.kubevirt.io";
 
 /// The versions in which KubeVirt has served consoles, the newest first.
@@ -25,7 +25,7 @@ const VERSIONS: [&str; 3] = ["v1", "v1alpha3", "v1alpha2"];
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// An open serial console. KubeVirt has one for each machine: the newest takes it from the one before.
+/// An open serial console. KubeVirt allows one for each machine: a new one disconnects the previous one.
 pub struct Console {
     /// What the guest reads.
     pub input: ConsoleInput,
@@ -48,7 +48,7 @@ impl Cluster {
         let subject = format!("the console of {namespace}/{name}");
         let mut patience = self.patience(ATTEMPTS);
         loop {
-            // A plugin of the login has its own time.
+            // A credential plugin has its own timeout.
             self.login.refresh().await?;
             let until = self.attempt_ends(patience.deadline);
             let opened = tokio::time::timeout_at(until, self.open_console(namespace, name, &subject)).await;
@@ -103,8 +103,8 @@ impl Cluster {
         self.client.send(request).await.map_err(|error| self.broken(&error))
     }
 
-    /// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` as the API server
-    /// does, which has a plain text for a path that it does not know.
+    /// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` like the API
+    /// server, which answers unknown paths with plain text.
     async fn refused_console(&self, response: Response<Body>, subject: &str) -> (bool, Failure) {
         let status = response.status().as_u16();
         let bytes = match response.into_body().collect_bytes().await {
@@ -134,14 +134,14 @@ impl ConsoleInput {
         sent.map_err(|error| lost().because(error))
     }
 
-    /// Ends the connection; one that is gone already has ended as well.
+    /// Closes the connection; fine when it is closed already.
     pub async fn close(&mut self) {
         let _ = self.0.close().await;
     }
 }
 
 impl ConsoleOutput {
-    /// The next bytes; none when the other side has ended the connection.
+    /// The next bytes; none when the other side has closed the connection.
     ///
     /// # Errors
     /// `KVN626` when it broke.
@@ -174,7 +174,7 @@ fn unusable(subject: &str) -> Error {
 
 fn lost() -> Error {
     Error::new(&code::CONSOLE, "the connection to the console was lost")
-        .hint("a console that somebody else opens takes the place of the one before")
+        .hint("a console that another user opens disconnects the previous one")
 }
 
 #[cfg(test)]

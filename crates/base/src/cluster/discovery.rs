@@ -1,4 +1,4 @@
-//! Which kinds of objects the API server has: all of them, also those that kvnet has never heard of.
+//! Which kinds of objects the API server has: all of them, including those that kvnet does not know.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,12 @@ const AT_ONCE: usize = 8;
 pub struct Listing {
     /// API version and kind, each kind once: in the version that its group prefers, if it is served there.
     pub kinds: Vec<(String, String)>,
-    /// API versions that nobody serves at the moment, although the API server lists them.
+    /// API versions that are currently unavailable, although the API server lists them.
     pub silent: Vec<String>,
 }
 
 impl Cluster {
-    /// Asks for all groups and what is in them. An extension whose server is down is [silent](Listing::silent).
+    /// Requests all groups and their kinds. An extension whose server is down is [silent](Listing::silent).
     ///
     /// # Errors
     /// `KVN301`, `KVN302`, `KVN307`.
@@ -52,8 +52,8 @@ impl Cluster {
         Ok(listing)
     }
 
-    /// The resources of one API version; none when nobody serves it. An extension that is down is answered with 503, which
-    /// is not worth the patience that the API server itself gets.
+    /// The resources of one API version; none when it is unavailable. An extension that is down is answered with 503,
+    /// which is not worth the retries that the API server itself gets.
     async fn resources(&self, version: &str) -> Result<Option<Value>> {
         let path = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
         let call = Call::get(path).expects(Expected::Resources);
@@ -69,7 +69,7 @@ impl Cluster {
         self.call(&call).await?.done(version).map(Some)
     }
 
-    /// Whether another program than the API server itself serves a version.
+    /// Whether an extension API server serves a version.
     async fn is_extension(&self, version: &str) -> Result<bool, Error> {
         let Some((group, version)) = version.split_once('/') else { return Ok(false) };
         let services = self.list("apiregistration.k8s.io/v1", "APIService", None, None).await?;

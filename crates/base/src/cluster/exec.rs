@@ -25,18 +25,18 @@ const LOG_TIME: Duration = Duration::from_secs(20);
 pub struct ExecOutput {
     /// The exit status.
     pub status: i32,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Cluster {
-    /// Runs a command in a container; without a name, in the pod's default container. The command only looks: it is run
-    /// again when the connection is lost.
+    /// Runs a command in a container; without a name, in the pod's default container. The command must be read-only: it
+    /// is run again when the connection is lost.
     ///
     /// # Errors
-    /// `KVN202` when the command does not end in `timeout`, `KVN304` when the pod is not there, `KVN301`, `KVN302`,
+    /// `KVN202` when the command does not end in `timeout`, `KVN304` when the pod does not exist, `KVN301`, `KVN302`,
     /// `KVN307`.
     pub async fn exec(
         &self,
@@ -51,7 +51,7 @@ impl Cluster {
         loop {
             let run = Box::pin(self.run_in(namespace, pod, container, argv, &subject));
             let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
-                let message = format!("{subject}: did not end in {} s", timeout.as_secs());
+                let message = format!("{subject}: timed out after {} s", timeout.as_secs());
                 Err(Failure::again(Error::new(&code::HOST_TIMEOUT, message), None))
             });
             match ran {
@@ -148,7 +148,7 @@ impl Cluster {
 async fn drain(stream: Option<impl AsyncRead + Unpin>) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut bytes = Vec::new();
-    // What came before a broken connection still says something; the missing status tells that it broke.
+    // What came before the connection broke is still useful; the missing status tells that it broke.
     let _ = (&mut stream).take(MOST_OUTPUT).read_to_end(&mut bytes).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&bytes).into_owned()

@@ -1,4 +1,4 @@
-//! What an answer has to be: whatever stands at the address of an API server may say 200 to everything.
+//! What an answer has to be: whatever listens at the address of an API server may answer 200 to everything.
 
 use serde_json::Value;
 
@@ -6,15 +6,15 @@ use super::ObjectKey;
 use super::api::text;
 use crate::terminal::{clean, cut};
 
-/// What was asked for.
+/// What was requested.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Expected {
-    /// The caller looks for itself.
+    /// The caller checks it.
     #[default]
     Anything,
     /// That object.
     Object(ObjectKey),
-    /// That object as it goes, or a `Status` about it.
+    /// That object while it is deleted, or a `Status` about it.
     Deletion(ObjectKey),
     /// A list of objects of that version and kind.
     List(String, String),
@@ -27,7 +27,7 @@ pub(super) enum Expected {
 }
 
 impl Expected {
-    /// Why a value is not what was asked for; none when it is. A kind that is left out is no contradiction.
+    /// Why a value is not what was requested; none when it is. A missing kind is fine.
     pub fn contradiction(&self, answer: &Value) -> Option<String> {
         match self {
             Self::Anything => None,
@@ -69,7 +69,7 @@ fn instead(wanted: &str, answer: &Value) -> String {
     let (kind, name) = (text(answer, "/kind"), text(answer, "/metadata/name"));
     let said = [kind, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     let said = if said.is_empty() { "nothing of Kubernetes".to_owned() } else { cut(&clean(&said), 60) };
-    format!("it was asked for {wanted} and gave {said}")
+    format!("it was asked for {wanted} and returned {said}")
 }
 
 #[cfg(test)]

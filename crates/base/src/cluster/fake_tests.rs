@@ -241,7 +241,7 @@ async fn without_an_apply_what_somebody_changed_is_taken_by_force_only() {
     let error = cluster.apply(&map(), false).await.unwrap_err();
     assert_eq!(
         (error.code().id, error.message()),
-        ("KVN303", "ConfigMap n/m: data.a was changed by somebody else")
+        ("KVN303", "ConfigMap n/m: data.a was changed by another client")
     );
     assert_eq!(script.seen().len(), 2, "nothing was written");
     let (cluster, script) = Script::cluster(&[unsupported(), changed(), (200, map().to_string())]);
@@ -321,7 +321,7 @@ async fn a_watch_survives_errors_ends_and_expired_versions() {
     assert!(script.seen().len() >= 8);
     assert!(script.seen()[1].contains("watch=true") && script.seen()[1].contains("resourceVersion=5"));
     let told = told.into_inner().unwrap();
-    assert_eq!(told[..2], ["there is no node", "node n0: not Ready: cni plugin not initialized"]);
+    assert_eq!(told[..2], ["there are no nodes", "node n0: not Ready: cni plugin not initialized"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Which kubeconfig, as kubectl would take it, and which context of it.
+//! Which kubeconfig, as kubectl would choose it, and which context of it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,26 @@ use crate::error::{Error, Result, code};
 use crate::host::small;
 use crate::terminal::{clean, cut};
 
-/// A context with what it stands for.
+/// A context with its cluster and user.
 pub(super) struct Chosen {
     /// The files that were read, for people.
     pub origin: String,
     pub context: String,
     pub cluster: Cluster,
-    /// Nobody, when the kubeconfig has no such user: kubectl takes that too.
+    /// Empty when the kubeconfig has no such user: kubectl accepts that too.
     pub user: AuthInfo,
-    /// Those of the files that others can change, and why.
+    /// The files that other users can write to, and why.
     pub open: Vec<(PathBuf, String)>,
 }
 
-/// The kubeconfig that is taken.
+/// The kubeconfig that is used.
 pub(super) struct Found {
     pub kubeconfig: Kubeconfig,
     /// The files that were read, for people.
     pub origin: String,
     /// Each file with the contexts that it has.
     files: Vec<(PathBuf, Vec<String>)>,
-    /// Those that others can change, and why.
+    /// The files that other users can write to, and why.
     open: Vec<(PathBuf, String)>,
 }
 
@@ -59,7 +59,7 @@ impl Found {
     /// The files of `KUBECONFIG`, merged; like kubectl, files that do not exist are skipped.
     fn merged(paths: &[PathBuf]) -> Result<Self> {
         let origin = format!("{} (from KUBECONFIG)", list_of(paths, ":"));
-        // One that may not even be looked for is no missing one.
+        // One that may not even be stat'ed is not a missing one.
         let existing = paths.iter().filter(|path| path.try_exists().unwrap_or(true));
         let read = existing.map(|path| Self::read(path)).collect::<Result<Vec<_>>>()?;
         if read.is_empty() {
@@ -84,7 +84,7 @@ impl Found {
         let mut tried = Vec::new();
         for path in paths {
             if !path.exists() {
-                tried.push(format!("{} (not there)", path.display()));
+                tried.push(format!("{} (not found)", path.display()));
                 continue;
             }
             let found = Self::read(path)?;
@@ -97,7 +97,7 @@ impl Found {
             .because(format!("tried {}", tried.join(", "))))
     }
 
-    /// The context that is asked for, else the current one.
+    /// The requested context, else the current one.
     pub fn context(&self, wanted: Option<&str>) -> Result<&NamedContext> {
         let origin = &self.origin;
         let failed =
@@ -120,7 +120,7 @@ impl Found {
         if clusters.is_empty() && auth_infos.is_empty() { "it is empty" } else { "it has no contexts" }
     }
 
-    /// What a context stands for.
+    /// The cluster and user of a context.
     pub fn choose(&self, context: &NamedContext) -> Result<Chosen> {
         let missing = |what: String| unusable(&self.origin).because(what);
         let name = &context.name;
@@ -135,7 +135,7 @@ impl Found {
         Ok(Chosen { origin, context: name.clone(), cluster, user, open })
     }
 
-    /// Where the context leads, for people.
+    /// The context's cluster, for people.
     pub fn place(&self, context: &NamedContext, server: &str) -> Place {
         let file = self.files.iter().find(|(_, contexts)| contexts.contains(&context.name));
         Place {
@@ -147,11 +147,11 @@ impl Found {
     }
 }
 
-/// What to do about a kubeconfig that leads nowhere.
-const OTHER_FILE: &str = "give the cluster's with `--kubeconfig FILE`: on a control plane it is /etc/kubernetes/admin.conf; without KUBECONFIG, ~/.kube/config is taken";
+/// What to do about a kubeconfig without a usable context.
+const OTHER_FILE: &str = "pass the cluster's with `--kubeconfig FILE`: on a control plane it is /etc/kubernetes/admin.conf; without KUBECONFIG, ~/.kube/config is used";
 
-/// The files of a list in `KUBECONFIG`. One of nothing but separators names none: kubectl does not take ~/.kube/config then,
-/// and kvnet works on no other cluster than kubectl does.
+/// The files of a list in `KUBECONFIG`. One of only separators names none: kubectl does not fall back to ~/.kube/config
+/// then, and kvnet works on the same cluster as kubectl.
 fn named(list: &OsStr) -> Result<Vec<PathBuf>> {
     let paths: Vec<PathBuf> = std::env::split_paths(list).collect();
     if paths.iter().any(|path| !path.to_string_lossy().trim().is_empty()) {
@@ -159,7 +159,7 @@ fn named(list: &OsStr) -> Result<Vec<PathBuf>> {
     }
     let error = Error::new(&code::CLUSTER_CONFIG, "KUBECONFIG names no file");
     let why = format!("it is `{}`", list.to_string_lossy().escape_debug());
-    Err(error.because(why).hint("unset it to take ~/.kube/config, or let it name the cluster's kubeconfig"))
+    Err(error.because(why).hint("unset it to use ~/.kube/config, or set it to the cluster's kubeconfig"))
 }
 
 fn default_paths(options: &ConnectOptions) -> Vec<PathBuf> {
@@ -167,7 +167,8 @@ fn default_paths(options: &ConnectOptions) -> Vec<PathBuf> {
     home.into_iter().chain(options.fallback.iter().map(|path| path.clone().into_std_path_buf())).collect()
 }
 
-/// The kubeconfig, and why others can change it if they can. Paths in it are relative to the directory that it is in.
+/// The kubeconfig, and why other users can write to it if they can. Paths in it are relative to the directory that it
+/// is in.
 fn read(path: &Path) -> Result<(Kubeconfig, Option<String>)> {
     let unusable = || unusable(&path.display().to_string());
     let file = small::read(path).map_err(|error| unusable().because(error))?;
@@ -177,7 +178,7 @@ fn read(path: &Path) -> Result<(Kubeconfig, Option<String>)> {
         said.clone().filter(|said| !said.is_empty() && said != wanted).map(|said| cut(&clean(&said), 60))
     };
     if let Some(kind) = other(&kubeconfig.kind, "Config") {
-        return Err(unusable().because(format!("it is no kubeconfig: its `kind` is {kind}, not Config")));
+        return Err(unusable().because(format!("it is not a kubeconfig: its `kind` is {kind}, not Config")));
     }
     if let Some(version) = other(&kubeconfig.api_version, "v1") {
         return Err(unusable().because(format!("its `apiVersion` is {version}, not v1")));
@@ -205,7 +206,7 @@ fn read(path: &Path) -> Result<(Kubeconfig, Option<String>)> {
     Ok((kubeconfig, file.open_to))
 }
 
-/// The text, without the mark at its begin that editors of Windows write.
+/// The text, without the byte order mark that Windows editors write.
 fn decoded(content: &[u8]) -> Option<String> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
@@ -227,7 +228,7 @@ pub(super) fn unusable(origin: &str) -> Error {
     Error::new(&code::CLUSTER_CONFIG, format!("kubeconfig {origin} cannot be used"))
 }
 
-/// The reason without the source text around it, which could hold a key.
+/// The reason without the source text around it, which could contain a key.
 pub(super) fn cause(error: &kube::config::KubeconfigError) -> String {
     use kube::config::KubeconfigError as E;
     match error {
@@ -361,7 +362,7 @@ mod tests {
             }
             let error = Found::first(&[paths[0].clone(), "/nonexistent/config".into()]).err().unwrap();
             let cause = error.cause().unwrap();
-            assert!(cause.contains(&format!("({says})")) && cause.ends_with("(not there)"), "{cause}");
+            assert!(cause.contains(&format!("({says})")) && cause.ends_with("(not found)"), "{cause}");
         }
     }
 }

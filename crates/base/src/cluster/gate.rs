@@ -1,4 +1,4 @@
-//! What every request and every answer passes: the login goes on, and no answer is without end.
+//! What every request and every answer passes: credentials are added, and answers are bounded.
 
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -19,7 +19,7 @@ pub(super) const MOST_OF_ONE: usize = 8 << 20;
 /// Puts the gate around a client.
 pub(super) struct GateLayer(pub Login);
 
-/// A client of a server that is no real one: what it is asked is seen and bounded as for a real one.
+/// A client of a fake server: its requests are logged and bounded as for a real one.
 pub fn client_of<S, B>(service: S) -> kube::Client
 where
     S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// What a log tells about a request: never a body, a header, or what a query says.
+/// What is logged about a request: never a body, a header, or a query's values.
 struct Seen {
     method: Method,
     path: String,

@@ -1,6 +1,6 @@
-//! How the API server is at the moment: whether it has just come back, and for some seconds refuses everybody because it
-//! has not read yet who may do what; and whether it answers at all. That is found out once: what looks after the first to
-//! give up hears the same at once.
+//! The API server's health: whether it has just started, and refuses everybody for some seconds because it has not
+//! loaded its RBAC rules yet; and whether it answers at all. That is found out once: callers after the first to give up
+//! fail at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +12,32 @@ use super::Cluster;
 use super::request::{ANSWER_TIME, Call, PATIENCE};
 use crate::error::{Error, Result, code};
 
-/// How long after it could not be reached a refusal may be wrong.
+/// How long after an outage a refusal may be wrong.
 const STARTING: Duration = Duration::from_secs(30);
-/// How long it counts as gone, once it was given up; then it is asked again.
+/// How long it counts as down, once it was given up; then it is tried again.
 const GONE: Duration = Duration::from_secs(5);
-/// How long it may take to show that it is there, when one request of it has failed; less when there is less time.
+/// How long it may take to show that it is alive, when a request has failed; less when there is less time.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
-/// What is known of the API server, by everybody who talks to it.
+/// What is known of the API server, shared by all its users.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     now: Arc<watch::Sender<Now>>,
-    /// One asks for a sign of life, and the others hear what came of it.
+    /// One caller probes, and the others share the result.
     asking: Arc<Mutex<()>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Now {
-    /// When it could last not be asked.
+    /// When it was last unreachable.
     troubled: Option<Instant>,
-    /// When the first of the requests was sent that brought no answer, and when that was found out of the last one; none
-    /// once there is an answer.
+    /// When the first unanswered request was sent, and when the last one failed; none once there is an answer.
     failing: Option<(Instant, Instant)>,
-    /// When it answered last, whatever it said.
+    /// When it last answered, whatever the answer.
     answered: Option<Instant>,
     /// When it was given up, and why.
     gone: Option<(Instant, Error)>,
-    /// Whether something is being changed: then every request is given its own time.
+    /// Whether changes are in progress: then every request has its own timeout.
     acts: bool,
 }
 
@@ -49,12 +48,12 @@ impl Default for Health {
 }
 
 impl Health {
-    /// It could not be asked just now.
+    /// It was unreachable just now.
     pub fn is_troubled(&self) {
         self.now.send_modify(|now| now.troubled = Some(Instant::now()));
     }
 
-    /// It has said something that counts.
+    /// It gave an answer that counts.
     pub fn has_answered(&self) {
         self.now.send_if_modified(|now| {
             now.answered = Some(Instant::now());
@@ -62,7 +61,7 @@ impl Health {
         });
     }
 
-    /// A request that was sent at `begin` brought no answer.
+    /// A request that was sent at `begin` got no answer.
     pub fn has_failed(&self, begin: Instant) {
         self.now.send_modify(|now| {
             let first = now.failing_since().map_or(begin, |first| first.min(begin));
@@ -75,12 +74,12 @@ impl Health {
         self.now.borrow().troubled.is_some_and(|last| last.elapsed() < STARTING)
     }
 
-    /// Why it does not answer, when somebody has just given it up.
+    /// Why it does not answer, when it has just been given up.
     fn gone(&self) -> Option<Error> {
         self.now.borrow().gone()
     }
 
-    /// Ends when somebody gives it up.
+    /// Ends when it is given up.
     async fn is_given_up(&self) -> Error {
         let mut now = self.now.subscribe();
         loop {
@@ -95,7 +94,7 @@ impl Health {
 }
 
 impl Now {
-    /// Since when nothing is answered. Trouble of long ago is another one.
+    /// Since when nothing is answered. An old outage does not count.
     fn failing_since(&self) -> Option<Instant> {
         self.failing.filter(|(_, last)| last.elapsed() < GONE).map(|(first, _)| first)
     }
@@ -107,12 +106,12 @@ impl Now {
 }
 
 impl Cluster {
-    /// From now on something is changed, and no request is given up because another one was.
+    /// Marks the start of changes: from now on no request is given up because another one was.
     pub fn acts(&self) {
         self.health.now.send_modify(|now| now.acts = true);
     }
 
-    /// Asks the server something; what somebody else finds out about it meanwhile counts as well.
+    /// Sends a request; what another request finds out about the server meanwhile counts as well.
     pub(super) async fn unless_gone<T>(&self, asks: impl Future<Output = Result<T>>) -> Result<T> {
         if let Some(error) = self.health.gone() {
             return Err(error);
@@ -124,7 +123,7 @@ impl Cluster {
         }
     }
 
-    /// Until when a request that begins now may be tried. All that look share the time that one of them has.
+    /// Until when a request that begins now may be retried. All reads share the time of one.
     pub(super) fn patience_ends(&self) -> Instant {
         let now = self.health.now.borrow();
         if now.acts {
@@ -135,18 +134,18 @@ impl Cluster {
         shared.filter(|end| *end > Instant::now()).unwrap_or_else(|| Instant::now() + time)
     }
 
-    /// Until when one attempt may last. A change is given the time that it takes.
+    /// Until when one attempt may last. A change may take as long as it needs.
     pub(super) fn attempt_ends(&self, patience: Instant) -> Instant {
         let end = Instant::now() + self.answer_time;
         if self.health.now.borrow().acts { end } else { end.min(patience) }
     }
 
-    /// Whether somebody gives less time than usual.
+    /// Whether the timeout is shorter than usual.
     pub(super) fn hurries(&self) -> bool {
         self.answer_time < ANSWER_TIME
     }
 
-    /// Gives the server up, unless it was only the one request, sent at `begin`, that it does not answer.
+    /// Gives the server up, unless it only fails to answer the one request sent at `begin`.
     pub(super) async fn give_up(&self, begin: Instant, error: &Error) {
         let _asking = self.health.asking.lock().await;
         let now = self.health.now.borrow().clone();
@@ -158,7 +157,7 @@ impl Cluster {
         }
     }
 
-    /// Whether the server decides on a small request of the kind that all others are.
+    /// Whether the server answers a small request like all others.
     async fn shows_life(&self) -> bool {
         let time = SIGN_OF_LIFE.min(self.answer_time / 3);
         let call = Call::of_system().once();
@@ -166,10 +165,10 @@ impl Cluster {
         asks.await.is_ok()
     }
 
-    /// What a refusal (HTTP 401, 403) is while the API server may be starting: no answer. None when it counts.
+    /// The meaning of a refusal (HTTP 401, 403) while the API server may be starting: no answer. None when it counts.
     pub(super) fn premature(&self, status: u16, reason: &str) -> Option<Error> {
         (matches!(status, 401 | 403) && self.health.may_be_starting()).then(|| {
-            let message = format!("the API server {} has just started and refuses everybody", self.server);
+            let message = format!("the API server {} has just started and refuses all requests", self.server);
             Error::new(&code::CLUSTER_UNREACHABLE, message).because(reason)
         })
     }

@@ -1,4 +1,4 @@
-//! Names of objects, and conditions that objects can be in.
+//! Names of objects, and conditions of objects.
 
 use std::fmt;
 
@@ -52,7 +52,8 @@ impl ObjectKey {
     }
 }
 
-/// A name as a part of a path. The API server takes no name with a slash or a percent sign; `..` would lead elsewhere.
+/// A name as a part of a path. The API server accepts no name with a slash or a percent sign; `..` would lead
+/// elsewhere.
 ///
 /// # Errors
 /// `KVN312` when nothing can have that name.
@@ -85,7 +86,7 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// A condition that a watch can see.
+/// A condition that a watch can observe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "condition", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Condition {
@@ -142,7 +143,7 @@ impl fmt::Display for Condition {
             Self::Established { crd } => write!(f, "CustomResourceDefinition {crd} to be established"),
             Self::RolledOut { object } => write!(f, "{object} to be ready"),
             Self::NodesReady => f.write_str("all nodes to be Ready"),
-            Self::NodesAddressed => f.write_str("all nodes to have pod addresses"),
+            Self::NodesAddressed => f.write_str("all nodes to have a podCIDR"),
             Self::NodeResource { resource } => write!(f, "a node to offer {resource}"),
             Self::True { object, kind } => write!(f, "{object} to be {kind}"),
             Self::Field { object, pointer, value } => {

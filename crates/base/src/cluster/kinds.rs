@@ -1,4 +1,4 @@
-//! Which path of the API serves a kind: a table for the kinds that kvnet meets, discovery for all others.
+//! Which path of the API serves a kind: a table for the kinds that kvnet uses, discovery for all others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,11 +15,11 @@ use crate::error::{Error, Result, code};
 pub(super) struct Resource {
     /// The lower-case plural of the path.
     pub plural: String,
-    /// Whether its objects live in namespaces.
+    /// Whether its objects are namespaced.
     pub namespaced: bool,
 }
 
-/// What discovery has found out, by group and version.
+/// The results of discovery, by group and version.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     discovered: Mutex<HashMap<String, HashMap<String, Resource>>>,
@@ -91,7 +91,7 @@ const KNOWN: &[(&str, &str, &str, bool)] = &[
 ];
 
 impl Cluster {
-    /// Whether objects of that kind live in namespaces; asks the API only for kinds that kvnet does not know.
+    /// Whether objects of that kind are namespaced; asks the API only for kinds that kvnet does not know.
     ///
     /// # Errors
     /// `KVN306` when the API server does not serve the kind.

@@ -18,8 +18,8 @@ pub struct Merged {
 /// The lists of a kubeconfig, and the field under each of their names.
 const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("users", "user"), ("contexts", "context")];
 
-/// Adds the cluster, user and context that are current in `added` to `existing`. Names that mean something else in
-/// `existing` are taken with a suffix; its current context stays, unless it has none.
+/// Adds the current cluster, user and context of `added` to `existing`. Names that mean something else in `existing`
+/// get a suffix; its current context stays, unless it has none.
 ///
 /// # Errors
 /// `KVN600` when `existing` is not a kubeconfig, `KVN300` when `added` is not.
@@ -51,7 +51,7 @@ pub fn merge(existing: &str, added: &str) -> Result<Merged> {
     Ok(Merged { text, changed, context })
 }
 
-/// Whether the cluster that is current in `added` is one of those in `existing`: same address, same authority.
+/// Whether the current cluster of `added` is one of those in `existing`: same address, same CA.
 ///
 /// # Errors
 /// As [`merge`].
@@ -73,7 +73,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What the current context stands for; else the first one.
+    /// The entries of the current context; else of the first one.
     fn current(config: &Mapping) -> Result<Self> {
         let current = text_of(config, "current-context");
         let first = items(config, "contexts").next().map(|item| text_in(item, "name")).unwrap_or_default();
@@ -92,7 +92,7 @@ impl Entry {
         Ok(Self { names: [cluster, user, name], values })
     }
 
-    /// Under names that are free in `config`, or mean the same there.
+    /// Renamed to names that are free in `config`, or mean the same there.
     fn named_for(&self, config: &Mapping) -> Self {
         let host = host_of(&text_in(&self.values[0], "server"));
         let suffixes = std::iter::once(String::new())
@@ -132,7 +132,7 @@ fn means_the_same(list: &str, existing: Option<&Value>, added: &Value) -> bool {
     }
 }
 
-/// Address and authority.
+/// Address and CA.
 fn identity(cluster: &Value) -> [String; 3] {
     let field = |key: &str| text_in(cluster, key).split_whitespace().collect::<String>();
     let server = field("server").trim_end_matches('/').to_owned();
@@ -188,10 +188,10 @@ fn host_of(server: &str) -> String {
     if host.is_empty() { "2".to_owned() } else { host.to_owned() }
 }
 
-/// The parser's own message is left out: it could show a key.
+/// The parser's own message is omitted: it could reveal a key.
 fn unreadable_existing() -> Error {
     Error::new(&code::KUBECONFIG_OTHER, "the existing kubeconfig cannot be read, so nothing is added to it")
-        .hint("mend it or move it aside; `kubectl config view` shows where it is wrong")
+        .hint("fix it or move it aside; `kubectl config view` shows where it is wrong")
 }
 
 fn unreadable_added(cause: &str) -> Error {

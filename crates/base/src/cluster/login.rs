@@ -1,4 +1,4 @@
-//! How kvnet logs in: the `Authorization` header of a user of a kubeconfig, kept fresh.
+//! How kvnet authenticates: the `Authorization` header of a kubeconfig's user, kept fresh.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result, code};
 use crate::host::small;
 use crate::redact::know;
 
-/// A token file is read again after so long, as kubectl does.
+/// How long a token file is cached, as in kubectl.
 const TOKEN_AGE: Duration = Duration::from_mins(1);
 
 /// What is sent with every request; cheap to clone.
@@ -25,45 +25,45 @@ pub(super) struct Login(Arc<Inner>);
 struct Inner {
     source: Source,
     header: RwLock<Option<HeaderValue>>,
-    /// Said when what a plugin gave had ended before.
+    /// Told when a plugin's credentials had already expired.
     over: RwLock<Option<String>>,
-    /// When it was last looked whether the header is still good.
+    /// When the header was last checked.
     looked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// Where the header comes from.
 #[derive(Default)]
 pub(super) enum Source {
-    /// There is none: a client certificate, or nobody.
+    /// There is none: a client certificate, or an anonymous user.
     #[default]
     None,
-    /// It stands in the kubeconfig.
+    /// It is in the kubeconfig.
     Fixed(HeaderValue),
-    /// The token is in a file that somebody else renews; what stands in the kubeconfig is taken when it cannot be read.
+    /// The token is in a file that another process renews; the kubeconfig's token is used when it cannot be read.
     File(PathBuf, Option<HeaderValue>),
-    /// A plugin gives it.
+    /// From a plugin.
     Plugin(Box<Plugin>),
 }
 
 impl Login {
-    /// A login that has its first header.
+    /// A login with its first header.
     pub async fn new(source: Source) -> Result<Self> {
         let login = Self(Arc::new(Inner { source, ..Inner::default() }));
         login.refresh().await?;
         Ok(login)
     }
 
-    /// The header of the moment.
+    /// The current header.
     pub fn header(&self) -> Option<HeaderValue> {
         self.0.header.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why it cannot be good, when that is known.
+    /// Why it cannot be valid, when that is known.
     pub fn over(&self) -> Option<String> {
         self.0.over.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gets a new header when the one of before may have ended.
+    /// Gets a new header when the current one may have expired.
     ///
     /// # Errors
     /// `KVN300` when a first token cannot be read, `KVN310` when a plugin gives none.
@@ -73,7 +73,7 @@ impl Login {
             Source::None => return Ok(()),
             Source::Fixed(header) => Some(header.clone()),
             Source::File(..) if looked.is_some_and(|at| at.elapsed() < TOKEN_AGE) => return Ok(()),
-            // A token that was good once is better than none: the file may be about to be replaced.
+            // An old token is better than none: the file may be about to be replaced.
             Source::File(path, fixed) => match (token_of(path), fixed.clone().or_else(|| self.header())) {
                 (Ok(header), _) | (Err(_), Some(header)) => Some(header),
                 (Err(error), None) => return Err(error),
@@ -93,7 +93,7 @@ impl Login {
     }
 }
 
-/// The token in a file; blanks and newlines around it are an editor's.
+/// The token in a file, trimmed.
 fn token_of(path: &Path) -> Result<HeaderValue> {
     let unusable = |why: String| {
         Error::new(&code::CLUSTER_CONFIG, format!("the token file {} cannot be used", path.display()))
@@ -110,7 +110,7 @@ fn token_of(path: &Path) -> Result<HeaderValue> {
 /// The header for a token; `whose` says which one, in an error.
 pub(super) fn bearer(token: &str, whose: &str) -> Result<HeaderValue> {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).ok();
-    // A header may hold more than a token may.
+    // A header may contain more than a token may.
     let value = value.filter(|_| token.chars().all(|c| c.is_ascii_graphic()));
     let mut value = value.ok_or_else(|| {
         Error::new(&code::CLUSTER_CONFIG, format!("the token {whose} is not valid"))

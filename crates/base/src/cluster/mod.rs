@@ -67,7 +67,7 @@ pub struct Cluster {
     server: Arc<str>,
     /// The address with the proxy on the way to it.
     route: Arc<str>,
-    /// The digest of the authority that vouches for the server.
+    /// The digest of the server's CA.
     authority: Option<Arc<str>>,
     place: Arc<Place>,
     origin: Arc<str>,

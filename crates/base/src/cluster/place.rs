@@ -1,11 +1,11 @@
-//! Which cluster it is, for people: what a plan, a question and a report say before anything is changed.
+//! The cluster, for people: what a plan, a prompt and a report show before anything is changed.
 
 use std::fmt;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-/// Where a connection leads and by what: no secrets, so that it may stand anywhere.
+/// A connection's target and its source: no secrets, so that it may be shown anywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The address of the API server, without a user or password in it.
@@ -39,7 +39,7 @@ pub fn bare_address(address: &str) -> String {
     let address = address.split(['?', '#']).next().unwrap_or(address);
     let (scheme, rest) = address.split_once("://").map_or(("", address), |(scheme, rest)| (scheme, rest));
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-    // The last `@` ends it: a password may have one.
+    // The last `@` ends it: a password may contain one.
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let separator = if scheme.is_empty() { "" } else { "://" };
     format!("{scheme}{separator}{host}{}", path.trim_end_matches('/'))

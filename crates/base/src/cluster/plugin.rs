@@ -16,16 +16,16 @@ use crate::host::helper::{Ear, Ended, Helper};
 use crate::redact::{know, redact_text};
 use crate::terminal::{clean, cut};
 
-/// How long a plugin may take when nobody says; a person may have to log in.
+/// How long a plugin may take by default; a person may have to log in.
 const DEADLINE: Duration = Duration::from_mins(1);
-/// Credentials that end sooner are got anew.
+/// Credentials that expire sooner are renewed.
 const MARGIN: Duration = Duration::from_mins(1);
-/// How much of a plugin's complaint is told.
+/// How much of a plugin's standard error is shown.
 const TOLD: usize = 200;
-/// Words shorter than this are no secrets; to hide them would hide the reason.
+/// Words shorter than this are not secrets; hiding them would hide the reason.
 const SHORTEST_SECRET: usize = 5;
 
-/// What a plugin has given.
+/// A plugin's credentials.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Credential {
@@ -33,18 +33,18 @@ pub(super) struct Credential {
     pub client_certificate_data: Option<String>,
     pub client_key_data: Option<String>,
     expiration_timestamp: Option<String>,
-    /// Said when it had ended before it was given.
+    /// Told when it had already expired.
     #[serde(skip)]
     pub over: Option<String>,
 }
 
 impl Credential {
-    /// A plugin that has nothing better than what has ended is not asked again.
+    /// A plugin that only has expired credentials is not run again.
     fn is_fresh(&self) -> bool {
         self.over.is_some() || self.left().is_none_or(|left| left > MARGIN)
     }
 
-    /// How long it is good; none when it does not say.
+    /// How long it is valid; none when unknown.
     fn left(&self) -> Option<Duration> {
         let end = self.expiration_timestamp.as_deref()?.parse::<Timestamp>().ok()?;
         let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap_or_default();
@@ -52,10 +52,10 @@ impl Credential {
     }
 }
 
-/// What the plugins of this process have given, by what they were asked.
+/// The credentials of this process's plugins, by their input.
 static GIVEN: LazyLock<Mutex<HashMap<String, Credential>>> = LazyLock::new(Mutex::default);
 
-/// A plugin with what it is told about the cluster.
+/// A plugin with its information about the cluster.
 #[derive(Clone)]
 pub(super) struct Plugin {
     spec: ExecConfig,
@@ -71,10 +71,10 @@ impl Plugin {
         Self { spec, cluster, deadline: deadline.unwrap_or(DEADLINE), tell }
     }
 
-    /// Its credentials: those of before while they are good.
+    /// Its credentials: the cached ones while they are valid.
     ///
     /// # Errors
-    /// `KVN310` when it is not there, fails, hangs, or gives none.
+    /// `KVN310` when it is not found, fails, hangs, or gives none.
     pub async fn credential(&self) -> Result<Credential> {
         let key = json!([self.spec, self.cluster]).to_string();
         let mut given = GIVEN.lock().await;
@@ -85,8 +85,7 @@ impl Plugin {
         if credential.left() == Some(Duration::ZERO) {
             let end = credential.expiration_timestamp.as_deref().unwrap_or_default();
             let end = cut(&clean(end), 40);
-            let over =
-                format!("what the credential plugin `{}` gave had expired at {end} already", self.name());
+            let over = format!("the credentials from plugin `{}` had already expired at {end}", self.name());
             credential.over = Some(over);
         }
         given.insert(key, credential.clone());
@@ -111,7 +110,7 @@ impl Plugin {
             }
             Ended::Late(last) => {
                 let seconds = self.deadline.as_secs_f64();
-                let error = self.error(&format!("did not end within {seconds} s"));
+                let error = self.error(&format!("timed out after {seconds} s"));
                 return Err(if last.is_empty() { error } else { error.because(reason(&last, &secrets)) });
             }
             Ended::TooMuch => return Err(self.error("printed more than 1 MiB")),
@@ -128,7 +127,7 @@ impl Plugin {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
         let asks = self.spec.interactive_mode == Some(ExecInteractiveMode::Always);
         if asks && !terminal {
-            return Err(self.error("has to ask a person, and there is no terminal"));
+            return Err(self.error("needs to prompt, but there is no terminal"));
         }
         let mut variables = self.variables();
         let info = json!({
@@ -146,7 +145,7 @@ impl Plugin {
         pairs.filter_map(|pair| Some((pair.get("name")?.clone(), pair.get("value")?.clone()))).collect()
     }
 
-    /// A plugin that may be used by a person says on the terminal what that person has to do.
+    /// An interactive plugin says on the terminal what to do.
     fn ear(&self, secrets: &Arc<Vec<String>>) -> Option<Ear> {
         let (tell, name, secrets) = (self.tell.clone(), self.name(), Arc::clone(secrets));
         let quiet = self.spec.interactive_mode == Some(ExecInteractiveMode::Never);
@@ -154,7 +153,7 @@ impl Plugin {
         (!quiet && std::io::IsTerminal::is_terminal(&std::io::stderr())).then(|| Arc::new(ear) as Ear)
     }
 
-    /// What its complaints must not repeat: the values of its environment, and arguments that are no plain words.
+    /// What its standard error must not reveal: the values of its environment, and arguments that are not plain words.
     fn secrets(&self) -> Vec<String> {
         let is_word = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         let values = self.variables().into_iter().map(|(_, value)| value);
@@ -216,14 +215,14 @@ impl Plugin {
         Error::new(&code::CREDENTIAL_PLUGIN, message)
     }
 
-    /// The program without the directories before it.
+    /// The program's base name.
     fn name(&self) -> String {
         let command = self.spec.command.as_deref().unwrap_or_default();
         cut(&clean(command.rsplit('/').next().unwrap_or(command)), 60)
     }
 }
 
-/// A line of a plugin as it may be shown.
+/// A plugin's line, redacted.
 fn reason(line: &str, secrets: &[String]) -> String {
     if line.is_empty() {
         return "it did not say why".to_owned();
@@ -232,7 +231,7 @@ fn reason(line: &str, secrets: &[String]) -> String {
     cut(&clean(&redact_text(line, &known)), TOLD)
 }
 
-/// The exit code, or what came before there was one.
+/// The exit code, or what happened before there was one.
 fn how(ended: &Ended) -> String {
     match ended {
         Ended::Well(_) => "0".into(),

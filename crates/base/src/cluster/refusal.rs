@@ -1,4 +1,4 @@
-//! What the API server says when it does not do what it is asked, as errors for people.
+//! The API server's refusals, as errors for people.
 
 use std::error::Error as _;
 
@@ -9,18 +9,18 @@ use super::request::excerpt;
 use crate::error::{Error, Kind, Result, code};
 use crate::terminal::cut;
 
-/// How the API server begins when an applied object does not fit its kind.
+/// The API server's prefix when an applied object does not fit its kind.
 const UNTYPED: &str = "failed to create typed patch object";
-/// How it begins when the operations of a JSON patch do not fit the object, which servers of 2018 answer with 500.
+/// Its prefixes when the operations of a JSON patch do not fit the object, which servers of 2018 answer with 500.
 const UNPATCHABLE: [&str; 4] =
     ["Testing value ", "Unable to remove ", "Unable to access invalid index", "jsonpatch "];
 
-/// What comes after the object in a refusal by a schema.
+/// What follows the object in a schema's refusal.
 const FAILURES: &str = "validation failure list:";
 
-/// How many characters of a message of the server are told.
+/// How many characters of the server's message are shown.
 const MOST_MESSAGE: usize = 1000;
-/// How many of its causes are.
+/// How many of its causes are shown.
 const MOST_CAUSES: usize = 16;
 
 /// A `Status` with a code of the 400s, or of the 500s.
@@ -43,7 +43,7 @@ pub(super) struct Cause {
 }
 
 impl Refusal {
-    /// What the server says is bounded: it ends on a terminal, and in reports.
+    /// The server's text is bounded: it ends up on a terminal, and in reports.
     pub fn parse(code: u16, value: Option<&Value>, body: &[u8]) -> Self {
         let Some(status) = value.filter(|value| text(value, "kind") == "Status") else {
             return Self { code, message: excerpt(body), foreign: true, ..Self::default() };
@@ -58,20 +58,20 @@ impl Refusal {
         }
     }
 
-    /// Whether the server may do later what it cannot do now. An apply of a field that the kind does not have, or with a
-    /// value of another type, is answered with 500 too, and will always be.
+    /// Whether the request may work later. An apply of an unknown field, or with a value of another type, is answered
+    /// with 500 too, and always will be.
     pub fn passes(&self) -> bool {
         let begins = |with: &&str| self.message.starts_with(*with);
         let is_ours = std::iter::once(&UNTYPED).chain(&UNPATCHABLE).any(begins);
         self.code == 429 || (self.code >= 500 && !is_ours)
     }
 
-    /// Whether another field manager is in the way of an apply.
+    /// Whether it is a field manager conflict.
     pub fn field_conflict(&self) -> bool {
         self.code == 409 && self.causes.iter().any(|cause| cause.reason == "FieldManagerConflict")
     }
 
-    /// Whether somebody changed the object between reading and writing.
+    /// Whether the object changed between reading and writing.
     pub fn stale(&self) -> bool {
         self.code == 409 && self.reason == "Conflict" && !self.field_conflict()
     }
@@ -135,7 +135,7 @@ fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// At most as much of a message as a person reads. A schema's refusal begins with the whole object before Kubernetes 1.16.
+/// As much of a message as a person reads. A schema's refusal begins with the whole object before Kubernetes 1.16.
 pub(super) fn bounded(message: &str) -> String {
     let list = message.split_once(FAILURES).map(|(_, list)| list.trim().replace('\n', "; "));
     cut(list.as_deref().unwrap_or(message), MOST_MESSAGE)
@@ -157,8 +157,7 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
     }
     if has(&["proxy authorization required", "tunnel error: unsuccessful"]) {
         let error = Error::new(&code::CLUSTER_DENIED, format!("{server}: the proxy refuses to connect"));
-        let hint = "give the proxy its name and password in `proxy-url` or HTTPS_PROXY, let it through to the API server, \
-                    or leave it out by NO_PROXY";
+        let hint = "set the proxy's user and password in `proxy-url` or HTTPS_PROXY, allow it to reach the API server, or bypass it with NO_PROXY";
         return (error.because(chain).hint(hint), false);
     }
     if has(&[
@@ -168,7 +167,7 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
         "certificate signed by unknown",
     ]) {
         let error = unreachable(format!(
-            "the certificate of {server} is not signed by the kubeconfig's authority"
+            "the certificate of {server} is not signed by the kubeconfig's CA"
         ))
         .because(chain)
         .hint(
@@ -184,7 +183,8 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
         return (error.of_kind(Kind::Environment), false);
     }
     if has(&["NotValidForName", "not valid for name"]) {
-        let error = unreachable(format!("the certificate of {server} is not valid for it")).because(chain);
+        let error =
+            unreachable(format!("the certificate of {server} is not valid for that name")).because(chain);
         return (error.of_kind(Kind::Environment), false);
     }
     if has(&[
@@ -203,7 +203,7 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
         return (Error::new(&code::CLUSTER_DENIED, message).because(chain), false);
     }
     if has(&["dns error", "failed to lookup address"]) {
-        return (unreachable(format!("the name in {server} cannot be resolved")).because(chain), false);
+        return (unreachable(format!("the host name in {server} cannot be resolved")).because(chain), false);
     }
     if matches!(error, kube::Error::Auth(_)) {
         return (
@@ -214,7 +214,7 @@ pub(super) fn connection_error(server: &str, error: &kube::Error) -> (Error, boo
     (unreachable(format!("the API server {server} cannot be reached")).because(chain), true)
 }
 
-/// Every reason of an error from the outside to the inside, without repetitions.
+/// The chain of an error's causes, outermost first, without repetitions.
 fn chain_of(error: &kube::Error) -> String {
     let mut parts = vec![error.to_string()];
     let mut source = error.source();
@@ -230,7 +230,7 @@ fn chain_of(error: &kube::Error) -> String {
     chain.trim_start_matches("ServiceError: ").trim_start_matches("client error (Connect): ").to_owned()
 }
 
-/// A refusal as `Err`, unless it only says that the thing is not there.
+/// A refusal as `Err`, unless it only says "not found".
 pub(super) fn absent(refusal: Refusal, subject: &str) -> Result<()> {
     if refusal.code == 404 { Ok(()) } else { Err(refusal.into_error(subject)) }
 }

@@ -18,12 +18,12 @@ use crate::error::{Error, Result, code};
 pub(super) const ATTEMPTS: u32 = 6;
 /// How long all attempts of a request may take together.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the API server may think about one attempt; its own limit for webhooks is 30 s.
+/// How long the API server may take for one attempt; its own limit for webhooks is 30 s.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(20);
-/// The pause after the first failure; doubles with each further one.
+/// The backoff after the first failure; doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A request that can be sent again.
+/// A request that can be retried.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub method: Method,
@@ -32,20 +32,20 @@ pub(super) struct Call {
     pub body: Vec<u8>,
     /// How often it may be sent.
     pub attempts: u32,
-    /// What has to be answered.
+    /// The expected answer.
     expected: Expected,
 }
 
 /// An answer of the API server.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It did what it was asked.
+    /// It succeeded.
     Done(Value),
-    /// It understood and said no.
+    /// It refused.
     Refused(Refusal),
 }
 
-/// Why an attempt did not bring an outcome.
+/// Why an attempt had no outcome.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub error: Error,
@@ -67,7 +67,7 @@ impl Call {
         }
     }
 
-    /// A small request of the kind that all others are.
+    /// A small request like all others.
     pub fn of_system() -> Self {
         let namespace = ObjectKey::new("v1", "Namespace", None, "kube-system");
         Self::get("/api/v1/namespaces/kube-system").expects(Expected::Object(namespace))
@@ -84,7 +84,7 @@ impl Call {
         self
     }
 
-    /// The same call; any other answer than this comes from no API server.
+    /// The same call; any other answer is not from an API server.
     pub fn expects(mut self, expected: Expected) -> Self {
         self.expected = expected;
         self
@@ -115,8 +115,8 @@ impl Outcome {
 }
 
 impl Cluster {
-    /// Sends a call until the API server has decided on it. Every call of kvnet can be sent twice: it reads, applies,
-    /// or deletes by uid.
+    /// Sends a call until the API server has answered it. Every call of kvnet can be sent twice: it reads, applies, or
+    /// deletes by uid.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
         // Boxed: whatever a command does holds such a future, often several.
         let persists = Box::pin(self.persist(call));
@@ -137,11 +137,11 @@ impl Cluster {
             if unanswered {
                 self.health.has_failed(sent);
             }
-            // Who gives less time than usual does not want to wait longer because a server asks for it.
+            // With a shorter timeout than usual, the server's Retry-After does not extend it.
             failure.retry &= !(self.hurries() && failure.pause.is_some_and(|pause| pause > self.answer_time));
             let result = patience.bear(bare(&call.path), failure).await;
             let Err(error) = result else { continue };
-            // One that is only asked once says nothing about a server that is just coming back.
+            // A single attempt says nothing about a server that is just coming back.
             if unanswered && (call.attempts > 1 || patience.is_over()) {
                 self.give_up(begin, &error).await;
             }
@@ -154,7 +154,7 @@ impl Cluster {
         Patience { deadline: self.patience_ends(), attempts, failures: 0 }
     }
 
-    /// Sends a call once. What it leads to tells everybody how the server is.
+    /// Sends a call once. Its result updates the server's health.
     pub(super) async fn attempt(&self, call: &Call, number: u32, until: Instant) -> Result<Outcome, Failure> {
         self.login.refresh().await.map_err(Failure::last)?;
         let mut request = call.request().map_err(Failure::last)?;
@@ -230,7 +230,7 @@ impl Cluster {
         let seconds = time.as_secs_f64().round().max(1.0);
         Error::new(
             &code::CLUSTER_UNREACHABLE,
-            format!("the API server {} gave no answer in {seconds} s", self.server),
+            format!("the API server {} did not answer within {seconds} s", self.server),
         )
     }
 
@@ -256,7 +256,7 @@ impl Failure {
     }
 }
 
-/// How often something is still tried, and until when.
+/// How often something is retried, and until when.
 pub(super) struct Patience {
     pub deadline: Instant,
     attempts: u32,
@@ -283,7 +283,7 @@ impl Patience {
     }
 }
 
-/// The pause after `attempt` failures, between half and the whole of its step, so that clients do not come back together.
+/// The backoff after `attempt` failures, with jitter between half and all of it.
 pub(super) fn back_off(attempt: u32) -> Duration {
     let step = FIRST_PAUSE.saturating_mul(1 << attempt.min(6).saturating_sub(1));
     let random = u32::from(std::hash::RandomState::new().build_hasher().finish().to_le_bytes()[0]);
@@ -301,7 +301,7 @@ pub(super) fn bare(path: &str) -> &str {
     path.split('?').next().unwrap_or(path)
 }
 
-/// The begin of a body in one line, enough to recognise what answered.
+/// The beginning of a body in one line, enough to recognise what answered.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(400)]);
     let line: Vec<&str> = text.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Waiting for conditions, driven by watches, with the reason why it takes so long.
+//! Waiting for conditions, driven by watches, with the reason for the delay.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::watch::{Followed, Sight};
 use super::{Cluster, Condition, ObjectKey, components};
 use crate::error::{Error, Result, code};
 
-/// How often events of pods that wait are read again.
+/// How often events of waiting pods are read again.
 const EVENTS: Duration = Duration::from_secs(2);
-/// Of how many pods the events are read.
+/// For how many pods events are read.
 const MOST_EXPLAINED: usize = 6;
 /// How many pods are named in a reason.
 const NAMED_PODS: usize = 2;
@@ -24,11 +24,11 @@ const NAMED_PODS: usize = 2;
 pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 impl Cluster {
-    /// Waits until a condition holds, or until the pods behind it are kept by something that does not pass by itself.
+    /// Waits until a condition holds, or until the pods behind it are blocked by something that is not transient.
     ///
     /// # Errors
-    /// `KVN305` after `timeout`, with what is missing; before it the code of what keeps a pod for good; `KVN302` when it may
-    /// not look; `KVN505` for [`Condition::File`].
+    /// `KVN305` after `timeout`, with what is missing; before it the code of what blocks a pod permanently; `KVN302`
+    /// without permission; `KVN505` for [`Condition::File`].
     pub async fn wait(&self, condition: &Condition, timeout: Duration, progress: Progress<'_>) -> Result<()> {
         let scope = scope_of(condition)?;
         let mut told = Told::new(progress);
@@ -74,7 +74,7 @@ impl Cluster {
             }
             let (now, reasons) = Box::pin(self.explained(condition, now, &live, &live_pods)).await;
             told.miss(now);
-            // Before its pods are there, what is the case is no more than that.
+            // Before its pods exist, that is all there is to say.
             if pods.is_some()
                 && let Some(stuck) = Box::pin(lasting.look(self, &reasons)).await
             {
@@ -83,7 +83,7 @@ impl Cluster {
         }
     }
 
-    /// Whether a condition holds now, and what is the case.
+    /// Whether a condition holds now, and the current state.
     ///
     /// # Errors
     /// Those of [`Cluster::get`]; `KVN505` for [`Condition::File`].
@@ -103,7 +103,7 @@ impl Cluster {
         Ok((false, Box::pin(self.explained(condition, now, &live, &pods)).await.0))
     }
 
-    /// What is the case, and the reasons of the pods that count, or of the nodes when there are no pods.
+    /// The current state, and the reasons of the pods that count, or of the nodes when there are no pods.
     async fn explained(
         &self,
         condition: &Condition,
@@ -176,7 +176,7 @@ impl Cluster {
         Err(late(&what, timeout, &told.summary()))
     }
 
-    /// The pods as soon as they are enough.
+    /// The pods as soon as there are enough.
     async fn settle(
         &self,
         followed: &mut Followed,
@@ -223,12 +223,12 @@ impl Cluster {
     }
 }
 
-/// What was told last, so that a reason is told once.
+/// What was reported last, so that a reason is reported once.
 struct Told<'a> {
     /// What is waited for.
     what: String,
     last: String,
-    /// What was last seen to be missing; trouble with the API server does not hide it.
+    /// What was last seen to be missing; API server trouble does not hide it.
     missing: String,
     progress: Progress<'a>,
 }
@@ -243,7 +243,7 @@ impl<'a> Told<'a> {
         self.say(now);
     }
 
-    /// What has ended by itself often says less than the pod said before.
+    /// What has ended often says less than the pod said before.
     fn with_reason(&self, end: String) -> String {
         if self.missing.is_empty() { end } else { format!("{end}; before that: {}", self.missing) }
     }
@@ -266,18 +266,18 @@ impl<'a> Told<'a> {
     }
 }
 
-/// A reason without the ids in it, which are others at each try: of containers, sandboxes, pods.
+/// A reason without the ids in it, which differ at each attempt: of containers, sandboxes, pods.
 fn without_ids(reason: &str) -> String {
     reason.split_inclusive(|c: char| !c.is_ascii_hexdigit() && c != '-').filter(|word| !is_id(word)).collect()
 }
 
-/// With twelve digits of a hash at least, which the end of a UUID has too; the hashes in the names of pods are shorter.
+/// At least twelve digits of a hash, which the end of a UUID has too; the hashes in the names of pods are shorter.
 fn is_id(word: &str) -> bool {
     let digits = |part: &str| part.chars().filter(char::is_ascii_hexdigit).count();
     word.split('-').any(|part| digits(part) >= 12 && part.contains(|c: char| c.is_ascii_digit()))
 }
 
-/// The next sight of what may not be followed yet.
+/// The next state of what may not be watched yet.
 async fn next_of(followed: &mut Option<Followed>) -> Result<Sight> {
     match followed {
         Some(followed) => followed.next().await,
@@ -299,7 +299,7 @@ fn pod_scope(condition: &Condition, live: &[Value]) -> Option<Scope> {
     Some(Scope::pods(object.namespace.as_deref().unwrap_or("default"), &selector))
 }
 
-/// Whether a DaemonSet finds no node, as opposed to one whose controller has not looked yet.
+/// Whether a DaemonSet finds no node, as opposed to one whose controller has not run yet.
 fn wants_no_pod(workload: &Value) -> bool {
     let number = |pointer: &str| workload.pointer(pointer).and_then(Value::as_i64);
     text(workload, "/kind") == "DaemonSet"
@@ -314,7 +314,7 @@ fn counting(mut reasons: Vec<(String, Reason)>, pods: &[Value]) -> Vec<(String, 
     reasons
 }
 
-/// That no node takes a workload's pods, as the reason of a pod.
+/// That a workload's pods are unschedulable, as the reason of a pod.
 fn unplaced(workload: &Value, why: Option<String>) -> Option<(String, Reason)> {
     let text = format!("no nodes are available: {}", why?);
     let name = ObjectKey::of(workload).to_string();
@@ -325,10 +325,11 @@ fn join(now: &str, reason: Option<String>) -> String {
     reason.map_or_else(|| now.to_owned(), |reason| format!("{now}, {reason}"))
 }
 
-/// A reason that has stayed so long that nobody but people will end it.
+/// A reason that has lasted so long that it needs action.
 fn in_vain(what: &str, stuck: &Stuck) -> Error {
     let Stuck { pod, reason, sign } = stuck;
-    let error = Error::new(sign.code, format!("gave up on {what}: what keeps it does not pass by itself"));
+    let error =
+        Error::new(sign.code, format!("gave up on {what}: what blocks it does not resolve by itself"));
     let error = error.because(format!("{pod}: {}", reason.text));
     match sign.hint {
         Some(hint) => error.hint(hint),

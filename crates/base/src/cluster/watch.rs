@@ -17,34 +17,34 @@ use super::refusal::{bounded, connection_error};
 use super::request::back_off;
 use crate::error::{Error, Kind, Result, code};
 
-/// After so many seconds the server ends a watch and everything is listed anew, which heals a watch that has gone deaf.
+/// After so many seconds the server ends a watch and everything is listed again, which recovers a stale watch.
 const WATCH_SECONDS: u64 = 50;
-/// How much longer the client waits for that end, for connections that died without a word.
+/// How much longer the client waits for that end, for connections that died silently.
 const GRACE: Duration = Duration::from_secs(10);
 /// A watch that ends sooner than this, without an event, is a failure.
 const SHORT: Duration = Duration::from_secs(1);
-/// The pause before a kind that is not served is looked for again; nothing can be watched for it.
+/// The pause before a kind that is not served is tried again; it cannot be watched.
 const UNSERVED_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known about the followed objects.
+/// The state of the watched objects.
 #[derive(Debug)]
 pub(super) enum Sight {
     /// All of them, as they are now.
     Objects(Vec<Value>),
-    /// The API server cannot be asked at the moment.
+    /// The API server is currently unreachable.
     Trouble(String),
-    /// It cannot be asked at all.
+    /// It refuses permanently.
     Fatal(Error),
 }
 
-/// Objects that are followed until this is dropped.
+/// Objects that are watched until this is dropped.
 pub(super) struct Followed {
     sights: mpsc::Receiver<Sight>,
     task: JoinHandle<()>,
 }
 
 impl Followed {
-    /// The next sight. May be dropped while it waits without losing one.
+    /// The next state. Cancel-safe.
     pub async fn next(&mut self) -> Result<Sight> {
         match self.sights.recv().await {
             Some(Sight::Fatal(error)) => Err(error),
@@ -61,7 +61,7 @@ impl Drop for Followed {
 }
 
 impl Cluster {
-    /// Follows the objects of a scope. The first sight comes as soon as they are listed.
+    /// Watches the objects of a scope. The first state comes as soon as they are listed.
     pub(super) fn follow(&self, scope: Scope) -> Followed {
         let (sender, sights) = mpsc::channel(16);
         let follower = Follower { cluster: self.clone(), scope, sender, failures: 0 };
@@ -132,7 +132,7 @@ impl Follower {
         query(&[("labelSelector", self.scope.selector.as_deref()), ("fieldSelector", name.as_deref())])
     }
 
-    /// A receiver that is gone aborts this task, so there is nothing to do when it does not listen.
+    /// A dropped receiver aborts this task, so there is nothing to do when it does not listen.
     async fn show(&self, objects: &[Value]) {
         let _ = self.sender.send(Sight::Objects(objects.to_vec())).await;
     }
@@ -187,18 +187,18 @@ impl Follower {
     }
 }
 
-/// Whether waiting longer cannot help.
+/// Whether waiting longer is pointless.
 fn is_final(error: &Error) -> bool {
     error.kind() != Kind::Transient
 }
 
-/// Takes an event into the set; whether it changed.
+/// Applies an event to the set; returns whether it changed.
 fn absorb(event: WatchEvent<Value>, objects: &mut Vec<Value>, scope: &Scope) -> bool {
     let identity = |object: &Value| {
         (text(object, "/metadata/namespace").to_owned(), text(object, "/metadata/name").to_owned())
     };
     match event {
-        // Nothing that calls itself Kubernetes sends anything else, but a proxy may.
+        // Kubernetes sends nothing else, but a proxy may.
         WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) if object.is_object() => {
             object["apiVersion"] = scope.api_version.as_str().into();
             object["kind"] = scope.kind.as_str().into();

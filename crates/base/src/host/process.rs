@@ -146,7 +146,7 @@ pub(super) fn exit_code(status: ExitStatus) -> i32 {
 pub fn late(command: &Command, stderr: &str) -> Error {
     let seconds = command.timeout.as_secs_f64();
     let error =
-        Error::new(&code::HOST_TIMEOUT, format!("`{}` did not end within {seconds} s", command.display()));
+        Error::new(&code::HOST_TIMEOUT, format!("`{}` timed out after {seconds} s", command.display()));
     match stderr.trim().lines().last() {
         Some(line) => error.because(line),
         None => error,

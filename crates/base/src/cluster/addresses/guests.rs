@@ -1,4 +1,4 @@
-//! What guests have on the wires of their VMs' networks.
+//! The addresses of guests on their VMs' networks.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Address, MACHINE, holds_addresses, is_own};
 
-/// The addresses of a guest's NIC that is on a wire with others: not behind its pod's address.
+/// The addresses of a guest's NIC that is bridged, as opposed to behind its pod's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuestAddresses {
     /// The uid of the VM's instance, by which its pod is found.

@@ -1,5 +1,5 @@
-//! An apply made here, for an API server that has none: what is desired over what is live, without what kvnet does not want
-//! any more.
+//! Client-side apply, for an API server without server-side apply: desired over live, without what kvnet no longer
+//! wants.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::values::{is_stored_as_absent, same_scalar};
 use super::walk::same;
 use super::{comparable, record};
 
-/// The JSON merge patch that makes `live` like `desired` and leaves alone what others added; none when it would change
+/// The JSON merge patch that makes `live` like `desired` and leaves foreign fields alone; none when it would change
 /// nothing.
 pub fn merge_patch(desired: &Value, live: &Value) -> Option<Value> {
     let desired = comparable(desired);
@@ -119,7 +119,7 @@ fn by_keys(
     merged
 }
 
-/// A live value without what kvnet applied of it; none when nothing is left.
+/// A live value without the parts that kvnet applied; none when nothing is left.
 fn without(live: &Value, owners: &Owners) -> Option<Value> {
     let Some(node) = owners.applied else { return Some(live.clone()) };
     match live {

@@ -23,10 +23,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// What stands for the value of a secret.
+/// Replaces the value of a secret.
 const HIDDEN: &str = "(hidden)";
-/// The owner of a field that is not as kvnet set it, where nobody tracks who set it.
-const SOMEBODY: &str = "somebody else";
+/// The owner of a field that is not as kvnet set it, where field managers are not tracked.
+const SOMEBODY: &str = "another client";
 /// The only parts of the metadata that an apply can change.
 const METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
 
@@ -64,13 +64,13 @@ pub fn differences(desired: &Value, live: &Value) -> Vec<FieldDiff> {
     found
 }
 
-/// Whether the API server tracks who sets which field of an object.
+/// Whether the API server tracks the field managers of an object.
 fn is_tracked(live: &Value) -> bool {
     live.pointer("/metadata/managedFields").is_some()
 }
 
-/// Whether a field that is not tracked is somebody else's, as far as that can be known: it has another value than the one
-/// that kvnet set, or the object is not kvnet's at all.
+/// Whether an untracked field is another client's, as far as that can be known: it has another value than the one that
+/// kvnet set, or the object is not kvnet's at all.
 fn is_taken(field: &FieldDiff, live: &Value, changed: Option<&[FieldDiff]>) -> bool {
     if field.before.is_none() || field.after.is_none() {
         return false;

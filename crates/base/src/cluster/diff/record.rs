@@ -1,4 +1,4 @@
-//! What kvnet set, on an API server that does not track who set which field: an annotation of kvnet's own says it.
+//! What kvnet set, on an API server that does not track field managers: from an annotation of kvnet's own.
 
 use serde_json::{Map, Value, json};
 
@@ -8,11 +8,11 @@ use super::values::same_scalar;
 use super::walk::same;
 use super::{FIELD_MANAGER, comparable};
 
-/// The annotation that holds what kvnet applied last; named in what the user is told about such an API server.
+/// The annotation that holds what kvnet applied last; named in the warning about such an API server.
 const APPLIED: &str = "kvnet.dev/applied";
-/// The longest that is written: all annotations of an object may have 256 KiB together.
+/// The maximum length: all annotations of an object may have 256 KiB together.
 const LONGEST: usize = 128 << 10;
-/// Kinds without it. A Secret's values do not belong into annotations, and a pod is not changed but made anew.
+/// Kinds without it. A Secret's values do not belong in annotations, and a pod is not changed but recreated.
 const WITHOUT: &[&str] = &["Pod", "Secret"];
 
 /// The object with the annotation.
@@ -33,7 +33,7 @@ pub fn recorded(desired: &Value) -> Value {
     object
 }
 
-/// What the annotation of a live object says; none where the API server itself tracks what kvnet applied.
+/// The annotation's content on a live object; none where the API server itself tracks what kvnet applied.
 pub(super) fn of(live: &Value) -> Option<Map<String, Value>> {
     let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
     let tracked = managers.into_iter().any(|entry| {
@@ -48,7 +48,7 @@ pub fn is_recorded(live: &Value) -> bool {
     live["metadata"]["annotations"][APPLIED].is_string()
 }
 
-/// The record as a tree of fields like those of `managedFields`: what kvnet set, and nobody has changed since.
+/// The record as a tree of fields like those of `managedFields`: what kvnet set and is unchanged since.
 pub(super) fn tree(record: &Map<String, Value>, live: &Value) -> Value {
     let fields = record.iter().filter_map(|(name, value)| {
         let node = node(&mut vec![name.clone()], value, live.get(name)?)?;
@@ -57,7 +57,7 @@ pub(super) fn tree(record: &Map<String, Value>, live: &Value) -> Value {
     Value::Object(fields.collect())
 }
 
-/// None of what is not as kvnet set it.
+/// Without what is not as kvnet set it.
 fn node(path: &mut Vec<String>, set: &Value, live: &Value) -> Option<Value> {
     match (set, live) {
         (Value::Object(set), Value::Object(live)) => map(path, set, live),

@@ -229,7 +229,7 @@ fn what_somebody_changed_since_has_an_owner_and_what_others_added_stays() {
     live["metadata"]["labels"]["theirs"] = "1".into();
     let found = differences(&desired(), &live);
     assert_eq!(paths(&found), ["spec.template.spec.containers[name=c].image"]);
-    assert_eq!(found[0].owners, ["somebody else"]);
+    assert_eq!(found[0].owners, ["another client"]);
     let patch = merge_patch(&desired(), &live).unwrap();
     let containers = patch["spec"]["template"]["spec"]["containers"].as_array().unwrap();
     assert_eq!(

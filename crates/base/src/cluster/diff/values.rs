@@ -1,4 +1,4 @@
-//! When two values are the same although they are written differently.
+//! When two values are equal although they are written differently.
 
 use serde_json::Value;
 

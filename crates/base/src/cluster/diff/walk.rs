@@ -7,7 +7,7 @@ use super::owners::{Member, Owners};
 use super::values::{is_stored_as_absent, same_scalar};
 use crate::cluster::FieldDiff;
 
-/// Fields beneath which the server fills in nothing: whatever only the live side has was put there by somebody.
+/// Fields beneath which the server sets no defaults: whatever only the live side has was set by another client.
 const EXACT: &[&str] = &["openAPIV3Schema", "tolerations"];
 
 /// Where the walk is, and what it has found.
@@ -75,7 +75,7 @@ impl Walk {
         }
     }
 
-    /// Whether the server adds nothing here.
+    /// Whether the server sets no defaults here.
     fn is_exact(&self) -> bool {
         let fields = || self.fields.iter().map(String::as_str);
         // The rules of a role are at the top; those of a webhook get a default scope.

@@ -1,4 +1,4 @@
-//! Which reasons pass by themselves, and which stay until somebody acts: no wait outlives those.
+//! Which reasons are transient, and which need action: no wait outlives those.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::text;
 use crate::cluster::Cluster;
 use crate::error::{Code, code};
 
-/// Kubelet and scheduler try again every few seconds: what fails for so long has failed more than once.
+/// Kubelet and scheduler retry every few seconds: what fails for so long has failed more than once.
 const USUAL: Duration = Duration::from_secs(30);
-/// What others bring a little later: plugins of a `DaemonSet`, addresses of pods that end, and ovs-cni's marker, which looks
-/// every minute.
+/// What may appear a little later: plugins of a `DaemonSet`, addresses of terminating pods, and ovs-cni's marker, which
+/// looks every minute.
 const LONG: Duration = Duration::from_secs(75);
 
 /// Taints that the cluster, or a `kvnet down`, puts on nodes for a while.
@@ -28,22 +28,21 @@ const PASSING_TAINTS: [&str; 8] = [
     "node.cloudprovider.kubernetes.io/uninitialized",
     "kvnet.dev/leaving",
 ];
-/// What the scheduler waits for that comes without anybody's help: the first node, and volumes.
-const PASSING_PLACES: [&str; 3] = ["no nodes available", "there is no node", "volume"];
+/// What the scheduler waits for that resolves by itself: the first node, and volumes.
+const PASSING_PLACES: [&str; 3] = ["no nodes available", "there are no nodes", "volume"];
 
-/// Whether a reason stays.
+/// Whether a reason is transient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stays {
-    /// It passes by itself, or may.
+    /// It is, or may be.
     No,
-    /// Until somebody acts; it is given so long all the same.
+    /// It needs action; it is given so long all the same.
     After(Duration),
-    /// As `After`, when it was not there before: a kubelet looks for a missing image ever more rarely, so that one may have
-    /// come since.
+    /// As `After`, when it is new: a kubelet backs off from a missing image, so one may have appeared since.
     AfterNew(Duration),
 }
 
-/// What a message says, lower case, and what that means.
+/// A message's text, lower case, and its meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Sign {
     says: &'static [&'static str],
@@ -67,22 +66,22 @@ const fn hinted(sign: Sign, hint: &'static str) -> Sign {
     Sign { hint: Some(hint), ..sign }
 }
 
-const BRIDGE: &str = "add the bridge to `ovs.bridges`, or correct it in the network; `ovs-vsctl list-br` shows those there are";
+const BRIDGE: &str = "add the bridge to `ovs.bridges`, or correct it in the network; `ovs-vsctl list-br` shows the existing ones";
 const CONFIG: &str =
     "correct the network's configuration: `kubectl get net-attach-def --all-namespaces -o yaml`";
 const IMAGE: &str =
-    "correct the image in the profile, or bring it to the node: `crictl images` lists those there are";
+    "correct the image in the profile, or load it on the node: `crictl images` lists the existing ones";
 const TAINTS: &str = "`kvnet up --only taints` removes the taints that the profile names";
 const PLACE: &str =
-    "compare what the pod asks for with what nodes offer: `kubectl describe pod`, `kubectl describe node`";
-const DHCP: &str =
-    "start the daemon of the plugin dhcp on the node: `dhcp daemon`, in the directory of the plugins";
-const OLD_BRIDGE: &str = "the link is of an earlier cluster: `ip link delete` with the name in the message";
+    "compare the pod's requests with what nodes offer: `kubectl describe pod`, `kubectl describe node`";
+const DHCP: &str = "start the dhcp plugin's daemon on the node: `dhcp daemon`, in the plugin directory";
+const OLD_BRIDGE: &str =
+    "the link is left from an earlier cluster: `ip link delete` with the name in the message";
 
-/// What networks and images are told by. The first that fits counts.
+/// Signs of network and image problems. The first match counts.
 static SIGNS: [Sign; 25] = [
     passes(&["multus.sock"], &code::MULTUS_CONFIG),
-    passes(&["multus answers nobody"], &code::MULTUS_CONFIG),
+    passes(&["multus does not respond"], &code::MULTUS_CONFIG),
     passes(&["readinessindicatorfile"], &code::MULTUS_CONFIG),
     passes(&["subnet.env"], &code::POD_CIDR),
     passes(&["networkpluginnotready"], &code::CNI_ORDER),
@@ -112,10 +111,10 @@ const fn missing(says: &'static [&'static str]) -> Sign {
     Sign { says, code: &code::POD_WAITS, stays: Stays::AfterNew(LONG), hint: None }
 }
 
-/// What the scheduler is told by.
+/// Signs of scheduling problems.
 static PLACES: [Sign; 6] = [
     stays(&["insufficient ovs-cni.network.kubevirt.io"], &code::MARKER, LONG),
-    // Others may end, and devices are announced after their driver's start.
+    // Other pods may end, and devices are registered after their driver's start.
     hinted(stays(&["insufficient"], &code::NO_ROOM, LONG), PLACE),
     hinted(stays(&["taint"], &code::NO_ROOM, USUAL), TAINTS),
     hinted(stays(&["node affinity"], &code::NO_ROOM, USUAL), PLACE),
@@ -123,7 +122,7 @@ static PLACES: [Sign; 6] = [
     hinted(stays(&["nodes are available"], &code::NO_ROOM, LONG), PLACE),
 ];
 
-/// The code for what a message tells; none for one that is not known.
+/// The code for a message; none for an unknown one.
 pub fn code_of(told: &str) -> Option<&'static Code> {
     let told = told.to_lowercase();
     let places = PLACES.iter().filter(|sign| sign.code == &code::MARKER);
@@ -131,7 +130,7 @@ pub fn code_of(told: &str) -> Option<&'static Code> {
 }
 
 impl Sign {
-    /// Whether others may bring what is missing a little later.
+    /// Whether what is missing may appear a little later.
     pub fn is_slow(&self) -> bool {
         self.stays == Stays::After(LONG)
     }
@@ -140,7 +139,7 @@ impl Sign {
         self.says.iter().all(|part| told.contains(part))
     }
 
-    /// The sign of a reason that stays; none for one that passes.
+    /// The sign of a lasting reason; none for a transient one.
     fn of(reason: &Reason) -> Option<&'static Self> {
         let told = reason.text.to_lowercase();
         let signs: &[Self] = match reason.cause {
@@ -153,7 +152,7 @@ impl Sign {
 }
 
 impl Cluster {
-    /// What a reason is told by that stays until somebody acts; none for one that passes, or may.
+    /// The sign of a reason that needs action; none for one that is, or may be, transient.
     pub async fn lasting(&self, reason: &Reason) -> Option<&'static Sign> {
         let sign = Sign::of(reason)?;
         if reason.cause != Cause::Unscheduled || !reason.text.contains("taint") {
@@ -178,15 +177,15 @@ impl Cluster {
     }
 }
 
-/// Since when reasons hold that stay.
+/// Since when lasting reasons hold.
 #[derive(Debug, Default)]
 pub struct Lasting {
     looked: bool,
-    /// By what they say: since when, and whether they were there at the first look.
+    /// By text: since when, and whether they were present at first.
     since: BTreeMap<&'static [&'static str], (Instant, bool)>,
 }
 
-/// A reason that has stayed for too long.
+/// A reason that has lasted too long.
 #[derive(Debug)]
 pub struct Stuck {
     /// The pod.
@@ -198,7 +197,7 @@ pub struct Stuck {
 }
 
 impl Lasting {
-    /// Takes note of the reasons of pods as they are now; one of them when it has stayed for too long.
+    /// Records the current reasons of pods; returns one that has lasted too long.
     pub async fn look(&mut self, cluster: &Cluster, reasons: &[(String, Reason)]) -> Option<Stuck> {
         let mut stuck = None;
         let mut since = BTreeMap::new();
@@ -223,7 +222,7 @@ fn is_over(stays: Stays, (since, was_there): (Instant, bool)) -> bool {
     }
 }
 
-/// The pods that count for a wait: none that ends, and none that its workload is about to replace with a newer one.
+/// The pods that count for a wait: none that is terminating, and none that its workload is about to replace.
 pub fn current(pods: &[Value]) -> Vec<&Value> {
     const HASHES: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "pod-template-generation"];
     let hash = |pod: &Value| HASHES.map(|label| pod["metadata"]["labels"][label].clone());

@@ -1,4 +1,4 @@
-//! Why pods do not run: from their status, and from the taints and labels of nodes that take none.
+//! Why pods do not run: from their status, and from the taints and labels of unsuitable nodes.
 
 pub mod lasting;
 mod network_error;
@@ -20,7 +20,7 @@ const DAEMON_TOLERATES: &[&str] = &[
     "node.kubernetes.io/network-unavailable",
 ];
 
-/// Whether a pod is Ready and not on its way out.
+/// Whether a pod is Ready and not terminating.
 pub fn is_ready(pod: &Value) -> bool {
     let ready = condition_of(pod, "Ready").is_some_and(|condition| text(condition, "/status") == "True");
     ready && text(pod, "/metadata/deletionTimestamp").is_empty()
@@ -31,7 +31,7 @@ pub fn has_succeeded(pod: &Value) -> bool {
     text(pod, "/status/phase") == "Succeeded"
 }
 
-/// What a pod says itself about why it is not Ready.
+/// Why a pod is not Ready, from its status.
 enum Waits {
     Unscheduled(String),
     Ended(String),
@@ -39,12 +39,12 @@ enum Waits {
     Failing(String),
     /// A container runs and is not ready.
     NotReady(String),
-    /// Nothing is wrong that the pod knows of.
+    /// Its status shows nothing wrong.
     Starting(String),
 }
 
-/// What keeps a pod from being Ready, as far as it says so itself; none when nothing does.
-/// [`reasons::reason`] also reads its events, which alone tell of its network.
+/// What keeps a pod from being Ready, from its status; none when nothing does. [`reasons::reason`] also reads its
+/// events, the only source about its network.
 pub fn why_waiting(pod: &Value) -> Option<String> {
     reasons::reason(pod, &[]).map(|reason| reason.text)
 }
@@ -69,7 +69,7 @@ fn state_of(pod: &Value) -> Option<Waits> {
 
 fn pod_reason(pod: &Value) -> Option<Waits> {
     if !text(pod, "/metadata/deletionTimestamp").is_empty() {
-        return Some(Waits::Ended("is ending".into()));
+        return Some(Waits::Ended("is terminating".into()));
     }
     let status = pod.get("status")?;
     match text(status, "/phase") {
@@ -83,7 +83,7 @@ fn container_reason(status: &Value) -> Option<(u8, Waits)> {
     let (name, image) = (text(status, "/name"), text(status, "/image"));
     if let Some(waiting) = status.pointer("/state/waiting") {
         return match text(waiting, "/reason") {
-            // It waits for its init containers, which say themselves what is the case.
+            // It waits for its init containers, which have their own status.
             "" | "PodInitializing" => Some((4, Waits::Starting(format!("container {name} waits")))),
             "ContainerCreating" => Some((3, Waits::Starting(format!("container {name} is being created")))),
             reason => {
@@ -120,10 +120,10 @@ fn exit_code(ended: &Value) -> i64 {
     ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default()
 }
 
-/// Why no node takes the pods of a workload; none when a node would.
+/// Why no node fits the pods of a workload; none when one does.
 pub(super) fn why_unplaced(workload: &Value, nodes: &[Value]) -> Option<String> {
     if nodes.is_empty() {
-        return Some("there is no node".into());
+        return Some("there are no nodes".into());
     }
     let reasons: Option<Vec<String>> = nodes.iter().map(|node| refusal_of(workload, node)).collect();
     reasons.map(|reasons| reasons.join("; "))

@@ -1,9 +1,9 @@
-//! The innermost error of a chain: kubelet, runtime, Multus, plugin and address plugin each put a sentence before it.
+//! The innermost error of a chain: kubelet, runtime, Multus, plugin and IPAM plugin each put a sentence before it.
 
-/// How long a message may be; what is cut is its middle, because the cause is at its end.
+/// How long a message may be; its middle is cut, because the cause is at its end.
 const MOST: usize = 400;
 
-/// What stands before a cause: a beginning, and where what varies behind it ends.
+/// Prefixes of a cause: a beginning, and the end of the variable part after it.
 const WRAPPERS: [(&str, &str); 33] = [
     (" failed (add): ", ""),
     ("error adding container to network \"", "\": "),
@@ -39,11 +39,11 @@ const WRAPPERS: [(&str, &str); 33] = [
     ("loadFlannelSubnetEnv failed: ", ""),
     ("Failed to create pod sandbox: ", ""),
 ];
-/// What only a message about a pod's network has.
+/// Signs of a message about a pod's network.
 const NETWORK: [&str; 7] =
     ["network for sandbox", "plugin type=", "CNI", "cni", "ultus", "networkPlugin", "failed to find plugin"];
 
-/// Why a pod's sandbox could not be made.
+/// Why a pod's sandbox could not be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SandboxError {
     /// The innermost plugin that is named.
@@ -82,7 +82,7 @@ pub(super) fn innermost(message: &str) -> SandboxError {
         cause = rest;
     }
     let network = quoted(told, "error adding container to network \"");
-    // Behind a network stands the error of its own plugin; Multus only passes it on.
+    // The error after a network is its own plugin's; Multus only passes it on.
     let passes_on = |plugin: &String| network.is_some() && plugin.starts_with("multus");
     SandboxError {
         plugin: plugin(told).filter(|plugin| !passes_on(plugin)),
@@ -92,7 +92,7 @@ pub(super) fn innermost(message: &str) -> SandboxError {
     }
 }
 
-/// Multus' shim puts the whole configuration behind its message.
+/// Multus' shim appends the whole configuration to its message.
 fn without_configuration(message: &str) -> &str {
     let end = message.find(": StdinData").unwrap_or(message.len());
     let told = message.get(..end).unwrap_or(message);
@@ -100,7 +100,7 @@ fn without_configuration(message: &str) -> &str {
     told.trim_end_matches(noise).trim_end_matches("\\n").trim_end_matches(noise)
 }
 
-/// The innermost plugin: the last one that is named.
+/// The innermost plugin: the last one named.
 fn plugin(told: &str) -> Option<String> {
     let signs = ["plugin type=\"", "failed to find plugin \"", "elegateAdd - \"", "elegate add - \""];
     let last = signs.into_iter().filter_map(|sign| Some((told.rfind(sign)?, sign))).max()?;

@@ -1,4 +1,4 @@
-//! Why a pod does not start: its conditions, its containers, and what was told about it in events.
+//! Why a pod does not start: from its conditions, containers and events.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,20 @@ use crate::cluster::{Cluster, rolled_out};
 use crate::error::Result;
 use crate::facts::attachments::{MULTUS_NAMESPACE, asked, asked_with_first};
 
-/// What keeps a pod.
+/// What blocks a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// No node takes it.
+    /// It is unschedulable.
     Unscheduled,
     /// Its network cannot be set up.
     Network,
-    /// An image is pulled, or cannot be.
+    /// An image is being pulled, or cannot be.
     Image,
     /// A volume is missing.
     Volume,
-    /// A container ends, is refused or is not ready.
+    /// A container exits, is rejected or is not ready.
     Container,
-    /// It is ending or has failed.
+    /// It is terminating or has failed.
     Ended,
     /// Nothing is known to be wrong yet.
     Starting,
@@ -36,14 +36,14 @@ pub enum Cause {
 /// Why a pod waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// What keeps it.
+    /// What blocks it.
     pub cause: Cause,
-    /// In words.
+    /// As text.
     pub text: String,
 }
 
 impl Cluster {
-    /// Why a pod is not Ready, with what its newest event tells; none when nothing keeps it.
+    /// Why a pod is not Ready, with its newest event; none when nothing blocks it.
     ///
     /// # Errors
     /// Those of a request for events.
@@ -51,7 +51,7 @@ impl Cluster {
         Ok(self.reason_of(pod).await?.map(|reason| reason.text))
     }
 
-    /// As [`Cluster::why_pod_waits`], with what kind of reason it is.
+    /// As [`Cluster::why_pod_waits`], with the kind of reason.
     ///
     /// # Errors
     /// Those of a request for events.
@@ -68,7 +68,7 @@ impl Cluster {
         let expected = Expected::List("v1".into(), "Event".into());
         let events = match self.call(&Call::get(path).expects(expected).once()).await? {
             Outcome::Done(list) => list["items"].as_array().cloned().unwrap_or_default(),
-            // Who may not read events still hears what the pod itself says.
+            // Without permission to read events the pod's status still helps.
             Outcome::Refused(_) => Vec::new(),
         };
         let mut reason = reason(pod, &events);
@@ -80,17 +80,17 @@ impl Cluster {
         Ok(reason)
     }
 
-    /// What is the matter with Multus' daemon, for which the runtime waits without a word; none when nothing is, or when it
-    /// is not there.
+    /// What is wrong with Multus' daemon, for which the runtime waits silently; none when nothing is, or when it does
+    /// not exist.
     async fn multus_is_away(&self) -> Option<String> {
         let daemons = Box::pin(self.list("apps/v1", "DaemonSet", None, None)).await.ok()?;
         let daemon = daemons.iter().find(|daemon| text(daemon, "/metadata/name").contains("multus"))?;
         let (ready, now) = rolled_out(daemon);
         let name = format!("{}/{}", text(daemon, "/metadata/namespace"), text(daemon, "/metadata/name"));
-        (!ready).then(|| format!("Multus answers nobody: DaemonSet {name}: {now}"))
+        (!ready).then(|| format!("Multus does not respond: DaemonSet {name}: {now}"))
     }
 
-    /// The reasons of the pods that wait, at most so many, each told once. Events that cannot be read are left out.
+    /// The reasons of the waiting pods, at most so many, without duplicates. Events that cannot be read are left out.
     pub(in crate::cluster) async fn reasons_of(&self, pods: &[Value], most: usize) -> Vec<(String, Reason)> {
         let (mut found, mut told) = (Vec::new(), BTreeSet::new());
         for pod in pods {
@@ -106,7 +106,8 @@ impl Cluster {
     }
 }
 
-/// Why a pod waits, from itself and from events, among which those of other pods may be; none when nothing keeps it.
+/// Why a pod waits, from its status and from events, which may include those of other pods; none when nothing blocks
+/// it.
 #[must_use]
 pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
     let waits = state_of(pod)?;
@@ -134,14 +135,14 @@ pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
     if let Some(slip) = slip(pod, &reason) {
         reason.text = format!("{}; the pod's annotation: {slip}", reason.text);
     }
-    // A plugin that hangs says nothing: what Multus has not made yet is where.
+    // A plugin that hangs says nothing: the next NIC that Multus has not made is where it hangs.
     if let Some(network) = is_silent(&reason).then(|| being_made(pod, events)).flatten() {
         reason.text = format!("{}; its NIC on {network} is being made", reason.text);
     }
     Some(reason)
 }
 
-/// Between two attempts the container only says that it waits; the newest attempt says why it failed.
+/// Between two attempts the container's status only says that it waits; the newest event says why it failed.
 fn of_image(pod: &Value, events: &[Value], mut text: String) -> Reason {
     let failed = |event: &Value| event["reason"] == "Failed" && message(event).contains("pull image");
     let why = newest(pod, events, &failed).map(|event| shortened(&message(event)));
@@ -151,29 +152,29 @@ fn of_image(pod: &Value, events: &[Value], mut text: String) -> Reason {
     Reason { cause: Cause::Image, text }
 }
 
-/// What is wrong in what a pod asks of Multus, where that is what keeps it. A word may be the name of a network: then it is
-/// wrong when there is none of that name.
+/// What is wrong in a pod's network annotation, where that is what blocks it. A word may be the name of a network: then
+/// it is wrong when no such network exists.
 fn slip(pod: &Value, reason: &Reason) -> Option<String> {
     let is_unknown = reason.text.contains("cannot find a network-attachment-definition");
     let asked = asked_with_first(pod, MULTUS_NAMESPACE).settled(&|_| !is_unknown);
     asked.refusal().filter(|_| reason.cause == Cause::Network)
 }
 
-/// How a sandbox fails whose plugin, or whose runtime, does not end in time: at first, and at each further attempt.
+/// How a sandbox fails when a plugin or the runtime hangs: at first, and at each further attempt.
 const LATE: [&str; 3] = ["context deadline exceeded", "DeadlineExceeded", "is reserved for"];
 
 fn is_silent(reason: &Reason) -> bool {
     reason.text.ends_with("is being created") || reason.text.starts_with(HANGS)
 }
 
-/// Whether a pod has a node, needs a network of its own, and has heard nothing of Multus.
+/// Whether a pod is scheduled, needs a network of its own, and has no event of Multus.
 fn asks_multus(pod: &Value, events: &[Value]) -> bool {
     let told = events.iter().any(|event| is_about(event, pod) && event["reason"] == "AddedInterface");
     !told && pod["spec"]["hostNetwork"] != true && !text(pod, "/spec/nodeName").is_empty()
 }
 
-/// The network of the NIC that Multus makes next: it makes them in the order of the annotation, and tells of each. None
-/// when it has told of none, or of all.
+/// The network of the NIC that Multus makes next: it makes them in the order of the annotation, with an event for each.
+/// None when it has reported none, or all.
 fn being_made(pod: &Value, events: &[Value]) -> Option<String> {
     let told: Vec<String> = events
         .iter()
@@ -186,9 +187,9 @@ fn being_made(pod: &Value, events: &[Value]) -> Option<String> {
 }
 
 const HANGS: &str =
-    "its sandbox is not made in time, and nothing says why: a network plugin or the runtime hangs";
+    "its sandbox is not created in time, and nothing says why: a network plugin or the runtime hangs";
 
-/// What an event tells about a pod that starts; none when it tells nothing about that.
+/// What an event says about a starting pod; none when it says nothing about that.
 fn told_by(event: &Value) -> Option<Reason> {
     let told = message(event);
     let of = |cause: Cause, text: String| Some(Reason { cause, text });
@@ -203,7 +204,7 @@ fn told_by(event: &Value) -> Option<Reason> {
         "NoNetworkFound" | "NetworkNotReady" => {
             of(Cause::Network, format!("its network cannot be set up: {}", shortened(&told)))
         }
-        // The kubelet says so of every pod that it has just heard of, and nothing is missing.
+        // The kubelet reports this for every new pod, and nothing is missing.
         "FailedMount" if told.ends_with("not registered") => None,
         "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" => of(Cause::Volume, shortened(&told)),
         "Pulling" => of(Cause::Image, lower(&shortened(&told))),
@@ -219,7 +220,7 @@ fn told_by(event: &Value) -> Option<Reason> {
     }
 }
 
-/// Whether a sandbox was not made because something does not end, and nobody says what.
+/// Whether a sandbox was not created because something unknown hangs.
 fn is_late(told: &str) -> bool {
     !told.contains("plugin type=") && LATE.iter().any(|sign| told.contains(sign))
 }

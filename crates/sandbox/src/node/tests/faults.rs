@@ -41,7 +41,7 @@ async fn a_command_that_hangs_is_given_up_at_its_deadline() {
         let command = Command::new(ADD.split(' ')).timeout(Duration::from_secs(40));
         let error = node.run(&command).await.unwrap_err();
         assert_eq!((error.code(), begun.elapsed()), (&code::HOST_TIMEOUT, Duration::from_secs(40)));
-        assert_eq!(error.message(), "`ovs-vsctl add-br blue` did not end within 40 s");
+        assert_eq!(error.message(), "`ovs-vsctl add-br blue` timed out after 40 s");
         node.behave();
         assert_eq!(printed(&node, "ovs-vsctl list-br").await, left);
     }
