@@ -1,4 +1,4 @@
-//! What a profile makes, before it is there.
+//! What a profile will create.
 
 use super::{Bridge, BridgeKind, Guest, GuestKind, Network, Nic, Node, POD_NETWORK, Topology, addresses};
 use crate::profile::{self, Profile};

@@ -1,4 +1,4 @@
-//! What there is: from the cluster, and from the node that kvnet looks at.
+//! The live state: from the cluster, and from the node that kvnet runs on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +16,19 @@ use crate::formats::cni::NetConf;
 use crate::formats::net::{default_route_cards, links};
 use crate::host::{Command, Host};
 
-/// What the kernel says that the cards of all bridges of Open vSwitch belong to.
+/// The kernel's master of all NICs on Open vSwitch bridges.
 const SWITCH: &str = "ovs-system";
 /// The label of the pod that a VM runs in: its NICs are shown as the VM's.
 const LAUNCHER: (&str, &str) = ("kubevirt.io", "virt-launcher");
 
-/// The topology of the live cluster. Cards and bridges are known of the node that kvnet looks at only.
+/// The topology of the live cluster. NICs and bridges are known only of the node that kvnet runs on.
 ///
 /// # Errors
 /// Those of the cluster and of the node's tools; a node without Open vSwitch or `ip` is none.
 pub async fn live(cx: &Context) -> Result<Topology> {
     let cluster = cx.need_cluster().await?;
     let vmi = cx.profile.kubevirt.api_version();
-    // Alone, before the others: it tells whether the cluster answers, and which machine this is.
+    // Alone, before the others: it shows whether the cluster answers, and which machine this is.
     let nodes = cx.nodes().await?;
     let (pods, attachments, vmis) = try_join!(
         cluster.list("v1", "Pod", None, None),
@@ -44,7 +44,7 @@ pub async fn live(cx: &Context) -> Result<Topology> {
             node.not_looked_at = Some(not_looked_at(this.as_deref()));
         }
     }
-    // Those of a machine that is no node say nothing about the cluster.
+    // Those of a machine outside the cluster say nothing about it.
     let vlan_bridges = if this.is_some() { vlan_bridges(cx.host.as_ref()).await? } else { BTreeMap::new() };
     let networks = std::iter::once(pod_network(cx))
         .chain(attachments.iter().map(|nad| attachment(cx, nad, &vlan_bridges)));
@@ -58,8 +58,8 @@ pub async fn live(cx: &Context) -> Result<Topology> {
 }
 
 fn not_looked_at(this: Option<&str>) -> String {
-    let place = this.map_or_else(|| "on none of the nodes".into(), |this| format!("on {this} only"));
-    format!("cards and bridges not looked at: kvnet runs {place}")
+    let place = this.map_or_else(|| "outside the cluster".into(), |this| format!("on {this} only"));
+    format!("NICs and bridges not checked: kvnet runs {place}")
 }
 
 fn pod_network(cx: &Context) -> Network {
@@ -91,7 +91,7 @@ fn node(object: &Value) -> Node {
 
 async fn look_at(host: &dyn Host, node: &mut Node) -> Result<()> {
     let ovs = match host.find("ovs-vsctl").await? {
-        // Its database may be down; what is on the switch is not known then.
+        // Its database may be down; then the switch's state is unknown.
         Some(_) => OvsState::read(host).await.unwrap_or_default(),
         None => OvsState::default(),
     };
@@ -113,7 +113,7 @@ fn ovs_bridge(bridge: &crate::facts::ovs::OvsBridge, cards: &[Card]) -> Bridge {
     Bridge { name, kind: BridgeKind::OpenVswitch, vlans, uplinks: uplinks.into_iter().collect() }
 }
 
-/// The node's own cards, without what pods and bridges bring along; none without `ip`.
+/// The node's own NICs, without those of pods and bridges; none without `ip`.
 async fn cards(host: &dyn Host) -> Result<Option<Vec<Card>>> {
     if host.find("ip").await?.is_none() {
         return Ok(None);
@@ -135,7 +135,7 @@ async fn cards(host: &dyn Host) -> Result<Option<Vec<Card>>> {
     ))
 }
 
-/// The links that no cable and no other machine is behind: loopback, bridges, tunnels, and those of pods.
+/// The virtual links: loopback, bridges, tunnels, and those of pods.
 fn virtual_links(ip_addr: &str) -> BTreeSet<String> {
     let links: Vec<Value> = serde_json::from_str(ip_addr).unwrap_or_default();
     let carried: BTreeSet<String> =
@@ -143,7 +143,7 @@ fn virtual_links(ip_addr: &str) -> BTreeSet<String> {
     let made = |link: &&Value| {
         let kind = text(link, "/linkinfo/info_kind");
         let loopback = link["link_type"] == "loopback";
-        // A container's only card is one end of a pair too: one with an address is the node's.
+        // A container's only NIC is a veth too: one with an address is the node's.
         let pod = kind == "veth" && !carried.contains(&text(link, "/ifname"));
         loopback
             || pod
@@ -227,7 +227,7 @@ fn pod_nics(object: &Value) -> Vec<Nic> {
     nics
 }
 
-/// A VM that has a node, and that node.
+/// A scheduled VM, and its node.
 fn vm(object: &Value) -> Option<(String, Guest)> {
     let namespace = text(object, "/metadata/namespace");
     let nic = |network: &Value| {
@@ -262,7 +262,7 @@ fn vm(object: &Value) -> Option<(String, Guest)> {
     (!node.is_empty()).then_some((node, guest))
 }
 
-/// What KubeVirt says of a NIC: by its name, or, in 2018, in the order of the NICs.
+/// KubeVirt's status of a NIC: by its name, or, in 2018, by the order of the NICs.
 fn status_of<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     let told = items(object, "/status/interfaces");
     let wanted = items(object, "/spec/domain/devices/interfaces");

@@ -1,6 +1,6 @@
-//! What is connected to what: nodes, network cards, bridges, VLANs, attachments, and the NICs of pods and VMs.
+//! What is connected to what: nodes, NICs, bridges, VLANs, attachments, and the NICs of pods and VMs.
 //!
-//! [`live`] and [`declared`] say what there is, [`picture`] arranges it, and a file for each format draws the picture.
+//! [`live`] and [`declared`] collect it, [`picture`] arranges it, and a file for each format draws the picture.
 
 mod declared;
 mod dot;
@@ -47,9 +47,9 @@ pub struct Node {
     pub ready: Option<bool>,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// Its network cards; none when kvnet did not look at this node.
+    /// Its NICs; none when kvnet did not read this node.
     pub cards: Option<Vec<Card>>,
-    /// What kvnet did not look at on it, and why; none when it did.
+    /// What kvnet did not check on it, and why; none when it did.
     pub not_looked_at: Option<String>,
     /// Its bridges.
     pub bridges: Vec<Bridge>,
@@ -57,7 +57,7 @@ pub struct Node {
     pub guests: Vec<Guest>,
 }
 
-/// A network card of a node.
+/// A NIC of a node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Card {
@@ -65,7 +65,7 @@ pub struct Card {
     pub name: String,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// Whether it is switched on.
+    /// Whether it is up.
     pub up: bool,
     /// Whether the node's default route goes over it.
     pub carries_node: bool,
@@ -94,7 +94,7 @@ pub struct Bridge {
     pub kind: BridgeKind,
     /// The VLANs that it carries apart from untagged traffic, as far as they are known.
     pub vlans: Vec<u16>,
-    /// The network cards that connect it to the outside, those of bonds one by one.
+    /// Its uplinks, those of bonds one by one.
     pub uplinks: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ pub struct Network {
     pub bridge: Option<String>,
     /// The VLAN that it names.
     pub vlan: Option<u16>,
-    /// Where its addresses are from: subnets, or the plugin that knows them; none on layer 2 only.
+    /// The source of its addresses: subnets, or the plugin that knows them; none on layer 2 only.
     pub subnet: Option<String>,
 }
 
@@ -133,7 +133,7 @@ pub struct Guest {
     pub name: String,
     /// `Running`, `Pending`.
     pub phase: String,
-    /// What made it, when that made others like it.
+    /// Its owner, when that owns others like it.
     pub owner: Option<String>,
     /// Its NICs, in order.
     pub nics: Vec<Nic>,
@@ -154,7 +154,7 @@ pub enum GuestKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Nic {
-    /// Its name, in a VM the name that the VM's definition gives it.
+    /// Its name, in a VM the name from the VM's definition.
     pub name: String,
     /// The [`Network::name`] that it is on.
     pub network: String,

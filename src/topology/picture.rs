@@ -1,6 +1,6 @@
 //! Arranges a topology: networks are columns, guests are rows, and each node is a card of rows.
 //!
-//! A large topology is grouped, step by step, until a person can take it in: pods of one owner, then all guests on the
+//! A large topology is grouped, step by step, until it is readable: pods of one owner, then all guests on the
 //! same networks, then all nodes.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub(super) struct Column {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct NodeCard {
     pub title: String,
-    /// Its addresses and cards.
+    /// Its addresses and NICs.
     pub lines: Vec<String>,
     pub rows: Vec<Row>,
     pub bars: Vec<Bar>,
@@ -108,7 +108,7 @@ fn column(network: &Network) -> Column {
         let _ = write!(on, ", VLAN {vlan}");
     }
     let addresses = network.subnet.clone().unwrap_or_else(|| "layer 2 only".into());
-    // The namespace that is meant when none is said only takes room.
+    // The default namespace is omitted.
     let name = network.name.strip_prefix("default/").unwrap_or(&network.name);
     Column { name: name.to_owned(), on, addresses }
 }
@@ -341,11 +341,10 @@ pub(super) mod tests {
         for (nodes, said) in [(2, "n01"), (50, "n00 … n49 (50 nodes)")] {
             let mut topology = cluster(nodes, 10);
             for node in topology.nodes.iter_mut().skip(usize::from(nodes == 2)) {
-                node.not_looked_at = Some("cards and bridges not looked at".into());
+                node.not_looked_at = Some("NICs and bridges not checked".into());
             }
             let cards = Picture::of(&topology).cards;
-            let told =
-                cards.iter().filter(|card| card.lines.iter().any(|line| line.contains("not looked at")));
+            let told = cards.iter().filter(|card| card.lines.iter().any(|line| line.contains("not checked")));
             assert_eq!(told.map(|card| card.title.as_str()).collect::<Vec<_>>(), [said]);
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn drawing(topology: &Topology, style: &str) -> String {
     out
 }
 
-/// All that is drawn, for those who listen to it.
+/// All that is drawn, for screen readers.
 fn description(picture: &Picture) -> String {
     let mut text = format!("{}.", picture.summary);
     for card in &picture.cards {
@@ -174,7 +174,7 @@ fn draw_bar(out: &mut String, bar: &Bar, top: usize, right: usize) {
     label(out, "strong", (x + 10, top + ROW / 2 + 4), &bar.text, 120);
 }
 
-/// A text that is cut to `most` characters, with the whole of it for the pointer.
+/// A text that is cut to `most` characters, with all of it as a tooltip.
 fn label(out: &mut String, class: &str, (x, y): (usize, usize), text: &str, most: usize) {
     let shown = cut(text, most);
     let whole = if shown == text { String::new() } else { format!("<title>{}</title>", escape(text)) };

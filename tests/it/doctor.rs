@@ -221,17 +221,15 @@ fn what_a_pod_asks_for_in_vain_is_told_alike_by_doctor_and_trace() {
     let told =
         diagnosis["checks"].as_array().unwrap().iter().find(|it| it["check"] == "annotations").unwrap();
     assert_eq!(told["state"], "warns", "{told:#}");
-    let effect = "has no effect: the pod uses the network of its node";
+    let effect = "has no effect: the pod uses its node's network";
     assert!(told["found"].as_str().unwrap().contains(effect), "{told:#}");
     let (code, told, err) = between(&place, &["pods/onhost"]);
     assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");
     assert!(told["links"][0]["found"].as_str().unwrap().contains(effect), "{told:#}");
     assert!(told["links"][1]["found"].as_str().unwrap().starts_with("it has none of its own"), "{told:#}");
 
-    let slips = [
-        ("null", "null", "bare value of JSON"),
-        ("escape", "\u{1b}[31m", "has a control character (U+001B)"),
-    ];
+    let slips =
+        [("null", "null", "bare JSON value"), ("escape", "\u{1b}[31m", "has a control character (U+001B)")];
     place.change(|sandbox| slips.iter().for_each(|(name, text, _)| run_pod(sandbox, name, text, false)));
     let diagnosis = doctor(&place, &WITHOUT_KUBEVIRT);
     let broken = &diagnosis["broken"];

@@ -274,9 +274,9 @@ fn a_manifest_that_nobody_vouches_for_is_named_with_what_in_it_goes_too_far() {
     let plan = remote.run(&arguments);
     assert_eq!(plan.code, 3, "{}", plan.err);
     let strange = [
-        "! in that manifest, ClusterRoleBinding evil gives all rights on the cluster",
+        "! in that manifest, ClusterRoleBinding evil grants all permissions on the cluster",
         "! in that manifest, Secret kube-system/x is a Secret",
-        "! in that manifest, DaemonSet kube-system/miner runs with rights on its node",
+        "! in that manifest, DaemonSet kube-system/miner runs privileged on its node",
     ];
     let out = &plan.out;
     assert!(strange.iter().all(|line| out.contains(line)), "{out}");
@@ -297,7 +297,7 @@ fn a_manifest_that_nobody_vouches_for_is_named_with_what_in_it_goes_too_far() {
     // A run that shows no plan tells it before the first change.
     let up = remote.run(&["up", "--yes", "--only", "kubevirt", "--mirror", &mirror, "--timeout", "1"]);
     let told =
-        up.err.find("ClusterRoleBinding evil gives all rights").unwrap_or_else(|| panic!("{}", up.err));
+        up.err.find("ClusterRoleBinding evil grants all permissions").unwrap_or_else(|| panic!("{}", up.err));
     assert!(told < up.err.find("kubevirt: create").unwrap(), "{}", up.err);
 }
 

@@ -134,7 +134,7 @@ const INJECTED: &[Injected] = &[
         mend: "",
         asks_then: "'[{\"name\": \"ovs-blue\"}]'",
         asks: "'[{\"name\": \"ovs-blue\" ]'",
-        also: Some(("annotations", "pod default/x: it is not a list in JSON")),
+        also: Some(("annotations", "pod default/x: it is not a JSON list")),
         ..attachment(
             "an annotation is no JSON",
             "",

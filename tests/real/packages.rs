@@ -113,7 +113,7 @@ async fn another_one_at_work_is_waited_for(manager: PackageManager) {
     let leaf = Change::RemovePackages { manager, packages: vec!["leaf".into()] };
     assert_eq!(apply_telling(&LocalHost, &leaf, &tell).await.unwrap(), Outcome::Transient);
     let told = told.into_inner().unwrap();
-    assert!(told.len() == 1 && told[0].starts_with("another package manager is at work"), "{told:?}");
+    assert!(told.len() == 1 && told[0].starts_with("another package manager is running"), "{told:?}");
     end(other);
     remove(manager, &BROUGHT).await.0.unwrap();
     if manager != PackageManager::Pacman {

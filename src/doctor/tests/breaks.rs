@@ -233,7 +233,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "pod-nics",
         "KVN622",
-        "default/web: Multus' report cannot be read: `k8s.v1.cni.cncf.io/network-status` is no list of NICs, it begins with `garbage`",
+        "default/web: Multus' report cannot be read: `k8s.v1.cni.cncf.io/network-status` is not a list of NICs, it begins with `garbage`",
     ),
     // A slip of a user's is no missing network.
     (
@@ -243,7 +243,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "annotations",
         "KVN640",
-        "pod default/web: entry 2 is empty: there is a comma too many",
+        "pod default/web: entry 2 is empty: there is an extra comma",
     ),
     (
         |_, cluster| {
@@ -253,7 +253,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "annotations",
         "KVN640",
-        "pod default/web: it is not a list in JSON",
+        "pod default/web: it is not a JSON list",
     ),
     // A configuration that came with the runtime makes the pods' first NIC.
     (

@@ -342,7 +342,7 @@ fn an_annotation_that_was_changed_under_a_running_pod_is_a_warning() {
         (
             "ovs-blue,",
             "annotations",
-            "pod default/web: entry 2 is empty: there is a comma too many; it runs, and a new one",
+            "pod default/web: entry 2 is empty: there is an extra comma; it runs, and a new one",
         ),
         ("[{", "annotations", "it runs, and a new one would not start"),
         (
@@ -379,8 +379,8 @@ fn what_pods_ask_for_without_effect_or_by_a_slip_is_no_missing_network() {
         told.found
     );
     for (annotation, text, says) in [
-        ("k8s.v1.cni.cncf.io/networks", "null", "`null` is a bare value of JSON"),
-        ("k8s.v1.cni.cncf.io/networks", "5,ovs-blue", "`5` is a bare value of JSON"),
+        ("k8s.v1.cni.cncf.io/networks", "null", "`null` is a bare JSON value"),
+        ("k8s.v1.cni.cncf.io/networks", "5,ovs-blue", "`5` is a bare JSON value"),
         (
             "v1.multus-cni.io/default-network",
             "a,b",
@@ -439,7 +439,7 @@ fn a_missing_plugin_is_looked_for_where_it_comes_from() {
         assert_eq!((told.state, told.code), (State::Broken, Some("KVN603")));
         told.hint.unwrap()
     };
-    assert!(hint("whereabouts").contains("is brought by the DaemonSet of whereabouts"));
+    assert!(hint("whereabouts").contains("is provided by the DaemonSet of whereabouts"));
     assert!(!hint("whereabouts").contains("unpack") && !hint("whereabouts").contains("kubectl delete pod"));
     assert!(hint("dhcp").starts_with("unpack a release"), "{}", hint("dhcp"));
 }

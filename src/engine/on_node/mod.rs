@@ -1,5 +1,5 @@
-//! Executes the changes of the node. Each looks at the node again before it acts, because time has passed since the
-//! plan was made.
+//! Executes the changes of the node. Each reads the node again before it acts, because time has passed since the plan
+//! was made.
 
 pub mod packages;
 #[cfg(test)]
@@ -16,10 +16,10 @@ use crate::error::{Error, Result, code};
 use crate::host::{Command, Host, UnitState};
 use crate::redact::digest;
 
-/// Hears what the user must know about a change that was made differently, or not at all.
+/// Receives warnings about a change that was made differently, or not at all.
 pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 
-/// As [`apply_telling`], when nobody listens.
+/// As [`apply_telling`], without warnings.
 ///
 /// # Errors
 /// Those of [`apply_telling`].
@@ -89,8 +89,8 @@ async fn write_file(
         return Ok(written(before));
     }
     if !is(before) {
-        let error = Error::new(&code::HOST_FILE, "the file changed under us").at(path.as_str());
-        return Err(error.hint("run the command again: it looks at the file anew"));
+        let error = Error::new(&code::HOST_FILE, "the file was modified concurrently").at(path.as_str());
+        return Err(error.hint("run the command again: it reads the file again"));
     }
     if let Some(before) = before.filter(|_| secret) {
         saved::save(host, path, before).await?;
@@ -99,7 +99,7 @@ async fn write_file(
     Ok(written(before))
 }
 
-/// Where [`Host::write`] has the new content before the file takes its place; a run that is killed may leave it.
+/// The temporary file of [`Host::write`]; a run that is killed may leave it.
 #[must_use]
 pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
     crate::host::files::unfinished(path)
@@ -121,7 +121,7 @@ async fn move_file(host: &dyn Host, from: &Utf8Path, to: &Utf8Path) -> Result<Ou
     Ok(Outcome::Replaced { before: None })
 }
 
-/// A file that somebody changed is theirs now. Without a `before` it may also be a socket or a link.
+/// A file that was modified is no longer kvnet's. Without a `before` it may also be a socket or a link.
 async fn remove_file(
     host: &dyn Host,
     path: &Utf8Path,
@@ -135,7 +135,7 @@ async fn remove_file(
     if let Some(before) = before {
         let now = host.read(path).await?.unwrap_or_default();
         if before.as_bytes() != now && before != digest(&String::from_utf8_lossy(&now)) {
-            tell(format!("{path} was changed by somebody and stays"));
+            tell(format!("{path} was modified since and stays"));
             return Ok(Outcome::Adopted);
         }
     }
@@ -148,14 +148,14 @@ async fn run(host: &dyn Host, command: &Command, replaces: bool) -> Result<Outco
     Ok(if replaces { Outcome::Replaced { before: None } } else { Outcome::Created })
 }
 
-/// kubeadm's failure is the whole step's, and what it leaves must be taken back by hand.
+/// kubeadm's failure is the whole step's, and what it leaves must be cleaned up by hand.
 fn explained(error: Error, command: &Command) -> Error {
     if command.program() != "kubeadm" {
         return error;
     }
     let cause = error.cause().unwrap_or_default().to_owned();
     let explained = Error::new(&code::KUBEADM_FAILED, error.message()).because(cause);
-    explained.hint("mend the cause, take the attempt back with `kubeadm reset`, and run `kvnet up` again")
+    explained.hint("fix the cause, clean up with `kubeadm reset`, and run `kvnet up` again")
 }
 
 #[cfg(test)]
@@ -186,12 +186,12 @@ mod tests {
     async fn a_file_that_changed_since_the_plan_stays() {
         let host = FakeHost::new().file("/etc/x", "theirs");
         let error = apply_host_change(&host, &write(Some("a"), "b")).await.unwrap_err();
-        assert_eq!(error.to_string(), "/etc/x: the file changed under us");
+        assert_eq!(error.to_string(), "/etc/x: the file was modified concurrently");
         let change = Change::RemoveFile { path: "/etc/x".into(), before: Some("ours".into()) };
         let told = std::sync::Mutex::new(Vec::new());
         let tell = |text: String| told.lock().unwrap().push(text);
         assert_eq!(apply_telling(&host, &change, &tell).await.unwrap(), Outcome::Adopted);
-        assert_eq!(*told.lock().unwrap(), ["/etc/x was changed by somebody and stays"]);
+        assert_eq!(*told.lock().unwrap(), ["/etc/x was modified since and stays"]);
         assert_eq!(host.content("/etc/x").unwrap(), "theirs");
     }
 

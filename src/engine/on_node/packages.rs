@@ -1,4 +1,4 @@
-//! Packages of the node's distribution: what an installation would do, the installation, and its removal.
+//! Packages of the node's distribution: dry run, installation and removal.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::host::{Command, Host, Output};
 
 /// How long the removal of packages may take, in seconds.
 const REMOVE_TIMEOUT: u64 = 600;
-/// Between two attempts while another package manager is at work.
+/// The pause between two attempts while another package manager is running.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What an installation would bring, by the lists of packages that the node has: looking fetches nothing. Nothing when the
-/// package manager does not know the package yet, since the installation fetches its lists, or cannot be asked.
+/// What an installation would install, by the node's package lists: nothing is fetched. Nothing when the package
+/// manager does not know the package yet, since the installation fetches its lists, or has no dry run.
 ///
 /// # Errors
-/// `KVN221` when it would take something away; those of the host.
+/// `KVN221` when it would remove packages; errors of the host.
 pub async fn announced(host: &dyn Host, manager: PackageManager, package: &str) -> Result<Vec<String>> {
     let Some(command) = manager.simulate(package, Lists::Present) else { return Ok(Vec::new()) };
     if host.find(command.program()).await?.is_none() {
@@ -30,14 +30,14 @@ pub async fn announced(host: &dyn Host, manager: PackageManager, package: &str) 
     refuse_removals(package, &announced)?;
     let mut brings = announced.brings;
     if manager == PackageManager::Pacman && !brings.is_empty() {
-        // It lists what it would install again, too.
+        // It lists reinstallations too.
         let present = installed(host, manager).await?;
         brings.retain(|name| !present.contains(name));
     }
     Ok(brings)
 }
 
-/// Installs a package and tells what that brought.
+/// Installs a package and returns what that installed.
 pub(super) async fn install(
     host: &dyn Host,
     manager: PackageManager,
@@ -56,7 +56,7 @@ pub(super) async fn install(
     let command = manager.install(package, seconds);
     let mut output = patiently(host, manager, &command, seconds, tell).await?;
     if let Some(rest) = manager.ends_interrupted(&complaint(&output), seconds) {
-        tell(format!("an installation was interrupted: `{}` ends it", rest.display()));
+        tell(format!("an installation was interrupted: `{}` completes it", rest.display()));
         host.run(&rest).await?.ok(&rest)?;
         output = host.run(&command).await?;
     }
@@ -89,14 +89,14 @@ pub(super) async fn remove(
         Ok(_) => Ok(Outcome::Transient),
         Err(error) if busy => Err(hinted(error, manager, "a package", busy)),
         Err(error) => {
-            // Something that came later needs one of them: it matters more than a clean list.
+            // A later package needs one of them: that matters more than a clean list.
             tell(format!("packages stay: {error}"));
             Ok(Outcome::Adopted)
         }
     }
 }
 
-/// Runs a command again while another package manager is at work, for half of the time that it may take.
+/// Retries a command while another package manager is running, for half of its timeout.
 async fn patiently(
     host: &dyn Host,
     manager: PackageManager,
@@ -112,7 +112,7 @@ async fn patiently(
             return Ok(output);
         }
         if !told {
-            tell(format!("another package manager is at work: waiting up to {} s for it", seconds / 2));
+            tell(format!("another package manager is running: waiting up to {} s for it", seconds / 2));
             told = true;
         }
         sleep(PAUSE).await;
@@ -123,7 +123,7 @@ fn is_busy(manager: PackageManager, output: &Output) -> bool {
     manager.is_busy(&complaint(output))
 }
 
-/// What a command printed that failed, on either stream; nothing of one that did not.
+/// The output of a failed command, on either stream; nothing of one that succeeded.
 fn complaint(output: &Output) -> String {
     if output.success() { String::new() } else { format!("{}{}", output.stdout, output.stderr) }
 }
@@ -147,11 +147,11 @@ fn refuse_removals(package: &str, announced: &Announced) -> Result<()> {
     }
     let message = format!("installing {package} would remove {}", announced.removes.join(", "));
     Err(Error::new(&code::PACKAGES_REMOVED, message)
-        .hint("name another package in the profile, or install it by hand"))
+        .hint("choose another package in the profile, or install it by hand"))
 }
 
-/// What an installation brought. `down` removes it, so a list that cannot be believed must not make everything on the node
-/// look new: only what was announced counts, or the package itself when nothing was.
+/// What an installation installed. `down` removes it, so an unreliable list must not make everything on the node look
+/// new: only what was announced counts, or the package itself when nothing was.
 fn brought(
     before: &BTreeSet<String>,
     after: &BTreeSet<String>,
@@ -167,7 +167,7 @@ fn brought(
     after.difference(before).filter(counts).cloned().collect()
 }
 
-/// One source of several that does not answer must not stop the installation: the second attempt tells.
+/// One unreachable repository of several must not stop the installation: the second attempt tells.
 async fn refresh(host: &dyn Host, manager: PackageManager, seconds: u64, tell: Tell<'_>) -> Result<()> {
     let Some(command) = manager.refresh(seconds) else { return Ok(()) };
     let output = host.run(&command).await?;
@@ -183,7 +183,7 @@ async fn installed(host: &dyn Host, manager: PackageManager) -> Result<BTreeSet<
     if packages.is_empty() {
         let message = format!("`{}` lists no packages", command.display());
         return Err(Error::new(&code::HOST_COMMAND, message)
-            .hint("run it by hand: without its list, what an installation brings is not known"));
+            .hint("run it by hand: without its list, what an installation installs is unknown"));
     }
     Ok(packages)
 }
@@ -276,7 +276,7 @@ mod tests {
         let told = std::sync::Mutex::new(Vec::new());
         let tell = |line: String| told.lock().unwrap().push(line);
         install(&host, PackageManager::Pacman, "ovs", &[], 60, &tell).await.unwrap();
-        assert_eq!(*told.lock().unwrap(), ["another package manager is at work: waiting up to 30 s for it"]);
+        assert_eq!(*told.lock().unwrap(), ["another package manager is running: waiting up to 30 s for it"]);
     }
 
     #[tokio::test(start_paused = true)]

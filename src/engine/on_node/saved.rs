@@ -1,6 +1,6 @@
-//! The copy that is kept of a file with keys before kvnet replaces it, and where such a file may be at all.
+//! The backup of a file with keys before kvnet replaces it, and where such a file may be at all.
 //!
-//! Whoever can change the copy decides what `down` puts back, so it is trusted only as far as its owner and mode go.
+//! Whoever can change the copy decides what `down` restores, so its owner and mode are checked.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -10,10 +10,10 @@ use crate::error::{Error, Result, code};
 use crate::host::{FileKind, Host, Stat};
 use crate::redact::digest;
 
-/// Nobody but the owner reads or writes what holds keys.
+/// Only the owner may read or write files with keys.
 const PRIVATE: u32 = 0o600;
 
-/// Where the content of a secret file is kept that kvnet replaces, since the journal does not hold it.
+/// The backup's path for a secret file that kvnet replaces, since the journal does not hold its content.
 #[must_use]
 pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
     format!("{path}.kvnet-saved").into()
@@ -22,7 +22,7 @@ pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
 /// Refuses a path that [`Host::write`] would refuse, before anything is written on its behalf.
 ///
 /// # Errors
-/// `KVN207` for a symbolic link or a directory that others decide about, `KVN204` for what is no regular file.
+/// `KVN207` for a symbolic link or a directory that other users control, `KVN204` for what is not a regular file.
 pub async fn refuse_unsafe(host: &dyn Host, path: &Utf8Path) -> Result<()> {
     let wrong = |code, what: &str, at: &Utf8Path| Err(Error::new(code, what).at(at.as_str()));
     match host.stat(path).await?.map(|stat| stat.kind) {
@@ -38,9 +38,9 @@ pub async fn refuse_unsafe(host: &dyn Host, path: &Utf8Path) -> Result<()> {
             if ![0, me].contains(&stat.uid) {
                 return wrong(&code::HOST_UNSAFE, "it is a symbolic link of another user", directory);
             }
-        // The mode of a link says nothing about where it leads.
+        // The mode of a link says nothing about its target.
         } else if is_nearest && stat.mode & 0o1002 == 0o002 {
-            return wrong(&code::HOST_UNSAFE, "everybody can write in the directory", directory);
+            return wrong(&code::HOST_UNSAFE, "the directory is world-writable", directory);
         }
         is_nearest = false;
     }
@@ -57,7 +57,7 @@ pub(super) async fn save(host: &dyn Host, path: &Utf8Path, content: &str) -> Res
     host.write(&copy, content.as_bytes(), mode).await
 }
 
-/// Takes the copy's content, for the owner alone. Ends the same wherever an earlier attempt was killed.
+/// Restores the copy's content, for the owner alone. Idempotent, wherever an earlier attempt was killed.
 pub(super) async fn restore(
     host: &dyn Host,
     path: &Utf8Path,
@@ -81,7 +81,7 @@ pub(super) async fn restore(
     Ok(Outcome::Transient)
 }
 
-/// A copy counts only when nobody but kvnet's user, root or the owner of the file itself can have written it.
+/// A copy counts only when only kvnet's user, root or the file's owner can have written it.
 async fn refuse_foreign(host: &dyn Host, path: &Utf8Path, copy: &Utf8Path, stat: &Stat) -> Result<()> {
     let place = path.parent().unwrap_or(path);
     let owner = match host.stat(path).await? {
@@ -90,11 +90,11 @@ async fn refuse_foreign(host: &dyn Host, path: &Utf8Path, copy: &Utf8Path, stat:
     };
     let trusted = [Some(0), Some(host.user_id().await?), owner].contains(&Some(stat.uid));
     let what = if stat.kind != FileKind::File {
-        "the copy of the file that kvnet replaces cannot be kept: this is not a regular file"
+        "the file that kvnet replaces cannot be backed up: this is not a regular file"
     } else if !trusted {
-        "the copy that was kept of a file with keys belongs to another user"
+        "the backup of a file with keys belongs to another user"
     } else if stat.mode & 0o022 != 0 {
-        "the copy that was kept of a file with keys can be written by others"
+        "the backup of a file with keys is writable by other users"
     } else {
         return Ok(());
     };

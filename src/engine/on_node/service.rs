@@ -48,7 +48,7 @@ fn at_unit(error: Error, unit: &str) -> Error {
         .of_kind(Kind::Environment)
 }
 
-/// What starts services on the node.
+/// The node's service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceManager {
     /// systemd.
@@ -79,7 +79,7 @@ impl ServiceManager {
         Ok(None)
     }
 
-    /// Whether a service starts at boot: by the link that enabling makes, else by asking.
+    /// Whether a service starts at boot: by the link of an enabled one, else by the service manager.
     pub(crate) async fn is_enabled(self, host: &dyn Host, unit: &str) -> Result<bool> {
         let link = match self {
             Self::Systemd => format!("/etc/systemd/system/multi-user.target.wants/{unit}.service"),
@@ -93,7 +93,7 @@ impl ServiceManager {
             return Ok(false);
         }
         let command = Command::new(["systemctl", "is-enabled", unit]);
-        // `static` and `disabled` are told apart by the exit code.
+        // The exit code distinguishes `static` and `disabled`.
         Ok(host.run(&command).await?.success())
     }
 
@@ -111,7 +111,7 @@ impl ServiceManager {
         }
     }
 
-    /// Enable before start, so that a node that goes down in between comes up right; stop before disable.
+    /// Enable before start, so that a node that crashes in between boots correctly; stop before disable.
     fn actions(
         self,
         unit: &str,

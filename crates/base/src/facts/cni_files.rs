@@ -10,7 +10,7 @@ use crate::host::Host;
 
 /// Where Multus looks for such files, unless its own configuration says otherwise.
 const DIRECTORY: &str = "/etc/cni/multus/net.d";
-/// Where Multus' pod has the node's files.
+/// Where Multus' pod mounts the node's files.
 const HOST: &str = "/host";
 
 /// The files of a node that can configure a network.
@@ -18,13 +18,13 @@ const HOST: &str = "/host";
 pub struct NamedFiles {
     /// Where Multus looks.
     pub directory: Utf8PathBuf,
-    /// What is there, in order.
+    /// The files there, in order.
     files: Vec<(Utf8PathBuf, Value)>,
-    /// What is in the runtime's directory.
+    /// The files in the runtime's directory.
     others: Vec<(Utf8PathBuf, Value)>,
 }
 
-/// What configures a network that has no configuration of its own.
+/// The configuration of a network that has none of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ByFile {
     /// A file that Multus reads.
@@ -34,7 +34,7 @@ pub enum ByFile {
 }
 
 impl NamedFiles {
-    /// Looks into the directories.
+    /// Reads the directories.
     ///
     /// # Errors
     /// Those of the host.
@@ -63,11 +63,11 @@ impl NamedFiles {
 }
 
 impl ByFile {
-    /// Where nothing is, in words.
+    /// Why there is none, as text.
     #[must_use]
     pub fn missing(&self, directory: &Utf8Path) -> Option<String> {
         let Self::Missing(other) = self else { return None };
-        let other = other.as_ref().map(|path| format!("; {path} has, and Multus does not look there"));
+        let other = other.as_ref().map(|path| format!("; {path} has, but Multus does not look there"));
         let other = other.unwrap_or_default();
         Some(format!("it has no configuration, and no file in {directory} has its name{other}"))
     }
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(
             by.missing(directory.as_str().into()).unwrap(),
             "it has no configuration, and no file in /etc/cni/multus/net.d has its name; \
-             /etc/cni/net.d/30-lan.conflist has, and Multus does not look there"
+             /etc/cni/net.d/30-lan.conflist has, but Multus does not look there"
         );
     }
 }

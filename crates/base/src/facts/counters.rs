@@ -1,11 +1,11 @@
-//! How much traffic a port of Open vSwitch has seen.
+//! Traffic counters of an Open vSwitch port.
 
 use serde_json::Value;
 
 use crate::error::Result;
 use crate::host::{Command, Host};
 
-/// Packets of one interface since it was made.
+/// Packets of one interface since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Those that came from the pod or VM.

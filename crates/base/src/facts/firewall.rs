@@ -1,6 +1,6 @@
-//! What the node's packet filters do to a packet, judged from their rules alone.
+//! What the node's packet filters do to a packet, from their rules alone.
 //!
-//! A rule that cannot be understood is neither taken for a match nor for none: what follows from it is [`Fate::Open`].
+//! A rule that cannot be parsed counts neither as a match nor as none: it leads to [`Fate::Open`].
 
 mod iptables;
 mod nft;
@@ -13,33 +13,33 @@ use ipnet::IpNet;
 use crate::error::{Result, code};
 use crate::host::{Command, Host};
 
-/// A packet, as far as rules may ask for it. The first of a connection.
+/// A packet, as far as rules match on it. The first of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// The link that it comes in by; none for what the node itself sends, and when it is not known.
+    /// The ingress link; none for what the node itself sends, and when unknown.
     pub input: Option<String>,
-    /// The link that it goes out by.
+    /// The egress link.
     pub output: Option<String>,
-    /// Where it is from.
+    /// The source.
     pub source: Option<IpAddr>,
-    /// Where it goes to.
+    /// The destination.
     pub destination: Option<IpAddr>,
     /// `icmp`, `tcp`, `udp`.
     pub protocol: &'static str,
     /// Whether it stays within a Linux bridge.
     pub bridged: bool,
-    /// Whether iptables gets it all the same.
+    /// Whether it passes iptables all the same.
     pub filtered: bool,
 }
 
-/// What becomes of a packet.
+/// The fate of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Every chain lets it through.
+    /// Every chain accepts it.
     Passes,
     /// A rule or a policy drops it.
     Dropped(String),
-    /// It depends on a rule that cannot be judged.
+    /// It depends on a rule that cannot be evaluated.
     Open(String),
 }
 
@@ -98,9 +98,9 @@ struct Chain {
     /// `iptables filter FORWARD`, `nft inet mine forward`.
     shown: String,
     hook: Option<String>,
-    /// Frames of bridges, and not packets, pass it.
+    /// Bridge frames, not packets, traverse it.
     of_bridges: bool,
-    /// The only link whose packets pass it.
+    /// The only link whose packets traverse it.
     device: Option<String>,
     drops: bool,
     rules: Vec<Rule>,
@@ -110,12 +110,12 @@ struct Chain {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Firewall {
     chains: BTreeMap<String, Chain>,
-    /// What could not be asked for.
+    /// What could not be read.
     pub unseen: Vec<String>,
 }
 
 impl Firewall {
-    /// Reads what is there: iptables in both of its forms, and nftables.
+    /// Reads the rules: iptables in both of its variants, and nftables.
     ///
     /// # Errors
     /// Those of the host.
@@ -133,12 +133,12 @@ impl Firewall {
         }
         if let Some(said) = all.said(host, &["nft", "-j", "list", "ruleset"]).await? {
             asked += 1;
-            // What iptables has written there is known better from its own list.
+            // iptables' own rules are read from its own list.
             let known: Vec<&str> =
                 seen.iter().filter(|text| !text.contains("(legacy)")).map(String::as_str).collect();
             match nft::parse(&said, &iptables::tables(&known.concat())) {
                 Some(chains) => all.chains.extend(chains),
-                None => all.unseen.push("`nft` prints something else than JSON".into()),
+                None => all.unseen.push("`nft` does not print JSON".into()),
             }
         }
         if asked == 0 && all.unseen.is_empty() {
@@ -193,7 +193,7 @@ impl Firewall {
             End::Accepted | End::Through => None,
         };
         match (dropped, open) {
-            // Something before it may have let the packet through, or dropped it.
+            // An earlier rule may have accepted the packet, or dropped it.
             (Some(why), Some(Doubt { may_accept: true, .. }))
             | (None, Some(Doubt { may_drop: Some(why), .. })) => Fate::Open(why),
             (Some(why), _) => Fate::Dropped(why),
@@ -285,7 +285,7 @@ fn of(holds: bool) -> Match {
     if holds { Match::Yes } else { Match::No }
 }
 
-/// `cni+` and `cni*` stand for all that begin so.
+/// `cni+` and `cni*` match every link with that prefix.
 fn link(pattern: &str, name: Option<&str>) -> Match {
     if ["+", "*"].contains(&pattern) {
         return Match::Yes;

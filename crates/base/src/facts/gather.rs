@@ -1,4 +1,4 @@
-//! One pass over the node: files rather than programs, because a program costs more than all the files together.
+//! One pass over the node: files rather than programs, because one program costs more than all the files.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::host::{Command, FileKind, Host};
 use crate::profile::Profile;
 
 impl Facts {
-    /// Looks at the node; what the profile sets is not asked for.
+    /// Reads the node; what the profile sets is not determined.
     ///
     /// # Errors
-    /// Those of the host; a missing file or tool is none.
+    /// Errors of the host; a missing file or tool is none.
     pub async fn gather(host: &dyn Host, profile: &Profile) -> Result<Self> {
         let os = os_release(host).await?;
         let architecture = architecture(host).await?;
@@ -43,7 +43,7 @@ pub async fn text(host: &dyn Host, path: impl AsRef<Utf8Path> + Send) -> Result<
     Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
 }
 
-/// Whether anything is at a path.
+/// Whether a path exists.
 pub async fn exists(host: &dyn Host, path: impl AsRef<Utf8Path> + Send) -> Result<bool> {
     Ok(host.stat(path.as_ref()).await?.is_some())
 }
@@ -111,7 +111,7 @@ async fn kvm(host: &dyn Host, architecture: &str) -> Result<bool> {
     Ok(os::can_virtualise(&cpuinfo, architecture))
 }
 
-/// HOME as the commands on the node have it, otherwise what the list of users says.
+/// HOME as commands on the node have it, otherwise from the user database.
 async fn home(host: &dyn Host, user: u32) -> Result<Utf8PathBuf> {
     let environment = text(host, "/proc/self/environ").await?.unwrap_or_default();
     let home = environment.split('\0').find_map(|variable| variable.strip_prefix("HOME="));
@@ -225,7 +225,7 @@ async fn containerd_dump(host: &dyn Host, dirs: &mut CniDirs) -> Result<()> {
         return Ok(());
     }
     let command = Command::new(["containerd", "config", "dump"]).timeout(Duration::from_secs(5));
-    // A containerd that cannot tell leaves the usual directories.
+    // Without an answer from containerd the usual directories remain.
     if let Ok(output) = host.run(&command).await {
         runtime::containerd(&output.stdout, dirs);
     }

@@ -1,5 +1,5 @@
-//! Which node of a cluster this machine is. Decided once for each run, from what the machine and the cluster say; a step
-//! that changes this machine runs only when the answer is a node of the cluster that kvnet talks to.
+//! Which node of a cluster this machine is. Decided once for each run, from the machine and the cluster; a step that
+//! changes this machine runs only when it is a node of the cluster that kvnet talks to.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Facts;
 
-/// What tells this machine from others, besides its name.
+/// What identifies this machine, besides its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Marks {
@@ -17,7 +17,7 @@ pub struct Marks {
     pub machine_id: String,
     /// The kernel's id of this boot; empty when it has none.
     pub boot_id: String,
-    /// The machine's own addresses, those of the loopback left out.
+    /// The machine's own addresses, without loopback.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -26,14 +26,14 @@ pub struct Marks {
 pub enum Identity {
     /// The node of that name.
     Node(Arc<str>),
-    /// None of the cluster's nodes, with the reason for people: `node cp-1 has another machine-id`.
+    /// Not a node of the cluster, with the reason for people: `node cp-1 has another machine-id`.
     Stranger(String),
 }
 
 impl Identity {
-    /// The machine-id decides; where it is not told, or several nodes have it, as clones of one image do, the name does,
-    /// then the addresses. A node whose machine-id is another one is never this machine, whatever it is called. Neither is
-    /// one with the same machine-id that booted at another time and shares neither name nor address: that is a clone.
+    /// The machine-id decides; where it is unknown, or several nodes have it, as clones of one image do, the name does,
+    /// then the addresses. A node with another machine-id is never this machine, whatever its name. Neither is one with
+    /// the same machine-id that booted at another time and shares neither name nor address: that is a clone.
     #[must_use]
     pub fn of(facts: &Facts, nodes: &[Value]) -> Self {
         let evidence: Vec<Evidence<'_>> = nodes.iter().map(|node| Evidence::of(facts, node)).collect();
@@ -43,7 +43,7 @@ impl Identity {
             [] => Self::Stranger(nearest(&evidence)),
             several => {
                 let names: Vec<&str> = several.iter().map(|it| it.name).collect();
-                Self::Stranger(format!("nodes {} look like it alike", names.join(" and ")))
+                Self::Stranger(format!("nodes {} match it equally", names.join(" and ")))
             }
         }
     }
@@ -58,7 +58,7 @@ impl Identity {
     }
 }
 
-/// What speaks for and against a node being this machine; none where one of the two does not tell.
+/// The evidence for and against a node being this machine; none where one of the two is unknown.
 struct Evidence<'a> {
     name: &'a str,
     machine: Option<bool>,
@@ -105,7 +105,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Those for which most speaks.
+/// Those with the most evidence.
 fn best<'a, 'b>(possible: &[&'a Evidence<'b>]) -> Vec<&'a Evidence<'b>> {
     let most = possible.iter().map(|it| it.strength()).max();
     possible.iter().filter(|it| Some(it.strength()) == most).copied().collect()
@@ -119,7 +119,7 @@ fn is_called(hostname: &str, name: &str) -> bool {
         && (hostname.eq_ignore_ascii_case(name) || (!qualified && short(hostname) == short(name)))
 }
 
-/// Why the node that looks most like this machine is not it.
+/// Why the node that is most like this machine is not it.
 fn nearest(evidence: &[Evidence<'_>]) -> String {
     if let Some(clone) = evidence.iter().find(|it| it.machine == Some(true)) {
         return format!(
@@ -253,7 +253,7 @@ mod tests {
         let nodes = [node("a", "aa11", "b-1", "10.1.1.1"), node("b", "aa11", "b-1", "10.1.1.2")];
         assert_eq!(
             Identity::of(&facts(), &nodes),
-            Identity::Stranger("nodes a and b look like it alike".into())
+            Identity::Stranger("nodes a and b match it equally".into())
         );
     }
 

@@ -1,4 +1,4 @@
-//! What is found out about the node before any step looks: pure parsers of what tools print, and one gathering pass.
+//! Facts about the node, gathered before any step observes: pure parsers of tools' output, and one gathering pass.
 
 pub mod attachments;
 mod cni_files;
@@ -27,13 +27,13 @@ pub use cni_files::{ByFile, NamedFiles};
 pub struct Facts {
     /// The distribution.
     pub os: OsRelease,
-    /// The package manager; none when it is one that kvnet does not know.
+    /// The package manager; none when it is not supported.
     pub packages: Option<PackageManager>,
     /// Whether kvnet's commands run as root there.
     pub root: bool,
     /// The node's host name.
     pub hostname: String,
-    /// What else tells this machine from others.
+    /// What else identifies this machine.
     pub marks: identity::Marks,
     /// The architecture as `uname -m` names it.
     pub architecture: String,
@@ -52,7 +52,7 @@ pub struct Facts {
 pub struct OsRelease {
     /// `debian`, `ubuntu`, `fedora`.
     pub id: String,
-    /// The distributions that it is like.
+    /// The distributions that it derives from.
     pub like: Vec<String>,
     /// `12`, `24.04`.
     pub version: String,

@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::error::{Result, code};
 use crate::host::{Command, Host};
 
-/// What a port's frames may be kept from.
+/// Port states in which frames do not pass.
 const SWITCHED_OFF: [&str; 4] = ["PORT_DOWN", "NO_RECV", "NO_FWD", "NO_FLOOD"];
 
-/// A bridge's settings, its ports as `OpenFlow` has them, and its flows.
+/// A bridge's settings, its `OpenFlow` ports, and its flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switch {
     /// The bridge's name.
@@ -23,7 +23,7 @@ pub struct Switch {
     pub ports: BTreeMap<String, SwitchPort>,
     /// The flows, as they are listed.
     pub flows: Vec<String>,
-    /// Why `ovs-vswitchd` says nothing about the bridge.
+    /// Why `ovs-vswitchd` tells nothing about the bridge.
     pub silent: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub struct Switch {
 pub struct SwitchPort {
     /// `OpenFlow`'s number; none when it has none.
     pub number: Option<u32>,
-    /// What is switched off: `NO_RECV`.
+    /// What is disabled: `NO_RECV`.
     pub off: Vec<String>,
     /// `trunk`, `access`; empty when it follows from the rest.
     pub vlan_mode: String,
@@ -42,7 +42,7 @@ pub struct SwitchPort {
     pub mirrored_to: bool,
     /// A spanning tree's state in which nothing passes.
     pub blocked: Option<String>,
-    /// What its frames are slowed down to, in kbit/s, and by what.
+    /// Its rate limit, in kbit/s, and its source.
     pub slowed: Option<(u64, &'static str)>,
 }
 
@@ -56,7 +56,7 @@ pub struct Traced {
 }
 
 impl Switch {
-    /// Looks at one bridge. What cannot be asked is [`Switch::silent`].
+    /// Reads one bridge. What cannot be read is [`Switch::silent`].
     ///
     /// # Errors
     /// Those of the host.
@@ -105,7 +105,7 @@ fn heading(line: &str) -> Option<(u32, &str)> {
     Some((number.parse().ok()?, rest.split_once("): addr:")?.0))
 }
 
-/// One flow a line, without the heading and the statistics that some versions print all the same.
+/// One flow a line, without the heading and the statistics that some versions always print.
 fn parse_flows(text: &str) -> Vec<String> {
     let is_flow = |line: &&str| line.contains("actions=");
     let statistics = ["cookie=0x0", "duration=", "n_packets=", "n_bytes=", "idle_age=", "hard_age="];
@@ -173,7 +173,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// What a port is slowed down to, in one direction or the other.
+    /// A port's rate limit, in either direction.
     fn slowed(&self, port: &BTreeMap<String, Value>) -> Option<(u64, &'static str)> {
         let interfaces = uuids(port.get("interfaces"));
         let rates = self.rows(4).iter().filter(|row| is_in(row, &interfaces));

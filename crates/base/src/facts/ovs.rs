@@ -56,7 +56,7 @@ pub struct OvsInterface {
     pub error: Option<String>,
 }
 
-/// Lists bridges, ports and interfaces: one process and one look at the database.
+/// Lists bridges, ports and interfaces: one process and one transaction.
 #[must_use]
 pub fn list_command() -> Command {
     let words = "ovs-vsctl --timeout=10 --format=json \
@@ -85,7 +85,7 @@ impl OvsState {
         Ok(Self { bridges })
     }
 
-    /// Asks the node.
+    /// Reads the node.
     pub async fn read(host: &dyn Host) -> Result<Self> {
         let command = list_command();
         Self::parse(&host.run(&command).await?.ok(&command)?.stdout)
@@ -145,7 +145,7 @@ impl OvsState {
 }
 
 impl OvsPort {
-    /// What it is, as a configuration would ask for it.
+    /// The port, as a configuration would request it.
     #[must_use]
     pub fn on(&self, bridge: &str) -> Port {
         let mut trunks = self.trunks.clone();
@@ -157,7 +157,7 @@ impl OvsPort {
 }
 
 impl OvsBridge {
-    /// The data path with the default spelled out.
+    /// The datapath with the default spelled out.
     #[must_use]
     pub fn datapath(&self) -> &str {
         if self.datapath_type.is_empty() { "system" } else { &self.datapath_type }
@@ -176,7 +176,7 @@ impl OvsBridge {
     }
 }
 
-/// What joins bridges, and what keeps frames from circling.
+/// What joins bridges, and what prevents loops.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Joins {
     /// The bridges with a spanning tree.
@@ -230,7 +230,7 @@ fn table(line: &str) -> Result<Vec<Row>> {
 }
 
 fn unreadable(cause: impl std::fmt::Display) -> Error {
-    Error::new(&code::OVS_UNAVAILABLE, "cannot understand what `ovs-vsctl` prints").because(cause)
+    Error::new(&code::OVS_UNAVAILABLE, "cannot parse the output of `ovs-vsctl`").because(cause)
 }
 
 fn by_uuid<T>(rows: &[Row], read: impl Fn(&Row) -> T) -> HashMap<String, T> {

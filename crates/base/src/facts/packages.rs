@@ -30,7 +30,7 @@ pub enum PackageManager {
     Apk,
 }
 
-/// By this dnf brings what a package needs, and not what it recommends.
+/// Makes dnf install what a package requires, but not what it recommends.
 const NO_WEAK: &str = "--setopt=install_weak_deps=False";
 
 /// Services of Open vSwitch as distributions call them, in the order to try.
@@ -94,13 +94,13 @@ impl PackageManager {
         })
     }
 
-    /// Installs a package with what it needs, without a question; waits for another package manager to end.
+    /// Installs a package with its dependencies, without a prompt; waits for another package manager to end.
     #[must_use]
     pub fn install(self, package: &str, seconds: u64) -> Command {
         self.command(self.install_words(), &[package.to_owned()], seconds)
     }
 
-    /// Removes packages without a question, and none that another package needs: the low-level tools refuse that, the
+    /// Removes packages without a prompt, and none that another package needs: the low-level tools refuse that, the
     /// others would remove the other package too.
     #[must_use]
     pub fn remove(self, packages: &[String], seconds: u64) -> Command {
@@ -166,7 +166,7 @@ impl PackageManager {
         }
     }
 
-    /// Whether a package is there but not set up, as after an installation that was killed, by what [`list`](Self::list)
+    /// Whether a package is unpacked but not configured, as after a killed installation, by what [`list`](Self::list)
     /// printed. Only Debian's list tells.
     #[must_use]
     pub fn is_half_installed(self, printed: &str, package: &str) -> bool {
@@ -179,7 +179,7 @@ impl PackageManager {
         self == Self::Apt && printed.lines().find_map(state).is_some_and(half)
     }
 
-    /// Ends what a killed installation has begun, when the package manager refuses to work before that.
+    /// Completes a killed installation, when the package manager refuses to work before that.
     #[must_use]
     pub fn ends_interrupted(self, printed: &str, seconds: u64) -> Option<Command> {
         let interrupted = self == Self::Apt && printed.contains("dpkg was interrupted");
@@ -199,11 +199,11 @@ impl PackageManager {
             Self::Pacman => &["unable to lock database"],
             Self::Apk => &["Unable to lock database"],
         };
-        // Who may not take the lock gets the same words with another reason.
+        // Without permission for the lock the message is the same, with another reason.
         !printed.contains("Permission denied") && signs.iter().any(|sign| printed.contains(sign))
     }
 
-    /// The file that stays behind when this package manager is killed, and keeps it from working until it is removed.
+    /// The stale lock file of a killed package manager, which blocks it until it is removed.
     #[must_use]
     pub fn stale_lock(self) -> Option<&'static str> {
         (self == Self::Pacman).then_some("/var/lib/pacman/db.lck")
@@ -216,7 +216,7 @@ impl PackageManager {
                 "install",
                 "--yes",
                 "--no-install-recommends",
-                // Whatever the profile names: an installation takes nothing away.
+                // Whatever the profile names: an installation removes nothing.
                 "--no-remove",
                 "-o",
                 "Dpkg::Options::=--force-confdef",
@@ -236,7 +236,7 @@ impl PackageManager {
         let lock = seconds / 2;
         let mut argv: Vec<String> = words.iter().map(ToString::to_string).collect();
         match self {
-            // dpkg itself waits for nobody and knows no such option.
+            // dpkg itself does not wait and has no such option.
             Self::Apt if words.first() == Some(&"apt-get") => {
                 argv.extend(["-o".into(), format!("DPkg::Lock::Timeout={lock}")]);
             }

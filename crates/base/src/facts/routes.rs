@@ -1,4 +1,4 @@
-//! The node's links, routes and forwarding, in the detail that a packet's way needs.
+//! The node's links, routes and forwarding, in the detail that a packet's path needs.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +28,9 @@ pub struct Wire {
     pub mac: String,
     /// Its MTU.
     pub mtu: u64,
-    /// Whether it is switched on.
+    /// Whether it is up.
     pub on: bool,
-    /// Whether something is at its other end.
+    /// Whether it has carrier.
     pub carrier: bool,
     /// The bridge that it belongs to.
     pub master: Option<String>,
@@ -38,28 +38,28 @@ pub struct Wire {
     pub port_state: Option<String>,
     /// As a port of a bridge: whether it reaches no other isolated port.
     pub isolated: bool,
-    /// As a bridge: whether its frames pass iptables by a setting of its own.
+    /// As a bridge: whether its frames pass iptables by its own setting.
     pub filtered: bool,
-    /// Whether a program decides about its packets.
+    /// Whether a BPF program filters its packets.
     pub program: bool,
-    /// As a port of a bridge: what it does not do, of what most frames need.
+    /// As a port of a bridge: the disabled features that most frames need.
     pub lacks: Vec<&'static str>,
-    /// Whether it was told to answer no question for its address.
+    /// Whether ARP is off.
     pub silent: bool,
     /// As a bridge: whether each of its ports has a list of VLANs.
     pub sorts_vlans: bool,
     /// The link that a tunnel's packets leave by.
     pub through: Option<String>,
-    /// Its addresses; empty when they were not asked for.
+    /// Its addresses; empty when they were not read.
     pub addresses: Vec<std::net::IpAddr>,
 }
 
 /// Where flannel's tunnel finds another node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Neighbour {
-    /// The address that is asked for: that of a node's part of the pod network, or a MAC address.
+    /// The address to resolve: that of a node's part of the pod network, or a MAC address.
     pub of: String,
-    /// What is known about it: a MAC address, or the address of a node.
+    /// The result: a MAC address, or the address of a node.
     pub at: String,
 }
 
@@ -81,21 +81,21 @@ pub struct Roads {
     pub wires: Vec<Wire>,
     /// The routes.
     pub routes: Vec<Route>,
-    /// What rules of routing refuse.
+    /// What routing rules reject.
     pub refusals: Vec<String>,
     /// `net.ipv4.ip_forward`.
     pub forward: Option<String>,
     /// `forwarding` of each link.
     pub forwarding: BTreeMap<String, String>,
-    /// The links that drop what comes another way than its answer would go (`rp_filter`).
+    /// The links that drop packets on asymmetric paths (`rp_filter`).
     pub strict: Vec<String>,
     /// `net.bridge.bridge-nf-call-iptables`.
     pub bridge_filter: Option<String>,
     /// What queues or filters drop everything, by link.
     pub dropping: Vec<(String, String)>,
-    /// What filters could not be judged, or not be looked at.
+    /// The filters that could not be evaluated or read.
     pub unseen: Vec<String>,
-    /// Connections that are remembered, and how many can be.
+    /// Tracked connections, and their limit.
     pub connections: Option<(u64, u64)>,
     /// Which MAC address an address behind flannel's tunnel has.
     pub tunnel_neighbours: Vec<Neighbour>,
@@ -104,7 +104,7 @@ pub struct Roads {
 }
 
 impl Roads {
-    /// Looks at the node.
+    /// Reads the node.
     ///
     /// # Errors
     /// Those of the host.
@@ -149,7 +149,7 @@ impl Roads {
         Ok(roads)
     }
 
-    /// Looks at what flannel's tunnel knows about other nodes.
+    /// Reads what flannel's tunnel knows about other nodes.
     ///
     /// # Errors
     /// Those of the host.
@@ -214,7 +214,7 @@ impl Roads {
             }
         }
         if filters.iter().any(|filter| filter["kind"] == "bpf") {
-            self.unseen.push(format!("{device}: a program filters its {side}"));
+            self.unseen.push(format!("{device}: a BPF program filters its {side}"));
         }
     }
 
@@ -271,7 +271,7 @@ fn address(info: &Value) -> Option<std::net::IpAddr> {
     info["local"].as_str()?.parse().ok()
 }
 
-/// A port that neither learns nor floods is given nothing, one without broadcasts no question for its address.
+/// A port that neither learns nor floods receives nothing, one without broadcast no ARP request.
 fn lacks(port: &Value) -> Vec<&'static str> {
     let off = |flag: &str| port[flag] == false;
     let mut lacks = Vec::new();

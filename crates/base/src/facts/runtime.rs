@@ -13,13 +13,13 @@ pub struct CniDirs {
 }
 
 impl Default for CniDirs {
-    /// What containerd and CRI-O use when nothing is configured.
+    /// The defaults of containerd and CRI-O.
     fn default() -> Self {
         Self { conf: "/etc/cni/net.d".into(), bin: vec!["/opt/cni/bin".into()] }
     }
 }
 
-/// A distribution of Kubernetes with directories of its own: they are there when `conf` is.
+/// A Kubernetes distribution with its own directories: they exist when `conf` does.
 #[derive(Debug)]
 pub struct KnownDirs {
     /// Its configuration directory.

@@ -1,4 +1,5 @@
-//! Everything about a node that a question of the wizard depends on. Looking never fails: what could not be seen is said.
+//! Everything about a node that the wizard's questions depend on. A survey never fails: what could not be read is
+//! listed.
 
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use crate::formats::net::{self, Link};
 use crate::host::{Command, Host};
 use crate::profile::Profile;
 
-/// Programs that kvnet uses on a node, or that people look with.
+/// Programs that kvnet or people use on a node.
 const TOOLS: [&str; 5] = ["kubeadm", "kubectl", "ip", "modprobe", "ovs-vsctl"];
 /// Where Open vSwitch's database listens.
 const SWITCH: &str = "/var/run/openvswitch/db.sock";
-/// A look may take that long; longer and it is not seen.
+/// The timeout of a survey.
 const LOOK: Duration = Duration::from_secs(5);
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// What `kubeadm init` and `kubeadm join` leave on a node.
@@ -38,9 +39,9 @@ pub struct Survey {
     pub cluster: ClusterSeen,
     /// Open vSwitch.
     pub switch: Switch,
-    /// The network cards.
+    /// The NICs.
     pub cards: Vec<Card>,
-    /// Whether the network cards could be looked at.
+    /// Whether the NICs could be read.
     pub saw_cards: bool,
     /// The networks that the node has addresses in.
     pub subnets: Vec<IpNet>,
@@ -66,7 +67,7 @@ pub struct ClusterSeen {
 /// Whether a cluster is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
-    /// Nobody could tell.
+    /// Unknown.
     #[default]
     Unknown,
     /// The node has none.
@@ -85,18 +86,18 @@ pub enum Switch {
     Absent,
     /// Installed, and not running.
     Stopped,
-    /// Running, and not to be asked by this user.
+    /// Running, but not readable by this user.
     Closed,
     /// Running, with its bridges.
     Running(OvsState),
 }
 
-/// A network card that could be an uplink.
+/// A NIC that could be an uplink.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
-    /// The card.
+    /// The NIC.
     pub link: Link,
-    /// What keeps it from being an uplink; none when it is free.
+    /// What prevents it from being an uplink; none when it is free.
     pub busy: Option<String>,
     /// The Open vSwitch bridge that it is on already.
     pub bridge: Option<String>,
@@ -105,7 +106,7 @@ pub struct Card {
 }
 
 impl Survey {
-    /// Looks at a node; `profile` says which directories are not to be asked for.
+    /// Surveys a node; `profile` says which directories are given.
     pub async fn gather(host: &dyn Host, profile: &Profile) -> Self {
         let host = &Tolerant::new(host);
         let mut survey = Self::default();
@@ -120,12 +121,12 @@ impl Survey {
         let switch = switch(host).await;
         survey.switch = survey.or_unseen("Open vSwitch", switch);
         if let Err(error) = survey.look_at_cards(host).await {
-            survey.unseen.push(("network cards".into(), error.to_string()));
+            survey.unseen.push(("NICs".into(), error.to_string()));
         }
         let tools = tools(host).await;
         survey.tools = survey.or_unseen("tools", tools);
         if survey.switch == Switch::Closed {
-            survey.unseen.push(("bridges of Open vSwitch".into(), "only root may ask for them".into()));
+            survey.unseen.push(("bridges of Open vSwitch".into(), "only root may list them".into()));
         }
         for path in host.refused() {
             survey.unseen.push((path, "no permission to read it".into()));
@@ -133,7 +134,7 @@ impl Survey {
         survey
     }
 
-    /// What was found; in place of an error nothing, with a note.
+    /// The result; nothing in place of an error, with a note.
     pub fn or_unseen<T: Default>(&mut self, what: &str, found: Result<T>) -> T {
         found.unwrap_or_else(|error| {
             self.unseen.push((what.to_owned(), error.to_string()));
@@ -193,7 +194,7 @@ async fn configurations(host: &dyn Host, facts: &Facts) -> Result<Vec<(String, V
     Ok(found)
 }
 
-/// What files and kubeadm tell; whether a cluster answers is another question.
+/// Facts from files and kubeadm; whether a cluster answers is another question.
 async fn cluster(host: &dyn Host) -> Result<ClusterSeen> {
     let manifest = async |name: &str| text(host, format!("{MANIFESTS}/{name}.yaml")).await;
     let (server, manager) = (manifest("kube-apiserver").await?, manifest("kube-controller-manager").await?);
@@ -305,7 +306,7 @@ mod tests {
         let survey = Survey::gather(&host, &Profile::default()).await;
         assert_eq!((survey.runtime, &survey.switch), (None, &Switch::Absent));
         assert_eq!(survey.cluster.presence, Presence::Absent);
-        assert_eq!(survey.unseen, [("network cards".to_owned(), "`ip` is not on the PATH".to_owned())]);
+        assert_eq!(survey.unseen, [("NICs".to_owned(), "`ip` is not on the PATH".to_owned())]);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! A node as somebody without rights sees it: what may not be looked at is not there, and is remembered.
+//! A node without permissions: what may not be read counts as absent, and is recorded.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Result, code};
 use crate::host::{Command, Host, Output, Shot, Sighting, Stat};
 
-/// A host that answers `None` in place of a refusal to look.
+/// A host that answers `None` in place of "permission denied".
 pub struct Tolerant<'a> {
     host: &'a dyn Host,
     refused: Mutex<BTreeSet<String>>,
@@ -22,7 +22,7 @@ impl<'a> Tolerant<'a> {
         Self { host, refused: Mutex::default() }
     }
 
-    /// The paths that could not be looked at.
+    /// The paths that could not be read.
     pub fn refused(&self) -> Vec<String> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

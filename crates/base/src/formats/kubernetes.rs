@@ -1,8 +1,8 @@
-//! What kubeadm's files and its configuration in the cluster tell about a cluster.
+//! Facts about a cluster from kubeadm's files and its configuration in the cluster.
 
 use serde_json::{Map, Value};
 
-/// What kubeadm was told, in its `ConfigMap`; kubeadm 1.11 kept it under the name that it had then.
+/// kubeadm's configuration, from its `ConfigMap`; kubeadm 1.11 used another key.
 #[must_use]
 pub fn configuration(kubeadm: &Value) -> Option<&str> {
     let names = ["ClusterConfiguration", "MasterConfiguration"];
@@ -23,22 +23,22 @@ pub fn cluster_cidr(manifest: &str) -> Option<String> {
     first_family(lines.find_map(|line| line.strip_prefix("--cluster-cidr="))?)
 }
 
-/// The prefix of a node's range when nobody says otherwise.
+/// The default prefix of a node's range.
 const NODE_MASK: u8 = 24;
-/// The arguments of the controller manager that say otherwise; that of IPv4 alone decides.
+/// The controller manager's arguments that override it; only that of IPv4 counts.
 const MASKS: [&str; 2] = ["node-cidr-mask-size-ipv4", "node-cidr-mask-size"];
 
-/// An argument that is no prefix.
+/// An argument that is not a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoMask {
-    /// Where it stands in the configuration.
+    /// Its place in the configuration.
     pub path: String,
-    /// What is written there.
+    /// Its text.
     pub text: String,
 }
 
-/// The prefix of the range that a controller manager gives each node, by kubeadm's configuration of it; none when nodes get
-/// theirs from somebody else.
+/// The prefix of the range that a controller manager gives each node, by kubeadm's configuration of it; none when it
+/// does not allocate them.
 #[must_use]
 pub fn node_mask(configuration: &Map<String, Value>) -> Option<Result<u8, NoMask>> {
     let arguments = arguments(configuration);
@@ -77,7 +77,7 @@ fn arguments(configuration: &Map<String, Value>) -> Vec<(&str, String, String)> 
     }
 }
 
-/// What a node has too little of: its range has fewer addresses than its kubelet takes pods.
+/// A node's shortage: its range has fewer addresses than its kubelet's pod limit.
 #[must_use]
 pub fn scarce_addresses(node: &Value) -> Option<String> {
     /// The network's own, the broadcast address and the bridge's.
@@ -90,7 +90,7 @@ pub fn scarce_addresses(node: &Value) -> Option<String> {
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
     (room < pods).then(|| {
         let addresses = if room == 1 { "1 address".into() } else { format!("{room} addresses") };
-        format!("{name} has {addresses} for pods ({range}), and its kubelet takes {pods} pods")
+        format!("{name} has {addresses} for pods ({range}), but its kubelet allows {pods} pods")
     })
 }
 
@@ -135,7 +135,7 @@ mod tests {
         };
         assert_eq!(
             scarce_addresses(&node("10.244.0.0/26", "110")).as_deref(),
-            Some("a has 61 addresses for pods (10.244.0.0/26), and its kubelet takes 110 pods")
+            Some("a has 61 addresses for pods (10.244.0.0/26), but its kubelet allows 110 pods")
         );
         assert_eq!(scarce_addresses(&node("10.244.0.0/30", "110")).unwrap().matches("1 address ").count(), 1);
         assert_eq!(scarce_addresses(&node("10.244.0.0/25", "110")), None);

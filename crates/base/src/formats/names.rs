@@ -1,4 +1,4 @@
-//! Names as Kubernetes, Multus and Go read them: the one place that knows their bounds.
+//! Names as Kubernetes, Multus and Go read them: the one place that knows their limits.
 
 /// The longest label of a domain.
 const LABEL: usize = 63;

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde_json::Value;
 
-/// How the names of links begin that software makes: nothing of them leads out of the node.
+/// Name prefixes of virtual links: none of them leaves the node.
 const SOFTWARE: [&str; 23] = [
     "br-",
     "cali",
@@ -30,7 +30,7 @@ const SOFTWARE: [&str; 23] = [
     "wg",
 ];
 
-/// A network card.
+/// A NIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// Its name.
@@ -39,7 +39,7 @@ pub struct Link {
     pub mac: String,
     /// Its addresses other than link-local ones of IPv6.
     pub addresses: Vec<String>,
-    /// Whether it is switched on.
+    /// Whether it is up.
     pub up: bool,
     /// The bridge or bond that it belongs to.
     pub master: Option<String>,
@@ -53,7 +53,7 @@ pub fn links(text: &str) -> Vec<Link> {
     objects(text).iter().filter_map(link).collect()
 }
 
-/// The cards that have a default route, from `ip -j route`.
+/// The NICs that have a default route, from `ip -j route`.
 #[must_use]
 pub fn default_route_cards(text: &str) -> Vec<String> {
     let is_default = |route: &&Value| route.get("dst").and_then(Value::as_str) == Some("default");
@@ -69,7 +69,7 @@ pub fn cards(text: &str) -> Vec<Link> {
     found.into_iter().filter(|link| !is_software(&link.name)).collect()
 }
 
-/// Whether a link is made by container or VM software, as far as its name tells.
+/// Whether a link is virtual, as far as its name tells.
 #[must_use]
 pub fn is_software(name: &str) -> bool {
     SOFTWARE.iter().any(|start| name.starts_with(start))
@@ -84,7 +84,7 @@ pub fn cidr(text: &str) -> Option<IpNet> {
     IpNet::new(address.parse().ok()?, prefix).ok()
 }
 
-/// The networks that the node has addresses in, from `ip -j addr`; those of the loopback left out.
+/// The networks that the node has addresses in, from `ip -j addr`, without loopback.
 #[must_use]
 pub fn subnets(text: &str) -> Vec<IpNet> {
     let infos = |value: &Value| value.get("addr_info").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -96,8 +96,8 @@ pub fn subnets(text: &str) -> Vec<IpNet> {
     objects(text).iter().flat_map(infos).filter_map(|info| subnet(&info)).collect()
 }
 
-/// What keeps a card from being an uplink, to be read after its name: whatever it carries would be cut off. None when it
-/// is free. `routed` are the cards with a default route.
+/// What prevents a NIC from being an uplink, to be read after its name: its traffic would be cut off. None when it is
+/// free. `routed` are the NICs with a default route.
 #[must_use]
 pub fn busy(card: &Link, routed: &[String]) -> Option<String> {
     if let Some(address) = card.addresses.first() {
@@ -126,14 +126,14 @@ fn link(value: &Value) -> Option<Link> {
     })
 }
 
-/// A link-local address is on every card that is up; it is no sign of the node's own traffic.
+/// A link-local address is on every NIC that is up; it is no sign of the node's own traffic.
 fn address(info: &Value) -> Option<String> {
     let local = info.get("local")?.as_str()?;
     let is_link = info.get("scope").and_then(Value::as_str) == Some("link") && local.contains(':');
     (!is_link).then(|| local.to_owned())
 }
 
-/// A route over several cards has them in `nexthops`.
+/// A multipath route has its NICs in `nexthops`.
 fn cards_of_route(route: &Value) -> Vec<String> {
     let hops = route.get("nexthops").and_then(Value::as_array).cloned().unwrap_or_default();
     let routes = hops.iter().chain(std::iter::once(route));

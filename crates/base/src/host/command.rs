@@ -40,7 +40,7 @@ impl Command {
         self
     }
 
-    /// Gives the program something to read.
+    /// Sets the program's standard input.
     #[must_use]
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.stdin = input.into();
@@ -68,7 +68,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Programs that show how far they came, and often why no further, on one stream, and that they failed on the other.
+/// Programs that show their progress, and often their error, on one stream, and that they failed on the other.
 const ON_BOTH_STREAMS: [&str; 5] = ["kubeadm", "dnf", "yum", "zypper", "pacman"];
 
 /// What a finished command left.
@@ -110,7 +110,7 @@ impl Output {
     }
 }
 
-/// The last lines that say something.
+/// The last meaningful lines.
 fn end(printed: &str) -> String {
     let lines: Vec<&str> = printed.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(5)..].join("\n")

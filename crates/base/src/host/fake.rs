@@ -1,6 +1,6 @@
 //! A node in memory: files, scripted programs, and faults on request.
 //!
-//! A command that nobody scripted is an error, so that a test sees every command that a step runs.
+//! An unscripted command is an error, so that a test sees every command that a step runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,16 +51,16 @@ struct Script {
     reply: Reply,
 }
 
-/// Something that goes wrong once, the next time that it fits.
+/// A fault that occurs once, at the next match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The program ends with an exit code and a message.
     Exit(String, i32, String),
     /// The program does not end in time.
     Timeout(String),
-    /// The file cannot be written for want of space.
+    /// The file cannot be written: disk full.
     Full(Utf8PathBuf),
-    /// The file cannot be written for want of permission.
+    /// The file cannot be written: permission denied.
     Denied(Utf8PathBuf),
 }
 
@@ -85,7 +85,7 @@ impl FakeHost {
         self
     }
 
-    /// Adds something else than a file.
+    /// Adds something other than a file.
     #[must_use]
     pub fn other(self, path: &str, kind: FileKind) -> Self {
         self.state()
@@ -168,7 +168,7 @@ impl FakeHost {
         self
     }
 
-    /// Lets something go wrong once.
+    /// Injects a fault once.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push(fault);
     }
@@ -255,7 +255,7 @@ impl Host for FakeHost {
             return Ok(output);
         }
         if state.programs.contains(program) {
-            let message = format!("nobody scripted `{}`", command.display());
+            let message = format!("`{}` is not scripted", command.display());
             return Err(Error::new(&code::INTERNAL, message));
         }
         Err(super::process::missing(program))
@@ -339,7 +339,7 @@ impl Host for FakeHost {
     }
 
     async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>> {
-        let refused = || Error::new(&code::HOST_PERMISSION, "no frames can be looked at");
+        let refused = || Error::new(&code::HOST_PERMISSION, "frames cannot be captured");
         self.state().wire.as_ref().map(|wire| wire(shot)).ok_or_else(refused)
     }
 }

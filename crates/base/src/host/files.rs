@@ -1,4 +1,4 @@
-//! Files of this machine: atomic, durable, and careful about what others could have put in the way.
+//! Files of this machine: atomic, durable, and careful about what other users could have put in the way.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use crate::checkpoint::reached;
 use crate::error::{Error, Result, code};
 
-/// `None` in place of the error that nothing is there.
+/// `None` in place of "not found".
 pub(super) fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -23,12 +23,18 @@ pub(super) fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The error of a file operation, with the code that its reason asks for.
+/// The error of a file operation, with the code for its cause.
 pub fn failed(error: &io::Error, verb: &str, path: &Utf8Path) -> Error {
-    Error::of_file(error, format!("cannot {verb} it"), path)
+    let code = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ACCESS | Errno::PERM) => &code::HOST_PERMISSION,
+        Some(Errno::NOSPC | Errno::DQUOT) => &code::HOST_FULL,
+        Some(Errno::ROFS) => &code::HOST_READ_ONLY,
+        _ => &code::HOST_FILE,
+    };
+    Error::new(code, format!("cannot {verb} it")).at(path.as_str()).because(error)
 }
 
-/// Replaces a file's content so that a reader sees the old or the new one, also after a power cut.
+/// Replaces a file's content so that a reader sees the old or the new one, even after a power failure.
 pub(super) fn write(path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
     let Some(directory) = path.parent() else {
         return Err(Error::new(&code::HOST_FILE, "the root directory is not a file").at(path.as_str()));
@@ -76,7 +82,7 @@ fn make_directory(directory: &Utf8Path, parent: &Utf8Path) -> io::Result<()> {
     sync_directory(parent)
 }
 
-/// A link that another user made leads where that user wants. Links of root, such as /var/run, are the system's own.
+/// Another user controls where their link points. Links of root, such as /var/run, are the system's own.
 fn refuse_foreign_links(directory: &Utf8Path) -> Result<()> {
     let me = rustix::process::geteuid().as_raw();
     for ancestor in directory.ancestors() {
@@ -90,13 +96,13 @@ fn refuse_foreign_links(directory: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Anybody could exchange a file in such a directory between two looks at it.
+/// Anybody could replace a file in such a directory between check and use.
 fn refuse_open_directory(directory: &Utf8Path) -> Result<()> {
     let metadata =
         std::fs::metadata(or_here(directory)).map_err(|error| failed(&error, "look at", directory))?;
     let (mode, directory) = (metadata.mode(), or_here(directory));
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-        let error = Error::new(&code::HOST_UNSAFE, "everybody can write in the directory");
+        let error = Error::new(&code::HOST_UNSAFE, "the directory is world-writable");
         return Err(error.at(directory.as_str()).hint(format!("run `chmod o-w {directory}`")));
     }
     Ok(())
@@ -136,14 +142,14 @@ fn replace(
     result
 }
 
-/// Where a file is written before it takes its place. Always the same name: what a run that was killed left is written
-/// over by the next one, and found by `down`.
+/// The temporary file of a write. Always the same name: what a killed run left is overwritten by the next one, and
+/// found by `down`.
 pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
     path.with_file_name(format!(".{}.kvnet-new", path.file_name().unwrap_or_default()))
 }
 
 fn fill(temporary: &Utf8Path, content: &[u8], mode: u32, owner: &Metadata) -> io::Result<()> {
-    // A leftover of a killed kvnet, or what somebody put there.
+    // A leftover of a killed kvnet, or another user's file.
     existing(std::fs::remove_file(temporary))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: OwnedFd = rustix::fs::open(temporary.as_std_path(), flags, Mode::RUSR | Mode::WUSR)?;
@@ -165,7 +171,7 @@ fn is_foreign(owner: &Metadata) -> bool {
 fn rename_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
     let (from, to) = (from.as_std_path(), to.as_std_path());
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system, or a kernel before 3.15, that does not know the flag.
+        // A file system, or a kernel before 3.15, without support for the flag.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rename_checked(from, to),
         result => Ok(result?),
     }

@@ -1,4 +1,5 @@
-//! A frame that is sent from a link, and where it is seen: by sockets alone, which end with the call whatever happens.
+//! A frame that is sent from a link, and where it is seen: by sockets alone, which are closed with the call whatever
+//! happens.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -15,23 +16,23 @@ use nix::sys::socket::{
 
 use crate::error::{Error, Result, code};
 
-/// A frame may be lost for no reason, but hardly three times.
+/// A frame may be lost by chance, but hardly three times.
 const COPIES: usize = 3;
 /// Between two copies.
 const PAUSE: Duration = Duration::from_millis(20);
-/// What is on its way when the last one that is waited for has come.
+/// The grace period for frames in flight after the last expected one.
 const AFTERWARDS: Duration = Duration::from_millis(50);
-/// Large enough for what a card has put together.
+/// Large enough for frames that a NIC has merged (GRO).
 const LARGEST: usize = 1 << 16;
-/// What a busy node receives while nobody reads.
+/// The socket buffer, for a busy node.
 const BUFFER: usize = 8 << 20;
 /// `sll_pkttype` of what leaves by a link.
 const OUTGOING: u8 = 4;
 
-/// What is sent, and where it is looked for.
+/// The frame to send, and where to capture it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shot {
-    /// Network namespaces that are listened in: that of a process, or the node's own.
+    /// Network namespaces to capture in: that of a process, or the node's own.
     pub places: Vec<Option<u32>>,
     /// The one of them that it is sent in.
     pub from: usize,
@@ -39,11 +40,11 @@ pub struct Shot {
     pub link: String,
     /// The whole frame.
     pub frame: Vec<u8>,
-    /// By what a frame is known again: one of these is in it.
+    /// What identifies the frame: it contains one of these.
     pub marks: Vec<Vec<u8>>,
-    /// What ends the listening: a place, a link and what is in a frame that comes in there.
+    /// What ends the capture: a place, a link and the content of a frame that comes in there.
     pub until: Option<(usize, String, Vec<u8>)>,
-    /// How long is listened at most.
+    /// The capture's timeout.
     pub patience: Duration,
 }
 
@@ -54,7 +55,7 @@ pub struct Sighting {
     pub place: usize,
     /// The link.
     pub link: String,
-    /// Whether it was leaving by the link; else it came in.
+    /// Whether it was outgoing; else it came in.
     pub leaves: bool,
     /// The frame.
     pub frame: Vec<u8>,
@@ -80,16 +81,16 @@ pub fn contains(frame: &[u8], bytes: &[u8]) -> bool {
     !bytes.is_empty() && frame.windows(bytes.len()).any(|window| window == bytes)
 }
 
-/// A socket that hears all links of a place.
+/// A socket that captures on all links of a place.
 struct Ear {
     socket: OwnedFd,
     links: HashMap<usize, String>,
 }
 
-/// Sends the frame and listens.
+/// Sends the frame and captures.
 ///
 /// # Errors
-/// `KVN203` without root's rights; `KVN204` when a place is gone, or the link does not take the frame.
+/// `KVN203` without root; `KVN204` when a place is gone, or the link does not accept the frame.
 pub(super) fn send(shot: &Shot) -> Result<Vec<Sighting>> {
     let mut mouth = None;
     let mut ears = Vec::new();
@@ -104,14 +105,14 @@ pub(super) fn send(shot: &Shot) -> Result<Vec<Sighting>> {
         mouth = mouth.or(own);
     }
     let Some((mouth, link)) = mouth else {
-        let message = format!("there is no link {}", shot.link);
+        let message = format!("link {} does not exist", shot.link);
         return Err(Error::new(&code::HOST_FILE, message));
     };
     let mut seen = Vec::new();
     let end = Instant::now() + shot.patience;
     for copy in 0..COPIES {
         sendto(mouth.as_raw_fd(), &shot.frame, &link, MsgFlags::empty()).map_err(|error| {
-            let message = format!("{} does not take the frame", shot.link);
+            let message = format!("{} does not accept the frame", shot.link);
             Error::new(if error == Errno::EPERM { &code::HOST_PERMISSION } else { &code::HOST_FILE }, message)
                 .because(error.desc())
         })?;
@@ -126,7 +127,7 @@ pub(super) fn send(shot: &Shot) -> Result<Vec<Sighting>> {
 
 type Opened = (Ear, Option<(OwnedFd, LinkAddr)>);
 
-/// What hears a place, and what speaks there.
+/// The capturing and the sending socket of a place.
 fn open(process: Option<u32>, speaks: Option<&str>) -> std::result::Result<Opened, (Errno, &'static str)> {
     if let Some(process) = process {
         let namespace = std::fs::File::open(format!("/proc/{process}/ns/net"))
@@ -137,7 +138,7 @@ fn open(process: Option<u32>, speaks: Option<&str>) -> std::result::Result<Opene
     let raw = |protocol| {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         socket(AddressFamily::Packet, SockType::Raw, flags, protocol)
-            .map_err(|error| (error, "no frames can be looked at"))
+            .map_err(|error| (error, "frames cannot be captured"))
     };
     let ear = raw(Some(SockProtocol::EthAll))?;
     // Without it, frames are lost on busy nodes only.
@@ -156,7 +157,7 @@ fn open(process: Option<u32>, speaks: Option<&str>) -> std::result::Result<Opene
     Ok((Ear { socket: ear, links }, mouth))
 }
 
-/// Hears what comes until then; true when what was waited for has come.
+/// Captures until then; true when the expected frame has come.
 fn listen(shot: &Shot, ears: &[Ear], until: Instant, seen: &mut Vec<Sighting>) -> bool {
     let mut buffer = vec![0; LARGEST];
     loop {
@@ -196,7 +197,7 @@ fn failed(error: Errno, what: &str, process: Option<u32>) -> Error {
         _ => &code::HOST_FILE,
     };
     let place = process.map_or_else(|| "the node".to_owned(), |process| format!("process {process}"));
-    Error::new(code, format!("cannot listen to the network of {place}: {what}")).because(error.desc())
+    Error::new(code, format!("cannot capture on the network of {place}: {what}")).because(error.desc())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Programs that hand over a secret: what they print, their arguments and their environment stand in no message and no log.
+//! Programs that return a secret: their output, arguments and environment are never in a message or log.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use super::process::{DRAIN, Group, exit_code, find, reap};
 use super::small::MOST;
 
-/// How much of one line of a complaint is kept.
+/// How much of one line of standard error is kept.
 const LINE: u64 = 4 << 10;
 
-/// Hears each line that the program writes to its standard error.
+/// Receives each line that the program writes to its standard error.
 pub type Ear = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What to run. It has this process's environment.
@@ -28,14 +28,14 @@ pub struct Helper {
     pub variables: Vec<(String, String)>,
     /// When it is killed with its process group.
     pub deadline: Duration,
-    /// Whether it may ask a person on this terminal; otherwise it has no input.
+    /// Whether it may prompt on this terminal; otherwise it has no input.
     pub asks: bool,
 }
 
 /// How it went.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It ended well, and printed this.
+    /// It succeeded, and printed this.
     Well(Vec<u8>),
     /// It failed.
     Badly {
@@ -48,7 +48,7 @@ pub enum Ended {
     Late(String),
     /// It was killed because it printed more than a file may have.
     TooMuch,
-    /// There is no such program.
+    /// The program was not found.
     Missing,
     /// It could not be started.
     NotStarted(String),
@@ -134,7 +134,7 @@ impl Printed {
         Self { content, reader }
     }
 
-    /// All of it; none when it was too much. What it left running may hold the stream open for ever.
+    /// All of it; none when it was too much. A child that it left running may hold the stream open forever.
     async fn end(mut self) -> Option<Vec<u8>> {
         if tokio::time::timeout(DRAIN, &mut self.reader).await.is_err() {
             self.reader.abort();
@@ -144,7 +144,7 @@ impl Printed {
     }
 }
 
-/// The last line that it complained with.
+/// The last line of its standard error.
 struct Said {
     last: Arc<Mutex<String>>,
     reader: tokio::task::JoinHandle<()>,

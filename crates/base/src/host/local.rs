@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Command, FileKind, Host, Output, Shot, Sighting, Stat, files, frames, process};
 use crate::error::{Error, Result, code};
 
-/// Where administrators' programs are when PATH does not say so.
+/// The administrators' directories when they are not in PATH.
 const MORE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 
 /// The machine that kvnet itself runs on.

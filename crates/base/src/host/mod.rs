@@ -62,7 +62,7 @@ pub enum FileKind {
     Other,
 }
 
-/// A node that kvnet can look at and change.
+/// A node that kvnet can read and change.
 #[async_trait]
 pub trait Host: Send + Sync {
     /// The node's name for messages, for example `this machine` or `root@node1`.
@@ -98,10 +98,9 @@ pub trait Host: Send + Sync {
     /// The user id that commands run as; 0 is root.
     async fn user_id(&self) -> Result<u32>;
 
-    /// Waits until a file with content, or anything else, is at a path, without asking again and again; false when the
-    /// time is over before.
+    /// Waits, without polling, until a file with content, or anything else, is at a path; false on a timeout.
     async fn wait_for(&self, path: &Utf8Path, timeout: Duration) -> Result<bool>;
 
-    /// Sends a frame and tells where it was seen. It leaves nothing behind, also when it is given up.
+    /// Sends a frame and returns where it was seen. It leaves nothing behind, even when cancelled.
     async fn send_frame(&self, shot: &Shot) -> Result<Vec<Sighting>>;
 }

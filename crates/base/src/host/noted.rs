@@ -1,4 +1,4 @@
-//! A node of which everything that is done on it is noted for the log.
+//! A node whose operations are logged.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::{Command, Host, Output, Shot, Sighting, Stat};
 use crate::error::Result;
 use crate::redact::redact_text;
 
-/// Notes each command with its exit code and time, and each change of a file; what is read or written is never noted.
+/// Logs each command with its exit code and time, and each change of a file; never content.
 pub struct Noted(pub Arc<dyn Host>);
 
 #[async_trait]

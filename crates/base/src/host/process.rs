@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use super::{Command, Output};
 use crate::error::{Error, Result, code};
 
-/// What a stream may print before the rest is thrown away.
+/// The output of a stream that is kept; the rest is discarded.
 const MAX_OUTPUT: usize = 16 << 20;
-/// How long the streams of an ended program are read on: a daemon that it started may hold them open forever.
+/// How long the streams of an exited program are still read: a daemon that it started may hold them open forever.
 pub(super) const DRAIN: Duration = Duration::from_millis(250);
 
 /// Runs a command to its end or its deadline.
@@ -39,7 +39,7 @@ pub(super) async fn run(command: &Command, path: &str) -> Result<Output> {
     Ok(Output { status, stdout: stdout.end().await, stderr: stderr.end().await })
 }
 
-/// Whether whoever started kvnet wants it to outlive its terminal, as `nohup` does.
+/// Whether kvnet was started to outlive its terminal, as by `nohup`.
 pub fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -70,7 +70,7 @@ fn start(command: &Command, path: &str) -> Result<Child> {
 pub(super) struct Group(pub Option<Pid>);
 
 impl Group {
-    /// The leader has ended by itself: what it left running, such as a daemon, is meant to stay.
+    /// The leader has exited by itself: what it left running, such as a daemon, is meant to stay.
     pub fn let_live(mut self) {
         self.0 = None;
     }
@@ -79,7 +79,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // It may have ended just now; then there is nothing to kill.
+            // It may have just exited; then there is nothing to kill.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
@@ -93,7 +93,7 @@ pub(super) async fn reap(child: &mut Child) {
 fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Some(mut stdin) = stdin {
-            // A program that does not read its input is no error; its exit code tells.
+            // A program that does not read its input is not an error; its exit code tells.
             let _ = stdin.write_all(&input).await;
         }
     })
@@ -142,7 +142,7 @@ pub(super) fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// The error for a program that was killed at its deadline, with the last line of what it said.
+/// The error for a program that was killed at its deadline, with its last line.
 pub fn late(command: &Command, stderr: &str) -> Error {
     let seconds = command.timeout.as_secs_f64();
     let error =
@@ -162,9 +162,9 @@ fn not_started(error: &io::Error, command: &Command) -> Error {
     Error::new(code, format!("cannot run `{}`", command.display())).because(error)
 }
 
-/// The error for a program that is not there, with the package that usually has it.
+/// The error for a missing program, with the package that usually has it.
 pub fn missing(program: &str) -> Error {
-    let error = Error::new(&code::HOST_TOOL_MISSING, format!("`{program}` is not on the node"));
+    let error = Error::new(&code::HOST_TOOL_MISSING, format!("`{program}` is not installed on the node"));
     match package_of(program) {
         Some(package) => error.hint(format!("install the package {package}")),
         None => error,

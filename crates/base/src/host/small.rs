@@ -1,5 +1,5 @@
-//! Small files of this machine that somebody else names: a kubeconfig, keys, tokens. Never a pipe that waits for a writer,
-//! a device without an end, or a file of the kernel.
+//! Small files of this machine whose paths come from elsewhere: a kubeconfig, keys, tokens. Never a pipe that waits for
+//! a writer, an endless device, or a kernel file.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -16,12 +16,11 @@ pub const MOST: u64 = 1 << 20;
 pub struct Small {
     /// All of the file.
     pub content: Vec<u8>,
-    /// Whether somebody other than its owner, root and the group root can write the file itself, or put another in its
-    /// place.
+    /// Whether anyone other than its owner, root and the group root can write the file itself, or replace it.
     pub open_to: Option<String>,
 }
 
-/// Reads a regular file of at most [`MOST`] bytes. Never waits: what is no such file is refused before it is read.
+/// Reads a regular file of at most [`MOST`] bytes. Never blocks: anything else is refused before it is read.
 ///
 /// # Errors
 /// Those of the file system, and `InvalidInput` with a reason for people.
@@ -39,12 +38,12 @@ pub fn read(path: &Path) -> io::Result<Small> {
     Ok(Small { content, open_to: open_to(path, &metadata) })
 }
 
-/// Opens a regular file of any size for reading. Never waits.
+/// Opens a regular file of any size for reading. Never blocks.
 ///
 /// # Errors
 /// As [`read`].
 pub fn open(path: &Path) -> io::Result<File> {
-    // Without NONBLOCK, opening a FIFO waits for somebody to write.
+    // Without NONBLOCK, opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
     refuse(&file, &file.metadata()?)?;
@@ -63,14 +62,14 @@ fn refuse(file: &File, metadata: &Metadata) -> io::Result<()> {
     } else if !kind.is_file() {
         "it is a device, not a regular file"
     } else if is_of_the_kernel(file)? {
-        "it is a file of the kernel, not a regular file"
+        "it is a kernel file, not a regular file"
     } else {
         return Ok(());
     };
     Err(unusable(what))
 }
 
-/// Files of `/proc` and `/sys` say that they are regular, and have a size of nothing or of a page.
+/// Files of `/proc` and `/sys` claim to be regular, with a size of 0 or of a page.
 fn is_of_the_kernel(file: &File) -> io::Result<bool> {
     const SYSFS_MAGIC: rustix::fs::FsWord = 0x6265_6572;
     let system = rustix::fs::fstatfs(file)?.f_type;

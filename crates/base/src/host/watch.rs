@@ -1,4 +1,4 @@
-//! Waits for a file of this machine, told by the kernel.
+//! Waits for a file of this machine, by inotify.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::{Error, Result, code};
 
-/// How often a directory is looked into that the kernel does not watch.
+/// How often a directory is polled that the kernel does not watch.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Whether a file with content, or anything else, is at `path` before the time is over. While its directory does not exist, the nearest one above
-/// that does is watched.
+/// Whether a file with content, or anything else, appears at `path` before the timeout. While its directory does not
+/// exist, the nearest one above that does is watched.
 pub async fn until_there(path: &Utf8Path, timeout: Duration) -> Result<bool> {
     until_seen(path, timeout, kernel).await
 }
@@ -27,11 +27,11 @@ async fn until_seen(path: &Utf8Path, timeout: Duration, watch: Watch) -> Result<
     }
 }
 
-/// Tells whenever something changes in a directory, until what it returns is dropped.
+/// Signals changes in a directory, until the returned guard is dropped.
 type Watch = fn(&Utf8Path, UnboundedSender<()>) -> notify::Result<Box<dyn Send>>;
 
 fn kernel(directory: &Utf8Path, changed: UnboundedSender<()>) -> notify::Result<Box<dyn Send>> {
-    // Every event is a reason to look again; what it says does not matter.
+    // Every event is a reason to check again; its content does not matter.
     let mut watcher = notify::recommended_watcher(move |_| _ = changed.send(()))?;
     watcher.watch(directory.as_std_path(), RecursiveMode::NonRecursive)?;
     Ok(Box::new(watcher))
@@ -43,7 +43,7 @@ async fn wait(path: &Utf8Path, watch: Watch) -> notify::Result<()> {
         let directory =
             path.ancestors().skip(1).find(|ancestor| exists(ancestor)).unwrap_or(Utf8Path::new("/"));
         let watcher = watch(directory, sender);
-        // Looked at after the watch stands, or a file made in between would never be seen.
+        // Checked after the watch is set up, or a file created in between would never be seen.
         if is_written(path) {
             return Ok(());
         }
@@ -53,7 +53,7 @@ async fn wait(path: &Utf8Path, watch: Watch) -> notify::Result<()> {
                 tracing::debug!(%path, %error, "the kernel has no watch left; looking again and again");
                 return poll(path).await;
             }
-            // It went between the look and the watch.
+            // It was removed between the check and the watch.
             Err(error) if is_gone(&error) && !exists(directory) => {}
             Err(error) => return Err(error),
         }
@@ -67,7 +67,7 @@ async fn poll(path: &Utf8Path) -> notify::Result<()> {
     Ok(())
 }
 
-/// Others may have taken all: `fs.inotify.max_user_instances`, `max_user_watches`, or the open files of the process.
+/// The limit may be reached: `fs.inotify.max_user_instances`, `max_user_watches`, or the process's open files.
 fn is_out_of_watches(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::MaxFilesWatch => true,
@@ -89,7 +89,7 @@ fn is_gone(error: &notify::Error) -> bool {
     }
 }
 
-/// A program makes a file first and writes to it then: an empty one is not there yet.
+/// A program creates a file first and writes to it then: an empty one does not count yet.
 fn is_written(path: &Utf8Path) -> bool {
     path.as_std_path().metadata().is_ok_and(|found| !found.is_file() || found.len() > 0)
 }

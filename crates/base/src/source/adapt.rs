@@ -1,4 +1,4 @@
-//! What a profile says beside a manifest that is not kvnet's own, put into that manifest's objects.
+//! The profile's fields, applied to the objects of a manifest that is not kvnet's own.
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,7 @@ pub(super) fn adapt(component: Component, profile: &Profile, objects: &mut [Valu
     Ok(())
 }
 
-/// Whether somebody chose an image: wrote it, or has another than the release's own, which leaves the manifest's alone.
+/// Whether an image was chosen: written, or different from the release's own, which leaves the manifest's alone.
 fn is_chosen(profile: &Profile, path: &str, image: &str, releases: &str) -> bool {
     let is_other = image.rsplit_once(':').is_none_or(|(name, _)| name != releases);
     !image.is_empty() && (is_other || profile.is_written(path))
@@ -104,7 +104,7 @@ fn conf_file(name: &str, objects: &mut [Value]) {
     }
 }
 
-/// A backend that nobody wrote is the manifest's own.
+/// A backend that is not set is the manifest's own.
 fn backend(profile: &Profile) -> Option<&'static str> {
     match profile.flannel.backend {
         FlannelBackend::HostGw => Some("host-gw"),
@@ -112,7 +112,7 @@ fn backend(profile: &Profile) -> Option<&'static str> {
     }
 }
 
-/// Options of another type mean nothing to the new one.
+/// Options of another type do not apply to the new one.
 fn with_type(before: Option<&Value>, kind: &str) -> Value {
     match before {
         Some(before) if before["Type"] == kind => before.clone(),
@@ -152,14 +152,14 @@ fn master_cni(profile: &Profile, objects: &mut [Value]) -> Result<()> {
             is_set = true;
         }
     }
-    // Where the manifest has no word for it, it is right only when the file is the pod network's anyway.
+    // Where the manifest has no option for it, it is right only when the file is the pod network's anyway.
     if is_set || *name == profile.flannel.conf_file {
         return Ok(());
     }
     Err(beside::refused(
         profile,
         "multus.masterCni",
-        "has no place in this manifest, whose Multus does not make its own file",
+        "has no place in this manifest, whose Multus does not write its own file",
     ))
 }
 
@@ -175,7 +175,7 @@ fn images(objects: &mut [Value], part: &str, image: &str) {
     }
 }
 
-/// Sets a field; what is in the way and is no map, is replaced.
+/// Sets a field; what is in the way and is not a map is replaced.
 fn set(object: &mut Value, path: &[&str], value: Value) {
     let Some((last, path)) = path.split_last() else { return };
     let mut at = object;

@@ -1,4 +1,4 @@
-//! What a profile says beside a manifest that is not kvnet's own, and that manifest contradicts.
+//! Fields of a profile that a manifest other than kvnet's own contradicts.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::adapt::installed_version;
 use crate::error::{Error, Result, code};
 use crate::profile::{MultusFlavour, Profile};
 
-/// Refuses the fields that a manifest decides and that a user has written otherwise.
+/// Refuses the fields that a manifest decides and that a user has set otherwise.
 ///
 /// # Errors
 /// `KVN104` at the field.
@@ -29,7 +29,7 @@ pub(super) fn refuse_contradictions(
         && !profile.is_written(&format!("{section}.image"))
         && let Some(installed) = installed_version(objects, part).filter(|installed| installed != version)
     {
-        return Err(refused(profile, &path, &format!("is {version}, and the manifest is of {installed}")));
+        return Err(refused(profile, &path, &format!("is {version}, but the manifest is for {installed}")));
     }
     match component {
         Component::Flannel => flannel_namespace(profile, objects),
@@ -43,7 +43,7 @@ pub(super) fn refuse_contradictions(
 pub(super) fn refused(profile: &Profile, path: &str, message: &str) -> Error {
     Error::new(&code::PROFILE_VALUE, format!("`{path}` {message}"))
         .at(profile.place_of(path))
-        .hint("remove the field, or take a manifest that fits it")
+        .hint("remove the field, or use a matching manifest")
 }
 
 fn flavour(profile: &Profile, objects: &[Value]) -> Result<()> {
@@ -61,7 +61,7 @@ fn flavour(profile: &Profile, objects: &[Value]) -> Result<()> {
     Err(refused(
         profile,
         "multus.flavour",
-        &format!("is {wanted}, and the manifest is of the {there} Multus"),
+        &format!("is {wanted}, but the manifest is for the {there} Multus"),
     ))
 }
 
@@ -77,7 +77,7 @@ fn flannel_namespace(profile: &Profile, objects: &[Value]) -> Result<()> {
     match other.filter(|_| profile.is_written("flannel.namespace")) {
         None => Ok(()),
         Some(there) => {
-            let message = format!("is `{wanted}`, and the manifest's objects are in `{there}`");
+            let message = format!("is `{wanted}`, but the manifest's objects are in `{there}`");
             Err(refused(profile, "flannel.namespace", &message))
         }
     }
@@ -91,7 +91,7 @@ fn namespace(profile: &Profile, objects: &[Value]) -> Result<()> {
         None => Ok(()),
         Some(there) => Err(Error::new(
             &code::PROFILE_VALUE,
-            format!("`kubevirt.namespace` is `{wanted}`, and the manifest's workloads are in `{there}`"),
+            format!("`kubevirt.namespace` is `{wanted}`, but the manifest's workloads are in `{there}`"),
         )
         .at(profile.place_of("kubevirt.namespace"))
         .hint(format!("write `namespace: {there}`"))),
@@ -237,6 +237,6 @@ mod tests {
         assert!(image.contains("flannel:v0.28.10") && !image.contains("flannel:v0.28.9"), "{image}");
         let error = rendered(Component::Flannel, &load("version: v0.28.10")).await.unwrap_err();
         assert_eq!(error.place(), Some("p.yaml:2:12"));
-        assert!(error.message().contains("is v0.28.10, and the manifest is of v0.28.9"), "{error}");
+        assert!(error.message().contains("is v0.28.10, but the manifest is for v0.28.9"), "{error}");
     }
 }

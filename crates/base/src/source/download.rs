@@ -14,10 +14,10 @@ use crate::error::{Error, Result, code};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
-/// A server that wants a longer wait is as good as down.
+/// A server that asks for a longer wait counts as down.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How often and after what pause to try again.
+/// The retries and their backoff.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     pub(super) attempts: u32,
@@ -32,7 +32,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Between half and all of the doubled pause, so that many nodes do not come back at once.
+    /// Jitter between half and all of the doubled pause, so that many nodes do not retry at once.
     fn pause(self, attempt: u32) -> Duration {
         let whole = self.first.saturating_mul(1 << attempt.min(10)).min(LONGEST_WAIT);
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
@@ -45,9 +45,9 @@ impl Backoff {
 ///
 /// The proxy variables hold, except for this machine itself.
 ///
-/// Bytes whose digest is not `known` come over plain http from this machine alone, also after a redirect.
+/// Bytes whose digest is not `known` come over plain http only from this machine, even after a redirect.
 pub(super) fn client(url: &Url, timeout: Duration, known: bool) -> Result<Client> {
-    // Where main has installed it this does nothing; without any, reqwest would panic.
+    // A no-op where main has installed it; without any, reqwest would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .user_agent(concat!("kvnet/", env!("CARGO_PKG_VERSION")))
@@ -62,7 +62,7 @@ pub(super) fn client(url: &Url, timeout: Duration, known: bool) -> Result<Client
     })
 }
 
-/// Downloads `url`, trying again after what may pass; no pause is longer than `most`.
+/// Downloads `url`, retrying transient failures; no pause is longer than `most`.
 pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff, most: Duration) -> Result<Vec<u8>> {
     let mut attempt = 0;
     loop {
@@ -81,10 +81,10 @@ pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff, most: Du
     }
 }
 
-/// An address without what may be secret in it.
+/// A URL without its secrets.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail only for addresses that cannot have credentials.
+    // Both fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     if url.query().is_some() {
@@ -103,7 +103,7 @@ struct Failure {
 enum Retry {
     Never,
     Later,
-    /// After the pause that the server asks for.
+    /// After the server's Retry-After.
     After(Duration),
 }
 
@@ -127,7 +127,7 @@ async fn fetch_once(client: &Client, url: &Url) -> Result<Vec<u8>, Failure> {
         let error =
             Error::new(&code::SOURCE_REFUSED, "the answer is a web page, not a manifest").at(shown(url));
         return Err(Failure::lasting(
-            error.hint("use the address of the file itself, and check what a proxy answers"),
+            error.hint("use the URL of the file itself, and check what a proxy answers"),
         ));
     }
     Ok(bytes)
@@ -138,7 +138,7 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
     if status.is_success() {
         return Ok(());
     }
-    let message = format!("the server answers {status}");
+    let message = format!("the server answered {status}");
     if is_transient(status) {
         let error = Error::new(&code::SOURCE_DOWNLOAD, message).at(shown(url));
         return Err(Failure { error, retry: retry_after(response).map_or(Retry::Later, Retry::After) });
@@ -154,7 +154,7 @@ fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
 
-/// Only the form in seconds: the servers in question use it.
+/// Only the form in seconds, which the servers in question use.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
@@ -187,7 +187,7 @@ fn looks_like_html(bytes: &[u8]) -> bool {
 fn transport(url: &Url, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let cause = innermost(&error);
-    // Both stay the same however often they are tried.
+    // Neither changes with a retry.
     let lasting = error.is_redirect() || error.is_builder() || cause.contains("certificate");
     let code = if error.is_redirect() { &code::SOURCE_REFUSED } else { &code::SOURCE_DOWNLOAD };
     let message = if error.is_timeout() { "the download took too long" } else { "the download failed" };
@@ -195,7 +195,7 @@ fn transport(url: &Url, error: reqwest::Error) -> Failure {
     Failure { error, retry: if lasting { Retry::Never } else { Retry::Later } }
 }
 
-/// The last reason in the chain is the one that people can act on.
+/// The last cause in the chain is the actionable one.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = error.to_string();

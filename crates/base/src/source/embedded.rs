@@ -1,4 +1,4 @@
-//! kvnet's own manifests: what the profile and the facts put into the templates.
+//! kvnet's own manifests: the templates' values from the profile and the facts.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub(super) fn objects_of(templates: &[&str], values: &impl Serialize) -> Result<
         let place = format!("templates/{name}");
         // What is not YAML here was made by kvnet: the user cannot fix it.
         let objects = parse_manifests(&text, &place).map_err(|error| {
-            Error::new(&code::TEMPLATE, "the template does not make a manifest").at(place).because(error)
+            Error::new(&code::TEMPLATE, "the template does not render a manifest").at(place).because(error)
         })?;
         found.extend(objects);
     }
@@ -95,9 +95,9 @@ struct MultusValues<'a> {
     readiness_file: &'static str,
     cni_conf_dir: &'a str,
     cni_bin_dir: &'a str,
-    /// Empty when Multus looks there anyway.
+    /// Empty when that is Multus' default.
     additional_bin_dir: &'a str,
-    /// Empty when it is the one that Multus assumes.
+    /// Empty when it is Multus' default.
     other_conf_dir: &'a str,
 }
 
@@ -206,7 +206,7 @@ fn bin_dir<'a>(profile: &'a Profile, facts: &'a Facts) -> &'a str {
     chosen(&profile.cluster.cni_bin_dir, first, DEFAULT_BIN_DIR)
 }
 
-/// What the profile says, then what the runtime says, then what nearly every runtime uses.
+/// The profile's, then the runtime's, then the usual one.
 fn chosen<'a>(profile: &'a str, found: &'a str, default: &'static str) -> &'a str {
     match (profile, found) {
         ("auto" | "", "") => default,

@@ -52,7 +52,7 @@ impl Cache {
         Self { dir: dir.join("sha256") }
     }
 
-    /// The bytes with this digest; none when they are not there or were damaged.
+    /// The bytes with this digest; none when they are missing or corrupt.
     pub(super) fn load(&self, sha256: &str) -> Option<Vec<u8>> {
         let bytes = fs::read(self.dir.join(sha256)).ok()?;
         if digest(&bytes) == sha256 {
@@ -62,7 +62,7 @@ impl Cache {
         None
     }
 
-    /// Keeps the bytes. A cache that cannot be written is no reason to stop.
+    /// Caches the bytes. A cache that cannot be written is not fatal.
     pub(super) fn store(&self, sha256: &str, bytes: &[u8]) {
         let path = self.dir.join(sha256);
         if let Err(error) = write_atomically(&path, bytes) {
@@ -86,7 +86,7 @@ impl LockFile {
         Ok(self.entries()?.remove(address))
     }
 
-    /// Records a digest that was checked against the pin that was there, if any.
+    /// Records a digest that was checked against the previous pin, if any.
     pub(super) fn pin(&self, address: &str, sha256: &str) -> Result<()> {
         let mut entries = self.entries()?;
         if entries.insert(address.to_owned(), sha256.to_owned()).as_deref() == Some(sha256) {
@@ -110,7 +110,7 @@ impl LockFile {
         Ok(known)
     }
 
-    /// Forgets all pins, also those of a damaged file.
+    /// Forgets all pins, even those of a damaged file.
     pub(super) fn forget_all(&self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(self.error(&error)),
@@ -136,7 +136,7 @@ impl LockFile {
         Error::new(&code::HOST_FILE, "the lock file of manifests cannot be used")
             .at(self.path.as_str())
             .because(cause)
-            .hint("mend it, or forget all pins with `kvnet profile pins --forget-all`")
+            .hint("fix it, or forget all pins with `kvnet profile pins --forget-all`")
     }
 }
 
@@ -148,13 +148,13 @@ fn write_atomically(path: &Utf8Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = Utf8PathBuf::from(format!("{path}.{}.{number}.new", std::process::id()));
-    // What a killed run left that had the same process id, as it has in each container.
+    // The leftover of a killed run with the same PID, as is usual in containers.
     let _ = fs::remove_file(&temporary);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written =
         file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // What failed is reported; the rest of it only takes room.
+        // The failure is reported; a leftover only takes space.
         let _ = fs::remove_file(&temporary);
     }
     written

@@ -1,15 +1,15 @@
-//! KubeVirt's feature gates: which are off although a release has them on.
+//! KubeVirt's feature gates: which are disabled although a release enables them.
 
 use crate::profile::{KubeVirt, Release};
 
 /// Puts a VM's disk image into its pod as an image volume, which many runtimes do not have.
 pub const IMAGE_VOLUME: &str = "ImageVolume";
-/// Leaves the resource of an attachment, which brings a VM to a node with its bridge, to network-resources-injector.
+/// Leaves the resource of an attachment, which schedules a VM to a node with its bridge, to network-resources-injector.
 pub const EXTERNAL_RESOURCES: &str = "ExternalNetResourceInjection";
 /// Deploys virt-template: two pods more, with images of another version.
 pub const TEMPLATE: &str = "Template";
 
-/// The first release in which Beta gates are on unless they are switched off.
+/// The first release in which Beta gates are on by default.
 const BETA_IS_ON: (u32, u32) = (1, 9);
 
 /// Whether a release has Beta gates on by itself.
@@ -18,7 +18,7 @@ pub fn has_beta_on(version: &str) -> bool {
     Release::parse(version).is_some_and(|release| (release.major, release.minor) >= BETA_IS_ON)
 }
 
-/// The gates to switch off: those of the profile, then those that would not work here and that it does not name.
+/// The gates to disable: those of the profile, then those that would not work here and that it does not list.
 #[must_use]
 pub fn off(kubevirt: &KubeVirt, image_volumes: bool) -> Vec<String> {
     let mut off = kubevirt.disabled_feature_gates.clone();

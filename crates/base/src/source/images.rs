@@ -1,4 +1,4 @@
-//! Where images come from: names in objects are rewritten to the mirror of the profile.
+//! Where images come from: names in objects are rewritten to the profile's mirror.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ fn rewrite_fields(fields: &mut Map<String, Value>, rules: &BTreeMap<String, Stri
             rewrite_field(disk, "image", rules);
         }
     }
-    // An operator learns from its environment which images it installs: VIRT_OPERATOR_IMAGE.
+    // An operator takes the images that it installs from its environment: VIRT_OPERATOR_IMAGE.
     for setting in fields.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
         if setting.get("name").and_then(Value::as_str).is_some_and(|name| name.ends_with("_IMAGE")) {
             rewrite_field(setting, "value", rules);

@@ -1,7 +1,7 @@
 //! The digests of releases that kvnet vouches for: those files were read at their tags before this version was released.
 //!
-//! KubeVirt's manifests are no files of its repository but uploads to a release, and nobody publishes their digests: kvnet
-//! knows none of them.
+//! KubeVirt's manifests are not files of its repository but release assets without published digests: kvnet knows none
+//! of them.
 
 /// A file at a tag of a repository, under each name that the repository has had.
 struct Known {
@@ -72,7 +72,7 @@ const KNOWN: &[Known] = &[
     },
 ];
 
-/// The address of a file at a tag.
+/// The URL of a file at a tag.
 pub(super) fn raw(repository: &str, version: &str, path: &str) -> String {
     format!("https://raw.githubusercontent.com/{repository}/{version}/{path}")
 }

@@ -74,7 +74,7 @@ impl Component {
     }
 }
 
-/// Decisions that the templates need and that neither the profile nor the facts hold by themselves.
+/// Decisions that the templates need and that follow from neither the profile nor the facts alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderFacts {
     /// Whether virtual machines run without hardware virtualisation.
@@ -99,7 +99,7 @@ pub struct Manifest {
 /// How to get at manifests that are not kvnet's own.
 #[derive(Clone, Debug)]
 pub struct SourceOptions {
-    /// Takes kvnet's own stand-ins in place of downloads: in a sandbox there is no network.
+    /// Uses kvnet's own stand-ins in place of downloads: a sandbox has no network.
     pub stand_ins: bool,
     /// Serves `https://HOST/PATH` as `MIRROR/HOST/PATH`.
     pub mirror: Option<String>,
@@ -125,7 +125,7 @@ impl Sources {
         Self { remote: Remote::new(options, Backoff::default()), stand_ins }
     }
 
-    /// Pins what was downloaded without a pin, now and from now on, and keeps it: for who applies it.
+    /// Pins and caches what was downloaded without a pin, now and from now on: for commands that apply it.
     ///
     /// # Errors
     /// `KVN204` and its like when the lock file cannot be used.
@@ -133,7 +133,7 @@ impl Sources {
         self.remote.keep().await
     }
 
-    /// The components of a profile that come from a stand-in here, each with what people are to know about it.
+    /// The components of a profile that come from a stand-in here, each with a note.
     #[must_use]
     pub fn stand_ins(&self, profile: &Profile) -> Vec<(Component, String)> {
         let all = [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt];
@@ -165,7 +165,7 @@ impl Sources {
     /// The objects of `component` as the profile wants them, with the images rewritten.
     ///
     /// # Errors
-    /// `KVN104` for a source that is not possible, `KVN400` to `KVN405` for one that cannot be had or read.
+    /// `KVN104` for an invalid source, `KVN400` to `KVN405` for one that cannot be fetched or read.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "the facts may grow")]
     pub async fn load(
         &self,
@@ -208,7 +208,7 @@ impl Sources {
     }
 }
 
-/// A manifest that was downloaded, and who vouches for it.
+/// A downloaded manifest, and what vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
     /// Whose it is.
@@ -217,7 +217,7 @@ pub struct Download {
     pub origin: String,
     /// The digest of its bytes, in hexadecimal.
     pub sha256: String,
-    /// Who says that these are the right ones.
+    /// What vouches for them.
     pub voucher: Voucher,
     /// The objects in it that the component does not need, each with what it can do.
     pub strange: Vec<String>,
@@ -241,7 +241,7 @@ impl Pins {
         self.0.all()
     }
 
-    /// Forgets one: the next `up` takes what it finds there.
+    /// Forgets one: the next `up` pins what it finds there.
     ///
     /// # Errors
     /// `KVN100` when there is no pin of that address; those of the file.
@@ -271,21 +271,21 @@ fn address(component: Component, profile: &Profile, source: &Source) -> String {
     }
 }
 
-/// A manifest that the profile names. What is wrong with the file is told with the field that names it: whoever reads the
-/// message may have written neither.
+/// A manifest that the profile names. Errors of the file include the field that names it: the reader of the message may
+/// have written neither.
 fn file(component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
     let field = format!("{}.source.path", component.section());
     let place = profile.place_of(&field);
     if source.path.is_empty() {
-        let message = format!("`{field}` is missing, and a source of the kind `file` needs it");
-        return Err(Error::new(&code::PROFILE_VALUE, message).at(place).hint("name the manifest's file"));
+        let message = format!("`{field}` is missing, but a source of the kind `file` needs it");
+        return Err(Error::new(&code::PROFILE_VALUE, message).at(place).hint("give the manifest's file"));
     }
     let bytes = files::read(Utf8Path::new(&source.path)).map_err(|cause| {
         let message = format!("`{field}` names {}, which cannot be read", source.path);
         Error::new(&code::PROFILE_VALUE, message)
             .at(place.as_str())
             .because(cause)
-            .hint("name a file of YAML that this user may read; a path is relative to the profile")
+            .hint("give a YAML file that this user may read; a path is relative to the profile")
     })?;
     let named = |error: Error| error.hint_also(format!("the file is named by `{field}` at {place}"));
     let sha256 = files::digest(&bytes);
@@ -294,7 +294,7 @@ fn file(component: Component, profile: &Profile, source: &Source) -> Result<Mani
     Ok(Manifest { objects, origin: source.path.clone(), sha256: Some(sha256) })
 }
 
-/// The objects of somebody else's manifest, which must have some.
+/// The objects of a foreign manifest, which must have some.
 fn objects_in(bytes: &[u8], place: &str) -> Result<Vec<Value>> {
     let wrong = |message: &str| Error::new(&code::SOURCE_YAML, message).at(place);
     let text =
@@ -307,7 +307,7 @@ fn objects_in(bytes: &[u8], place: &str) -> Result<Vec<Value>> {
 }
 
 impl Component {
-    /// What the profile says about where it comes from; none for what kvnet always makes itself.
+    /// The profile's source for it; none for what kvnet always makes itself.
     fn source(self, profile: &Profile) -> Option<&Source> {
         match self {
             Self::Flannel => Some(&profile.flannel.source),

@@ -1,8 +1,8 @@
-//! What every Kubernetes object has, lists taken apart, and the order that objects are applied in.
+//! What every Kubernetes object has, lists split into objects, and the order of applying.
 
 use serde_json::{Map, Value};
 
-/// Adds the objects of one document to `found`, taking lists apart.
+/// Adds the objects of one document to `found`, splitting lists.
 pub(super) fn flatten(document: Value, found: &mut Vec<Value>) -> Result<(), String> {
     let Value::Object(mut object) = document else {
         return Err("a document is not a Kubernetes object".into());

@@ -21,16 +21,16 @@ pub(super) struct Fetched {
     pub(super) voucher: Voucher,
 }
 
-/// Who says which bytes they must be.
+/// What vouches for the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voucher {
     /// The profile has their digest.
     Profile,
     /// kvnet ships their digest.
     Kvnet,
-    /// The lock file has the digest of the first ones that were applied.
+    /// The lock file has the digest of the first bytes that were applied.
     LockFile,
-    /// Nobody: these are the first ones.
+    /// Nothing: these are the first bytes.
     Nobody,
 }
 
@@ -45,13 +45,13 @@ pub(super) struct Remote {
 /// What this run has downloaded.
 #[derive(Default)]
 struct Seen {
-    /// Whether downloads are pinned and kept: looking commands leave no file behind.
+    /// Whether downloads are pinned and cached: read-only commands leave no file behind.
     keeps: bool,
     /// By the key of the address and the profile's pin.
     fetched: BTreeMap<(String, String), Fetched>,
 }
 
-/// The digest that the bytes must have, and who says so.
+/// The digest that the bytes must have, and what says so.
 struct Pin {
     sha256: String,
     by: String,
@@ -85,7 +85,8 @@ impl Remote {
                 seen.fetched.insert(key, fetched.clone());
                 return Ok(fetched);
             }
-            // An earlier release pinned whatever the first answer was: a pin of what is no manifest is none.
+            // An earlier release pinned whatever the first answer was: a pin of something other than a manifest does
+            // not count.
             pin = pin.filter(|pin| pin.voucher != Voucher::LockFile);
         }
         let fetched = self.download(&url, pin.as_ref(), check).await?;
@@ -119,7 +120,7 @@ impl Remote {
         seen.fetched.iter().try_for_each(|(key, fetched)| self.keep_one(key, fetched))
     }
 
-    /// What this run has read for an address that the profile pins so, or not.
+    /// What this run has read for a URL and the profile's pin, if any.
     pub(super) async fn seen(&self, address: &str, sha256: &str) -> Option<Fetched> {
         let key = (key(&parse(address).ok()?), sha256.to_owned());
         self.seen.lock().await.fetched.get(&key).cloned()
@@ -170,11 +171,11 @@ impl Pin {
         if self.sha256 == found {
             return Ok(());
         }
-        let message = format!("the manifest has the digest {found}, but {} wants {}", self.by, self.sha256);
+        let message = format!("the manifest has the digest {found}, but {} has {}", self.by, self.sha256);
         let error = Error::new(&code::SOURCE_DIGEST, message).at(place);
         Err(match self.voucher {
             Voucher::LockFile => error.hint_also(
-                "when the new one is right, forget the old with `kvnet profile pins --forget ADDRESS`",
+                "if the new one is right, forget the old one with `kvnet profile pins --forget ADDRESS`",
             ),
             Voucher::Kvnet => {
                 error.hint_also("a file of your own is pinned by `source.sha256` in the profile")
@@ -189,16 +190,16 @@ pub(super) fn check_file(path: &str, found: &str, sha256: &str) -> Result<()> {
     if sha256.is_empty() { Ok(()) } else { Pin::of_profile(sha256)?.check_at(found, path) }
 }
 
-/// On the way anybody can put other bytes into plain http; only their digest tells.
+/// Plain http can be tampered with on the path; only a digest detects that.
 fn refuse_plain(place: &Url) -> Result<()> {
     if place.scheme() == "https" || download::is_loopback(place) {
         return Ok(());
     }
-    let message = "the manifest would come over plain http, and nobody knows its digest";
+    let message = "the manifest would come over plain http without a known digest";
     Err(Error::new(&code::SOURCE_PLAIN, message).at(shown(place)))
 }
 
-/// What an address is pinned under: the whole of it, though what may be secret only as a digest.
+/// The key of a pinned URL: all of it, with secrets only as a digest.
 fn key(url: &Url) -> String {
     let shown = shown(url);
     if shown == url.as_str() {
@@ -208,7 +209,7 @@ fn key(url: &Url) -> String {
     }
 }
 
-/// An address for people, also one that cannot be read as one.
+/// A URL for people, even an invalid one.
 pub(super) fn for_people(address: &str) -> String {
     Url::parse(address).map_or_else(|_| masked(address), |url| shown(&url))
 }
@@ -236,17 +237,17 @@ pub(super) fn release_address(component: Component, profile: &Profile) -> String
 
 fn parse(address: &str) -> Result<Url> {
     let wrong = |reason: &str| {
-        let message = format!("`{}` is not a possible address", masked(address));
+        let message = format!("`{}` is not a valid URL", masked(address));
         Error::new(&code::PROFILE_VALUE, message).because(reason)
     };
     let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        _ => Err(wrong("only http and https addresses can be downloaded")),
+        _ => Err(wrong("only http and https URLs can be downloaded")),
     }
 }
 
-/// What cannot be read as an address, without what may be secret in it: a password before `@`, a token behind `?`.
+/// An invalid URL, without its secrets: a password before `@`, a token after `?`.
 fn masked(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let start = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };

@@ -9,7 +9,7 @@ pub(super) type Refusal = String;
 
 /// What `text` stands for when it is written without quotes and without a tag.
 pub(super) fn plain(text: &str) -> Result<Value, Refusal> {
-    // Only these first characters can start anything but a string; the rest is decided without looking further.
+    // Only these first characters can start anything but a string; the rest is decided at once.
     match text.as_bytes().first() {
         None | Some(b'~' | b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O') => {
             Ok(word(text).unwrap_or_else(|| text.into()))
@@ -20,7 +20,7 @@ pub(super) fn plain(text: &str) -> Result<Value, Refusal> {
     }
 }
 
-/// Whether every reader of YAML takes `text`, without quotes, for a text: kubectl's, and those that know times and dates.
+/// Whether every YAML parser takes unquoted `text` for a string: kubectl's, and those that know times and dates.
 #[must_use]
 pub fn reads_as_text(text: &str) -> bool {
     let is_text = matches!(plain(text), Ok(Value::String(_)));
@@ -33,7 +33,7 @@ pub fn reads_as_text(text: &str) -> bool {
         && !matches!(text, "=" | "<<")
 }
 
-/// A number of any size: one reader's infinity is another one's text.
+/// A number of any size: one parser's infinity is another one's string.
 fn is_decimal(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.replace('_', "").parse::<f64>().is_ok()
 }
@@ -60,7 +60,7 @@ fn is_date(text: &str) -> bool {
     number(year, 4) && year.is_some_and(|year| year.len() == 4) && number(month, 2) && number(day, 2)
 }
 
-/// `0x10`, `0b1`, `0o7`: one reader or another takes them for numbers.
+/// `0x10`, `0b1`, `0o7`: some parser takes them for numbers.
 fn is_prefixed(text: &str) -> bool {
     let digits =
         text.strip_prefix("0x").or_else(|| text.strip_prefix("0b")).or_else(|| text.strip_prefix("0o"));

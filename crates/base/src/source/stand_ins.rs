@@ -1,6 +1,6 @@
-//! What a sandbox, which has no network, takes in place of a download: kvnet's own small manifests with the same objects
-//! by name, kind, API version and image. They are told apart from the real thing by their origin, and pins do not count
-//! for them; outside of a sandbox they are never taken.
+//! What a sandbox, which has no network, uses in place of a download: kvnet's own small manifests with the same objects
+//! by name, kind, API version and image. Their origin distinguishes them from the real ones, and pins do not apply to
+//! them; outside of a sandbox they are never used.
 
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ const DEFINITIONS: [[&str; 4]; 4] = [
         "vmipreset",
     ],
 ];
-/// What the address of a known manifest has in it, for each component.
+/// The part of a known manifest's URL, for each component.
 const REPOSITORIES: [(Component, &str); 4] = [
     (Component::Flannel, "/flannel/"),
     (Component::Multus, "/multus-cni/"),

@@ -1,11 +1,11 @@
-//! What in a manifest that nobody vouches for reaches further than its component needs.
+//! What in an unvouched manifest goes beyond its component's needs.
 
 use serde_json::Value;
 
 use super::Component;
 use crate::profile::Profile;
 
-/// What such manifests consist of; everything else is named.
+/// The usual kinds of such manifests; everything else is listed.
 const KINDS: [&str; 14] = [
     "Namespace",
     "CustomResourceDefinition",
@@ -23,10 +23,10 @@ const KINDS: [&str; 14] = [
     "PodDisruptionBudget",
 ];
 
-/// What a component brings along.
+/// What a component may have.
 struct Own {
     namespace: String,
-    /// With what the names of its pods' owners begin.
+    /// The name prefix of its pods' owners.
     workloads: &'static [&'static str],
     /// The API group of its own objects.
     group: &'static str,
@@ -75,16 +75,16 @@ fn reach(own: &Own, object: &Value) -> Option<&'static str> {
     match kind {
         "Secret" => Some("is a Secret"),
         "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => {
-            Some("lets a webhook judge objects of others")
+            Some("lets a webhook act on foreign objects")
         }
-        "APIService" => Some("answers for a part of the API"),
+        "APIService" => Some("serves a part of the API"),
         "ClusterRoleBinding" | "RoleBinding"
             if object.pointer("/roleRef/name") == Some(&"cluster-admin".into()) =>
         {
-            Some("gives all rights on the cluster")
+            Some("grants all permissions on the cluster")
         }
         "ClusterRoleBinding" | "RoleBinding" if binds_others(own, object) => {
-            Some("gives rights to others than the component")
+            Some("grants permissions beyond the component")
         }
         "ClusterRole" | "Role" if allows_all(object) => Some("allows everything"),
         "CustomResourceDefinition" if !defines(own, object) => Some("defines objects of another project"),
@@ -92,7 +92,7 @@ fn reach(own: &Own, object: &Value) -> Option<&'static str> {
         _ if rules_its_node(object)
             && (outside || !own.workloads.iter().any(|begin| name.starts_with(begin))) =>
         {
-            Some("runs with rights on its node")
+            Some("runs privileged on its node")
         }
         _ if outside => Some("is outside of the component's namespace"),
         _ if !is_own_group && !KINDS.contains(&kind) => Some("is of a kind that the component does not need"),
@@ -120,7 +120,7 @@ fn binds_others(own: &Own, binding: &Value) -> bool {
         subject["kind"] == "ServiceAccount"
             && subject["namespace"].as_str().is_none_or(|it| it == own.namespace)
     };
-    // KubeVirt lets everybody who is logged in see its own version and presets.
+    // KubeVirt lets all authenticated users read its version and presets.
     let reads_own = binding
         .pointer("/roleRef/name")
         .and_then(Value::as_str)
@@ -216,13 +216,13 @@ mod tests {
         assert_eq!(
             found(Component::KubeVirt, yaml),
             [
-                "ClusterRoleBinding evil gives all rights on the cluster",
-                "ClusterRoleBinding anybody gives rights to others than the component",
+                "ClusterRoleBinding evil grants all permissions on the cluster",
+                "ClusterRoleBinding anybody grants permissions beyond the component",
                 "ClusterRole all allows everything",
                 "Secret kube-system/x is a Secret",
-                "DaemonSet kube-system/virt-handler runs with rights on its node",
-                "CronJob kubevirt/miner runs with rights on its node",
-                "MutatingWebhookConfiguration w lets a webhook judge objects of others",
+                "DaemonSet kube-system/virt-handler runs privileged on its node",
+                "CronJob kubevirt/miner runs privileged on its node",
+                "MutatingWebhookConfiguration w lets a webhook act on foreign objects",
                 "ConfigMap default/c is outside of the component's namespace",
                 "Pod kubevirt/p is of a kind that the component does not need",
                 "Namespace other is not the component's namespace",

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// `vMAJOR.MINOR...`; what follows the minor number changes nothing here.
+/// `vMAJOR.MINOR...`; what follows the minor number does not matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(u32, u32);
 

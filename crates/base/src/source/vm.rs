@@ -39,7 +39,7 @@ pub(super) fn render(profile: &Profile) -> Result<Vec<Value>> {
     let (vm, version) = (&profile.vm, kubevirt_version(profile)?);
     let modern = version.disks_are_volumes();
     if !modern && !vm.cloud_init.network_data.is_empty() {
-        let message = format!("KubeVirt {} knows no network data", profile.kubevirt.version);
+        let message = format!("KubeVirt {} does not support network data", profile.kubevirt.version);
         return Err(Error::new(&code::PROFILE_VALUE, message).at("vm.cloudInit.networkData"));
     }
     let (user_data, network_data) =
@@ -79,7 +79,7 @@ fn interface<'a>(profile: &Profile, nic: &'a VmInterface) -> InterfaceValues<'a>
     }
 }
 
-/// The `VirtualMachine` that starts an instance again.
+/// The `VirtualMachine` that restarts an instance.
 fn kept_running(instance: &Value, strategy: RunStrategy) -> Value {
     let metadata = &instance["metadata"];
     json!({
@@ -93,7 +93,7 @@ fn kept_running(instance: &Value, strategy: RunStrategy) -> Value {
     })
 }
 
-/// The profile's user data, otherwise what lets its user log in. JSON is YAML, so nothing can end a string.
+/// The profile's user data, otherwise what lets its user log in. JSON is YAML, so nothing can break out of a string.
 fn user_data(profile: &Profile) -> String {
     let Login { user, password, ssh_keys } = &profile.vm.login;
     let given = &profile.vm.cloud_init.user_data;
@@ -124,7 +124,7 @@ fn network_data(profile: &Profile) -> String {
     let entry = |nic: &VmInterface| {
         let (name, address) = (json!(nic.name), vm.mac_address(nic));
         let dhcp = gives_addresses(profile, nic);
-        // Without an address the guest must not wait for one at its start.
+        // Without an address the guest must not wait for one at boot.
         let optional = if dhcp { "" } else { "    optional: true\n" };
         format!("  {name}:\n    match:\n      macaddress: \"{address}\"\n    dhcp4: {dhcp}\n{optional}")
     };

@@ -1,4 +1,5 @@
-//! Manifests as kubectl reads them: YAML 1.1 scalars, many documents, lists taken apart, and limits against bombs.
+//! Manifests as kubectl reads them: YAML 1.1 scalars, many documents, lists split into objects, and limits against
+//! bombs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,8 +19,8 @@ const MAX_NODES: usize = 500_000;
 /// Reads the Kubernetes objects of a manifest; `place` is what messages call the text.
 ///
 /// # Errors
-/// `KVN403` with `place:line:column` when the text is not YAML that kubectl would take, repeats a key, goes beyond the
-/// limits, or has a document that is no Kubernetes object.
+/// `KVN403` with `place:line:column` when the text is not YAML that kubectl would accept, repeats a key, exceeds the
+/// limits, or has a document that is not a Kubernetes object.
 pub fn parse_manifests(text: &str, place: &str) -> Result<Vec<Value>> {
     let mut found = Vec::new();
     for (value, line) in documents(text, place)? {
@@ -37,7 +38,7 @@ pub(super) fn documents(text: &str, place: &str) -> Result<Vec<(Value, usize)>> 
         return Err(Error::new(&code::SOURCE_TOO_BIG, message).at(place));
     }
     let mut reader = Reader { place, ..Reader::default() };
-    // The parser's own limits lie behind kvnet's, whose message is the better one.
+    // The parser's own limits are above kvnet's, whose message is better.
     let options =
         granit_parser::options! { flow_nesting_limit: 2 * MAX_DEPTH, block_nesting_limit: 2 * MAX_DEPTH };
     let mut parser = Parser::new_from_str_with_options(text, options);
@@ -58,11 +59,11 @@ struct Reader<'a> {
     nodes: usize,
 }
 
-/// A collection whose end has not come yet.
+/// An open collection.
 struct Frame {
     kind: Collection,
     anchor: usize,
-    /// The number of nodes before it, to know its size at its end.
+    /// The number of nodes before it, to compute its size at its end.
     nodes_before: usize,
 }
 
@@ -157,7 +158,7 @@ impl Reader<'_> {
         self.put(value, mark)
     }
 
-    /// Hands a finished node to the collection around it, or ends the document with it.
+    /// Adds a finished node to its parent collection, or ends the document with it.
     fn put(&mut self, value: Value, mark: Marker) -> Result<()> {
         let outcome = match self.stack.last_mut().map(|frame| &mut frame.kind) {
             None if value.is_null() => Ok(()),
@@ -247,7 +248,7 @@ fn put_in_mapping(
     Ok(())
 }
 
-/// What `<<` brings in overrides what stands before it, as kubectl has it; earlier mappings of a list win.
+/// `<<` overrides what precedes it, as in kubectl; earlier mappings of a list win.
 fn merge(entries: &mut Map<String, Value>, value: Value) -> Result<(), String> {
     let parts = match value {
         Value::Array(parts) => parts,

@@ -1,4 +1,4 @@
-//! Versions of Kubernetes' own API that it no longer serves, from its list of removals
+//! Removed versions of Kubernetes' own API, from its deprecation guide
 //! (<https://kubernetes.io/docs/reference/using-api/deprecation-guide/>, read 2026-11-27).
 
 use serde_json::Value;
@@ -39,7 +39,7 @@ const REMOVED: &[(&str, &[&str], Minor)] = &[
     ("flowcontrol.apiserver.k8s.io/v1beta3", &[], (1, 32)),
 ];
 
-/// An object that a version of Kubernetes no longer serves.
+/// An object whose API was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     /// Its kind and API version, for people: `DaemonSet of extensions/v1beta1`.
@@ -49,14 +49,14 @@ pub struct Gone {
 }
 
 impl Gone {
-    /// Whether a version of Kubernetes is without it; not when the version cannot be read.
+    /// Whether a version of Kubernetes is without it; false when the version cannot be parsed.
     #[must_use]
     pub fn is_gone_in(&self, kubernetes: &str) -> bool {
         Release::parse(kubernetes).is_some_and(|release| (release.major, release.minor) >= self.since)
     }
 }
 
-/// What some release of Kubernetes no longer serves of an object; none for what all of today serve, and for the kinds of others.
+/// The removed API of an object; none for what all current releases serve, and for custom kinds.
 #[must_use]
 pub fn gone(object: &Value) -> Option<Gone> {
     let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);

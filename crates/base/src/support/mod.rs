@@ -1,4 +1,4 @@
-//! Which versions work together: what the projects say, each line with its source and the day on which it was read.
+//! Which versions work together: what the projects say, each line with its source and the date on which it was read.
 
 mod apis;
 mod table;
@@ -78,18 +78,20 @@ pub fn rows(part: Part, version: &str, with: Part) -> impl Iterator<Item = &'sta
         .filter(move |row| row.part == part && row.with == with && row.releases.has(version) == Some(true))
 }
 
-/// What a release needs of another part and a version of that is not; none when it fits, or the table does not know.
+/// The requirement of a release that a version of another part does not meet; none when it fits, or is not in the
+/// table.
 #[must_use]
 pub fn unmet(part: Part, version: &str, with: Part, has: &str) -> Option<&'static Row> {
     rows(part, version, with).find(|row| row.says == Says::Needs && row.versions.has(has) == Some(false))
 }
 
-/// What to know about a release of `KubeVirt` on a version of Kubernetes; none when it is supported, or the table has no line.
+/// The warning about a release of `KubeVirt` on a version of Kubernetes; none when it is supported, or not in the
+/// table.
 #[must_use]
 pub fn kubevirt_on(kubevirt: &str, kubernetes: &str) -> Option<String> {
     let row = rows(Part::KubeVirt, kubevirt, Part::Kubernetes).find(|row| row.says == Says::Supports)?;
     (row.versions.has(kubernetes) == Some(false)).then(|| {
-        format!("KubeVirt {kubevirt} supports Kubernetes {}, the cluster is {kubernetes}", row.versions)
+        format!("KubeVirt {kubevirt} supports Kubernetes {}, the cluster has {kubernetes}", row.versions)
     })
 }
 
@@ -118,7 +120,7 @@ mod tests {
     fn a_pair_outside_the_table_is_a_warning_with_both_versions() {
         assert_eq!(
             kubevirt_on("v1.5.0", "v1.34.4").unwrap(),
-            "KubeVirt v1.5.0 supports Kubernetes 1.30 to 1.32, the cluster is v1.34.4"
+            "KubeVirt v1.5.0 supports Kubernetes 1.30 to 1.32, the cluster has v1.34.4"
         );
         for (kubevirt, kubernetes) in
             [("v1.5.2", "v1.32.2"), ("v1.9.0", "v1.34.4+k3s1"), ("v0.8.0", "v1.11.0"), ("v1.99.0", "v1.34.4")]

@@ -73,7 +73,7 @@ pub struct Row {
     pub versions: Span,
     /// Where that is said.
     pub source: &'static str,
-    /// On which day it was read: `2026-11-27`.
+    /// When it was read: `2026-11-27`.
     pub read: &'static str,
 }
 

@@ -17,7 +17,7 @@ static ENGINE: LazyLock<TeraResult<Tera>> = LazyLock::new(engine);
 /// Renders the embedded template `name`, for example `flannel/flannel.yaml.tera`, with the fields of `values`.
 ///
 /// # Errors
-/// `KVN405` when there is no such template or it asks for a value that is not there.
+/// `KVN405` when the template does not exist or needs a missing value.
 pub fn render(name: &str, values: &impl Serialize) -> Result<String> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(&code::TEMPLATE, "the template cannot be rendered")
@@ -39,7 +39,7 @@ pub fn all() -> Vec<(&'static str, &'static str)> {
 
 fn engine() -> TeraResult<Tera> {
     let mut tera = Tera::new();
-    // The escape function is the second net, for a value that forgets the filter.
+    // The escape function is the safety net for a value without the filter.
     tera.autoescape_on([".tera"]);
     tera.set_escape_fn(|text: &str, output: &mut dyn Write| output.write_all(json(text).as_bytes()));
     tera.register_filter("json", json_filter);
@@ -48,7 +48,7 @@ fn engine() -> TeraResult<Tera> {
 }
 
 fn json_filter(value: &Value, _: Kwargs, _: &State) -> TeraResult<Value> {
-    // A filter is handed what is not there as well; null would be a silent gap in a manifest.
+    // A filter also gets missing values; null would be a silent gap in a manifest.
     if value.is_undefined() {
         return Err(tera::Error::message("a value of the template is missing"));
     }

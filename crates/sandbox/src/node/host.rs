@@ -251,7 +251,7 @@ fn refuse_unsafe(files: Files<'_>, path: &Utf8Path) -> Result<()> {
     };
     let above = files.real_path(directory, true).and_then(|path| files.stat(&path));
     if above.ok().flatten().is_some_and(|above| above.mode & 0o1002 == 0o002) {
-        let error = Error::new(&code::HOST_UNSAFE, "everybody can write in the directory");
+        let error = Error::new(&code::HOST_UNSAFE, "the directory is world-writable");
         return Err(error.at(directory.as_str()).hint(format!("run `chmod o-w {directory}`")));
     }
     match files.stat(path).map_err(told("look at", path))?.map(|stat| stat.kind) {

@@ -361,16 +361,13 @@ mod tests {
         let missing = "cannot find a network-attachment-definition (null) in namespace (n)";
         let text = told("null", missing);
         assert!(
-            text.contains(missing) && text.contains("the pod's annotation: `null` is a bare value of JSON"),
+            text.contains(missing) && text.contains("the pod's annotation: `null` is a bare JSON value"),
             "{text}"
         );
         assert!(!told("5", "failed to find bridge br-typo").contains("annotation"));
         assert!(!told("a", missing).contains("the pod's annotation"));
         let text = told("a,", "Failed to parse: one or more items did not match");
-        assert!(
-            text.ends_with("the pod's annotation: entry 2 is empty: there is a comma too many"),
-            "{text}"
-        );
+        assert!(text.ends_with("the pod's annotation: entry 2 is empty: there is an extra comma"), "{text}");
     }
 
     /// As a plugin that never ends does on the real node: nothing for four minutes, then sandboxes that cannot be made.

@@ -1,4 +1,4 @@
-//! The annotation that users write, read as Multus reads it; what Multus refuses is named.
+//! The annotation that users write, read as Multus reads it, with what Multus rejects.
 
 use serde_json::{Map, Value};
 
@@ -7,9 +7,9 @@ use super::letters::{coded, fault, is_address, is_unseen, kind_of, named, shown}
 use crate::formats::cni::{self, NETWORKS};
 use crate::formats::names::{is_label, is_mac, is_piece, is_subdomain};
 
-/// Names of links are shorter in the kernel.
+/// The kernel's limit for link names.
 const LONGEST_LINK: usize = 15;
-/// What an object of the list may have; Multus passes over anything else without a word.
+/// The fields of an object of the list; Multus silently ignores any other.
 const FIELDS: [&str; 13] = [
     "name",
     "namespace",
@@ -26,16 +26,16 @@ const FIELDS: [&str; 13] = [
     "ipam-claim-reference",
 ];
 
-/// A network that a pod asks for.
+/// A network that a pod requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// The namespace of the `NetworkAttachmentDefinition`.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The name that the NIC is to have; none when that is left to Multus.
+    /// The requested name of the NIC; none when that is left to Multus.
     pub interface: Option<String>,
-    /// The MAC address that it is to have.
+    /// The requested MAC address.
     pub mac: Option<String>,
 }
 
@@ -50,15 +50,15 @@ impl Wish {
 /// What is wrong in an annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slip {
-    /// What it is, in words.
+    /// The mistake, as text.
     pub text: String,
-    /// Whether Multus refuses the pod because of it; else it passes over it.
+    /// Whether Multus rejects the pod because of it; else it ignores it.
     pub refused: bool,
-    /// The network, `namespace/name`, with which it would be no slip.
+    /// The network, `namespace/name`, with which it would be no mistake.
     pub unless: Option<String>,
 }
 
-/// What a pod asks for.
+/// A pod's requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// The networks that can be read, in order.
@@ -72,12 +72,12 @@ impl Asked {
         self.slips.push(Slip { text: text.into(), refused: true, unless: None });
     }
 
-    /// What is passed over.
+    /// What is ignored.
     fn note(&mut self, text: impl Into<String>) {
         self.slips.push(Slip { text: text.into(), refused: false, unless: None });
     }
 
-    /// Decides about what is a slip unless there is such a network.
+    /// Decides about what is a mistake unless such a network exists.
     #[must_use]
     pub fn settled(mut self, known: &dyn Fn(&str) -> bool) -> Self {
         let is_known = |slip: &Slip| slip.unless.as_deref().is_some_and(known);
@@ -87,7 +87,7 @@ impl Asked {
         self
     }
 
-    /// What Multus passes over, in one line; none when it is nothing.
+    /// What Multus ignores, in one line; none when it is nothing.
     #[must_use]
     pub fn ignored(&self) -> Option<String> {
         let ignored: Vec<&str> =
@@ -95,7 +95,7 @@ impl Asked {
         (!ignored.is_empty()).then(|| ignored.join("; "))
     }
 
-    /// What Multus refuses, in one line; none when it takes the annotation.
+    /// What Multus rejects, in one line; none when it accepts the annotation.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         let refused: Vec<&str> =
@@ -104,7 +104,7 @@ impl Asked {
     }
 }
 
-/// The networks that a pod asks for besides its first one. Multus is not asked for a pod in its node's own network.
+/// The networks that a pod requests besides its first one. Multus is not called for a pod on the host network.
 #[must_use]
 pub fn asked(pod: &Value) -> Asked {
     let namespace = pod["metadata"]["namespace"].as_str().filter(|it| !it.is_empty()).unwrap_or("default");
@@ -112,14 +112,14 @@ pub fn asked(pod: &Value) -> Asked {
     if is_of_host(pod) {
         let mut none = Asked::default();
         for name in [NETWORKS, DEFAULT_NETWORK].into_iter().filter(|name| !text(name).trim().is_empty()) {
-            none.note(format!("`{name}` has no effect: the pod uses the network of its node (hostNetwork)"));
+            none.note(format!("`{name}` has no effect: the pod uses its node's network (hostNetwork)"));
         }
         return none;
     }
     read(text(NETWORKS), namespace)
 }
 
-/// As [`asked`], with what is wrong about the first network, too.
+/// As [`asked`], with what is wrong about the first network too.
 #[must_use]
 pub fn asked_with_first(pod: &Value, multus_namespace: &str) -> Asked {
     let mut all = asked(pod);
@@ -138,7 +138,7 @@ pub fn is_of_host(pod: &Value) -> bool {
     pod["spec"]["hostNetwork"] == true
 }
 
-/// The network that a pod asks for as its first one, with what is wrong; none when it takes the cluster's.
+/// The network that a pod requests as its first one, with what is wrong; none when it uses the cluster's.
 #[must_use]
 pub fn default_network(pod: &Value, multus_namespace: &str) -> Option<Asked> {
     let text = pod["metadata"]["annotations"][DEFAULT_NETWORK].as_str().filter(|_| !is_of_host(pod))?;
@@ -146,19 +146,19 @@ pub fn default_network(pod: &Value, multus_namespace: &str) -> Option<Asked> {
     match asked.wishes.len() {
         0 if asked.slips.is_empty() => asked.slip("it is empty"),
         0 | 1 => {}
-        count => asked.slip(format!("it names {count} networks, and a pod has one first NIC")),
+        count => asked.slip(format!("it names {count} networks, but a pod has one first NIC")),
     }
     Some(asked)
 }
 
 fn read(text: &str, namespace: &str) -> Asked {
     let mut asked = Asked::default();
-    // Neither a name nor JSON may have one, and what it does to the rest cannot be seen.
+    // Neither a name nor JSON may contain one, and its effect on the rest is invisible.
     if let Some(letter) = text.chars().find(|it| it.is_control() && !it.is_whitespace() && *it < '\u{7f}') {
         asked.slip(format!("it has a control character ({})", coded(letter)));
         return asked;
     }
-    // Multus decides so, too.
+    // As Multus decides.
     if text.contains(['[', '{', '"']) {
         from_json(text, namespace, &mut asked);
     } else if !text.is_empty() {
@@ -172,21 +172,21 @@ fn read(text: &str, namespace: &str) -> Asked {
     asked
 }
 
-/// Two NICs that are to have one name. One that asks for none is called after its place.
+/// Two NICs with one name. One without a requested name is called after its place.
 fn taken(wishes: &[Wish]) -> Option<String> {
     let mut names: Vec<String> = Vec::new();
     for (index, wish) in wishes.iter().enumerate() {
         let own = wish.interface.clone().unwrap_or_else(|| format!("net{}", index + 1));
         if own == "eth0" || own == "lo" {
             return Some(format!(
-                "{} asks for the interface `{own}`, which every pod has already",
+                "{} requests the interface `{own}`, which every pod already has",
                 wish.network()
             ));
         }
         if let Some(place) = names.iter().position(|name| *name == own) {
             let is_asked = |wish: Option<&Wish>| wish.is_some_and(|wish| wish.interface.is_some());
             return Some(if is_asked(Some(wish)) && is_asked(wishes.get(place)) {
-                format!("two networks ask for the interface `{own}`")
+                format!("two networks request the interface `{own}`")
             } else {
                 format!(
                     "entries {} and {} both get the interface `{own}`: one by its place",
@@ -203,7 +203,7 @@ fn taken(wishes: &[Wish]) -> Option<String> {
 /// `NAMESPACE/NAME@INTERFACE`, the first and last part of which may be missing.
 fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
     if word.is_empty() {
-        return asked.slip(format!("entry {place} is empty: there is a comma too many"));
+        return asked.slip(format!("entry {place} is empty: there is an extra comma"));
     }
     let parts: Vec<&str> = word.split('/').collect();
     let (space, rest) = match parts.as_slice() {
@@ -218,13 +218,13 @@ fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
         _ => return asked.slip(format!("`{}` has more than one `@`", shown(word))),
     };
     if name.is_empty() {
-        return asked.slip(format!("`{}` has no name of a network", shown(word)));
+        return asked.slip(format!("`{}` has no network name", shown(word)));
     }
     let is_value = serde_json::from_str::<Value>(name).is_ok();
     if let Some(bad) = [space, name].into_iter().find(|it| !is_piece(it)).or_else(|| nobodys(space, name)) {
         let hint = match (is_value && bad == name, is_subdomain(bad)) {
-            (true, _) => ": it is a bare value of JSON",
-            (false, true) => ", without dots; one with dots can be written in a list in JSON",
+            (true, _) => ": it is a bare JSON value",
+            (false, true) => ", without dots; one with dots can be written in a JSON list",
             (false, false) => "",
         };
         return asked.slip(format!("`{}` {}{hint}", shown(bad), fault(bad)));
@@ -233,7 +233,7 @@ fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
     let wish = Wish { namespace: space.to_owned(), name: name.to_owned(), interface, mac: None };
     if is_value {
         let text = format!(
-            "`{name}` is a bare value of JSON: Multus takes it for the name of a network, and there is none of that name"
+            "`{name}` is a bare JSON value: Multus takes it for a network name, and no such network exists"
         );
         asked.slips.push(Slip { text, refused: true, unless: Some(wish.network()) });
     }
@@ -244,7 +244,7 @@ fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
     let list = match serde_json::from_str(text) {
         Ok(Value::Array(list)) => list,
         Ok(one @ Value::Object(_)) => {
-            asked.slip("it is one object in JSON, and Multus reads a list: write `[ ]` around it");
+            asked.slip("it is one JSON object, but Multus reads a list: write `[ ]` around it");
             vec![one]
         }
         Ok(other) => {
@@ -255,8 +255,8 @@ fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
             // serde_json's words for a line break or a tab within a text.
             let place = what.strip_prefix("control character").and_then(|rest| rest.split_once(" at "));
             return asked.slip(match place {
-                Some((_, place)) => format!("it has a control character within a text, at {place}"),
-                None => format!("it is not a list in JSON: {what}"),
+                Some((_, place)) => format!("it has a control character within a string, at {place}"),
+                None => format!("it is not a JSON list: {what}"),
             });
         }
     };
@@ -274,7 +274,7 @@ fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
 
 fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &mut Asked) {
     for key in entry.keys().filter(|key| !FIELDS.contains(&key.to_ascii_lowercase().as_str())) {
-        asked.note(format!("Multus does not know `{}` in {place} and passes over it", shown(key)));
+        asked.note(format!("Multus does not know `{}` in {place} and ignores it", shown(key)));
     }
     let before = asked.slips.iter().filter(|slip| slip.refused).count();
     let name = string(entry, "name", place, asked);
@@ -333,13 +333,13 @@ fn addresses(entry: &Map<String, Value>, place: &str, asked: &mut Asked) {
     }
 }
 
-/// A text of an object; Go does not tell small letters from capitals in the names of fields.
+/// A string field of an object; Go ignores case in the names of fields.
 fn string(entry: &Map<String, Value>, field: &str, place: &str, asked: &mut Asked) -> Option<String> {
     match cni::named(entry, field)? {
         Value::String(text) => Some(text.clone()),
         Value::Null => None,
         other => {
-            asked.slip(format!("`{field}` of {place} is {}, not a text", kind_of(other)));
+            asked.slip(format!("`{field}` of {place} is {}, not a string", kind_of(other)));
             None
         }
     }
@@ -361,7 +361,7 @@ fn link(name: &str, place: &str, asked: &mut Asked) -> Option<String> {
     let text = match name.chars().find(|letter| is_unseen(*letter)) {
         Some(letter) => format!("the interface `{}` of {place} has {}", shown(name), named(letter)),
         None => format!(
-            "the interface `{}` of {place} is longer than {LONGEST_LINK} letters or has a space, `/` or `:`",
+            "the interface `{}` of {place} is longer than {LONGEST_LINK} characters or contains a space, `/` or `:`",
             shown(name)
         ),
     };

@@ -21,11 +21,11 @@ pub struct Reported {
     pub mac: Option<String>,
     /// Whether it is the pod's first NIC.
     pub default: bool,
-    /// What kind of device is behind it: `pci` for SR-IOV.
+    /// The kind of device behind it: `pci` for SR-IOV.
     pub device: Option<String>,
 }
 
-/// What Multus says about the NICs of a pod, in the order in which it made them; nothing when it says nothing.
+/// Multus' report on the NICs of a pod, in the order in which it made them; empty without one.
 #[must_use]
 pub fn reported(pod: &Value) -> Vec<Reported> {
     let read = |annotation: &str| list(text(pod, annotation)?);
@@ -40,7 +40,7 @@ pub fn reported(pod: &Value) -> Vec<Reported> {
     nics
 }
 
-/// Why the report about a pod's NICs cannot be read, with how it begins; none when it can, or when there is none.
+/// Why the report on a pod's NICs cannot be read, with its beginning; none when it can, or when there is none.
 #[must_use]
 pub fn unreadable(pod: &Value) -> Option<String> {
     if !reported(pod).is_empty() {
@@ -50,7 +50,7 @@ pub fn unreadable(pod: &Value) -> Option<String> {
     let annotation = [NETWORK_STATUS, OLD_STATUS].into_iter().find(damaged)?;
     let start = shown(text(pod, annotation).unwrap_or_default());
     Some(format!(
-        "Multus' report cannot be read: `{annotation}` is no list of NICs, it begins with `{start}`"
+        "Multus' report cannot be read: `{annotation}` is not a list of NICs, it begins with `{start}`"
     ))
 }
 
@@ -64,14 +64,14 @@ fn list(text: &str) -> Option<Vec<Value>> {
     list.iter().all(Value::is_object).then_some(list)
 }
 
-/// Whether a pod has the NICs that it will ever have: Multus has read its annotation, and does not read it again.
+/// Whether a pod's NICs are final: Multus has read its annotation, and does not read it again.
 #[must_use]
 pub fn has_sandbox(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running" || !reported(pod).is_empty()
 }
 
-/// Whether a pod runs with the NICs that Multus told of: what it asks for besides, it asks for since then, because Multus makes
-/// all NICs or none.
+/// Whether a pod runs with the NICs that Multus reported: any further request is newer, because Multus makes all NICs
+/// or none.
 #[must_use]
 pub fn runs_with_its_nics(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running" && !reported(pod).is_empty()
@@ -90,8 +90,8 @@ fn nic(entry: &Value) -> Reported {
     }
 }
 
-/// Which NIC each wish got. A wish is met by a NIC of its network under the name that it asks for, else by the next one of
-/// its network: Multus makes them in the order of the annotation. `configured` is the name in a network's CNI
+/// Which NIC each request got. A request is met by a NIC of its network with the requested name, else by the next one
+/// of its network: Multus makes them in the order of the annotation. `configured` is the name in a network's CNI
 /// configuration, which is all that Multus reported before v3.8.
 #[must_use]
 pub fn pairs(
@@ -106,7 +106,7 @@ pub fn pairs(
             || nic.network == wish.name
             || configured(wish).is_some_and(|name| nic.network == name)
     };
-    // Names that are asked for first, so that a wish without one does not take the NIC of another.
+    // Requested names first, so that a request without one does not take the NIC of another.
     for named in [true, false] {
         for (wish, place) in wishes.iter().zip(&mut found) {
             let free = |(index, nic): &(usize, &Reported)| {
@@ -120,7 +120,7 @@ pub fn pairs(
             }
         }
     }
-    // Some report no name of a network at all: then only the order tells.
+    // Some report no network name at all: then only the order tells.
     let left: Vec<usize> = (0..nics.len()).filter(|index| !taken[*index]).collect();
     let nameless = left.iter().all(|index| nics[*index].network.is_empty());
     let unmet = found.iter_mut().filter(|place| place.is_none());

@@ -9,7 +9,7 @@ use super::{Action, Chain, Condition, Field, Rule};
 
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
-/// The chains of a ruleset; none when it is something else. `known` are the tables that iptables lists itself.
+/// The chains of a ruleset; none when it is not one. `known` are the tables that iptables lists itself.
 pub(super) fn parse(text: &str, known: &[String]) -> Option<BTreeMap<String, Chain>> {
     let value: Value = serde_json::from_str(text).ok()?;
     let mut chains = BTreeMap::new();
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str, known: &[String]) -> Option<BTreeMap<String, Cha
     Some(chains)
 }
 
-/// IPv6 and ARP are none of the pod network's packets.
+/// The pod network has no IPv6 or ARP packets.
 fn concerns(chain: &Value) -> bool {
     ["ip", "inet", "bridge", "netdev"].contains(&text_of(&chain["family"]))
 }

@@ -1,4 +1,4 @@
-//! What an installation would do, asked before it is done. Each package manager has words of its own for it.
+//! A dry run of an installation. Each package manager has its own output for it.
 
 use super::{NO_WEAK, PackageManager};
 use crate::host::Command;
@@ -8,24 +8,24 @@ use crate::host::Command;
 pub struct Announced {
     /// The packages that would be new, sorted.
     pub brings: Vec<String>,
-    /// The packages that would be taken away.
+    /// The packages that would be removed.
     pub removes: Vec<String>,
 }
 
-/// Which lists of packages an answer rests on.
+/// The package lists that an answer is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lists {
-    /// Those that the node has: looking fetches nothing.
+    /// Those on the node: nothing is fetched.
     Present,
     /// Those that the installation itself would use.
     Current,
 }
 
 impl PackageManager {
-    /// Asks what an installation would bring; none where the package manager cannot be asked.
+    /// The command for a dry run; none where the package manager has none.
     #[must_use]
     pub fn simulate(self, package: &str, lists: Lists) -> Option<Command> {
-        // The word by which nothing is fetched, behind those before it.
+        // The option by which nothing is fetched, after the others.
         let (begin, fetches_nothing, end): (&[&str], &[&str], &[&str]) = match self {
             Self::Apt => (&["apt-get", "install", "--simulate", "--no-install-recommends"], &[], &[]),
             Self::Dnf => (&["dnf", "install", "--assumeno", NO_WEAK], &["--cacheonly"], &[]),
@@ -42,8 +42,7 @@ impl PackageManager {
         Some(Command::new([begin, middle, end, &[package]].concat()))
     }
 
-    /// What [`simulate`](Self::simulate) printed on standard output, whatever it ended with: dnf calls it a failure that
-    /// nobody said yes.
+    /// What [`simulate`](Self::simulate) printed on standard output, whatever its exit code: dnf fails without a "yes".
     #[must_use]
     pub fn announced(self, printed: &str) -> Announced {
         let mut announced = match self {
@@ -57,7 +56,7 @@ impl PackageManager {
         announced
     }
 
-    /// Whether the installation itself refuses to take something away; else it must be asked before.
+    /// Whether the installation itself refuses to remove packages; else a dry run must come first.
     #[must_use]
     pub fn keeps_what_is_there(self) -> bool {
         // pacman takes the default answer to "Remove it?", which is no.
@@ -93,7 +92,7 @@ fn by_dnf(printed: &str) -> Announced {
             let name = line.split_whitespace().nth(1).unwrap_or_default();
             announced.removes.push(name.rsplit_once('.').map_or(name, |(name, _)| name).to_owned());
         } else if line.starts_with("  ") {
-            // What did not fit into the line above.
+            // The continuation of the line above.
         } else if heading.starts_with("Installing") {
             announced.brings.push(first.to_owned());
         } else if heading.starts_with("Removing") {

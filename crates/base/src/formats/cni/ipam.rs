@@ -11,9 +11,9 @@ use crate::formats::net::cidr;
 /// The `ipam` of a plugin.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ipam {
-    /// Where it stands in the configuration.
+    /// Its place in the configuration.
     pub path: String,
-    /// The address plugin.
+    /// The IPAM plugin.
     pub kind: String,
     /// The sets of ranges: a NIC gets one address of each.
     pub sets: Vec<Vec<Range>>,
@@ -25,21 +25,21 @@ pub struct Ipam {
     pub data_dir: Option<String>,
 }
 
-/// A route, as it is written.
+/// A route, as written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Route {
-    /// Where it stands in the configuration.
+    /// Its place in the configuration.
     pub path: String,
-    /// Where it leads.
+    /// The destination.
     pub dst: String,
     /// The router.
     pub gw: Option<String>,
 }
 
-/// Addresses to give out, as they are written.
+/// Addresses to give out, as written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Range {
-    /// Where it stands in the configuration.
+    /// Its place in the configuration.
     pub path: String,
     /// The name of the field with the subnet.
     pub field: &'static str,
@@ -134,7 +134,7 @@ impl Range {
         ))
     }
 
-    /// The gateway, which is the subnet's first address when nobody names one. It is not given out.
+    /// The gateway, by default the subnet's first address. It is not given out.
     #[must_use]
     pub fn router(&self) -> Option<IpAddr> {
         match &self.gateway {

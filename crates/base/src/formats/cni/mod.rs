@@ -10,9 +10,9 @@ pub use ipam::{Ipam, Range, Route};
 pub use netconf::{LAST_VLAN, NetConf, Plugin, Port, named, written};
 pub use plugins::{brought_by_others, is_address_plugin, is_foreign, misspelt, nearest, where_from};
 
-/// The annotation in which a pod asks Multus for networks.
+/// The annotation in which a pod requests networks from Multus.
 pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
-/// The annotation in which Multus says what NICs a pod got.
+/// The annotation in which Multus reports a pod's NICs.
 pub const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// The plugins of a release of containernetworking/plugins.

@@ -1,4 +1,4 @@
-//! What the configuration of a network says, wherever in a chain it stands: one view for profiles and for live attachments.
+//! A network's configuration, wherever in a chain it is: one view for profiles and for live attachments.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::ipam::Ipam;
 
-/// Plugins that only change a NIC that another one has made.
+/// Plugins that only change the NIC of another one.
 const ADJUSTING: &[&str] = &["portmap", "tuning", "bandwidth", "firewall", "sbr", "vrf", "passthru"];
 /// Plugins that make a NIC and that this view understands.
 const KNOWN: &[&str] = &[
@@ -38,9 +38,9 @@ pub struct NetConf {
 /// One plugin of a configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plugin {
-    /// Where it stands: empty for the configuration itself, else as `plugins[1]`.
+    /// Its place: empty for the configuration itself, else as `plugins[1]`.
     pub path: String,
-    /// What it is called.
+    /// Its name.
     pub kind: String,
     /// The bridge that it connects to: Open vSwitch's for `ovs`, a Linux one for `bridge`.
     pub bridge: Option<String>,
@@ -50,7 +50,7 @@ pub struct Plugin {
     pub vlan: Option<u16>,
     /// The VLANs that it carries tagged.
     pub trunks: Vec<u16>,
-    /// The MTU that it asks for.
+    /// The requested MTU.
     pub mtu: Option<u32>,
     /// Where its addresses come from.
     pub ipam: Option<Ipam>,
@@ -70,11 +70,11 @@ pub struct Port {
 }
 
 impl NetConf {
-    /// Reads a configuration; what is not there or of a wrong type is not in it.
+    /// Reads a configuration; missing fields and those of a wrong type are left out.
     #[must_use]
     pub fn read(config: &Map<String, Value>) -> Self {
         let name = config.get("name").and_then(Value::as_str).map(str::to_owned);
-        // libcni takes a configuration with `plugins` for a chain, whatever else is in it.
+        // libcni treats a configuration with `plugins` as a chain, whatever else is in it.
         let plugins = match config.get("plugins").and_then(Value::as_array) {
             Some(chain) => {
                 let all = chain.iter().enumerate();
@@ -100,13 +100,13 @@ impl NetConf {
         makers.clone().find(|it| it.is_known()).or_else(|| makers.next())
     }
 
-    /// What to call it: its plugin, or `other`.
+    /// Its kind: its plugin, or `other`.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.maker().map_or("other", |plugin| plugin.kind.as_str())
     }
 
-    /// The port of Open vSwitch; none when the NIC has none, or nobody knows.
+    /// The port of Open vSwitch; none when the NIC has none, or when unknown.
     #[must_use]
     pub fn port(&self) -> Option<Port> {
         self.maker()?.port()
@@ -118,7 +118,7 @@ impl NetConf {
         self.maker()?.bridge.as_deref()
     }
 
-    /// The addresses that the plugin in charge gives.
+    /// The addresses that the main plugin assigns.
     #[must_use]
     pub fn ipam(&self) -> Option<&Ipam> {
         self.maker()?.ipam.as_ref()
@@ -136,13 +136,13 @@ impl NetConf {
         }
     }
 
-    /// The MTU that the NIC ends up with; none when nobody sets one. The last plugin that does decides.
+    /// The resulting MTU of the NIC; none when no plugin sets one. The last plugin that does decides.
     #[must_use]
     pub fn mtu(&self) -> Option<u32> {
         self.plugins.iter().rev().find_map(|plugin| plugin.mtu)
     }
 
-    /// The plugins that are not looked into: what they make of the NIC is not known.
+    /// The unknown plugins: their effect on the NIC is unknown.
     pub fn strangers(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.iter().filter(|plugin| !plugin.only_adjusts() && !plugin.is_known())
     }
@@ -194,13 +194,13 @@ impl Plugin {
         Some(Port { bridge, vlan: self.vlan, trunks: self.trunks.clone() })
     }
 
-    /// Whether it only changes a NIC that another plugin has made.
+    /// Whether it only changes another plugin's NIC.
     #[must_use]
     pub fn only_adjusts(&self) -> bool {
         ADJUSTING.contains(&self.kind.as_str())
     }
 
-    /// What is written in a field, as [`named`].
+    /// The value of a field, as [`named`].
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         named(&self.settings, field)
@@ -226,7 +226,7 @@ impl Plugin {
 }
 
 impl Port {
-    /// Whether no frame of the one gets to the other, when both are of the same bridge.
+    /// Whether no frames pass between the two, when both are on the same bridge.
     #[must_use]
     pub fn is_apart_from(&self, other: &Self) -> bool {
         let has_trunk = !self.trunks.is_empty() || !other.trunks.is_empty();

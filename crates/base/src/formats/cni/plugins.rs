@@ -1,8 +1,8 @@
-//! Where a missing plugin comes from.
+//! How to get a missing plugin.
 
 use super::RELEASED_PLUGINS;
 
-/// Plugins that no release of containernetworking/plugins has, by the beginning of their names, and what brings them.
+/// Plugins that no release of containernetworking/plugins has, by the beginning of their names, and what installs them.
 const BROUGHT: [(&str, &str); 23] = [
     ("whereabouts", "the DaemonSet of whereabouts"),
     ("ovs", "the DaemonSet of ovs-cni (`kvnet up --only ovs-cni`)"),
@@ -29,7 +29,7 @@ const BROUGHT: [(&str, &str); 23] = [
     ("genie", "the DaemonSet of CNI-Genie"),
 ];
 
-/// What to do about missing plugins, one sentence for each place that they come from.
+/// What to do about missing plugins, one sentence for each source.
 #[must_use]
 pub fn where_from(missing: &[String], directories: &str) -> Vec<String> {
     let mut told = Vec::new();
@@ -51,29 +51,32 @@ pub fn where_from(missing: &[String], directories: &str) -> Vec<String> {
     }
     if !foreign.is_empty() {
         let brought: Vec<String> = foreign.iter().filter_map(|kind| brought(kind)).collect();
-        let by =
-            if brought.len() == foreign.len() { brought.join(", ") } else { "install what brings it".into() };
+        let by = if brought.len() == foreign.len() {
+            brought.join(", ")
+        } else {
+            "install what provides it".into()
+        };
         told.push(format!("no release of containernetworking/plugins has {}: {by}", shown(&foreign)));
     }
     told
 }
 
-/// Plugins of addresses that are known: they make no NIC.
+/// Known IPAM plugins: they create no NIC.
 const ADDRESS_PLUGINS: [&str; 4] = ["dhcp", "host-local", "static", "whereabouts"];
 
-/// Whether a plugin gives addresses, and makes no NIC.
+/// Whether it is an IPAM plugin.
 #[must_use]
 pub fn is_address_plugin(kind: &str) -> bool {
     ADDRESS_PLUGINS.contains(&kind)
 }
 
-/// The plugin that is meant by a name that differs only in case, `-` and `_`: no file has that name.
+/// The plugin that a name means that differs only in case, `-` and `_`: no file has that name.
 #[must_use]
 pub fn misspelt(kind: &str) -> Option<&'static str> {
     known().find(|known| *known != kind && plain(known) == plain(kind))
 }
 
-/// The plugin that may be meant by a name that nobody knows.
+/// The plugin that an unknown name may mean.
 #[must_use]
 pub fn nearest(kind: &str) -> Option<&'static str> {
     if let Some(meant) = without_suffix(kind) {
@@ -85,16 +88,16 @@ pub fn nearest(kind: &str) -> Option<&'static str> {
     known().find(near).filter(|_| !is_known && (3..=20).contains(&kind.len()))
 }
 
-/// What brings a plugin that kvnet does not: none for one of a release, or of a component.
+/// What installs a plugin that kvnet does not: none for one of a release, or of a component.
 #[must_use]
 pub fn brought_by_others(kind: &str) -> Option<String> {
     let by_kvnet = ["flannel", "ovs", "passthru"].contains(&kind) || kind.starts_with("multus");
     let is_released = RELEASED_PLUGINS.contains(&kind);
-    let told = brought(kind).unwrap_or_else(|| format!("no component of kvnet brings `{kind}`"));
+    let told = brought(kind).unwrap_or_else(|| format!("no component of kvnet provides `{kind}`"));
     (!by_kvnet && !is_released).then_some(told)
 }
 
-/// The plugin of a project that is called as `ovs-cni`: its program is `ovs`.
+/// The plugin of a project by the project's name, such as `ovs-cni`: its program is `ovs`.
 fn without_suffix(kind: &str) -> Option<&'static str> {
     let short = kind.strip_suffix("-cni")?;
     known().find(|known| *known == short)
@@ -108,7 +111,7 @@ fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
-/// Whether kvnet knows of no release that has it.
+/// Whether no known release has it.
 #[must_use]
 pub fn is_foreign(kind: &str) -> bool {
     kind != "flannel" && !RELEASED_PLUGINS.contains(&kind)
@@ -119,7 +122,7 @@ fn brought(kind: &str) -> Option<String> {
         return Some(format!("`{kind}` is not a plugin; did you mean `{meant}`?"));
     }
     let (_, by) = BROUGHT.iter().find(|(begin, _)| kind.starts_with(begin))?;
-    Some(format!("`{kind}` is brought by {by}"))
+    Some(format!("`{kind}` is provided by {by}"))
 }
 
 fn shown(kinds: &[&String]) -> String {
@@ -141,8 +144,8 @@ mod tests {
             let told = hints(&[kind]);
             assert!(told.contains(&format!("has {kind}:")) && !told.contains("unpack"), "{told}");
         }
-        assert!(hints(&["whereabouts"]).contains("is brought by the DaemonSet of whereabouts"));
-        assert!(hints(&["my-own"]).contains("install what brings it"));
+        assert!(hints(&["whereabouts"]).contains("is provided by the DaemonSet of whereabouts"));
+        assert!(hints(&["my-own"]).contains("install what provides it"));
         assert!(!hints(&["flannel"]).contains("unpack"));
         for kind in ["macvlan", "host-local", "sbr"] {
             let told = hints(&[kind]);

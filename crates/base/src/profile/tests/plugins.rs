@@ -114,7 +114,7 @@ fn what_somebody_else_brings_is_noted_and_what_nobody_knows_is_a_warning() {
     assert_eq!(
         notes,
         [
-            "network n: `whereabouts` is brought by the DaemonSet of whereabouts, and kvnet does not install that"
+            "network n: `whereabouts` is provided by the DaemonSet of whereabouts, and kvnet does not install that"
         ]
     );
     let vendor = accepted("{type: some-vendor, ipam: {type: vendor-ipam}}");
