@@ -1,4 +1,4 @@
-//! What happens during a run, for whoever shows it. The JSON form is documented in `docs/events.md`.
+//! What happens during a run, for its display. The JSON form is documented in `docs/events.md`.
 
 use std::sync::Arc;
 

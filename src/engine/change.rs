@@ -201,7 +201,7 @@ pub enum Outcome {
 }
 
 impl Change {
-    /// Whether the change makes something that was not there.
+    /// Whether the change creates something new.
     pub fn creates(&self) -> bool {
         match self {
             Self::WriteFile { before, .. } | Self::Run { before, .. } => before.is_none(),

@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(made, [(&move_file("b"), Some(&Outcome::Created))]);
     }
 
-    /// A `down` that is killed right after it moved a file back must not be taken back itself.
+    /// A `down` that is killed right after it moved a file back must not be reverted itself.
     #[test]
     fn what_down_did_is_nothing_to_take_back() {
         let directory = tempfile::tempdir().unwrap();

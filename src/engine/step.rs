@@ -12,7 +12,7 @@ use crate::error::{Error, Result, code};
 /// One part of the job. Each lives in its own file under `src/steps`.
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
-    /// What is there, as far as the step cares.
+    /// The current state, as far as the step cares.
     type Observed: Send + Sync;
     /// What should be there.
     type Desired: Send + Sync;
@@ -51,7 +51,7 @@ pub trait Step: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// What the component leaves on the node by itself; `down` removes what was not there before.
+    /// What the component leaves on the node by itself; `down` removes what is not pre-existing.
     fn traces(&self, _cx: &Context) -> Traces {
         Traces::default()
     }

@@ -204,7 +204,7 @@ async fn kube_proxy_is_late(cx: &Context) -> Result<Option<String>> {
     Ok((!ready).then_some(now))
 }
 
-/// Whether kubeadm was told a pod subnet: then the controller manager gives each node a part of it.
+/// Whether kubeadm was given a pod subnet: then the controller manager gives each node a part of it.
 async fn kubeadm_gives_addresses(cx: &Context) -> Result<bool> {
     let Some(cluster) = cx.cluster().await else { return Ok(true) };
     let key = ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");

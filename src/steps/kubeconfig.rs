@@ -13,7 +13,7 @@ use crate::facts::gather::text;
 use crate::host::FileKind;
 use crate::steps::kubeadm_init::ADMIN;
 
-/// Copies it, or adds its context to the file that is there.
+/// Copies it, or adds its context to the existing file.
 pub struct Kubeconfig;
 
 /// The two files.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use camino::Utf8Path;
 use serde_json::Value;
 
-use self::nodes::Fit;
+use self::nodes::Capabilities;
 use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey};
 use crate::context::Context;
@@ -41,7 +41,7 @@ pub struct KubeVirt;
 pub struct Observed {
     desired: Desired,
     live: Live,
-    fit: Fit,
+    capabilities: Capabilities,
     kubernetes: Option<String>,
 }
 
@@ -69,15 +69,15 @@ impl Step for KubeVirt {
     async fn observe(&self, cx: &Context) -> Result<Observed> {
         let kubevirt = &cx.profile.kubevirt;
         objects::refuse_unfit(cx, Part::KubeVirt, &kubevirt.version, &kubevirt.source).await?;
-        let fit = fit(cx).await?;
-        let desired = manifests(cx, &fit).await?;
+        let capabilities = capabilities(cx).await?;
+        let desired = manifests(cx, &capabilities).await?;
         let objects: Vec<Value> = desired.operator.iter().chain(&desired.resource).cloned().collect();
         let live = objects::observe(cx, &objects).await?;
         let kubernetes = match cx.cluster().await {
             Some(cluster) => Some(cluster.version().await?.git_version),
             None => None,
         };
-        Ok(Observed { desired, live, fit, kubernetes })
+        Ok(Observed { desired, live, capabilities, kubernetes })
     }
 
     async fn desired(&self, _: &Context, observed: &Observed) -> Result<Desired> {
@@ -102,10 +102,10 @@ impl Step for KubeVirt {
             let waits = conditions.into_iter().map(|condition| wait(condition, live, timeout));
             findings.changes.extend(waits.filter(|(holds, _)| changed || !holds).map(|(_, wait)| wait));
         }
-        if let Some((warning, text)) = observed.fit.note() {
+        if let Some((warning, text)) = observed.capabilities.note() {
             if warning { findings.warn(text) } else { findings.note(text) }
         }
-        for (warning, text) in observed.fit.gate_notes(&cx.profile) {
+        for (warning, text) in observed.capabilities.gate_notes(&cx.profile) {
             if warning { findings.warn(text) } else { findings.note(text) }
         }
         let kubernetes = observed.kubernetes.as_deref();
@@ -119,7 +119,7 @@ impl Step for KubeVirt {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        let desired = manifests(cx, &fit(cx).await?).await?;
+        let desired = manifests(cx, &capabilities(cx).await?).await?;
         Ok(desired.operator.into_iter().chain(desired.resource).collect())
     }
 
@@ -152,14 +152,14 @@ impl Step for KubeVirt {
     }
 }
 
-async fn fit(cx: &Context) -> Result<Fit> {
+async fn capabilities(cx: &Context) -> Result<Capabilities> {
     let nodes = cx.nodes().await?;
-    Ok(Fit::of(&cx.profile, cx.facts.kvm, cx.this_node().await.as_deref(), &nodes))
+    Ok(Capabilities::of(&cx.profile, cx.facts.kvm, cx.this_node().await.as_deref(), &nodes))
 }
 
-async fn manifests(cx: &Context, fit: &Fit) -> Result<Desired> {
+async fn manifests(cx: &Context, capabilities: &Capabilities) -> Result<Desired> {
     let operator = cx.manifest(Component::KubeVirt).await?.objects;
-    let resource = cx.manifest_with(Component::KubeVirtCr, fit.render).await?.objects;
+    let resource = cx.manifest_with(Component::KubeVirtCr, capabilities.render).await?.objects;
     Ok(Desired { operator, resource })
 }
 
@@ -262,10 +262,11 @@ mod tests {
 
     fn found(installed: &[(ObjectKey, Value)], version: &str) -> Findings {
         let cx = context(&Arc::new(FakeHost::new()), Profile::default(), debian());
-        let fit = Fit::of(&Profile::default(), false, None, &[]);
+        let capabilities = Capabilities::of(&Profile::default(), false, None, &[]);
         let desired = Desired { operator: vec![operator(version)], resource: vec![resource()] };
         let live = installed.iter().cloned().collect();
-        let observed = Observed { desired: desired.clone(), live, fit, kubernetes: Some("v1.32.2".into()) };
+        let observed =
+            Observed { desired: desired.clone(), live, capabilities, kubernetes: Some("v1.32.2".into()) };
         Step::diff(&KubeVirt, &cx, &observed, &desired).unwrap()
     }
 
@@ -365,6 +366,6 @@ mod tests {
             findings.notes
         );
         let facts = RenderFacts { emulation: true, single_node: true, image_volumes: false };
-        assert_eq!(fit(&cx).await.unwrap().render, facts);
+        assert_eq!(capabilities(&cx).await.unwrap().render, facts);
     }
 }

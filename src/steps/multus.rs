@@ -17,7 +17,7 @@ use crate::support::Part;
 /// Installs Multus with its master plugin pinned.
 pub struct Multus;
 
-/// The live objects, and whether the master plugin's configuration is there.
+/// The live objects, and whether the master plugin's configuration exists.
 pub struct Observed {
     live: Live,
     master: Option<Utf8PathBuf>,

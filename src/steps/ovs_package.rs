@@ -22,7 +22,7 @@ const DAEMONS: [&str; 2] = ["ovsdb-server", "ovs-vswitchd"];
 /// How long a started switch may take to listen.
 const START: Duration = Duration::from_secs(20);
 
-/// Installs and starts Open vSwitch; one that runs already is fine, whoever started it.
+/// Installs and starts Open vSwitch; one that is already running is fine.
 pub struct OvsPackage;
 
 /// What the node has of Open vSwitch.
@@ -142,7 +142,7 @@ async fn is_half_installed(cx: &Context) -> Result<bool> {
 /// Whether the switch runs: by its PIDs, which costs no process, else by asking it.
 ///
 /// # Errors
-/// Those of the host.
+/// Errors of the host.
 pub async fn is_running(host: &dyn Host) -> Result<bool> {
     if !exists(host, SOCKET).await? {
         return Ok(false);

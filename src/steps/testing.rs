@@ -45,7 +45,7 @@ pub fn context(host: &Arc<FakeHost>, profile: Profile, facts: Facts) -> Context 
     Context::new(host, profile, facts, Sources::new(options), state)
 }
 
-/// A cluster that answers each path with an object or a list; everything else is not there.
+/// A cluster that answers each path with an object or a list; everything else is not found.
 pub fn cluster(answers: &[(&str, serde_json::Value)]) -> Cluster {
     let answers: HashMap<String, serde_json::Value> =
         answers.iter().map(|(path, answer)| ((*path).to_owned(), answer.clone())).collect();

@@ -24,7 +24,7 @@ const LAUNCHER: (&str, &str) = ("kubevirt.io", "virt-launcher");
 /// The topology of the live cluster. NICs and bridges are known only of the node that kvnet runs on.
 ///
 /// # Errors
-/// Those of the cluster and of the node's tools; a node without Open vSwitch or `ip` is none.
+/// Errors of the cluster and of the node's tools; a node without Open vSwitch or `ip` is none.
 pub async fn live(cx: &Context) -> Result<Topology> {
     let cluster = cx.need_cluster().await?;
     let vmi = cx.profile.kubevirt.api_version();

@@ -61,7 +61,7 @@ pub(super) struct Bar {
     pub columns: Option<(usize, usize)>,
 }
 
-/// How much of the guests is told apart.
+/// How far guests are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Detail {
     Each,
@@ -182,7 +182,7 @@ fn lines(nodes: &[&Node]) -> Vec<String> {
     let addresses = (!node.addresses.is_empty()).then(|| node.addresses.join(", "));
     let cards = node.cards.iter().flatten().map(|card| {
         let uplink = node.bridges.iter().find(|bridge| bridge.uplinks.contains(&card.name));
-        let mut text = format!("card {}", card.name);
+        let mut text = format!("NIC {}", card.name);
         if !card.addresses.is_empty() {
             let _ = write!(text, " {}", card.addresses.join(" "));
         }

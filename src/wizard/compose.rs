@@ -19,7 +19,7 @@ pub struct Composed {
 /// Makes a profile from the answers; `file` is its future name.
 ///
 /// # Errors
-/// Those of every profile; `KVN505` when the text does not mean what was answered.
+/// As for every profile; `KVN505` when the text does not match the answers.
 pub fn compose(view: &View<'_>, file: &str) -> Result<Composed> {
     let settings = settings::of(view);
     let wanted = settings::resolve(view, &settings, file)?;

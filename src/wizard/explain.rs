@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// By path; `[]` stands for each item of a list.
+/// By path; `[]` is each item of a list.
 const LINES: [(&str, &str); 38] = [
     ("cluster", "the cluster and its node"),
     ("cluster.init", "`kubeadm init`"),

@@ -25,7 +25,7 @@ pub struct Interview {
     problem: Option<String>,
 }
 
-/// Where an interview stands.
+/// The state of an interview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// All is answered.

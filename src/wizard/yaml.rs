@@ -52,7 +52,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
-/// `first` is what stands before the key: the indentation, or the dash of a list's item.
+/// `first` is what precedes the key: the indentation, or the dash of a list's item.
 fn entry(text: &mut String, first: &str, indent: &str, key: &str, value: &Value, path: &str) {
     let reason = explain(path);
     match value {

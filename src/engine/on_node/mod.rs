@@ -22,7 +22,7 @@ pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 /// As [`apply_telling`], without warnings.
 ///
 /// # Errors
-/// Those of [`apply_telling`].
+/// As [`apply_telling`].
 pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outcome> {
     apply_telling(host, change, &|_| ()).await
 }
@@ -30,8 +30,8 @@ pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outco
 /// Applies a change of the node. Repeating one that was already made is harmless.
 ///
 /// # Errors
-/// Those of the host; `KVN204` when a file is not what the plan saw; `KVN207` and `KVN220` when it is not safe to write;
-/// `KVN505` for a change of the cluster.
+/// Errors of the host; `KVN204` when a file is not what the plan saw; `KVN207` and `KVN220` when it is not safe to
+/// write; `KVN505` for a change of the cluster.
 pub async fn apply_telling(host: &dyn Host, change: &Change, tell: Tell<'_>) -> Result<Outcome> {
     match change {
         Change::WriteFile { path, mode, before, after, secret } => {

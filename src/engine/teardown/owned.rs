@@ -51,8 +51,7 @@ const ORDER: &[&str] = &[
     "CustomResourceDefinition",
     "Namespace",
 ];
-/// The place of all other kinds: before the workloads, because an object of a kind that others brought may need its
-/// operator to go.
+/// The place of all other kinds: before the workloads, because a custom object may need its operator to go.
 const OTHER: &str = "";
 
 /// What kvnet created in the cluster.

@@ -55,7 +55,7 @@ pub(super) async fn undo(host: &dyn Host, entry: &Entry, bridges_stay: bool) -> 
             }
             Some(Change::RemovePackages { manager: *manager, packages: packages.clone() })
         }
-        // The run was killed while the package manager was at work, which continued on its own: what it was going to
+        // The run was killed while the package manager was running, which continued on its own: what it was going to
         // install is known.
         (Change::InstallPackage { manager, with, .. }, None) if !with.is_empty() => {
             if bridges_stay || has_bridges(host).await? {

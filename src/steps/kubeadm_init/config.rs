@@ -118,7 +118,7 @@ fn put_cluster(fields: &mut Map<String, Value>, cluster: &Cluster, kubeadm: &str
     merge(fields, &cluster.init.cluster_configuration);
 }
 
-/// Objects are merged field by field; anything else of the profile replaces what is there.
+/// Objects are merged field by field; anything else of the profile replaces the existing value.
 fn merge(fields: &mut Map<String, Value>, more: &Map<String, Value>) {
     for (key, value) in more {
         match (fields.get_mut(key), value) {

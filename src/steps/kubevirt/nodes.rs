@@ -10,9 +10,9 @@ use crate::support::{self, Part};
 /// The resource by which virt-handler advertises a usable KVM.
 const KVM_RESOURCE: &str = "devices.kubevirt.io/kvm";
 
-/// How KubeVirt fits the cluster.
+/// What the nodes offer to KubeVirt.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fit {
+pub struct Capabilities {
     /// For the templates.
     pub render: RenderFacts,
     /// The nodes that may run VMs, by name.
@@ -23,7 +23,7 @@ pub struct Fit {
     pub no_image_volumes: Option<String>,
 }
 
-impl Fit {
+impl Capabilities {
     /// From the cluster's nodes; without any, as before `kubeadm init`, this node is the only one.
     /// `own_kvm` is whether this machine has usable KVM, and `own` the node that it is.
     pub fn of(profile: &Profile, own_kvm: bool, own: Option<&str>, nodes: &[Value]) -> Self {
@@ -153,8 +153,8 @@ mod tests {
         node
     }
 
-    fn fit(nodes: &[Value], kvm: bool) -> Fit {
-        Fit::of(&Profile::default(), kvm, Some("n0"), nodes)
+    fn of(nodes: &[Value], kvm: bool) -> Capabilities {
+        Capabilities::of(&Profile::default(), kvm, Some("n0"), nodes)
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         for (nodes, kvm, emulation) in [
             (vec![], false, true),
             (vec![], true, false),
-            // Its device file is there, and the processor cannot do it.
+            // Its device file exists, but the CPU has no support.
             (vec![here()], false, true),
             (vec![here(), elsewhere("0")], false, true),
             (vec![here(), elsewhere("1k")], false, false),
@@ -175,7 +175,7 @@ mod tests {
                 true,
             ),
         ] {
-            assert_eq!(fit(&nodes, kvm).render.emulation, emulation, "{nodes:?}");
+            assert_eq!(of(&nodes, kvm).render.emulation, emulation, "{nodes:?}");
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
             {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
             {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
         ]});
-        let found = fit(&[node("n0", taints, "0")], false);
+        let found = of(&[node("n0", taints, "0")], false);
         assert!(found.render.single_node);
         assert_eq!(
             found.note().unwrap(),
@@ -195,7 +195,7 @@ mod tests {
                     .into()
             )
         );
-        assert!(!fit(&[node("n0", json!({}), "0"), node("n1", json!({}), "0")], false).render.single_node);
+        assert!(!of(&[node("n0", json!({}), "0"), node("n1", json!({}), "0")], false).render.single_node);
     }
 
     fn versioned(kubelet: &str, runtime: &str) -> Value {
@@ -219,16 +219,16 @@ mod tests {
             (vec![versioned("v1.36.1", "docker://29.0.0")], Some("n0 has docker 29.0.0")),
             (vec![json!({"metadata": {"name": "n0"}})], Some("n0 has an unknown version")),
         ] {
-            let fit = fit(&nodes, false);
-            assert_eq!(fit.render.image_volumes, why.is_none(), "{nodes:?}");
-            let told = fit.no_image_volumes.unwrap_or_default();
+            let found = of(&nodes, false);
+            assert_eq!(found.render.image_volumes, why.is_none(), "{nodes:?}");
+            let told = found.no_image_volumes.unwrap_or_default();
             assert!(told.contains(why.unwrap_or_default()), "{told}");
         }
     }
 
     #[test]
     fn the_plan_tells_each_gate_that_is_off_and_why() {
-        let old = fit(&[versioned("v1.34.4", "containerd://1.6.20")], false);
+        let old = of(&[versioned("v1.34.4", "containerd://1.6.20")], false);
         let mut profile = Profile::default();
         let told = old.gate_notes(&profile);
         assert_eq!(

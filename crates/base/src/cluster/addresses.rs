@@ -86,7 +86,7 @@ impl Compared {
     /// duplicate some seconds later was none.
     ///
     /// # Errors
-    /// Those of the API server.
+    /// Errors of the API server.
     pub async fn in_cluster(cluster: &Cluster, guests: &[GuestAddresses]) -> Result<(Self, Vec<Value>)> {
         let mut looks = 1;
         loop {

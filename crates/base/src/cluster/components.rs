@@ -21,7 +21,7 @@ impl Cluster {
     /// The pod that runs a virtual machine instance; none while there is none. After a migration the newest counts.
     ///
     /// # Errors
-    /// Those of [`Cluster::list`].
+    /// As [`Cluster::list`].
     pub async fn launcher(&self, instance: &Value) -> Result<Option<Value>> {
         let namespace = text(instance, "/metadata/namespace");
         let pods = self.list("v1", "Pod", Some(namespace), Some(&launchers(instance))).await?;
@@ -47,7 +47,7 @@ fn object_of(condition: &Condition) -> Option<&ObjectKey> {
 /// Tells why a pod waits.
 pub(super) type Why<'a> = &'a dyn Fn(&Value) -> Option<String>;
 
-/// The pods that explain why KubeVirt or a virtual machine is not there yet.
+/// The pods that explain why KubeVirt or a virtual machine is not ready yet.
 pub(super) fn pod_scope(condition: &Condition, live: Option<&Value>) -> Option<Scope> {
     let object = object_of(condition)?;
     let namespace = object.namespace.as_deref()?;

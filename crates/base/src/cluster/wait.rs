@@ -86,7 +86,7 @@ impl Cluster {
     /// Whether a condition holds now, and the current state.
     ///
     /// # Errors
-    /// Those of [`Cluster::get`]; `KVN505` for [`Condition::File`].
+    /// As [`Cluster::get`]; `KVN505` for [`Condition::File`].
     pub async fn holds(&self, condition: &Condition) -> Result<(bool, String)> {
         let scope = scope_of(condition)?;
         let namespace = scope.namespace.as_deref();

@@ -37,7 +37,7 @@ impl NamedFiles {
     /// Reads the directories.
     ///
     /// # Errors
-    /// Those of the host.
+    /// Errors of the host.
     pub async fn read(host: &dyn Host, runtime: &Utf8Path) -> Result<Self> {
         let others = configurations(host, runtime).await?;
         let of_multus = others.iter().find_map(|(_, value)| {

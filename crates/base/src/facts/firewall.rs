@@ -118,7 +118,7 @@ impl Firewall {
     /// Reads the rules: iptables in both of its variants, and nftables.
     ///
     /// # Errors
-    /// Those of the host.
+    /// Errors of the host.
     pub async fn read(host: &dyn Host) -> Result<Self> {
         let mut all = Self::default();
         let mut asked = 0;

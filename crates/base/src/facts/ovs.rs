@@ -37,7 +37,7 @@ pub struct OvsPort {
     pub tag: Option<u16>,
     /// The VLANs that it carries tagged.
     pub trunks: Vec<u16>,
-    /// Whether it stands for a VLAN bridge.
+    /// Whether it is a VLAN bridge.
     pub fake_bridge: bool,
     /// Its interfaces.
     pub interfaces: Vec<OvsInterface>,

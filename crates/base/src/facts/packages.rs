@@ -188,8 +188,8 @@ impl PackageManager {
         })
     }
 
-    /// Whether a command failed because another package manager is at work, by what it printed; apt-get and zypper wait by
-    /// themselves, the low-level tools and pacman do not.
+    /// Whether a command failed because another package manager is running, by what it printed; apt-get and zypper wait
+    /// by themselves, the low-level tools and pacman do not.
     #[must_use]
     pub fn is_busy(self, printed: &str) -> bool {
         let signs: &[&str] = match self {

@@ -107,7 +107,7 @@ impl Roads {
     /// Reads the node.
     ///
     /// # Errors
-    /// Those of the host.
+    /// Errors of the host.
     pub async fn read(host: &dyn Host) -> Result<Self> {
         let mut roads = Self {
             forward: line(host, "/proc/sys/net/ipv4/ip_forward").await?,
@@ -152,7 +152,7 @@ impl Roads {
     /// Reads what flannel's tunnel knows about other nodes.
     ///
     /// # Errors
-    /// Those of the host.
+    /// Errors of the host.
     pub async fn look_at_tunnel(&mut self, host: &dyn Host, tunnel: &str) -> Result<()> {
         match asked(host, &["ip", "-json", "neigh", "show", "dev", tunnel]).await? {
             Ok(text) => self.tunnel_neighbours = neighbours(&text, "dst", "lladdr"),

@@ -64,7 +64,7 @@ pub struct ClusterSeen {
     pub pod_subnet: Option<String>,
 }
 
-/// Whether a cluster is there.
+/// Whether a cluster exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
     /// Unknown.

@@ -103,7 +103,7 @@ impl FakeHost {
         self
     }
 
-    /// Changes owner and mode of what is there.
+    /// Changes owner and mode of a path.
     #[must_use]
     pub fn owned(self, path: &str, uid: u32, mode: u32) -> Self {
         if let Some(file) = self.state().files.0.get_mut(Utf8Path::new(path)) {
@@ -310,7 +310,7 @@ impl Host for FakeHost {
             return Err(error.at(from.as_str()));
         }
         let Some(file) = state.files.0.remove(from) else {
-            return Err(Error::new(&code::HOST_FILE, "cannot move it: nothing is there").at(from.as_str()));
+            return Err(Error::new(&code::HOST_FILE, "cannot move it: it does not exist").at(from.as_str()));
         };
         state.files.0.insert(to.to_owned(), file);
         state.writes.push(to.to_owned());

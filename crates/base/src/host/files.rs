@@ -42,8 +42,7 @@ pub(super) fn write(path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
     refuse_foreign_links(directory)?;
     make_directories(directory)?;
     refuse_open_directory(directory)?;
-    let before =
-        existing(std::fs::symlink_metadata(path)).map_err(|error| failed(&error, "look at", path))?;
+    let before = existing(std::fs::symlink_metadata(path)).map_err(|error| failed(&error, "access", path))?;
     refuse_other_than_file(path, before.as_ref())?;
     replace(path, directory, content, mode, before.as_ref()).map_err(|error| failed(&error, "write", path))
 }
@@ -87,7 +86,7 @@ fn refuse_foreign_links(directory: &Utf8Path) -> Result<()> {
     let me = rustix::process::geteuid().as_raw();
     for ancestor in directory.ancestors() {
         let found = existing(std::fs::symlink_metadata(or_here(ancestor)))
-            .map_err(|error| failed(&error, "look at", ancestor))?;
+            .map_err(|error| failed(&error, "access", ancestor))?;
         if found.is_some_and(|found| found.is_symlink() && ![0, me].contains(&found.uid())) {
             let error = Error::new(&code::HOST_UNSAFE, "it is a symbolic link of another user");
             return Err(error.at(ancestor.as_str()));
@@ -99,7 +98,7 @@ fn refuse_foreign_links(directory: &Utf8Path) -> Result<()> {
 /// Anybody could replace a file in such a directory between check and use.
 fn refuse_open_directory(directory: &Utf8Path) -> Result<()> {
     let metadata =
-        std::fs::metadata(or_here(directory)).map_err(|error| failed(&error, "look at", directory))?;
+        std::fs::metadata(or_here(directory)).map_err(|error| failed(&error, "access", directory))?;
     let (mode, directory) = (metadata.mode(), or_here(directory));
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
         let error = Error::new(&code::HOST_UNSAFE, "the directory is world-writable");

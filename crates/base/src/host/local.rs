@@ -36,7 +36,7 @@ impl Host for LocalHost {
 
     async fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
         let found = files::existing(std::fs::symlink_metadata(path));
-        Ok(found.map_err(|error| files::failed(&error, "look at", path))?.as_ref().map(stat_of))
+        Ok(found.map_err(|error| files::failed(&error, "access", path))?.as_ref().map(stat_of))
     }
 
     async fn list(&self, directory: &Utf8Path) -> Result<Option<Vec<String>>> {

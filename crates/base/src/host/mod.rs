@@ -92,7 +92,7 @@ pub trait Host: Send + Sync {
     /// Removes a file; fine when there is none.
     async fn remove(&self, path: &Utf8Path) -> Result<()>;
 
-    /// Where a program is on the node's PATH (also in /usr/sbin and /sbin); `None` when it is not there.
+    /// Where a program is on the node's PATH (also in /usr/sbin and /sbin); `None` when it is not found.
     async fn find(&self, program: &str) -> Result<Option<Utf8PathBuf>>;
 
     /// The user id that commands run as; 0 is root.

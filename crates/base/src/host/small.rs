@@ -23,7 +23,7 @@ pub struct Small {
 /// Reads a regular file of at most [`MOST`] bytes. Never blocks: anything else is refused before it is read.
 ///
 /// # Errors
-/// Those of the file system, and `InvalidInput` with a reason for people.
+/// Errors of the file system, and `InvalidInput` with a reason for people.
 pub fn read(path: &Path) -> io::Result<Small> {
     let file = open(path)?;
     let metadata = file.metadata()?;

@@ -11,7 +11,7 @@ pub struct Flat {
     pub keys: Vec<String>,
     /// The text; the parts of a list separated by commas. None for something deeper.
     pub text: Option<String>,
-    /// Where it stands, for messages.
+    /// Its place, for messages.
     pub place: String,
 }
 

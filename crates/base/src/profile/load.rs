@@ -32,7 +32,7 @@ pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
     resolve(&find(reference, None)?, sets)
 }
 
-/// Loads a profile from its text; `origin` stands for the file in messages, and `extends` is relative to its directory.
+/// Loads a profile from its text; `origin` names the file in messages, and `extends` is relative to its directory.
 ///
 /// # Errors
 /// As [`load`].
@@ -108,7 +108,7 @@ fn refused(place: &Place, message: &str, hint: &str, code: &'static crate::error
     Problem { place: place.clone(), message: message.into(), hint: Some(hint.into()) }.into_error(code)
 }
 
-/// Images and addresses that carry a version in the defaults follow the profile's version, unless somebody wrote them:
+/// Images and addresses that carry a version in the defaults follow the profile's version, unless they are set:
 /// otherwise `--set kubevirt.version=v1.8.4` would still install the default release.
 fn follow_versions(tree: &mut Node) {
     let known = Profile::default();

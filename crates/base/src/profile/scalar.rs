@@ -1,4 +1,4 @@
-//! What an unquoted YAML scalar stands for, after the core schema of YAML 1.2.
+//! What an unquoted YAML scalar means, after the core schema of YAML 1.2.
 
 use serde_json::Number;
 

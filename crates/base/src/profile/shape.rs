@@ -76,7 +76,7 @@ pub(super) fn allowed(schema: &Json) -> Allowed<'_> {
     Allowed { null, shape: shape(schema) }
 }
 
-/// The schema one step further; `node` is what stands there, since the fields of a network depend on its kind.
+/// The schema one step further; `node` is the value there, since the fields of a network depend on its kind.
 pub(super) fn step<'a>(schema: &'a Json, node: Option<&Node>, step: &Step) -> Option<&'a Json> {
     let field = |fields: &Fields<'a>| match step {
         Step::Key(key) => fields.properties.get(key),

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::Profile;
 
-/// What stands for a secret in output.
+/// The replacement for a secret in output.
 const HIDDEN: &str = "(hidden)";
 
 /// The profile as YAML. It holds every field, secrets too: use [`redacted`] before showing it.

@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
         write(&values)
     }
 
-    /// Redacts a value in place; `hide` when it stands behind a telling name.
+    /// Redacts a value in place; `hide` when it follows a telling name.
     pub(super) fn value(self, value: &mut Value, hide: bool) {
         match value {
             Value::String(text) if hide && !is_void(text) => HIDDEN.clone_into(text),

@@ -95,7 +95,7 @@ const ABOUT: [&str; 27] = [
 /// Lists of references, and a switch.
 const HARMLESS: [&str; 3] = ["imagepullsecrets", "secrets", "automountserviceaccounttoken"];
 
-/// Whether a secret stands behind this name; of several words the last one counts.
+/// Whether this name's value is a secret; of several words the last one counts.
 pub(super) fn is_secret(name: &str) -> bool {
     let word = last_word(name);
     let key: String = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();

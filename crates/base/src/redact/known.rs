@@ -38,7 +38,7 @@ pub fn know(secret: &str) {
     }
 }
 
-/// Remembers the secrets of an object: what stands behind telling names, such as `token`.
+/// Remembers the secrets of an object: the values of telling names, such as `token`.
 pub fn know_in(value: &Value) {
     match value {
         Value::Object(fields) => {

@@ -18,7 +18,7 @@ mod words;
 const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 const CLOUD_INIT: [&str; 4] = ["userData", "userDataBase64", "networkData", "networkDataBase64"];
 
-/// What stands for a secret on the screen.
+/// The replacement for a secret on the screen.
 pub const HIDDEN: &str = "(hidden)";
 
 /// The SHA-256 digest of a text as `sha256:HEX`.
@@ -26,7 +26,7 @@ pub fn digest(text: &str) -> String {
     format!("sha256:{:x}", Sha256::digest(text.as_bytes()))
 }
 
-/// Replaces the values of a Secret, and cloud-init data that stands in an object itself.
+/// Replaces the values of a Secret, and cloud-init data that is in an object itself.
 pub fn redact_object(object: &mut Value) {
     if object["kind"] == "Secret" {
         for field in ["data", "stringData"] {

@@ -78,7 +78,7 @@ impl Lines<'_> {
     }
 }
 
-/// A telling name with what stands behind it.
+/// A telling name with what follows it.
 struct Pair<'a> {
     before: &'a str,
     value: &'a str,

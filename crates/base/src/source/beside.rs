@@ -130,7 +130,7 @@ mod tests {
         Ok(objects)
     }
 
-    /// The manifest of somebody else: kvnet's own, in a file.
+    /// A foreign manifest: kvnet's own, in a file.
     fn manifest(directory: &camino::Utf8Path, section: &str, component: Component) -> Utf8PathBuf {
         let profile = Profile::default();
         let objects = match component {

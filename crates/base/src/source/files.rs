@@ -33,7 +33,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 /// At most one byte more than a manifest can have: the parser refuses it.
 ///
 /// # Errors
-/// Those of the file system.
+/// Errors of the file system.
 pub(super) fn read(path: &Utf8Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = open_soon(path.as_std_path())?;

@@ -257,7 +257,7 @@ impl Pins {
     /// Forgets all, also when the file is damaged.
     ///
     /// # Errors
-    /// Those of the file.
+    /// Errors of the file.
     pub fn forget_all(&self) -> Result<()> {
         self.0.forget_all()
     }

@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 /// Why a scalar cannot become JSON.
 pub(super) type Refusal = String;
 
-/// What `text` stands for when it is written without quotes and without a tag.
+/// What `text` means without quotes and without a tag.
 pub(super) fn plain(text: &str) -> Result<Value, Refusal> {
     // Only these first characters can start anything but a string; the rest is decided at once.
     match text.as_bytes().first() {
@@ -69,7 +69,7 @@ fn is_prefixed(text: &str) -> bool {
     })
 }
 
-/// What `text` stands for with the tag `!!name`; other tags make a string of it.
+/// What `text` means with the tag `!!name`; other tags make a string of it.
 pub(super) fn tagged(name: &str, text: &str) -> Result<Value, Refusal> {
     let value = match name {
         "bool" | "int" | "float" | "null" => plain(text)?,
@@ -171,7 +171,7 @@ fn integer(digits: &str) -> Option<Value> {
     float(&number.to_string())
 }
 
-/// go-yaml looks at `0b` once more by itself, and lets a sign stand behind it.
+/// go-yaml handles `0b` a second time by itself, and allows a sign after it.
 fn signed_binary(digits: &str) -> Option<Value> {
     i64::from_str_radix(digits.strip_prefix("0b")?, 2).ok().map(Value::from)
 }

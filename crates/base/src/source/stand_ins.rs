@@ -58,7 +58,7 @@ pub(super) fn origin(address: &str) -> String {
 /// The stand-in for what is at `address`.
 ///
 /// # Errors
-/// `KVN402` for an address of which kvnet does not know what is there.
+/// `KVN401` for a URL that kvnet has no stand-in for.
 pub(super) fn load(
     component: Component,
     profile: &Profile,

@@ -126,7 +126,7 @@ impl Reader<'_> {
 
     fn alias(&mut self, anchor: usize, mark: Marker) -> Result<()> {
         let Some((value, size)) = self.anchors.get(&anchor) else {
-            return Err(self.error("an alias stands inside what it refers to", mark));
+            return Err(self.error("an alias is inside what it refers to", mark));
         };
         // Counted before it is copied: that is what stops a bomb.
         let size = *size;

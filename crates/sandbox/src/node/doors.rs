@@ -30,7 +30,7 @@ impl SandboxHost {
     /// What is at a path, links not followed; none when nothing is.
     pub fn status(&self, path: impl AsRef<Utf8Path>) -> Result<Option<Stat>> {
         let path = path.as_ref();
-        self.read_files(|files| files.stat(path), "look at", path)
+        self.read_files(|files| files.stat(path), "access", path)
     }
 
     /// The names in a directory, sorted by bytes; none when there is no directory.

@@ -63,7 +63,7 @@ impl Host for SandboxHost {
 
     async fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
         let fault = self.fault(HostOperation::Stat(path))?;
-        pass(fault.as_ref()).and_then(|()| self.look(|files| files.stat(path))).map_err(told("look at", path))
+        pass(fault.as_ref()).and_then(|()| self.look(|files| files.stat(path))).map_err(told("access", path))
     }
 
     async fn list(&self, directory: &Utf8Path) -> Result<Option<Vec<String>>> {
@@ -254,7 +254,7 @@ fn refuse_unsafe(files: Files<'_>, path: &Utf8Path) -> Result<()> {
         let error = Error::new(&code::HOST_UNSAFE, "the directory is world-writable");
         return Err(error.at(directory.as_str()).hint(format!("run `chmod o-w {directory}`")));
     }
-    match files.stat(path).map_err(told("look at", path))?.map(|stat| stat.kind) {
+    match files.stat(path).map_err(told("access", path))?.map(|stat| stat.kind) {
         None | Some(FileKind::File) => Ok(()),
         Some(FileKind::Link) => {
             Err(Error::new(&code::HOST_UNSAFE, "it is a symbolic link").at(path.as_str()))

@@ -118,7 +118,7 @@ impl Member<'_> {
     }
 }
 
-/// Whether a node stands for a value as a whole.
+/// Whether a node represents a whole value.
 pub(super) fn is_leaf(node: &Value) -> bool {
     node.as_object().is_none_or(Map::is_empty)
 }

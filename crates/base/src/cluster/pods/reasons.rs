@@ -46,7 +46,7 @@ impl Cluster {
     /// Why a pod is not Ready, with its newest event; none when nothing blocks it.
     ///
     /// # Errors
-    /// Those of a request for events.
+    /// Errors of a request for events.
     pub async fn why_pod_waits(&self, pod: &Value) -> Result<Option<String>> {
         Ok(self.reason_of(pod).await?.map(|reason| reason.text))
     }
@@ -54,7 +54,7 @@ impl Cluster {
     /// As [`Cluster::why_pod_waits`], with the kind of reason.
     ///
     /// # Errors
-    /// Those of a request for events.
+    /// Errors of a request for events.
     pub async fn reason_of(&self, pod: &Value) -> Result<Option<Reason>> {
         if is_ready(pod) || has_succeeded(pod) {
             return Ok(None);
@@ -292,7 +292,7 @@ mod tests {
         for (events, expected) in [
             (vec![], (Cause::Starting, "container c is being created".to_owned())),
             (vec![failed.clone()], bridge.clone()),
-            // Multus tells of the first NIC in each attempt, and the kubelet that it begins anew.
+            // Multus tells of the first NIC in each attempt, and the kubelet that it starts over.
             (
                 vec![
                     failed.clone(),

@@ -67,7 +67,7 @@ pub struct Bridge {
     pub vlans: Vec<VlanBridge>,
 }
 
-/// A bridge that stands for one VLAN of its parent.
+/// A bridge for one VLAN of its parent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VlanBridge {
@@ -137,7 +137,7 @@ fn is_yes(value: &bool) -> bool {
 }
 
 impl Network {
-    /// A network of that name, with everything else as it is when nobody writes it.
+    /// A network of that name, with defaults for everything else.
     #[must_use]
     pub fn new(name: impl Into<String>, kind: NetworkKind) -> Self {
         let (name, namespace) = (name.into(), default_namespace());

@@ -1,4 +1,4 @@
-//! Configurations that no plugin takes: each sentence stands for one that the plugin itself ends with.
+//! Configurations that no plugin accepts: each sentence corresponds to an error of the plugin itself.
 
 use super::raw::{accepted, text, told};
 use crate::profile::load_text;
@@ -24,7 +24,7 @@ fn what_changes_a_nic_stands_behind_what_makes_it() {
         let maker = format!("bridge, bridge: br1, {IPAM}");
         says(&chain(kind, &maker), "move it after `bridge`");
         accepted(&chain(&maker, kind));
-        // What nobody knows may make a NIC.
+        // An unknown plugin may create a NIC.
         accepted(&chain("some-vendor", kind));
     }
     accepted("{type: passthru}");
@@ -55,7 +55,7 @@ fn a_card_or_a_device_is_named() {
     {
         accepted(&format!("{{type: host-device, {field}}}"));
     }
-    // Go does not look at the case of a field's name.
+    // Go ignores the case of a field's name.
     accepted("{type: host-device, hwAddr: '02:00:00:00:00:01'}");
     accepted(&format!("{{type: vlan, master: eth1, vlanID: 7, {IPAM}}}"));
     says("{type: host-device, hwaddr: eth1}", "cannot be \"eth1\"");

@@ -10,7 +10,7 @@ const MULTI_LINE: &[&str] = &["vm.cloudInit.userData", "vm.cloudInit.networkData
 
 /// Refuses control characters, and marks that disguise text: strings reach terminals, commands and configuration files.
 pub(super) fn check(profile: &Profile, found: &mut Found) {
-    // A model that cannot be written as JSON has no texts to look at, and loading would have failed before.
+    // A model that cannot be written as JSON has no strings to check, and loading would have failed before.
     walk(&serde_json::to_value(profile).unwrap_or_default(), "", found);
 }
 
