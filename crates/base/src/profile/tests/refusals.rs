@@ -368,7 +368,7 @@ fn subnets() {
             "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, gateway: 10.3.0.1}}]",
             "p.yaml:1:84",
             "KVN104",
-            "hosts of 10.2.0.0/24",
+            "host address of 10.2.0.0/24",
             "subnet's",
         ),
         (
@@ -382,7 +382,7 @@ fn subnets() {
             "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.2.0.0/24, rangeStart: 10.2.0.255}}]",
             "p.yaml:1:87",
             "KVN104",
-            "hosts of",
+            "host address of",
             "subnet's",
         ),
         (

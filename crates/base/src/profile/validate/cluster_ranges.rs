@@ -107,7 +107,7 @@ mod tests {
             ("10.244.0.0/27", "{node-cidr-mask-size-ipv4: '26'}", "a /26"),
             ("10.244.0.0/27", "[{name: node-cidr-mask-size, value: '26'}]", "a /26"),
             ("8.0.0.0/7", "", "17 bits more"),
-            ("32.0.0.0/9", "{node-cidr-mask-size-ipv4: '26'}", "take a /10 or a longer prefix"),
+            ("32.0.0.0/9", "{node-cidr-mask-size-ipv4: '26'}", "use a /10 or a longer prefix"),
             ("10.244.0.0/29", "{node-cidr-mask-size-ipv4: '30'}", "fewer than 14 addresses"),
             ("10.244.0.0/29", "{allocate-node-cidrs: 'false'}", "fewer than 14 addresses"),
         ] {
