@@ -46,15 +46,15 @@ impl Cluster {
     /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
     pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
         let subject = format!("the console of {namespace}/{name}");
-        let mut patience = self.patience(ATTEMPTS);
+        let mut retry = self.retry_policy(ATTEMPTS);
         loop {
             // A credential plugin has its own timeout.
             self.login.refresh().await?;
-            let until = self.attempt_ends(patience.deadline);
+            let until = self.attempt_ends(retry.deadline);
             let opened = tokio::time::timeout_at(until, self.open_console(namespace, name, &subject)).await;
             match opened.unwrap_or_else(|_| Err(Failure::again(self.silent(), None))) {
                 Ok(console) => return Ok(console),
-                Err(failure) => patience.bear(&subject, failure).await?,
+                Err(failure) => retry.wait_after(&subject, failure).await?,
             }
         }
     }

@@ -47,7 +47,7 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<ExecOutput> {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
-        let mut patience = self.patience(ATTEMPTS);
+        let mut retry = self.retry_policy(ATTEMPTS);
         loop {
             let run = Box::pin(self.run_in(namespace, pod, container, argv, &subject));
             let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
@@ -56,7 +56,7 @@ impl Cluster {
             });
             match ran {
                 Ok(output) => return Ok(output),
-                Err(failure) => patience.bear(&subject, failure).await?,
+                Err(failure) => retry.wait_after(&subject, failure).await?,
             }
         }
     }
@@ -130,7 +130,7 @@ impl Cluster {
         let request = Request::get(path).body(Vec::new()).map_err(|error| {
             Error::new(&code::INTERNAL, format!("{subject}: not a valid request")).because(error)
         })?;
-        let mut patience = self.patience(ATTEMPTS);
+        let mut retry = self.retry_policy(ATTEMPTS);
         loop {
             self.login.refresh().await?;
             let text = match tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await {
@@ -139,7 +139,7 @@ impl Cluster {
             };
             match text {
                 Ok(text) => return Ok(text),
-                Err(failure) => patience.bear(&subject, failure).await?,
+                Err(failure) => retry.wait_after(&subject, failure).await?,
             }
         }
     }

@@ -124,7 +124,7 @@ impl Cluster {
     }
 
     /// Until when a request that begins now may be retried. All reads share the time of one.
-    pub(super) fn patience_ends(&self) -> Instant {
+    pub(super) fn retries_end(&self) -> Instant {
         let now = self.health.now.borrow();
         if now.acts {
             return Instant::now() + PATIENCE;
@@ -135,9 +135,9 @@ impl Cluster {
     }
 
     /// Until when one attempt may last. A change may take as long as it needs.
-    pub(super) fn attempt_ends(&self, patience: Instant) -> Instant {
+    pub(super) fn attempt_ends(&self, deadline: Instant) -> Instant {
         let end = Instant::now() + self.answer_time;
-        if self.health.now.borrow().acts { end } else { end.min(patience) }
+        if self.health.now.borrow().acts { end } else { end.min(deadline) }
     }
 
     /// Whether the timeout is shorter than usual.

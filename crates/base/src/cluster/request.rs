@@ -125,10 +125,10 @@ impl Cluster {
 
     async fn persist(&self, call: &Call) -> Result<Outcome> {
         let begin = Instant::now();
-        let mut patience = self.patience(call.attempts);
+        let mut retry = self.retry_policy(call.attempts);
         loop {
-            let (sent, until) = (Instant::now(), self.attempt_ends(patience.deadline));
-            let mut failure = match self.attempt(call, patience.failures + 1, until).await {
+            let (sent, until) = (Instant::now(), self.attempt_ends(retry.deadline));
+            let mut failure = match self.attempt(call, retry.failures + 1, until).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
@@ -139,10 +139,10 @@ impl Cluster {
             }
             // With a shorter timeout than usual, the server's Retry-After does not extend it.
             failure.retry &= !(self.hurries() && failure.pause.is_some_and(|pause| pause > self.answer_time));
-            let result = patience.bear(bare(&call.path), failure).await;
+            let result = retry.wait_after(bare(&call.path), failure).await;
             let Err(error) = result else { continue };
             // A single attempt says nothing about a server that is just coming back.
-            if unanswered && (call.attempts > 1 || patience.is_over()) {
+            if unanswered && (call.attempts > 1 || retry.is_over()) {
                 self.give_up(begin, &error).await;
             }
             return Err(error);
@@ -150,8 +150,8 @@ impl Cluster {
     }
 
     /// How often a request is tried, and for how long.
-    pub(super) fn patience(&self, attempts: u32) -> Patience {
-        Patience { deadline: self.patience_ends(), attempts, failures: 0 }
+    pub(super) fn retry_policy(&self, attempts: u32) -> RetryPolicy {
+        RetryPolicy { deadline: self.retries_end(), attempts, failures: 0 }
     }
 
     /// Sends a call once. Its result updates the server's health.
@@ -257,20 +257,20 @@ impl Failure {
 }
 
 /// How often something is retried, and until when.
-pub(super) struct Patience {
+pub(super) struct RetryPolicy {
     pub deadline: Instant,
     attempts: u32,
     failures: u32,
 }
 
-impl Patience {
+impl RetryPolicy {
     fn is_over(&self) -> bool {
         Instant::now() >= self.deadline
     }
 
     /// Returns when the next attempt may be made; an error when none can help, or there were enough. `subject` is for the
     /// log.
-    pub async fn bear(&mut self, subject: &str, failure: Failure) -> Result<()> {
+    pub async fn wait_after(&mut self, subject: &str, failure: Failure) -> Result<()> {
         self.failures += 1;
         let pause = failure.pause.unwrap_or_else(|| back_off(self.failures));
         let left = self.deadline.saturating_duration_since(Instant::now());

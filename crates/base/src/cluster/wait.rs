@@ -55,7 +55,7 @@ impl Cluster {
                 None => {}
                 Some(Sight::Objects(now)) if of_pods => live_pods = now,
                 Some(Sight::Objects(now)) => live = now,
-                Some(Sight::Trouble(now)) => {
+                Some(Sight::Unreachable(now)) => {
                     told.say(now);
                     continue;
                 }
@@ -195,7 +195,7 @@ impl Cluster {
                 None => {}
                 Some(Sight::Objects(pods)) if enough(&pods) => return Ok(pods),
                 Some(Sight::Objects(pods)) => seen = pods,
-                Some(Sight::Trouble(now)) => {
+                Some(Sight::Unreachable(now)) => {
                     told.say(now);
                     continue;
                 }

@@ -32,7 +32,7 @@ pub(super) enum Sight {
     /// All of them, as they are now.
     Objects(Vec<Value>),
     /// The API server is currently unreachable.
-    Trouble(String),
+    Unreachable(String),
     /// It refuses permanently.
     Fatal(Error),
 }
@@ -85,7 +85,7 @@ impl Follower {
                 Err(error) if is_final(&error) => Some(Sight::Fatal(error)),
                 Err(error) => {
                     self.failures += 1;
-                    Some(Sight::Trouble(error.to_string()))
+                    Some(Sight::Unreachable(error.to_string()))
                 }
             };
             let end = matches!(sight, Some(Sight::Fatal(_)));
