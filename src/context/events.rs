@@ -148,7 +148,7 @@ impl Reporter for Silent {
     fn report(&self, _: Event) {}
 }
 
-/// Hears why a change is not done yet.
+/// Receives the reason why a change is not done yet.
 pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ pub fn machine_digest(id: &str) -> String {
     if id.is_empty() { String::new() } else { digest(&format!("kvnet {id}"))[..23].to_owned() }
 }
 
-/// What the journal says.
+/// The journal's content.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     entries: Vec<Entry>,

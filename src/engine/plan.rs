@@ -118,7 +118,7 @@ impl<'a> Plan<'a> {
     }
 
     /// A plan with errors is not applied. The error to fix first is one of a step that builds on no other with an
-    /// error, and of those the most frequent one; the others are named as well, so that one run tells all of them.
+    /// error, and of those the most frequent one; the others are named as well, so that one run reports all of them.
     pub fn refuse_errors(mut self) -> Result<Self> {
         let mut errors = Vec::new();
         for planned in self.steps.extract_if(.., |planned| planned.findings.is_err()) {

@@ -249,7 +249,7 @@ pub async fn journaled(
     }
 }
 
-/// A real failure says more than the cancellation that it may have caused.
+/// A real failure matters more than the cancellation that it may have caused.
 pub(super) fn worse(first: Option<Error>, second: Error) -> Error {
     match first {
         Some(first) if first.code().id != code::CANCELLED.id => first,

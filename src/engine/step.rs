@@ -1,4 +1,4 @@
-//! A step: observe what is, say what should be, and yield the changes between the two.
+//! A step: observe the current state, compute the desired state, and yield the changes between the two.
 
 use async_trait::async_trait;
 
@@ -25,8 +25,8 @@ pub trait Step: Send + Sync + 'static {
     const REQUIRES: &'static [&'static str];
     /// Which machine it can run on.
     const REACH: Reach;
-    /// Whether the machine's files tell why its cluster does not answer. Such a step runs even when it is unknown which
-    /// node the machine is.
+    /// Whether the machine's files explain why its cluster does not answer. Such a step runs even when it is unknown
+    /// which node the machine is.
     const TELLS_WHY_SILENT: bool = false;
 
     /// Whether the profile asks for this step.
@@ -56,7 +56,7 @@ pub trait Step: Send + Sync + 'static {
         Traces::default()
     }
 
-    /// What `down` does before it deletes the step's objects; `installed` tells whether kvnet's objects are there.
+    /// What `down` does before it deletes the step's objects; `installed` says whether kvnet's objects exist.
     async fn before_removal(&self, _cx: &Context, _installed: bool) -> Result<Vec<Change>> {
         Ok(Vec::new())
     }

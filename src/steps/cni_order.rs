@@ -32,7 +32,7 @@ pub struct Observed {
 
 /// The names that matter.
 pub struct Desired {
-    /// The file that Multus writes by itself.
+    /// The file that Multus writes.
     written: String,
     /// The file that must be first.
     first: String,

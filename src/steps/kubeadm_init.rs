@@ -39,7 +39,7 @@ pub enum Observed {
     Half(Vec<&'static str>),
     /// Nothing, and this kubeadm to make it with.
     Nothing {
-        /// What `kubeadm version` tells.
+        /// The output of `kubeadm version`.
         kubeadm: String,
         /// The configuration of an earlier attempt.
         config: Option<String>,
@@ -148,7 +148,7 @@ async fn kubeadm_version(host: &dyn Host) -> Result<String> {
 /// The version of the cluster that this step would make.
 ///
 /// # Errors
-/// When the profile names none and kubeadm does not tell its own.
+/// When the profile sets none and kubeadm does not report its own.
 pub(super) async fn version_to_be(cx: &Context) -> Result<String> {
     match cx.profile.cluster.init.kubernetes_version.as_str() {
         "" => kubeadm_version(cx.host.as_ref()).await,

@@ -19,7 +19,7 @@ use crate::profile::Release;
 use crate::source::Component;
 use crate::support::{self, Part};
 
-/// Where the operator says which version all of its parts have.
+/// The status field with the version of all components.
 const VERSION: &str = "/status/observedKubeVirtVersion";
 
 /// What virt-handler leaves on every node: sockets, links to pods, its findings about the CPU.

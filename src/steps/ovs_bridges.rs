@@ -93,7 +93,7 @@ impl Step for OvsBridges {
             .then(|| format!("bridge {name} stays: in use by port {}", foreign.join(", "))))
     }
 
-    /// `add-br` succeeds even when the switch could not set the bridge up; only the table of interfaces tells.
+    /// `add-br` succeeds even when the switch could not set the bridge up; only the Interface table shows it.
     async fn verify(&self, cx: &Context) -> Result<()> {
         let state = state(cx.host.as_ref()).await?;
         for bridge in &cx.profile.ovs.bridges {

@@ -36,7 +36,7 @@ impl Step for SampleVm {
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
         let mut objects = manifest(cx).await?.objects;
-        // A VirtualMachine makes an instance of its own name, and that is what runs.
+        // A VirtualMachine creates an instance of the same name, and that is what runs.
         let wrapped = |object: &&Value| object["kind"] == "VirtualMachine";
         let instances: Vec<Value> = objects.iter().filter(wrapped).map(instance).collect();
         objects.extend(instances);

@@ -176,7 +176,7 @@ impl Topology {
         }
         let place = |network: &Network| {
             let is_pod = network.name == POD_NETWORK;
-            // Without a bridge last: the others stand above the bridge that they share.
+            // Without a bridge last: the others are above the bridge that they share.
             let bridge = network.bridge.clone();
             (!is_pod, network.kind != "ovs", bridge.is_none(), bridge, network.vlan, network.name.clone())
         };

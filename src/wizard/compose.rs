@@ -44,7 +44,8 @@ fn head(view: &View<'_>, file: &str) -> String {
         format!("Written by `kvnet init` for {node} with {system}{}.", kubernetes.collect::<String>());
     let base = view.base_reference();
     let more = format!("Holds only what differs from the profile `{base}`. The whole profile:");
-    let show = format!("# kvnet profile show --profile {}\n", crate::terminal::clean(file).replace('\n', " "));
+    let show =
+        format!("# kvnet profile show --profile {}\n", crate::terminal::clean(file).replace('\n', " "));
     format!(
         "{}{}{show}\nextends: {base}  # what this profile builds on\n",
         yaml::comment("", &about),

@@ -26,7 +26,7 @@ async fn ask(survey: &mut Survey, cluster: Result<Cluster>) -> Result<()> {
     let seen = &mut survey.cluster;
     seen.presence = Presence::Answers(nodes.len());
     seen.version = Some(version);
-    // What the cluster says counts more than a file of this node.
+    // The cluster takes precedence over a file of this node.
     seen.pod_subnet = configuration.and_then(pod_subnet).or(seen.pod_subnet.take());
     Ok(())
 }

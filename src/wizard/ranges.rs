@@ -1,4 +1,4 @@
-//! Address ranges that are free, as far as was seen.
+//! Address ranges that are free, as far as is known.
 
 use ipnet::IpNet;
 

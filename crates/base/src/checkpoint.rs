@@ -1,7 +1,7 @@
 //! Points of a run at which a test kills it, to show that the next run goes on from there. A release build has none.
 //!
 //! A debug build reads a few variables. `KVNET_CHECKPOINTS` names a file that gets a line for each point as it is
-//! reached. `KVNET_KILL_AT` names the point at which the process ends itself with SIGKILL: such a line, or its number.
+//! reached. `KVNET_KILL_AT` names the point at which the process kills itself with SIGKILL: such a line, or its number.
 //! At the point `KVNET_PAUSE_AT` it pauses until the FIFO `KVNET_PAUSE` was opened for writing and closed again,
 //! so that a test can do something else meanwhile.
 

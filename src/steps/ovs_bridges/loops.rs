@@ -92,7 +92,7 @@ impl Segments<'_> {
         (all, count)
     }
 
-    /// Pairs of bridges that a pair of patch ports or of veth ends joins.
+    /// Pairs of bridges that patch ports or a veth pair join.
     fn joins(&self) -> Vec<(String, String)> {
         let veths = self.cards.links.iter().filter_map(|link| Some((&link.name, &self.pair(link)?.name)));
         let patches = self.joins.patches.iter().map(|(name, peer)| (name, peer));
@@ -112,7 +112,7 @@ impl Segments<'_> {
         switch.map(|bridge| bridge.name.clone()).or_else(master)
     }
 
-    /// The other end of a pair of veth ends: each names the other. What a VLAN is built on does not name it.
+    /// The other end of a veth pair: each names the other. The parent of a VLAN does not name it.
     fn pair(&self, link: &Link) -> Option<&Link> {
         let other = self.link(link.peer.as_deref()?)?;
         (other.peer.as_deref() == Some(link.name.as_str())).then_some(other)
@@ -242,9 +242,9 @@ mod tests {
             "{text}"
         );
         assert!(told(blue(), red(port("veth9", "", None)), &joins).is_empty(), "one way out");
-        // A bond is one way out, though not beside a card.
+        // A bond is one uplink, though not beside a NIC.
         assert_eq!(told(blue(), red(port("bond0", "", None)), &joins).len(), 1);
-        // A pair of veth ends leads to a bridge of the kernel with a card of its own.
+        // A veth pair leads to a Linux bridge with a NIC of its own.
         let kernel = told(vec![port("v0", "", None)], Vec::new(), &Joins::default());
         assert!(
             kernel[0].starts_with("bridges blue, br0 are joined")

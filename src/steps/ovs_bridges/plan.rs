@@ -81,7 +81,7 @@ fn new_bridge(wanted: &WantedBridge, state: &OvsState) -> Result<Change> {
         let what = if port.fake_bridge { "VLAN bridge" } else { "port" };
         return Err(refused(format!("{name} is already a {what} on bridge {}", parent.name)));
     }
-    // `system` is what Open vSwitch takes by itself.
+    // `system` is the default of Open vSwitch.
     let datapath = match wanted.datapath {
         "netdev" => format!("-- set bridge {name} datapath_type=netdev "),
         _ => String::new(),

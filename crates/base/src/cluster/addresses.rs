@@ -74,7 +74,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Compares the addresses of pods, and those of guests; the network attachments tell which networks are one wire.
+    /// Compares the addresses of pods and guests; the network attachments decide which networks are one wire.
     #[must_use]
     pub fn of(pods: &[Value], networks: &[Value], guests: &[GuestAddresses]) -> Self {
         let mut all = addresses(pods);
@@ -120,7 +120,7 @@ pub fn addresses(pods: &[Value]) -> Vec<Address> {
     pods.iter().filter(|pod| holds_addresses(pod)).flat_map(of_pod).collect()
 }
 
-/// Addresses that two have on one wire; the network attachments tell which networks are one: the same bridge, VLAN or
+/// Addresses that two have on one wire; the network attachments decide which networks are one: the same bridge, VLAN or
 /// NIC, else those of one name. Nothing else may have an address of the pod network.
 fn duplicates_on(all: Vec<Address>, pods: &[Value], networks: &[Value]) -> Vec<Duplicate> {
     let mut by_ip: BTreeMap<IpAddr, Vec<(Option<String>, Address)>> = BTreeMap::new();
@@ -269,7 +269,7 @@ fn plugins(config: &Value) -> impl Iterator<Item = &Value> {
     std::iter::once(config).chain(config["plugins"].as_array().into_iter().flatten())
 }
 
-/// The wire of a CNI configuration; its own name when nothing says what it is connected to.
+/// The wire of a CNI configuration; its own name when it is not connected to anything known.
 fn wire(config: &Value, network: &str, node: &str) -> Option<String> {
     let text = |plugin: &Value, field: &str| plugin[field].as_str().unwrap_or_default().to_owned();
     for plugin in plugins(config) {

@@ -67,7 +67,7 @@ impl std::fmt::Debug for Tell {
     }
 }
 
-/// What the API server says about itself.
+/// The API server's version.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerVersion {

@@ -36,7 +36,7 @@ fn launchers(instance: &Value) -> String {
     format!("{CREATED_BY}={}", text(instance, "/metadata/uid"))
 }
 
-/// The object of a condition whose pods are not named by a selector of its own.
+/// The object of a condition that has no pod selector of its own.
 fn object_of(condition: &Condition) -> Option<&ObjectKey> {
     match condition {
         Condition::True { object, .. } | Condition::Field { object, .. } => Some(object),
@@ -58,7 +58,7 @@ pub(super) fn pod_scope(condition: &Condition, live: Option<&Value>) -> Option<S
     }
 }
 
-/// What the pods say; none when they say nothing, or when the condition is about something else.
+/// The pods' reasons; none without any, or when the condition is about something else.
 pub(super) fn explain(condition: &Condition, live: &Value, pods: &[Value], why: Why<'_>) -> Option<String> {
     match object_of(condition)?.kind.as_str() {
         "KubeVirt" => components(pods, why),

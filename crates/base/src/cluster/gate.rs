@@ -107,7 +107,7 @@ impl Seen {
 #[derive(Clone, Copy)]
 pub(super) struct Attempt(pub u32);
 
-/// Parameters of a query whose values are no secrets; of the others only the names.
+/// Query parameters whose values are not secret; of the others only the names are logged.
 fn told(query: &str) -> String {
     const OPEN: [&str; 10] = [
         "allowWatchBookmarks",

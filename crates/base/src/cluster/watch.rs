@@ -1,4 +1,4 @@
-//! Following a set of objects: list, watch, and both again whenever the watch ends for whatever reason.
+//! Watching a set of objects: list, watch, and both again whenever the watch ends for any reason.
 
 use std::time::Duration;
 

@@ -8,9 +8,9 @@ use crate::host::{Command, Host};
 /// Packets of one interface since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Those that came from the pod or VM.
+    /// Packets from the pod or VM.
     pub received: u64,
-    /// Those that went to it.
+    /// Packets to it.
     pub sent: u64,
 }
 

@@ -221,7 +221,7 @@ mod tests {
             ),
             // A bastion made from the image of the only node.
             (vec![node("w-1", "aa11", "b-2", "10.0.0.11")], None),
-            // Nodes that do not tell their machine-id.
+            // Nodes without a machine-id.
             (vec![node("cp-1.example.org", "", "", "10.7.0.1")], Some("cp-1.example.org")),
             (
                 vec![node("ip-10-0-0-10", "", "", "10.0.0.10"), node("x", "", "", "10.0.0.9")],

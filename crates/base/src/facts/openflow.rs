@@ -46,7 +46,7 @@ pub struct SwitchPort {
     pub slowed: Option<(u64, &'static str)>,
 }
 
-/// What `ofproto/trace` says about one frame.
+/// The result of `ofproto/trace` for one frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traced {
     /// The numbers of the datapath's ports that it leaves by.

@@ -1,4 +1,4 @@
-//! What single files of the node tell: os-release, mountinfo, modules, cpuinfo.
+//! Facts from single files of the node: os-release, mountinfo, modules, cpuinfo.
 
 use super::OsRelease;
 

@@ -47,7 +47,7 @@ pub fn containerd_imports(text: &str) -> Vec<String> {
     table.get("imports").map(texts).unwrap_or_default()
 }
 
-/// Takes over what a containerd configuration of version 1, 2 or 3 says, or the output of `containerd config dump`.
+/// Reads a containerd configuration of version 1, 2 or 3, or the output of `containerd config dump`.
 pub fn containerd(text: &str, dirs: &mut CniDirs) {
     let table: Table = text.parse().unwrap_or_default();
     let plugins = table.get("plugins");
@@ -59,7 +59,7 @@ pub fn containerd(text: &str, dirs: &mut CniDirs) {
     }
 }
 
-/// Takes over what a CRI-O configuration says.
+/// Reads a CRI-O configuration.
 pub fn crio(text: &str, dirs: &mut CniDirs) {
     let table: Table = text.parse().unwrap_or_default();
     if let Some(section) = table.get("crio").and_then(|crio| crio.get("network")) {

@@ -43,7 +43,7 @@ pub struct Link {
     pub up: bool,
     /// The bridge or bond that it belongs to.
     pub master: Option<String>,
-    /// What it is an end of or built on: the other end of a pair of veth ends in the same network namespace names it, too.
+    /// Its veth peer or its parent: a veth peer in the same network namespace names it too.
     pub peer: Option<String>,
 }
 

@@ -118,7 +118,7 @@ impl FakeHost {
         self.other(path, FileKind::Directory)
     }
 
-    /// Frames that are sent are seen where this says.
+    /// Sent frames are seen where `wire` says.
     #[must_use]
     pub fn wired(self, wire: impl Fn(&Shot) -> Vec<Sighting> + Send + 'static) -> Self {
         self.state().wire = Some(Box::new(wire));

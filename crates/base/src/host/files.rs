@@ -135,7 +135,7 @@ fn replace(
         .and_then(|()| std::fs::rename(&temporary, path))
         .and_then(|()| sync_directory(directory));
     if result.is_err() {
-        // The first error is the one to tell; a leftover is overwritten by the next attempt.
+        // The first error is the one to report; a leftover is overwritten by the next attempt.
         let _ = std::fs::remove_file(&temporary);
     }
     result

@@ -95,7 +95,7 @@ impl Helper {
         process.stdin(if self.asks { Stdio::inherit() } else { Stdio::null() });
         process.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         if !self.asks {
-            // A group of its own may not read from the terminal.
+            // A background process group may not read from the terminal.
             process.process_group(0);
         }
         process.spawn()

@@ -49,7 +49,7 @@ pub struct UnitState {
     pub enabled: bool,
 }
 
-/// The kinds of file that kvnet tells apart.
+/// The kinds of file that kvnet distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.

@@ -1,4 +1,4 @@
-//! The CNI configuration of a network, and what it says.
+//! The CNI configuration of a network, and its meaning.
 
 use std::collections::BTreeMap;
 

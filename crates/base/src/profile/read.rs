@@ -162,7 +162,7 @@ const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Tells the user after a while what kvnet waits for, until it is dropped.
 pub struct Patience {
-    /// Dropping it ends the thread that tells.
+    /// Dropping it ends the thread that reports.
     _ends: Sender<()>,
 }
 

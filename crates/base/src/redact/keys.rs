@@ -40,7 +40,7 @@ const ENDS: [&str; 17] = [
     "privkey",
 ];
 const WHOLE: [&str; 6] = ["pass", "sig", "sas", "pw", "otp", "creds"];
-/// Whose key it is, where `key` alone says nothing: a `topologyKey` is no secret.
+/// Prefixes that make a `key` secret, because `key` alone does not: a `topologyKey` is no secret.
 const KEYS_OF: [&str; 19] = [
     "account",
     "aes",

@@ -14,7 +14,7 @@ use super::keys::{is_secret, is_void};
 const SHORTEST: usize = 5;
 /// Too common to hide.
 const PUBLIC: [&str; 5] = ["default", "kubernetes", "kubevirt", "localhost", "kube-system"];
-/// Lines of a text that are shorter than this say little by themselves.
+/// Lines of a text that are shorter than this reveal little.
 const SHORTEST_LINE: usize = 12;
 
 static KNOWN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());

@@ -46,7 +46,7 @@ pub fn pod_network_name(objects: &[Value]) -> Option<String> {
     names.into_iter().next()
 }
 
-/// The release that the workloads run, by the tag of the image that has `part` in its name; none when no tag tells.
+/// The release that the workloads run, by the tag of the image that has `part` in its name; none without one.
 pub fn installed_version(objects: &[Value], part: &str) -> Option<String> {
     let pods =
         objects.iter().filter_map(|object| object.pointer("/spec/template/spec/containers")?.as_array());

@@ -62,7 +62,7 @@ impl Component {
         }
     }
 
-    /// The section of the profile that says where it comes from.
+    /// The section of the profile with its source.
     #[must_use]
     pub fn section(self) -> &'static str {
         match self {
@@ -263,7 +263,7 @@ impl Pins {
     }
 }
 
-/// Where a component's manifest is: what the profile says, else where its release has it.
+/// Where a component's manifest is: the profile's source, else the release's.
 fn address(component: Component, profile: &Profile, source: &Source) -> String {
     match source.url.as_str() {
         "" => remote::release_address(component, profile),

@@ -219,7 +219,7 @@ impl Reader<'_> {
     }
 }
 
-/// The name behind `!!`, however it is written; empty for the tags of others.
+/// The name after `!!`, however it is written; empty for custom tags.
 fn core_tag(tag: &Tag) -> &str {
     const CORE: &str = "tag:yaml.org,2002:";
     match tag.handle() {

@@ -1,4 +1,4 @@
-//! What the schema cannot say: names that the kernel accepts, subnets that do not overlap, references that lead somewhere.
+//! What the schema cannot express: names that the kernel accepts, subnets that do not overlap, references that resolve.
 //! Every violation is collected, so that one run shows them all.
 
 mod cluster_ranges;
@@ -50,7 +50,8 @@ impl Found {
         self.violations.push(Violation { path: path.into(), message: message.into(), hint: hint.into() });
     }
 
-    /// Adds a violation when a format refuses a value. The path alone says which value: it may be long or strange.
+    /// Adds a violation when a format refuses a value. The path alone identifies the value, which may be long or
+    /// strange.
     fn format(&mut self, path: impl Into<String>, value: &str, format: &format::Format) {
         if !(format.fits)(value) {
             self.add(path, format!("is not {}", format.name), format.hint);
