@@ -129,7 +129,7 @@ pub fn files(seen: &Seen) -> Looked {
                 .hint("mend it or move it aside; when it comes first, no pod starts"));
         };
         if conf.calls_itself() {
-            let found = format!("{path}: Multus calls itself, which forks processes endlessly");
+            let found = format!("{path}: Multus delegates to itself and forks endlessly");
             return Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
                 .hint("move it aside and delete the Multus pod; use Multus v4.1.0 or newer"));
         }

@@ -78,7 +78,7 @@ pub fn pods(seen: &Seen) -> Looked {
             "the message is the network plugin's own; `kvnet trace pod/NAME --namespace NAMESPACE` follows the pod's network"
         }
         Cause::Unscheduled => {
-            "compare the pod's requests with what nodes offer: `kubectl describe pod`, `kubectl describe node`"
+            "compare what the pod asks for with what nodes offer: `kubectl describe pod`, `kubectl describe node`"
         }
         Cause::Ended => {
             "bring its node back, or look at what its finalizers wait for; once the node surely runs it no more: `kubectl delete pod NAME --force`"

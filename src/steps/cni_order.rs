@@ -170,7 +170,7 @@ fn refuse_circle(observed: &Observed, directory: &Utf8Path) -> Result<()> {
         return Ok(());
     };
     let path = directory.join(name);
-    let error = Error::new(&code::MULTUS_CONFIG, "Multus calls itself, which forks processes endlessly");
+    let error = Error::new(&code::MULTUS_CONFIG, "Multus delegates to itself and forks endlessly");
     Err(error
         .at(path.as_str())
         .hint(format!("move {path} aside and restart the Multus pod; use Multus v4.1.0 or newer")))

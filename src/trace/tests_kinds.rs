@@ -31,7 +31,7 @@ fn a_pod_of_the_host_has_no_nic_of_its_own_and_nothing_is_broken() {
     assert_eq!(trace.broken(), None);
     let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
     assert_eq!(*state, State::Warns);
-    assert!(told.contains("has no effect: the pod uses its node's network (hostNetwork)"), "{told}");
+    assert!(told.contains("has no effect: the pod uses the network of its node (hostNetwork)"), "{told}");
     let own = "it has none of its own: it uses the network of its node, n0 (192.0.2.1)";
     assert_eq!(found(&trace, "pod-nic"), [(State::Holds, own.to_owned())]);
     assert_eq!(trace.links.len(), 2);

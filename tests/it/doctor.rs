@@ -221,7 +221,7 @@ fn what_a_pod_asks_for_in_vain_is_told_alike_by_doctor_and_trace() {
     let told =
         diagnosis["checks"].as_array().unwrap().iter().find(|it| it["check"] == "annotations").unwrap();
     assert_eq!(told["state"], "warns", "{told:#}");
-    let effect = "has no effect: the pod uses its node's network";
+    let effect = "has no effect: the pod uses the network of its node";
     assert!(told["found"].as_str().unwrap().contains(effect), "{told:#}");
     let (code, told, err) = between(&place, &["pods/onhost"]);
     assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");

@@ -243,7 +243,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "annotations",
         "KVN640",
-        "pod default/web: entry 2 is empty: there is an extra comma",
+        "pod default/web: entry 2 is empty: there is a comma too many",
     ),
     (
         |_, cluster| {

@@ -342,7 +342,7 @@ fn an_annotation_that_was_changed_under_a_running_pod_is_a_warning() {
         (
             "ovs-blue,",
             "annotations",
-            "pod default/web: entry 2 is empty: there is an extra comma; it runs, and a new one",
+            "pod default/web: entry 2 is empty: there is a comma too many; it runs, and a new one",
         ),
         ("[{", "annotations", "it runs, and a new one would not start"),
         (

@@ -367,7 +367,10 @@ mod tests {
         assert!(!told("5", "failed to find bridge br-typo").contains("annotation"));
         assert!(!told("a", missing).contains("the pod's annotation"));
         let text = told("a,", "Failed to parse: one or more items did not match");
-        assert!(text.ends_with("the pod's annotation: entry 2 is empty: there is an extra comma"), "{text}");
+        assert!(
+            text.ends_with("the pod's annotation: entry 2 is empty: there is a comma too many"),
+            "{text}"
+        );
     }
 
     /// As a plugin that never ends does on the real node: nothing for four minutes, then sandboxes that cannot be made.

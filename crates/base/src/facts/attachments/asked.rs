@@ -112,7 +112,7 @@ pub fn asked(pod: &Value) -> Asked {
     if is_of_host(pod) {
         let mut none = Asked::default();
         for name in [NETWORKS, DEFAULT_NETWORK].into_iter().filter(|name| !text(name).trim().is_empty()) {
-            none.note(format!("`{name}` has no effect: the pod uses its node's network (hostNetwork)"));
+            none.note(format!("`{name}` has no effect: the pod uses the network of its node (hostNetwork)"));
         }
         return none;
     }
@@ -203,7 +203,7 @@ fn taken(wishes: &[Wish]) -> Option<String> {
 /// `NAMESPACE/NAME@INTERFACE`, the first and last part of which may be missing.
 fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
     if word.is_empty() {
-        return asked.slip(format!("entry {place} is empty: there is an extra comma"));
+        return asked.slip(format!("entry {place} is empty: there is a comma too many"));
     }
     let parts: Vec<&str> = word.split('/').collect();
     let (space, rest) = match parts.as_slice() {

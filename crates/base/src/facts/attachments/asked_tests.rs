@@ -48,7 +48,7 @@ fn every_form_that_multus_takes_is_read() {
 #[test]
 fn every_slip_is_named() {
     for (text, wishes, says) in [
-        ("a,", 1, "entry 2 is empty: there is an extra comma"),
+        ("a,", 1, "entry 2 is empty: there is a comma too many"),
         (",a", 1, "entry 1 is empty"),
         ("a,,b", 2, "entry 2 is empty"),
         ("  ", 0, "entry 1 is empty"),
@@ -149,7 +149,9 @@ fn multus_is_not_asked_for_a_pod_of_the_node() {
     let asked = asked_with_first(&pod, "kube-system");
     assert_eq!((asked.wishes.len(), asked.refusal()), (0, None));
     let told = asked.ignored().unwrap();
-    assert!(told.contains("`k8s.v1.cni.cncf.io/networks` has no effect: the pod uses its node's network"));
+    assert!(
+        told.contains("`k8s.v1.cni.cncf.io/networks` has no effect: the pod uses the network of its node")
+    );
     assert!(told.contains("`v1.multus-cni.io/default-network` has no effect"), "{told}");
     assert_eq!(super::asked(&json!({"spec": {"hostNetwork": true}})), Asked::default());
 }

@@ -100,7 +100,7 @@ impl CniConf {
         self.types.iter().any(|kind| is_multus_type(kind))
     }
 
-    /// Whether Multus calls itself, which forks processes endlessly.
+    /// Whether Multus delegates to itself, which forks endlessly.
     #[must_use]
     pub fn calls_itself(&self) -> bool {
         self.is_multus() && self.delegates.iter().any(|kind| is_multus_type(kind))
