@@ -273,7 +273,7 @@ mod tests {
         assert!(installs(&apply("DaemonSet", None)));
         assert!(installs(&apply("NetworkAttachmentDefinition", None)));
         assert!(installs(&apply("KubeVirt", None)));
-        assert!(!installs(&apply("DaemonSet", Some(Vec::new()))), "somebody else's");
+        assert!(!installs(&apply("DaemonSet", Some(Vec::new()))), "pre-existing");
         assert!(!installs(&apply("ConfigMap", None)));
     }
 

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_secret_of_somebody_else_that_would_change_is_refused() {
+    fn only_a_pre_existing_secret_that_would_change_is_refused() {
         let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
         for (kind, labels, before, refused) in [
             ("Secret", json!({}), Some(Vec::new()), true),

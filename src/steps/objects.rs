@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_object_is_left_without_a_label() {
+    fn a_pre_existing_object_is_left_without_a_label() {
         let live = Live::from([(ObjectKey::of(&config_map("v")), config_map("old"))]);
         let findings = diff("flannel", &[config_map("v")], &live, 60);
         assert_eq!(lines(&findings), ["change ConfigMap n/c"]);

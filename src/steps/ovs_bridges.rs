@@ -156,7 +156,7 @@ async fn joins(host: &dyn Host) -> Result<Joins> {
 async fn cards(host: &dyn Host) -> Result<Cards> {
     let (addresses, routes) = (Command::new(["ip", "-j", "addr"]), Command::new(["ip", "-j", "route"]));
     let links = net::links(&host.run(&addresses).await?.ok(&addresses)?.stdout);
-    let defaults = net::default_route_cards(&host.run(&routes).await?.ok(&routes)?.stdout);
+    let defaults = net::default_route_nics(&host.run(&routes).await?.ok(&routes)?.stdout);
     Ok(Cards { links, routed: defaults })
 }
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_kernels_data_path_is_taken_when_there_is_one() {
+    async fn the_kernel_datapath_is_used_when_it_is_available() {
         let host = FakeHost::new().file("/proc/modules", "openvswitch 1 0 - Live 0x0\n");
         let findings = find(OvsBridges, host, profile("blue", None, None, &[])).await.unwrap();
         assert_eq!(
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_vlan_is_mended_in_place() {
+    async fn a_changed_vlan_is_corrected_in_place() {
         let findings =
             find(OvsBridges, switch(), profile("blue", None, None, &[("blue100", 200)])).await.unwrap();
         let Change::Run { purpose, before, command, undo } = &findings.changes[0] else {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bridge_that_does_not_work_gets_the_data_path_that_does() {
+    async fn a_broken_bridge_gets_the_datapath_that_works() {
         let host = switch().fails(["modprobe"], 1, "");
         let findings = find(OvsBridges, host, profile("red", None, None, &[])).await.unwrap();
         assert_eq!(lines(&findings), ["ovs-vsctl --timeout=30 set bridge red datapath_type=netdev"]);

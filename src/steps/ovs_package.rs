@@ -252,7 +252,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn a_switch_that_somebody_started_is_fine() {
+    async fn a_switch_that_is_running_already_is_fine() {
         let findings = find(OvsPackage, running(), Profile::default()).await.unwrap();
         assert!(findings.changes.is_empty() && findings.notes[0].warning);
     }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::facts::attachments::{Reported, asked, pairs, reported};
 use crate::facts::ovs::OvsState;
 use crate::formats::cni::NetConf;
-use crate::formats::net::{default_route_cards, links};
+use crate::formats::net::{default_route_nics, links};
 use crate::host::{Command, Host};
 
 /// The kernel's master of all NICs on Open vSwitch bridges.
@@ -120,7 +120,7 @@ async fn cards(host: &dyn Host) -> Result<Option<Vec<Card>>> {
     }
     let (links_of, routes) = (Command::new(["ip", "-j", "-d", "addr"]), Command::new(["ip", "-j", "route"]));
     let printed = host.run(&links_of).await?.ok(&links_of)?.stdout;
-    let carriers = default_route_cards(&host.run(&routes).await?.ok(&routes)?.stdout);
+    let carriers = default_route_nics(&host.run(&routes).await?.ok(&routes)?.stdout);
     let virtual_links = virtual_links(&printed);
     let own = links(&printed).into_iter().filter(|link| !virtual_links.contains(&link.name));
     Ok(Some(
@@ -292,7 +292,7 @@ mod tests {
     use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort};
 
     #[test]
-    fn the_cards_of_a_bond_are_uplinks_and_its_trunks_are_carried() {
+    fn the_nics_of_a_bond_are_uplinks_and_its_trunks_are_carried() {
         let port = |name: &str, interfaces: &[&str], tag, trunks: &[u16]| OvsPort {
             name: name.into(),
             tag,

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_described_by_what_it_is_for() {
+    fn a_nic_is_described_by_what_it_is_for() {
         let card = |busy: Option<&str>, bridge: Option<&str>, routed| Card {
             link: Link { name: "eth0".into(), up: true, ..Link::default() },
             busy: busy.map(Into::into),

@@ -202,7 +202,7 @@ fn at_the_first_question_there_is_no_way_back() {
 }
 
 #[test]
-fn another_answer_takes_back_what_followed_from_the_first() {
+fn another_answer_withdraws_what_followed_from_the_first() {
     let replies = ["", "own", "red", "eth1", "<", "<", "<", "none", "no", ""];
     let mut prompt = Scripted::new(&replies);
     let mut interview = Interview::new(node(), given(&[], false), false, false);
@@ -241,7 +241,7 @@ fn a_wrong_answer_is_asked_again_with_the_reason() {
 }
 
 #[test]
-fn nobody_to_ask_is_an_error_that_names_flag_and_proposal() {
+fn no_terminal_is_an_error_that_names_flag_and_default() {
     let mut interview = Interview::new(node(), given(&[("base", None, "default")], false), false, false);
     let error = interview.run(&mut Nobody, None).unwrap_err();
     assert_eq!((error.code().id, error.place()), ("KVN110", Some("--networks")));
@@ -314,7 +314,7 @@ fn proposed_ranges_are_free() {
 }
 
 #[test]
-fn a_card_that_cannot_be_seen_can_be_named() {
+fn a_nic_that_cannot_be_seen_can_be_given() {
     let mut survey = node();
     (survey.saw_cards, survey.cards) = (false, Vec::new());
     let profile = composed(survey.clone(), &[("uplink", Some("blue"), "enp3s0")]).profile;

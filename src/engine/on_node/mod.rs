@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_replaced_secret_comes_back_unless_somebody_changed_it() {
+    async fn a_replaced_secret_is_restored_unless_it_was_modified_since() {
         let change = Change::WriteFile {
             path: "/k".into(),
             mode: 0o600,

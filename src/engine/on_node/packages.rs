@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lock_that_nobody_lets_go_is_an_error_that_names_it() {
+    async fn a_stale_lock_is_an_error_that_names_it() {
         let busy = "error: failed to init transaction (unable to lock database)\n";
         let host =
             FakeHost::new().prints(["pacman", "--query"], "bash\n").fails(["pacman", "--sync"], 1, busy);

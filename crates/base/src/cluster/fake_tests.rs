@@ -235,7 +235,7 @@ async fn without_an_apply_an_object_is_created_and_that_is_remembered() {
 }
 
 #[tokio::test]
-async fn without_an_apply_what_somebody_changed_is_taken_by_force_only() {
+async fn without_an_apply_what_another_client_changed_needs_force() {
     let changed = || kind_of_2018(&json!({"a": "theirs"}), Some(&json!({"a": "0"})));
     let (cluster, script) = Script::cluster(&[unsupported(), changed()]);
     let error = cluster.apply(&map(), false).await.unwrap_err();

@@ -120,7 +120,7 @@ impl Survey {
         survey.cluster = survey.or_unseen("Kubernetes", cluster);
         let switch = switch(host).await;
         survey.switch = survey.or_unseen("Open vSwitch", switch);
-        if let Err(error) = survey.look_at_cards(host).await {
+        if let Err(error) = survey.read_nics(host).await {
             survey.unseen.push(("NICs".into(), error.to_string()));
         }
         let tools = tools(host).await;
@@ -142,9 +142,9 @@ impl Survey {
         })
     }
 
-    async fn look_at_cards(&mut self, host: &dyn Host) -> Result<()> {
+    async fn read_nics(&mut self, host: &dyn Host) -> Result<()> {
         let addresses = printed(host, &["ip", "-j", "addr"]).await?;
-        let routed = net::default_route_cards(&printed(host, &["ip", "-j", "route"]).await?);
+        let routed = net::default_route_nics(&printed(host, &["ip", "-j", "route"]).await?);
         self.saw_cards = true;
         self.subnets = net::subnets(&addresses);
         self.links = net::links(&addresses).into_iter().map(|link| link.name).collect();

@@ -55,7 +55,7 @@ pub fn links(text: &str) -> Vec<Link> {
 
 /// The NICs that have a default route, from `ip -j route`.
 #[must_use]
-pub fn default_route_cards(text: &str) -> Vec<String> {
+pub fn default_route_nics(text: &str) -> Vec<String> {
     let is_default = |route: &&Value| route.get("dst").and_then(Value::as_str) == Some("default");
     objects(text).iter().filter(is_default).flat_map(cards_of_route).collect()
 }
@@ -174,10 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn default_routes_also_over_several_cards() {
+    fn default_routes_also_over_several_nics() {
         let text = r#"[{"dst":"default","gateway":"10.0.0.1","dev":"eth0"},{"dst":"10.0.0.0/24","dev":"eth9"},
             {"dst":"default","nexthops":[{"dev":"eth1"},{"dev":"eth2"}]}]"#;
-        assert_eq!(default_route_cards(text), ["eth0", "eth1", "eth2"]);
+        assert_eq!(default_route_nics(text), ["eth0", "eth1", "eth2"]);
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_card_carries_keeps_it_from_being_an_uplink() {
+    fn what_a_nic_carries_prevents_it_from_being_an_uplink() {
         let card = |addresses: &[&str], master: Option<&str>| Link {
             name: "eth0".into(),
             addresses: addresses.iter().map(|&address| address.into()).collect(),

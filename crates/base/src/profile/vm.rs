@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_nonsense_are_no_cards() {
+    fn multicast_and_nonsense_are_not_nics() {
         for text in
             ["", "02:00", "01:00:5e:00:00:01", "00:00:00:00:00:00", "02:00:00:00:00:0g", "020000000001"]
         {

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_chose_is_left_to_the_manifest() {
+    fn what_is_not_set_is_left_to_the_manifest() {
         let mut objects = [flannel_config(), daemon("kube-flannel", "ghcr.io/flannel-io/flannel:v0.28.9")];
         let before = objects.clone();
         adapt(Component::Flannel, &Profile::default(), &mut objects).unwrap();

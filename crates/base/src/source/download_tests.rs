@@ -181,7 +181,7 @@ async fn a_server_does_not_make_us_wait_longer_than_a_download_may_take() {
 }
 
 #[test]
-fn bytes_that_nobody_knows_come_over_plain_http_from_this_machine_alone() {
+fn unknown_bytes_come_over_plain_http_only_from_this_machine() {
     for (to, safe) in [
         ("http://127.0.0.1/x", true),
         ("http://[::1]/x", true),

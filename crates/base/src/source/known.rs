@@ -92,7 +92,7 @@ mod tests {
     use crate::profile::{self, MultusFlavour};
 
     #[test]
-    fn what_the_shipped_profiles_name_is_known_wherever_somebody_can_know_it() {
+    fn what_the_shipped_profiles_name_is_known_where_possible() {
         for shipped in profile::shipped() {
             let mut profile = profile::load(shipped.name, &[]).unwrap().profile;
             let components = [Component::Flannel, Component::Multus, Component::OvsCni];

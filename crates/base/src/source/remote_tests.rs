@@ -169,7 +169,7 @@ async fn without_a_pin_the_first_download_is_the_pin() {
 }
 
 #[tokio::test]
-async fn impossible_addresses_and_pins_are_the_users_to_mend() {
+async fn invalid_urls_and_pins_are_user_errors() {
     let bench = Bench::new().await;
     for (address, pin) in [
         ("ftp://a/b", ""),

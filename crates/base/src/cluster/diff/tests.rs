@@ -221,7 +221,7 @@ fn what_was_noted_does_not_differ_and_what_is_no_longer_wanted_goes() {
 }
 
 #[test]
-fn what_somebody_changed_since_has_an_owner_and_what_others_added_stays() {
+fn what_was_changed_since_has_an_owner_and_foreign_fields_stay() {
     let mut live = untracked(&desired());
     let container = &mut live["spec"]["template"]["spec"]["containers"][0];
     container["image"] = "i:theirs".into();
@@ -244,7 +244,7 @@ fn what_somebody_changed_since_has_an_owner_and_what_others_added_stays() {
 }
 
 #[test]
-fn objects_that_are_not_kvnets_are_somebodys() {
+fn objects_that_are_not_kvnets_are_another_clients() {
     let live = json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}});
     let desired = json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "2", "b": "3"}});
     let owners: Vec<usize> = differences(&desired, &live).iter().map(|field| field.owners.len()).collect();

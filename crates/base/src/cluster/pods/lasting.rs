@@ -283,7 +283,7 @@ mod tests {
             (Network, of_network("Post \"http://dummy/cni\": dial unix /run/multus/multus.sock: connect: connection refused")),
             (Network, of_network("cannot find a network-attachment-definition (x) in namespace (n): Get \"https://10.96.0.1\": connection refused")),
             (Network, of_network("network is not ready: cni plugin not initialized")),
-            (Network, of_network("something that nobody has seen yet")),
+            (Network, of_network("something unknown")),
             (Image, "pulling image \"i:1\"".into()),
             (Image, "container c: ErrImagePull, image i:1 (dial tcp: lookup registry.example: no such host)".into()),
             (Image, "container c: ImagePullBackOff, image i:1 (toomanyrequests: You have reached your pull rate limit)".into()),

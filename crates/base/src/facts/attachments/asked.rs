@@ -221,7 +221,8 @@ fn from_word(word: &str, place: usize, namespace: &str, asked: &mut Asked) {
         return asked.slip(format!("`{}` has no network name", shown(word)));
     }
     let is_value = serde_json::from_str::<Value>(name).is_ok();
-    if let Some(bad) = [space, name].into_iter().find(|it| !is_piece(it)).or_else(|| nobodys(space, name)) {
+    if let Some(bad) = [space, name].into_iter().find(|it| !is_piece(it)).or_else(|| impossible(space, name))
+    {
         let hint = match (is_value && bad == name, is_subdomain(bad)) {
             (true, _) => ": it is a bare JSON value",
             (false, true) => ", without dots; one with dots can be written in a JSON list",
@@ -312,7 +313,7 @@ fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &m
             shown(name)
         ));
     }
-    if let Some(bad) = nobodys(&namespace, &name) {
+    if let Some(bad) = impossible(&namespace, &name) {
         return asked.slip(format!("`{}` in {place} {}", shown(bad), fault(bad)));
     }
     asked.wishes.push(Wish { namespace, name, interface, mac: mac.map(|mac| mac.to_ascii_lowercase()) });
@@ -346,7 +347,7 @@ fn string(entry: &Map<String, Value>, field: &str, place: &str, asked: &mut Aske
 }
 
 /// The one of the two that no object can have. Multus asks the API server, which has none.
-fn nobodys<'a>(namespace: &'a str, name: &'a str) -> Option<&'a str> {
+fn impossible<'a>(namespace: &'a str, name: &'a str) -> Option<&'a str> {
     let own = Some(namespace).filter(|it| !is_label(it));
     own.or_else(|| Some(name).filter(|it| !is_subdomain(it)))
 }

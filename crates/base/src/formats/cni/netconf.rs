@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_nobody_knows_is_a_stranger() {
+    fn an_unknown_plugin_is_a_stranger() {
         let unknown = read(&json!({"type": "kube-ovn"}));
         assert_eq!((unknown.gives_addresses(), unknown.port()), (None, None));
         assert_eq!(unknown.strangers().map(|it| it.kind.as_str()).collect::<Vec<_>>(), ["kube-ovn"]);

@@ -46,7 +46,7 @@ fn one_plugin_makes_the_nic() {
 }
 
 #[test]
-fn a_card_or_a_device_is_named() {
+fn a_nic_or_a_device_is_named() {
     says("{type: host-device}", "names no NIC");
     says("{type: host-device, device: ''}", "names no NIC");
     says("{type: sriov}", "has no device");
@@ -108,7 +108,7 @@ fn names_that_are_no_plugins() {
 }
 
 #[test]
-fn what_somebody_else_brings_is_noted_and_what_nobody_knows_is_a_warning() {
+fn what_others_provide_is_noted_and_what_is_unknown_is_a_warning() {
     let whereabouts = accepted("{type: macvlan, ipam: {type: whereabouts, range: 192.0.2.0/28}}");
     let notes = whereabouts.not_looked_into();
     assert_eq!(

@@ -203,7 +203,7 @@ fn what_is_right_or_not_known_is_accepted() {
         accepted(config);
     }
     let own = "ovs: {enabled: false}\nnetworks: [{name: n, kind: raw, config: {cniVersion: 0.3.1, type: ovs, bridge: theirs}}]\n";
-    assert!(load_text(own, "p.yaml", &[]).is_ok(), "somebody else makes the bridges");
+    assert!(load_text(own, "p.yaml", &[]).is_ok(), "another component creates the bridges");
 }
 
 #[test]

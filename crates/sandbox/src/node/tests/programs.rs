@@ -67,7 +67,7 @@ async fn links_are_listed_and_deleted() {
     let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
     assert_eq!(names, ["lo", "eth0", "eth1"]);
     assert_eq!((links[1].up, links[1].addresses[0].as_str(), links[2].up), (true, "10.0.0.10", false));
-    assert_eq!(net::default_route_cards(&printed(&node, "ip -j route").await), ["eth0"]);
+    assert_eq!(net::default_route_nics(&printed(&node, "ip -j route").await), ["eth0"]);
     printed(&node, "ip link set eth1 up").await;
     assert!(net::links(&printed(&node, "ip -j addr").await)[2].up);
     let bridge = NetworkLink { name: "cni0".into(), kind: "bridge".into(), ..NetworkLink::default() };
