@@ -210,13 +210,13 @@ fn reference() -> String {
     let schema = serde_json::to_value(kvnet::profile::schema()).unwrap();
     let mut text = String::from(
         "# Profiles: every field\n\n\
-         Made from the schema (`KVNET_BLESS=1 cargo test --test it profile_reference` writes it anew). How profiles are \
+         Made from the schema (`KVNET_BLESS=1 cargo test --test it profile_reference` regenerates it). How profiles are \
          written, and two complete ones with comments: `profiles/default.yaml` and `profiles/walkthrough-2018.yaml`. For \
          editors: `kvnet profile schema > kvnet.schema.json`, and `# yaml-language-server: $schema=kvnet.schema.json` as \
          the first line of yours.\n\n\
          A profile builds on another with `extends: NAME` or `extends: ./FILE`: maps merge key by key, a list replaces \
          the whole list. `--set PATH=VALUE` changes one value, for example `--set ovs.datapath=netdev`. `kvnet profile \
-         show` prints the result, `kvnet profile validate` checks it and touches nothing. `[]` stands for each item of \
+         show` prints the result, `kvnet profile validate` checks it and touches nothing. `[]` means each item of \
          a list.\n\n| field | type | default | meaning |\n|---|---|---|---|\n",
     );
     for (field, inner) in schema["properties"].as_object().unwrap() {
