@@ -118,7 +118,7 @@ pub fn node_files(bytes: &[u8]) {
     let parts = texts(bytes);
     let text = parts[0].as_str();
     let _ = net::links(text);
-    let _ = net::default_route_cards(text);
+    let _ = net::default_route_nics(text);
     let _ = cni::order(&parts);
     if let Some(configuration) = cni::CniConf::parse(text) {
         let _ = configuration.calls_itself();

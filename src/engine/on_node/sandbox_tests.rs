@@ -267,7 +267,7 @@ async fn a_file_changes_under_us() {
     };
     interfere(&node, "read /etc/x", HostFault::Changed("/etc/x".into(), Some(b"theirs".to_vec())));
     let error = apply_host_change(&node, &change).await.unwrap_err();
-    assert_eq!(error.to_string(), "/etc/x: the file changed under us");
+    assert_eq!(error.to_string(), "/etc/x: the file was modified concurrently");
     assert_eq!(node.text("/etc/x").unwrap().unwrap(), "theirs");
     interfere(&node, "read /etc/x", HostFault::Changed("/etc/x".into(), None));
     apply_host_change(&node, &change).await.unwrap();

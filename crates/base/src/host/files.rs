@@ -25,13 +25,7 @@ pub(super) fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 /// The error of a file operation, with the code for its cause.
 pub fn failed(error: &io::Error, verb: &str, path: &Utf8Path) -> Error {
-    let code = match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::ACCESS | Errno::PERM) => &code::HOST_PERMISSION,
-        Some(Errno::NOSPC | Errno::DQUOT) => &code::HOST_FULL,
-        Some(Errno::ROFS) => &code::HOST_READ_ONLY,
-        _ => &code::HOST_FILE,
-    };
-    Error::new(code, format!("cannot {verb} it")).at(path.as_str()).because(error)
+    Error::of_file(error, format!("cannot {verb} it"), path)
 }
 
 /// Replaces a file's content so that a reader sees the old or the new one, even after a power failure.

@@ -79,25 +79,6 @@ async fn error_numbers_become_the_codes_of_this_machines_host() {
 }
 
 #[tokio::test]
-async fn a_file_changes_under_us() {
-    let node = switch().await;
-    let change = Change::WriteFile {
-        path: "/etc/x".into(),
-        mode: 0o644,
-        before: None,
-        after: "ours".into(),
-        secret: false,
-    };
-    interfere(&node, "read /etc/x", HostFault::Changed("/etc/x".into(), Some(b"theirs".to_vec())));
-    let error = apply_host_change(&node, &change).await.unwrap_err();
-    assert_eq!(error.to_string(), "/etc/x: the file was modified concurrently");
-    assert_eq!(node.text("/etc/x").unwrap().unwrap(), "theirs");
-    interfere(&node, "read /etc/x", HostFault::Changed("/etc/x".into(), None));
-    apply_host_change(&node, &change).await.unwrap();
-    assert_eq!(node.text("/etc/x").unwrap().unwrap(), "ours");
-}
-
-#[tokio::test]
 async fn garbage_is_printed_and_read() {
     let node = switch().await;
     interfere(&node, "ovs-vsctl", HostFault::Garbage(b"\xff{\"data\":".to_vec()));
