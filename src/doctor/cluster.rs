@@ -11,7 +11,7 @@ use crate::trace::counted;
 
 /// The namespaces in which the cluster's own pods live.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-flannel", "kubevirt"];
-/// What a node's conditions say when it runs short of something.
+/// The conditions of a node that runs short of something.
 const SHORT: [&str; 3] = ["MemoryPressure", "DiskPressure", "PIDPressure"];
 
 pub fn api(seen: &Seen) -> Looked {
@@ -40,8 +40,8 @@ pub fn nodes(seen: &Seen) -> Looked {
     let unread = told.contains("cni plugin not initialized") || told.contains("NetworkPluginNotReady");
     Ok(if unread && !seen.node.configurations.is_empty() {
         verdict.hint(
-            "the runtime has not taken its configuration: restart it (`systemctl restart containerd`); it loses sight \
-             of a directory that was removed and made again",
+            "the runtime has not loaded its configuration: restart it (`systemctl restart containerd`); it stops watching \
+             a directory that was removed and recreated",
         )
     } else if unread {
         verdict.hint("the node has no CNI configuration: `kvnet up` installs the pod network")
@@ -51,7 +51,7 @@ pub fn nodes(seen: &Seen) -> Looked {
 }
 
 fn trouble(node: &Value) -> Option<String> {
-    let said = |condition: &Value| condition["message"].as_str().unwrap_or("no reason is given").to_owned();
+    let said = |condition: &Value| condition["message"].as_str().unwrap_or("no reason given").to_owned();
     let ready = condition_of(node, "Ready");
     if let Some(ready) = ready.filter(|ready| ready["status"] != "True") {
         return Some(format!("{}: {}", name(node), said(ready)));
@@ -70,12 +70,12 @@ pub fn room(seen: &Seen) -> Looked {
     if let Some(node) = cluster.nodes.iter().find(leaving) {
         let node = name(node);
         let found = format!("{node} has the taint {LEAVING_TAINT}: a `kvnet down` was interrupted");
-        return Ok(Verdict::broken(&code::NO_ROOM, found).hint("run `kvnet down` to its end, or `kvnet up`"));
+        return Ok(Verdict::broken(&code::NO_ROOM, found).hint("finish `kvnet down`, or run `kvnet up`"));
     }
     let free = cluster.nodes.iter().filter(|node| refusal(node).is_none());
     let free: Vec<String> = free.map(|node| name(node).to_owned()).collect();
     if !free.is_empty() {
-        return Ok(Verdict::holds(format!("pods can go to {}", listed(&free))));
+        return Ok(Verdict::holds(format!("schedulable: {}", listed(&free))));
     }
     let refusals: Vec<String> = cluster.nodes.iter().filter_map(refusal).collect();
     let verdict = Verdict::broken(&code::NO_ROOM, "").each("", refusals);
@@ -90,7 +90,7 @@ fn taints(node: &Value) -> impl Iterator<Item = &Value> {
     node["spec"]["taints"].as_array().into_iter().flatten()
 }
 
-/// Why a node takes no ordinary pod.
+/// Why ordinary pods cannot be scheduled to a node.
 fn refusal(node: &Value) -> Option<String> {
     if node["spec"]["unschedulable"] == true {
         return Some(format!("{} is cordoned", name(node)));
@@ -108,7 +108,7 @@ pub fn dns(seen: &Seen) -> Looked {
             && deployment["metadata"]["labels"]["k8s-app"] == "kube-dns"
     };
     let Some(deployment) = cluster.deployments.iter().find(is_dns) else {
-        return Ok(Verdict::absent("no Deployment of a DNS server is in kube-system"));
+        return Ok(Verdict::absent("no DNS Deployment in kube-system"));
     };
     let ready = deployment["status"]["readyReplicas"].as_u64().unwrap_or_default();
     if ready > 0 {
@@ -131,24 +131,22 @@ pub fn pods(seen: &Seen) -> Looked {
     let waiting: Vec<String> = waiting.collect();
     if waiting.is_empty() {
         return Ok(match floating(&cluster.daemons) {
-            Some(found) => {
-                Verdict::warns(found).hint("pin the version: what such a tag means changes on its own")
-            }
+            Some(found) => Verdict::warns(found).hint("pin the version: such a tag moves"),
             None => Verdict::holds(format!("running: {}", counted(system.len(), "pod"))),
         });
     }
     let verdict = Verdict::broken(&code::SYSTEM_POD, "").each("", waiting);
     let why = &verdict.found;
     Ok(if why.contains("ImagePull") {
-        verdict.hint("the node must reach the image: look at the events (`kubectl describe pod`), at proxies, and at the registry's limits")
+        verdict.hint("the node cannot pull the image: check the events (`kubectl describe pod`), proxies and the registry's rate limits")
     } else if why.contains("OOMKilled") {
-        verdict.hint("raise the memory limit of the container")
+        verdict.hint("raise the container's memory limit")
     } else {
         verdict
     })
 }
 
-/// A network component whose image may become another one at any time.
+/// A network component whose image tag moves.
 fn floating(daemons: &[Value]) -> Option<String> {
     const FLOATING: [&str; 6] =
         [":latest", ":stable", ":snapshot", ":latest-thick", ":stable-thick", ":snapshot-thick"];
@@ -161,7 +159,7 @@ fn floating(daemons: &[Value]) -> Option<String> {
     })
 }
 
-/// Why a workload's pods are not ready: from its pods, or that there is none.
+/// Why a workload's pods are not ready: the reason of one of its pods, or that it has none.
 pub fn why(cluster: &ClusterSeen, workload: &Value) -> String {
     let mut pods = cluster.pods_of(workload).peekable();
     if pods.peek().is_none() {

@@ -1,4 +1,4 @@
-//! The kernel's part, and the configurations and plugins of the runtime.
+//! Kernel settings, and the runtime's CNI configurations and plugins.
 
 use std::collections::BTreeSet;
 
@@ -13,24 +13,23 @@ use crate::trace::counted;
 
 pub fn kernel(seen: &Seen) -> Looked {
     let node = &seen.node;
-    let hint = "`kvnet up --only kernel` sets it, now and for every boot";
+    let hint = "`kvnet up --only kernel` sets it now and at boot";
     if node.forward.as_deref().is_some_and(|value| value != "1") {
         return Ok(Verdict::broken(
             &code::KERNEL,
-            "net.ipv4.ip_forward is off: no packet leaves a pod's node",
+            "net.ipv4.ip_forward is off: pod traffic does not leave the node",
         )
         .hint(hint));
     }
     match node.bridge_filter.as_deref() {
-        Some("1") if node.filter_at_boot => Ok(Verdict::holds("br_netfilter works, and is loaded at boot")),
-        Some("1") => Ok(Verdict::warns("br_netfilter works, but nothing loads it at boot").hint(hint)),
+        Some("1") if node.filter_at_boot => Ok(Verdict::holds("br_netfilter is active, and loaded at boot")),
+        Some("1") => Ok(Verdict::warns("br_netfilter is active, but not loaded at boot").hint(hint)),
         Some(_) => {
-            let found =
-                "net.bridge.bridge-nf-call-iptables is off: Services do not work between pods of a node";
+            let found = "net.bridge.bridge-nf-call-iptables is off: Services do not work between pods on the same node";
             Ok(Verdict::broken(&code::KERNEL, found).hint(hint))
         }
         None if node.has_bridge_filter => {
-            Ok(Verdict::unknown("br_netfilter is loaded; its settings cannot be seen from here"))
+            Ok(Verdict::unknown("br_netfilter is loaded; its settings are not readable in this namespace"))
         }
         None => Ok(Verdict::broken(
             &code::KERNEL,
@@ -64,17 +63,17 @@ pub fn plugins(seen: &Seen) -> Looked {
     }
     if missing.is_empty() {
         return Ok(match count.len() {
-            0 => Verdict::absent("no configuration calls a plugin"),
-            count => Verdict::holds(format!("{} called, all are there", counted(count, "plugin"))),
+            0 => Verdict::absent("no configuration uses a plugin"),
+            count => Verdict::holds(format!("{} in use, all installed", counted(count, "plugin"))),
         });
     }
-    let items = missing.iter().map(|(kind, caller)| format!("{kind}, which {caller} calls")).collect();
+    let items = missing.iter().map(|(kind, caller)| format!("{kind}, used by {caller}")).collect();
     let kinds: BTreeSet<String> = missing.into_iter().map(|(kind, _)| kind).collect();
     let verdict = Verdict::broken(&code::CNI_PLUGIN_MISSING, "").each("missing", items);
     Ok(verdict.hint(sources(seen, &kinds)))
 }
 
-/// What to do: pods bring some of them, and each of the others comes from somewhere else.
+/// What to do: some plugins are installed by pods, the others come from a release or another DaemonSet.
 fn sources(seen: &Seen, kinds: &BTreeSet<String>) -> String {
     let installed = |part: &str| seen.cluster.as_ref().is_ok_and(|cluster| cluster.daemon(part).is_some());
     let brought =
@@ -85,7 +84,7 @@ fn sources(seen: &Seen, kinds: &BTreeSet<String>) -> String {
         .iter()
         .map(|selector| {
             format!(
-                "a pod copies it to the node when it starts; let a new one do it: `kubectl delete pod --all-namespaces \
+                "a pod installs it when it starts; restart that pod: `kubectl delete pod --all-namespaces \
                  --selector {selector} --field-selector spec.nodeName={node}`"
             )
         })
@@ -96,7 +95,7 @@ fn sources(seen: &Seen, kinds: &BTreeSet<String>) -> String {
     hints.join("; ")
 }
 
-/// What flannel's plugin calls in turn, when its configuration does not say otherwise.
+/// The plugins that flannel's plugin delegates to by default.
 fn implied(value: &Value) -> Vec<String> {
     if all_types(value).iter().any(|kind| kind == "flannel") {
         return vec!["bridge".into(), "host-local".into()];
@@ -104,7 +103,7 @@ fn implied(value: &Value) -> Vec<String> {
     Vec::new()
 }
 
-/// The name of the `DaemonSet` that brings a plugin, and the label of its pods.
+/// The `DaemonSet` that installs a plugin (part of its name), and the label of its pods.
 fn brought_by(kind: &str) -> Option<(&'static str, &'static str)> {
     match kind {
         "ovs" => Some(("ovs-cni", "app=ovs-cni")),
@@ -118,34 +117,34 @@ pub fn files(seen: &Seen) -> Looked {
     let directory = &seen.facts.cni_conf_dir;
     seen.readable(directory.as_str())?;
     if seen.node.configurations.is_empty() {
-        return Ok(Verdict::absent(format!("{directory} has no configuration")));
+        return Ok(Verdict::absent(format!("no configuration in {directory}")));
     }
     for (name, content) in &seen.node.configurations {
         let path = directory.join(name);
         let Some(content) = content else { continue };
         let Some((value, conf)) = parsed(content).zip(CniConf::parse(content)) else {
-            let found = format!("{path} is no CNI configuration");
+            let found = format!("{path} is not a CNI configuration");
             return Ok(Verdict::broken(&code::CNI_CONFIG, found)
-                .hint("mend it or move it aside; when it comes first, no pod starts"));
+                .hint("fix it or move it away; if it sorts first, no pod starts"));
         };
         if conf.calls_itself() {
             let found = format!("{path}: Multus delegates to itself and forks endlessly");
             return Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
-                .hint("move it aside and delete the Multus pod; use Multus v4.1.0 or newer"));
+                .hint("move it away and delete the Multus pod; use Multus v4.1.0 or newer"));
         }
         if let Some((delegate, version)) = old_delegate(seen, &value, &conf) {
             let found = format!(
-                "{path} is of CNI {}, and {delegate}, which it calls, of {version}: Multus refuses that",
+                "{path} has cniVersion {}, its delegate {delegate} has {version}: Multus rejects that",
                 conf.version.unwrap_or_default()
             );
             return Ok(Verdict::broken(&code::CNI_CONFIG, found)
-                .hint("make both the same version: 0.3.1, or 1.0.0 with plugins that know it"));
+                .hint("use the same cniVersion in both: 0.3.1, or 1.0.0 if the plugins support it"));
         }
     }
-    Ok(Verdict::holds(format!("{} can be read", counted(seen.node.configurations.len(), "configuration"))))
+    Ok(Verdict::holds(format!("{} valid", counted(seen.node.configurations.len(), "configuration"))))
 }
 
-/// Since CNI 0.4.0 networks are checked; what Multus calls must be able to, once Multus' own configuration says so.
+/// A delegate too old for CHECK, which CNI 0.4.0 introduced: Multus requires it once its own configuration is that new.
 fn old_delegate(seen: &Seen, value: &Value, conf: &CniConf) -> Option<(String, String)> {
     const CHECKED: (u32, u32) = (0, 4);
     let is_old = |version: &str| Release::parse(version).is_some_and(|it| (it.major, it.minor) < CHECKED);

@@ -1,33 +1,33 @@
-//! What carries the packets of this node's pods.
+//! The datapath of this node's pods.
 
 use super::seen::Seen;
 use super::{Looked, State, Verdict};
 use crate::trace::datapath::Part;
 
 pub fn links(seen: &Seen) -> Looked {
-    judge(seen, Part::Links, "no link carries packets of pods")
+    judge(seen, Part::Links, "no pod links")
 }
 
 pub fn forwarding(seen: &Seen) -> Looked {
-    judge(seen, Part::Forwarding, "nothing is to be forwarded")
+    judge(seen, Part::Forwarding, "nothing to forward")
 }
 
 pub fn firewall(seen: &Seen) -> Looked {
-    judge(seen, Part::Firewall, "no pod with an address is on this node")
+    judge(seen, Part::Firewall, "no pod with an address on this node")
 }
 
 pub fn fail_mode(seen: &Seen) -> Looked {
-    judge(seen, Part::FailMode, "Open vSwitch has no bridge here")
+    judge(seen, Part::FailMode, "no Open vSwitch bridge")
 }
 
 pub fn flows(seen: &Seen) -> Looked {
-    judge(seen, Part::Flows, "Open vSwitch has no bridge here")
+    judge(seen, Part::Flows, "no Open vSwitch bridge")
 }
 
 fn judge(seen: &Seen, part: Part, absent: &str) -> Looked {
-    let Some(datapath) = &seen.datapath else { return Ok(Verdict::unknown("not looked at")) };
+    let Some(datapath) = &seen.datapath else { return Ok(Verdict::unknown("not checked")) };
     if datapath.nics.is_empty() && !matches!(part, Part::FailMode | Part::Flows) {
-        return Ok(Verdict::absent("no pod with a NIC is on this node"));
+        return Ok(Verdict::absent("no pod with a NIC on this node"));
     }
     let judged = datapath.judge(part);
     if let Some((code, _, hint)) = judged.broken.first() {

@@ -8,16 +8,16 @@ use crate::cluster::{condition_of, rolled_out};
 use crate::error::code;
 use crate::trace::counted;
 
-/// Below that virt-handler and libvirt run out of watches beside other programs.
+/// Below this, virt-handler and libvirt may run out of inotify instances.
 const WATCHERS: u64 = 512;
-/// What a node offers when VMs on it can use the processor.
+/// The resource that a node with hardware virtualisation advertises.
 const KVM: &str = "devices.kubevirt.io/kvm";
 
 fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
     cluster.kubevirts.first().ok_or_else(|| Verdict::absent("KubeVirt is not installed"))
 }
 
-/// The parts of a KubeVirt that no operator made, as in 2018: it has no object that says how it is.
+/// The workloads of a KubeVirt without an operator, as in 2018: it has no object with a status.
 fn parts(cluster: &ClusterSeen) -> Vec<&Value> {
     if !cluster.kubevirts.is_empty() {
         return Vec::new();
@@ -35,10 +35,10 @@ pub fn kubevirt(seen: &Seen) -> Looked {
             return Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, format!("{}: {now}", full_name(part))));
         }
         let names: Vec<String> = parts.iter().map(|part| name(part).to_owned()).collect();
-        return Ok(Verdict::holds(format!("ready, without an operator: {}", listed(&names))));
+        return Ok(Verdict::holds(format!("ready, no operator: {}", listed(&names))));
     }
     let kubevirt = installed(cluster)?;
-    let phase = kubevirt["status"]["phase"].as_str().unwrap_or("without a phase");
+    let phase = kubevirt["status"]["phase"].as_str().unwrap_or("in no phase");
     let unavailable = condition_of(kubevirt, "Available").filter(|condition| condition["status"] == "False");
     if phase == "Deployed" && unavailable.is_none() {
         let version = kubevirt["status"]["observedKubeVirtVersion"].as_str().unwrap_or_default();
@@ -55,28 +55,28 @@ pub fn virtualisation(seen: &Seen) -> Looked {
     let kubevirt = if without_operator { &Value::Null } else { installed(cluster)? };
     let here = seen.this_node(cluster).is_some();
     if here && !seen.node.tun {
-        return Ok(Verdict::broken(&code::KERNEL, "/dev/net/tun is missing: no VM gets a tap device")
-            .hint("`modprobe tun`, and put it into /etc/modules-load.d"));
+        return Ok(Verdict::broken(&code::KERNEL, "/dev/net/tun not found: VMs get no tap device")
+            .hint("`modprobe tun`, and add it to /etc/modules-load.d"));
     }
     if without_operator {
-        return Ok(Verdict::unknown("a KubeVirt without an operator does not say whether it emulates"));
+        return Ok(Verdict::unknown("KubeVirt without an operator does not tell whether it emulates"));
     }
     let emulates = kubevirt["spec"]["configuration"]["developerConfiguration"]["useEmulation"] == true;
     let offers =
         |node: &&Value| node["status"]["allocatable"][KVM].as_str().is_some_and(|amount| amount != "0");
     let able = cluster.nodes.iter().filter(offers).count();
     if able == 0 && !emulates {
-        return Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, "no node offers KVM, and software emulation is off: no VM starts")
-            .hint("switch virtualisation on (nested, in a VM), or set `kubevirt.emulation: on` in the profile and run `kvnet up`"));
+        return Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, "no node advertises KVM, and software emulation is off: no VM starts")
+            .hint("enable virtualisation (nested, if this is a VM), or set `kubevirt.emulation: on` in the profile and run `kvnet up`"));
     }
     if here && let Some(watchers) = seen.node.inotify.filter(|watchers| *watchers < WATCHERS) {
         return Ok(Verdict::warns(format!(
-            "fs.inotify.max_user_instances is {watchers}: virt-handler may find none left"
+            "fs.inotify.max_user_instances is {watchers}: virt-handler may run out of them"
         ))
         .hint("set it to 8192 in /etc/sysctl.d"));
     }
     Ok(Verdict::holds(if emulates {
-        "in software emulation".into()
+        "software emulation".into()
     } else {
         format!("{} with KVM", counted(able, "node"))
     }))
@@ -85,12 +85,12 @@ pub fn virtualisation(seen: &Seen) -> Looked {
 pub fn machines(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     if cluster.machines.is_empty() {
-        return Ok(Verdict::absent("there is none"));
+        return Ok(Verdict::absent("none"));
     }
     let ended = |machine: &&Value| machine["status"]["phase"] == "Failed";
     let failed: Vec<String> = cluster.machines.iter().filter(ended).map(full_name).collect();
     if !failed.is_empty() {
-        return Ok(Verdict::broken(&code::VM_ENDED, "").each("ended with a failure", failed));
+        return Ok(Verdict::broken(&code::VM_ENDED, "").each("failed", failed));
     }
     let runs =
         |machine: &&Value| matches!(machine["status"]["phase"].as_str(), Some("Running" | "Succeeded"));
@@ -106,7 +106,7 @@ pub fn machines(seen: &Seen) -> Looked {
     Ok(Verdict::broken(&code::VM_WAITS, "").each("", waiting))
 }
 
-/// Why a VM does not run: KubeVirt's own reason, else what its launcher's pod waits for.
+/// Why a VM does not run: KubeVirt's own reason, else that of its virt-launcher pod.
 fn waits(cluster: &ClusterSeen, machine: &Value) -> String {
     let phase = machine["status"]["phase"].as_str().unwrap_or("Pending");
     let refused = condition_of(machine, "Synchronized").filter(|condition| condition["status"] == "False");

@@ -1,6 +1,6 @@
-//! Named checks, each for ways in which such a node breaks. It looks, at the node and through the API, and changes nothing.
+//! Named checks, each for ways in which such a node breaks. They read the node and the API, and change nothing.
 //!
-//! A new check is one row in [`CHECKS`] and one function from what was seen to a verdict.
+//! A new check is one row in [`CHECKS`] and one function from [`Seen`] to a verdict.
 #![allow(clippy::unnecessary_wraps, reason = "the functions of all checks have one type")]
 
 mod cluster;
@@ -26,15 +26,15 @@ pub use seen::Seen;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// As it must be.
+    /// The promise holds.
     Holds,
-    /// It is not: something does not work.
+    /// Something does not work.
     Broken,
-    /// It works, and will not always.
+    /// It works now, and may not later.
     Warns,
-    /// It could not be looked at.
+    /// It could not be checked.
     Unknown,
-    /// There is no such thing here, and nothing asks for it.
+    /// Not installed, and nothing needs it.
     Absent,
 }
 
@@ -45,10 +45,10 @@ pub struct Verdict {
     pub state: State,
     /// What was seen.
     pub found: String,
-    /// Each thing that it is about, with what is the matter with it; empty when that is not a list.
+    /// The objects concerned, each with its problem; empty when there is no list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<String>,
-    /// What stands before them.
+    /// The words before the list.
     #[serde(skip)]
     pub head: String,
     /// The error's code when it is broken.
@@ -85,7 +85,7 @@ impl Verdict {
         Self::new(State::Absent, why)
     }
 
-    /// Says something of each thing. What was seen is all of it, in one line.
+    /// Reports a list; `found` becomes all of it in one line.
     fn each(self, head: impl Into<String>, items: Vec<String>) -> Self {
         let head = head.into();
         let all = items.join("; ");
@@ -99,68 +99,64 @@ impl Verdict {
     }
 }
 
-/// What a check's function returns: a verdict either way. The `?` is for what ends the look early.
+/// What a check's function returns: a verdict either way. `?` ends the check early.
 type Looked = std::result::Result<Verdict, Verdict>;
 
 /// A check.
 pub struct Check {
     /// Its name: `cni-order`.
     pub id: &'static str,
-    /// What holds when all is well.
+    /// What holds on a healthy node.
     pub promise: &'static str,
-    /// Whether it only says something of the cluster on a machine that is a node of it.
+    /// Whether the check needs this machine to be a node of the cluster.
     of_node: bool,
     look: fn(&Seen) -> Looked,
 }
 
-/// Every check; causes before what they cause.
+/// Every check; causes before their consequences.
 pub static CHECKS: &[Check] = &[
     Check::of_cluster("api", "the API server answers", cluster::api),
-    Check::of_node("kernel", "bridged packets pass iptables, and packets are forwarded", cni::kernel),
-    Check::of_cluster("nodes", "every node is Ready and short of nothing", cluster::nodes),
-    Check::of_cluster("room", "a node takes pods", cluster::room),
+    Check::of_node("kernel", "IP forwarding is on, and bridged packets pass iptables", cni::kernel),
+    Check::of_cluster("nodes", "every node is Ready, no memory, disk or PID pressure", cluster::nodes),
+    Check::of_cluster("room", "a node is schedulable", cluster::room),
     Check::of_cluster(
         "pod-addresses",
-        "every node has pod addresses out of flannel's network",
+        "every node's podCIDR is in flannel's network",
         pod_network::addresses,
     ),
-    Check::of_cluster("flannel", "flannel runs, and its links fit what it wrote", pod_network::flannel),
-    Check::of_node("links", "the links of this node's pods carry packets", datapath::links),
-    Check::of_node("forwarding", "the node forwards the packets of its pods", datapath::forwarding),
-    Check::of_node("firewall", "no packet filter drops what pods send or get", datapath::firewall),
-    Check::of_node(
-        "cni-plugins",
-        "every plugin that a configuration or a network calls is there",
-        cni::plugins,
-    ),
-    Check::of_node("cni-files", "every CNI configuration can be read and works", cni::files),
-    Check::of_cluster("multus", "Multus runs, with memory and credentials", multus::daemon),
+    Check::of_cluster("flannel", "flannel runs, and its links match what it published", pod_network::flannel),
+    Check::of_node("links", "the links of this node's pods pass packets", datapath::links),
+    Check::of_node("forwarding", "the node forwards pod traffic", datapath::forwarding),
+    Check::of_node("firewall", "no packet filter drops pod traffic", datapath::firewall),
+    Check::of_node("cni-plugins", "every CNI plugin in use is installed", cni::plugins),
+    Check::of_node("cni-files", "every CNI configuration is valid", cni::files),
+    Check::of_cluster("multus", "Multus runs, with enough memory and valid credentials", multus::daemon),
     Check::of_node("cni-order", "Multus is the first CNI configuration", multus::order),
     Check::of_node("open-vswitch", "Open vSwitch answers", switch::database),
     Check::of_node("bridges", "every bridge that the profile or a network names works", switch::bridges),
-    Check::of_node("ports", "no port is broken or left behind", switch::ports),
+    Check::of_node("ports", "no port is broken or orphaned", switch::ports),
     Check::of_node("ovs-fail-mode", "no bridge waits for a controller", datapath::fail_mode),
-    Check::of_node("ovs-flows", "bridges pass the frames of pods", datapath::flows),
+    Check::of_node("ovs-flows", "bridges forward pod traffic", datapath::flows),
     Check::of_cluster("ovs-cni", "ovs-cni runs on every node", switch::daemon),
-    Check::of_cluster("marker", "every node offers the bridges that networks use", switch::marker),
+    Check::of_cluster("marker", "every node advertises the bridges that networks use", switch::marker),
     Check::of_cluster(
         "networks",
-        "every network that the profile, a pod or a VM names is there",
+        "every network that the profile, a pod or a VM names exists",
         multus::networks,
     ),
-    Check::of_cluster("annotations", "Multus can read what pods ask for", waiting::annotations),
-    Check::of_cluster("pod-subnet", "pods have addresses of the pod network", waiting::subnet),
-    Check::of_cluster("duplicates", "no two pods have one address", waiting::duplicates),
-    Check::of_cluster("pod-nics", "pods have the NICs that they asked for", multus::nics),
+    Check::of_cluster("annotations", "Multus can parse pods' network annotations", waiting::annotations),
+    Check::of_cluster("pod-subnet", "pods have addresses from the pod network", waiting::subnet),
+    Check::of_cluster("duplicates", "no two pods share an address", waiting::duplicates),
+    Check::of_cluster("pod-nics", "pods have the NICs that they ask for", multus::nics),
     Check::of_cluster("dns", "the cluster's DNS runs", cluster::dns),
-    Check::of_cluster("system-pods", "the pods of the cluster and its networks run", cluster::pods),
+    Check::of_cluster("system-pods", "the cluster's own pods run", cluster::pods),
     Check::of_cluster("kubevirt", "KubeVirt is deployed", machines::kubevirt),
     Check::of_cluster("virtualisation", "nodes can run VMs", machines::virtualisation),
     Check::of_cluster("machines", "VMs run", machines::machines),
-    Check::of_cluster("pods-waiting", "no pod waits for what does not come", waiting::pods),
-    Check::of_cluster("leftovers", "nothing waits in vain for its end", upkeep::leftovers),
+    Check::of_cluster("pods-waiting", "no pod is stuck", waiting::pods),
+    Check::of_cluster("leftovers", "no objects stuck in Terminating", upkeep::leftovers),
     Check::of_cluster("journal", "no run of kvnet was interrupted", upkeep::journal),
-    Check::of_cluster("profile", "node and cluster are as the profile says", upkeep::profile),
+    Check::of_cluster("profile", "node and cluster match the profile", upkeep::profile),
 ];
 
 impl Check {
@@ -174,7 +170,7 @@ impl Check {
 
     fn verdict(&self, seen: &Seen) -> Verdict {
         match &seen.stranger {
-            Some(why) if self.of_node => Verdict::unknown(format!("not looked at: {why}")),
+            Some(why) if self.of_node => Verdict::unknown(format!("not checked: {why}")),
             _ => (self.look)(seen).unwrap_or_else(|verdict| verdict),
         }
     }
@@ -207,22 +203,21 @@ impl Diagnosis {
         Self { checks: CHECKS.iter().map(finding).collect() }
     }
 
-    /// Those that ended in a state.
+    /// The findings in a state.
     pub fn with(&self, state: State) -> impl Iterator<Item = &Finding> {
         self.checks.iter().filter(move |finding| finding.verdict.state == state)
     }
 
-    /// The first broken check: what comes after it may only follow from it.
+    /// The first broken check: it may be the root cause of the others.
     pub fn broken(&self) -> Option<&Finding> {
         self.with(State::Broken).next()
     }
 }
 
-/// Looks at everything and judges it. What cannot be looked at is no error but a finding, and so is `refusal`: why there is
-/// no cluster.
+/// Gathers and judges. What cannot be read is a finding, not an error, and so is `refusal`: why there is no cluster.
 ///
 /// # Errors
-/// Those of the node other than a refusal to look.
+/// Fails on errors of the node other than a refused read.
 pub async fn examine(
     cx: &Context,
     refusal: Option<Error>,
@@ -236,7 +231,7 @@ pub async fn examine(
     Ok(Diagnosis::of(&seen))
 }
 
-/// `a, b`: names alone; what has a reason is said with [`Verdict::each`].
+/// `a, b`: plain names; names with reasons go through [`Verdict::each`].
 fn listed(names: &[String]) -> String {
     names.join(", ")
 }

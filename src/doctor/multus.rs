@@ -1,4 +1,4 @@
-//! Multus: its daemon, its place among the configurations, the networks, and the NICs that it gave.
+//! Multus: its daemon, its place among the CNI configurations, its networks, and pods' NICs.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::formats::cni::CniConf;
 use crate::formats::cni::NetConf;
 use crate::trace::{counted, of_machine};
 
-/// Credentials are renewed long before their end; those that are not end within so many seconds.
+/// Seconds before the expiry of credentials at which they should have been renewed long ago.
 const SOON: i64 = 300;
 
 pub fn daemon(seen: &Seen) -> Looked {
@@ -22,13 +22,15 @@ pub fn daemon(seen: &Seen) -> Looked {
     let file = seen.node.configurations.iter().find(|(_, content)| is_multus(content.as_deref()));
     let Some(daemon) = cluster.daemon("multus") else {
         let Some((name, _)) = file else { return Ok(gone(seen)) };
-        let found = format!("{name} calls Multus, which no DaemonSet runs: no pod can start or end");
+        let found = format!(
+            "{name} calls Multus, but its DaemonSet does not exist: pods cannot be created or deleted"
+        );
         return Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
-            .hint("`kvnet up --only multus` installs it again, `kvnet down` takes its configuration away"));
+            .hint("`kvnet up --only multus` reinstalls it, `kvnet down` removes its configuration"));
     };
     if let Some(found) = out_of_memory(cluster, daemon) {
         return Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
-            .hint("raise its memory limit: plugins that it calls count as its own"));
+            .hint("raise its memory limit: plugins that it runs count towards it"));
     }
     let (ready, now) = rolled_out(daemon);
     if !ready {
@@ -37,28 +39,28 @@ pub fn daemon(seen: &Seen) -> Looked {
     }
     match seen.node.multus_until {
         Some(until) if until <= seen.now => {
-            let found = "the credentials in multus.d/multus.kubeconfig have ended: no pod gets an answer";
+            let found = "the credentials in multus.d/multus.kubeconfig have expired: no pod can start";
             Ok(Verdict::broken(&code::MULTUS_CONFIG, found)
-                .hint("delete the Multus pod of the node: a new one writes new ones"))
+                .hint("delete the node's Multus pod: the new one writes new credentials"))
         }
         Some(until) if until <= seen.now + SOON => {
-            Ok(Verdict::warns("the credentials in multus.d/multus.kubeconfig end in a few minutes")
-                .hint("the Multus pod should have renewed them: look at its log, or use the thick flavour"))
+            Ok(Verdict::warns("the credentials in multus.d/multus.kubeconfig expire in a few minutes")
+                .hint("the Multus pod should have renewed them: check its log, or use the thick flavour"))
         }
         _ => Ok(Verdict::holds(format!("{}: {now}", full_name(daemon)))),
     }
 }
 
-/// Neither its daemon nor its configuration is there.
+/// Neither Multus' daemon nor its configuration exists.
 fn gone(seen: &Seen) -> Verdict {
     if !seen.lost("multus") {
         return Verdict::absent("Multus is not installed");
     }
-    Verdict::broken(&code::MULTUS_CONFIG, "no DaemonSet of Multus is there: pods get one NIC")
+    Verdict::broken(&code::MULTUS_CONFIG, "Multus DaemonSet not found: pods get only one NIC")
         .hint("`kvnet up --only multus,cni-order`")
 }
 
-/// A pod of Multus that was killed for its memory, as the newest end of a container or as what it is now.
+/// A Multus pod that was OOM-killed, now or at its last termination.
 fn out_of_memory(cluster: &ClusterSeen, daemon: &Value) -> Option<String> {
     cluster.pods_of(daemon).find_map(|pod| {
         let statuses = pod["status"]["containerStatuses"].as_array()?;
@@ -66,7 +68,7 @@ fn out_of_memory(cluster: &ClusterSeen, daemon: &Value) -> Option<String> {
             ["state", "lastState"].iter().any(|state| status[*state]["terminated"]["reason"] == "OOMKilled")
         };
         statuses.iter().find(killed)?;
-        Some(format!("{} was killed because it used more memory than it may", full_name(pod)))
+        Some(format!("{} was OOM-killed", full_name(pod)))
     })
 }
 
@@ -74,7 +76,8 @@ pub fn order(seen: &Seen) -> Looked {
     let directory = &seen.facts.cni_conf_dir;
     seen.readable(directory.as_str())?;
     let multus = seen.node.configurations.iter().find(|(_, content)| is_multus(content.as_deref()));
-    let hint = "`kvnet up --only multus,cni-order` puts Multus first; pods that started meanwhile lack NICs";
+    let hint =
+        "`kvnet up --only multus,cni-order` puts Multus first; recreate pods that started without their NICs";
     let Some((multus, _)) = multus else {
         if seen.cluster()?.daemon("multus").is_none() {
             return Ok(Verdict::absent("Multus is not installed"));
@@ -82,19 +85,20 @@ pub fn order(seen: &Seen) -> Looked {
         if let Some(taken) = seen.node.names.iter().find(|name| name.ends_with(".cilium_bak")) {
             return Ok(Verdict::broken(
                 &code::CNI_ORDER,
-                format!("Cilium has renamed Multus' file: {directory}/{taken}"),
+                format!("Cilium renamed Multus' file: {directory}/{taken}"),
             )
-            .hint("set `cni.exclusive` of Cilium to false"));
+            .hint("set Cilium's `cni.exclusive` to false"));
         }
-        return Ok(Verdict::broken(&code::CNI_ORDER, format!("{directory} has no configuration of Multus"))
-            .hint(hint));
+        return Ok(
+            Verdict::broken(&code::CNI_ORDER, format!("no Multus configuration in {directory}")).hint(hint)
+        );
     };
     match seen.node.configurations.first() {
         Some((first, _)) if first != multus => {
-            let found = format!("{first} is not Multus', and {multus}, which is, comes after it");
+            let found = format!("{first} sorts before {multus}, the configuration of Multus");
             Ok(Verdict::broken(&code::CNI_ORDER, found).hint(hint))
         }
-        _ => Ok(Verdict::holds(format!("{multus} is Multus'"))),
+        _ => Ok(Verdict::holds(format!("first: {multus}"))),
     }
 }
 
@@ -116,12 +120,12 @@ pub fn networks(seen: &Seen) -> Looked {
         .filter(|_| installed)
         .chain(asked)
         .filter(|(network, _)| !known(network))
-        .map(|(network, who)| format!("{network}, which {who} names"))
+        .map(|(network, who)| format!("{network}, named by {who}"))
         .collect();
     if !missing.is_empty() {
-        return Ok(Verdict::broken(&code::NETWORK_MISSING, "").each("missing", missing).hint(
-            "`kvnet up --only networks`; a name without a namespace is looked for in that of the pod",
-        ));
+        return Ok(Verdict::broken(&code::NETWORK_MISSING, "")
+            .each("missing", missing)
+            .hint("`kvnet up --only networks`; a name without a namespace means the pod's own"));
     }
     let unreadable = |network: &&Value| {
         let config = network["spec"]["config"].as_str().filter(|config| !config.is_empty());
@@ -133,8 +137,8 @@ pub fn networks(seen: &Seen) -> Looked {
     if !unreadable.is_empty() {
         let verdict = Verdict::broken(&code::NETWORK_MISSING, "");
         return Ok(verdict
-            .each("the configuration is not JSON", unreadable)
-            .hint("`kvnet up --only networks` writes kvnet's own anew; correct `spec.config` of others"));
+            .each("configuration is not JSON", unreadable)
+            .hint("`kvnet up --only networks` rewrites kvnet's own; correct `spec.config` of the others"));
     }
     if let Some(verdict) = without_file(seen, cluster) {
         return Ok(verdict);
@@ -163,16 +167,16 @@ pub fn networks(seen: &Seen) -> Looked {
     if !nameless.is_empty() {
         return Ok(Verdict::warns("")
             .each("", nameless)
-            .hint("name a plugin for addresses: `host-local`, `static`, `dhcp`"));
+            .hint("set an IPAM plugin: `host-local`, `static`, `dhcp`"));
     }
     Ok(match cluster.networks.len() {
-        0 => Verdict::absent("there is none"),
-        count => Verdict::holds(format!("{} there{}", counted(count, "network"), by_file(seen))),
+        0 => Verdict::absent("none"),
+        count => Verdict::holds(format!("{}{}", counted(count, "network"), by_file(seen))),
     })
 }
 
-/// Networks of this node's pods that neither have a configuration nor a file of this node. A pod that has its NIC shows
-/// that Multus found one.
+/// Networks of this node's pods with neither a configuration nor a file on this node. A pod that has its NIC proves that
+/// Multus found one.
 fn without_file(seen: &Seen, cluster: &ClusterSeen) -> Option<Verdict> {
     let gone = seen.by_file.iter().filter_map(|(network, file)| Some((network, file.as_ref().err()?)));
     let gone = gone.filter(|(network, _)| on_this_node(seen, cluster, network));
@@ -188,7 +192,7 @@ fn without_file(seen: &Seen, cluster: &ClusterSeen) -> Option<Verdict> {
         let asks = |pod: &&Value| wanted(cluster, pod).wishes.iter().any(|wish| wish.network() == network);
         cluster.pods.iter().filter(asks).all(|pod| lacking(cluster, pod).is_none())
     };
-    let hint = "write the configuration into `spec.config`, or into such a file with the attachment's `name`";
+    let hint = "put the configuration into `spec.config`, or into such a file with the attachment's `name`";
     Some(if gone.iter().all(|(network, _)| has_nic(network)) {
         Verdict::warns("").each("", items).hint(hint)
     } else {
@@ -196,39 +200,43 @@ fn without_file(seen: &Seen, cluster: &ClusterSeen) -> Option<Verdict> {
     })
 }
 
-/// Which networks have their configuration in a file of this node.
+/// The networks that are configured by a file on this node.
 fn by_file(seen: &Seen) -> String {
     let found = seen
         .by_file
         .iter()
         .filter_map(|(network, file)| Some(format!("{network} ({})", file.as_ref().ok()?)));
     let found: Vec<String> = found.collect();
-    if found.is_empty() { String::new() } else { format!(", by a file of this node: {}", listed(&found)) }
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!(", configured by a file on this node: {}", listed(&found))
+    }
 }
 
-/// Whether a pod of the node that kvnet runs on asks for a network; other nodes may have other cards.
+/// Whether a pod on this node asks for a network; other nodes may have other NICs.
 fn on_this_node(seen: &Seen, cluster: &ClusterSeen, network: &str) -> bool {
     let here = |pod: &&Value| seen.here.is_some() && pod["spec"]["nodeName"].as_str() == seen.here.as_deref();
     let alive = cluster.pods.iter().filter(here).filter(|pod| is_alive(pod));
     alive.flat_map(|pod| asked(pod).wishes).any(|wish| wish.network() == network)
 }
 
-/// The plugins of a configuration: itself, or those of its chain.
+/// The plugins of a configuration: itself, or its chain.
 fn plugins(config: &Value) -> impl Iterator<Item = &Value> {
     std::iter::once(config).chain(config["plugins"].as_array().into_iter().flatten())
 }
 
-/// A card that a network's NICs are made of, and that this node does not have.
+/// The master interface of a network that this node does not have.
 fn without_master(seen: &Seen, config: &Value) -> Option<String> {
     let links = seen.node.links.as_ref()?;
     let found = plugins(config).find_map(|plugin| {
         let kind = plugin["type"].as_str().filter(|kind| ["macvlan", "ipvlan", "vlan"].contains(kind))?;
-        // In a container's network it is made by an earlier NIC.
+        // Inside the container the master is an earlier NIC.
         let own = plugin["linkInContainer"] == true;
         let master = plugin["master"].as_str().filter(|master| !master.is_empty() && !own)?;
         (!links.iter().any(|link| link.name == master)).then_some((kind, master))
     });
-    found.map(|(kind, master)| format!("{kind} wants the link {master}, which this node does not have"))
+    found.map(|(kind, master)| format!("{kind} needs master {master}, which this node does not have"))
 }
 
 fn without_ipam(config: &Value) -> bool {
@@ -238,7 +246,7 @@ fn without_ipam(config: &Value) -> bool {
     })
 }
 
-/// The networks that pods and VMs ask for, each with who does.
+/// The networks that pods and VMs ask for, each with its consumer.
 fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
     let namespace = |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     let mut found = Vec::new();
@@ -257,7 +265,7 @@ fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
     found
 }
 
-/// What a pod asks for; a word that is no network's name is a slip, and nothing that is missing.
+/// What a pod asks for; a word that cannot be a network's name is a mistake, not a missing network.
 fn wanted(cluster: &ClusterSeen, pod: &Value) -> Asked {
     asked(pod).settled(&|network| cluster.networks.iter().any(|definition| full_name(definition) == network))
 }
@@ -278,41 +286,41 @@ pub fn nics(seen: &Seen) -> Looked {
         short.into_iter().partition(|pod| unreadable(pod).is_some());
     let (late, mut short) = (told(late), told(short));
     let hint = if short.is_empty() {
-        "the NICs may be there: somebody has written over the annotation; `kvnet trace pod/NAME` looks at the rest, and a new pod gets a new report"
+        "the NICs may exist: the annotation was overwritten; `kvnet trace pod/NAME` checks the rest, and a new pod gets a new report"
     } else {
-        "a NIC is only made when a pod starts: once the checks above hold, delete these pods"
+        "NICs are only created when a pod starts: once the checks above pass, delete these pods"
     };
     let report = |pod: &Value| Some(format!("{}: {}", full_name(pod), unreadable(pod)?));
     short.extend(damaged.into_iter().filter_map(report));
     if short.is_empty() && !late.is_empty() {
-        let hint = "a NIC is only made when a pod starts: delete the pod, or take back what was changed";
-        return Ok(Verdict::warns("").each("asked for since the pod runs", late).hint(hint));
+        let hint = "NICs are only created when a pod starts: delete the pod, or revert its annotation";
+        return Ok(Verdict::warns("").each("requested after the pod started", late).hint(hint));
     }
     if short.is_empty() {
         return Ok(match asking.len() {
             0 => Verdict::absent("no pod asks for a network"),
-            count => Verdict::holds(format!("{}, each with all of its NICs", counted(count, "pod"))),
+            count => Verdict::holds(format!("{}, each with all its NICs", counted(count, "pod"))),
         });
     }
     Ok(Verdict::broken(&code::POD_NIC, "").each("", short).hint(hint))
 }
 
-/// Whether what a pod lacks was asked for after it started. A VM's pod is not edited.
+/// Whether the missing NICs were requested after the pod started. Nobody edits a VM's pod.
 fn asks_since_it_runs(pod: &Value) -> bool {
     runs_with_its_nics(pod) && pod["metadata"]["labels"]["kubevirt.io"] != "virt-launcher"
 }
 
-/// The networks of which a pod has no NIC, by what Multus reports.
+/// The networks on which a pod has no NIC according to Multus.
 fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
     let (found, missing) = unmet(cluster, pod);
     let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
     (!missing.is_empty()).then(|| {
-        let count = counted(found + missing.len(), "further NIC");
+        let count = counted(found + missing.len(), "secondary NIC");
         format!("{} on {node} has {found} of {count}: none on {}", full_name(pod), listed(&missing))
     })
 }
 
-/// How many NICs a pod has of those that it asks for, and the networks of the others.
+/// How many of its requested NICs a pod has, and the networks of the missing ones.
 fn unmet(cluster: &ClusterSeen, pod: &Value) -> (usize, Vec<String>) {
     let (wishes, nics) = (wanted(cluster, pod).wishes, reported(pod));
     let configured = |wish: &Wish| {
@@ -325,7 +333,7 @@ fn unmet(cluster: &ClusterSeen, pod: &Value) -> (usize, Vec<String>) {
     (paired.iter().flatten().count(), missing.map(|(wish, _)| wish.network()).collect())
 }
 
-/// The networks of Open vSwitch: the network's name and the bridge that it names.
+/// The Open vSwitch networks, each with its bridge.
 pub fn bridges_of(cluster: &ClusterSeen) -> Vec<(String, String)> {
     let bridge = |network: &Value| {
         let config: Value = serde_json::from_str(network["spec"]["config"].as_str()?).ok()?;

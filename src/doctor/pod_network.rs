@@ -1,4 +1,4 @@
-//! flannel's part: addresses for nodes, its own file, and its links.
+//! flannel: the nodes' pod addresses, its state file, and its links.
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::trace::counted;
 const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";
 const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";
 
-/// Who makes the pod network; without flannel its checks have nothing to look at.
+/// flannel's `DaemonSet`; without flannel its checks do not apply.
 fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
     cluster.daemon("flannel").ok_or_else(|| Verdict::absent("flannel is not installed"))
 }
@@ -29,25 +29,25 @@ pub fn addresses(seen: &Seen) -> Looked {
     for node in &cluster.nodes {
         let name = name(node);
         let Some(range) = node["spec"]["podCIDR"].as_str().filter(|range| !range.is_empty()) else {
-            return Ok(Verdict::broken(&code::POD_CIDR, format!("{name} has no pod addresses (podCIDR)"))
-                .hint("the cluster was made without `kubeadm init --pod-network-cidr`: give its controller manager `--cluster-cidr` and `--allocate-node-cidrs`"));
+            return Ok(Verdict::broken(&code::POD_CIDR, format!("{name} has no podCIDR"))
+                .hint("the cluster was created without `kubeadm init --pod-network-cidr`: set `--cluster-cidr` and `--allocate-node-cidrs` on its controller manager"));
         };
         if let (Some(network), Ok(own)) = (network, range.parse::<IpNet>())
             && !network.contains(&own)
         {
-            let found = format!("{name} has {range}, which is not in flannel's network {network}");
+            let found = format!("{name} has podCIDR {range}, which is not in flannel's network {network}");
             return Ok(Verdict::broken(&code::POD_CIDR, found).hint(format!(
-                "set `cluster.podSubnet` of the profile to the cluster's, and run `kvnet up --only flannel`; {range} is a part of it"
+                "set the profile's `cluster.podSubnet` to that of the cluster, which contains {range}, and run `kvnet up --only flannel`"
             )));
         }
     }
     let scarce: Vec<String> = cluster.nodes.iter().filter_map(scarce_addresses).collect();
     if !scarce.is_empty() {
-        return Ok(Verdict::warns("").each("pods beyond that do not start", scarce).hint(
-            "let the kubelet take fewer: `maxPods` in its configuration; a node's range stays what it was given",
-        ));
+        return Ok(Verdict::warns("")
+            .each("pods beyond that stay Pending", scarce)
+            .hint("lower `maxPods` in the kubelet's configuration; a node's podCIDR cannot be changed"));
     }
-    let network = network.map(|network| format!(" out of {network}")).unwrap_or_default();
+    let network = network.map(|network| format!(" in {network}")).unwrap_or_default();
     Ok(Verdict::holds(format!("{} with addresses{network}", counted(cluster.nodes.len(), "node"))))
 }
 
@@ -56,7 +56,7 @@ pub fn flannel(seen: &Seen) -> Looked {
     if cluster.daemon("flannel").is_none() && seen.lost("flannel") {
         return Ok(Verdict::broken(
             &code::POD_CIDR,
-            "no DaemonSet of flannel is there: no pod can start or end",
+            "flannel DaemonSet not found: pods cannot be created or deleted",
         )
         .hint("`kvnet up --only flannel`"));
     }
@@ -65,33 +65,33 @@ pub fn flannel(seen: &Seen) -> Looked {
     if !ready {
         let found = format!("{}: {now}; {}", full_name(daemon), why(cluster, daemon));
         return Ok(Verdict::broken(&code::POD_CIDR, found).hint(format!(
-            "look at its log: `kubectl --namespace kube-flannel logs daemonset/{}`",
+            "check its log: `kubectl --namespace kube-flannel logs daemonset/{}`",
             name(daemon)
         )));
     }
     let subnet = seen.node.subnet.as_deref();
     if subnet.is_none() && seen.stranger.is_none() {
-        return Ok(Verdict::broken(&code::POD_CIDR, "/run/flannel/subnet.env is missing: no pod can start")
-            .hint("flannel writes it when it starts: delete its pod on the node; do not write it by hand"));
+        return Ok(Verdict::broken(&code::POD_CIDR, "/run/flannel/subnet.env not found: no pod can start")
+            .hint("flannel writes it at startup: delete its pod on the node; do not write it by hand"));
     }
     if let Some(found) = foreign_bridge(seen, subnet.unwrap_or_default()) {
         return Ok(Verdict::broken(&code::POD_CIDR, found).hint(
-            "cni0 is of an earlier cluster: when no pod is on it, `ip link delete cni0`; the next pod makes it anew",
+            "cni0 is left over from an earlier cluster: when no pod uses it, `ip link delete cni0`; the next pod recreates it",
         ));
     }
     if let Some(found) = other_address(seen, cluster) {
         return Ok(Verdict::broken(&code::POD_CIDR, found).hint(
-            "something gave flannel.1 another MAC address: tell systemd `MACAddressPolicy=none` for it, and delete flannel's pod on the node",
+            "something changed the MAC address of flannel.1: set `MACAddressPolicy=none` for it in systemd, and delete flannel's pod on the node",
         ));
     }
     if let Some(found) = shared_address(cluster) {
         return Ok(Verdict::broken(&code::POD_CIDR, found)
-            .hint("flannel chose a network card that is the same everywhere: choose another with its option `--iface`"));
+            .hint("flannel chose an interface with the same address on each node: choose another with its `--iface` option"));
     }
     Ok(Verdict::holds(format!("{}: {now}", full_name(daemon))))
 }
 
-/// The bridge has an address of another part of the pod network than this node's.
+/// cni0 has an address outside this node's subnet.
 fn foreign_bridge(seen: &Seen, subnet: &str) -> Option<String> {
     let own = subnet.lines().find_map(|line| line.strip_prefix("FLANNEL_SUBNET="))?.trim();
     let range: IpNet = own.parse().ok()?;
@@ -99,25 +99,25 @@ fn foreign_bridge(seen: &Seen, subnet: &str) -> Option<String> {
     let is_four = |address: &&String| !address.contains(':');
     let address = bridge.addresses.iter().find(is_four)?;
     let fits = address.parse().is_ok_and(|address: std::net::IpAddr| range.contains(&address));
-    (!fits).then(|| format!("cni0 has {address}, and this node's pods have {}", range.trunc()))
+    (!fits).then(|| format!("cni0 has {address}, but this node's subnet is {}", range.trunc()))
 }
 
-/// What the other nodes send to is not what flannel.1 has.
+/// The published MAC address is not that of flannel.1.
 fn other_address(seen: &Seen, cluster: &ClusterSeen) -> Option<String> {
     let node = seen.this_node(cluster)?;
     let backend: Value = serde_json::from_str(node["metadata"]["annotations"][BACKEND].as_str()?).ok()?;
     let told = backend["VtepMAC"].as_str()?;
     let has = &seen.node.links.as_ref()?.iter().find(|link| link.name == "flannel.1")?.mac;
     (!told.eq_ignore_ascii_case(has))
-        .then(|| format!("flannel.1 has {has}, and {} tells the other nodes {told}", name(node)))
+        .then(|| format!("flannel.1 has {has}, but {} publishes {told}", name(node)))
 }
 
-/// Two nodes that flannel takes for one.
+/// Two nodes with the same address in flannel.
 fn shared_address(cluster: &ClusterSeen) -> Option<String> {
     let address = |node: &Value| node["metadata"]["annotations"][PUBLIC_IP].as_str().map(str::to_owned);
     cluster.nodes.iter().enumerate().find_map(|(index, node)| {
         let own = address(node)?;
         let other = cluster.nodes[..index].iter().find(|other| address(other).as_ref() == Some(&own))?;
-        Some(format!("{} and {} both say that they are {own}", name(other), name(node)))
+        Some(format!("{} and {} both publish the address {own}", name(other), name(node)))
     })
 }

@@ -1,4 +1,4 @@
-//! Everything that is looked at, before anything is judged.
+//! Everything that the checks judge, gathered before any of them runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,29 +27,29 @@ use crate::host::{Command, Host};
 use crate::profile::Profile;
 use crate::trace::datapath::{Datapath, Nic, define, nics_of};
 
-/// What was seen.
+/// The state of node and cluster.
 pub struct Seen {
-    /// What should be.
+    /// The desired state.
     pub profile: Arc<Profile>,
     /// What is known about the node.
     pub facts: Arc<Facts>,
-    /// The name of the Node object that this machine is; none when it is no node of the cluster.
+    /// This machine's Node object; none when it is not a node of the cluster.
     pub here: Option<Arc<str>>,
-    /// Why the machine is not looked at as a node; none when it is one, or when there is no cluster yet.
+    /// Why the node checks do not run here; none when this is a node, or when there is no cluster yet.
     pub stranger: Option<String>,
     /// The node that kvnet runs on.
     pub node: NodeSeen,
     /// The cluster, or why it does not answer.
     pub cluster: Result<ClusterSeen>,
-    /// What carries the packets of this node's pods; none when it was not looked at.
+    /// The datapath of this node's pods; none when not gathered.
     pub datapath: Option<Datapath>,
-    /// How networks without a configuration of their own are configured on this node: by which file, or why by none.
+    /// For networks without a configuration of their own: the file on this node that has it, or why there is none.
     pub by_file: BTreeMap<String, std::result::Result<String, String>>,
     /// kvnet's journal.
     pub journal: Result<History>,
-    /// The time of looking, in seconds of Unix time.
+    /// The time of gathering, in Unix seconds.
     pub now: i64,
-    /// What `plan` says about each step; none when it could not be made.
+    /// The plan's steps; none when there is no plan.
     pub steps: Option<Vec<StepSeen>>,
 }
 
@@ -58,11 +58,11 @@ pub struct Seen {
 pub struct NodeSeen {
     /// Everything in the directory of CNI configurations.
     pub names: Vec<String>,
-    /// The configurations in the runtime's order; none where a file may not be read.
+    /// The configurations in the runtime's order; none where a file is not readable.
     pub configurations: Vec<(String, Option<String>)>,
-    /// The names of all plugins in the runtime's directories.
+    /// All plugins in the runtime's directories.
     pub plugins: BTreeSet<String>,
-    /// `net.bridge.bridge-nf-call-iptables`; none when it cannot be seen.
+    /// `net.bridge.bridge-nf-call-iptables`; none when not readable.
     pub bridge_filter: Option<String>,
     /// Whether the kernel has the bridge filter.
     pub has_bridge_filter: bool,
@@ -72,17 +72,17 @@ pub struct NodeSeen {
     pub forward: Option<String>,
     /// `fs.inotify.max_user_instances`.
     pub inotify: Option<u64>,
-    /// What flannel wrote about the node's part of the pod network.
+    /// flannel's `subnet.env`.
     pub subnet: Option<String>,
     /// The links; none when they could not be listed.
     pub links: Option<Vec<Link>>,
     /// Open vSwitch, or why it does not answer; none when it is not installed.
     pub switch: Option<std::result::Result<OvsState, String>>,
-    /// When the credentials of a thin Multus end, in seconds of Unix time.
+    /// When the credentials of a thin Multus expire, in Unix seconds.
     pub multus_until: Option<i64>,
     /// Whether a VM can have a tap device.
     pub tun: bool,
-    /// What may not be looked at.
+    /// The paths that are not readable.
     pub refused: Vec<String>,
 }
 
@@ -103,7 +103,7 @@ pub struct ClusterSeen {
     pub deployments: Vec<Value>,
     /// The namespaces.
     pub namespaces: Vec<Value>,
-    /// The configuration maps of flannel.
+    /// flannel's `ConfigMaps`.
     pub flannel: Vec<Value>,
     /// The `NetworkAttachmentDefinitions`.
     pub networks: Vec<Value>,
@@ -111,9 +111,9 @@ pub struct ClusterSeen {
     pub kubevirts: Vec<Value>,
     /// The virtual machine instances.
     pub machines: Vec<Value>,
-    /// What else serves groups of the API.
+    /// The APIServices.
     pub services: Vec<Value>,
-    /// What was told about objects; none where it may not be read.
+    /// The events; empty when not readable.
     pub events: Vec<Value>,
 }
 
@@ -123,12 +123,12 @@ pub struct StepSeen {
     pub id: &'static str,
     /// Whether its part is in place.
     pub state: StepState,
-    /// Its first change, or why it cannot look.
+    /// The step's first change, or why it could not be checked.
     pub why: std::result::Result<Option<String>, Error>,
 }
 
 impl Seen {
-    /// Looks at everything. `refusal` is why there is no cluster.
+    /// Gathers everything. `refusal` is why there is no cluster.
     pub async fn gather(cx: &Context, refusal: Option<Error>) -> Result<Self> {
         let cluster = async {
             match (&refusal, cx.cluster().await) {
@@ -141,7 +141,7 @@ impl Seen {
         };
         let connected = refusal.is_none() && cx.cluster().await.is_some();
         let mut cluster = cluster.await;
-        // Which machine this is comes before what is on it.
+        // Identify the machine before reading it.
         let stranger = if connected { stranger(cx, cluster.is_ok()).await } else { None };
         let here = if cluster.is_ok() { cx.this_node().await } else { None };
         let node = if stranger.is_none() { NodeSeen::gather(cx).await } else { Ok(NodeSeen::default()) };
@@ -170,7 +170,7 @@ impl Seen {
         })
     }
 
-    /// Takes over what a plan says.
+    /// Adds the steps of a plan.
     pub fn look_at_steps(&mut self, plan: &Plan<'_>) {
         let step = |planned: &Planned<'_>| StepSeen {
             id: planned.step.id(),
@@ -183,33 +183,33 @@ impl Seen {
         self.steps = Some(plan.steps.iter().map(step).collect());
     }
 
-    /// The cluster; without one the check could not look.
+    /// The cluster; without one the check is unknown.
     pub fn cluster(&self) -> std::result::Result<&ClusterSeen, Verdict> {
-        self.cluster.as_ref().map_err(|_| Verdict::unknown("not looked at: the API server does not answer"))
+        self.cluster.as_ref().map_err(|_| Verdict::unknown("not checked: no answer from the API server"))
     }
 
-    /// Whether kvnet has made something here, and not taken it back.
+    /// Whether changes of kvnet's are in effect here.
     pub fn applied(&self) -> bool {
         self.journal.as_ref().is_ok_and(|journal| journal.made().next().is_some())
     }
 
-    /// Whether kvnet has worked here, and a step has something to do all the same: its part has gone.
+    /// Whether a step that kvnet applied here has lost its part.
     pub fn lost(&self, step: &str) -> bool {
         let is_open = |state: StepState| matches!(state, StepState::Missing | StepState::Drifted);
         let steps = self.steps.as_deref().unwrap_or_default();
         self.applied() && steps.iter().any(|it| it.id == step && is_open(it.state))
     }
 
-    /// The object of the node that kvnet runs on.
+    /// The Node object of this machine.
     pub fn this_node<'a>(&self, cluster: &'a ClusterSeen) -> Option<&'a Value> {
         let here = self.here.as_deref()?;
         cluster.nodes.iter().find(|node| name(node) == here)
     }
 
-    /// What ends a look at a path that only root may read.
+    /// Ends a check whose path only root may read.
     pub fn readable(&self, part: &str) -> std::result::Result<(), Verdict> {
         match self.node.refused.iter().find(|path| path.contains(part)) {
-            Some(path) => Err(Verdict::unknown(format!("not looked at: {path} is for root"))),
+            Some(path) => Err(Verdict::unknown(format!("not checked: {path} is readable only by root"))),
             None => Ok(()),
         }
     }
@@ -250,11 +250,11 @@ impl NodeSeen {
     }
 }
 
-/// Why this machine cannot be looked at as a node of the cluster. One whose own kubeconfig names a cluster that does not
-/// answer is looked at: what it has may tell why.
+/// Why this machine is not checked as a node of the cluster. A machine whose own kubeconfig names a cluster that does not
+/// answer is checked: it may show why.
 async fn stranger(cx: &Context, answers: bool) -> Option<String> {
     const OWN: [&str; 2] = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"];
-    let no_node = |why: &str| format!("this machine is no node of the cluster ({why})");
+    let no_node = |why: &str| format!("this machine is not a node of the cluster ({why})");
     match cx.identity().await {
         Ok(Some(Identity::Stranger(why))) => Some(no_node(&why)),
         Ok(None) if answers => Some(no_node("the cluster has no nodes")),
@@ -262,12 +262,12 @@ async fn stranger(cx: &Context, answers: bool) -> Option<String> {
         Err(_) => {
             let cluster = cx.cluster().await?;
             let known = OWN.iter().any(|own| cluster.is_named_by((*own).into()));
-            (!known).then(|| "nobody knows which node of the cluster this machine is".to_owned())
+            (!known).then(|| "which node of the cluster this machine is could not be determined".to_owned())
         }
     }
 }
 
-/// Gives networks without a configuration what a file of the node says, and tells which file that is.
+/// Fills in the configuration of networks that have it in a file on the node, and returns which file that is.
 async fn look_for_files(
     cx: &Context,
     networks: &mut [Value],
@@ -293,7 +293,7 @@ async fn look_for_files(
     Ok(found)
 }
 
-/// Without a cluster no NIC is known, and only the node is looked at.
+/// Without a cluster no NICs are known, and only the node is checked.
 async fn datapath(cx: &Context, cluster: Option<&ClusterSeen>, own: Option<&str>) -> Result<Datapath> {
     let nodes = cluster.map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
     let pods = cluster.map(|cluster| cluster.pods.as_slice()).unwrap_or_default();
@@ -324,20 +324,20 @@ async fn filter_at_boot(host: &dyn Host) -> Result<bool> {
     Ok(false)
 }
 
-/// None when they cannot be listed.
+/// The links; none when they cannot be listed.
 async fn addresses(host: &dyn Host) -> Option<Vec<Link>> {
     let command = Command::new(["ip", "-j", "addr"]);
     let output = host.run(&command).await.ok()?.ok(&command).ok()?;
     Some(links(&output.stdout))
 }
 
-/// None when it is not installed.
+/// Open vSwitch; none when not installed.
 async fn switch(host: &dyn Host) -> Option<std::result::Result<OvsState, String>> {
     host.find("ovs-vsctl").await.ok()??;
     Some(OvsState::read(host).await.map_err(|error| error.cause().unwrap_or(error.message()).to_owned()))
 }
 
-/// When the token of a kubeconfig ends. Nothing else of it is kept.
+/// When the token of a kubeconfig expires. Nothing else of it is kept.
 fn token_ends(kubeconfig: &str) -> Option<i64> {
     let token = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token:"))?;
     let claims = token.trim().trim_matches(['"', '\'']).split('.').nth(1)?;
@@ -363,7 +363,7 @@ impl ClusterSeen {
             cluster.list(kubevirt, "KubeVirt", None, None),
             cluster.list(kubevirt, "VirtualMachineInstance", None, None),
         )?;
-        // Who may not read events still has everything else looked at.
+        // Without permission to read events the rest is still checked.
         let events = cluster.list("v1", "Event", None, None).await.unwrap_or_default();
         Ok(Self {
             events,
@@ -382,22 +382,22 @@ impl ClusterSeen {
         })
     }
 
-    /// Why a pod waits; none when nothing keeps it.
+    /// Why a pod waits; none when nothing holds it up.
     pub fn reason(&self, pod: &Value) -> Option<Reason> {
         reason(pod, &self.events)
     }
 
-    /// As [`ClusterSeen::reason`], in words.
+    /// The text of [`ClusterSeen::reason`].
     pub fn why_waiting(&self, pod: &Value) -> Option<String> {
         self.reason(pod).map(|reason| reason.text)
     }
 
-    /// The `DaemonSet` of a component, by a part of its name.
+    /// A component's `DaemonSet`, by part of its name.
     pub fn daemon(&self, part: &str) -> Option<&Value> {
         self.daemons.iter().find(|daemon| name(daemon).contains(part))
     }
 
-    /// The pods that a `DaemonSet` or a Deployment's replica set made.
+    /// The pods of a `DaemonSet` or Deployment.
     pub fn pods_of<'a>(&'a self, workload: &'a Value) -> impl Iterator<Item = &'a Value> {
         let labels = workload["spec"]["selector"]["matchLabels"].as_object();
         self.pods.iter().filter(move |pod| {
@@ -419,7 +419,7 @@ pub fn full_name(object: &Value) -> String {
     format!("{}/{}", object["metadata"]["namespace"].as_str().unwrap_or_default(), name(object))
 }
 
-/// For how many seconds an object has been ending; none when it is not.
+/// Seconds since an object's `deletionTimestamp`; none when it is not terminating.
 pub fn ending_for(object: &Value, now: i64) -> Option<i64> {
     let since: Timestamp = object["metadata"]["deletionTimestamp"].as_str()?.parse().ok()?;
     Some(now - since.as_second())
@@ -430,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_token_is_all_that_is_read_of_a_kubeconfig() {
+    fn only_the_expiry_of_a_token_is_read_from_a_kubeconfig() {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1800000000,"sub":"x"}"#);
         let kubeconfig = format!("users:\n- user:\n    token: \"a.{claims}.b\"\n");
         assert_eq!(token_ends(&kubeconfig), Some(1_800_000_000));

@@ -1,4 +1,4 @@
-//! Open vSwitch, and what publishes its bridges.
+//! Open vSwitch, and ovs-cni, which advertises its bridges.
 
 use std::collections::BTreeSet;
 
@@ -16,16 +16,14 @@ use crate::trace::counted;
 
 pub fn database(seen: &Seen) -> Looked {
     match &seen.node.switch {
-        Some(Ok(state)) => {
-            Ok(Verdict::holds(format!("it answers, and has {}", counted(state.bridges.len(), "bridge"))))
-        }
-        Some(Err(why)) if !seen.facts.root => Ok(Verdict::unknown(format!("only root may ask: {why}"))),
+        Some(Ok(state)) => Ok(Verdict::holds(format!("running, {}", counted(state.bridges.len(), "bridge")))),
+        Some(Err(why)) if !seen.facts.root => Ok(Verdict::unknown(format!("only root may query it: {why}"))),
         Some(Err(why)) => Ok(Verdict::broken(&code::OVS_UNAVAILABLE, why)),
         None if used(seen) => {
-            Ok(Verdict::broken(&code::OVS_UNAVAILABLE, "it is not installed, and a network names a bridge")
+            Ok(Verdict::broken(&code::OVS_UNAVAILABLE, "not installed, but a network names a bridge")
                 .hint("`kvnet up --only ovs-package,ovs-bridges`"))
         }
-        None => Ok(Verdict::absent("it is not installed")),
+        None => Ok(Verdict::absent("not installed")),
     }
 }
 
@@ -37,7 +35,7 @@ fn used(seen: &Seen) -> bool {
 fn state(seen: &Seen) -> std::result::Result<&OvsState, Verdict> {
     match &seen.node.switch {
         Some(Ok(state)) => Ok(state),
-        Some(Err(_)) => Err(Verdict::unknown("not looked at: Open vSwitch does not answer")),
+        Some(Err(_)) => Err(Verdict::unknown("not checked: no answer from Open vSwitch")),
         None => Err(Verdict::absent("Open vSwitch is not installed")),
     }
 }
@@ -45,7 +43,7 @@ fn state(seen: &Seen) -> std::result::Result<&OvsState, Verdict> {
 pub fn bridges(seen: &Seen) -> Looked {
     let state = state(seen)?;
     let named = seen.cluster.as_ref().map(bridges_of).unwrap_or_default();
-    // Before the first `up` nothing of the profile is there, and nothing is broken.
+    // Before the first `up` nothing exists yet, and nothing is broken.
     let is_fresh = state.bridges.is_empty() && named.is_empty();
     let declared = seen.profile.ovs.bridges.iter().filter(|_| seen.profile.ovs.enabled && !is_fresh);
     let declared = declared.map(|bridge| bridge.name.as_str());
@@ -55,7 +53,7 @@ pub fn bridges(seen: &Seen) -> Looked {
         wanted.iter().filter(|bridge| !is_there(bridge)).map(|bridge| (*bridge).to_owned()).collect();
     if !missing.is_empty() {
         return Ok(Verdict::broken(&code::OVS_BRIDGE, "").each("missing", missing).hint(
-            "`kvnet up --only ovs-bridges`, then delete the pods that were on it: new ones get new ports",
+            "`kvnet up --only ovs-bridges`, then delete the pods that used it: new ones get new ports",
         ));
     }
     let failed = state.bridges.iter().find_map(|bridge| Some((&bridge.name, bridge.error()?)));
@@ -70,13 +68,13 @@ pub fn bridges(seen: &Seen) -> Looked {
         && !seen.profile.ovs_cni.finds_vlan_bridges()
     {
         return Ok(Verdict::warns(format!(
-            "{network} names {bridge}, which is a VLAN bridge: ovs-cni only finds real ones"
+            "{network} names {bridge}, a VLAN bridge: ovs-cni only finds real bridges"
         ))
-        .hint("let the network name the bridge below it, with `vlan`"));
+        .hint("name its parent bridge in the network, with `vlan`"));
     }
     Ok(match wanted.len() {
-        0 => Verdict::absent("no bridge is wanted"),
-        count => Verdict::holds(format!("{} there", counted(count, "bridge"))),
+        0 => Verdict::absent("no bridge needed"),
+        count => Verdict::holds(counted(count, "bridge")),
     })
 }
 
@@ -93,9 +91,9 @@ pub fn ports(seen: &Seen) -> Looked {
         failed.filter_map(|(bridge, port)| Some(format!("{} of {bridge}: {}", port.name, error(port)?)));
     let failed: Vec<String> = failed.collect();
     if !failed.is_empty() {
-        return Ok(Verdict::broken(&code::OVS_PORT, "").each("", failed).hint(
-            "a pod that is there gets a new one when it starts again; else `ovs-vsctl del-port PORT`",
-        ));
+        return Ok(Verdict::broken(&code::OVS_PORT, "")
+            .each("", failed)
+            .hint("recreate the pod that owns it; if there is none: `ovs-vsctl del-port PORT`"));
     }
     let owned =
         all.iter().filter_map(|(bridge, port)| Some((bridge, port, port.external_ids.get("contPodUid")?)));
@@ -106,15 +104,15 @@ pub fn ports(seen: &Seen) -> Looked {
     let left = owned.iter().filter(|(_, _, uid)| !pods.contains(uid.as_str()));
     let left: Vec<String> = left.map(|(bridge, port, _)| format!("{} of {bridge}", port.name)).collect();
     if owned.is_empty() && state.bridges.iter().any(|bridge| state.is_nameless(&bridge.name, None)) {
-        return Ok(Verdict::unknown("this ovs-cni does not write whose port is whose"));
+        return Ok(Verdict::unknown("this ovs-cni does not record the owners of ports"));
     }
     if left.is_empty() {
         return Ok(Verdict::holds(format!("{} of pods", counted(owned.len(), "port"))));
     }
-    // A pod's object goes before its NICs do, so that this may be right for some seconds.
+    // A pod's object goes before its NICs do, so orphans are normal for some seconds.
     Ok(Verdict::warns("")
-        .each("ports whose pods are gone", left)
-        .hint("if they are still there in a minute: `ovs-vsctl del-port PORT`"))
+        .each("orphaned ports", left)
+        .hint("if they are not gone in a minute: `ovs-vsctl del-port PORT`"))
 }
 
 pub fn daemon(seen: &Seen) -> Looked {
@@ -125,19 +123,20 @@ pub fn daemon(seen: &Seen) -> Looked {
         }
         return Ok(Verdict::broken(
             &code::MARKER,
-            "a network names a bridge, and no DaemonSet of ovs-cni is there",
+            "ovs-cni DaemonSet not found, but a network names a bridge",
         )
         .hint("`kvnet up --only ovs-cni`"));
     };
     let wanted = daemon["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
     let nodes = cluster.nodes.len() as u64;
     if wanted < nodes {
-        let found =
-            format!("{} goes to {wanted} of {}", full_name(daemon), counted(cluster.nodes.len(), "node"));
-        let verdict = if wanted == 0 { Verdict::broken(&code::MARKER, found) } else { Verdict::warns(found) };
-        return Ok(
-            verdict.hint("compare its node selector and tolerations with the labels and taints of the nodes")
+        let found = format!(
+            "{} is scheduled to {wanted} of {}",
+            full_name(daemon),
+            counted(cluster.nodes.len(), "node")
         );
+        let verdict = if wanted == 0 { Verdict::broken(&code::MARKER, found) } else { Verdict::warns(found) };
+        return Ok(verdict.hint("compare its nodeSelector and tolerations with the nodes' labels and taints"));
     }
     let (ready, now) = rolled_out(daemon);
     if ready {
@@ -149,30 +148,30 @@ pub fn daemon(seen: &Seen) -> Looked {
 pub fn marker(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let bridges: BTreeSet<String> = bridges_of(cluster).into_iter().map(|(_, bridge)| bridge).collect();
-    // Another node's bridges cannot be looked at, so it may rightly have others.
+    // Other nodes' bridges are not visible from here, and may differ.
     let Some(node) = seen.this_node(cluster).filter(|_| !bridges.is_empty()) else {
-        return Ok(Verdict::absent("no network names a bridge of this node"));
+        return Ok(Verdict::absent("no network names a bridge on this node"));
     };
     if !seen.profile.ovs_cni.publishes_bridges() {
-        return Ok(Verdict::absent("this ovs-cni has no marker: no pod waits for what a node offers"));
+        return Ok(Verdict::absent("this ovs-cni has no marker: bridges are not a scheduling resource"));
     }
     let state = state(seen)?;
     let offered = |bridge: &str| amount(node, bridge).is_some_and(|amount| amount != "0");
     let silent: Vec<String> =
         bridges.iter().filter(|bridge| state.bridge(bridge).is_some() && !offered(bridge)).cloned().collect();
     if silent.is_empty() {
-        return Ok(Verdict::holds(format!("{} offers {}", name(node), counted(bridges.len(), "bridge"))));
+        return Ok(Verdict::holds(format!("{} advertises {}", name(node), counted(bridges.len(), "bridge"))));
     }
-    let found = format!("{} does not offer {}", name(node), listed(&silent));
+    let found = format!("{} does not advertise {}", name(node), listed(&silent));
     let waiting = cluster.pods.iter().filter(|pod| silent.iter().any(|bridge| waits_for(pod, bridge)));
     let waiting: Vec<String> = waiting.map(full_name).collect();
-    // Who has a node already has passed what only the scheduler looks at.
+    // Pods that are bound to a node have passed the scheduler, which alone needs the resource.
     let verdict = match waiting.as_slice() {
-        [] => Verdict::warns(format!("{found}; no pod waits for it, new ones that ask for it would")),
-        pods => Verdict::broken(&code::MARKER, format!("{found}: {} waits for it", listed(pods))),
+        [] => Verdict::warns(format!("{found}; no pod is waiting for it, new ones would")),
+        pods => Verdict::broken(&code::MARKER, format!("{found}: {} waiting for it", listed(pods))),
     };
     Ok(verdict
-        .hint("the marker of ovs-cni looks every minute, and the kubelet passes it on later: wait for two minutes, then look at its log"))
+        .hint("ovs-cni's marker runs every minute, and the kubelet reports it later: wait two minutes, then check the marker's log"))
 }
 
 fn amount<'a>(node: &'a Value, bridge: &str) -> Option<&'a str> {

@@ -1,4 +1,4 @@
-//! Pods that wait, of any namespace, and the addresses of those that run.
+//! Stuck pods in any namespace, and the addresses of running ones.
 
 use std::collections::BTreeSet;
 
@@ -16,44 +16,40 @@ use crate::formats::cni::CniConf;
 use crate::trace::counted;
 use crate::verify::guests;
 
-/// So many seconds a pod may take to start before it is named, when nothing is known to be wrong.
+/// Seconds that a pod without a known problem may take to start.
 const START: i64 = 60;
-/// So many seconds a pod may take to end.
+/// Seconds that a pod may take to terminate.
 const END: i64 = 120;
 
-/// No annotation of a pod is such that Multus refuses it.
+/// Multus rejects no pod's annotation.
 pub fn annotations(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let alive = cluster.pods.iter().filter(|pod| !has_ended(pod));
     let known = |network: &str| cluster.networks.iter().any(|definition| full_name(definition) == network);
     let asking: Vec<_> =
         alive.map(|pod| (pod, asked_with_first(pod, MULTUS_NAMESPACE).settled(&known))).collect();
-    // A pod that has its NICs has them whatever its annotation has become.
+    // A running pod keeps its NICs whatever becomes of its annotation.
     let of = |refused: bool| -> Vec<String> {
         let slips = asking.iter().flat_map(|(pod, asked)| asked.slips.iter().map(move |slip| (pod, slip)));
         let slips = slips.filter(|(pod, slip)| (slip.refused && !has_sandbox(pod)) == refused);
         let told = |slip: &Slip| {
-            let later =
-                if slip.refused && !refused { "; it runs, and a new one would not start" } else { "" };
+            let later = if slip.refused && !refused { "; it runs, but would not start again" } else { "" };
             format!("{}{later}", slip.text)
         };
         slips.map(|(pod, slip)| format!("pod {}: {}", full_name(pod), told(slip))).collect()
     };
     let (refused, ignored) = (of(true), of(false));
-    let hint =
-        "correct `k8s.v1.cni.cncf.io/networks` where the pod comes from: `a,b`, or `[{\"name\": \"a\"}]`";
+    let hint = "correct `k8s.v1.cni.cncf.io/networks` in the pod's source: `a,b`, or `[{\"name\": \"a\"}]`";
     if !refused.is_empty() {
         return Ok(Verdict::broken(&code::POD_ANNOTATION, "").each("", refused).hint(hint));
     }
     if !ignored.is_empty() {
-        return Ok(Verdict::warns("")
-            .each("", ignored)
-            .hint("correct it, or take it away, where the pod comes from"));
+        return Ok(Verdict::warns("").each("", ignored).hint("correct or remove it in the pod's source"));
     }
     let count = asking.iter().filter(|(_, asked)| !asked.wishes.is_empty()).count();
     Ok(match count {
         0 => Verdict::absent("no pod asks for a network"),
-        count => Verdict::holds(format!("{} asking, each can be read", counted(count, "pod"))),
+        count => Verdict::holds(format!("{} with a valid annotation", counted(count, "pod"))),
     })
 }
 
@@ -61,7 +57,7 @@ fn has_ended(pod: &Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
 
-/// No pod waits for what does not come.
+/// No pod is stuck.
 pub fn pods(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let found: Vec<(String, Reason)> = cluster
@@ -71,51 +67,51 @@ pub fn pods(seen: &Seen) -> Looked {
         .filter_map(|pod| Some((full_name(pod), keeps(seen, cluster, pod)?)))
         .collect();
     if found.is_empty() {
-        return Ok(Verdict::holds(format!("none of {}", counted(cluster.pods.len(), "pod"))));
+        return Ok(Verdict::holds(format!("none stuck of {}", counted(cluster.pods.len(), "pod"))));
     }
     let hint = |cause: Cause| match cause {
         Cause::Network => {
-            "the message is the network plugin's own; `kvnet trace pod/NAME --namespace NAMESPACE` follows the pod's network"
+            "the message is the CNI plugin's own; `kvnet trace pod/NAME --namespace NAMESPACE` follows the pod's network"
         }
         Cause::Unscheduled => {
-            "compare what the pod asks for with what nodes offer: `kubectl describe pod`, `kubectl describe node`"
+            "compare the pod's requests with the nodes: `kubectl describe pod`, `kubectl describe node`"
         }
         Cause::Ended => {
-            "bring its node back, or look at what its finalizers wait for; once the node surely runs it no more: `kubectl delete pod NAME --force`"
+            "bring its node back, or check its finalizers; only once the node surely no longer runs it: `kubectl delete pod NAME --force`"
         }
         Cause::Image => {
-            "the node must reach the image: look at its name, at proxies, and at the registry's limits"
+            "the node cannot pull the image: check its name, proxies and the registry's rate limits"
         }
-        _ => "look at its events and its log: `kubectl describe pod`, `kubectl logs --previous`",
+        _ => "check its events and its log: `kubectl describe pod`, `kubectl logs --previous`",
     };
     let hints: Vec<&str> = found.iter().map(|(_, reason)| hint(reason.cause)).collect();
-    // Each reason once before those that are told again, so that none is out of sight.
+    // Each reason once before any is repeated, so that none is cut off.
     let mut told = BTreeSet::new();
     let (first, again): (Vec<_>, Vec<_>) = found.iter().partition(|(_, reason)| told.insert(&reason.text));
     let told = first.into_iter().chain(again).map(|(pod, reason)| format!("{pod}: {}", reason.text));
     Ok(Verdict::broken(&code::POD_WAITS, "").each("", told.collect()).hint(once(hints).join("; ")))
 }
 
-/// Each once, in order.
+/// Without duplicates, in order.
 fn once(list: Vec<&str>) -> Vec<&str> {
     let mut known = BTreeSet::new();
     list.into_iter().filter(|it| known.insert(*it)).collect()
 }
 
-/// What keeps a pod for longer than a start or an end takes.
+/// Why a pod is stuck for longer than a start or a termination takes.
 fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
     let reason = cluster.reason(pod)?;
     if let Some(seconds) = ending_for(pod, seen.now) {
-        let text = format!("does not end, {} after its time{}", lasted(seconds), nowhere(cluster, pod));
+        let text = format!("stuck in Terminating for {}{}", lasted(seconds), nowhere(cluster, pod));
         return (seconds > END).then_some(Reason { cause: Cause::Ended, text });
     }
     if let Some(node) = lost_node(cluster, pod) {
-        let text = format!("it is bound to node {node}, which the cluster does not have");
+        let text = format!("it is bound to node {node}, which does not exist");
         return Some(Reason { cause: Cause::Ended, text });
     }
     let age = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
     let is_new = age.is_some_and(|made| seen.now - made.as_second() < START);
-    // A container that has failed and a network that was refused are failures from the first second on.
+    // A failed container and a failed network setup are failures from the first second on.
     let failed = match reason.cause {
         Cause::Network | Cause::Ended => true,
         Cause::Container => !reason.text.contains("runs, but is not ready"),
@@ -125,7 +121,7 @@ fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
     (failed || !is_new).then_some(reason)
 }
 
-/// The node that a pod is bound to, when the cluster has no such node: nobody starts or ends the pod.
+/// The node that a pod is bound to, when that node does not exist: no kubelet starts or stops the pod.
 fn lost_node<'a>(cluster: &ClusterSeen, pod: &'a Value) -> Option<&'a str> {
     let node = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty())?;
     (!cluster.nodes.iter().any(|it| name(it) == node)).then_some(node)
@@ -135,7 +131,7 @@ fn nowhere(cluster: &ClusterSeen, pod: &Value) -> String {
     lost_node(cluster, pod).map(|node| format!(": its node {node} is gone")).unwrap_or_default()
 }
 
-/// A span of time in the unit that people would take.
+/// A duration in the unit that people would use.
 fn lasted(seconds: i64) -> String {
     match seconds {
         ..300 => format!("{seconds} s"),
@@ -145,7 +141,7 @@ fn lasted(seconds: i64) -> String {
     }
 }
 
-/// No two pods have one address, and no pod has a guest's.
+/// No two pods share an address, and no pod has a guest's.
 pub fn duplicates(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     let guests = guests(&seen.profile, &cluster.machines);
@@ -157,7 +153,7 @@ pub fn duplicates(seen: &Seen) -> Looked {
     Ok(Verdict::broken(&code::DUPLICATE_ADDRESS, "").each("", found))
 }
 
-/// Pods have addresses out of the cluster's pod network.
+/// Pods have addresses from the cluster's pod network.
 pub fn subnet(seen: &Seen) -> Looked {
     let cluster = seen.cluster()?;
     if cluster.daemon("flannel").is_none() {
@@ -165,7 +161,7 @@ pub fn subnet(seen: &Seen) -> Looked {
     }
     let subnets = subnets(cluster);
     if subnets.is_empty() {
-        return Ok(Verdict::unknown("not checked: flannel's network and the nodes' podCIDR are not known"));
+        return Ok(Verdict::unknown("not checked: flannel's network and the nodes' podCIDRs are unknown"));
     }
     let found = outside(&cluster.pods, &subnets);
     let shown: Vec<String> = subnets.iter().map(ToString::to_string).collect();
@@ -178,14 +174,14 @@ pub fn subnet(seen: &Seen) -> Looked {
         Verdict::broken(&code::ADDRESS_OUTSIDE, "").each(format!("not in {}", shown.join(", ")), told);
     Ok(match other_configuration(seen, &found) {
         Some(file) => verdict.hint(format!(
-            "{} comes before flannel's configuration: move it aside, then delete these pods; new ones get other addresses",
+            "{} sorts before flannel's configuration: move it away, then delete these pods; new ones get other addresses",
             seen.facts.cni_conf_dir.join(file)
         )),
         None => verdict,
     })
 }
 
-/// The ranges of flannel's configuration, else those of the nodes.
+/// flannel's networks, else the nodes' podCIDRs.
 pub fn subnets(cluster: &ClusterSeen) -> Vec<IpNet> {
     let configurations = cluster.flannel.iter().filter_map(|map| map["data"]["net-conf.json"].as_str());
     let parsed: Vec<Value> = configurations.filter_map(|text| serde_json::from_str(text).ok()).collect();
@@ -197,7 +193,7 @@ pub fn subnets(cluster: &ClusterSeen) -> Vec<IpNet> {
     cluster.nodes.iter().filter_map(|node| node["spec"]["podCIDR"].as_str()?.parse().ok()).collect()
 }
 
-/// The first configuration that makes a pod's first NIC and is not flannel's: what gives addresses in its place.
+/// The configuration that gives pods their first NIC in place of flannel's.
 fn other_configuration<'a>(seen: &'a Seen, _found: &[Address]) -> Option<&'a str> {
     let parsed = seen
         .node
@@ -215,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_of_time_is_told_as_people_tell_it() {
+    fn a_duration_is_in_the_unit_that_people_use() {
         for (seconds, told) in [(150, "150 s"), (600, "10 minutes"), (7_200, "2 hours"), (676_300, "7 days")]
         {
             assert_eq!(lasted(seconds), told);

@@ -18,7 +18,7 @@ pub fn database(seen: &Evidence) -> Option<Link> {
     let link = Link::new("ovsdb", None, "the database of Open vSwitch");
     Some(match (seen.elsewhere(), &seen.switch) {
         (Some(reason), _) => link.unknown(reason),
-        (None, None) => link.unknown("not looked at"),
+        (None, None) => link.unknown("not checked"),
         (None, Some(Ok(state))) => {
             link.holds(format!("it answers and has {}", counted(state.bridges.len(), "bridge")))
         }
@@ -41,7 +41,7 @@ pub fn bridge(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
             return Some(
                 link.broken(&code::OVS_BRIDGE, format!("it is not there; bridges are: {known}"))
-                    .hint("make it with `kvnet up --only ovs-bridges`, then delete the pods that were on it: new ones get new ports"),
+                    .hint("make it with `kvnet up --only ovs-bridges`, then delete the pods that used it: new ones get new ports"),
             );
         }
     };
@@ -134,7 +134,7 @@ fn unconfigured(seen: &Evidence, attachment: &Attachment, link: Link) -> Link {
         return link.warns(format!("{why}; the pod has its NIC all the same, and a new one may not"));
     }
     link.broken(&code::NETWORK_MISSING, why)
-        .hint("write the configuration into `spec.config`, or into such a file with the attachment's `name`")
+        .hint("put the configuration into `spec.config`, or into such a file with the attachment's `name`")
 }
 
 /// The plugins that the network needs are where the runtime looks.
@@ -185,7 +185,7 @@ pub fn switch(seen: &Evidence) -> Option<&OvsState> {
 
 /// Why nothing is known about Open vSwitch.
 pub fn not_asked(seen: &Evidence) -> String {
-    seen.elsewhere().unwrap_or_else(|| "not looked at: Open vSwitch does not answer".into())
+    seen.elsewhere().unwrap_or_else(|| "not checked: no answer from Open vSwitch".into())
 }
 
 /// `1 bridge`, `2 bridges`.

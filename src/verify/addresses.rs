@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::profile::Profile;
 
 /// What smoke tests check too.
-pub const NO_DUPLICATES: &str = "no two pods have one address";
+pub const NO_DUPLICATES: &str = "no two pods share an address";
 
 /// One line for each check.
 pub fn lines(profile: &Profile) -> Vec<String> {

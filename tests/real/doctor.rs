@@ -43,7 +43,7 @@ const BREAKS: &[Break] = &[
         mend: "mv /root/subnet.env /run/flannel/subnet.env",
         check: "flannel",
         code: "KVN601",
-        found: "/run/flannel/subnet.env is missing",
+        found: "/run/flannel/subnet.env not found",
     },
     Break {
         name: "cni0 is of another cluster",
@@ -68,7 +68,7 @@ const BREAKS: &[Break] = &[
         mend: "mv /root/ovs /opt/cni/bin/ovs",
         check: "cni-plugins",
         code: "KVN603",
-        found: "ovs, which default/ovs-blue calls",
+        found: "ovs, used by default/ovs-blue",
     },
     Break {
         name: "a configuration is not whole",
@@ -76,7 +76,7 @@ const BREAKS: &[Break] = &[
         mend: "rm /etc/cni/net.d/90-half.conflist",
         check: "cni-files",
         code: "KVN635",
-        found: "/etc/cni/net.d/90-half.conflist is no CNI configuration",
+        found: "/etc/cni/net.d/90-half.conflist is not a CNI configuration",
     },
     Break {
         name: "Multus is gone and its configuration is not",
@@ -86,7 +86,7 @@ const BREAKS: &[Break] = &[
         mend: "kvnet up --yes --only multus,cni-order",
         check: "multus",
         code: "KVN612",
-        found: "00-multus.conf calls Multus, which no DaemonSet runs",
+        found: "00-multus.conf calls Multus, but its DaemonSet does not exist",
     },
     Break {
         name: "another configuration comes first",
@@ -94,7 +94,7 @@ const BREAKS: &[Break] = &[
         mend: "rm /etc/cni/net.d/00-aaa.conflist",
         check: "cni-order",
         code: "KVN602",
-        found: "00-aaa.conflist is not Multus', and 00-multus.conf, which is, comes after it",
+        found: "00-aaa.conflist sorts before 00-multus.conf, the configuration of Multus",
     },
     Break {
         name: "a bridge is gone",
@@ -120,7 +120,7 @@ const BREAKS: &[Break] = &[
                -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/nodeSelector/no\"}]'",
         check: "ovs-cni",
         code: "KVN620",
-        found: "goes to 0 of 1 node",
+        found: "is scheduled to 0 of 1 node",
     },
     Break {
         name: "an attachment is missing",
@@ -128,7 +128,7 @@ const BREAKS: &[Break] = &[
         mend: "kvnet up --yes --only networks",
         check: "networks",
         code: "KVN621",
-        found: "default/ovs-blue100, which the profile names",
+        found: "default/ovs-blue100, named by the profile",
     },
     Break {
         name: "the cluster's DNS is down",

@@ -74,10 +74,10 @@ const INJECTED: &[Injected] = &[
         mend: "mv /root/ovs /opt/cni/bin/ovs",
         asks_then: "ovs-blue",
         says: "(network ovs-blue, plugin ovs): failed to find plugin \"ovs\" in path [/opt/cni/bin",
-        also: Some(("cni-plugins", "ovs, which default/ovs-blue calls")),
+        also: Some(("cni-plugins", "ovs, used by default/ovs-blue")),
     },
     Injected {
-        also: Some(("networks", "the configuration is not JSON: default/bad")),
+        also: Some(("networks", "configuration is not JSON: default/bad")),
         ..attachment(
             "an attachment is no JSON",
             r#"attach '{"cniVersion":"0.3.1","type":"bridge",,}'"#,
@@ -85,7 +85,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        also: Some(("networks", "default/bad: macvlan wants the link eth9, which this node does not have")),
+        also: Some(("networks", "default/bad: macvlan needs master eth9, which this node does not have")),
         ..attachment(
             "macvlan's master is missing",
             r#"attach '{"cniVersion":"0.3.1","name":"m","type":"macvlan","master":"eth9"}'"#,
@@ -93,7 +93,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        also: Some(("networks", "default/bad: vlan wants the link eth9, which this node does not have")),
+        also: Some(("networks", "default/bad: vlan needs master eth9, which this node does not have")),
         ..attachment(
             "vlan's master is missing",
             r#"attach '{"cniVersion":"0.3.1","name":"m","type":"vlan","master":"eth9","vlanId":5}'"#,
@@ -101,7 +101,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        also: Some(("networks", "default/bad: ipvlan wants the link eth9, which this node does not have")),
+        also: Some(("networks", "default/bad: ipvlan needs master eth9, which this node does not have")),
         ..attachment(
             "ipvlan's master is missing",
             r#"attach '{"cniVersion":"0.3.1","name":"m","type":"ipvlan","master":"eth9"}'"#,
@@ -112,7 +112,7 @@ const INJECTED: &[Injected] = &[
         mend: "",
         asks_then: "ovs-blue",
         asks: "nowhere",
-        also: Some(("networks", "missing: default/nowhere, which pod default/x names")),
+        also: Some(("networks", "missing: default/nowhere, named by pod default/x")),
         ..attachment(
             "an attachment is missing",
             "",
@@ -142,7 +142,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        also: Some(("cni-plugins", "whereabouts, which default/bad calls")),
+        also: Some(("cni-plugins", "whereabouts, used by default/bad")),
         ..attachment(
             "a plugin for addresses is missing",
             r#"attach '{"cniVersion":"0.3.1","name":"m","type":"bridge","bridge":"br9","ipam":{"type":"whereabouts","range":"10.66.0.0/24"}}'"#,
@@ -209,7 +209,7 @@ const INJECTED: &[Injected] = &[
         mend: "mv /root/subnet.env /run/flannel/subnet.env",
         asks_then: "ovs-blue",
         says: "open /run/flannel/subnet.env: no such file or directory",
-        also: Some(("flannel", "/run/flannel/subnet.env is missing")),
+        also: Some(("flannel", "/run/flannel/subnet.env not found")),
     },
     Injected {
         name: "Multus' own plugin is missing",
@@ -218,7 +218,7 @@ const INJECTED: &[Injected] = &[
         mend: "mv /root/multus-shim /opt/cni/bin/multus-shim",
         asks_then: "ovs-blue",
         says: "(plugin multus-shim): failed to find plugin \"multus-shim\" in path [/opt/cni/bin]",
-        also: Some(("cni-plugins", "multus-shim, which 00-multus.conf calls")),
+        also: Some(("cni-plugins", "multus-shim, used by 00-multus.conf")),
     },
 ];
 
@@ -255,7 +255,7 @@ const SILENT: &[Injected] = &[
         mend: "cp /root/net.d/* /etc/cni/net.d/; kubectl wait node --all --for=condition=Ready --timeout=120s",
         asks_then: "ovs-blue",
         says: "the first CNI configuration in /etc/cni/net.d: there is none",
-        also: Some(("cni-order", "/etc/cni/net.d has no configuration of Multus")),
+        also: Some(("cni-order", "no Multus configuration in /etc/cni/net.d")),
     },
 ];
 
@@ -268,7 +268,7 @@ const NO_MULTUS: Injected = Injected {
     mend: "mv /root/multus /opt/cni/bin/multus",
     asks_then: "ovs-blue",
     says: "(plugin multus): failed to find plugin \"multus\" in path [/opt/cni/bin]",
-    also: Some(("cni-plugins", "multus, which 00-multus.conf calls")),
+    also: Some(("cni-plugins", "multus, used by 00-multus.conf")),
 };
 
 pub fn story() {

@@ -1,13 +1,13 @@
-//! The ways of breaking, one after the other.
+//! Every known way of breaking.
 
 use serde_json::json;
 
 use super::*;
 
-/// A change of what was seen.
+/// A change to the gathered state.
 pub type Break = fn(&mut NodeSeen, &mut ClusterSeen);
 
-/// What is broken after a change: check, code and a part of what is found, of the first.
+/// A change, and the first broken check after it: its id, its code and a part of its finding.
 pub const BREAKS: &[(Break, &str, &str, &str)] = &[
     (|node, _| node.bridge_filter = Some("0".into()), "kernel", "KVN609", "bridge-nf-call-iptables is off"),
     (
@@ -60,19 +60,19 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "KVN631",
         "a `kvnet down` was interrupted",
     ),
-    (|_, cluster| cluster.nodes[0]["spec"] = json!({}), "pod-addresses", "KVN601", "no pod addresses"),
+    (|_, cluster| cluster.nodes[0]["spec"] = json!({}), "pod-addresses", "KVN601", "has no podCIDR"),
     (
         |_, cluster| cluster.flannel[0]["data"]["net-conf.json"] = json!(r#"{"Network":"10.1.0.0/16"}"#),
         "pod-addresses",
         "KVN601",
         "10.244.0.0/24, which is not in flannel's network 10.1.0.0/16",
     ),
-    (|node, _| node.subnet = None, "flannel", "KVN601", "subnet.env is missing"),
+    (|node, _| node.subnet = None, "flannel", "KVN601", "subnet.env not found"),
     (
         |node, _| node.links = Some(vec![link("cni0", "10.244.7.1")]),
         "flannel",
         "KVN601",
-        "cni0 has 10.244.7.1, and this node's pods have 10.244.0.0/24",
+        "cni0 has 10.244.7.1, but this node's subnet is 10.244.0.0/24",
     ),
     (
         |node, _| node.links.as_mut().unwrap()[1].mac = "12:34:56:78:9a:bc".into(),
@@ -84,7 +84,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         |_, cluster| cluster.nodes.push(node("m0")),
         "flannel",
         "KVN601",
-        "n0 and m0 both say that they are 192.0.2.2",
+        "n0 and m0 both publish the address 192.0.2.2",
     ),
     (
         |_, cluster| cluster.daemons[0]["status"]["numberReady"] = json!(0),
@@ -96,19 +96,19 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         |node, _| assert!(node.plugins.remove("ovs")),
         "cni-plugins",
         "KVN603",
-        "ovs, which default/a-bridge-network calls",
+        "ovs, used by default/a-bridge-network",
     ),
     (
         |node, _| assert!(node.plugins.remove("bridge")),
         "cni-plugins",
         "KVN603",
-        "bridge, which 10-flannel.conflist calls",
+        "bridge, used by 10-flannel.conflist",
     ),
     (
         |node, _| node.configurations[1].1 = Some("{".into()),
         "cni-files",
         "KVN635",
-        "/etc/cni/net.d/10-flannel.conflist is no CNI configuration",
+        "/etc/cni/net.d/10-flannel.conflist is not a CNI configuration",
     ),
     (
         |node, _| {
@@ -118,19 +118,19 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "cni-files",
         "KVN612",
-        "Multus calls itself",
+        "Multus delegates to itself",
     ),
     (
         |node, _| node.configurations[0].1 = Some(MULTUS.replace("0.3.1", "1.0.0")),
         "cni-files",
         "KVN635",
-        "is of CNI 1.0.0, and 10-flannel.conflist, which it calls, of 0.3.1",
+        "has cniVersion 1.0.0, its delegate 10-flannel.conflist has 0.3.1",
     ),
     (
         |_, cluster| _ = cluster.daemons.remove(1),
         "multus",
         "KVN612",
-        "00-multus.conf calls Multus, which no DaemonSet runs",
+        "00-multus.conf calls Multus, but its DaemonSet does not exist",
     ),
     (
         |_, cluster| {
@@ -139,14 +139,14 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "multus",
         "KVN612",
-        "more memory than it may",
+        "was OOM-killed",
     ),
     (|node, _| node.multus_until = Some(1), "multus", "KVN612", "credentials"),
     (
         |node, _| node.configurations.insert(0, ("00-aaa.conflist".into(), Some(FLANNEL.into()))),
         "cni-order",
         "KVN602",
-        "00-aaa.conflist is not Multus', and 00-multus.conf, which is, comes after it",
+        "00-aaa.conflist sorts before 00-multus.conf, the configuration of Multus",
     ),
     (
         |node, _| {
@@ -155,7 +155,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "cni-order",
         "KVN602",
-        "Cilium has renamed",
+        "Cilium renamed",
     ),
     (
         |node, _| node.switch = Some(Err("connection refused".into())),
@@ -163,7 +163,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "KVN604",
         "connection refused",
     ),
-    (|node, _| node.switch = None, "open-vswitch", "KVN604", "not installed, and a network names a bridge"),
+    (|node, _| node.switch = None, "open-vswitch", "KVN604", "not installed, but a network names a bridge"),
     (|node, _| node.switch = Some(Ok(OvsState::default())), "bridges", "KVN605", "missing: blue"),
     (
         |node, _| {
@@ -178,9 +178,9 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         |_, cluster| cluster.daemons[2]["status"]["desiredNumberScheduled"] = json!(0),
         "ovs-cni",
         "KVN620",
-        "goes to 0 of 1 node",
+        "is scheduled to 0 of 1 node",
     ),
-    (|_, cluster| _ = cluster.daemons.pop(), "ovs-cni", "KVN620", "no DaemonSet of ovs-cni"),
+    (|_, cluster| _ = cluster.daemons.pop(), "ovs-cni", "KVN620", "ovs-cni DaemonSet not found"),
     (
         |_, cluster| {
             cluster.nodes[0]["status"]["capacity"] = json!({});
@@ -191,13 +191,13 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "marker",
         "KVN620",
-        "n0 does not offer blue: default/late waits for it",
+        "n0 does not advertise blue: default/late waiting for it",
     ),
     (
         |_, cluster| _ = cluster.networks.pop(),
         "networks",
         "KVN621",
-        "default/ovs-blue100, which the profile names",
+        "default/ovs-blue100, named by the profile",
     ),
     (
         |node, cluster| {
@@ -207,13 +207,13 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "networks",
         "KVN660",
-        "default/ovs-blue: macvlan wants the link eth9, which this node does not have",
+        "default/ovs-blue: macvlan needs master eth9, which this node does not have",
     ),
     (
         |_, cluster| cluster.machines[0]["spec"]["networks"][0]["multus"]["networkName"] = json!("red"),
         "networks",
         "KVN621",
-        "default/red, which VM default/vm names",
+        "default/red, named by VM default/vm",
     ),
     (
         |_, cluster| {
@@ -224,7 +224,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "pod-nics",
         "KVN622",
-        "default/web on n0 has 0 of 1 further NIC: none on default/ovs-blue",
+        "default/web on n0 has 0 of 1 secondary NIC: none on default/ovs-blue",
     ),
     (
         |_, cluster| {
@@ -235,7 +235,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "KVN622",
         "default/web: Multus' report cannot be read: `k8s.v1.cni.cncf.io/network-status` is not a list of NICs, it begins with `garbage`",
     ),
-    // A slip of a user's is no missing network.
+    // A user's typo is not a missing network.
     (
         |_, cluster| {
             cluster.pods[3]["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/networks": "ovs-blue,"});
@@ -272,7 +272,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         "KVN642",
         "eth0 of pod kube-system/ovs-cni-1 and eth0 of pod default/web",
     ),
-    // A guest took an address of its own on the wire of a pod.
+    // A guest configured an address that a pod has.
     (
         |_, cluster| {
             let report = r#"[{"name":"default/ovs-blue","interface":"net1","ips":["10.20.0.3"]}]"#;
@@ -309,7 +309,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "pods-waiting",
         "KVN641",
-        "default/web: it is bound to node gone, which the cluster does not have",
+        "default/web: it is bound to node gone, which does not exist",
     ),
     (
         |_, cluster| {
@@ -327,7 +327,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "pods-waiting",
         "KVN641",
-        "default/web: does not end, 8 days after its time",
+        "default/web: stuck in Terminating for 8 days",
     ),
     (|_, cluster| cluster.deployments[0]["status"] = json!({}), "dns", "KVN805", "coredns: it has no pods"),
     (
@@ -350,7 +350,7 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         |_, cluster| cluster.nodes[0]["status"]["allocatable"] = json!({}),
         "virtualisation",
         "KVN633",
-        "no node offers KVM, and software emulation is off",
+        "no node advertises KVM, and software emulation is off",
     ),
     (|node, _| node.tun = false, "virtualisation", "KVN609", "/dev/net/tun"),
     (
@@ -374,12 +374,12 @@ pub const BREAKS: &[(Break, &str, &str, &str)] = &[
         },
         "leftovers",
         "KVN613",
-        "nobody serves v1.subresources.kubevirt.io: service/virt-api is not present",
+        "APIService v1.subresources.kubevirt.io unavailable: service/virt-api is not present",
     ),
     (
         |_, cluster| cluster.namespaces[0]["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:10Z"),
         "leftovers",
         "KVN613",
-        "namespace default does not end",
+        "namespace default is stuck in Terminating",
     ),
 ];

@@ -1,4 +1,4 @@
-//! Each way of breaking that must be told apart, made in what was seen of a healthy node.
+//! Each way of breaking that must be told apart, applied to the state of a healthy node.
 
 mod breaks;
 
@@ -119,7 +119,7 @@ fn cluster() -> ClusterSeen {
     }
 }
 
-/// A node on which everything is as it must be.
+/// A node on which every check passes.
 fn healthy() -> Seen {
     let plugins = ["bridge", "flannel", "host-local", "multus-shim", "ovs", "portmap"];
     let bridge =
@@ -200,10 +200,10 @@ fn every_break_is_named_first_with_its_code() {
     }
 }
 
-/// A check that nothing can break would be of no use.
+/// A check that nothing can break is useless.
 #[test]
 fn every_check_is_broken_by_something() {
-    // Those of the datapath are broken below.
+    // The datapath checks are broken below.
     let elsewhere =
         ["api", "journal", "profile", "links", "forwarding", "firewall", "ovs-fail-mode", "ovs-flows"];
     for check in CHECKS.iter().filter(|check| !elsewhere.contains(&check.id)) {
@@ -260,7 +260,7 @@ fn what_is_not_installed_is_absent() {
     seen.steps = Some(vec![StepSeen { id: "kernel", state: StepState::Missing, why: change }]);
     let diagnosis = Diagnosis::of(&seen);
     assert_eq!(diagnosis.broken(), None);
-    assert_eq!(diagnosis.checks.last().unwrap().verdict.found, "the profile was not applied here");
+    assert_eq!(diagnosis.checks.last().unwrap().verdict.found, "the profile has not been applied here");
 }
 
 #[test]
@@ -294,13 +294,13 @@ fn verdict(seen: &Seen, check: &str) -> Verdict {
 }
 
 #[test]
-fn a_marker_breaks_nothing_that_has_its_node() {
+fn a_marker_breaks_nothing_that_is_already_scheduled() {
     let mut seen = healthy();
     seen.cluster.as_mut().unwrap().nodes[0]["status"]["capacity"] = json!({});
     let found = verdict(&seen, "marker");
     assert_eq!(
         (found.state, &*found.found),
-        (State::Warns, "n0 does not offer blue; no pod waits for it, new ones that ask for it would")
+        (State::Warns, "n0 does not advertise blue; no pod is waiting for it, new ones would")
     );
     seen.profile = Arc::new(profile::load("walkthrough-2018", &[]).unwrap().profile);
     assert_eq!(verdict(&seen, "marker").state, State::Absent);
@@ -315,7 +315,7 @@ fn what_the_profile_wants_is_told_apart() {
     let change = || Ok(Some("create x".to_owned()));
     let drifted = profile(StepState::Drifted, change());
     assert_eq!((drifted.state, drifted.code), (State::Broken, Some("KVN634")));
-    assert_eq!(drifted.found, "to be done: networks; the first change, of networks: create x");
+    assert_eq!(drifted.found, "to be done: networks; first change, in networks: create x");
     assert_eq!(profile(StepState::Waiting, change()).state, State::Warns);
     assert_eq!(profile(StepState::InPlace, Ok(None)).state, State::Holds);
     let refused = profile(StepState::Unknown, Err(Error::new(&code::POD_CIDR, "no addresses")));
@@ -329,26 +329,26 @@ fn a_run_that_was_interrupted_is_told() {
     let open = of(journal(false));
     assert_eq!(
         (open.state, open.found.as_str()),
-        (State::Warns, "a run ended in the middle of `move a to b` (cni-order)")
+        (State::Warns, "a run was interrupted during `move a to b` (cni-order)")
     );
     let damaged = of(Err(Error::new(&code::STATE_JOURNAL, "line 3 of the journal is damaged")));
     assert_eq!((damaged.state, damaged.code), (State::Broken, Some("KVN501")));
 }
 
-/// Multus has read it when the pod started, and never reads it again.
+/// Multus read it when the pod started, and never reads it again.
 #[test]
 fn an_annotation_that_was_changed_under_a_running_pod_is_a_warning() {
     for (annotation, check, says) in [
         (
             "ovs-blue,",
             "annotations",
-            "pod default/web: entry 2 is empty: there is a comma too many; it runs, and a new one",
+            "pod default/web: entry 2 is empty: there is a comma too many; it runs, but would not",
         ),
-        ("[{", "annotations", "it runs, and a new one would not start"),
+        ("[{", "annotations", "it runs, but would not start again"),
         (
             "ovs-blue,ovs-blue100",
             "pod-nics",
-            "default/web on n0 has 1 of 2 further NICs: none on default/ovs-blue100",
+            "default/web on n0 has 1 of 2 secondary NICs: none on default/ovs-blue100",
         ),
         ("ovs-blue,typo", "pod-nics", "none on default/typo"),
     ] {
@@ -409,9 +409,9 @@ fn a_network_that_a_file_configures_is_there() {
     let told = verdict(&seen, "networks");
     assert_eq!(
         told.found,
-        "5 networks there, by a file of this node: default/ovs-blue (/etc/cni/multus/net.d/blue.conf)"
+        "5 networks, configured by a file on this node: default/ovs-blue (/etc/cni/multus/net.d/blue.conf)"
     );
-    // No file: a pod that has its NIC is not broken, one that has none is.
+    // No file: a pod with its NIC is fine, one without is broken.
     seen.cluster.as_mut().unwrap().networks[2]["spec"]["config"] = json!("");
     by(&mut seen, Err("it has no configuration, and no file in /etc/cni/multus/net.d has its name"));
     let told = verdict(&seen, "networks");
@@ -463,16 +463,13 @@ fn every_pod_that_waits_is_told_with_its_own_reason() {
     assert!(told.found.ends_with("(one, and the same)"), "{}", told.found);
 }
 
-/// The object of a pod goes before its NICs do.
+/// A pod's object goes before its NICs do.
 #[test]
 fn a_port_whose_pod_is_gone_is_a_warning() {
     let mut seen = healthy();
     seen.cluster.as_mut().unwrap().pods.pop();
     let ports = verdict(&seen, "ports");
-    assert_eq!(
-        (ports.state, ports.found.as_str()),
-        (State::Warns, "ports whose pods are gone: veth1 of blue")
-    );
+    assert_eq!((ports.state, ports.found.as_str()), (State::Warns, "orphaned ports: veth1 of blue"));
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Look<'_> {
 
     fn port(&self, wanted: &Port, outside: &Outside, found: &mut Details) {
         if let Some(why) = outside.elsewhere() {
-            found.not_checked(format!("port not looked at: {why}"));
+            found.not_checked(format!("port not checked: {why}"));
             return;
         }
         let Some((on, port)) = outside.port(self.nic) else {
