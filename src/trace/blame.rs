@@ -1,15 +1,15 @@
-//! Whose NIC a cause is about. A pod gets all its NICs or none: what fails for one keeps the others, which are not broken.
+//! Which NIC a cause is about. A pod gets all its NICs or none: a failing one blocks the others, which are not broken.
 
 use super::evidence::Evidence;
 use super::target::Attachment;
 use crate::formats::cni::all_types;
 use crate::profile::MARKER_DOMAIN;
 
-/// The plugins that make the pod network here.
+/// The plugins of the pod network.
 const POD_NETWORK: [&str; 5] = ["flannel", "bridge", "portmap", "host-local", "loopback"];
 
-/// The NIC that keeps the pod, when that is another than this one: what to call its network. None when it is this one, and
-/// when the cause is the whole pod's or is not told.
+/// The network of the NIC that blocks the pod, when that is not this one. None when it is this one, when the cause concerns
+/// the whole pod, or when it is unknown.
 pub(super) fn another(seen: &Evidence, attachment: &Attachment) -> Option<String> {
     let reason = seen.reason.as_deref()?;
     let blamed: Vec<&Attachment> = seen.attachments.iter().filter(|it| is_named(it, reason)).collect();
@@ -21,7 +21,7 @@ pub(super) fn another(seen: &Evidence, attachment: &Attachment) -> Option<String
 fn is_named(attachment: &Attachment, reason: &str) -> bool {
     match &attachment.network {
         Some(network) => is_network(attachment, network, reason),
-        // Whatever Multus calls it, it is no network of the pod's own.
+        // Multus' name for the pod network varies.
         None => is_of_pod_network(reason),
     }
 }
@@ -50,7 +50,7 @@ fn is_network(attachment: &Attachment, network: &str, reason: &str) -> bool {
             .is_some_and(|config| all_types(config).iter().any(|kind| kind == plugin))
 }
 
-/// The name of flannel's network differs between releases; its plugins do not.
+/// The name of flannel's network differs between releases; its plugins' names do not.
 fn is_of_pod_network(reason: &str) -> bool {
     let of_network = between(reason, "(network ", &[',', ')']);
     let known = ["cbr0", "flannel.1", "flannel", "default"];
@@ -60,7 +60,7 @@ fn is_of_pod_network(reason: &str) -> bool {
     }
 }
 
-/// What stands behind a beginning.
+/// The text after `begin`, up to one of `ends`.
 fn between<'a>(text: &'a str, begin: &str, ends: &[char]) -> Option<&'a str> {
     let rest = text.get(text.find(begin)? + begin.len()..)?;
     Some(rest.split(ends).next().unwrap_or(rest)).filter(|found| !found.is_empty())
@@ -90,14 +90,14 @@ mod tests {
         }
     }
 
-    /// For each of the three NICs the network that keeps it.
+    /// For each of the three NICs, the network that blocks it.
     fn blamed(reason: &str) -> [Option<String>; 3] {
         let seen = seen(reason);
         [0, 1, 2].map(|index| another(&seen, &seen.attachments[index]))
     }
 
     #[test]
-    fn a_cause_is_that_of_the_network_that_it_names() {
+    fn a_cause_belongs_to_the_network_that_it_names() {
         let by = |network: &str| Some(network.to_owned());
         let (blue, red) = ([by("n/blue"), None, by("n/blue")], [by("n/red"), by("n/red"), None]);
         for reason in [
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_of_the_whole_pod_is_nobodys_alone() {
+    fn a_cause_of_the_whole_pod_blames_no_nic() {
         for reason in
             ["its image cannot be pulled: not found", "0/1 nodes are available: 1 Too many pods", ""]
         {

@@ -1,4 +1,4 @@
-//! What carries the packets of NICs on this node: looked at for one pod by `trace`, for all of them by `doctor`.
+//! The datapath of NICs on this node: `trace` checks it for one pod, `doctor` for all.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::facts::routes::{Roads, Wire};
 use crate::formats::cni::{NetConf, Port};
 use crate::host::Host;
 
-/// With more NICs on one bridge, only so many are followed through it.
+/// The most NICs of a bridge to follow through it.
 pub(super) const MOST: usize = 32;
 
 /// A pod's NIC.
@@ -28,7 +28,7 @@ pub struct Nic {
     pub pod: String,
     /// The pod's id.
     pub uid: String,
-    /// Its name in the pod.
+    /// The interface's name in the pod.
     pub name: String,
     /// The network, `namespace/name`; none for the pod network.
     pub network: Option<String>,
@@ -36,13 +36,13 @@ pub struct Nic {
     pub mac: String,
     /// Its address.
     pub ip: Option<IpAddr>,
-    /// The bridge of Linux that its other end belongs into; none when it is not known or no such.
+    /// The Linux bridge that its peer belongs to; none when unknown or not applicable.
     pub bridge: Option<String>,
-    /// What its port of Open vSwitch is to carry; none when it is not known, or looked at elsewhere.
+    /// What its Open vSwitch port should carry; none when unknown, or checked elsewhere.
     pub carried: Option<Port>,
 }
 
-/// A frame that was followed through a bridge.
+/// A frame followed through a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     /// The bridge.
@@ -51,72 +51,72 @@ pub struct Followed {
     pub from: String,
     /// Where it should arrive; none for a broadcast.
     pub to: Option<(String, Option<u32>)>,
-    /// The ports at its ends.
+    /// The ports at both ends.
     pub ports: Vec<String>,
-    /// What the bridge does to it, or why it does not say.
+    /// What the bridge does to the frame, or why that is unknown.
     pub end: std::result::Result<Traced, String>,
 }
 
-/// What was seen.
+/// The gathered state.
 #[derive(Clone, Debug, Default)]
 pub struct Datapath {
-    /// The NICs that it is about.
+    /// The NICs concerned.
     pub nics: Vec<Nic>,
-    /// The bridges that have ports of pods.
+    /// The bridges with ports of pods.
     pub switches: Vec<Switch>,
-    /// Why nothing more is known about Open vSwitch.
+    /// Why Open vSwitch could not be read.
     pub switch_unseen: Option<String>,
-    /// Open vSwitch's ports; none when it is not there.
+    /// Open vSwitch's ports; none when not installed.
     pub state: Option<OvsState>,
-    /// The frames that were followed.
+    /// The followed frames.
     pub followed: Vec<Followed>,
     /// How many NICs were not followed.
     pub left: usize,
-    /// How many pods were not looked into.
+    /// How many pods were not inspected.
     pub closed: usize,
-    /// Where other nodes say that their ends of flannel's tunnel are.
+    /// The other nodes' ends of flannel's tunnel, as they publish them.
     pub tunnels: Vec<Tunnel>,
     /// Links, routes and forwarding.
     pub roads: Roads,
     /// The packet filters.
     pub firewall: Firewall,
-    /// Each pod's links by its id, as far as they were looked at.
+    /// Each inspected pod's links, by its id.
     pub inside: BTreeMap<String, Vec<Wire>>,
-    /// What each pod decides itself, by its id.
+    /// Each pod's own routes and filters, by its id.
     pub decides: BTreeMap<String, Inside>,
-    /// The node's own part of the pod network, and those of other nodes.
+    /// The node's podCIDR.
     pub own_range: Option<ipnet::IpNet>,
-    /// The pod networks of other nodes.
+    /// The podCIDRs of other nodes.
     pub other_ranges: Vec<(String, ipnet::IpNet)>,
-    /// Whether flannel makes the pod network.
+    /// Whether flannel provides the pod network.
     pub flannel: bool,
-    /// Whether it is about these NICs alone, and not about the node.
+    /// Whether to check only these NICs, and not the whole node.
     pub only: bool,
-    /// Whether it is about what two NICs of this node send each other alone.
+    /// Whether to check only what two NICs on this node send each other.
     pub between: bool,
 }
 
-/// Another node's end of flannel's tunnel, as its annotations have it.
+/// Another node's end of flannel's tunnel, from its annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tunnel {
     /// The node.
     pub node: String,
-    /// The MAC address of its end.
+    /// The MAC address of the tunnel's end.
     pub mac: String,
     /// The node's own address.
     pub at: String,
-    /// Its part of the pod network.
+    /// The node's podCIDR.
     pub range: Option<ipnet::IpNet>,
 }
 
 /// One part of the datapath.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A bridge that waits for a controller.
+    /// Bridges that wait for a controller.
     FailMode,
     /// Flows and ports of Open vSwitch.
     Flows,
-    /// Links, MTUs and bridges of Linux.
+    /// Links, MTUs and Linux bridges.
     Links,
     /// Forwarding and routes.
     Forwarding,
@@ -124,16 +124,16 @@ pub enum Part {
     Firewall,
 }
 
-/// What is to be said about a part.
+/// The result for a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// What does not work: code, what, and what to do.
     pub broken: Vec<(&'static str, String, String)>,
-    /// What could not be judged, and why.
+    /// What could not be checked, and why.
     pub unknown: Vec<String>,
-    /// What drops something, though not these NICs' frames.
+    /// What drops traffic, though not these NICs'.
     pub warns: Vec<String>,
-    /// What was looked at and holds; empty when there is nothing to look at.
+    /// What was checked and holds; empty when there is nothing to check.
     pub holds: String,
 }
 
@@ -145,22 +145,22 @@ impl Judged {
 }
 
 impl Datapath {
-    /// Whether it is the port of a pod that is gone.
+    /// Whether a port is orphaned: its pod is gone.
     pub(super) fn is_left(&self, port: &str) -> bool {
         let port = self.state.as_ref().and_then(|state| state.port(port));
         let owner = port.and_then(|(_, port)| port.external_ids.get("contPodUid"));
         owner.is_some_and(|owner| !self.nics.iter().any(|nic| nic.uid == *owner))
     }
 
-    /// Whether it is a VLAN bridge: then the link is the node's own end, and down until the node itself speaks there.
+    /// Whether a port is a VLAN bridge: its link is the node's own end, and down until the node itself uses it.
     pub(super) fn is_vlan_bridge(&self, port: &str) -> bool {
         self.state.as_ref().is_some_and(|state| state.vlan_bridge(port).is_some())
     }
 
-    /// Looks at everything that NICs on this node go through; `only` at what is theirs.
+    /// Gathers what the NICs' traffic goes through; with `only`, nothing else.
     ///
     /// # Errors
-    /// Those of the host.
+    /// Fails on errors of the host.
     pub async fn gather(
         host: &dyn Host,
         nics: Vec<Nic>,
@@ -203,7 +203,7 @@ impl Datapath {
             return Ok(());
         }
         let Ok(state) = OvsState::read(host).await else {
-            self.switch_unseen = Some("Open vSwitch does not answer".into());
+            self.switch_unseen = Some("no answer from Open vSwitch".into());
             return Ok(());
         };
         let settings = match Settings::read(host).await? {
@@ -230,7 +230,7 @@ impl Datapath {
         self.follow_all(host, &numbers).await
     }
 
-    /// Each NIC's broadcast, and a packet of each to the next one in its VLAN: so each sends and receives once.
+    /// Follows a broadcast of each NIC, and a packet to the next NIC in its VLAN: each sends and receives once.
     async fn follow_all(&mut self, host: &dyn Host, numbers: &BTreeMap<String, u32>) -> Result<()> {
         let ends = ovs::ends(self);
         self.left = ends.len().saturating_sub(MOST);
@@ -259,7 +259,7 @@ impl Datapath {
                 self.followed.push(Followed { bridge: bridge.clone(), from, to, ports, end });
             }
         }
-        // The port of a pod that ends may have gone meanwhile.
+        // The port of a terminating pod may be gone by now.
         if let Ok(now) = OvsState::read(host).await {
             self.followed.retain(|frame| frame.ports.iter().all(|port| now.port(port).is_some()));
         }
@@ -282,7 +282,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Leaves out what two NICs do not need of the node: they are on one network, both here or not.
+    /// Drops what two NICs on one network do not need of the node, depending on whether `both` are here.
     pub fn narrow(&mut self, both: bool, pods: bool) {
         self.between = both;
         if both || !pods {
@@ -292,7 +292,7 @@ impl Datapath {
         self.flannel &= pods;
     }
 
-    /// The link that carries a NIC's frames, in its pod: KubeVirt renames a NIC that it bridges.
+    /// The interface in the pod that carries a NIC's frames: KubeVirt renames a NIC that it bridges.
     #[must_use]
     pub fn inner(&self, nic: &Nic) -> Option<&Wire> {
         let all = self.inside.get(&nic.uid)?;
@@ -300,7 +300,7 @@ impl Datapath {
         by_name(&super::pod_links::renamed(&nic.name)).or_else(|| by_name(&nic.name))
     }
 
-    /// What is to be said about a part.
+    /// The result for a part.
     #[must_use]
     pub fn judge(&self, part: Part) -> Judged {
         match part {
@@ -325,7 +325,7 @@ fn tunnel(node: &Value, range: ipnet::IpNet) -> Option<Tunnel> {
     })
 }
 
-/// Adds to each NIC what the definition of its network says, by `namespace/name` or by its name alone.
+/// Adds to each NIC what its network's definition says.
 pub fn define(nics: &mut [Nic], networks: &[Value]) {
     for nic in nics.iter_mut() {
         let Some(network) = nic.network.as_deref() else { continue };
@@ -341,7 +341,7 @@ pub fn define(nics: &mut [Nic], networks: &[Value]) {
     }
 }
 
-/// The NICs that Multus reports of a pod; without Multus, that of the pod network.
+/// A pod's NICs as reported by Multus; without Multus, the one on the pod network.
 #[must_use]
 pub fn nics_of(pod: &Value) -> Vec<Nic> {
     let metadata = &pod["metadata"];

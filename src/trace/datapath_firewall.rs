@@ -1,4 +1,4 @@
-//! The packet filters of the node, asked about the packets that pods send and get.
+//! The node's packet filters, evaluated for the packets that pods send and receive.
 
 use std::net::IpAddr;
 
@@ -8,15 +8,15 @@ use crate::error::code;
 use crate::facts::firewall::{Fate, Packet};
 use crate::facts::routes::Wire;
 
-/// No filter drops what pods send or get.
+/// No packet filter drops pod traffic.
 pub fn firewall(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
     judged.unknown.extend(seen.firewall.unseen.clone());
     if let Some((count, max)) = seen.roads.connections.filter(|(count, max)| count >= max && *max > 0) {
         judged.breaks(
             &code::FIREWALL,
-            format!("the table of connections is full, {count} of {max}: packets of new ones are dropped"),
-            "`sysctl -w net.netfilter.nf_conntrack_max=` with a larger number",
+            format!("the conntrack table is full, {count} of {max}: new connections are dropped"),
+            "raise net.netfilter.nf_conntrack_max (`sysctl -w`)",
         );
     }
     let mut asked = 0;
@@ -28,7 +28,7 @@ pub fn firewall(seen: &Datapath) -> Judged {
             Fate::Dropped(why) if nf && seen.roads.bridge_filter.is_none() && !filtered(seen, &packet) => {
                 push(
                     &mut judged.unknown,
-                    format!("{what}: bridge-nf-call-iptables cannot be read, and with it {why} drops them"),
+                    format!("{what}: bridge-nf-call-iptables is not readable; if it is on, {why} drops them"),
                 );
             }
             Fate::Dropped(why) => {
@@ -41,12 +41,12 @@ pub fn firewall(seen: &Datapath) -> Judged {
         }
     }
     if asked > 0 {
-        judged.holds = format!("packets of {asked} kinds are let through");
+        judged.holds = format!("{asked} kinds of packets pass");
     }
     judged
 }
 
-/// One line for each rule is enough.
+/// Adds a line unless the same rule is listed.
 fn push(list: &mut Vec<String>, line: String) {
     let end = |line: &str| line.rsplit_once(": ").map(|(_, end)| end.to_owned());
     if !list.iter().any(|known| end(known) == end(&line)) {
@@ -63,14 +63,14 @@ fn hint(why: &str) -> String {
         None if why.starts_with("the policy of iptables") => {
             let name = why.rsplit(' ').next().unwrap_or("FORWARD");
             format!(
-                "`iptables -P {name} ACCEPT`, or let flannel and kube-proxy set their rules again: delete their pods on the node"
+                "`iptables -P {name} ACCEPT`, or delete the pods of flannel and kube-proxy on the node: new ones restore their rules"
             )
         }
         None => "`nft -a list ruleset` shows it, `nft delete rule` with its handle removes it".into(),
     }
 }
 
-/// Stands for what is on no node.
+/// An address outside the cluster.
 const FAR: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)));
 const FORWARDED: &[&str] = &["ingress", "prerouting", "forward", "postrouting"];
 const RECEIVED: &[&str] = &["ingress", "prerouting", "input"];
@@ -130,14 +130,14 @@ fn packets(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     }
     for nic in &seen.nics {
         let Some(bridge) = bridge_of(seen, nic) else { continue };
-        // Its neighbours are in the same network.
+        // Its neighbours are on the same network.
         let what = format!("frames of {} within {}", nic.pod, bridge.name);
         all.extend(bridged(seen, bridge, "icmp", (nic, nic), &what));
     }
     all
 }
 
-/// What two NICs of one bridge of Linux send each other.
+/// What two NICs on one Linux bridge send each other.
 fn within(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     let [one, other] = seen.nics.as_slice() else { return Vec::new() };
     let mut all: Vec<(Packet, String, &'static [&'static str])> = Vec::new();
@@ -151,7 +151,7 @@ fn within(seen: &Datapath) -> Vec<(Packet, String, &'static [&'static str])> {
     all
 }
 
-/// What goes through a bridge of Linux: past the filters of IP, too, unless the bridge spares them.
+/// Traffic through a Linux bridge: it passes the IP filters too, unless bridge filtering is off.
 fn bridged(
     seen: &Datapath,
     bridge: &Wire,

@@ -1,4 +1,4 @@
-//! What a pod decides itself about its packets: its routes, and whether it takes what comes the other way round.
+//! What a pod decides about its own packets: its routes, and its reverse path filters.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use crate::error::{Result, code};
 use crate::facts::routes::{Route, Wire, routes, wires};
 use crate::host::{Command, Host};
 
-/// A pod, seen from its own network namespace.
+/// A pod's network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inside {
-    /// The routes of IPv4, of all tables; none when they were not seen.
+    /// The IPv4 routes of all tables; none when not readable.
     pub routes: Option<Vec<Route>>,
-    /// Whether rules choose among tables: then the main one does not tell the way.
+    /// Whether policy routing is in use: then the main table does not tell the path.
     pub by_rules: bool,
-    /// The links with a strict filter of the reverse path.
+    /// The interfaces with a strict reverse path filter.
     pub strict: Vec<String>,
 }
 
-/// Looks into the namespace of a process: its links, and what it decides.
+/// Reads the network namespace of a process.
 ///
 /// # Errors
-/// Those of the host, other than that it cannot look.
+/// Fails on errors of the host other than a refused read.
 pub async fn look(host: &dyn Host, process: u32) -> Result<(Option<Vec<Wire>>, Inside)> {
     let links = asked(host, process, &["-json", "-details", "address", "show"]).await;
     let mut seen = Inside::default();
@@ -47,7 +47,7 @@ async fn asked(host: &dyn Host, process: u32, words: &[&str]) -> Option<String> 
     output.success().then_some(output.stdout)
 }
 
-/// The links whose filter is strict: the larger of a link's value and of that for all counts, and loose is the largest.
+/// The interfaces whose filter is strict: the larger of the interface's value and that of `all` counts; loose is largest.
 fn strict(text: &str) -> Vec<String> {
     let all: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
     let rank = |value: &Value| ["off", "strict", "loose"].iter().position(|word| value["rp_filter"] == *word);
@@ -59,13 +59,13 @@ fn strict(text: &str) -> Vec<String> {
     links.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// A pod of flannel's that cannot answer whoever is not on its node.
+/// Pods on flannel's network without a default route.
 pub fn default_routes(seen: &Datapath, judged: &mut Judged) {
     for nic in seen.nics.iter().filter(|nic| nic.network.is_none() && seen.flannel) {
         let Some(routes) = seen.decides.get(&nic.uid).and_then(|inside| inside.routes.as_ref()) else {
             continue;
         };
-        // The guest of a VM has the routes, and its launcher's pod may have none.
+        // A VM's routes are in its guest; the launcher pod may have none.
         let is_machine =
             seen.inside.get(&nic.uid).is_some_and(|all| all.iter().any(|wire| wire.kind == "tun"));
         if is_machine || routes.iter().any(|route| route.to.is_none() && route.kind == "unicast") {
@@ -75,16 +75,13 @@ pub fn default_routes(seen: &Datapath, judged: &mut Judged) {
         let gateway = gateway.map_or_else(|| "GATEWAY".into(), |ip| ip.to_string());
         judged.breaks(
             &code::FORWARDING,
-            format!("{} has no default route: it reaches nothing but its own networks", nic.pod),
-            format!(
-                "in the pod: `ip route add default via {gateway} dev {}`, or delete it: a new one gets its routes",
-                nic.name
-            ),
+            format!("{} has no default route: it only reaches its own networks", nic.pod),
+            format!("in the pod: `ip route add default via {gateway} dev {}`, or recreate the pod", nic.name),
         );
     }
 }
 
-/// Packets that a strict filter drops, because the answer would leave by another link.
+/// Packets that a strict filter drops because the answer would leave by another interface.
 pub fn reverse_paths(seen: &Datapath, judged: &mut Judged) {
     for nic in &seen.nics {
         let Some(inside) = seen.decides.get(&nic.uid).filter(|inside| !inside.by_rules) else { continue };
@@ -97,32 +94,32 @@ pub fn reverse_paths(seen: &Datapath, judged: &mut Judged) {
             judged.breaks(
                 &code::FORWARDING,
                 format!(
-                    "{name} of {} drops what comes from {to}: its rp_filter is strict, and the route to {to} goes by {by}",
+                    "{name} of {} drops packets from {to}: its rp_filter is strict, and the route to {to} is via {by}",
                     nic.pod
                 ),
-                format!("in the pod: `sysctl -w net.ipv4.conf.{name}.rp_filter=2`, or correct the route"),
+                format!("in the pod: `sysctl -w net.ipv4.conf.{name}.rp_filter=2`, or fix the route"),
             );
         }
     }
     let through = seen.roads.wire("flannel.1").and_then(|tunnel| tunnel.through.as_deref());
-    let Some(card) = through.filter(|card| seen.roads.strict.iter().any(|link| link == card)) else { return };
+    let Some(nic) = through.filter(|nic| seen.roads.strict.iter().any(|link| link == nic)) else { return };
     for tunnel in &seen.tunnels {
         let by =
             tunnel.at.parse().ok().and_then(|at| seen.roads.route(at)).and_then(|route| route.by.as_deref());
-        if let Some(by) = by.filter(|by| *by != card) {
+        if let Some(by) = by.filter(|by| *by != nic) {
             judged.breaks(
                 &code::FORWARDING,
                 format!(
-                    "{card} drops what {} ({}) sends through the tunnel: its rp_filter is strict, and the route there goes by {by}",
+                    "{nic} drops tunnel traffic from {} ({}): its rp_filter is strict, and the route there is via {by}",
                     tunnel.node, tunnel.at
                 ),
-                format!("`sysctl -w net.ipv4.conf.{card}.rp_filter=2`, or correct the route"),
+                format!("`sysctl -w net.ipv4.conf.{nic}.rp_filter=2`, or fix the route"),
             );
         }
     }
 }
 
-/// The route that leads to a part of a NIC's own network by another link.
+/// A route to part of a NIC's own network via another interface.
 fn shadow<'a>(routes: &'a [Route], nic: &Nic) -> Option<&'a Route> {
     let ip = nic.ip.filter(std::net::IpAddr::is_ipv4)?;
     let is_own = |route: &Route| route.kind == "unicast" && route.by.as_ref() == Some(&nic.name);

@@ -1,8 +1,8 @@
-//! Bridges of Open vSwitch: fail mode, ports, and the frames that were followed.
+//! Open vSwitch bridges: fail mode, ports, and followed frames.
 
 use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::node_links::counted;
-use super::pod_links::commands;
+use super::pod_links::correction;
 use crate::error::code;
 use crate::facts::openflow::Switch;
 use crate::formats::cni::Port;
@@ -41,14 +41,14 @@ pub fn ends(seen: &Datapath) -> Vec<End> {
     seen.nics.iter().filter_map(end).collect()
 }
 
-/// The next NIC in the same VLAN, in a circle.
+/// The next NIC in the same VLAN, wrapping around.
 pub fn next<'a>(ends: &'a [End], end: &End) -> Option<&'a End> {
     let place = ends.iter().position(|one| one == end)?;
     let others = ends[place + 1..].iter().chain(&ends[..place]);
     others.into_iter().find(|other| other.bridge == end.bridge && other.tag == end.tag)
 }
 
-/// What a NIC asks first: who has an address?
+/// An ARP request.
 pub fn broadcast(end: &End) -> String {
     let source = end.nic.ip.map(|ip| format!(",arp_spa={ip}")).unwrap_or_default();
     format!(
@@ -69,7 +69,7 @@ pub fn packet(from: &End, to: &End) -> String {
     }
 }
 
-/// A port in a NIC's VLAN that may be anybody's.
+/// Any other port in a NIC's VLAN.
 pub fn other(seen: &Datapath, end: &End) -> Option<(String, u32)> {
     let (bridge, switch) = (
         seen.state.as_ref()?.bridge(&end.bridge)?,
@@ -79,7 +79,7 @@ pub fn other(seen: &Datapath, end: &End) -> Option<(String, u32)> {
     Some((port.name.clone(), switch.ports.get(&port.name)?.number?))
 }
 
-/// A packet to a NIC from a stranger behind another port, and one to the stranger.
+/// A packet to a NIC from an unknown sender behind another port, and the packet back.
 pub fn with_stranger(end: &End, from: u32) -> [String; 2] {
     const STRANGER: &str = "02:4b:56:4e:00:01";
     let mac = &end.nic.mac;
@@ -93,7 +93,7 @@ pub fn with_stranger(end: &End, from: u32) -> [String; 2] {
     [packet(from, STRANGER, mac, "nw_dst"), packet(end.number, mac, STRANGER, "nw_src")]
 }
 
-/// Without flows and controller nothing passes, when the bridge may not switch by itself.
+/// A bridge in fail mode secure forwards nothing without flows and controller.
 pub fn fail_mode(seen: &Datapath) -> Judged {
     let mut judged = started(seen);
     for switch in
@@ -104,19 +104,19 @@ pub fn fail_mode(seen: &Datapath) -> Judged {
         if switch.flows.is_empty() {
             judged.breaks(
                 &code::OVS_FAIL_MODE,
-                format!("bridge {name} is in fail mode secure and has no flows{away}: it passes nothing"),
+                format!("bridge {name} is in fail mode secure and has no flows{away}: it forwards nothing"),
                 format!("`ovs-vsctl del-fail-mode {name}`, or connect its controller"),
             );
         } else if switch.controller_away {
             judged.warns.push(format!(
-                "bridge {name} is in fail mode secure{away}: it passes what its old flows say"
+                "bridge {name} is in fail mode secure{away}: it forwards by its existing flows only"
             ));
         }
     }
     judged
 }
 
-/// Ports that are switched off, and frames that do not arrive.
+/// Ports that are down or misconfigured, and frames that do not arrive.
 pub fn flows(seen: &Datapath) -> Judged {
     let mut judged = started(seen);
     let ends = ends(seen);
@@ -142,18 +142,16 @@ pub fn flows(seen: &Datapath) -> Judged {
     if judged.broken.is_empty() {
         let drops =
             seen.switches.iter().flat_map(|switch| switch.drops().map(move |flow| (&switch.name, flow)));
-        judged
-            .warns
-            .extend(drops.map(|(bridge, flow)| format!("bridge {bridge} has a flow that drops: {flow}")));
+        judged.warns.extend(drops.map(|(bridge, flow)| format!("bridge {bridge} has a drop flow: {flow}")));
     }
     if seen.left > 0 {
         let all = seen.left + MOST;
-        judged.unknown.push(format!("{MOST} of {} on bridges looked at", counted(all, "NIC")));
+        judged.unknown.push(format!("{MOST} of {} on bridges checked", counted(all, "NIC")));
     }
     judged
 }
 
-/// What keeps frames from a port, in its settings.
+/// Settings of a port that stop its frames.
 fn port_of(seen: &Datapath, switch: &Switch, port_name: &str, protected: usize, judged: &mut Judged) {
     let (name, Some(port)) = (&switch.name, switch.ports.get(port_name)) else { return };
     let mut breaks = |what: String, hint: String| {
@@ -170,7 +168,7 @@ fn port_of(seen: &Datapath, switch: &Switch, port_name: &str, protected: usize, 
     }
     if port.mirrored_to {
         breaks(
-            "is the output of a mirror: it gets nothing else".into(),
+            "is the output of a mirror: it receives nothing else".into(),
             format!("`ovs-vsctl clear Bridge {name} mirrors`"),
         );
     }
@@ -189,24 +187,24 @@ fn port_of(seen: &Datapath, switch: &Switch, port_name: &str, protected: usize, 
         );
     }
     if let Some((rate, by)) = port.slowed.filter(|(rate, _)| *rate < SLOWEST) {
-        let mend = match by {
+        let fix = match by {
             "qos" => format!("clear Port {port_name} qos"),
             _ => format!("set Interface {port_name} {by}=0"),
         };
         breaks(
-            format!("is slowed down to {rate} kbit/s by {by}: most frames are dropped"),
-            format!("`ovs-vsctl {mend}`"),
+            format!("is rate-limited to {rate} kbit/s by {by}: most frames are dropped"),
+            format!("`ovs-vsctl {fix}`"),
         );
     }
     if let Some(state) = &port.blocked {
         breaks(
-            format!("is {state} in the spanning tree"),
-            format!("look for a loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"),
+            format!("is {state} in STP"),
+            format!("find the loop, or `ovs-vsctl set Bridge {name} stp_enable=false rstp_enable=false`"),
         );
     }
 }
 
-/// Ports carry what their networks say.
+/// Each port's VLAN and trunk match its network.
 fn vlans(seen: &Datapath, ends: &[End], judged: &mut Judged) {
     let Some(state) = &seen.state else { return };
     for end in ends {
@@ -219,22 +217,22 @@ fn vlans(seen: &Datapath, ends: &[End], judged: &mut Judged) {
         if is != wanted {
             judged.breaks(
                 &code::OVS_PORT,
-                format!("{} is {is} on {}, and its network says {wanted}", end.shown(), end.bridge),
-                format!("delete the pod, or set it: {}", commands(&port.name, &is, &wanted)),
+                format!("{} is {is} on {}, but its network says {wanted}", end.shown(), end.bridge),
+                correction(&port.name, &is, &wanted),
             );
         }
     }
 }
 
-/// In kbit/s, what is no network any more.
+/// In kbit/s: below this, a network is unusable.
 const SLOWEST: u64 = 64;
 
-/// What a mode does to a port with or without a VLAN, when it is not what ovs-cni means by it.
+/// What a `vlan_mode` other than the one that ovs-cni expects does to a port.
 fn mistaken(mode: &str, tag: Option<u16>) -> Option<&'static str> {
     match (mode, tag) {
-        ("trunk", Some(_)) => Some("its VLAN is passed over, and its frames are untagged"),
-        ("native-tagged", Some(_)) => Some("it gets frames with a tag, which a NIC drops"),
-        ("dot1q-tunnel", _) => Some("its frames are packed into another VLAN"),
+        ("trunk", Some(_)) => Some("its VLAN tag is ignored, and its frames are untagged"),
+        ("native-tagged", Some(_)) => Some("it receives tagged frames, which a NIC drops"),
+        ("dot1q-tunnel", _) => Some("its frames get a second VLAN tag"),
         _ => None,
     }
 }
@@ -247,7 +245,7 @@ fn follow(seen: &Datapath, bridge: &str, judged: &mut Judged) {
         };
         let hint = || {
             format!(
-                "`ovs-ofctl dump-flows {bridge}` shows its flows, `ovs-ofctl --strict del-flows {bridge} MATCH` removes one"
+                "`ovs-ofctl dump-flows {bridge}` lists the flows, `ovs-ofctl --strict del-flows {bridge} MATCH` deletes one"
             )
         };
         match (&frame.end, &frame.to) {
@@ -262,11 +260,11 @@ fn follow(seen: &Datapath, bridge: &str, judged: &mut Judged) {
             (Ok(end), Some((_, Some(number)))) if !end.outputs.contains(number) => {
                 judged.breaks(
                     &code::OVS_FLOWS,
-                    format!("bridge {bridge} does not bring {what} there: {}", end.rule),
+                    format!("bridge {bridge} does not deliver {what}: {}", end.rule),
                     hint(),
                 );
             }
-            // A broadcast on a bridge without another port goes nowhere, and rightly.
+            // A broadcast on a bridge without another port rightly goes nowhere.
             _ => (),
         }
     }
@@ -283,7 +281,7 @@ fn started(seen: &Datapath) -> Judged {
                 judged.breaks(
                     &code::OVS_UNAVAILABLE,
                     format!(
-                        "ovs-vswitchd says nothing about {}, though the database answers: {why}",
+                        "no answer from ovs-vswitchd about {}, though the database answers: {why}",
                         switch.name
                     ),
                     "start it: `systemctl restart openvswitch-switch`",

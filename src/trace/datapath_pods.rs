@@ -1,4 +1,4 @@
-//! Links and forwarding of the node, for the pod network and for bridges of Linux.
+//! Links and forwarding of the node, for the pod network and for Linux bridges.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use crate::facts::routes::{Neighbour, Wire};
 pub(super) const POD_BRIDGE: &str = "cni0";
 pub(super) const TUNNEL: &str = "flannel.1";
 
-/// Every link on the way is up, and each takes what the one before it sends.
+/// Every link on the path is up, and no MTU is too small.
 pub fn links(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
     judged.unknown.extend(seen.roads.unseen.clone());
@@ -29,7 +29,7 @@ pub fn links(seen: &Datapath) -> Judged {
     let bridges =
         seen.switches.iter().flat_map(|switch| [vec![switch.name.clone()], vlan_bridges(switch)].concat());
     for bridge in bridges {
-        // Only a bridge with an address of its own speaks itself.
+        // Only a bridge with an address sends traffic of its own.
         let local = seen
             .roads
             .wire(&bridge)
@@ -37,7 +37,7 @@ pub fn links(seen: &Datapath) -> Judged {
         if let Some(local) = local.filter(|_| !seen.between) {
             judged.breaks(
                 &code::PATH_LINK,
-                format!("{} is down, and the node has its address {} there", local.name, local.addresses[0]),
+                format!("{} is down, but the node's address {} is on it", local.name, local.addresses[0]),
                 format!("`ip link set {} up`", local.name),
             );
         }
@@ -45,15 +45,15 @@ pub fn links(seen: &Datapath) -> Judged {
     if seen.flannel && !seen.between && seen.roads.wire(TUNNEL).is_none() && !seen.roads.wires.is_empty() {
         judged.breaks(
             &code::PATH_LINK,
-            format!("{TUNNEL} is missing: pods reach no other node"),
-            "delete flannel's pod on the node: a new one makes it",
+            format!("{TUNNEL} is missing: pods cannot reach other nodes"),
+            "delete flannel's pod on the node: the new one recreates it",
         );
     }
     if seen.flannel && pods && seen.roads.wire(POD_BRIDGE).is_none() && !seen.roads.wires.is_empty() {
         judged.breaks(
             &code::PATH_LINK,
-            format!("{POD_BRIDGE} is missing: pods have lost their bridge"),
-            "delete the pods that were on it: the next one makes it anew",
+            format!("{POD_BRIDGE} is missing: pods are disconnected"),
+            "delete the pods that were on it: the next one recreates it",
         );
     }
     inside(seen, &mut judged);
@@ -63,7 +63,7 @@ pub fn links(seen: &Datapath) -> Judged {
     tunnels(seen, &mut judged);
     if seen.closed > 0 {
         let all = seen.closed + MOST;
-        judged.unknown.push(format!("{MOST} of {} looked into", counted(all, "pod")));
+        judged.unknown.push(format!("{MOST} of {} inspected", counted(all, "pod")));
     }
     if !used.is_empty() {
         judged.holds = format!("{} up", counted(used.len(), "link"));
@@ -71,7 +71,7 @@ pub fn links(seen: &Datapath) -> Judged {
     judged
 }
 
-/// The links that frames of pods pass: bridges with members, members, ports of Open vSwitch, the tunnel and its card.
+/// The links that carry pod traffic: bridges with members, their members, Open vSwitch ports, the tunnel and its NIC.
 fn used(seen: &Datapath) -> Vec<&Wire> {
     let roads = &seen.roads;
     let masters: Vec<&str> = roads.wires.iter().filter_map(|wire| wire.master.as_deref()).collect();
@@ -82,7 +82,7 @@ fn used(seen: &Datapath) -> Vec<&Wire> {
         seen.nics.iter().filter_map(|nic| Some(bridge_of(seen, nic)?.name.as_str())).collect();
     let is_used = |wire: &&Wire| {
         let name = wire.name.as_str();
-        // One pod's way does not lead over the bridges and ends of others, nor through the tunnel to its own node.
+        // One pod's path does not include other pods' bridges and veths, nor the tunnel within the node.
         let other = match wire.kind.as_str() {
             "bridge" => !own.contains(&name) && (name != POD_BRIDGE || !pods),
             _ if name == TUNNEL => seen.between || !pods,
@@ -91,7 +91,7 @@ fn used(seen: &Datapath) -> Vec<&Wire> {
         if seen.only && other {
             return false;
         }
-        // What a pod left behind carries nothing; `doctor` names it as a port. Nor does the node's own end of a VLAN bridge.
+        // An orphaned port carries nothing; `doctor` reports it. Nor does the node's own end of a VLAN bridge.
         if seen.is_left(name) || seen.is_vlan_bridge(name) {
             return false;
         }
@@ -117,7 +117,7 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
         judged.breaks(
             &code::PATH_LINK,
             format!("{shown} is down at its other end"),
-            "raise the NIC in the pod, or delete the pod",
+            "set the NIC up in the pod, or recreate the pod",
         );
     }
     if let Some(state) =
@@ -126,9 +126,7 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
         judged.breaks(
             &code::PATH_LINK,
             format!("{shown} is {state} in its bridge"),
-            format!(
-                "`bridge link set dev {name} state 3`; look for a loop when the bridge has a spanning tree"
-            ),
+            format!("`bridge link set dev {name} state 3`; find the loop if the bridge runs STP"),
         );
     }
     if wire.isolated {
@@ -142,15 +140,15 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
         let flags = format!(" {} on", what.replace(" and ", " on "));
         judged.breaks(
             &code::PATH_LINK,
-            format!("{shown} has {what} off: it is not given what it needs"),
+            format!("{shown} has {what} off: it does not receive its frames"),
             format!("`bridge link set dev {name}{flags}`"),
         );
     }
     if wire.sorts_vlans {
-        judged.unknown.push(format!("{name} filters VLANs, and those of its ports were not looked at"));
+        judged.unknown.push(format!("{name} filters VLANs; its ports' VLANs were not checked"));
     }
     if wire.program {
-        judged.unknown.push(format!("a program decides about what {shown} receives"));
+        judged.unknown.push(format!("a BPF program filters what {shown} receives"));
     }
     for (_, what) in seen.roads.dropping.iter().filter(|(device, _)| device == name) {
         let hint = if what.contains("netem") || what.contains("tbf") {
@@ -167,7 +165,7 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
         judged.breaks(
             &code::PATH_LINK,
             format!(
-                "{shown} has MTU {}, and {} has {}: larger packets are lost",
+                "{shown} has MTU {}, but {} has {}: larger packets are lost",
                 wire.mtu, master.name, master.mtu
             ),
             format!("`ip link set {name} mtu {}`", master.mtu),
@@ -175,7 +173,7 @@ fn link(seen: &Datapath, wire: &Wire, judged: &mut Judged) {
     }
 }
 
-/// The NIC that a link is the other end of.
+/// The NIC that a link is the peer of.
 fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
     if let Some(state) = &seen.state
         && let Some((_, port)) = state.port(&wire.name)
@@ -192,12 +190,12 @@ fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
     })
 }
 
-/// Both ends of a pair have one MTU.
+/// Both ends of a veth pair have the same MTU, and the node's end is in the right bridge.
 fn inside(seen: &Datapath, judged: &mut Judged) {
     for nic in &seen.nics {
         let Some(own) = seen.inner(nic) else { continue };
         let is_machine = seen.inside.get(&nic.uid).is_some_and(|all| all.iter().any(|one| one.kind == "tun"));
-        // The trace of one pod tells it about its NIC.
+        // `trace` reports it as `pod-nic`.
         if !seen.only && !is_machine && own.master.is_none() {
             altered(nic, own, judged);
         }
@@ -210,10 +208,10 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
             judged.breaks(
                 &code::PATH_LINK,
                 format!(
-                    "{}, the node's end of {} of {}, is {is}, and not in {bridge}",
+                    "{}, the node's end of {} of {}, is {is}, not in {bridge}",
                     other.name, nic.name, nic.pod
                 ),
-                format!("`ip link set {} master {bridge}`, or delete the pod", other.name),
+                format!("`ip link set {} master {bridge}`, or recreate the pod", other.name),
             );
         }
         if let Some(other) = other
@@ -222,10 +220,10 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
             judged.breaks(
                 &code::PATH_LINK,
                 format!(
-                    "{} of {} has MTU {}, and {}, its other end, has {}",
+                    "{} of {} has MTU {}, but its peer {} has {}",
                     nic.name, nic.pod, own.mtu, other.name, other.mtu
                 ),
-                format!("`ip link set {} mtu {}`, or delete the pod", other.name, own.mtu),
+                format!("`ip link set {} mtu {}`, or recreate the pod", other.name, own.mtu),
             );
         }
     }
@@ -236,7 +234,7 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
         judged.breaks(
             &code::PATH_LINK,
             format!(
-                "{TUNNEL} has MTU {}, and {POD_BRIDGE} has {}: larger packets do not reach other nodes",
+                "{TUNNEL} has MTU {}, but {POD_BRIDGE} has {}: larger packets do not reach other nodes",
                 tunnel.mtu, bridge.mtu
             ),
             format!("`ip link set {TUNNEL} mtu {}`, or delete flannel's pod on the node", bridge.mtu),
@@ -244,7 +242,7 @@ fn inside(seen: &Datapath, judged: &mut Judged) {
     }
 }
 
-/// What leaves the node through Open vSwitch takes what its NICs send.
+/// The uplinks of Open vSwitch bridges take frames as large as their NICs send.
 fn uplinks(seen: &Datapath, judged: &mut Judged) {
     let Some(state) = &seen.state else { return };
     let mut told = BTreeSet::new();
@@ -255,54 +253,55 @@ fn uplinks(seen: &Datapath, judged: &mut Judged) {
         let ports = state.bridge(bridge.0).into_iter().flat_map(OvsBridge::guest_ports);
         let foreign = ports.filter(|port| !port.external_ids.contains_key("contIface"));
         let system = |it: &&OvsInterface| matches!(it.kind.as_str(), "" | "system");
-        let cards = foreign.flat_map(|port| port.interfaces.iter().filter(system));
-        for card in cards.filter_map(|card| seen.roads.wire(&card.name)).filter(|card| card.mtu < own.mtu) {
-            if !told.insert(card.name.clone()) {
+        let uplinks = foreign.flat_map(|port| port.interfaces.iter().filter(system));
+        for uplink in uplinks.filter_map(|it| seen.roads.wire(&it.name)).filter(|it| it.mtu < own.mtu) {
+            if !told.insert(uplink.name.clone()) {
                 continue;
             }
             judged.breaks(
                 &code::PATH_LINK,
                 format!(
-                    "{}, an uplink of {}, has MTU {}, and {} of {} has {}: larger packets do not leave the node",
-                    card.name, bridge.0, card.mtu, nic.name, nic.pod, own.mtu
+                    "uplink {} of {} has MTU {}, but {} of {} has {}: larger packets do not leave the node",
+                    uplink.name, bridge.0, uplink.mtu, nic.name, nic.pod, own.mtu
                 ),
-                format!("`ip link set {} mtu {}`, or set `mtu` of the network", card.name, own.mtu),
+                format!("`ip link set {} mtu {}`, or set the network's `mtu`", uplink.name, own.mtu),
             );
         }
     }
 }
 
-/// What has become of a NIC since Multus reported it.
+/// How a NIC differs from what Multus reported.
 fn altered(nic: &Nic, own: &Wire, judged: &mut Judged) {
     let shown = format!("{} of {}", nic.name, nic.pod);
     let mut breaks = |what: String, hint: String| {
-        judged.breaks(&code::POD_NIC, format!("{shown} {what}"), format!("in the pod: {hint}, or delete it"));
+        judged.breaks(
+            &code::POD_NIC,
+            format!("{shown} {what}"),
+            format!("in the pod: {hint}, or recreate the pod"),
+        );
     };
     let name = &nic.name;
     if own.silent && own.kind == "veth" {
-        breaks("answers no ARP request: its ARP is off".into(), format!("`ip link set {name} arp on`"));
+        breaks("does not answer ARP requests: ARP is off".into(), format!("`ip link set {name} arp on`"));
     }
     if !nic.mac.is_empty() && !own.mac.is_empty() && own.mac != nic.mac {
-        let what = format!("has the MAC address {}, and Multus reported {}", own.mac, nic.mac);
+        let what = format!("has the MAC address {}, but Multus reported {}", own.mac, nic.mac);
         breaks(what, format!("`ip link set {name} address {}`", nic.mac));
     }
     if let Some(ip) = nic.ip.filter(|ip| !own.addresses.is_empty() && !own.addresses.contains(ip)) {
-        breaks(format!("has lost the address {ip}"), format!("`ip address add {ip}/PREFIX dev {name}`"));
+        breaks(format!("lost the address {ip}"), format!("`ip address add {ip}/PREFIX dev {name}`"));
     }
 }
 
-/// What flannel has told the kernel about other nodes is what they say themselves.
+/// The kernel's tunnel entries match what the other nodes publish.
 fn tunnels(seen: &Datapath, judged: &mut Judged) {
     let Some(wire) = seen.roads.wire(TUNNEL) else { return };
     let below = wire.through.as_deref().and_then(|name| seen.roads.wire(name));
-    // The headers of VXLAN and what carries it.
+    // The size of VXLAN's headers.
     if let Some(below) = below.filter(|below| below.mtu < wire.mtu + 50 && !seen.other_ranges.is_empty()) {
         judged.breaks(
             &code::PATH_LINK,
-            format!(
-                "{} has MTU {}, and {TUNNEL}, which goes through it, has {}",
-                below.name, below.mtu, wire.mtu
-            ),
+            format!("{} has MTU {}, but {TUNNEL}, which it carries, has {}", below.name, below.mtu, wire.mtu),
             format!(
                 "`ip link set {} mtu {}`, or delete flannel's pod on the node",
                 below.name,
@@ -310,7 +309,7 @@ fn tunnels(seen: &Datapath, judged: &mut Judged) {
             ),
         );
     }
-    let hint = "delete flannel's pod on this node: a new one sets it";
+    let hint = "delete flannel's pod on this node: the new one sets it";
     for tunnel in &seen.tunnels {
         let base = tunnel.range.map(|range| range.network().to_string()).unwrap_or_default();
         let known = |list: &[Neighbour], of: &str, at: &str, what: &str| {
@@ -319,7 +318,7 @@ fn tunnels(seen: &Datapath, judged: &mut Judged) {
                 return None;
             }
             let is = found.next().map_or_else(|| "is missing".into(), |one| format!("is {}", one.at));
-            Some(format!("{what} of {} behind {TUNNEL} {is}, and not {at}", tunnel.node))
+            Some(format!("{what} of {} behind {TUNNEL} {is}, should be {at}", tunnel.node))
         };
         let roads = &seen.roads;
         if roads.unseen.iter().any(|why| why.contains("behind")) {
@@ -334,11 +333,11 @@ fn tunnels(seen: &Datapath, judged: &mut Judged) {
     }
 }
 
-/// The node forwards, and its routes lead to pods.
+/// The node forwards, and its routes lead to the pods.
 pub fn forwarding(seen: &Datapath) -> Judged {
     let mut judged = Judged::default();
     reverse_paths(seen, &mut judged);
-    // Two on one node, or on one switch, need none of it.
+    // NICs on one node, or on one switch, need no forwarding.
     if seen.between || seen.only && seen.nics.iter().all(|nic| nic.network.is_some()) {
         return judged;
     }
@@ -350,7 +349,7 @@ pub fn forwarding(seen: &Datapath) -> Judged {
             "`sysctl -w net.ipv4.ip_forward=1`",
         ),
         Some(_) => (),
-        None => judged.unknown.push("net.ipv4.ip_forward cannot be read".into()),
+        None => judged.unknown.push("net.ipv4.ip_forward is not readable".into()),
     }
     let out = roads.routes.iter().find(|route| route.to.is_none()).and_then(|route| route.by.as_deref());
     for name in [Some(POD_BRIDGE), Some(TUNNEL), out].into_iter().flatten() {
@@ -367,17 +366,17 @@ pub fn forwarding(seen: &Datapath) -> Judged {
     for refusal in &roads.refusals {
         judged.breaks(
             &code::FORWARDING,
-            format!("a rule of routing refuses packets: {refusal}"),
-            "`ip rule` shows it, `ip rule del` removes it",
+            format!("a routing rule rejects packets: {refusal}"),
+            "`ip rule` lists it, `ip rule del` deletes it",
         );
     }
     if roads.routes.is_empty() {
-        judged.unknown.push("no routes were seen".into());
+        judged.unknown.push("no routes found".into());
     } else if seen.flannel {
         routes(seen, &mut judged);
     }
     default_routes(seen, &mut judged);
-    judged.holds = "the node forwards, and its routes lead to pods".into();
+    judged.holds = "forwarding is on, routes lead to the pods".into();
     judged
 }
 
@@ -385,28 +384,32 @@ fn routes(seen: &Datapath, judged: &mut Judged) {
     let mut wrong = |to: IpAddr, what: &str, wanted: &str, hint: String| {
         let found = match seen.roads.route(to) {
             Some(route) if route.kind == "unicast" && route.by.as_deref() == Some(wanted) => return,
-            Some(route) => format!("goes to {}", route.by.as_deref().unwrap_or(&route.kind)),
+            Some(route) => format!("is via {}", route.by.as_deref().unwrap_or(&route.kind)),
             None => "is missing".into(),
         };
-        judged.breaks(&code::FORWARDING, format!("the route to {what} {found}, and not to {wanted}"), hint);
+        judged.breaks(
+            &code::FORWARDING,
+            format!("the route to {what} {found}, should be via {wanted}"),
+            hint,
+        );
     };
     if let Some(range) = seen.own_range.filter(|_| seen.nics.iter().any(|nic| nic.network.is_none())) {
         let gateway = range.hosts().next().unwrap_or_else(|| range.addr());
         for nic in seen.nics.iter().filter(|nic| nic.network.is_none()) {
             let Some(ip) = nic.ip.filter(|ip| range.contains(ip)) else { continue };
             let hint = format!(
-                "`ip route replace {range} dev {POD_BRIDGE} src {gateway}`; `ip route get {ip}` shows what is in its way"
+                "`ip route replace {range} dev {POD_BRIDGE} src {gateway}`; `ip route get {ip}` shows the conflicting route"
             );
             wrong(ip, &format!("{} of {} ({ip})", nic.name, nic.pod), POD_BRIDGE, hint);
         }
     }
     for (node, range) in &seen.other_ranges {
-        let hint = "delete flannel's pod on this node: a new one sets it".to_owned();
+        let hint = "delete flannel's pod on this node: the new one sets it".to_owned();
         wrong(range.addr(), &format!("the pods of {node} ({range})"), TUNNEL, hint);
     }
 }
 
-/// The bridge of Linux that a NIC's other end is in.
+/// The Linux bridge that a NIC's peer is in.
 pub(super) fn bridge_of<'a>(seen: &'a Datapath, nic: &Nic) -> Option<&'a Wire> {
     let own = seen.inner(nic)?;
     let other = seen.roads.wires.iter().find(|wire| wire.kind == "veth" && own.peer == Some(wire.index))?;

@@ -1,4 +1,4 @@
-//! A node that carries packets, and each way in which it does not.
+//! A healthy datapath, and each way to break it.
 
 use serde_json::json;
 
@@ -97,7 +97,7 @@ fn neighbour(of: &str, at: &str) -> Neighbour {
     Neighbour { of: of.into(), at: at.into() }
 }
 
-/// Another node, as it says itself.
+/// Another node, as it publishes itself.
 fn others() -> (Vec<Tunnel>, Vec<(String, ipnet::IpNet)>) {
     let range: ipnet::IpNet = "10.244.1.0/24".parse().unwrap();
     let (mac, at) = ("0a:00:00:00:00:01".to_owned(), "192.0.2.1".to_owned());
@@ -119,10 +119,10 @@ fn another_node_is_found_through_the_tunnel() {
 }
 
 #[test]
-fn what_there_is_too_much_of_is_counted() {
+fn what_was_left_out_is_counted() {
     let seen = Datapath { left: 8, closed: 3, ..healthy() };
-    assert_eq!(seen.judge(Part::Flows).unknown, ["32 of 40 NICs on bridges looked at"]);
-    assert_eq!(seen.judge(Part::Links).unknown, ["32 of 35 pods looked into"]);
+    assert_eq!(seen.judge(Part::Flows).unknown, ["32 of 40 NICs on bridges checked"]);
+    assert_eq!(seen.judge(Part::Links).unknown, ["32 of 35 pods inspected"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ pub(crate) const BREAKS: &[Break] = &[
     (
         |seen| seen.followed[1].end = traced("priority 0: NORMAL", &[1]),
         "KVN645",
-        "does not bring a packet from net1 of default/a (veth2) to net1 of default/b (veth3) there",
+        "does not deliver a packet from net1 of default/a (veth2) to net1 of default/b (veth3)",
     ),
     (
         |seen| seen.switches[0].ports.get_mut("veth2").unwrap().off = vec!["NO_FWD".into()],
@@ -176,35 +176,35 @@ pub(crate) const BREAKS: &[Break] = &[
     (
         |seen| seen.switches[0].silent = Some("cannot connect".into()),
         "KVN604",
-        "ovs-vswitchd says nothing about blue",
+        "no answer from ovs-vswitchd about blue",
     ),
     (
         |seen| seen.nics[1].carried = Some(Port { vlan: Some(100), ..Port::default() }),
         "KVN623",
-        "net1 of default/a (veth2) is untagged on blue, and its network says VLAN 100",
+        "net1 of default/a (veth2) is untagged on blue, but its network says VLAN 100",
     ),
     (
         |seen| seen.switches[0].ports.get_mut("veth2").unwrap().vlan_mode = "dot1q-tunnel".into(),
         "KVN645",
-        "packed into another VLAN",
+        "get a second VLAN tag",
     ),
     (
         |seen| seen.switches[0].ports.get_mut("veth2").unwrap().slowed = Some((1, "ingress_policing_rate")),
         "KVN645",
-        "slowed down to 1 kbit/s by ingress_policing_rate",
+        "rate-limited to 1 kbit/s by ingress_policing_rate",
     ),
-    (|seen| seen.inside.get_mut("u").unwrap()[0].silent = true, "KVN622", "its ARP is off"),
+    (|seen| seen.inside.get_mut("u").unwrap()[0].silent = true, "KVN622", "ARP is off"),
     (
         |seen| seen.inside.get_mut("u").unwrap()[0].mac = "02:00:00:00:00:77".into(),
         "KVN622",
-        "has the MAC address 02:00:00:00:00:77, and Multus reported 02:00:00:00:00:01",
+        "has the MAC address 02:00:00:00:00:77, but Multus reported 02:00:00:00:00:01",
     ),
     (
         |seen| seen.inside.get_mut("u").unwrap()[0].addresses = vec!["10.244.0.9".parse().unwrap()],
         "KVN622",
-        "has lost the address 10.244.0.7",
+        "lost the address 10.244.0.7",
     ),
-    (|seen| seen.roads.wires[2].master = Some("brx".into()), "KVN647", "is in brx, and not in cni0"),
+    (|seen| seen.roads.wires[2].master = Some("brx".into()), "KVN647", "is in brx, not in cni0"),
     (|seen| seen.roads.wires[2].lacks = vec!["learning and flood"], "KVN647", "has learning and flood off"),
     (
         |seen| {
@@ -216,7 +216,7 @@ pub(crate) const BREAKS: &[Break] = &[
             });
         },
         "KVN647",
-        "blue is down, and the node has its address 10.9.0.1 there",
+        "blue is down, but the node's address 10.9.0.1 is on it",
     ),
     (
         |seen| {
@@ -224,7 +224,7 @@ pub(crate) const BREAKS: &[Break] = &[
             seen.roads.tunnel_neighbours.clear();
         },
         "KVN647",
-        "the MAC address of 10.244.1.0 of n1 behind flannel.1 is missing, and not 0a:00:00:00:00:01",
+        "the MAC address of 10.244.1.0 of n1 behind flannel.1 is missing, should be 0a:00:00:00:00:01",
     ),
     (
         |seen| {
@@ -232,7 +232,7 @@ pub(crate) const BREAKS: &[Break] = &[
             seen.roads.tunnel_forwards = vec![neighbour("0a:00:00:00:00:01", "192.0.2.9")];
         },
         "KVN647",
-        "the address of n1 behind flannel.1 is 192.0.2.9, and not 192.0.2.1",
+        "the address of n1 behind flannel.1 is 192.0.2.9, should be 192.0.2.1",
     ),
     (
         |seen| {
@@ -241,9 +241,9 @@ pub(crate) const BREAKS: &[Break] = &[
             seen.roads.wires.push(Wire { mtu: 1450, ..wire("eth0", "", None, 10) });
         },
         "KVN647",
-        "eth0 has MTU 1450, and flannel.1, which goes through it, has 1450",
+        "eth0 has MTU 1450, but flannel.1, which it carries, has 1450",
     ),
-    (|seen| seen.roads.connections = Some((1000, 1000)), "KVN649", "the table of connections is full"),
+    (|seen| seen.roads.connections = Some((1000, 1000)), "KVN649", "the conntrack table is full"),
     (|seen| seen.roads.wires[0].on = false, "KVN647", "cni0 is down"),
     (|seen| seen.roads.wires[3].on = false, "KVN647", "veth2, the node's end of net1 of default/a is down"),
     (
@@ -252,7 +252,7 @@ pub(crate) const BREAKS: &[Break] = &[
         "veth1 of cni0, the node's end of eth0 of default/a is blocking",
     ),
     (|seen| seen.roads.wires[2].isolated = true, "KVN647", "is isolated"),
-    (|seen| seen.roads.wires[2].mtu = 1000, "KVN647", "has MTU 1000, and cni0 has 1450"),
+    (|seen| seen.roads.wires[2].mtu = 1000, "KVN647", "has MTU 1000, but cni0 has 1450"),
     (|seen| _ = seen.roads.wires.remove(1), "KVN647", "flannel.1 is missing"),
     (
         |seen| {
@@ -272,12 +272,12 @@ pub(crate) const BREAKS: &[Break] = &[
     (
         |seen| _ = seen.roads.routes.pop(),
         "KVN648",
-        "the route to eth0 of default/a (10.244.0.7) goes to eth0, and not to cni0",
+        "the route to eth0 of default/a (10.244.0.7) is via eth0, should be via cni0",
     ),
     (
         |seen| decide(seen, &[("10.244.0.0/24", "eth0")], &[]),
         "KVN648",
-        "default/a has no default route: it reaches nothing but its own networks",
+        "default/a has no default route: it only reaches its own networks",
     ),
     (
         |seen| {
@@ -293,13 +293,13 @@ pub(crate) const BREAKS: &[Break] = &[
             );
         },
         "KVN648",
-        "net1 of default/a drops what comes from 10.20.0.0/25: its rp_filter is strict, and the route to 10.20.0.0/25 goes by eth0",
+        "net1 of default/a drops packets from 10.20.0.0/25: its rp_filter is strict, and the route to 10.20.0.0/25 is via eth0",
     ),
-    // Two NICs of one network: the kernel takes the first route.
+    // Two NICs on one network: the kernel takes the first route.
     (
         |seen| decide(seen, &[("", "eth0"), ("10.20.0.0/24", "net2"), ("10.20.0.0/24", "net1")], &["net1"]),
         "KVN648",
-        "net1 of default/a drops what comes from 10.20.0.0/24",
+        "net1 of default/a drops packets from 10.20.0.0/24",
     ),
     (
         |seen| {
@@ -308,7 +308,7 @@ pub(crate) const BREAKS: &[Break] = &[
             seen.roads.strict = vec!["eth1".into()];
         },
         "KVN648",
-        "eth1 drops what n1 (192.0.2.1) sends through the tunnel: its rp_filter is strict, and the route there goes by eth0",
+        "eth1 drops tunnel traffic from n1 (192.0.2.1): its rp_filter is strict, and the route there is via eth0",
     ),
     (
         |seen| {
@@ -319,12 +319,12 @@ pub(crate) const BREAKS: &[Break] = &[
             seen.inside.get_mut("u").unwrap().push(Wire { peer: Some(8), ..wire("net1", "veth", None, 3) });
         },
         "KVN647",
-        "eth1, an uplink of blue, has MTU 1400, and net1 of default/a has 1450: larger packets do not leave the node",
+        "uplink eth1 of blue has MTU 1400, but net1 of default/a has 1450: larger packets do not leave the node",
     ),
     (|seen| seen.roads.refusals.push("blackhole from 10.244.0.0".into()), "KVN648", "blackhole from"),
 ];
 
-/// What a pod decides: its routes, none of them to the whole for the default one, and its strict links.
+/// Sets a pod's routes (an empty one is the default route) and strict interfaces.
 fn decide(seen: &mut Datapath, routes: &[(&str, &str)], strict: &[&str]) {
     let route = |(to, by): &(&str, &str)| Route {
         to: to.parse().ok(),
@@ -336,7 +336,7 @@ fn decide(seen: &mut Datapath, routes: &[(&str, &str)], strict: &[&str]) {
     seen.decides.insert("u".into(), Inside { routes, strict, by_rules: false });
 }
 
-/// A filter that is strict drops nothing where the answers leave as the questions come.
+/// A strict filter drops nothing where answers leave by the interface that the requests came in on.
 #[test]
 fn a_strict_filter_alone_breaks_nothing() {
     let mut seen = healthy();
@@ -346,11 +346,11 @@ fn a_strict_filter_alone_breaks_nothing() {
     (seen.tunnels, _) = others();
     seen.roads.wires[1].through = Some("eth0".into());
     assert_eq!(seen.judge(Part::Forwarding).broken, []);
-    // Rules of the pod's own choose the way.
+    // The pod uses policy routing.
     decide(&mut seen, &[("", "eth0"), ("10.20.0.0/24", "net1"), ("10.20.0.0/25", "eth0")], &["net1"]);
     seen.decides.get_mut("u").unwrap().by_rules = true;
     assert_eq!(seen.judge(Part::Forwarding).broken, []);
-    // The routes of a VM are its guest's.
+    // A VM's routes are in its guest.
     decide(&mut seen, &[("10.244.0.0/24", "eth0")], &[]);
     seen.inside.get_mut("u").unwrap().push(wire("tap0", "tun", None, 4));
     assert_eq!(seen.judge(Part::Forwarding).broken, []);
@@ -375,7 +375,7 @@ fn nics_are_those_of_an_older_multus_too_and_of_no_pod_of_the_host() {
     assert_eq!(shown(&pod), [""; 0]);
 }
 
-/// The port of a pod that is gone is down for good reason, and nobody's way leads over it.
+/// The port of a deleted pod is down for good reason, and on no path.
 #[test]
 fn what_a_pod_left_breaks_no_link() {
     let mut seen = healthy();
@@ -392,7 +392,7 @@ fn what_a_pod_left_breaks_no_link() {
     assert_eq!(seen.judge(Part::Links).broken[0].1, "left is down");
 }
 
-/// The node's own end of a VLAN bridge is down until the node speaks there; pods on that VLAN do not go through it.
+/// The node's own end of a VLAN bridge is down until the node uses it; pods on that VLAN do not go through it.
 #[test]
 fn a_vlan_bridge_is_no_link_of_pods() {
     let mut seen = healthy();
@@ -406,7 +406,7 @@ fn a_vlan_bridge_is_no_link_of_pods() {
     }
     seen.roads.wires.last_mut().unwrap().addresses.push("10.9.0.1".parse().unwrap());
     let found = seen.judge(Part::Links).broken[0].1.clone();
-    assert_eq!(found, "blue100 is down, and the node has its address 10.9.0.1 there");
+    assert_eq!(found, "blue100 is down, but the node's address 10.9.0.1 is on it");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Everything that is looked at, before anything is judged.
+//! Everything that the links are judged by, gathered before any of them.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +18,21 @@ use crate::facts::{ByFile, NamedFiles};
 use crate::formats::cni::{CniConf, NetConf, Port, all_types, is_configuration};
 use crate::profile::Profile;
 
-/// The pods of ovs-cni, in kvnet's manifest and in upstream's.
+/// The label of ovs-cni's pods, in kvnet's manifest and in upstream's.
 const MARKERS: &str = "app=ovs-cni";
 
-/// What was seen.
+/// The gathered state.
 #[derive(Debug, Default)]
 pub struct Evidence {
     /// The pod, or the virtual machine instance.
     pub object: Value,
     /// Whether it is a virtual machine instance.
     pub machine: bool,
-    /// The pod that has the NICs: a VM's launcher.
+    /// The pod that has the NICs: for a VM its virt-launcher pod.
     pub pod: Option<Value>,
-    /// The node that it is on, or the only one that there is.
+    /// The pod's node, or the cluster's only one.
     pub node: Option<Value>,
-    /// Whether that node is the one that kvnet runs on.
+    /// Whether that node is this machine.
     pub here: bool,
     /// Its networks.
     pub attachments: Vec<Attachment>,
@@ -40,32 +40,32 @@ pub struct Evidence {
     pub markers: Vec<Value>,
     /// Whether the profile's ovs-cni has a marker.
     pub has_marker: bool,
-    /// Open vSwitch, or why it does not answer; none when it was not asked.
+    /// Open vSwitch, or why it does not answer; none when not queried.
     pub switch: Option<std::result::Result<OvsState, String>>,
-    /// Where each CNI plugin is; none when it is nowhere.
+    /// The path of each CNI plugin; none when not installed.
     pub plugins: BTreeMap<String, Option<Utf8PathBuf>>,
-    /// Where plugins and configurations are looked for.
+    /// The directories of plugins and of configurations.
     pub directories: (Vec<Utf8PathBuf>, Utf8PathBuf),
-    /// The runtime's configurations in its order; none where a file cannot be understood.
+    /// The runtime's configurations in its order; none where a file is invalid.
     pub configurations: Vec<(String, Option<CniConf>)>,
-    /// The pod's links; none when they were not looked at.
+    /// The pod's links; none when not read.
     pub links: Option<Vec<NetLink>>,
-    /// Why the pod is not Ready, with what events tell.
+    /// Why the pod is not Ready, events included.
     pub reason: Option<String>,
-    /// What Multus refuses in the pod's annotations.
+    /// What Multus rejects in the pod's annotations.
     pub refusal: Option<String>,
-    /// What has no effect in them.
+    /// What has no effect in the pod's annotations.
     pub ignored: Option<String>,
-    /// What the guest says.
+    /// The guest's view.
     pub guest: Option<GuestView>,
 }
 
 impl Evidence {
-    /// Looks at everything.
+    /// Gathers everything.
     pub async fn gather(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let cluster = cx.need_cluster().await?;
         let Some(object) = cluster.get(&target.key(cx.profile.kubevirt.api_version())).await? else {
-            return Err(Error::new(&code::TRACE_TARGET, format!("there is no {target}")));
+            return Err(Error::new(&code::TRACE_TARGET, format!("{target} not found")));
         };
         let mut seen = Self { machine: target.machine, object, ..Self::default() };
         let launcher = if target.machine { cluster.launcher(&seen.object).await? } else { None };
@@ -99,11 +99,11 @@ impl Evidence {
         self.node.as_ref()?["metadata"]["name"].as_str()
     }
 
-    /// Why the node itself was not looked at; none when it was.
+    /// Why the node itself was not checked; none when it was.
     pub fn elsewhere(&self) -> Option<String> {
         (!self.here).then(|| match self.node_name() {
-            Some(node) => format!("not looked at: {node} is another machine; run kvnet there"),
-            None => "not looked at: it is on no node yet".into(),
+            Some(node) => format!("not checked: {node} is another machine; run kvnet there"),
+            None => "not checked: not scheduled to a node yet".into(),
         })
     }
 
@@ -112,7 +112,7 @@ impl Evidence {
         self.pod.as_ref().is_some_and(is_of_host)
     }
 
-    /// Whether a word is a network's name is only known once networks are.
+    /// Whether a word is a network's name is only known once the networks are.
     fn judge_annotations(&mut self) {
         let Some(pod) = &self.pod else { return };
         let defined = |network: &str| {
@@ -120,7 +120,7 @@ impl Evidence {
         };
         let asked = asked_with_first(pod, MULTUS_NAMESPACE).settled(&defined);
         (self.refusal, self.ignored) = (asked.refusal(), asked.ignored());
-        // Its own link tells of the annotation.
+        // The annotation has a link of its own.
         if let (Some(reason), Some(refusal)) = (&mut self.reason, &self.refusal) {
             let told = format!("; the pod's annotation: {refusal}");
             *reason = reason.strip_suffix(&told).unwrap_or(reason).to_owned();
@@ -148,7 +148,7 @@ impl Evidence {
         let name = self.pod.as_ref().and_then(|pod| pod["spec"]["nodeName"].as_str());
         let node = match name {
             Some(name) => nodes.into_iter().find(|node| node["metadata"]["name"] == name),
-            // What waits for a node can only get this one.
+            // A pending pod can only get this one.
             None if nodes.len() == 1 => nodes.into_iter().next(),
             None => None,
         };
@@ -187,7 +187,7 @@ impl Evidence {
 }
 
 impl Evidence {
-    /// An attachment without a configuration is configured by a file of the node.
+    /// An attachment without a configuration is configured by a file on the node.
     async fn look_for_files(&mut self, cx: &Context) -> Result<()> {
         if self.attachments.iter().all(|attachment| attachment.file.is_none()) {
             return Ok(());
@@ -220,7 +220,7 @@ async fn place_of(cx: &Context, kind: &str) -> Result<Option<Utf8PathBuf>> {
     Ok(None)
 }
 
-/// Adds to each attachment what its definition says; the profile knows the bridge of one that is gone.
+/// Adds to each attachment what its definition says; for a missing one the profile may know the bridge.
 async fn definitions(
     cx: &Context,
     cluster: &Cluster,
@@ -257,17 +257,17 @@ fn declared_bridge(profile: &Profile, network: &str) -> Option<String> {
 }
 
 impl Attachment {
-    /// The port of Open vSwitch that its configuration asks for.
+    /// The Open vSwitch port that the attachment's configuration asks for.
     pub fn port(&self) -> Option<Port> {
         self.read()?.port()
     }
 
-    /// The bridge of Linux that its configuration asks for.
+    /// The Linux bridge that the attachment's configuration asks for.
     pub fn linux_bridge(&self) -> Option<String> {
         linux_bridge(&self.read()?)
     }
 
-    /// The plugin that makes its NIC.
+    /// The plugin that creates the attachment's NIC.
     pub fn maker(&self) -> Option<String> {
         Some(self.read()?.maker()?.kind.clone())
     }
@@ -277,7 +277,7 @@ impl Attachment {
     }
 }
 
-/// The bridge of Linux that a CNI configuration puts a NIC into; none for any other kind.
+/// The Linux bridge that a CNI configuration puts a NIC into; none for other plugins.
 pub fn linux_bridge(config: &NetConf) -> Option<String> {
     config.maker().filter(|maker| maker.kind == "bridge")?.bridge.clone()
 }

@@ -1,4 +1,4 @@
-//! The guest's NICs, on its console or through its agent.
+//! The guest's NICs, read on its console or through its agent.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::error::Result;
 use crate::guest::{GuestNic, Shell, agent_nics, links};
 use crate::profile::Login;
 
-/// A guest that runs answers at once.
+/// A running guest answers at once.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// What the guest says about its NICs.
+/// What is known about the guest's NICs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GuestView {
-    /// Its NICs, and who told them.
+    /// The NICs, and their source.
     Nics(Vec<GuestNic>, &'static str),
-    /// Why nobody tells.
+    /// Why there is no source.
     Silent(String),
 }
 
-/// Asks on the console first, because an agent tells late and not whether a NIC is down.
+/// Tries the console first: an agent reports late, and not whether a NIC is down.
 pub async fn look(
     cx: &Context,
     cluster: &Cluster,
@@ -33,8 +33,7 @@ pub async fn look(
 ) -> GuestView {
     let by_agent = agent_nics(instance).map(|nics| GuestView::Nics(nics, "its guest agent"));
     if !console {
-        let silent =
-            || GuestView::Silent("it has no guest agent, and its console was to be left alone".into());
+        let silent = || GuestView::Silent("it has no guest agent, and `--no-console` was given".into());
         return by_agent.unwrap_or_else(silent);
     }
     match on_console(cx, cluster, target).await {

@@ -1,4 +1,4 @@
-//! Follows the network of a VM or a pod, link by link, from Open vSwitch to its NIC, and names the first that is broken.
+//! Follows the network of a VM or a pod link by link, from Open vSwitch to its NIC, and names the first broken link.
 
 mod between;
 mod blame;
@@ -28,17 +28,17 @@ use target::Attachment;
 pub use target::{Target, of_machine, of_pod};
 pub use wanted::Wanted;
 
-/// How a link was found.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It is as it must be.
+    /// The link works.
     Holds,
-    /// It is not.
+    /// The link does not work.
     Broken,
-    /// It is not, and this target does without.
+    /// The link does not work, but this target does not need it.
     Warns,
-    /// It could not be looked at.
+    /// The link could not be checked.
     Unknown,
 }
 
@@ -48,17 +48,17 @@ pub enum State {
 pub struct Link {
     /// Its name: `bridge`, `port`.
     pub link: &'static str,
-    /// Which end of a way it belongs to, `pod/one`; none when it serves both, and in the chain of one alone.
+    /// The end of a path that the link belongs to, `pod/one`; none when it serves both, and when only one target is traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// The network that it belongs to; none when it serves all of them.
+    /// The network that the link belongs to; none when it serves all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// How it was found.
+    /// The link's state.
     pub state: State,
-    /// What was looked at.
+    /// What was checked.
     pub looked_at: String,
-    /// What was seen there.
+    /// What was found.
     pub found: String,
     /// The error's code when it is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,13 +72,13 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
-    /// What was followed: `vmi/vm-two-nics in default`.
+    /// The traced object: `vmi/vm-two-nics in default`.
     pub target: String,
-    /// How it is now: `Running on node1`.
+    /// Its phase and node: `Running on node1`.
     pub now: String,
-    /// The links, in the order in which a NIC comes to be.
+    /// The links, in the order in which a NIC is set up.
     pub links: Vec<Link>,
-    /// What became of the frame between two ends; none for one alone.
+    /// What became of the frame between two ends; none for a single target.
     pub frame: Option<Crossing>,
 }
 
@@ -88,19 +88,19 @@ pub struct Trace {
 pub struct Crossing {
     /// The network: `namespace/name`, or `pod`.
     pub network: String,
-    /// Whether it arrives; none when that is not known.
+    /// Whether the frame arrives; none when unknown.
     pub arrives: Option<bool>,
-    /// The last link that has seen it; none when no link has, or none was sent.
+    /// The last link that saw the frame; none when no link did, or no frame was sent.
     pub last_seen: Option<String>,
-    /// Whether the two are apart as configured: then it must not arrive.
+    /// Whether the two ends are isolated as configured: then the frame must not arrive.
     pub apart: bool,
 }
 
 impl Trace {
-    /// Looks at every link of a target.
+    /// Checks every link of a target.
     ///
     /// # Errors
-    /// `KVN628` when there is no such target, and those of the host and the cluster.
+    /// `KVN628` when the target does not exist; errors of the host and the cluster.
     pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let evidence = Evidence::gather(cx, target, console).await?;
         let mut links = links(&evidence);
@@ -112,13 +112,13 @@ impl Trace {
         Ok(trace)
     }
 
-    /// The first broken link: what comes after it can only be broken too.
+    /// The first broken link: those after it can only be broken too.
     pub fn broken(&self) -> Option<&Link> {
         self.links.iter().find(|link| link.state == State::Broken)
     }
 }
 
-/// Every link; causes before what they cause.
+/// Every link; causes before their consequences.
 fn links(evidence: &Evidence) -> Vec<Link> {
     let mut links = Vec::new();
     links.extend(pod_links::annotation(evidence));
@@ -126,7 +126,7 @@ fn links(evidence: &Evidence) -> Vec<Link> {
         links.push(pod_links::of_host(evidence));
         return links;
     }
-    // Several NICs of one network share all that is not theirs alone.
+    // Several NICs on one network share its links.
     let mut networks = std::collections::BTreeSet::new();
     let secondary = evidence.attachments.iter().filter(|it| it.network.is_some());
     let secondary: Vec<&Attachment> = secondary.filter(|it| networks.insert(it.network.clone())).collect();
@@ -149,12 +149,12 @@ fn links(evidence: &Evidence) -> Vec<Link> {
     links
 }
 
-/// Why the pod waits is told by the first link that says so; the others refer to it.
+/// Only the first link tells why the pod waits; the others refer to it.
 fn tell_once(links: &mut [Link], reason: Option<&str>) {
     let Some(reason) = reason else { return };
     let told = |link: &Link| link.found.contains(reason);
     let Some(first) = links.iter().position(told) else { return };
-    let above = format!("it waits, as told above at {}", links[first].link);
+    let above = format!("it waits, see {} above", links[first].link);
     for link in links.iter_mut().skip(first + 1).filter(|link| told(link)) {
         link.found = link.found.replace(reason, &above);
     }

@@ -1,4 +1,4 @@
-//! A pod's network links, seen from the node.
+//! A pod's network interfaces, read from the node.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::host::{Command, Host};
 
-/// A network link of a pod.
+/// A network interface of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetLink {
     /// Its name.
@@ -19,17 +19,17 @@ pub struct NetLink {
     pub mac: String,
     /// Its MTU.
     pub mtu: u64,
-    /// Whether it is switched on and has a carrier: a tap has one while a VM holds it.
+    /// Whether it is up and has a carrier: a tap has one while a VM holds it.
     pub up: bool,
     /// The bridge that it belongs to.
     pub master: Option<String>,
-    /// Whether it was told to answer no question for its address.
+    /// Whether its ARP is off.
     pub silent: bool,
-    /// Its addresses; none when they were not asked for.
+    /// Its addresses; none when not queried.
     pub addresses: Option<Vec<IpAddr>>,
 }
 
-/// The links in a pod's network namespace; none when no process of the pod is on this node.
+/// The links in a pod's network namespace; none when no process of the pod on this node.
 pub async fn links(host: &dyn Host, pod_uid: &str) -> Result<Option<Vec<NetLink>>> {
     let Some(process) = process_of(host, pod_uid).await? else { return Ok(None) };
     let target = format!("--target={process}");
@@ -38,7 +38,7 @@ pub async fn links(host: &dyn Host, pod_uid: &str) -> Result<Option<Vec<NetLink>
     Ok(Some(parse(&output.stdout)))
 }
 
-/// A process of the pod: its cgroup has the pod's uid, in which systemd's driver writes `_` for `-`.
+/// A process of the pod: its cgroup has the pod's uid, where systemd's driver writes `_` for `-`.
 pub async fn process_of(host: &dyn Host, pod_uid: &str) -> Result<Option<u32>> {
     let names = [format!("pod{pod_uid}"), format!("pod{}", pod_uid.replace('-', "_"))];
     let mut processes: Vec<u32> = host
@@ -48,10 +48,10 @@ pub async fn process_of(host: &dyn Host, pod_uid: &str) -> Result<Option<u32>> {
         .iter()
         .filter_map(|name| name.parse().ok())
         .collect();
-    // A pod that was asked for is rather among the newest.
+    // The pod in question is likely among the newest.
     processes.sort_unstable_by(|one, other| other.cmp(one));
     for process in processes {
-        // A process may end between the list and the look.
+        // A process may end between the list and the read.
         let cgroup = host.read(Utf8Path::new(&format!("/proc/{process}/cgroup"))).await.ok().flatten();
         let cgroup = String::from_utf8_lossy(&cgroup.unwrap_or_default()).into_owned();
         if names.iter().any(|name| cgroup.contains(name.as_str())) {
@@ -61,7 +61,7 @@ pub async fn process_of(host: &dyn Host, pod_uid: &str) -> Result<Option<u32>> {
     Ok(None)
 }
 
-/// Reads `ip -json -details address show`, or what `link show` has of it.
+/// Parses `ip -json -details address show`, or `link show`.
 fn parse(text: &str) -> Vec<NetLink> {
     let objects: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
     objects.iter().filter_map(link).collect()

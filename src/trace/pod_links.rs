@@ -14,20 +14,19 @@ use crate::error::code;
 use crate::facts::attachments::{self, Reported, Wish, pairs};
 use crate::formats::cni::Port;
 
-/// What Multus refuses in the pod's annotations, or passes over; none when it takes all of them.
+/// What Multus rejects or ignores in the pod's annotations; none when it accepts them.
 pub fn annotation(seen: &Evidence) -> Option<Link> {
     let name = seen.pod.as_ref().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default();
     let link = Link::new(
         "annotation",
         None,
-        format!("what pod {name} asks for in {}", crate::formats::cni::NETWORKS),
+        format!("the request of pod {name} in {}", crate::formats::cni::NETWORKS),
     );
     let has_sandbox = seen.pod.as_ref().is_some_and(attachments::has_sandbox);
     match (&seen.refusal, &seen.ignored) {
-        // Multus has read it once, when the pod started.
+        // Multus read it once, when the pod started.
         (Some(refusal), _) if has_sandbox => {
-            let what =
-                format!("{refusal}; the pod has what it got when it started, a new one would not start");
+            let what = format!("{refusal}; the pod keeps the NICs from its start, a new one would not start");
             Some(link.warns(what).hint(code::POD_ANNOTATION.fix))
         }
         (Some(refusal), _) => Some(link.broken(&code::POD_ANNOTATION, refusal)),
@@ -36,7 +35,7 @@ pub fn annotation(seen: &Evidence) -> Option<Link> {
     }
 }
 
-/// A pod in its node's network has no NIC of its own, and needs none.
+/// A `hostNetwork` pod has no NIC of its own, and needs none.
 pub fn of_host(seen: &Evidence) -> Link {
     let link = Link::new("pod-nic", Some("pod".into()), "the pod's NIC on the pod network");
     let own = seen
@@ -45,7 +44,7 @@ pub fn of_host(seen: &Evidence) -> Link {
         .and_then(|pod| pod["status"]["podIP"].as_str().or(pod["status"]["hostIP"].as_str()));
     let address = own.map(|ip| format!(" ({ip})")).unwrap_or_default();
     let node = seen.node_name().map(|node| format!(", {node}")).unwrap_or_default();
-    link.holds(format!("it has none of its own: it uses the network of its node{node}{address}"))
+    link.holds(format!("none of its own: hostNetwork{node}{address}"))
 }
 
 /// The pod has the NIC, and it is up.
@@ -55,13 +54,13 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let Some(pod) = &seen.pod else { return link.broken(&code::POD_NIC, without_pod(seen)) };
     let Some(reported) = reported(seen, pod, attachment) else {
         if let Some(why) = attachments::unreadable(pod) {
-            let hint = "the NIC may be there: somebody has written over the annotation, and Multus writes it only when a pod starts; look with `ip address` in the pod";
+            let hint = "the NIC may exist: the annotation was overwritten, and Multus only writes it when a pod starts; check with `ip address` in the pod";
             return link.broken(&code::POD_NIC, why).hint(hint);
         }
         return match absent(seen, attachment) {
             Absent::Late => link
-                .warns("Multus reports none: the pod runs, and asks for it only since it has started")
-                .hint("delete the pod: a NIC is only made when a pod starts"),
+                .warns("Multus reports none: the pod asked for it after it had started")
+                .hint("delete the pod: NICs are only created when a pod starts"),
             Absent::Kept(by) => link.unknown(kept(&by)),
             Absent::Broken => {
                 let what = format!("Multus reports none in the pod's network-status{}", waits(seen, pod));
@@ -71,19 +70,18 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     };
     let interface = interface(&reported, attachment);
     let Some(links) = &seen.links else {
-        let reason = seen.elsewhere().unwrap_or_else(|| "no process of the pod is on this node".into());
+        let reason = seen.elsewhere().unwrap_or_else(|| "no process of the pod on this node".into());
         return link.unknown(format!("{}; {reason}", told(pod, &reported, &interface)));
     };
     match carrier(links, &interface) {
         None if is_handed_over(attachment, &reported) => {
             let what = reported.device.as_deref().unwrap_or("sriov");
             link.unknown(format!(
-                "Multus reports {interface}; not checked: the card ({what}) is handed over, and is no link in the pod"
+                "Multus reports {interface}; not checked: the NIC ({what}) is passed through, the pod has no interface for it"
             ))
         }
-        None => {
-            link.broken(&code::POD_NIC, format!("Multus reports {interface}, and the pod has no such link"))
-        }
+        None => link
+            .broken(&code::POD_NIC, format!("Multus reports {interface}, but the pod has no such interface")),
         Some(found) if !found.up => link.broken(&code::POD_NIC, format!("{} is down", found.name)),
         Some(found) if let Some((what, hint)) = altered(seen, found, &reported) => {
             link.broken(&code::POD_NIC, format!("{} {what}", found.name)).hint(hint)
@@ -92,17 +90,17 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     }
 }
 
-/// Why a NIC is not there.
+/// Why a NIC does not exist.
 enum Absent {
-    /// The pod runs with those that it asked for when it started.
+    /// The pod was started before it asked for this NIC.
     Late,
-    /// A NIC of another network keeps the pod.
+    /// A NIC on another network blocks the pod.
     Kept(String),
     /// Something is wrong.
     Broken,
 }
 
-/// Whether a pod runs that has not got this NIC: it was asked for later. What a VM lacks, it lacks.
+/// Whether a running pod lacks this NIC because it was requested later. Never so for VMs.
 pub fn asks_since_it_runs(seen: &Evidence, attachment: &Attachment) -> bool {
     let Some(pod) = seen.pod.as_ref().filter(|_| !seen.machine && attachment.network.is_some()) else {
         return false;
@@ -118,56 +116,56 @@ fn absent(seen: &Evidence, attachment: &Attachment) -> Absent {
 }
 
 fn kept(by: &str) -> String {
-    format!("not made: a pod gets all its NICs or none, and the one on {by} keeps it")
+    format!("not created: a pod gets all its NICs or none, and the one on {by} fails")
 }
 
-/// Who says that there is a NIC.
+/// The source of what is known about a NIC.
 fn told(pod: &Value, reported: &Reported, interface: &str) -> String {
     if attachments::reported(pod).is_empty() {
         let address = pod["status"]["podIP"].as_str().unwrap_or("none");
-        return format!("its address is {address}, and Multus reports no NIC");
+        return format!("its address is {address}, Multus reports no NIC");
     }
     let mac = reported.mac.as_deref().map(|mac| format!(", {mac}")).unwrap_or_default();
     format!("Multus reports {interface}{mac}")
 }
 
-/// Whether a NIC is a card that a VM or a program has for itself: SR-IOV and its like. It need be no link in the pod.
+/// Whether a NIC is passed through to a VM or a program, as with SR-IOV. The pod may have no interface for it.
 pub fn is_handed_over(attachment: &Attachment, reported: &Reported) -> bool {
     let kind = attachment.maker();
     let is_card = matches!(kind.as_deref(), Some("sriov" | "ib-sriov" | "userspace"));
     reported.device.is_some() || is_card || attachment.binding.as_deref() == Some("sriov")
 }
 
-/// What has become of a NIC since Multus reported it, and what to do. A VM's is the guest's, a bond's the bond's.
+/// How a NIC differs from what Multus reported, and the fix. Not for NICs that belong to a guest or a bond.
 fn altered(seen: &Evidence, found: &NetLink, reported: &Reported) -> Option<(String, String)> {
     if seen.machine || found.master.is_some() {
         return None;
     }
     let name = &found.name;
-    let anew = "or delete the pod: a new one gets a new NIC";
+    let recreate = "or recreate the pod";
     if found.silent && found.kind == "veth" {
-        let what = "answers no ARP request: its ARP is off".to_owned();
-        return Some((what, format!("in the pod: `ip link set {name} arp on`, {anew}")));
+        let what = "does not answer ARP requests: ARP is off".to_owned();
+        return Some((what, format!("in the pod: `ip link set {name} arp on`, {recreate}")));
     }
     if let Some(mac) = reported.mac.as_deref().filter(|mac| !found.mac.is_empty() && *mac != found.mac) {
-        let what = format!("has the MAC address {}, and Multus reported {mac}", found.mac);
-        return Some((what, format!("in the pod: `ip link set {name} address {mac}`, {anew}")));
+        let what = format!("has the MAC address {}, but Multus reported {mac}", found.mac);
+        return Some((what, format!("in the pod: `ip link set {name} address {mac}`, {recreate}")));
     }
     let own = found.addresses.as_ref()?;
     let gone = reported.ips.iter().find(|ip| !own.contains(ip))?;
     Some((
-        format!("has lost the address {gone}, which Multus reported"),
-        format!("in the pod: `ip address add {gone}/PREFIX dev {name}`, {anew}"),
+        format!("lost the address {gone}, which Multus reported"),
+        format!("in the pod: `ip address add {gone}/PREFIX dev {name}`, {recreate}"),
     ))
 }
 
-/// The port of the NIC is on the right bridge with the right VLAN; none when the network is no Open vSwitch one.
+/// The NIC's port is on the right bridge with the right VLAN; none for networks without Open vSwitch.
 pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     let name = attachment.bridge.as_deref()?;
     let link = Link::new("port", attachment.network.clone(), format!("the NIC's port on {name}"));
     let Some(state) = switch(seen) else { return Some(link.unknown(not_asked(seen))) };
     let Some(pod) = &seen.pod else {
-        return Some(link.broken(&code::OVS_PORT, "there is no pod that could have one"));
+        return Some(link.broken(&code::OVS_PORT, "no pod, so no port"));
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let reported = reported(seen, pod, attachment);
@@ -180,25 +178,24 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         if reported.is_none() {
             match absent(seen, attachment) {
                 Absent::Late => {
-                    return Some(
-                        link.unknown("there is none: the pod did not ask for the NIC when it started"),
-                    );
+                    return Some(link.unknown("none: the pod did not ask for the NIC when it started"));
                 }
                 Absent::Kept(by) => return Some(link.unknown(kept(&by))),
                 Absent::Broken => {}
             }
-            let none = "there is none, because the NIC was not made: see `pod-nic`";
+            let none = "none, because the NIC was not created: see `pod-nic`";
             return Some(
-                link.broken(&code::OVS_PORT, none).hint("it comes with the NIC: mend what keeps that first"),
+                link.broken(&code::OVS_PORT, none).hint("it is created with the NIC: fix that first"),
             );
         }
         let parent = state.vlan_bridge(name).map_or(name, |(parent, _)| &parent.name);
         if state.is_nameless(parent, Some(&interface)) {
-            let why = format!("not told apart: this ovs-cni does not write whose port of {parent} is whose");
+            let why =
+                format!("not checked: this ovs-cni does not record the owners of the ports on {parent}");
             return Some(link.unknown(why));
         }
         return Some(
-            link.broken(&code::OVS_PORT, format!("Open vSwitch has no port for {interface} of the pod")),
+            link.broken(&code::OVS_PORT, format!("Open vSwitch has no port for the pod's {interface}")),
         );
     };
     let errors = port.interfaces.iter().find_map(|interface| interface.error.as_deref());
@@ -211,7 +208,7 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         None => (name, None),
     };
     let Some(wanted) = attachment.port() else {
-        return Some(link.unknown(format!("port {} is on {on}; what it should be is not known", port.name)));
+        return Some(link.unknown(format!("port {} is on {on}; its desired state is unknown", port.name)));
     };
     let tag = if wanted.trunks.is_empty() { wanted.vlan.or(tag) } else { None };
     let wanted = Port { bridge: bridge.to_owned(), vlan: tag, trunks: wanted.trunks };
@@ -222,12 +219,12 @@ pub fn port(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     }
     Some(
         link.broken(&code::OVS_PORT, format!("{found}; it should be on {bridge}, {wanted}"))
-            .hint(format!("delete the pod, or set it: {}", commands(&port.name, &is, &wanted))),
+            .hint(correction(&port.name, &is, &wanted)),
     )
 }
 
-/// What makes a port as it should be.
-pub fn commands(name: &str, is: &Port, wanted: &Port) -> String {
+/// How to correct a port.
+pub fn correction(name: &str, is: &Port, wanted: &Port) -> String {
     let mut commands = Vec::new();
     if is.vlan != wanted.vlan {
         commands.push(match wanted.vlan {
@@ -243,21 +240,25 @@ pub fn commands(name: &str, is: &Port, wanted: &Port) -> String {
         });
     }
     // Nothing moves a port to another bridge.
-    if commands.is_empty() { "a new one gets a new port".into() } else { commands.join(", ") }
+    if commands.is_empty() {
+        "recreate the pod".into()
+    } else {
+        format!("recreate the pod, or fix the port: {}", commands.join(", "))
+    }
 }
 
-/// The VM's tap is held by it and connected to the NIC; none for a pod.
+/// The VM holds its tap, which is connected to the NIC; none for a pod.
 pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     let nic = attachment.nic.as_deref().filter(|_| seen.machine)?;
     let link = Link::new(
         "tap",
         Some(name_of(attachment)),
-        format!("the tap device of NIC {nic} in the launcher's pod"),
+        format!("the tap device of NIC {nic} in the virt-launcher pod"),
     );
     match attachment.binding.as_deref() {
         None | Some("bridge" | "masquerade") => {}
         Some("sriov") => {
-            let why = "not checked: the VM has the card itself (SR-IOV), without a tap; what the card does is not seen";
+            let why = "not checked: the NIC is passed through (SR-IOV), without a tap";
             return Some(link.unknown(why));
         }
         Some(binding) => {
@@ -266,13 +267,13 @@ pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     }
     let Some(links) = &seen.links else {
         let reason =
-            seen.elsewhere().unwrap_or_else(|| "not looked at: there is no process of the pod".into());
+            seen.elsewhere().unwrap_or_else(|| "not checked: no process of the pod on this node".into());
         return Some(link.unknown(reason));
     };
     let interface = attachment.interface.as_deref().unwrap_or_default();
     let name = tap_name(interface);
     let Some(tap) = links.iter().find(|link| link.name == name) else {
-        return Some(link.broken(&code::VM_TAP, format!("there is no {name}")));
+        return Some(link.broken(&code::VM_TAP, format!("{name} not found")));
     };
     let Some(bridge) = &tap.master else {
         return Some(link.broken(&code::VM_TAP, format!("{name} is connected to nothing")));
@@ -282,7 +283,7 @@ pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     }
     let nic = carrier(links, interface).and_then(|nic| nic.master.as_ref());
     if !attachment.masquerade && nic != Some(bridge) {
-        return Some(link.broken(&code::VM_TAP, format!("{name} is on {bridge}, and the pod's NIC is not")));
+        return Some(link.broken(&code::VM_TAP, format!("{name} is on {bridge}, but the pod's NIC is not")));
     }
     Some(link.holds(format!("{name} is up, on {bridge}")))
 }
@@ -296,39 +297,39 @@ pub fn guest(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
         None => {
             return Some(
                 link.broken(&code::GUEST_NIC, format!("the VM does not run: {}", seen.now()))
-                    .hint("look at its events: `kubectl describe vmi`"),
+                    .hint("check its events: `kubectl describe vmi`"),
             );
         }
-        Some(GuestView::Silent(reason)) => return Some(link.unknown(format!("not looked at: {reason}"))),
+        Some(GuestView::Silent(reason)) => return Some(link.unknown(format!("not checked: {reason}"))),
         Some(GuestView::Nics(nics, by)) => (nics, by),
     };
     let Some(mac) = attachment.mac.as_deref() else {
         let told: Vec<&str> = nics.iter().map(|(name, _)| name.as_str()).collect();
         let told = if told.is_empty() { "none".into() } else { told.join(", ") };
-        let why = "not told apart: KubeVirt does not report its MAC address";
-        return Some(link.unknown(format!("{why}; the guest's NICs are: {told}, says {by}")));
+        let why = "not checked: KubeVirt does not report its MAC address";
+        return Some(link.unknown(format!("{why}; the guest's NICs: {told} (from {by})")));
     };
     Some(match nics.iter().find(|(_, link)| link.mac == mac) {
         None => {
-            link.broken(&code::GUEST_NIC, format!("the guest has no NIC with that MAC address, says {by}"))
+            link.broken(&code::GUEST_NIC, format!("the guest has no NIC with that MAC address (from {by})"))
         }
         Some((name, found)) if !found.up => link
-            .broken(&code::GUEST_NIC, format!("{name} is down, says {by}"))
-            .hint(format!("raise it in the guest: `ip link set {name} up`")),
+            .broken(&code::GUEST_NIC, format!("{name} is down (from {by})"))
+            .hint(format!("set it up in the guest: `ip link set {name} up`")),
         Some((name, found)) => {
             let ips: Vec<String> = found.ips.iter().map(ToString::to_string).collect();
             let ips = if ips.is_empty() { "no address".into() } else { ips.join(" ") };
-            link.holds(format!("{name} is up, {ips}, says {by}"))
+            link.holds(format!("{name} is up, {ips} (from {by})"))
         }
     })
 }
 
-/// How links of the pod are told apart.
+/// The network's name in the pod's links.
 fn name_of(attachment: &Attachment) -> String {
     attachment.network.clone().unwrap_or_else(|| "pod".into())
 }
 
-/// What Multus says about a network. Without Multus, the pod's own address tells of the pod network.
+/// What Multus reports about a network. Without Multus, the pod's address stands for the pod network.
 pub fn reported(seen: &Evidence, pod: &Value, attachment: &Attachment) -> Option<Reported> {
     let nics = attachments::reported(pod);
     if attachment.network.is_none() {
@@ -361,7 +362,7 @@ fn interface(reported: &Reported, attachment: &Attachment) -> String {
     name.or_else(|| attachment.interface.clone()).unwrap_or_default()
 }
 
-/// The link that carries the traffic: KubeVirt renames a NIC that it bridges, and leaves a placeholder under its name.
+/// The interface that carries the traffic: KubeVirt renames a NIC that it bridges, and leaves a placeholder with its name.
 pub fn carrier<'a>(links: &'a [NetLink], interface: &str) -> Option<&'a NetLink> {
     let by_name = |name: &str| links.iter().find(|link| link.name == name);
     by_name(&renamed(interface)).or_else(|| by_name(interface))
@@ -372,7 +373,7 @@ pub fn renamed(interface: &str) -> String {
     format!("{}-nic", bare(interface))
 }
 
-/// KubeVirt names devices after what comes behind `pod` in the NIC's name.
+/// KubeVirt names devices after the NIC's name without `pod`.
 fn bare(interface: &str) -> &str {
     interface.strip_prefix("pod").unwrap_or(interface)
 }

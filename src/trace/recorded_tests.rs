@@ -1,4 +1,4 @@
-//! The chain in what a real node has answered: `tests/fixtures/vm`, recorded by the script there.
+//! The chain in a real node's answers: `tests/fixtures/vm`, recorded by the script there.
 
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ async fn every_cut_in_the_real_answers_is_named_by_its_own_link() {
         assert!(answers.switch.contains(from), "{from} is not in {}", answers.switch);
         answers.switch = answers.switch.replace(from, to);
     };
-    // The owner's mark goes with the port.
+    // The owner's external id goes with the port.
     assert_eq!(cut(|answers| port(answers, "contPodUid", "formerPodUid")).await, Some(("port", "KVN623")));
     assert_eq!(cut(|answers| port(answers, "\"blue\"", "\"green\"")).await, Some(("bridge", "KVN605")));
     assert_eq!(
@@ -114,7 +114,7 @@ async fn every_cut_in_the_real_answers_is_named_by_its_own_link() {
         cut(|answers| answers.plugins.retain(|plugin| *plugin != "ovs")).await,
         Some(("cni-plugin", "KVN603"))
     );
-    // The VM has its node, and asks the marker for nothing any more.
+    // The VM is scheduled and no longer needs the marker.
     assert_eq!(cut(|answers| answers.object("/api/v1/pods")["items"] = Value::Array(Vec::new())).await, None);
     assert_eq!(cut(|answers| _ = answers.configurations.remove(0)).await, Some(("multus", "KVN602")));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What is followed, and the networks that it asks for.
+//! The traced object, and the networks that it asks for.
 
 use std::fmt;
 
@@ -28,24 +28,24 @@ pub struct Attachment {
     pub nic: Option<String>,
     /// The MAC address that the guest's NIC has.
     pub mac: Option<String>,
-    /// Whether the guest is behind the pod's address.
+    /// Whether the guest is NATed behind the pod's address.
     pub masquerade: bool,
-    /// How a VM's NIC is connected: `bridge`, `masquerade`, `sriov`; none for a pod, or when nobody says.
+    /// The binding of a VM's NIC: `bridge`, `masquerade`, `sriov`; none for a pod, or when unknown.
     pub binding: Option<String>,
     /// The NIC in the pod; none when the pod leaves its name to Multus.
     pub interface: Option<String>,
-    /// Whether its definition is there.
+    /// Whether its definition exists.
     pub defined: bool,
-    /// The CNI configuration; none when the definition is missing or cannot be read.
+    /// The CNI configuration; none when the definition is missing or invalid.
     pub config: Option<Value>,
     /// The Open vSwitch bridge, when it is one.
     pub bridge: Option<String>,
-    /// The file of the node that configures it, or why there is none; none when the definition has a configuration.
+    /// The file on the node that configures it, or why there is none; none when the definition has a configuration.
     pub file: Option<std::result::Result<String, String>>,
 }
 
 impl Target {
-    /// The object behind it; the version is that of KubeVirt's API.
+    /// The object's key; the version is that of KubeVirt's API.
     pub fn key(&self, version: &str) -> ObjectKey {
         let (version, kind) = if self.machine { (version, "VirtualMachineInstance") } else { ("v1", "Pod") };
         ObjectKey::new(version, kind, Some(&self.namespace), &self.name)
@@ -105,7 +105,7 @@ fn pod_interface(network: &str, secondary: bool) -> String {
     format!("pod{}", &digest[..11])
 }
 
-/// The networks of a pod: the pod network, and those of its annotation that have a valid name, or those that it has.
+/// A pod's networks: the pod network, and those with a valid name in its annotation, or those that it has.
 pub fn of_pod(pod: &Value) -> Vec<Attachment> {
     let primary = Attachment { interface: Some("eth0".into()), ..Attachment::default() };
     let asked = asked(pod);
@@ -117,7 +117,7 @@ pub fn of_pod(pod: &Value) -> Vec<Attachment> {
             ..Attachment::default()
         })
         .collect();
-    // An annotation that was spoilt after the start does not say what the pod has.
+    // An annotation that was broken after the start does not tell what the pod has.
     if asked.refusal().is_some() && !has.is_empty() {
         return std::iter::once(primary).chain(has).collect();
     }

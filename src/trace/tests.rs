@@ -1,4 +1,4 @@
-//! The cuts that must be told apart, made in what was seen.
+//! The cuts that must be told apart, made in the evidence.
 
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ fn attachments() -> Vec<Attachment> {
     attachments
 }
 
-/// A running VM in which everything is as it must be.
+/// A healthy running VM.
 fn healthy() -> Evidence {
     let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
     let guest = |mac: &str| GuestLink { mac: mac.into(), mtu: 1500, up: true, ips: Vec::new() };
@@ -154,7 +154,7 @@ fn every_cut_is_named_by_its_own_link() {
     let blue = |link, code, found: &str| (link, "default/ovs-blue".to_owned(), code, found.to_owned());
     assert_eq!(
         cut(|seen| seen.switch = Some(Ok(switch(Vec::new())))),
-        blue("port", "KVN623", "Open vSwitch has no port for pod16477688c0e of the pod")
+        blue("port", "KVN623", "Open vSwitch has no port for the pod's pod16477688c0e")
     );
     assert_eq!(
         cut(|seen| seen.switch = Some(Ok(switch(vec![OvsPort { tag: Some(200), ..port("veth1", BLUE) }])))),
@@ -162,22 +162,22 @@ fn every_cut_is_named_by_its_own_link() {
     );
     assert_eq!(
         cut(|seen| seen.switch = Some(Ok(OvsState::default()))),
-        blue("bridge", "KVN605", "it is not there; bridges are: none")
+        blue("bridge", "KVN605", "not found; existing bridges: none")
     );
-    assert_eq!(cut(|seen| seen.attachments[1].config = None), blue("network", "KVN621", "it is missing"));
+    assert_eq!(cut(|seen| seen.attachments[1].config = None), blue("network", "KVN621", "not found"));
     assert_eq!(
         cut(|seen| _ = seen.plugins.insert("ovs".into(), None)),
         blue("cni-plugin", "KVN603", "missing: ovs")
     );
     let (link, network, code, found) = cut(|seen| _ = seen.configurations.remove(0));
     assert_eq!((link, network.as_str(), code), ("multus", "", "KVN602"));
-    assert_eq!(found, "10-flannel.conflist is not Multus', and no other is");
+    assert_eq!(found, "10-flannel.conflist, but Multus has no configuration");
     assert_eq!(
         cut(|seen| {
             let Some(GuestView::Nics(nics, _)) = &mut seen.guest else { panic!("the guest speaks") };
             nics[1].1.up = false;
         }),
-        blue("guest-nic", "KVN625", "eth1 is down, says its serial console")
+        blue("guest-nic", "KVN625", "eth1 is down (from its serial console)")
     );
 }
 
@@ -206,7 +206,7 @@ fn other_ends_of_the_chain() {
     }
 }
 
-/// What a pod that no node has yet asks for.
+/// The spec of a pod that is not scheduled yet.
 fn waiting() -> Value {
     json!({"containers": [{"resources": {"requests": {"ovs-cni.network.kubevirt.io/blue": "1"}}}]})
 }
@@ -224,11 +224,11 @@ fn a_marker_that_lags_breaks_no_pod_that_runs() {
     assert_eq!(state, State::Warns);
     assert_eq!(
         found,
-        "n0 does not offer it, though the marker runs; this pod does not wait for it, new ones that ask for it would"
+        "n0 does not advertise it, though the marker runs; this pod does not wait for it, new ones would"
     );
     let (state, found) = marker(|seen| seen.markers.clear()).unwrap();
     assert_eq!(state, State::Warns);
-    assert_eq!(found, "n0 still offers it, but no pod of ovs-cni is on n0: nobody keeps it true");
+    assert_eq!(found, "n0 still advertises it, but no ovs-cni pod on n0: the value is stale");
     assert_eq!(marker(|seen| seen.has_marker = false), None);
 }
 
@@ -248,7 +248,7 @@ fn an_ovs_cni_that_writes_no_pod_and_a_nic_without_mac_leave_it_unknown() {
     let names: Vec<_> = unknown.iter().map(|link| (link.link, link.network.as_deref())).collect();
     assert_eq!(names, [("port", Some("default/ovs-blue")), ("guest-nic", Some("default/ovs-blue"))]);
     assert!(unknown[1].found.contains("eth0, eth1"), "{}", unknown[1].found);
-    // One that names pods has lost this one's.
+    // An ovs-cni that records pods has lost this one's port.
     for ports in
         [vec![port("veth2", "net7")], vec![nameless("net7")], vec![nameless(BLUE), port("v", "net7")]]
     {

@@ -1,9 +1,9 @@
-//! Pods and NICs of other kinds: of the host, with a slip, without a NIC, configured by a file, or a card of their own.
+//! Pods and NICs of other kinds: `hostNetwork`, a broken annotation, no NIC, a file's configuration, passthrough.
 
 use super::*;
 use crate::formats::cni::NETWORKS;
 
-/// A pod that asks for networks; nothing was made of it yet.
+/// A Pending pod that asks for networks.
 fn pending(annotation: &str) -> Evidence {
     let mut seen = healthy();
     (seen.machine, seen.guest, seen.links) = (false, None, None);
@@ -32,7 +32,7 @@ fn a_pod_of_the_host_has_no_nic_of_its_own_and_nothing_is_broken() {
     let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
     assert_eq!(*state, State::Warns);
     assert!(told.contains("has no effect: the pod uses the network of its node (hostNetwork)"), "{told}");
-    let own = "it has none of its own: it uses the network of its node, n0 (192.0.2.1)";
+    let own = "none of its own: hostNetwork, n0 (192.0.2.1)";
     assert_eq!(found(&trace, "pod-nic"), [(State::Holds, own.to_owned())]);
     assert_eq!(trace.links.len(), 2);
 }
@@ -42,10 +42,7 @@ fn a_port_of_a_nic_that_was_not_made_has_no_empty_name() {
     let mut seen = pending("ovs-blue");
     seen.switch = Some(Ok(switch(Vec::new())));
     let port = found(&trace(&seen), "port");
-    assert_eq!(
-        port,
-        [(State::Broken, "there is none, because the NIC was not made: see `pod-nic`".to_owned())]
-    );
+    assert_eq!(port, [(State::Broken, "none, because the NIC was not created: see `pod-nic`".to_owned())]);
 }
 
 #[test]
@@ -62,18 +59,18 @@ fn why_a_pod_waits_is_told_once() {
     );
     let nics = all.iter().filter(|link| link.link == "pod-nic").skip(2);
     for nic in nics {
-        assert!(nic.found.ends_with("; the pod: it waits, as told above at pod-nic"), "{}", nic.found);
+        assert!(nic.found.ends_with("; the pod: it waits, see pod-nic above"), "{}", nic.found);
     }
-    // The pod network's NIC has no part in it.
+    // The pod network's NIC is not to blame.
     let first = all.iter().find(|link| link.link == "pod-nic").unwrap();
     assert_eq!((first.network.as_deref(), first.state), (Some("pod"), State::Unknown));
-    assert!(first.found.ends_with("the one on default/ovs-blue keeps it"), "{}", first.found);
-    // An annotation that Multus refuses comes first.
+    assert!(first.found.ends_with("the one on default/ovs-blue fails"), "{}", first.found);
+    // An annotation that Multus rejects comes first.
     let trace = trace(&Evidence { refusal: Some("it has a control character (U+001B)".into()), ..seen });
     assert_eq!(trace.broken().map(|link| link.link), Some("annotation"));
 }
 
-/// A pod that has what it asked for when it started; its annotation was changed since.
+/// A running pod whose annotation was changed since its start.
 fn changed(annotation: &str) -> Evidence {
     let mut seen = healthy();
     (seen.machine, seen.guest) = (false, None);
@@ -96,13 +93,10 @@ fn a_slip_under_a_running_pod_is_a_warning() {
         assert_eq!(trace.broken(), None, "{annotation}");
         let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
         assert_eq!(*state, State::Warns);
-        assert!(
-            told.ends_with("the pod has what it got when it started, a new one would not start"),
-            "{told}"
-        );
+        assert!(told.ends_with("the pod keeps the NICs from its start, a new one would not start"), "{told}");
         assert!(found(&trace, "pod-nic").iter().all(|(state, _)| *state == State::Holds), "{trace:?}");
     }
-    // What the pod has is followed, whatever is written now.
+    // The pod's actual networks are followed, whatever the annotation says now.
     let pod = changed("[{").pod.unwrap();
     let networks: Vec<_> = super::super::target::of_pod(&pod).into_iter().map(|it| it.network).collect();
     assert_eq!(networks, [None, Some("default/ovs-blue".into())]);
@@ -120,7 +114,7 @@ fn a_network_that_is_asked_for_later_is_a_warning() {
     let running = trace(&seen);
     assert_eq!(running.broken(), None, "{running:?}");
     assert_eq!(of_typo(&running), [("network", State::Warns), ("pod-nic", State::Warns)]);
-    // Without a word of Multus nobody knows what the pod asked for.
+    // Without Multus' report it is unknown what the pod asked for.
     let mut seen = seen;
     _ = seen.pod.as_mut().unwrap()["metadata"]["annotations"]
         .as_object_mut()
@@ -143,7 +137,7 @@ fn a_damaged_report_is_no_missing_nic() {
             "{}",
             broken.found
         );
-        assert!(broken.hint.as_ref().is_some_and(|hint| hint.contains("may be there")), "{:?}", broken.hint);
+        assert!(broken.hint.as_ref().is_some_and(|hint| hint.contains("may exist")), "{:?}", broken.hint);
     }
 }
 
@@ -152,7 +146,7 @@ fn a_network_that_a_file_configures_is_looked_at_there() {
     let mut seen = healthy();
     seen.attachments[1].file = Some(Ok("/etc/cni/multus/net.d/blue.conf".into()));
     let told = found(&trace(&seen), "network");
-    let uses = "it is configured by the file /etc/cni/multus/net.d/blue.conf: it uses host-local, ovs";
+    let uses = "configured by the file /etc/cni/multus/net.d/blue.conf: uses host-local, ovs";
     assert_eq!(told, [(State::Holds, uses.to_owned())]);
     let why = "it has no configuration, and no file in /etc/cni/multus/net.d has its name";
     let gone = |seen: &mut Evidence| {
@@ -164,7 +158,7 @@ fn a_network_that_a_file_configures_is_looked_at_there() {
             ..seen.attachments[1].clone()
         };
     };
-    // A pod that has its NIC shows that there was one.
+    // A pod that has its NIC proves that there was a file.
     let mut seen = healthy();
     gone(&mut seen);
     assert_eq!(trace(&seen).broken(), None);
@@ -191,10 +185,10 @@ fn a_card_that_a_vm_has_for_itself_has_neither_tap_nor_port() {
     assert_eq!(trace.broken(), None);
     let (state, tap) = &found(&trace, "tap")[1];
     assert_eq!(*state, State::Unknown);
-    assert!(tap.starts_with("not checked: the VM has the card itself (SR-IOV), without a tap"), "{tap}");
+    assert!(tap.starts_with("not checked: the NIC is passed through (SR-IOV), without a tap"), "{tap}");
     let (state, nic) = &found(&trace, "pod-nic")[1];
     assert_eq!(*state, State::Unknown);
-    assert!(nic.contains("not checked: the card (sriov) is handed over"), "{nic}");
+    assert!(nic.contains("not checked: the NIC (sriov) is passed through"), "{nic}");
     assert_eq!(found(&trace, "port"), []);
     assert_eq!(found(&trace, "guest-nic")[1].0, State::Holds);
 }
@@ -209,8 +203,7 @@ fn a_pod_without_multus_has_the_address_that_it_has() {
         told,
         [(
             State::Unknown,
-            "its address is 10.244.0.9, and Multus reports no NIC; no process of the pod is on this node"
-                .to_owned()
+            "its address is 10.244.0.9, Multus reports no NIC; no process of the pod on this node".to_owned()
         )]
     );
 }

@@ -1,23 +1,23 @@
-//! What a user names: kinds as kubectl takes them, and why there is no such thing.
+//! What a user names: kinds as in kubectl, and why the object is not found.
 
 use crate::cluster::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::formats::names::{is_label, is_subdomain};
 use crate::trace::Target;
 
-/// What a user names: a target, or a name that may be that of a pod or of a VM.
+/// What a user names: a target, or a bare name of a pod or a VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Whether it is a virtual machine instance; none when that is to be looked up.
+    /// Whether it is a virtual machine instance; none when to be looked up.
     machine: Option<bool>,
     namespace: String,
     name: String,
-    /// The kind as it was written, where a namespace could have stood.
+    /// The kind as written, where it could also be a namespace.
     word: Option<String>,
 }
 
 impl Wanted {
-    /// Reads `NAME`, `vmi/NAME` or `pod/NAME`, with a namespace before the name or not; kinds as kubectl takes them.
+    /// Parses `NAME`, `vmi/NAME` or `pod/NAME`, with or without a namespace before the name; kinds as in kubectl.
     ///
     /// # Errors
     /// `KVN100` for anything else.
@@ -33,15 +33,15 @@ impl Wanted {
                 .hint("write `NAME`, `vmi/NAME` or `pod/NAME`, or `NAMESPACE/NAME` for NAME"))
         };
         if own.is_none() && !is_label(namespace) {
-            return Err(Error::new(&code::USAGE, format!("`{namespace}` is no valid name of a namespace"))
-                .hint("`--namespace` takes the name alone: `kubectl get namespaces` lists them"));
+            return Err(Error::new(&code::USAGE, format!("`{namespace}` is not a valid namespace name"))
+                .hint("`--namespace` takes just the name: `kubectl get namespaces` lists them"));
         }
         let namespace = own.unwrap_or(namespace);
         if !is_label(namespace) {
-            return wrong(format!("`{text}` has no valid name of a namespace: `{namespace}`"));
+            return wrong(format!("`{text}` has an invalid namespace: `{namespace}`"));
         }
         if !is_subdomain(name) {
-            return wrong(format!("`{text}` has no valid name of a VM or a pod"));
+            return wrong(format!("`{text}` has no valid VM or pod name"));
         }
         let before = kind.and_then(|_| text.split_once('/')).map(|(kind, _)| kind.to_owned());
         let word = before.filter(|_| own.is_none());
@@ -51,7 +51,7 @@ impl Wanted {
     /// The target; a name without a kind is looked up. The version is that of KubeVirt's API.
     ///
     /// # Errors
-    /// `KVN628` when a name is that of both a pod and a VM, or of none; those of the cluster.
+    /// `KVN628` when a name is that of both a pod and a VM, or of neither; errors of the cluster.
     pub async fn find(self, cluster: &Cluster, version: &str) -> Result<Target> {
         let Self { machine, namespace, name, .. } = &self;
         let of_kind = |machine| Target { machine, namespace: namespace.clone(), name: name.clone() };
@@ -60,7 +60,7 @@ impl Wanted {
             if cluster.get(&target.key(version)).await?.is_some() {
                 return Ok(target);
             }
-            let message = format!("there is no {target}");
+            let message = format!("{target} not found");
             return Err(self.missing(cluster, version, message).await?);
         }
         let (pod, instance) = (of_kind(false), of_kind(true));
@@ -71,21 +71,21 @@ impl Wanted {
             (true, false) => Ok(pod),
             (false, true) => Ok(instance),
             (true, true) => {
-                let message = format!("both a pod and a VM in {namespace} have the name {name}");
+                let message = format!("both a pod and a VM in {namespace} are named {name}");
                 Err(Error::new(&code::TRACE_TARGET, message).hint(format!("write {spellings}")))
             }
             (false, false) => {
-                let message = format!("there is neither a pod nor a VM {name} in {namespace}");
+                let message = format!("no pod or VM {name} in {namespace}");
                 Err(self.missing(cluster, version, message).await?)
             }
         }
     }
 
-    /// Why a target is not there: its namespace is not, the VM has not been started, or another kind was named.
+    /// Why a target is not found: no such namespace, a stopped VM, or another kind.
     async fn missing(&self, cluster: &Cluster, version: &str, message: String) -> Result<Error> {
         let Self { machine, namespace, name, word } = self;
         let error = |message: String| Error::new(&code::TRACE_TARGET, message);
-        // A namespace that is called as a kind.
+        // A namespace named like a kind.
         if let Some(word) = word {
             let kind = if *machine == Some(true) { "vmi" } else { "pod" };
             let there =
@@ -97,37 +97,34 @@ impl Wanted {
             }
         }
         let space = ObjectKey::new("v1", "Namespace", None, namespace);
-        // Who may not read namespaces hears of the name alone.
+        // Without permission to read namespaces, only the name is reported.
         if matches!(cluster.get(&space).await, Ok(None)) {
-            let what = format!("{message}: there is no namespace {namespace}");
+            let what = format!("{message}: namespace {namespace} does not exist");
             return Ok(error(what).hint(match other_kind(namespace) {
                 Some(kind) => {
-                    format!("only pods and VMs can be followed: name a pod of the {kind}, `pod/NAME`")
+                    format!("only pods and VMs can be traced: name a pod of the {kind}, `pod/NAME`")
                 }
-                None => {
-                    "name it as `NAMESPACE/NAME`, or give `--namespace`: `kubectl get namespaces` lists them"
-                        .into()
-                }
+                None => "write `NAMESPACE/NAME`, or pass `--namespace`: `kubectl get namespaces` lists them"
+                    .into(),
             }));
         }
         let stopped = ObjectKey::new(version, "VirtualMachine", Some(namespace), name);
         if *machine != Some(false) && matches!(cluster.get(&stopped).await, Ok(Some(_))) {
-            return Ok(error(format!("{message}: the VM of that name does not run"))
+            return Ok(error(format!("{message}: the VM is not running"))
                 .hint(format!("start it: `virtctl start {name} --namespace {namespace}`")));
         }
         Ok(error(message).hint(match kind_of(name) {
             Some(_) => format!("`{name}` is a kind: write `{name}/NAME`"),
             None if *machine == Some(false) => {
-                "name it as `pod/NAMESPACE/NAME`, or give `--namespace`: `kubectl get pods --all-namespaces`"
+                "write `pod/NAMESPACE/NAME`, or pass `--namespace`: `kubectl get pods --all-namespaces`"
                     .into()
             }
-            None => "name it as `NAMESPACE/NAME`, or give `--namespace`; a VM must have been started".into(),
+            None => "write `NAMESPACE/NAME`, or pass `--namespace`; a VM must be running".into(),
         }))
     }
 }
 
-/// Whether a kind is that of VMs, as kubectl takes it, with a group or not; none when it is neither theirs nor that of
-/// pods.
+/// Whether a kind means VMs or pods, as in kubectl, with or without a group; none for other kinds.
 fn kind_of(word: &str) -> Option<bool> {
     let word = word.to_ascii_lowercase();
     let (kind, group) = word.split_once('.').unwrap_or((word.as_str(), ""));
@@ -148,7 +145,7 @@ fn kind_of(word: &str) -> Option<bool> {
     }
 }
 
-/// Another kind of kubectl's, whose pods may be meant.
+/// Another kubectl kind, whose pods may be meant.
 fn other_kind(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "deploy" | "deployment" | "deployments" => "Deployment",
@@ -227,10 +224,10 @@ mod tests {
     #[test]
     fn a_wrong_namespace_is_not_the_names_fault() {
         let told = |text: &str, namespace: &str| Wanted::parse(text, namespace).unwrap_err().to_string();
-        assert_eq!(told("pod/x", "../kube-system"), "`../kube-system` is no valid name of a namespace");
-        assert_eq!(told("pod/Q_/x", "n"), "`pod/Q_/x` has no valid name of a namespace: `Q_`");
-        assert_eq!(told("pod/X", "n"), "`pod/X` has no valid name of a VM or a pod");
-        // A namespace of its own makes the option's unimportant.
+        assert_eq!(told("pod/x", "../kube-system"), "`../kube-system` is not a valid namespace name");
+        assert_eq!(told("pod/Q_/x", "n"), "`pod/Q_/x` has an invalid namespace: `Q_`");
+        assert_eq!(told("pod/X", "n"), "`pod/X` has no valid VM or pod name");
+        // The target's own namespace overrides the option.
         assert!(Wanted::parse("pod/n/x", "../kube-system").is_ok());
     }
 
@@ -243,10 +240,11 @@ mod tests {
             (error.to_string(), error.hints().join("; "))
         };
         let (what, _) = told("pod/a", &[]).await;
-        assert_eq!(what, "there is no pod/a in n: there is no namespace n");
+        assert_eq!(what, "pod/a in n not found: namespace n does not exist");
         let (what, hint) = told("deploy/a", &[]).await;
         assert!(
-            what.ends_with("there is no namespace deploy") && hint.contains("name a pod of the Deployment"),
+            what.ends_with("namespace deploy does not exist")
+                && hint.contains("name a pod of the Deployment"),
             "{hint}"
         );
         let (_, hint) = told("pods", &[space()]).await;
@@ -257,10 +255,10 @@ mod tests {
         );
         let (what, hint) = told("vm/a", &[space(), vm]).await;
         assert!(
-            what.ends_with("the VM of that name does not run") && hint.contains("virtctl start a"),
+            what.ends_with("the VM is not running") && hint.contains("virtctl start a"),
             "{what}: {hint}"
         );
-        // A namespace that is called as a kind.
+        // A namespace named like a kind.
         let there = (
             "/apis/kubevirt.io/v1/namespaces/vms/virtualmachineinstances/a",
             json!({"metadata": {"name": "a"}}),

@@ -34,13 +34,13 @@ const BROKEN: &[Broken] = &[
         },
         "flannel",
         "KVN601",
-        "no DaemonSet of flannel",
+        "flannel DaemonSet not found",
     ),
     (
         |sandbox| delete(sandbox, &key("apps/v1", "DaemonSet", "kube-system", "kube-multus-ds")),
         "multus",
         "KVN612",
-        "no DaemonSet of Multus",
+        "Multus DaemonSet not found",
     ),
     (
         |sandbox| sandbox.node().remove_file("/run/flannel/subnet.env").unwrap(),
@@ -52,13 +52,13 @@ const BROKEN: &[Broken] = &[
         |sandbox| sandbox.node().remove_file("/opt/cni/bin/ovs").unwrap(),
         "cni-plugins",
         "KVN603",
-        "ovs, which",
+        "ovs, used by",
     ),
     (
         |sandbox| sandbox.node().put_file("/etc/cni/net.d/90-half.conf", b"{\"na", 0o600).unwrap(),
         "cni-files",
         "KVN635",
-        "90-half.conf is no CNI configuration",
+        "90-half.conf is not a CNI configuration",
     ),
     (
         |sandbox| {
@@ -67,7 +67,7 @@ const BROKEN: &[Broken] = &[
         },
         "cni-order",
         "KVN602",
-        "00-aaa.conflist is not Multus'",
+        "00-aaa.conflist sorts before",
     ),
     (|sandbox| ovs_vsctl(sandbox, &["del-br", "blue"]), "bridges", "KVN605", "missing: blue"),
     (|sandbox| delete(sandbox, &network("ovs-blue100")), "networks", "KVN621", "default/ovs-blue100"),
@@ -226,7 +226,7 @@ fn what_a_pod_asks_for_in_vain_is_told_alike_by_doctor_and_trace() {
     let (code, told, err) = between(&place, &["pods/onhost"]);
     assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");
     assert!(told["links"][0]["found"].as_str().unwrap().contains(effect), "{told:#}");
-    assert!(told["links"][1]["found"].as_str().unwrap().starts_with("it has none of its own"), "{told:#}");
+    assert!(told["links"][1]["found"].as_str().unwrap().starts_with("none of its own"), "{told:#}");
 
     let slips =
         [("null", "null", "bare JSON value"), ("escape", "\u{1b}[31m", "has a control character (U+001B)")];
@@ -249,7 +249,7 @@ fn what_a_pod_asks_for_in_vain_is_told_alike_by_doctor_and_trace() {
         assert!(told["broken"]["found"].as_str().unwrap().contains(says), "{told:#}");
     }
     let output = kvnet(place.0.path(), &["trace", "x", "-n", "../kube-system"]).output().unwrap();
-    assert!(text(&output.stderr).contains("`../kube-system` is no valid name of a namespace"));
+    assert!(text(&output.stderr).contains("`../kube-system` is not a valid namespace name"));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn an_attachment_may_be_configured_by_a_file_of_the_node() {
     assert_eq!((code, &told["broken"]), (Some(0), &Value::Null), "{told:#}{err}");
     let links = told["links"].as_array().unwrap();
     let network = links.iter().find(|link| link["link"] == "network").unwrap()["found"].as_str().unwrap();
-    assert_eq!(network, "it is configured by the file /etc/cni/multus/net.d/20-it.conf: it uses ovs, VLAN 7");
+    assert_eq!(network, "configured by the file /etc/cni/multus/net.d/20-it.conf: uses ovs, VLAN 7");
     let port = links.iter().find(|link| link["link"] == "port").unwrap();
     assert_eq!(port["state"], "holds", "{port:#}");
     let diagnosis = doctor(&place, &WITHOUT_KUBEVIRT);

@@ -74,7 +74,7 @@ const CUTS: &[Cut] = &[
         mend: "nsenter --target=$PID2 --net ip link set net1 arp on",
         network: BLUE,
         code: "KVN622",
-        found: "its ARP is off",
+        found: "ARP is off",
         seen_at: None,
     },
     Cut {
@@ -106,7 +106,7 @@ const CUTS: &[Cut] = &[
         mend: "ip link set $VETH master cni0",
         network: POD,
         code: "KVN647",
-        found: "is in no bridge, and not in cni0",
+        found: "is in no bridge, not in cni0",
         seen_at: Some("$VETH, its end on the node"),
     },
     Cut {
@@ -114,7 +114,7 @@ const CUTS: &[Cut] = &[
         mend: "ip link set $VETH2 mtu 1450",
         network: POD,
         code: "KVN647",
-        found: "its other end, has 1000",
+        found: "but its peer",
         seen_at: None,
     },
     Cut {
@@ -122,7 +122,7 @@ const CUTS: &[Cut] = &[
         mend: "nsenter --target=$PID --net ip link set eth0 address $EMAC",
         network: POD,
         code: "KVN622",
-        found: "has the MAC address 02:00:00:00:00:77, and Multus reported",
+        found: "has the MAC address 02:00:00:00:00:77, but Multus reported",
         seen_at: None,
     },
 ];

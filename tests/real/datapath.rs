@@ -61,7 +61,7 @@ const BREAKS: &[Break] = &[
         make: "ip link set $VETH mtu 1000",
         mend: "ip link set $VETH mtu 1450",
         code: "KVN647",
-        found: "its other end, has 1000",
+        found: "but its peer",
     },
     Break {
         make: "bridge link set dev $VETH state 0",
@@ -86,14 +86,14 @@ const BREAKS: &[Break] = &[
                nsenter --target=$PID --net ip route add 10.20.0.0/25 dev eth0",
         mend: "nsenter --target=$PID --net ip route del 10.20.0.0/25 dev eth0",
         code: "KVN648",
-        found: "net1 of default/one drops what comes from 10.20.0.0/25: its rp_filter is strict",
+        found: "net1 of default/one drops packets from 10.20.0.0/25: its rp_filter is strict",
     },
     Break {
         make: "ip link add up0 mtu 1000 type veth peer name up1 mtu 1000 &&
                ip link set up0 up && ip link set up1 up && ovs-vsctl add-port blue up0",
         mend: "ovs-vsctl del-port blue up0 && ip link del up0",
         code: "KVN647",
-        found: "up0, an uplink of blue, has MTU 1000",
+        found: "uplink up0 of blue has MTU 1000",
     },
     Break {
         make: "ip route add blackhole 10.244.0.0/25",

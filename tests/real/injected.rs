@@ -254,7 +254,7 @@ const SILENT: &[Injected] = &[
         make: "mkdir /root/net.d; mv /etc/cni/net.d/*.conf* /root/net.d/",
         mend: "cp /root/net.d/* /etc/cni/net.d/; kubectl wait node --all --for=condition=Ready --timeout=120s",
         asks_then: "ovs-blue",
-        says: "the first CNI configuration in /etc/cni/net.d: there is none",
+        says: "the first CNI configuration in /etc/cni/net.d: none",
         also: Some(("cni-order", "no Multus configuration in /etc/cni/net.d")),
     },
 ];

@@ -1,4 +1,4 @@
-//! The two ends of a way, and whether there can be one.
+//! The two ends of a path, and whether a frame can be sent between them.
 
 use std::collections::BTreeSet;
 
@@ -17,21 +17,21 @@ use crate::trace::target::{Attachment, Target};
 /// The word for the network that every pod has.
 const POD_NETWORK: &str = "pod";
 
-/// An end of the way.
+/// An end of the path.
 pub struct End {
-    /// What it is.
+    /// The pod or VM.
     pub target: Target,
-    /// What was seen of it.
+    /// The evidence about it.
     pub seen: Evidence,
-    /// Which of its attachments it is.
+    /// The index of its attachment.
     pub place: usize,
     /// Its NIC.
     pub nic: Nic,
-    /// The link that carries its frames, in the pod.
+    /// The interface in the pod that carries its frames.
     pub link: String,
-    /// Its addresses; none when nobody tells its MAC address.
+    /// Its addresses; none when its MAC address is unknown.
     pub side: Option<Side>,
-    /// Whether its NIC is a card that somebody has for himself, and no link in the pod.
+    /// Whether its NIC is passed through (SR-IOV), so the pod has no interface for it.
     pub handed_over: bool,
 }
 
@@ -47,10 +47,10 @@ impl End {
     }
 }
 
-/// The network that is meant: none for the pod network, else `namespace/name`.
+/// The requested network: none for the pod network, else `namespace/name`.
 ///
 /// # Errors
-/// `KVN653` when there is none of that name.
+/// `KVN653` when it does not exist.
 pub async fn network(
     cluster: &Cluster,
     wanted: Option<&str>,
@@ -65,9 +65,9 @@ pub async fn network(
         return Ok(Some(full));
     }
     let common = names(ends[0]).intersection(&names(ends[1])).cloned().collect::<Vec<_>>();
-    let common = if common.is_empty() { "none but the pod network".into() } else { common.join(", ") };
-    Err(Error::new(&code::TRACE_NETWORK, format!("there is no NetworkAttachmentDefinition {full}"))
-        .hint(format!("networks that both ends have: {common}; without `--network` it is the pod network")))
+    let common = if common.is_empty() { "only the pod network".into() } else { common.join(", ") };
+    Err(Error::new(&code::TRACE_NETWORK, format!("NetworkAttachmentDefinition {full} not found"))
+        .hint(format!("common networks of both ends: {common}; without `--network` the pod network is used")))
 }
 
 /// The networks of an end, without the pod network.
@@ -75,7 +75,7 @@ fn names(seen: &Evidence) -> BTreeSet<String> {
     seen.attachments.iter().filter_map(|attachment| attachment.network.clone()).collect()
 }
 
-/// Refuses what cannot be an end: it has no NIC of its own, or does not run.
+/// Rejects an end that has no NIC of its own or does not run.
 ///
 /// # Errors
 /// `KVN652`.
@@ -83,12 +83,14 @@ pub fn runs(target: &Target, seen: &Evidence) -> Result<()> {
     let refused = |why: String| Error::new(&code::END_WITHOUT_NIC, format!("{target} {why}"));
     let reason = || seen.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let Some(pod) = &seen.pod else {
-        return Err(refused(format!("has no pod that runs it: {}", seen.now())));
+        return Err(refused(format!("has no pod: {}", seen.now())));
     };
     if pod["spec"]["hostNetwork"] == true {
         let ignored = seen.ignored.as_ref().map(|what| format!("; {what}")).unwrap_or_default();
-        return Err(refused(format!("uses the network of its node: it has no NIC of its own{ignored}"))
-            .hint("`kvnet trace` of the other end shows the links up to the node"));
+        return Err(refused(format!(
+            "uses its node's network (hostNetwork) and has no NIC of its own{ignored}"
+        ))
+        .hint("trace the other end alone to see its links up to the node"));
     }
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return Err(refused("is being deleted".into()));
@@ -97,15 +99,15 @@ pub fn runs(target: &Target, seen: &Evidence) -> Result<()> {
     if phase != "Running" {
         let follow = if target.machine { "vmi" } else { "pod" };
         let hint = match phase {
-            "Succeeded" | "Failed" => "it has ended, and its NICs with it".to_owned(),
-            _ => format!("what keeps it: `kvnet trace {follow}/{}/{}`", target.namespace, target.name),
+            "Succeeded" | "Failed" => "it has terminated, and its NICs are gone".to_owned(),
+            _ => format!("to see why: `kvnet trace {follow}/{}/{}`", target.namespace, target.name),
         };
         return Err(refused(format!("is {phase}{}", reason())).hint(hint));
     }
     Ok(())
 }
 
-/// The attachments that the way is between: of the network, or, when one end is not in it, on its bridge.
+/// The attachments at both ends: to the network or, for an end that is not in it, to its bridge.
 ///
 /// # Errors
 /// `KVN651` when an end has neither.
@@ -123,20 +125,20 @@ pub fn places(network: Option<&str>, targets: [&Target; 2], seen: [&Evidence; 2]
     for number in [0, 1] {
         let Some(place) = own[number].or_else(|| beside(seen[number])) else {
             let all: Vec<String> = names(seen[number]).into_iter().collect();
-            let all = if all.is_empty() { "the pod network alone".into() } else { all.join(", ") };
-            let message = format!("{} is not in {}", targets[number], network.unwrap_or("the pod network"));
+            let all = if all.is_empty() { "only the pod network".into() } else { all.join(", ") };
+            let message = format!("{} is not on {}", targets[number], network.unwrap_or("the pod network"));
             return Err(Error::new(&code::TRACE_ENDS, message)
-                .hint(format!("it is in {all}; a pod gets a NIC only when it starts, by its annotation")));
+                .hint(format!("it is on {all}; a pod only gets NICs when it starts, from its annotation")));
         };
         places[number] = place;
     }
     Ok(places)
 }
 
-/// Looks at both ends.
+/// Gathers the evidence about both ends.
 ///
 /// # Errors
-/// Those of the ends, the host and the cluster.
+/// Fails on invalid ends and on errors of the host and the cluster.
 pub async fn look(
     cx: &Context,
     targets: [Target; 2],
@@ -146,7 +148,7 @@ pub async fn look(
     let [from, to] = targets;
     if from == to {
         return Err(Error::new(&code::TRACE_ENDS, format!("both ends are {from}"))
-            .hint("name another pod or VM as the second one; `kvnet trace NAME` follows one alone"));
+            .hint("name another pod or VM as the second end; `kvnet trace NAME` follows a single one"));
     }
     let one = Evidence::gather(cx, &from, console).await?;
     let other = Evidence::gather(cx, &to, console).await?;
@@ -154,7 +156,7 @@ pub async fn look(
         && pod == same
     {
         return Err(Error::new(&code::TRACE_ENDS, format!("{from} and {to} are the same pod"))
-            .hint("a VM and the pod that runs it have the same NICs"));
+            .hint("a VM and its virt-launcher pod share their NICs"));
     }
     let cluster = cx.need_cluster().await?;
     let network = network(&cluster, wanted, &from.namespace, [&one, &other]).await?;
@@ -176,7 +178,7 @@ fn end(target: Target, seen: Evidence, place: usize) -> End {
     let name = name.or_else(|| attachment.interface.clone()).unwrap_or_default();
     let own = seen.links.as_ref().and_then(|links| carrier(links, &name));
     let handed_over = seen.links.is_some() && own.is_none() && is_handed_over(attachment, &told);
-    // Behind masquerade the launcher answers for the guest.
+    // With masquerade the launcher answers for the guest.
     let of_guest = attachment.mac.clone().filter(|_| !attachment.masquerade);
     let mac = of_guest.or(told.mac).or_else(|| own.map(|link| link.mac.clone())).unwrap_or_default();
     let address =

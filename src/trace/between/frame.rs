@@ -1,4 +1,4 @@
-//! Frames that are sent from one NIC to another, byte by byte, and what they are known by.
+//! Frames from one NIC to another, byte by byte, and the tokens that identify them.
 
 use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,21 +7,21 @@ use sha2::{Digest, Sha256};
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 const ARP: [u8; 2] = [0x08, 0x06];
-/// For experiments on one's own network.
+/// The local experimental `EtherType`.
 const LOCAL: [u8; 2] = [0x88, 0xb5];
 const VLAN: [u8; 2] = [0x81, 0x00];
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 const ICMP: u8 = 1;
-/// The headers of IPv4 and of an echo request.
+/// The length of the headers of IPv4 and an echo request.
 const HEADERS: usize = 28;
-/// Of a frame without its header, what Ethernet carries at least.
+/// The minimum payload of an Ethernet frame.
 const SHORTEST: usize = 46;
 
 /// A MAC address.
 pub type Mac = [u8; 6];
 
-/// One end of a frame's way.
+/// One end of a frame's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Side {
     /// Its MAC address.
@@ -30,7 +30,7 @@ pub struct Side {
     pub ip: Option<Ipv4Addr>,
 }
 
-/// Bytes that no other frame has.
+/// Bytes that identify a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token(Vec<u8>);
 
@@ -47,13 +47,13 @@ impl Token {
         &self.0
     }
 
-    /// Whether a frame with it is the answer to an echo request: its header comes right before the token.
+    /// Whether a frame with this token is an echo reply: the ICMP header comes right before the token.
     pub fn is_answer(&self, frame: &[u8]) -> bool {
         let place = frame.windows(self.0.len()).position(|window| window == self.0);
         let header = place.and_then(|place| place.checked_sub(8)).and_then(|start| frame.get(start));
         let tagged = frame.get(12..14) == Some(&VLAN);
         let kind = if tagged { frame.get(16..18) } else { frame.get(12..14) };
-        // What is no echo request has something else there.
+        // Other frames have something else there.
         header == Some(&ECHO_REPLY) && kind == Some(&IPV4)
     }
 }
@@ -71,7 +71,7 @@ pub fn shown(mac: Mac) -> String {
     octets.join(":")
 }
 
-/// Asks everybody who has the other's address; the token is in what fills the frame up.
+/// An ARP request for the other's address, with the token in its padding.
 pub fn question(from: Side, to: Ipv4Addr, vlan: Option<u16>, token: &Token) -> Vec<u8> {
     let mut body = vec![0, 1, 8, 0, 6, 4, 0, 1];
     body.extend(from.mac);
@@ -82,19 +82,19 @@ pub fn question(from: Side, to: Ipv4Addr, vlan: Option<u16>, token: &Token) -> V
     ethernet([0xff; 6], from.mac, vlan, ARP, body)
 }
 
-/// What is in each answer to the question, whoever gives it.
+/// The bytes that every ARP reply contains, whoever sends it.
 pub fn answered(from: Side, to: Ipv4Addr) -> Vec<u8> {
     let ip = from.ip.unwrap_or(Ipv4Addr::UNSPECIFIED);
     [&to.octets()[..], &from.mac, &ip.octets()].concat()
 }
 
-/// Who gives an answer: the address before the one that was asked for.
+/// The sender of an ARP reply: the MAC address before the requested IP address.
 pub fn answerer(frame: &[u8], answer: &[u8]) -> Option<Mac> {
     let place = frame.windows(answer.len()).position(|window| window == answer)?;
     frame.get(place.checked_sub(6)?..place)?.try_into().ok()
 }
 
-/// An echo request when both have addresses, else a frame that no program listens to. `size` is what it carries.
+/// An echo request when both ends have addresses, else a frame that no program listens to. `size` is that of its payload.
 pub fn packet(from: Side, to: Side, vlan: Option<u16>, token: &Token, size: usize) -> Vec<u8> {
     let (Some(source), Some(target)) = (from.ip, to.ip) else {
         let mut body = token.bytes().to_vec();
@@ -108,7 +108,7 @@ pub fn packet(from: Side, to: Side, vlan: Option<u16>, token: &Token, size: usiz
     let sum = checksum(&echo);
     echo[2..4].copy_from_slice(&sum);
     let total = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-    // Not to be cut in pieces.
+    // Don't fragment.
     let mut header = vec![0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, ICMP, 0, 0];
     header.extend(source.octets());
     header.extend(target.octets());
@@ -118,7 +118,7 @@ pub fn packet(from: Side, to: Side, vlan: Option<u16>, token: &Token, size: usiz
     ethernet(to.mac, from.mac, vlan, IPV4, header)
 }
 
-/// What is in the answer to an echo request and not in the request: who it is from and to, and its kind.
+/// The bytes of an echo reply that the request does not have: its addresses and type.
 pub fn echoed(from: Side, to: Side) -> Option<Vec<u8>> {
     Some([&to.ip?.octets()[..], &from.ip?.octets(), &[ECHO_REPLY, 0]].concat())
 }
@@ -129,7 +129,7 @@ fn ethernet(to: Mac, from: Mac, vlan: Option<u16>, kind: [u8; 2], mut body: Vec<
     [&to[..], &from, &tag, &kind, &body].concat()
 }
 
-/// The Internet's sum of sixteen bits each.
+/// The Internet checksum.
 fn checksum(bytes: &[u8]) -> [u8; 2] {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
     let mut sum: u32 = bytes.chunks(2).map(word).sum();
@@ -154,7 +154,7 @@ mod tests {
         let token = Token::new();
         let frame = packet(from, to, None, &token, 0);
         assert_eq!((&frame[..6], &frame[6..12], &frame[12..14]), (&to.mac[..], &from.mac[..], &IPV4[..]));
-        // Each of the two sums over what it covers is nothing.
+        // A checksum over data that includes it is zero.
         assert_eq!((checksum(&frame[14..34]), checksum(&frame[34..])), ([0, 0], [0, 0]));
         assert_eq!((frame[34], &frame[42..42 + token.bytes().len()]), (ECHO_REQUEST, token.bytes()));
         assert!(!token.is_answer(&frame));

@@ -1,4 +1,4 @@
-//! The links that a frame passes from one NIC to another, and where it was seen.
+//! The links on a frame's path from one NIC to another, and where it was seen.
 
 use super::ends::End;
 use super::frame::Token;
@@ -8,21 +8,21 @@ use crate::trace::Link;
 use crate::trace::datapath::Datapath;
 use crate::trace::pod_links::tap_name;
 
-/// The places that are listened in: the node, and each pod.
+/// The namespaces to capture in: the node's, and each pod's.
 pub const NODE: usize = 0;
-/// The pod that sends.
+/// The sending pod's.
 pub const FROM: usize = 1;
-/// The pod that receives.
+/// The receiving pod's.
 pub const TO: usize = 2;
 
-/// A link that a frame passes.
+/// A link on a frame's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
-    /// Where the link is.
+    /// The namespace that the link is in.
     pub place: usize,
     /// Its name.
     pub link: String,
-    /// What it is.
+    /// The pod or VM.
     pub shown: String,
 }
 
@@ -32,7 +32,7 @@ pub fn between(seen: &Datapath, from: &End, to: &End) -> Vec<Hop> {
     let mut hops = vec![hop(FROM, &from.link, format!("{} of {}", from.link, from.shown()))];
     hops.extend(node_end(seen, from));
     if !to.seen.here {
-        // A packet for another node leaves the bridge, and goes through flannel's tunnel.
+        // A packet for another node leaves the bridge through flannel's tunnel.
         if from.nic.network.is_none() {
             for (link, shown) in [("cni0", "cni0, the gateway"), ("flannel.1", "flannel.1, the tunnel")] {
                 hops.extend(seen.roads.wire(link).map(|_| hop(NODE, link, shown.into())));
@@ -45,14 +45,12 @@ pub fn between(seen: &Datapath, from: &End, to: &End) -> Vec<Hop> {
     if to.target.machine {
         let tap = tap_name(&to.nic.name);
         let is_there = to.seen.links.as_ref().is_some_and(|links| links.iter().any(|link| link.name == tap));
-        hops.extend(
-            (is_there && to.side.is_some()).then(|| hop(TO, &tap, format!("{tap}, which the VM holds"))),
-        );
+        hops.extend((is_there && to.side.is_some()).then(|| hop(TO, &tap, format!("{tap}, the VM's tap"))));
     }
     hops
 }
 
-/// The other end of a NIC, on the node; none when it is no pair of links.
+/// The NIC's peer on the node; none when it is not a veth pair.
 fn node_end(seen: &Datapath, end: &End) -> Option<Hop> {
     let own = seen.inside.get(&end.nic.uid)?.iter().find(|wire| wire.name == end.link)?;
     let peer = seen.roads.wires.iter().find(|wire| own.kind == "veth" && own.peer == Some(wire.index))?;
@@ -66,29 +64,29 @@ fn node_end(seen: &Datapath, end: &End) -> Option<Hop> {
     Some(Hop { place: NODE, link: peer.name.clone(), shown })
 }
 
-/// Whether a link has seen the frame, or the answer to it.
+/// Whether a link has seen the frame, or its answer.
 pub fn has(hop: &Hop, seen: &[Sighting], token: &Token, answer: bool) -> bool {
     let there = |one: &&Sighting| one.place == hop.place && one.link == hop.link;
     seen.iter().filter(there).any(|one| token.is_answer(&one.frame) == answer)
 }
 
-/// The last link in order that has seen it, when not all have: with the first that has not.
+/// The last link that has seen the frame and the first that has not; none when all have.
 pub fn lost(hops: &[Hop], has: impl Fn(&Hop) -> bool) -> Option<(Option<&Hop>, &Hop)> {
-    // A frame that arrived has passed what did not show it.
+    // A frame seen later on has passed the links that did not show it.
     let last = hops.iter().rposition(&has);
     let next = hops.get(last.map_or(0, |last| last + 1))?;
     Some((last.and_then(|last| hops.get(last)), next))
 }
 
-/// `last seen at veth1, its port on blue, and not at veth2, its port on blue`.
+/// `last seen at veth1, its port on blue, not at veth2, its port on blue`.
 pub fn told(gap: (Option<&Hop>, &Hop)) -> String {
     match gap {
-        (Some(last), next) => format!("last seen at {}, and not at {}", last.shown, next.shown),
-        (None, first) => format!("not even seen at {}", first.shown),
+        (Some(last), next) => format!("last seen at {}, not at {}", last.shown, next.shown),
+        (None, first) => format!("not seen at all, not even at {}", first.shown),
     }
 }
 
-/// Each link with what it has seen.
+/// A row for each link, with whether it has seen the frame.
 pub fn rows(hops: &[Hop], network: &str, has: impl Fn(&Hop) -> bool, apart: bool) -> Vec<Link> {
     let lost = lost(hops, &has);
     let place = |hop: &Hop| hops.iter().position(|other| other == hop);
@@ -97,12 +95,12 @@ pub fn rows(hops: &[Hop], network: &str, has: impl Fn(&Hop) -> bool, apart: bool
         let link = Link::new("hop", Some(network.to_owned()), hop.shown.clone());
         match number {
             number if number < first_lost && has(hop) => link.holds("the frame was seen"),
-            number if number < first_lost => link.holds("the frame has passed it"),
+            number if number < first_lost => link.holds("the frame passed it"),
             _ if apart => link.holds("the frame was not seen, as configured"),
             number if number == first_lost => {
                 link.broken(&code::FRAME_LOST, lost.map(told).unwrap_or_default())
             }
-            _ => link.unknown("the frame did not get so far"),
+            _ => link.unknown("the frame did not get this far"),
         }
     };
     hops.iter().enumerate().map(row).collect()
@@ -132,8 +130,8 @@ mod tests {
         assert_eq!(states(&["veth1!"], true), [Holds; 4]);
         let all = hops();
         let told = |seen: &str| lost(&all, |hop| hop.shown == seen).map(told);
-        assert_eq!(told("veth1!").as_deref(), Some("last seen at veth1!, and not at veth2!"));
-        assert_eq!(told("x").as_deref(), Some("not even seen at net1!"));
+        assert_eq!(told("veth1!").as_deref(), Some("last seen at veth1!, not at veth2!"));
+        assert_eq!(told("x").as_deref(), Some("not seen at all, not even at net1!"));
     }
 
     #[test]

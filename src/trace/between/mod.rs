@@ -1,4 +1,4 @@
-//! From one NIC to another: the links of both, what carries their packets, and a frame that is sent and listened for.
+//! From one NIC to another: the links of both, the datapath between them, and a test frame that is sent and captured.
 
 mod ends;
 mod frame;
@@ -14,10 +14,10 @@ use crate::error::Result;
 use ends::End;
 use vlans::Way;
 
-/// Follows the way between two ends over a network; none is the pod network.
+/// Follows the path between two ends over a network; none is the pod network.
 ///
 /// # Errors
-/// `KVN651`, `KVN652` and `KVN653` for ends between which there can be no way; those of the host and the cluster.
+/// `KVN651`, `KVN652` and `KVN653` for ends that no frame can be sent between; errors of the host and the cluster.
 pub async fn make(cx: &Context, targets: [Target; 2], wanted: Option<&str>, console: bool) -> Result<Trace> {
     let (network, [mut from, mut to]) = ends::look(cx, targets, wanted, console).await?;
     let name = network.clone().unwrap_or_else(|| "pod".into());
@@ -27,7 +27,7 @@ pub async fn make(cx: &Context, targets: [Target; 2], wanted: Option<&str>, cons
         (one, other) if one == other => format!("both {one}"),
         (one, other) => format!("{one}; {other}"),
     };
-    // What is on this node speaks: nobody can make another node's pod send.
+    // The sender must be on this node: kvnet cannot send from a pod on another one.
     if !from.seen.here && to.seen.here {
         std::mem::swap(&mut from, &mut to);
     }
@@ -65,7 +65,7 @@ async fn gather(cx: &Context, from: &End, to: &End) -> Result<Datapath> {
     Ok(datapath)
 }
 
-/// The links of both ends that belong to the network, each told once, and whose it is.
+/// The links of both ends on the network, without duplicates, each with the end that it belongs to.
 fn chain(from: &End, to: &End) -> Vec<Link> {
     let of = |end: &End| {
         let network = end.attachment().network.clone();
@@ -82,7 +82,7 @@ fn chain(from: &End, to: &End) -> Vec<Link> {
         link.end = Some(from.shown());
     }
     for link in of(to) {
-        // Both name the same bridge, plugins and definition.
+        // Both ends share bridge, plugins and definition.
         let same = shared.iter().position(|other| *other == link).filter(|_| !is_of_pod(&link));
         match same.and_then(|place| all.get_mut(place)) {
             Some(known) => known.end = None,
@@ -92,27 +92,27 @@ fn chain(from: &End, to: &End) -> Vec<Link> {
     all
 }
 
-/// Whether a link belongs to the pod itself, however alike two of them are.
+/// Whether a link belongs to one pod, even when both pods' links look the same.
 fn is_of_pod(link: &Link) -> bool {
     ["pod-nic", "port", "tap", "guest-nic", "annotation"].contains(&link.link)
 }
 
-/// Whether two that are to be apart are.
+/// Whether two ends that must be isolated are.
 fn isolation(network: &str, from: &End, why: &str, arrives: Option<bool>) -> Link {
     let bridge = from.attachment().bridge.as_deref().unwrap_or_default();
     let link =
         Link::new("isolation", Some(network.to_owned()), format!("the VLANs of both ports of {bridge}"));
     match arrives {
         Some(true) => link
-            .broken(&crate::error::code::FRAME_LOST, format!("{why}, and a frame gets through all the same"))
-            .hint("compare the ports with their networks: `ovs-vsctl list port`; delete the pods, new ones get new ports"),
-        Some(false) => link.holds(format!("{why}: they are kept apart, as configured")),
-        None => link.unknown(format!("{why}: they are to be kept apart; no frame was sent")),
+            .broken(&crate::error::code::FRAME_LOST, format!("{why}, but a frame gets through"))
+            .hint("compare the ports with their networks: `ovs-vsctl list port`; recreate the pods to recreate their ports"),
+        Some(false) => link.holds(format!("{why}: isolated, as configured")),
+        None => link.unknown(format!("{why}: should be isolated; no frame was sent")),
     }
 }
 
 impl Trace {
-    /// Adds a link of the datapath. A NIC whose other end is down is down: the cause comes first.
+    /// Adds a link of the datapath. A broken link comes before `pod-nic`: a NIC is down when its peer is.
     pub(super) fn insert(&mut self, link: Link) {
         let cause = link.link == "links" && link.state == State::Broken;
         let nic = self.links.iter().position(|other| other.link == "pod-nic");

@@ -1,4 +1,4 @@
-//! The frames themselves: a question for an address, a packet, and one as large as the NIC takes.
+//! The test frames: an ARP request, a packet, and one as large as the NIC's MTU.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::host::{Host, Shot, Sighting};
 use crate::trace::datapath::Datapath;
 use crate::trace::{Crossing, Link, process_of};
 
-/// How long a frame is waited for; one that arrives takes milliseconds.
+/// How long to wait for a frame; one that arrives takes milliseconds.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Everything that a frame between two ends needs.
@@ -28,10 +28,10 @@ struct Pair<'a> {
     network: String,
 }
 
-/// Sends them, and tells where they were seen.
+/// Sends the frames, and reports where they were seen.
 ///
 /// # Errors
-/// Those of the host, other than that it sends none.
+/// Fails on errors of the host other than being unable to send.
 pub async fn send(
     host: &dyn Host,
     seen: &Datapath,
@@ -47,7 +47,7 @@ pub async fn send(
     };
     if let Some(end) = [from, to].into_iter().find(|end| end.handed_over) {
         return not(format!(
-            "not sent: the NIC of {} is a card that is handed over, and no link in the pod",
+            "not sent: the NIC of {} is passed through, the pod has no interface for it",
             end.shown()
         ));
     }
@@ -56,9 +56,9 @@ pub async fn send(
         places.push(process_of(host, &to.nic.uid).await?);
     }
     if places.iter().skip(1).any(Option::is_none) {
-        return not("not sent: a pod has no process on this node".into());
+        return not("not sent: no process of a pod on this node".into());
     }
-    // A packet for another node is for the gateway first.
+    // A packet for another node goes to the gateway first.
     let routed = !to.seen.here && from.nic.network.is_none();
     let gateway = || seen.roads.wire("cni0").and_then(|wire| frame::mac(&wire.mac));
     let target = match to.side {
@@ -67,7 +67,7 @@ pub async fn send(
         side => side,
     };
     let (Some(source), Some(target)) = (from.side, target) else {
-        return not("not sent: nobody tells the MAC address of both NICs".into());
+        return not("not sent: the MAC address of a NIC is unknown".into());
     };
     if let Some(ip) = source.ip.filter(|ip| target.ip == Some(*ip)) {
         return not(format!("not sent: both ends have the address {ip}"));
@@ -95,7 +95,7 @@ pub async fn send(
         Err(error) if error.code() == &code::HOST_PERMISSION => {
             not("not sent: only root may send a frame".into())
         }
-        // The sandbox knows no such network.
+        // The sandbox does not simulate this network.
         Err(error) if error.code() == &code::INTERNAL => not("not sent: not simulated".into()),
         Err(error) => Err(error),
     }
@@ -146,7 +146,7 @@ impl Pair<'_> {
         Ok((rows, crossing))
     }
 
-    /// Sends one; why the link does not take it.
+    /// Sends a frame; the inner error is why the interface refused it.
     async fn shoot(&self, shot: &Shot) -> Result<std::result::Result<Vec<Sighting>, Error>> {
         match self.host.send_frame(shot).await {
             Ok(seen) => Ok(Ok(seen)),
@@ -159,14 +159,15 @@ impl Pair<'_> {
         Link::new(link, Some(self.network.clone()), looked_at)
     }
 
-    /// A link that does not take a frame has not sent it.
+    /// The rows for a frame that the sender's interface refused.
     fn refused(&self, error: &Error) -> (Vec<Link>, Crossing) {
         let why = error.cause().map(|cause| format!("{}: {cause}", error.message()));
         let why = why.unwrap_or_else(|| error.message().to_owned());
         let first = self.hops.first().map(|hop| hop.shown.clone()).unwrap_or_default();
         let row = self.row("hop", first).broken(&code::FRAME_LOST, why);
         let rest = self.hops.iter().skip(1);
-        let rest = rest.map(|hop| self.row("hop", hop.shown.clone()).unknown("the frame did not get so far"));
+        let rest =
+            rest.map(|hop| self.row("hop", hop.shown.clone()).unknown("the frame did not get this far"));
         let crossing = Crossing { arrives: Some(false), apart: self.apart, ..Crossing::default() };
         (std::iter::once(row).chain(rest).collect(), crossing)
     }
@@ -179,7 +180,7 @@ impl Pair<'_> {
     fn packet(&self, token: &Token, size: usize) -> Shot {
         let (from, to) = self.sides;
         let frame = frame::packet(from, to, self.vlan, token, size);
-        // Who is apart, or has no address, gives no answer that could be waited for.
+        // An end that is isolated or has no address gives no answer to wait for.
         let answer = frame::echoed(from, to).filter(|_| self.vlan.is_none());
         let until = match answer {
             Some(answer) => Some((FROM, self.from.link.clone(), answer)),
@@ -188,7 +189,7 @@ impl Pair<'_> {
         self.shot(frame, vec![token.bytes().to_vec()], until)
     }
 
-    /// Who has the address? None where nobody could answer.
+    /// Sends an ARP request; none where no answer is possible.
     async fn question(&self) -> Result<Option<Link>> {
         let (from, to) = self.sides;
         let (Some(_), Some(ip)) = (from.ip, to.ip) else { return Ok(None) };
@@ -211,9 +212,9 @@ impl Pair<'_> {
         };
         if given.len() > 1 || given.iter().any(|mac| *mac != to.mac) {
             let whose = frame::shown(to.mac);
-            let what = format!("{} answers, and the NIC of {} is {whose}", shown(&given), self.to.shown());
+            let what = format!("{} answers, but the NIC of {} has {whose}", shown(&given), self.to.shown());
             return Ok(Some(row.broken(&code::FRAME_LOST, what).hint(
-                "two have one address, or the NIC's MAC address was changed: `kvnet doctor` names addresses that two pods have",
+                "an address is in use twice, or the NIC's MAC address was changed: `kvnet doctor` names duplicate addresses",
             )));
         }
         if !given.is_empty() {
@@ -227,38 +228,39 @@ impl Pair<'_> {
         let back: Vec<Hop> = self.hops.iter().rev().cloned().collect();
         let what = match hops::lost(&back, replied) {
             Some((Some(last), next)) => {
-                format!("the answer was last seen at {}, and not at {}", last.shown, next.shown)
+                format!("the answer was last seen at {}, not at {}", last.shown, next.shown)
             }
-            _ => format!("{} gets it, and gives no answer", self.to.shown()),
+            _ => format!("{} gets it, but sends no answer", self.to.shown()),
         };
-        // Whether a guest has the address that somebody told about it, is the guest's.
+        // Whether a guest really has the reported address is up to the guest.
         if self.to.target.machine && what.ends_with("no answer") {
             return Ok(Some(row.warns(what)));
         }
         Ok(Some(row.broken(&code::FRAME_LOST, what).hint(format!(
-            "look at the address and the flags of the NIC: `kubectl exec {} -- ip addr`",
+            "check the NIC's address and flags: `kubectl exec {} -- ip addr`",
             self.to.target.name
         ))))
     }
 
-    /// The answer to the packet, on its way back; none where nobody answers.
+    /// The answer on its way back; none where none is expected.
     fn answer(&self, back: impl Fn(&Hop) -> bool) -> Option<Link> {
         frame::echoed(self.sides.0, self.sides.1).filter(|_| self.vlan.is_none())?;
         let row = self.row("answer", format!("the answer of {}", self.to.shown()));
         let reverse: Vec<Hop> = self.hops.iter().rev().cloned().collect();
-        // The tap is before the guest, and its NIC in the pod is where its answers are seen first.
+        // A guest's answers first show on its NIC in the pod, not on its tap.
         Some(match hops::lost(&reverse, back) {
             None => row.holds("it arrives"),
-            Some((None, _)) => row
-                .warns("the frame arrives, and is not answered: a filter of the receiver's own may drop it"),
+            Some((None, _)) => {
+                row.warns("the frame arrives, but is not answered: the receiver's own firewall may drop it")
+            }
             Some((Some(last), next)) => row.broken(
                 &code::FRAME_LOST,
-                format!("it was last seen at {}, and not at {}", last.shown, next.shown),
+                format!("it was last seen at {}, not at {}", last.shown, next.shown),
             ),
         })
     }
 
-    /// A packet in one line: the way back has the same links.
+    /// A packet in one row: the way back has the same links.
     async fn whole(&self) -> Result<Link> {
         let row = self.row("back", format!("a frame from {} to {}", self.from.shown(), self.to.shown()));
         let token = Token::new();
@@ -270,14 +272,14 @@ impl Pair<'_> {
         let asks = frame::echoed(self.sides.0, self.sides.1).is_some() && self.vlan.is_none();
         Ok(match hops::lost(&self.hops, |hop| hops::has(hop, &heard, &token, false)) {
             None if asks && !answered => {
-                row.warns("it arrives, and is not answered: a filter of the receiver's own may drop it")
+                row.warns("it arrives, but is not answered: the receiver's own firewall may drop it")
             }
             None => row.holds("it arrives"),
             Some(gap) => row.broken(&code::FRAME_LOST, format!("it is {}", hops::told(gap))),
         })
     }
 
-    /// A packet as large as the sender's NIC takes; none when its size is not known.
+    /// A packet as large as the MTU of the sender's NIC; none when that is unknown.
     async fn large(&self, seen: &Datapath) -> Result<Option<Link>> {
         let own = seen
             .inside
@@ -290,7 +292,7 @@ impl Pair<'_> {
         let token = Token::new();
         let mut shot = self.packet(&token, size);
         shot.until = self.hops.last().map(|hop| (hop.place, hop.link.clone(), token.bytes().to_vec()));
-        let row = self.row("large", format!("a packet of {size} bytes, as the NIC's MTU allows"));
+        let row = self.row("large", format!("a packet of {size} bytes, the NIC's MTU"));
         let heard = match self.shoot(&shot).await? {
             Ok(heard) => heard,
             Err(refusal) => return Ok(Some(row.broken(&code::FRAME_LOST, refusal.to_string()))),
@@ -300,11 +302,11 @@ impl Pair<'_> {
             None => row.holds("it arrives"),
             Some(lost) => row
                 .broken(&code::FRAME_LOST, format!("it is {}", hops::told(lost)))
-                .hint("compare the MTUs of the links on the way: `ip link`"),
+                .hint("compare the MTUs along the path: `ip link`"),
         }))
     }
 
-    /// What is behind the last link of this node.
+    /// The row for what is beyond this node.
     fn beyond(&self, answered: bool) -> Link {
         let row = self.row("hop", format!("{} on its node", self.to.shown()));
         if answered {

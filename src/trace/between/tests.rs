@@ -1,4 +1,4 @@
-//! Two pods of a node in memory whose wires carry what the test says.
+//! Two pods on an in-memory node whose wires carry what the test says.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn links(all: &[(u64, &str, u64, u8, Option<&str>)]) -> String {
     Value::from(all.iter().map(link).collect::<Vec<_>>()).to_string()
 }
 
-/// What the wire does to a frame: how many of the four links see it, and whether it is answered.
+/// A host with a wire: how many of the four links see a frame, and whether it is answered.
 fn host(links_seen: usize, answers: bool) -> FakeHost {
     let inner =
         |number: u64, last| links(&[(2, "eth0", number, last, None), (3, "net1", number + 1, last, None)]);
@@ -64,7 +64,7 @@ fn host(links_seen: usize, answers: bool) -> FakeHost {
         .wired(move |shot| carry(shot, links_seen, answers))
 }
 
-/// The links of a frame's way, in its order: place and name.
+/// The links on a frame's path, in order: place and name.
 fn way(shot: &Shot) -> Vec<(usize, String)> {
     let number = u8::from(shot.link != "eth0");
     let own = |process: Option<u32>| {
@@ -86,7 +86,7 @@ fn carry(shot: &Shot, links_seen: usize, answers: bool) -> Vec<Sighting> {
     if answers && links_seen == way.len() {
         let mut answer = shot.frame.clone();
         if answer[12..14] == [8, 6] {
-            // The other's hardware address comes before its address, then who asked.
+            // The other's MAC address comes before its IP address, then the asker's.
             let (source, target) = (answer[22..32].to_vec(), answer[38..42].to_vec());
             let own = if shot.places[2] == Some(102) { 2 } else { 1 };
             let net = u8::from(shot.link == "net1");
@@ -154,7 +154,7 @@ async fn the_last_link_that_has_seen_it_is_told() {
         let frame = trace.frame.clone().unwrap();
         assert_eq!((frame.arrives, frame.last_seen.as_deref()), (Some(false), Some(last)));
         assert_eq!(trace.broken().map(|link| (link.link, link.code)), Some(("hop", Some("KVN650"))));
-        assert!(trace.broken().unwrap().found.starts_with(&format!("last seen at {last}, and not at ")));
+        assert!(trace.broken().unwrap().found.starts_with(&format!("last seen at {last}, not at ")));
     }
     let trace = traced(host(4, false), pods(), None).await.unwrap();
     assert_eq!(trace.broken().map(|link| link.link), Some("question"));
@@ -162,7 +162,7 @@ async fn the_last_link_that_has_seen_it_is_told() {
 }
 
 #[tokio::test]
-async fn ends_between_which_there_is_no_way_are_refused() {
+async fn ends_without_a_path_are_refused() {
     async fn refused(change: impl FnOnce(&mut [Value; 2]), network: Option<&str>) -> Error {
         let mut pods = pods();
         change(&mut pods);
@@ -176,7 +176,7 @@ async fn ends_between_which_there_is_no_way_are_refused() {
     assert_eq!(error.code().id, "KVN651");
     let error = refused(|pods| pods[1]["metadata"]["annotations"] = json!({}), Some("bridge")).await;
     assert_eq!(error.code().id, "KVN651");
-    assert!(error.to_string().contains("pod/two in default is not in default/bridge"), "{error}");
+    assert!(error.to_string().contains("pod/two in default is not on default/bridge"), "{error}");
     for name in ["nowhere", "other/bridge", "a/b/c", "X"] {
         let error = refused(|_| (), Some(name)).await;
         assert_eq!(error.code().id, "KVN653", "{name}");

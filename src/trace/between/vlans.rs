@@ -1,18 +1,18 @@
-//! What two ports of one bridge are configured to carry: whether frames can get from one to the other at all.
+//! Whether two ports on one bridge are configured to reach each other.
 
 use crate::formats::cni::Port;
 use crate::trace::target::Attachment;
 
-/// A way between two ports, as configured.
+/// The path between two ports, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Frames pass; the sender's carry this VLAN.
+    /// Frames pass; the sender tags them with this VLAN.
     Open(Option<u16>),
-    /// They are kept apart, and by what.
+    /// The ports are isolated, and why.
     Apart(String),
 }
 
-/// The way from one attachment to another on the same bridge.
+/// The path from one attachment to another on the same bridge.
 pub fn way(from: &Attachment, to: &Attachment) -> Way {
     let (Some(from), Some(to)) = (from.port(), to.port()) else { return Way::Open(None) };
     let apart = || Way::Apart(format!("one is {from}, the other {to}"));
@@ -21,7 +21,7 @@ pub fn way(from: &Attachment, to: &Attachment) -> Way {
         ([], []) if from.vlan == to.vlan => Way::Open(None),
         ([], []) => apart(),
         (_, []) => common(&from, &to).map_or_else(apart, tag),
-        // What belongs to a VLAN is sent without a tag.
+        // An access port sends untagged.
         ([], _) => match (from.vlan, common(&to, &from)) {
             (_, None) => apart(),
             (Some(_), Some(_)) => Way::Open(None),
@@ -33,7 +33,7 @@ pub fn way(from: &Attachment, to: &Attachment) -> Way {
     }
 }
 
-/// A VLAN of a trunk that a port without a list carries: its own, or any when it has none.
+/// A VLAN of the trunk that an access port carries: its own, or any when it is untagged.
 fn common(trunk: &Port, other: &Port) -> Option<u16> {
     match other.vlan {
         None => trunk.trunks.first().copied(),
