@@ -1,4 +1,4 @@
-//! A case: what it is called, what it needs, how long it may take, and what it does.
+//! A case: its name, its needs, its deadline, and its function.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ pub struct Case {
     pub name: &'static str,
     /// What it shows, in one line.
     pub title: &'static str,
-    /// Words by which several cases are chosen.
+    /// Words that select several cases.
     pub tags: &'static [&'static str],
-    /// What must be there for it to run.
+    /// What the case needs to run.
     pub needs: &'static [Need],
-    /// Whether other cases would disturb it, or it them: then it runs by itself.
+    /// Whether it and other cases would disturb each other: then it runs alone.
     pub alone: bool,
     /// How long it may take.
     pub deadline: fn(&Profile) -> Duration,
-    /// What it does. It fails with the error that it returns, or when one of the room's checks does not hold.
+    /// The case's function. The case fails with the returned error, or when one of its checks fails.
     pub run: for<'a> fn(&'a Room) -> BoxFuture<'a, Result<()>>,
 }
 
@@ -34,21 +34,21 @@ pub struct Case {
 pub enum Need {
     /// Any network in the profile.
     AnyNetwork,
-    /// A network in the profile on which two pods with addresses can meet.
+    /// A network in the profile on which two pods with addresses can reach each other.
     Pairs,
     /// Two VLANs with addresses on one bridge.
     Vlans,
     /// The network of that name in the profile.
     Network(&'static str),
-    /// Multus, because the profile says so.
+    /// Multus in the profile.
     Multus,
-    /// That kvnet runs on a node of the cluster, for what is only to be seen there.
+    /// That kvnet runs on a node of the cluster, for what can only be read there.
     OwnNode,
     /// KubeVirt in the cluster, and a VM in the profile.
     KubeVirt,
-    /// That `kvnet down` has happened.
+    /// That `kvnet down` has run.
     Down,
-    /// `--allow-reboot`, and a node that can.
+    /// `--allow-reboot`, and a node that can reboot.
     Reboot,
 }
 
@@ -56,29 +56,29 @@ pub enum Need {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Situation {
-    /// Whether `kvnet down` has taken everything back.
+    /// Whether `kvnet down` has uninstalled everything.
     pub down: bool,
     /// Whether kvnet runs on a node of the cluster.
     pub own_node: bool,
     /// Whether the cluster has KubeVirt.
     pub kubevirt: bool,
-    /// Whether the node is one in memory.
+    /// Whether the node is the sandbox.
     pub sandbox: bool,
     /// Whether the node may be rebooted.
     pub allow_reboot: bool,
-    /// Whether `--skip` leaves out what makes the VM.
+    /// Whether `--skip` leaves out the VM.
     pub without_vm: bool,
-    /// Where kvnet runs; all pods go there, because there it can look at the switch.
+    /// This machine; all pods go here, where kvnet can read Open vSwitch.
     pub here: Here,
-    /// How many pods may be started there.
+    /// How many pods may be started here.
     pub places: usize,
 }
 
 impl Situation {
-    /// Looks at the cluster and the journal.
+    /// Reads the cluster and the journal.
     ///
     /// # Errors
-    /// Those of the API server and of the state directory.
+    /// Fails on errors of the API server and the state directory.
     pub async fn of(cx: &Context, cluster: &Cluster, allow_reboot: bool) -> Result<Self> {
         let crd = "virtualmachineinstances.kubevirt.io";
         let crd = ["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"]
@@ -100,7 +100,7 @@ impl Situation {
     /// Why a case cannot run; none when it can.
     pub fn obstacle(&self, case: &Case, profile: &Profile) -> Option<String> {
         if self.down && !case.needs.contains(&Need::Down) {
-            return Some("`kvnet down` has taken the networks back; `kvnet up` makes them again".into());
+            return Some("`kvnet down` removed the networks; `kvnet up` restores them".into());
         }
         case.needs.iter().find_map(|need| self.lacks(*need, profile))
     }
@@ -112,48 +112,46 @@ impl Situation {
                 let why = if profile.networks.is_empty() {
                     "the profile has no networks"
                 } else {
-                    "the profile leaves all networks out of the verification"
+                    "the profile excludes all networks from verification"
                 };
                 (profile.networks.iter().any(|network| network.verify), why.into())
             }
             Need::Pairs => {
-                let why = "the profile has no network with addresses on which two pods can meet";
+                let why = "the profile has no network on which two pods with addresses can reach each other";
                 (!scenario().reach.is_empty(), why.into())
             }
             Need::Vlans => {
-                let why = "the profile has no two VLANs with addresses on one bridge";
+                let why = "the profile has no bridge with two VLANs with addresses";
                 (!vlan_pairs(&scenario()).is_empty(), why.into())
             }
             Need::Network(name) => match profile.networks.iter().find(|network| network.name == name) {
                 None => (false, format!("the profile has no network {name}")),
                 Some(network) => {
-                    (network.verify, format!("the profile leaves network {name} out of the verification"))
+                    (network.verify, format!("the profile excludes network {name} from verification"))
                 }
             },
             Need::Multus => (profile.multus.enabled, "the profile has no Multus".into()),
             Need::OwnNode => (
                 self.own_node,
-                "kvnet does not run on a node of the cluster, where Open vSwitch and the addresses in use are to be \
-                 seen"
-                    .into(),
+                "kvnet is not running on a node of the cluster, where it could read Open vSwitch and the leases".into(),
             ),
             Need::KubeVirt if !profile.kubevirt.enabled || !profile.vm.enabled || self.without_vm => {
-                (false, "the profile has no KubeVirt or no VM, or they are left out".into())
+                (false, "the profile has no KubeVirt or no VM, or they are skipped".into())
             }
-            Need::KubeVirt => (self.kubevirt, "KubeVirt is not in the cluster".into()),
+            Need::KubeVirt => (self.kubevirt, "KubeVirt is not installed".into()),
             Need::Down => {
-                (self.down, "`kvnet down` has not happened; this case shows what it left".into())
+                (self.down, "this case only runs after `kvnet down`".into())
             }
             Need::Reboot if !self.allow_reboot => {
-                (false, "it reboots the node, which only happens with `--allow-reboot`".into())
+                (false, "it reboots the node, and needs `--allow-reboot`".into())
             }
-            Need::Reboot => (!self.sandbox, "the node in memory cannot be rebooted".into()),
+            Need::Reboot => (!self.sandbox, "the sandbox cannot be rebooted".into()),
         };
         (!holds).then_some(why)
     }
 }
 
-/// `down` retires the journal once all is taken back, and a later `up` begins a new one.
+/// `down` retires the journal once everything is reverted, and a later `up` begins a new one.
 async fn is_down(cx: &Context, cluster: &Cluster) -> Result<bool> {
     if cx.state.read("journal.jsonl")?.is_some() || cx.state.read("journal.last.jsonl")?.is_none() {
         return Ok(false);
@@ -162,7 +160,7 @@ async fn is_down(cx: &Context, cluster: &Cluster) -> Result<bool> {
     Ok(networks.is_empty())
 }
 
-/// The pairs of pods that are kept apart by nothing but their VLANs: those on one bridge.
+/// The pairs of pods that only their VLANs isolate: those on one bridge.
 pub fn vlan_pairs(scenario: &Scenario) -> Vec<(String, String)> {
     let bridge = |name: &str| {
         let probe = scenario.pods.iter().find(|probe| probe.name == name);
@@ -172,17 +170,17 @@ pub fn vlan_pairs(scenario: &Scenario) -> Vec<(String, String)> {
     apart.cloned().collect()
 }
 
-/// The time that the profile gives to all verification pods.
+/// The profile's time limit for verification pods.
 pub fn usual(profile: &Profile) -> Duration {
     Duration::from_secs(profile.timeouts.verification)
 }
 
-/// Whether a network's addresses come from ranges on the node, whose files can be looked at.
+/// Whether a network's addresses are leased by files on the node.
 pub fn is_counted(kind: &NetworkKind) -> bool {
     matches!(kind, NetworkKind::Ovs { .. } | NetworkKind::Bridge { .. })
 }
 
-/// Whether a network's NICs get addresses that kvnet knows of.
+/// Whether a network's NICs get addresses that kvnet knows about.
 pub fn gives_addresses(kind: &NetworkKind) -> bool {
     match kind {
         NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.is_some(),

@@ -1,30 +1,30 @@
-//! Which cases are meant, by name and by tag.
+//! The selected cases, by name and by tag.
 
 use std::collections::BTreeSet;
 
 use super::{CASES, Case};
 use crate::error::{Error, Result, code};
 
-/// What the command line asks for.
+/// The selection on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// These cases, by name; none for all.
+    /// The cases by name; empty for all.
     pub names: Vec<String>,
     /// Only cases with one of these tags.
     pub tags: Vec<String>,
-    /// Not these.
+    /// Cases to skip.
     pub skip: Vec<String>,
 }
 
 impl Choice {
-    /// The cases that are meant, in the order of the list.
+    /// The selected cases, in the order of the list.
     ///
     /// # Errors
-    /// `KVN806` for a name or tag that no case has, and when nothing is left.
+    /// `KVN806` for an unknown name or tag, and when nothing is selected.
     pub fn cases(&self) -> Result<Vec<&'static Case>> {
         for name in self.names.iter().chain(&self.skip) {
             if !CASES.iter().any(|case| case.name == name) {
-                return Err(unknown(&format!("no case is called `{name}`")));
+                return Err(unknown(&format!("there is no case `{name}`")));
             }
         }
         if let Some(tag) = self.tags.iter().find(|tag| !tags().contains(tag.as_str())) {
@@ -35,7 +35,7 @@ impl Choice {
         }
         let chosen: Vec<_> = CASES.iter().filter(|case| self.wants(case)).collect();
         if chosen.is_empty() {
-            return Err(unknown("no case has all that is asked for"));
+            return Err(unknown("no case matches the selection"));
         }
         Ok(chosen)
     }

@@ -1,6 +1,6 @@
-//! What helps to understand a failure, without secrets, in a directory of its own.
+//! Diagnostics of a failed case, without secrets, in a directory of their own.
 //!
-//! Each part is tried by itself: what cannot be had is named in `not-collected.txt`.
+//! Each part is tried separately: what could not be collected is listed in `not-collected.txt`.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use crate::verify::statuses;
 
 /// How many lines of each log are kept.
 const LINES: u32 = 400;
-/// Pods whose logs tell why a pod does not get its NICs, by the steps that made them.
+/// Steps whose pods' logs tell why a pod does not get its NICs.
 const COMPONENTS: &str = "flannel,multus,ovs-cni";
 const OVS: [(&str, &[&str]); 4] = [
     ("ovs-show.txt", &["--timeout=10", "show"]),
@@ -26,17 +26,17 @@ const OVS: [(&str, &[&str]); 4] = [
     ("ovs-ports.txt", &["--timeout=10", "list", "Port"]),
     ("ovs-interfaces.txt", &["--timeout=10", "list", "Interface"]),
 ];
-/// Where the plugin host-local files the addresses that are taken.
+/// Where host-local keeps its leases.
 const LEASES: &str = "/var/lib/cni/networks";
 
-/// Puts what it finds into directories.
+/// Collects diagnostics into directories.
 #[derive(Clone, Debug)]
 pub struct Collector {
-    /// The directory for a run; each case that failed gets one in it.
+    /// The directory of a run; each failed case gets a subdirectory.
     pub directory: Utf8PathBuf,
 }
 
-/// The directory of one case, while it is filled.
+/// The directory of one case while it is being filled.
 struct Shelf<'a> {
     room: &'a Room,
     directory: StateDir,
@@ -44,7 +44,7 @@ struct Shelf<'a> {
 }
 
 impl Collector {
-    /// Collects for a case that failed, and returns the directory; none when nothing could be written.
+    /// Collects diagnostics of a failed case, and returns the directory; none when it is not writable.
     pub async fn collect(&self, room: &Room, outcome: &CaseResult) -> Option<String> {
         let place = StateDir::locate(Some(&self.directory.join(&outcome.case)), true);
         let path = place.directory().to_string();
@@ -70,15 +70,15 @@ impl Shelf<'_> {
         self.directory.write(name, &redact_text(text, &known))
     }
 
-    /// Keeps a part, or why it is not there.
+    /// Writes a part, or records why it is missing.
     fn keep(&mut self, name: &str, text: Result<String>) {
         if let Err(error) = text.and_then(|text| self.put(name, &text)) {
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = writeln!(self.missing, "{name}: {error}");
         }
     }
 
-    /// Pods, what Multus says about them, events, networks and nodes.
+    /// Pods, Multus' status of them, events, networks and nodes.
     async fn objects(&mut self) {
         let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
         let pods = cluster.list("v1", "Pod", Some(namespace), None).await;
@@ -93,7 +93,7 @@ impl Shelf<'_> {
         self.keep("nodes.yaml", nodes.map(documents));
     }
 
-    /// The attachments where the case and its networks are; those of others are not ours to publish.
+    /// The attachments in the namespaces of the case and of its networks; others are not ours to publish.
     async fn networks(&self) -> Result<Vec<Value>> {
         let networks = &self.room.cx.profile.networks;
         let mut namespaces: Vec<&str> = networks.iter().map(|network| network.namespace.as_str()).collect();
@@ -108,7 +108,7 @@ impl Shelf<'_> {
         Ok(all)
     }
 
-    /// The logs of the case's pods, and of the components that make NICs.
+    /// The logs of the case's pods, and of the components that create NICs.
     async fn logs(&mut self) {
         let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
         let components = format!("{STEP_LABEL} in ({COMPONENTS})");
@@ -126,7 +126,7 @@ impl Shelf<'_> {
             for container in containers(pod) {
                 let log = cluster.logs(text("namespace"), text("name"), Some(container), LINES).await;
                 let name = format!("log-{}-{}-{container}.txt", text("namespace"), text("name"));
-                // Most have nothing to say.
+                // Most logs are empty.
                 if log.as_ref().map_or(true, |log| !log.trim().is_empty()) {
                     self.keep(&name, log);
                 }
@@ -137,7 +137,7 @@ impl Shelf<'_> {
     async fn switch(&mut self) {
         let host = self.room.cx.host.clone();
         if !matches!(host.find("ovs-vsctl").await, Ok(Some(_))) {
-            self.missing.push_str("ovs-show.txt: `ovs-vsctl` is not on this machine\n");
+            self.missing.push_str("ovs-show.txt: `ovs-vsctl` is not installed\n");
             return;
         }
         for (name, arguments) in OVS {
@@ -147,7 +147,7 @@ impl Shelf<'_> {
         }
     }
 
-    /// The runtime's network configurations, and the addresses that are taken.
+    /// The runtime's network configurations, and the leased addresses.
     async fn cni(&mut self) {
         let directory = self.room.cx.facts.cni_conf_dir.clone();
         let files = self.files(&directory).await;
@@ -163,7 +163,7 @@ impl Shelf<'_> {
         self.keep("ipam.txt", Ok(all));
     }
 
-    /// Every file in a directory with its content; what is deeper is only named.
+    /// Every file in a directory with its content; subdirectories are only named.
     async fn files(&self, directory: &Utf8Path) -> Result<String> {
         let host = self.room.cx.host.as_ref();
         let mut all = String::new();
@@ -172,7 +172,7 @@ impl Shelf<'_> {
             let is_file =
                 host.stat(&path).await?.is_some_and(|stat| stat.kind == crate::host::FileKind::File);
             let content = if is_file { host.read(&path).await?.unwrap_or_default() } else { Vec::new() };
-            // Each by itself: several files in one are no document any more.
+            // Redact each file separately: several files together are not a valid document.
             let content = redact_text(&String::from_utf8_lossy(&content), &[]);
             let _ = writeln!(all, "==> {path}\n{}", content.trim_end());
         }
@@ -180,7 +180,7 @@ impl Shelf<'_> {
     }
 }
 
-/// The same error once more: errors are not cloned.
+/// A copy of an error.
 fn again(error: &crate::error::Error) -> crate::error::Error {
     crate::error::Error::new(error.code(), error.to_string())
 }
@@ -190,7 +190,7 @@ fn containers(pod: &Value) -> impl Iterator<Item = &str> {
     of("initContainers").iter().chain(of("containers")).filter_map(|one| one["name"].as_str())
 }
 
-/// What Multus says about each pod.
+/// Multus' status of each pod.
 fn nics(pods: &[Value]) -> String {
     let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let all: serde_json::Map<String, Value> =
@@ -198,7 +198,7 @@ fn nics(pods: &[Value]) -> String {
     serde_json::to_string_pretty(&all).unwrap_or_default()
 }
 
-/// Objects as YAML documents, without secrets and without what only the server needs.
+/// Objects as YAML documents, without secrets and managed fields.
 fn documents(objects: Vec<Value>) -> String {
     let mut text = String::new();
     for mut object in objects {

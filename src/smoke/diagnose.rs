@@ -1,4 +1,4 @@
-//! Why a pod does not start, from what the cluster says about it.
+//! Why a pod does not start, from the cluster's own reports.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::formats::cni::order;
 
 /// How much of a message is shown.
 const MOST: usize = 360;
-/// What Multus' shim puts behind its message: the whole configuration.
+/// What Multus' shim appends to its message: the whole configuration.
 const NOISE: &str = "': StdinData";
 
-/// How often the case's pods are looked at.
+/// How often to check the case's pods.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So long no node may take a pod: a taint may just be on its way out.
+/// How long a pod may be unschedulable: a taint may be about to go.
 const REFUSED: Duration = Duration::from_secs(5);
-/// So long, when pods of other cases may make room or ovs-cni's marker, which looks every minute, be late.
+/// How long, when other cases' pods may make room or ovs-cni's marker, which runs every minute, may be late.
 const REFUSED_FOR_NOW: Duration = Duration::from_secs(75);
 
-/// Ends when no node takes a pod of the case, with the scheduler's reason.
+/// Returns once a pod of the case is unschedulable, with the scheduler's reason.
 pub async fn refused(room: &Room) -> Error {
     let mut since: Option<Instant> = None;
     loop {
@@ -38,7 +38,7 @@ pub async fn refused(room: &Room) -> Error {
     }
 }
 
-/// Why no node takes a pod of the case, and whether that may still change; none when all are taken, or when it passes by itself.
+/// Why a pod of the case is unschedulable, and whether that may still change; none when none is, or when it is transient.
 async fn refusal(room: &Room) -> Option<(String, bool)> {
     let pods = room.cluster.list("v1", "Pod", Some(&room.namespace), None).await.ok()?;
     let mut reasons = pods.iter().filter_map(|pod| reason(pod, &[]));
@@ -48,16 +48,16 @@ async fn refusal(room: &Room) -> Option<(String, bool)> {
 }
 
 async fn unplaced(room: &Room, told: String) -> Error {
-    let error = Error::new(classify(&told), "no node takes a pod");
+    let error = Error::new(classify(&told), "a pod is unschedulable");
     if !told.contains("untolerated taint") {
         return error.because(shortened(&told));
     }
     error
         .because(format!("{}; {}", shortened(&told), room.cluster.taints().await))
-        .hint("`kvnet up --only taints` removes the taints that the profile names")
+        .hint("`kvnet up --only taints` removes the taints listed in the profile")
 }
 
-/// A wait that was in vain, with the newest warning about the case's pods and a code for the cause.
+/// A failed wait, with the newest warning event of the case's pods and a code for the cause.
 pub async fn explained(room: &Room, error: Error) -> Error {
     if error.code() != &code::CLUSTER_TIMEOUT {
         return error;
@@ -66,7 +66,7 @@ pub async fn explained(room: &Room, error: Error) -> Error {
     let warning = newest_warning(&events);
     let waited = error.cause().unwrap_or_default().to_owned();
     let is_new = |warning: &&str| {
-        // The pod's own reason has the innermost error of such a warning.
+        // The pod's own reason already has the innermost error of this warning.
         !waited.contains("cannot be set up")
             && !waited
                 .contains(warning.split_once(": ").map_or(*warning, |(_, text)| text).trim_end_matches('.'))
@@ -81,7 +81,7 @@ pub async fn explained(room: &Room, error: Error) -> Error {
     Error::new(classify(&told), "a pod does not start").because(shortened(&told))
 }
 
-/// The code for what a message tells.
+/// The code for a message.
 fn classify(told: &str) -> &'static Code {
     code_of(told).unwrap_or(&code::SMOKE_POD)
 }
@@ -99,7 +99,7 @@ fn newest_warning(events: &[Value]) -> Option<String> {
     Some(format!("{}: {message}", text(newest, "reason")))
 }
 
-/// The beginning and the end, which say most.
+/// The beginning and the end of a text, which say most.
 fn shortened(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= MOST {
@@ -109,7 +109,7 @@ fn shortened(text: &str) -> String {
     format!("{} … {}", part(&letters[..MOST / 3]), part(&letters[letters.len() - MOST * 2 / 3..]))
 }
 
-/// The code and the reason when a pod runs without its NICs: somebody else's configuration comes before Multus'.
+/// The code and the reason when a pod runs without its NICs: another configuration sorts before that of Multus.
 pub async fn why_without_nics(room: &Room) -> (&'static Code, Option<String>) {
     let directory = &room.cx.facts.cni_conf_dir;
     let names = room.cx.host.list(directory).await.ok().flatten().unwrap_or_default();
@@ -119,7 +119,7 @@ pub async fn why_without_nics(room: &Room) -> (&'static Code, Option<String>) {
     if crate::formats::cni::CniConf::parse(&text).is_some_and(|conf| conf.is_multus()) {
         return (&code::POD_NIC, None);
     }
-    let why = format!("the first CNI configuration is {}, which is not Multus'", directory.join(winner));
+    let why = format!("the first CNI configuration is {}, not that of Multus", directory.join(winner));
     (&code::CNI_ORDER, Some(why))
 }
 

@@ -1,4 +1,4 @@
-//! The results as `JUnit`, for whoever shows tests in CI.
+//! The results as `JUnit`, for CI.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const SUITE: &str = "kvnet smoke";
 /// The text of the file.
 ///
 /// # Errors
-/// `KVN505` when it cannot be written.
+/// `KVN505` when serialisation fails.
 pub fn junit(report: &Report) -> Result<String> {
     let mut suite = TestSuite::new(SUITE);
     suite.set_time(seconds(report.seconds));
@@ -27,7 +27,7 @@ pub fn junit(report: &Report) -> Result<String> {
     Ok(as_in_the_schema(&text, report))
 }
 
-/// The schema that Jenkins checks against has the number of skipped tests for suites, and not for all suites together.
+/// Jenkins' schema has the number of skipped tests on each suite, and not on all suites together.
 fn as_in_the_schema(text: &str, report: &Report) -> String {
     let of_all = format!(" skipped=\"{}\"", report.cases.iter().filter(|case| is_skipped(case)).count());
     match text.split_once("<testsuites ").and_then(|(before, rest)| Some((before, rest.split_once('>')?))) {
@@ -68,7 +68,7 @@ fn test_case(result: &CaseResult) -> TestCase {
     case
 }
 
-/// Every check in a line, then what else there is to say.
+/// A line for each check, then notes and hints.
 fn description(result: &CaseResult) -> String {
     let word = |verdict: Verdict| match verdict {
         Verdict::Passed => "holds",

@@ -1,4 +1,4 @@
-//! What pods that are gone have left on the node: ports in Open vSwitch, and addresses that count as taken.
+//! What deleted pods left on the node: Open vSwitch ports, and leased addresses.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,25 +13,25 @@ use crate::facts::ovs::OvsState;
 use crate::profile::Network;
 use crate::verify::{Found, ovs_state, statuses};
 
-/// Where the plugin host-local files addresses, unless it is told otherwise.
+/// Where host-local keeps its leases by default.
 const DIRECTORY: &str = "/var/lib/cni/networks";
 
-/// What is left behind.
+/// Leaked ports and leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// `PORT of BRIDGE`.
     ports: Vec<String>,
-    /// Paths of files, each named like the address.
+    /// Paths of lease files, each named after its address.
     addresses: Vec<Utf8PathBuf>,
 }
 
 impl Left {
-    /// Compares the node with the pods that there are.
+    /// Compares the node with the existing pods.
     ///
     /// # Errors
-    /// Those of the node and of the API server.
+    /// Fails on errors of the node and the API server.
     pub async fn look(cx: &Context, cluster: &Cluster, networks: &[Network]) -> Result<Self> {
-        // The node first: what appears afterwards would have no pod yet.
+        // Read the node first: a pod listed before it would miss the newest ports.
         let switch = ovs_state(cx).await?;
         let mut taken = Vec::new();
         for directory in directories(networks) {
@@ -59,12 +59,12 @@ impl Left {
         Self { ports, addresses: taken.into_iter().filter(is_free).collect() }
     }
 
-    /// Whether nothing is left.
+    /// Whether nothing leaked.
     pub fn is_nothing(&self) -> bool {
         self.ports.is_empty() && self.addresses.is_empty()
     }
 
-    /// How much, for people who wait.
+    /// The counts, for progress messages.
     pub fn summary(&self) -> String {
         format!("{} ports, {} addresses", self.ports.len(), self.addresses.len())
     }
@@ -72,22 +72,22 @@ impl Left {
     /// The check of the ports.
     pub fn ports(&self) -> Found {
         if self.ports.is_empty() {
-            return Found::of(true, "no port is left");
+            return Found::of(true, "none");
         }
-        Found::of(false, format!("ports whose pods are gone: {}", self.ports.join(", ")))
+        Found::of(false, format!("orphaned ports: {}", self.ports.join(", ")))
     }
 
     /// The check of the addresses.
     pub fn addresses(&self) -> Found {
         if self.addresses.is_empty() {
-            return Found::of(true, "no address is left");
+            return Found::of(true, "none");
         }
         let paths: Vec<&str> = self.addresses.iter().map(|path| path.as_str()).collect();
-        Found::of(false, format!("taken by pods that are gone: {}", paths.join(", ")))
+        Found::of(false, format!("leased to deleted pods: {}", paths.join(", ")))
     }
 }
 
-/// Every address that Multus or the kubelet says a pod has.
+/// Every address of a pod according to Multus and the kubelet.
 fn addresses_of(pod: &Value) -> Vec<IpAddr> {
     let parse = |ip: &Value| ip.as_str()?.split('/').next()?.parse().ok();
     let own = pod["status"]["podIPs"].as_array().into_iter().flatten().filter_map(|ip| parse(&ip["ip"]));
@@ -97,7 +97,7 @@ fn addresses_of(pod: &Value) -> Vec<IpAddr> {
     own.chain(further).collect()
 }
 
-/// Where the networks' addresses are filed.
+/// The lease directories of the networks.
 fn directories(networks: &[Network]) -> BTreeSet<Utf8PathBuf> {
     let directory = |network: &Network| {
         let conf = network.netconf();
@@ -120,7 +120,7 @@ mod tests {
     use crate::profile;
 
     #[test]
-    fn what_no_pod_has_is_left() {
+    fn what_no_pod_has_is_leaked() {
         let status = r#"[{"name":"default/x","interface":"net1","ips":["10.20.0.2"]}]"#;
         let pod = json!({"metadata": {"uid": "a", "annotations": {"k8s.v1.cni.cncf.io/network-status": status}},
             "status": {"podIP": "10.244.0.9"}});

@@ -1,6 +1,6 @@
-//! Smoke tests: cases that show with real pods whether a cluster does what its profile says.
+//! Smoke tests: cases that test with real pods whether a cluster does what its profile says.
 //!
-//! Each case has a namespace, a deadline and a clean-up of its own. A case that cannot run says why and is never counted as
+//! Each case has a namespace, a deadline and a clean-up of its own. A case that cannot run says why and never counts as
 //! passed.
 
 mod case;

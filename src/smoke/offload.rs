@@ -1,4 +1,4 @@
-//! Open vSwitch in user space drops TCP and UDP of pods whose NIC leaves the checksum to hardware that is not there.
+//! The userspace datapath of Open vSwitch drops TCP and UDP of pods with tx checksum offload: no hardware fills it in.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::host::Command;
 use crate::trace::process_of;
 use crate::verify::{Seen, ovs_state};
 
-/// What was found out, and done, about checksum offload.
+/// The result for checksum offload.
 pub enum Outcome {
-    /// The pods are not on a bridge in user space.
+    /// The pods are not on a bridge with the userspace datapath.
     NotTheCause,
-    /// It is the likely cause, and nothing could be done from here.
+    /// It is the likely cause, and could not be turned off from here.
     Likely(String),
-    /// It is switched off in both pods now.
+    /// It is now off in both pods.
     Off(String),
 }
 
-/// Switches checksum offload off in two pods when they are on a bridge in user space; never otherwise.
+/// Turns checksum offload off in two pods, only if their bridge uses the userspace datapath.
 ///
 /// # Errors
-/// Those of the node.
+/// Fails on errors of the node.
 pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome> {
     let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
     let state = ovs_state(&room.cx).await?;
@@ -32,8 +32,8 @@ pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome
         return Ok(Outcome::NotTheCause);
     }
     let cause = format!(
-        "likely because {bridge} has datapath_type=netdev, which drops packets without a checksum: switch tx checksum \
-         offload off in the pods (`ethtool -K NIC tx off`), or use the kernel's data path"
+        "likely because {bridge} has datapath_type=netdev, which drops packets without a checksum: turn tx checksum \
+         offload off in the pods (`ethtool -K NIC tx off`), or use the kernel datapath"
     );
     for seen in [one, other] {
         if !off(room, seen).await? {
@@ -41,12 +41,12 @@ pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome
         }
     }
     Ok(Outcome::Off(format!(
-        "TCP and UDP over {bridge} only work with tx checksum offload off in the pods, because its data path is in \
-         user space (datapath_type=netdev); it was switched off in the pods of this case (`ethtool -K NIC tx off`)"
+        "TCP and UDP over {bridge} only work with tx checksum offload off in the pods, because it has the userspace \
+         datapath (datapath_type=netdev); it was turned off in this case's pods (`ethtool -K NIC tx off`)"
     )))
 }
 
-/// Whether it could be switched off in a pod on this node.
+/// Whether it could be turned off in a pod on this node.
 async fn off(room: &Room, seen: &Seen) -> Result<bool> {
     let host = room.cx.host.as_ref();
     let (Some(nic), Some(_)) = (seen.interface(), host.find("ethtool").await?) else { return Ok(false) };

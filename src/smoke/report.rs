@@ -1,4 +1,4 @@
-//! What came out: one result for each case, and the sum.
+//! One result for each case, and the totals.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,28 +9,28 @@ use crate::error::{Error, code};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// It holds.
+    /// Everything holds.
     Passed,
-    /// It does not.
+    /// A check failed, or an error occurred.
     Failed,
-    /// Nothing failed, but not everything could be looked at.
+    /// Nothing failed, but not everything could be checked.
     NotChecked,
-    /// It could not run.
+    /// The case could not run.
     Skipped,
-    /// It was stopped on request, before or while it ran.
+    /// Interrupted, before or while it ran.
     Stopped,
-    /// The node reboots; `--resume` ends it.
+    /// The node reboots; `--resume` completes the case.
     Pending,
 }
 
-/// One thing that a case looked at.
+/// One check of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What, in words.
+    /// What was checked, in words.
     pub check: String,
-    /// Whether it holds, or could not be looked at.
+    /// Passed, failed or not checked.
     pub verdict: Verdict,
-    /// What was seen, or why nothing was.
+    /// What was found, or why nothing was.
     pub detail: String,
 }
 
@@ -68,7 +68,7 @@ impl Failure {
     }
 }
 
-/// How a case went.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CaseResult {
@@ -84,13 +84,13 @@ pub struct CaseResult {
     pub reason: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// What it looked at.
+    /// The case's checks.
     pub checks: Vec<Check>,
-    /// What else is worth to know.
+    /// Further notes.
     pub notes: Vec<String>,
     /// How long it took, without its clean-up.
     pub seconds: f64,
-    /// Where what helps to understand the failure was put.
+    /// The directory with the diagnostics.
     pub collected: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub struct Report {
     pub passed: usize,
     /// How many failed.
     pub failed: usize,
-    /// In how many nothing failed, but not everything could be looked at.
+    /// How many were not fully checked.
     pub not_checked: usize,
     /// How many were skipped.
     pub skipped: usize,
@@ -115,7 +115,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Sums the results up.
+    /// Totals the results.
     pub fn of(cases: Vec<CaseResult>, seconds: f64) -> Self {
         let count = |status| cases.iter().filter(|case| case.status == status).count();
         let (passed, failed, skipped) =
@@ -131,7 +131,7 @@ impl Report {
         Self { result, passed, failed, not_checked, skipped, seconds, cases }
     }
 
-    /// The error that a command with these results ends with; none when all is well.
+    /// The error that the command ends with; none on success.
     pub fn error(&self) -> Option<Error> {
         let names = |status: Status| {
             let all = self.cases.iter().filter(|case| case.status == status);
@@ -140,11 +140,11 @@ impl Report {
         match self.result {
             "passed" => None,
             "stopped" => Some(
-                Error::new(&code::CANCELLED, "stopped on request; the cases that ran were cleaned up")
-                    .hint("run `kvnet smoke` again: it begins anew"),
+                Error::new(&code::CANCELLED, "interrupted; the cases that ran were cleaned up")
+                    .hint("run `kvnet smoke` again to start over"),
             ),
             "pending" => Some(
-                Error::new(&code::SMOKE_PENDING, "the node reboots; a case waits for it to come back")
+                Error::new(&code::SMOKE_PENDING, "the node is rebooting; a case is waiting for it")
                     .hint("after the boot: `kvnet smoke --resume`"),
             ),
             "nothing-ran" => {

@@ -1,4 +1,4 @@
-//! What is remembered while the node reboots.
+//! The record of a run that spans a reboot.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,53 +9,53 @@ use crate::state::StateDir;
 
 /// The file in the state directory.
 const RECORD: &str = "smoke.json";
-/// Another one after each boot.
+/// Changes with each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// A run that goes on after the boot.
+/// A run that continues after the boot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
     /// The namespace of the case that reboots.
     pub namespace: String,
-    /// The boot that the node was in before.
+    /// The boot id before the reboot.
     pub boot: String,
     /// The results of the other cases.
     pub results: Vec<CaseResult>,
 }
 
 impl Pending {
-    /// The run that waits; none when there is none.
+    /// Reads the pending run, if any.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub fn read(state: &StateDir) -> Result<Option<Self>> {
         Ok(state.read(RECORD)?.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Forgets it.
+    /// Removes the record.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub fn forget(state: &StateDir) -> Result<()> {
         state.remove(RECORD)
     }
 
-    /// Remembers it, before the node reboots.
+    /// Writes the record, before the node reboots.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub fn write(&self, state: &StateDir) -> Result<()> {
         let text = serde_json::to_string(self)
-            .map_err(|error| Error::new(&code::INTERNAL, "the record cannot be written").because(error))?;
+            .map_err(|error| Error::new(&code::INTERNAL, "cannot serialise the record").because(error))?;
         state.write(RECORD, &text)
     }
 }
 
-/// The boot that the node is in.
+/// The current boot id.
 ///
 /// # Errors
-/// Those of the host.
+/// Fails on errors of the host.
 pub async fn boot(cx: &Context) -> Result<String> {
     let text = cx.host.read(BOOT_ID.into()).await?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&text).trim().to_owned())

@@ -1,4 +1,4 @@
-//! What a case works in: a namespace of its own, a time limit, and a list of what it has seen.
+//! The context of a case: its namespace, its time limit, and its results so far.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,30 +24,30 @@ use crate::verify::{
 
 /// The label of a case's namespace, with the case's name.
 pub const CASE_LABEL: &str = "kvnet.dev/smoke";
-/// The label of a case's namespace, with who runs the case: see [`runner`].
+/// The label of a case's namespace, with the machine that runs the case: see [`runner`].
 pub const RUNNER_LABEL: &str = "kvnet.dev/smoke-by";
-/// Where the pods answer on TCP, with their name.
+/// The TCP port on which the pods answer with their name.
 pub const PORT: &str = "8080";
-/// What runs in the pods: a server that tells its host name to everybody who connects.
+/// The command of the pods: a server that sends its host name to every client.
 const SERVER: [&str; 6] = ["nc", "-ll", "-p", PORT, "-e", "hostname"];
-/// Two pods have to meet, however full the node is: the scheduler says what it thinks of that.
+/// Two pods are always tried, however full the node is: the scheduler decides.
 const FEWEST: usize = 2;
-/// What `timeout` of coreutils ends with.
+/// The exit code of coreutils' `timeout`.
 const LATE: i32 = 124;
 
-/// The surroundings of one case.
+/// The context of one case.
 pub struct Room {
-    /// The node, and the profile with the case's namespace as that of its verification.
+    /// The engine's context; its profile has the case's namespace as `verification.namespace`.
     pub cx: Context,
     /// The cluster.
     pub cluster: Cluster,
-    /// The case's namespace; made when its first pod is.
+    /// The case's namespace; created with its first pod.
     pub namespace: String,
-    /// When the case has to be done.
+    /// The case's deadline.
     ends: Instant,
-    /// A part of the time that is left for saying what is wrong.
+    /// Time reserved for diagnosing a failure.
     margin: Duration,
-    /// Where kvnet runs, and the pods with it.
+    /// This machine, where the pods run too.
     pub here: Here,
     /// How many pods the case may have at once.
     pub places: usize,
@@ -56,7 +56,7 @@ pub struct Room {
     ears: Arc<Ears>,
 }
 
-/// Hears what the case and what it uses report.
+/// Receives the events of the case.
 struct Ears {
     case: &'static str,
     heard: Mutex<Heard>,
@@ -71,7 +71,7 @@ struct Heard {
 }
 
 impl Room {
-    /// A room for a case; nothing is made yet.
+    /// A context for a case; creates nothing yet.
     pub fn new(
         cx: &Context,
         cluster: &Cluster,
@@ -103,25 +103,25 @@ impl Room {
         }
     }
 
-    /// When the case has to be done.
+    /// The case's deadline.
     pub fn ends(&self) -> Instant {
         self.ends
     }
 
-    /// How long the case may still wait for something; some of its time is left for finding out why it was in vain.
+    /// How long the case may still wait for something, with some time reserved for diagnosing a failure.
     pub fn time(&self) -> Duration {
         self.ends.saturating_duration_since(Instant::now()).saturating_sub(self.margin)
     }
 
-    /// The case's namespace as a place to look at pods.
+    /// The case's namespace as a [`Place`].
     pub fn place(&self) -> Place<'_> {
         Place { cx: &self.cx, cluster: &self.cluster, namespace: &self.namespace, here: &self.here }
     }
 
-    /// Makes the namespace, once.
+    /// Creates the namespace, once.
     ///
     /// # Errors
-    /// Those of the API server.
+    /// Fails on errors of the API server.
     pub async fn open(&self) -> Result<()> {
         let open = || async {
             let mut labels = labels();
@@ -135,10 +135,10 @@ impl Room {
         Ok(())
     }
 
-    /// Starts a pod with further networks (`namespace/name`), all of which must exist; does not wait.
+    /// Starts a pod on secondary networks (`namespace/name`), all of which must exist; does not wait.
     ///
     /// # Errors
-    /// `KVN621` for a network that is not there, and those of the API server.
+    /// `KVN621` for a network that does not exist; errors of the API server.
     pub async fn start(&self, name: &str, networks: &[String]) -> Result<()> {
         for network in networks {
             self.need_network(network).await?;
@@ -158,13 +158,13 @@ impl Room {
         if self.cluster.get(&key).await?.is_some() {
             return Ok(());
         }
-        Err(Error::new(&code::NETWORK_MISSING, format!("{key} is missing")))
+        Err(Error::new(&code::NETWORK_MISSING, format!("{key} not found")))
     }
 
-    /// Starts the pods of probes and looks at each as soon as it runs; in their order.
+    /// Starts the pods of probes and inspects each as soon as it runs; in their order.
     ///
     /// # Errors
-    /// Those of the start, and why a pod does not come to run.
+    /// Fails when a pod cannot be started or does not become ready.
     pub async fn meet(&self, probes: &[Probe]) -> Result<Vec<Seen>> {
         try_join_all(probes.iter().map(|probe| async {
             self.start(&probe.name, &[format!("{}/{}", probe.network.namespace, probe.network.name)]).await
@@ -173,10 +173,10 @@ impl Room {
         self.look_at(probes).await
     }
 
-    /// As [`Room::meet`], for the pods of a batch: those of the batch before it make room first.
+    /// As [`Room::meet`], for the pods of a batch, after deleting those of the previous batch.
     ///
     /// # Errors
-    /// As [`Room::meet`], and those of the end of pods.
+    /// As [`Room::meet`], and when pods do not terminate.
     pub async fn meet_batch(&self, batch: &Batch) -> Result<Vec<Seen>> {
         let names: Vec<Value> =
             batch.scenario.pods.iter().map(|probe| json!({"metadata": {"name": probe.name}})).collect();
@@ -184,10 +184,10 @@ impl Room {
         self.meet(&batch.scenario.pods).await
     }
 
-    /// Waits for the pods of probes that were started, and looks at each; in their order.
+    /// Waits for started pods of probes, and inspects each; in their order.
     ///
     /// # Errors
-    /// Why a pod does not come to run.
+    /// Fails when a pod does not become ready, with the reason.
     pub async fn look_at(&self, probes: &[Probe]) -> Result<Vec<Seen>> {
         let (place, time) = (self.place(), self.time());
         let progress = self.progress();
@@ -202,12 +202,12 @@ impl Room {
         }
     }
 
-    /// What was waited for is there.
+    /// Clears the wait reason.
     fn goes_on(&self) {
         self.ears.heard().waits_for.clear();
     }
 
-    /// Starts pods without further networks, and looks at their first NIC.
+    /// Starts pods without secondary networks, and inspects their first NIC.
     ///
     /// # Errors
     /// As [`Room::meet`].
@@ -230,10 +230,10 @@ impl Room {
         Ok(seen)
     }
 
-    /// Waits until a pod is as it should be.
+    /// Waits until a pod fulfils a predicate.
     ///
     /// # Errors
-    /// Why it does not come to be so.
+    /// Fails when it does not in time, with the reason.
     pub async fn wait_for(
         &self,
         name: &str,
@@ -251,10 +251,10 @@ impl Room {
         }
     }
 
-    /// Runs a command in a pod; one that does not end counts as one that failed.
+    /// Runs a command in a pod; a timeout counts as a failed command.
     ///
     /// # Errors
-    /// When it cannot be run.
+    /// Fails when the command cannot be run.
     pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
         match self.place().run(pod, argv).await {
             Err(error) if error.code() == &code::HOST_TIMEOUT => {
@@ -264,23 +264,23 @@ impl Room {
         }
     }
 
-    /// Notes what was seen; when it does not hold, the case fails with this code.
+    /// Adds a check; when it does not hold, the case fails with this code.
     pub fn check(&self, check: impl Into<String>, found: impl Into<Found>, code: &'static Code) {
         let Found { verdict, detail } = found.into();
         let check = Check { check: check.into(), verdict, detail };
         self.ears.heard().checks.push((check, code));
     }
 
-    /// How many of the pods that a case wants it may have at once; that they are fewer is noted.
+    /// How many of the wanted pods a case may have at once; adds a note when they are fewer.
     pub fn fitting(&self, wanted: usize) -> usize {
         let places = self.places.min(wanted);
         if places < wanted {
-            self.note(format!("{places} of {wanted} pods: no more fit on the node"));
+            self.note(format!("{places} of {wanted} pods: the node has no room for more"));
         }
         places
     }
 
-    /// Notes something worth to know.
+    /// Adds a note.
     pub fn note(&self, text: impl Into<String>) {
         let mut heard = self.ears.heard();
         let text = text.into();
@@ -289,13 +289,13 @@ impl Room {
         }
     }
 
-    /// Tells what is waited for.
+    /// Returns a function that reports what is being waited for.
     pub fn progress(&self) -> impl Fn(String) + Send + Sync + 'static {
         let ears = self.ears.clone();
         move |reason| ears.waits(reason)
     }
 
-    /// Notes that the node is asked to reboot: whatever stops the case from now on is the reboot.
+    /// Records that the node was asked to reboot: from now on an interruption is the reboot.
     pub fn reboots(&self) {
         self.rebooting.store(true, Ordering::SeqCst);
     }
@@ -305,18 +305,18 @@ impl Room {
         self.rebooting.load(Ordering::SeqCst)
     }
 
-    /// What was waited for last.
+    /// The last wait reason.
     pub fn waits_for(&self) -> String {
         self.ears.heard().waits_for.clone()
     }
 
-    /// What the case looked at, and what else is worth to know.
+    /// The case's checks and notes.
     pub fn seen(&self) -> (Vec<Check>, Vec<String>) {
         let heard = self.ears.heard();
         (heard.checks.iter().map(|(check, _)| check.clone()).collect(), heard.notes.clone())
     }
 
-    /// Why not everything could be looked at; none when it could.
+    /// Why not everything could be checked; none when it was.
     pub fn left_out(&self) -> Option<String> {
         let heard = self.ears.heard();
         let mut left_out =
@@ -342,8 +342,8 @@ impl Room {
     }
 }
 
-/// Who runs the cases, as the value of a label: the node that this machine is. A machine that is none has a value made of its
-/// machine-id, so that no machine ever removes what another one runs.
+/// The machine that runs the cases, as a label value: its Node's name, or a digest of its machine-id if it is not a node, so
+/// that no machine removes another one's cases.
 pub async fn runner(cx: &Context) -> String {
     const LONGEST: usize = 63;
     match cx.this_node().await {

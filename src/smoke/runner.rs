@@ -1,4 +1,4 @@
-//! Runs cases: several at once, each within its time, and each cleaned up however it ends.
+//! Runs cases: several at once, each with a time limit, and each cleaned up however it ends.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,32 +20,32 @@ use crate::context::Context;
 use crate::context::cancel::Cancel;
 use crate::error::{Error, Result, code};
 
-/// How long a namespace may take to go.
+/// How long a namespace may take to terminate.
 const CLEAN_UP: Duration = Duration::from_mins(2);
 /// The case that needs a second command.
 const REBOOT: &str = "reboot";
 
-/// Something to tell while cases run.
+/// An event of a run.
 pub enum News<'a> {
-    /// A case begins.
+    /// A case starts.
     Begins {
         /// Its name.
         case: &'a str,
     },
-    /// A case waits for something else than before.
+    /// What a case waits for has changed.
     Waits {
         /// Its name.
         case: &'a str,
         /// What for.
         reason: String,
     },
-    /// A case has ended, and has been cleaned up.
+    /// A case has ended and was cleaned up.
     Ended(&'a CaseResult),
 }
 
-/// Who hears of it.
+/// Receives the events of a run.
 pub trait Listener: Send + Sync {
-    /// Hears it.
+    /// Receives an event.
     fn hear(&self, news: News<'_>);
 }
 
@@ -55,17 +55,17 @@ pub struct Run {
     pub cx: Context,
     /// The cluster.
     pub cluster: Cluster,
-    /// What decides which cases can run.
+    /// Decides which cases can run.
     pub situation: Situation,
-    /// Where to put what helps to understand a failure.
+    /// Collects diagnostics of failures.
     pub collector: Collector,
     /// Whether to stop.
     pub cancel: Cancel,
     /// How many cases may run at once.
     pub jobs: usize,
-    /// The part of the namespaces' names that is this run's own.
+    /// The part of the namespaces' names that is unique to this run.
     pub id: String,
-    /// Who hears what happens.
+    /// The receiver of events.
     pub listener: Arc<dyn Listener>,
 }
 
@@ -80,13 +80,13 @@ impl Run {
     /// Runs cases; the results are in the order of the list.
     ///
     /// # Errors
-    /// When what an earlier run has left cannot be removed; whatever happens in a case is its result.
+    /// Fails when the leftovers of an earlier run cannot be removed; failures of a case are its result.
     pub async fn all(&self, cases: &[&'static Case]) -> Result<Vec<CaseResult>> {
         self.remove_leftovers().await?;
         let (alone, together): (Vec<&'static Case>, Vec<_>) =
             cases.iter().copied().partition(|case| case.alone);
         let mut results = bounded(self.jobs, together.iter().map(|case| self.one(case)).collect()).await;
-        // Last: nothing comes after it in this process.
+        // The reboot is last: nothing comes after it in this process.
         let (last, alone): (Vec<_>, Vec<_>) = alone.into_iter().partition(|case| case.name == REBOOT);
         for case in alone.into_iter().chain(last) {
             let result =
@@ -97,10 +97,10 @@ impl Run {
         Ok(results)
     }
 
-    /// Goes on after the boot with what was remembered before it.
+    /// Continues a pending run after the boot.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub async fn resume(&self, pending: Pending) -> Result<Vec<CaseResult>> {
         let mut results = pending.results;
         if let Some(case) = CASES.iter().find(|case| case.name == REBOOT) {
@@ -117,7 +117,7 @@ impl Run {
         self.run(case, &room, (case.run)(&room)).await
     }
 
-    /// What was found out so far is remembered, because the process ends with the node.
+    /// Records the results so far, because the process ends with the reboot.
     async fn reboot(&self, case: &'static Case, before: &[CaseResult]) -> CaseResult {
         let namespace = format!("kvnet-smoke-{}-{}", case.name, self.id);
         let can_run = self.situation.obstacle(case, &self.cx.profile).is_none();
@@ -133,7 +133,7 @@ impl Run {
         let room = self.room(case, namespace);
         let result = self.run(case, &room, (case.run)(&room)).await;
         if result.status != Status::Pending {
-            // It says that a reboot is under way, and none is; the next run would only find nothing to resume.
+            // No reboot is under way; a stale record would only confuse `--resume`.
             let _ = Pending::forget(&self.cx.state);
         }
         result
@@ -151,11 +151,11 @@ impl Run {
             return self.tell(outcome(case, Status::Skipped, Some(reason), None));
         }
         if self.cancel.is_cancelled() {
-            return self.tell(outcome(case, Status::Stopped, Some("not begun".into()), None));
+            return self.tell(outcome(case, Status::Stopped, Some("not started".into()), None));
         }
         self.listener.hear(News::Begins { case: case.name });
         let started = Instant::now();
-        // What no node takes does not start later either.
+        // An unschedulable pod does not start later either.
         let work = async {
             tokio::select! {
                 done = work => done,
@@ -178,9 +178,9 @@ impl Run {
     fn result(&self, case: &'static Case, room: &Room, ending: Ending) -> CaseResult {
         match ending {
             Ending::Done(Err(error)) if error.code() == &code::SMOKE_PENDING => pending(case),
-            // systemd tells every process to end, this one too.
+            // systemd terminates every process, this one too.
             Ending::Stopped if room.is_rebooting() => pending(case),
-            // What was seen says more than what came of it.
+            // A failed check says more than the error that followed.
             Ending::Done(done) => match room.failed_check().or(done.err()) {
                 None => match room.left_out() {
                     None => outcome(case, Status::Passed, None, None),
@@ -190,20 +190,20 @@ impl Run {
             },
             Ending::Late => {
                 let seconds = (case.deadline)(&self.cx.profile).as_secs();
-                let message = format!("did not end in {seconds} s");
+                let message = format!("did not finish in {seconds} s");
                 let waits_for = room.waits_for();
                 let error = Error::new(&code::SMOKE_DEADLINE, message);
                 let error = if waits_for.is_empty() { error } else { error.because(waits_for) };
                 outcome(case, Status::Failed, None, Some(&error))
             }
-            Ending::Stopped => outcome(case, Status::Stopped, Some("stopped while it ran".into()), None),
+            Ending::Stopped => outcome(case, Status::Stopped, Some("interrupted".into()), None),
         }
     }
 
-    /// Removes the namespace; one that does not go is a failure of the cluster too.
+    /// Deletes the namespace; one that is stuck is a failure of the cluster too.
     async fn clean_up(&self, room: &Room, result: &mut CaseResult) {
         let Err(error) = remove(&self.cluster, &room.namespace).await else { return };
-        let message = format!("the namespace {} does not go away", room.namespace);
+        let message = format!("namespace {} is stuck in Terminating", room.namespace);
         let error = Error::new(&code::SMOKE_CLEAN, message).because(error);
         if [Status::Passed, Status::NotChecked].contains(&result.status) {
             result.status = Status::Failed;
@@ -214,7 +214,7 @@ impl Run {
         }
     }
 
-    /// What a run of this machine has left that was killed.
+    /// Removes what a killed run on this machine left behind.
     async fn remove_leftovers(&self) -> Result<()> {
         let selector = format!("{CASE_LABEL},{RUNNER_LABEL}={}", runner(&self.cx).await);
         let left = self.cluster.list("v1", "Namespace", None, Some(&selector)).await?;
@@ -245,11 +245,11 @@ fn outcome(case: &Case, status: Status, reason: Option<String>, error: Option<&E
 }
 
 fn pending(case: &Case) -> CaseResult {
-    let reason = "the node reboots; `kvnet smoke --resume` ends the case after the boot";
+    let reason = "the node is rebooting; `kvnet smoke --resume` completes the case after the boot";
     outcome(case, Status::Pending, Some(reason.into()), None)
 }
 
-/// Deletes a namespace and waits until it is gone; fine when there is none.
+/// Deletes a namespace, if it exists, and waits until it is gone.
 async fn remove(cluster: &Cluster, namespace: &str) -> Result<()> {
     let key = ObjectKey::new("v1", "Namespace", None, namespace);
     if cluster.delete(&key, None).await? {
@@ -258,17 +258,17 @@ async fn remove(cluster: &Cluster, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-/// In the order of the list.
+/// Sorts results in the order of the list.
 fn sort(results: &mut [CaseResult]) {
     results.sort_by_key(|result| CASES.iter().position(|case| case.name == result.case));
 }
 
-/// Runs futures, so many at once.
+/// Runs futures, at most `jobs` at once.
 async fn bounded<T>(jobs: usize, futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     futures::stream::iter(futures).buffer_unordered(jobs.max(1)).collect().await
 }
 
-/// The work, unless its time is over or somebody stops it before.
+/// The work, unless its deadline or a cancellation comes first.
 async fn race(work: impl Future<Output = Result<()>>, ends: Instant, cancel: &Cancel) -> Ending {
     tokio::select! {
         done = work => Ending::Done(done),

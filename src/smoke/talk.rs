@@ -1,4 +1,4 @@
-//! What pods say to each other: packets of full size, TCP and UDP.
+//! Traffic between pods: full-size packets, TCP and UDP.
 
 use futures::try_join;
 
@@ -7,26 +7,26 @@ use super::room::{PORT, Room};
 use crate::error::{Code, Result, code};
 use crate::verify::{Found, Seen, reaches};
 
-/// The headers of an echo request, before which there is its content: IPv4 or IPv6, and ICMP.
+/// The length of the headers of an echo request: IPv4 or IPv6, and ICMP.
 const HEADERS: [u32; 2] = [28, 48];
 
-/// Everything from one pod to another: ARP and ping, a packet of full size, TCP, UDP.
+/// All tests from one pod to another: ARP and ping, a full-size packet, TCP, UDP.
 ///
 /// # Errors
-/// When a command cannot be run in a pod.
+/// Fails when a command cannot be run in a pod.
 pub async fn everything(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = reaches(room.place(), one, other).await?;
     let holds = found.holds();
     room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
-    // Whoever cannot be reached at all would only cost more time.
+    // An unreachable pod would only cost more time.
     if holds { transports(room, one, other).await } else { Ok(()) }
 }
 
 /// As [`everything`], through routers: without ARP.
 ///
 /// # Errors
-/// When a command cannot be run in a pod.
+/// Fails when a command cannot be run in a pod.
 pub async fn everything_routed(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = match one.meets_itself(other) {
@@ -64,12 +64,12 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
     Ok(())
 }
 
-/// A ping, of a size that fills a packet of that MTU.
+/// A ping with a packet as large as the MTU.
 ///
 /// # Errors
-/// When it cannot be run in the pod.
+/// Fails when it cannot be run in the pod.
 pub async fn ping(room: &Room, from: &str, to: &Seen, mtu: Option<u32>) -> Result<Found> {
-    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address to try")) };
+    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let header = HEADERS[usize::from(target.is_ipv6())];
     let size = mtu.map_or(56, |mtu| mtu.saturating_sub(header)).to_string();
     let target = target.to_string();
@@ -78,31 +78,31 @@ pub async fn ping(room: &Room, from: &str, to: &Seen, mtu: Option<u32>) -> Resul
     Ok(Found::of(ran.status == 0, format!("{target} {verb}{}", said(&ran.stderr))))
 }
 
-/// Connects to the server in a pod, which tells its name.
+/// Connects to the server in a pod, which sends its name.
 async fn tcp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
-    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address to try")) };
+    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let target = target.to_string();
     let ran = room.run(from, &["nc", "-w", "5", &target, PORT]).await?;
     let name = ran.stdout.trim();
     if name == to.probe.name {
-        return Ok(Found::of(true, format!("{target} says that it is {name}")));
+        return Ok(Found::of(true, format!("{target} answers as {name}")));
     }
-    let found = if name.is_empty() { "does not answer".into() } else { format!("says that it is {name}") };
+    let found = if name.is_empty() { "does not answer".into() } else { format!("answers as {name}") };
     Ok(Found::of(false, format!("{target} {found}{}", said(&ran.stderr))))
 }
 
-/// Sends datagrams to a port on which nobody listens: the pod itself says so.
+/// Sends datagrams to a closed port: the pod answers with port unreachable.
 async fn udp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
-    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address to try")) };
+    let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let target = target.to_string();
     let ran = room.run(from, &["traceroute", "-n", "-m", "4", "-q", "1", "-w", "2", &target]).await?;
     let last = ran.stdout.lines().skip(1).last().unwrap_or_default();
     let arrives = last.split_whitespace().any(|word| word == target);
-    let verb = if arrives { "takes a datagram" } else { "takes no datagram" };
+    let verb = if arrives { "receives datagrams" } else { "receives no datagrams" };
     Ok(Found::of(arrives, format!("{target} {verb}{}", said(&ran.stderr))))
 }
 
-/// What a command complained about, in brackets.
+/// The last line of a command's stderr, in brackets.
 fn said(stderr: &str) -> String {
     // traceroute writes its first line there.
     let complaint =

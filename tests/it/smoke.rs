@@ -33,7 +33,7 @@ fn after_up_every_case_passes_or_says_why_it_cannot_run() {
     assert_eq!(ran.names("passed"), [&RUN_ON_A_WHOLE_NODE[..], &["vlan-isolation"]].concat());
     assert_eq!(ran.names("skipped"), ["after-down", "reboot", "vmi"]);
     for (case, why) in
-        [("after-down", "`kvnet down` has not happened"), ("reboot", "--allow-reboot"), ("vmi", "left out")]
+        [("after-down", "only runs after `kvnet down`"), ("reboot", "--allow-reboot"), ("vmi", "are skipped")]
     {
         assert!(ran.case(case)["reason"].as_str().unwrap().contains(why), "{}", ran.case(case));
     }
@@ -203,7 +203,7 @@ fn what_no_node_takes_is_told_at_once_with_the_schedulers_reason() {
         assert!(case["seconds"].as_f64().unwrap() < 60.0, "{case}");
         for part in [
             "KVN808",
-            "no node takes a pod",
+            "a pod is unschedulable",
             "untolerated taint",
             "node sandbox has the taint full:NoSchedule",
         ] {
@@ -273,7 +273,7 @@ fn a_node_that_takes_few_pods_is_given_few_at_once() {
     }
     for (case, pods) in [("addresses", "2 of 6 pods"), ("leaks", "of 20 pods")] {
         let notes = ran.case(case)["notes"].to_string();
-        assert!(notes.contains(&format!("{pods}: no more fit on the node")), "{case}: {}", ran.report);
+        assert!(notes.contains(&format!("{pods}: the node has no room for more")), "{case}: {}", ran.report);
     }
 }
 

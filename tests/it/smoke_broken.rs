@@ -35,7 +35,7 @@ const BROKEN: &[Broken] = &[
         options: &[],
         seconds: LONG,
         fails: &[
-            ("attachments", "KVN621", "default/ovs-blue100 is missing"),
+            ("attachments", "KVN621", "default/ovs-blue100 not found"),
             ("vlan-isolation", "KVN621", "ovs-blue100"),
         ],
         passes: &["default-network"],
@@ -85,7 +85,7 @@ const BROKEN: &[Broken] = &[
         },
         options: &[],
         seconds: LONG,
-        fails: &[("attachments", "KVN602", "00-aaa.conflist, which is not Multus'")],
+        fails: &[("attachments", "KVN602", "00-aaa.conflist, not that of Multus")],
         passes: &["default-network"],
     },
     Broken {
@@ -118,7 +118,7 @@ const BROKEN: &[Broken] = &[
         },
         options: &[],
         seconds: LONG,
-        fails: &[("dns", "KVN805", "no pods of a DNS server")],
+        fails: &[("dns", "KVN805", "no DNS server pods")],
         passes: &["default-network"],
     },
     Broken {
@@ -194,7 +194,7 @@ const BROKEN: &[Broken] = &[
         },
         options: &[],
         seconds: LONG,
-        fails: &[("multus-restart", "KVN612", "no DaemonSet of Multus")],
+        fails: &[("multus-restart", "KVN612", "Multus DaemonSet not found")],
         passes: &[],
     },
 ];

@@ -1,4 +1,4 @@
-//! The addresses of all pods of the cluster, and of guests.
+//! The addresses of all pods in the cluster, and of guests.
 
 use futures::future::try_join_all;
 
@@ -9,10 +9,10 @@ use crate::smoke::case::gives_addresses;
 use crate::smoke::room::Room;
 use crate::verify::{Found, NO_DUPLICATES, guests};
 
-/// So many pods start at one moment, each with networks next to those of the one before.
+/// How many pods start at the same moment, each on networks next to those of the previous one.
 const PODS: usize = 6;
 
-/// Compares them while new pods have just got theirs.
+/// Compares all addresses right after new pods got theirs.
 pub async fn run(room: &Room) -> Result<()> {
     let profile = &room.cx.profile;
     let networks = profile.networks.iter().filter(|network| gives_addresses(&network.kind));
@@ -23,7 +23,7 @@ pub async fn run(room: &Room) -> Result<()> {
         .collect();
     let without = without_pod(&networks, &pods);
     if !without.is_empty() {
-        room.note(format!("no pod is started on {}", without.join(", ")));
+        room.note(format!("no pod was started on {}", without.join(", ")));
     }
     try_join_all(pods.iter().map(|(name, networks)| room.start(name, networks))).await?;
     for (name, _) in &pods {
@@ -36,7 +36,7 @@ pub async fn run(room: &Room) -> Result<()> {
     Ok(())
 }
 
-/// Up to three networks, others for each pod.
+/// Up to three networks, different ones for each pod.
 fn some_of(networks: &[String], number: usize) -> Vec<String> {
     let from = networks.iter().cycle().skip(number);
     from.take(networks.len().min(3)).cloned().collect()
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_pod_has_other_networks_and_none_twice() {
+    fn each_pod_has_different_networks_and_none_twice() {
         let networks: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
         assert_eq!(some_of(&networks, 3), ["d", "a", "b"]);
         assert_eq!(some_of(&networks[..1], 3), ["a"]);

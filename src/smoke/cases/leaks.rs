@@ -16,9 +16,9 @@ use crate::smoke::room::Room;
 use crate::verify::{PROBE_LABEL, nic};
 
 const PODS: usize = 20;
-/// How often the node is looked at: neither Open vSwitch nor a directory of addresses tells when it changes.
+/// How often to read the node: neither Open vSwitch nor a directory of leases notifies of changes.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The runtime takes NICs down some seconds after the pod's object is gone.
+/// The runtime removes NICs some seconds after the pod's object is gone.
 const SETTLES: Duration = Duration::from_mins(1);
 
 pub async fn run(room: &Room) -> Result<()> {
@@ -42,12 +42,12 @@ pub async fn run(room: &Room) -> Result<()> {
     try_join_all(pods.iter().map(|pod| async { room.cluster.delete(&key(pod), None).await })).await?;
     room.cluster.wait_gone(&room.namespace, PROBE_LABEL, room.time()).await?;
     let left = settled(room, &networks).await?;
-    room.check("Open vSwitch has only the ports of pods that are there", left.ports(), &code::SMOKE_LEAK);
-    room.check("no address is taken by a pod that is gone", left.addresses(), &code::SMOKE_LEAK);
+    room.check("Open vSwitch has no orphaned ports", left.ports(), &code::SMOKE_LEAK);
+    room.check("no address is leased to a deleted pod", left.addresses(), &code::SMOKE_LEAK);
     Ok(())
 }
 
-/// Two of the networks, others for each pod; the only one when there are no more.
+/// Two of the networks, different ones for each pod; the only one if there is just one.
 fn two_of(networks: &[Network], number: usize) -> Vec<String> {
     let pick = |index: usize| networks.get(index % networks.len().max(1));
     let mut names: Vec<String> = [pick(number), pick(number + 1)]
@@ -72,7 +72,7 @@ fn key(pod: &Value) -> crate::cluster::ObjectKey {
     crate::cluster::ObjectKey::of(pod)
 }
 
-/// What is left behind once nothing more goes away by itself.
+/// What is leaked once the clean-up has settled.
 async fn settled(room: &Room, networks: &[Network]) -> Result<Left> {
     let until = Instant::now() + SETTLES.min(room.time());
     loop {
@@ -80,7 +80,7 @@ async fn settled(room: &Room, networks: &[Network]) -> Result<Left> {
         if left.is_nothing() || Instant::now() >= until {
             return Ok(left);
         }
-        (room.progress())(format!("the NICs of ended pods to go: {}", left.summary()));
+        (room.progress())(format!("the NICs of deleted pods to go: {}", left.summary()));
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -28,7 +28,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "addresses",
-        title: "no two pods of the cluster have one address, those included that start at one moment, and no guest has a pod's",
+        title: "no two pods in the cluster share an address, also when they start at the same moment, and no guest has a pod's",
         tags: &["default", "networks", "quick"],
         needs: &[],
         alone: false,
@@ -73,7 +73,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "flannel-network",
-        title: "pods with the walkthrough's `flannel-network` have a second NIC on the pod network",
+        title: "pods on the walkthrough's `flannel-network` have a second NIC on the pod network",
         tags: &["networks", "walkthrough"],
         needs: &[Need::Multus, Need::Network("flannel-network")],
         alone: false,
@@ -82,7 +82,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "leaks",
-        title: "20 pods with further NICs come and go and leave no port and no address behind",
+        title: "20 pods with secondary NICs come and go without leaking ports or addresses",
         tags: &["networks", "slow"],
         needs: &[Need::Multus, Need::AnyNetwork, Need::OwnNode],
         alone: true,
@@ -91,7 +91,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "multus-restart",
-        title: "Multus restarts while pods start: it comes back, and pods get their NICs, at the latest at a second start",
+        title: "Multus recovers from a restart while pods start, and the pods get their NICs, at a second start at the latest",
         tags: &["disruptive", "networks"],
         needs: &[Need::Multus, Need::AnyNetwork],
         alone: true,
@@ -100,7 +100,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "reboot",
-        title: "after a reboot of the node pods come back with their NICs and reach each other",
+        title: "after a node reboot pods come back with their NICs and reach each other",
         tags: &["disruptive", "networks", "slow"],
         needs: &[Need::Multus, Need::Pairs, Need::OwnNode, Need::Reboot],
         alone: true,
@@ -118,7 +118,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "vlan-isolation",
-        title: "pods of one VLAN reach each other, and no pod of another VLAN",
+        title: "pods on one VLAN reach each other, and no pod on another VLAN",
         tags: &["networks", "quick", "reach"],
         needs: &[Need::Multus, Need::Vlans],
         alone: false,

@@ -31,7 +31,7 @@ pub async fn run(room: &Room) -> Result<()> {
     Ok(())
 }
 
-/// The addresses in an answer; the first one that is printed is that of the server itself.
+/// The addresses in an answer, without the first one, which is the server's own.
 fn answers(printed: &str) -> impl Iterator<Item = &str> {
     let address = |line: &'_ str| line.trim().starts_with("Address");
     printed
@@ -41,18 +41,18 @@ fn answers(printed: &str) -> impl Iterator<Item = &str> {
         .filter_map(|line| line.split_whitespace().nth(1))
 }
 
-/// The cluster's domain: what follows `svc.` in the list of domains that a pod searches.
+/// The cluster's domain: what follows `svc.` in a pod's search list.
 fn domain(resolv_conf: &str) -> &str {
     let mut words =
         resolv_conf.lines().filter(|line| line.starts_with("search")).flat_map(str::split_whitespace);
     words.find_map(|word| word.strip_prefix("svc.")).unwrap_or("cluster.local")
 }
 
-/// What is wrong with the DNS servers; nothing when they seem to be fine.
+/// What is wrong with the DNS servers; empty when they seem fine.
 async fn servers(room: &Room) -> Result<String> {
     let pods = room.cluster.list("v1", "Pod", Some("kube-system"), Some(SERVERS)).await?;
     if pods.is_empty() {
-        return Ok("; the cluster has no pods of a DNS server".into());
+        return Ok("; the cluster has no DNS server pods".into());
     }
     let reason = |pod: &Value| {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
@@ -69,7 +69,7 @@ mod tests {
         Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.96.0.1\n\n";
 
     #[test]
-    fn the_servers_own_address_is_no_answer() {
+    fn the_servers_own_address_is_not_an_answer() {
         assert_eq!(answers(PRINTED).collect::<Vec<_>>(), ["10.96.0.1"]);
         assert_eq!(answers(";; connection timed out; no servers could be reached\n").count(), 0);
     }

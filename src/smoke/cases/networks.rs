@@ -10,7 +10,7 @@ use crate::smoke::room::Room;
 use crate::smoke::talk::everything;
 use crate::verify::{Probe, Scenario, Seen, batches, ovs_state, reaches, stays_apart};
 
-/// One pod on each network, and what its NIC is like.
+/// One pod on each network, with checks of its NIC.
 pub async fn attachments(room: &Room) -> Result<()> {
     let mut pods = Scenario::of(&room.cx.profile).pods;
     pods.dedup_by(|one, other| one.network == other.network);
@@ -21,7 +21,7 @@ pub async fn attachments(room: &Room) -> Result<()> {
     Ok(())
 }
 
-/// Notes for each pod whether its NIC is as declared.
+/// Checks for each pod whether its NIC is as declared.
 pub async fn look_at_nics(room: &Room, seen: &[Seen]) -> Result<()> {
     let ovs = ovs_state(&room.cx).await?;
     for pod in seen {
@@ -49,7 +49,7 @@ pub async fn same_network(room: &Room) -> Result<()> {
     Ok(())
 }
 
-/// That VLANs are apart, which only says something when those on one VLAN are together.
+/// VLANs are isolated, which only means something when pods on one VLAN reach each other.
 pub async fn vlan_isolation(room: &Room) -> Result<()> {
     let whole = Scenario::of(&room.cx.profile);
     let apart = vlan_pairs(&whole);
@@ -94,7 +94,7 @@ pub async fn walkthrough(room: &Room, network: &str) -> Result<()> {
     Ok(())
 }
 
-/// The address that the node has on a network with a Linux bridge.
+/// The node's address on a network with a Linux bridge.
 fn gateway(profile: &Profile, name: &str) -> Option<String> {
     let network = profile.networks.iter().find(|network| network.name == name)?;
     let NetworkKind::Bridge { is_gateway: true, .. } = &network.kind else { return None };
@@ -103,14 +103,14 @@ fn gateway(profile: &Profile, name: &str) -> Option<String> {
     range.gateway.clone().or_else(|| Some(range.network()?.hosts().next()?.to_string()))
 }
 
-/// The pods of pairs, and what is tried between them.
+/// The scenario reduced to some pairs of pods.
 fn of_pairs(mut whole: Scenario, reach: Vec<(String, String)>, isolated: Vec<(String, String)>) -> Scenario {
     let all: Vec<_> = reach.iter().chain(&isolated).collect();
     whole.pods.retain(|probe| all.iter().any(|(one, other)| [one, other].contains(&&probe.name)));
     Scenario { reach, isolated, ..whole }
 }
 
-/// The pairs as they were seen.
+/// The pairs among the pods seen.
 fn pairs<'a>(seen: &'a [Seen], names: &'a [(String, String)]) -> impl Iterator<Item = (&'a Seen, &'a Seen)> {
     let find = |name: &String| seen.iter().find(|pod| pod.probe.name == *name);
     names.iter().filter_map(move |(one, other)| Some((find(one)?, find(other)?)))

@@ -1,4 +1,4 @@
-//! The node reboots. The case has two halves: the second one is run by the command after the boot.
+//! The node reboots. The case has two halves: `--resume` runs the second one after the boot.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::host::Command;
 use crate::smoke::room::Room;
 use crate::verify::{Probe, Scenario, reaches};
 
-/// Starts two pods and reboots. Ends with `KVN809` when the node is on its way.
+/// Starts two pods and reboots. Ends with `KVN809` once the reboot is under way.
 pub async fn begin(room: &Room) -> Result<()> {
     let seen = room.meet(&pair(room)).await?;
     look_at_nics(room, &seen).await?;
@@ -22,7 +22,7 @@ pub async fn begin(room: &Room) -> Result<()> {
     let command = Command::new(["systemctl", "reboot"]).timeout(Duration::from_secs(30));
     room.reboots();
     room.cx.host.run(&command).await?.ok(&command)?;
-    Err(Error::new(&code::SMOKE_PENDING, "the node reboots"))
+    Err(Error::new(&code::SMOKE_PENDING, "the node is rebooting"))
 }
 
 /// After the boot: the same pods are back.
@@ -40,7 +40,7 @@ pub async fn finish(room: &Room) -> Result<()> {
     Ok(())
 }
 
-/// What the API server says of before the boot does not count.
+/// A status from before the boot does not count.
 fn has_come_back(pod: &Value) -> bool {
     let restarts = pod.pointer("/status/containerStatuses/0/restartCount").and_then(Value::as_u64);
     is_ready(pod) && restarts.is_some_and(|restarts| restarts > 0)

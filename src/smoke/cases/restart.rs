@@ -27,15 +27,15 @@ pub async fn run(room: &Room) -> Result<()> {
     look_at_nics(room, &[whole, again].concat()).await
 }
 
-/// Starts pods again that were started in the moment in which Multus was away: it takes its configuration with it when it
-/// ends, and the runtime takes the next one.
+/// Recreates the pods that started while Multus was down: it removes its configuration on exit, and the runtime falls back
+/// to the next one.
 async fn start_again(room: &Room, missed: &[Seen]) -> Result<Vec<Seen>> {
     if missed.is_empty() {
         return Ok(Vec::new());
     }
     let names: Vec<&str> = missed.iter().map(|pod| pod.probe.name.as_str()).collect();
     room.note(format!(
-        "these pods started while Multus was away, had only their first NIC, and were started again: {}",
+        "these pods started while Multus was down, got only their first NIC, and were recreated: {}",
         names.join(", ")
     ));
     let probes: Vec<Probe> = missed.iter().map(|pod| pod.probe.clone()).collect();
@@ -54,7 +54,7 @@ async fn start(room: &Room, probes: &[Probe]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the DaemonSet has as many pods as before, all of them others, and all ready.
+/// Whether the DaemonSet has as many pods as before, all new and ready.
 async fn back(room: &Room, daemon: &Value, ended: &[Value], rolled_out: Result<()>) -> Result<Found> {
     if let Err(error) = rolled_out {
         return Ok(Found::of(false, error.cause().unwrap_or(error.message())));
@@ -66,7 +66,7 @@ async fn back(room: &Room, daemon: &Value, ended: &[Value], rolled_out: Result<(
     Ok(Found::of(back >= ended.len(), detail))
 }
 
-/// Multus' DaemonSet: kvnet's, or the one that somebody else made.
+/// Multus' DaemonSet: kvnet's, or another one.
 async fn daemon(room: &Room) -> Result<Value> {
     let ours = format!("{STEP_LABEL}=multus");
     let found = room.cluster.list("apps/v1", "DaemonSet", None, Some(&ours)).await?;
@@ -74,12 +74,12 @@ async fn daemon(room: &Room) -> Result<Value> {
         if found.is_empty() { room.cluster.list("apps/v1", "DaemonSet", None, None).await? } else { found };
     let is_multus =
         |set: &Value| set["metadata"]["name"].as_str().is_some_and(|name| name.contains("multus"));
-    all.into_iter().find(is_multus).ok_or_else(|| {
-        Error::new(&code::MULTUS_CONFIG, "the cluster has no DaemonSet of Multus").hint("run `kvnet up`")
-    })
+    all.into_iter()
+        .find(is_multus)
+        .ok_or_else(|| Error::new(&code::MULTUS_CONFIG, "Multus DaemonSet not found").hint("run `kvnet up`"))
 }
 
-/// Deletes the pods of a DaemonSet, which makes new ones; gives those that were deleted.
+/// Deletes the pods of a DaemonSet, which creates new ones; returns the deleted ones.
 async fn restart(room: &Room, daemon: &Value) -> Result<Vec<Value>> {
     let pods = pods(room, daemon).await?;
     if pods.is_empty() {

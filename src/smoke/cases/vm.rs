@@ -1,4 +1,4 @@
-//! A VM with the NICs of the profile's.
+//! A VM with the same NICs as the profile's.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::verify::{Found, Scenario, batches, check_vm, pods_of_nics};
 
 const NAME: &str = "smoke-vm";
 
-/// The checks of the verification, for a VM of the case's own.
+/// The verification's checks, for the case's own VM.
 pub async fn run(room: &Room) -> Result<()> {
     let mut cx: Context = room.cx.clone();
     cx.profile = Arc::new(of_the_case(&room.cx.profile));
@@ -37,12 +37,12 @@ pub async fn run(room: &Room) -> Result<()> {
     }
     let version = cx.profile.kubevirt.api_version();
     let vm = ObjectKey::new(version, "VirtualMachineInstance", Some(&room.namespace), NAME);
-    // A namespace waits for it otherwise; it may just as well go now.
+    // The deletion of the namespace would wait for it otherwise.
     room.cluster.delete(&vm, Some(0)).await.map(|_| ())
 }
 
-/// The profile with a VM of another name in the case's namespace: its MAC addresses follow from its name, so that it may
-/// run beside the profile's own.
+/// The profile with a VM of another name in the case's namespace: MAC addresses are derived from the name, so it can run
+/// beside the profile's own.
 fn of_the_case(profile: &Profile) -> Profile {
     let mut own = profile.clone();
     for nic in &mut own.vm.interfaces {
@@ -52,7 +52,7 @@ fn of_the_case(profile: &Profile) -> Profile {
             nic.network = format!("{}/{}", network.namespace, network.name);
         }
     }
-    // What network data fixes, the profile's own VM has already.
+    // Fixed addresses in network data are in use by the profile's own VM.
     own.vm.cloud_init.network_data.clear();
     NAME.clone_into(&mut own.vm.name);
     own.vm.namespace.clone_from(&own.verification.namespace);
