@@ -1,4 +1,4 @@
-//! Compares the addresses of all pods: what one pod says about itself cannot show that another one has its address too.
+//! Compares the addresses of all pods: one pod alone cannot show that another one has its address too.
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::cluster::addresses::{Compared, GuestAddresses, outside};
 use crate::error::Result;
 use crate::profile::Profile;
 
-/// What smoke tests check too.
+/// The check for duplicate addresses, also of the smoke tests.
 pub const NO_DUPLICATES: &str = "no two pods share an address";
 
 /// One line for each check.
@@ -21,7 +21,7 @@ pub fn lines(profile: &Profile) -> Vec<String> {
 /// Compares the addresses of all pods and of guests, in the order of [`lines`].
 ///
 /// # Errors
-/// Those of the API server.
+/// Fails on errors of the API server.
 pub async fn all(profile: &Profile, cluster: &Cluster, guests: &[GuestAddresses]) -> Result<Vec<Outcome>> {
     let (compared, pods) = Compared::in_cluster(cluster, guests).await?;
     Ok(judge(profile, &compared, &pods))
@@ -33,7 +33,7 @@ fn judge(profile: &Profile, compared: &Compared, pods: &[Value]) -> Vec<Outcome>
         let outside = outside(pods, &subnets);
         let told: Vec<String> =
             outside.iter().map(|address| format!("{} has {}", address.pod, address.ip)).collect();
-        let told = if told.is_empty() { "all are".into() } else { told.join("; ") };
+        let told = if told.is_empty() { "all of them".into() } else { told.join("; ") };
         outcomes.push(Outcome::new(inside(profile), Found::of(outside.is_empty(), told)));
     }
     outcomes
@@ -46,10 +46,10 @@ impl From<&Compared> for Found {
 }
 
 fn inside(profile: &Profile) -> String {
-    format!("the addresses of pods are in the pod subnet {}", profile.cluster.pod_subnet)
+    format!("pods have addresses in the pod subnet {}", profile.cluster.pod_subnet)
 }
 
-/// The pod network's subnets; none when kvnet has no say in it.
+/// The pod network's subnets; none when kvnet does not manage it.
 fn pod_subnets(profile: &Profile) -> Option<Vec<IpNet>> {
     let subnets: Vec<IpNet> =
         profile.cluster.pod_subnet.split(',').filter_map(|subnet| subnet.trim().parse().ok()).collect();

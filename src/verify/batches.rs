@@ -1,15 +1,15 @@
-//! Cuts a scenario into batches: no more pods at once than fit on the node.
+//! Splits a scenario into batches: no more pods at once than fit on the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::scenario::Scenario;
 
-/// Pods that run at the same time, and what is checked meanwhile.
+/// Pods that run at the same time, and the checks on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The pods and the checks between them.
     pub scenario: Scenario,
-    /// The NICs of the sample VM that are checked, by their places.
+    /// The indexes of the sample VM's NICs to check.
     pub nics: Vec<usize>,
 }
 
@@ -27,8 +27,8 @@ enum What {
     Nic(usize),
 }
 
-/// The batches of a scenario, in which each check is made once. A pod that several batches need is started for each of them;
-/// neighbours on a bridge are in one batch as far as possible. `nics` names the pods that each NIC of the VM needs.
+/// The batches of a scenario, with each check once. A pod that several batches need is started for each of them;
+/// neighbours on a bridge share a batch as far as possible. `nics` names the pods that each NIC of the VM needs.
 pub fn batches(scenario: &Scenario, nics: &[Vec<&str>], room: usize) -> Vec<Batch> {
     let mut units = units(scenario, nics);
     let ranks = ranks(scenario);
@@ -72,7 +72,7 @@ fn units(scenario: &Scenario, nics: &[Vec<&str>]) -> Vec<Unit> {
     pods.chain(reach).chain(apart).chain(nics).collect()
 }
 
-/// The place of each pod in the order by bridge and VLAN.
+/// The rank of each pod when sorted by bridge and VLAN.
 fn ranks(scenario: &Scenario) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scenario.pods.len()).collect();
     order.sort_by_key(|pod| {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::profile;
 
-    /// As many networks, over three bridges in turn.
+    /// `count` networks, alternating between three bridges.
     fn scenario(count: usize) -> Scenario {
         let network = |place: usize| {
             let (bridge, vlan, subnet) = (place % 3, place / 3 + 1, format!("172.20.{place}.0/24"));

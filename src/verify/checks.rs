@@ -1,4 +1,4 @@
-//! The checks of a verification: each looks at the pod, not at what was meant.
+//! The checks of a verification: each inspects the pod, not its manifest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::cluster::is_ready;
 use crate::context::events::Progress;
 use crate::error::{Error, Result, code};
 
-/// A pod that others wait for: empty until it was seen.
+/// A pod that other checks wait for: empty until it was inspected.
 type Slot = watch::Sender<Option<Arc<Seen>>>;
 
-/// Makes each check as soon as its pods run; in the order of [`Scenario::checks`].
+/// Runs each check as soon as its pods run; in the order of [`Scenario::checks`].
 pub async fn all(
     place: Place<'_>,
     scenario: &Scenario,
@@ -33,7 +33,7 @@ pub async fn all(
     let looks = scenario.pods.iter().map(|probe| look(place, probe, &slots, timeout));
     let looks = async {
         let seen = try_join_all(looks).await?;
-        // Read once all ports are there: one look serves all pods.
+        // Read once all ports exist: one read serves all pods.
         let ovs = ovs_state(place.cx).await?;
         let new = seen.iter().filter(|seen| !scenario.again.contains(&seen.probe.name));
         Ok(new.map(|seen| seen.view(place.here, ovs.as_ref())).collect::<Vec<_>>())
@@ -60,7 +60,7 @@ async fn look(
     Ok(seen)
 }
 
-/// The pod, once it was seen.
+/// The pod, once it was inspected.
 async fn seen(slots: &BTreeMap<&str, Slot>, name: &str) -> Result<Arc<Seen>> {
     let stranger = || Error::new(&code::INTERNAL, format!("the verification has no pod {name}"));
     let mut slot = slots.get(name).ok_or_else(stranger)?.subscribe();
@@ -68,7 +68,7 @@ async fn seen(slots: &BTreeMap<&str, Slot>, name: &str) -> Result<Arc<Seen>> {
     seen.ok_or_else(stranger)
 }
 
-/// Whether one pod reaches another, or does not when it must not.
+/// Checks that one pod reaches another, or that it does not.
 async fn talk(
     place: Place<'_>,
     slots: &BTreeMap<&str, Slot>,

@@ -1,4 +1,4 @@
-//! The addresses of guests, as far as anybody tells without their consoles.
+//! The addresses of guests, as far as they are known without their consoles.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::cluster::addresses::GuestAddresses;
 use crate::guest::{agent_nics, ips_of};
 use crate::profile::Profile;
 
-/// The addresses of the guests that run: their agents tell, else the network data of the profile's own VM.
+/// The addresses of running guests: from their agents, else from the network data of the profile's own VM.
 #[must_use]
 pub fn guests(profile: &Profile, machines: &[Value]) -> Vec<GuestAddresses> {
     let runs = |machine: &&Value| machine["status"]["phase"] == "Running";
@@ -36,7 +36,7 @@ fn of_machine(profile: &Profile, machine: &Value) -> Vec<GuestAddresses> {
             ips,
         })
     };
-    // Behind a masquerade all guests have one address.
+    // With masquerade all guests have the same address.
     let on_wires = nics.enumerate().filter(|(_, nic)| !nic["masquerade"].is_object());
     on_wires.filter_map(of_nic).filter(|guest| !guest.ips.is_empty()).collect()
 }
@@ -46,7 +46,7 @@ fn mac_told<'a>(machine: &'a Value, nic: &Value) -> Option<&'a str> {
     told.iter().find(|it| it["name"] == *nic)?["mac"].as_str()
 }
 
-/// The network of a NIC, which is none for the pod network; nothing when the VM has no such network.
+/// The network of a NIC: the inner none is the pod network, the outer none an unknown network.
 #[expect(clippy::option_option)]
 fn network_of(machine: &Value, nic: &Value, namespace: &str) -> Option<Option<String>> {
     let networks = machine["spec"]["networks"].as_array()?;
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(
             told("vm-two-nics", &agent),
             blue("10.20.0.7"),
-            "what is there counts, not what was meant"
+            "the actual address counts, not the configured one"
         );
     }
 }

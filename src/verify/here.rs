@@ -1,4 +1,4 @@
-//! Where a verification's pods go: to this machine, where kvnet can look at their ports.
+//! Pins a verification's pods to this machine, where kvnet can read their ports.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 /// This machine's place in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Here {
-    /// The name of the Node object that it is; none when it is no node of the cluster.
+    /// This machine's Node; none when it is not a node of the cluster.
     pub node: Option<Arc<str>>,
-    /// The label that keeps pods on it; none when there is no other node that they could go to.
+    /// The label that pins pods to it; none when it is the only node.
     pub pin: Option<String>,
 }
 
 impl Here {
-    /// Looks at the cluster's nodes.
+    /// Reads the cluster's nodes.
     ///
     /// # Errors
-    /// Those of the API server.
+    /// Fails on errors of the API server.
     pub async fn of(cx: &Context) -> Result<Self> {
         Ok(Self::among(cx.this_node().await, &cx.nodes().await?))
     }
@@ -37,18 +37,18 @@ impl Here {
         Self { node, pin }
     }
 
-    /// Keeps a pod on this machine.
+    /// Pins a pod to this machine.
     pub fn keep(&self, pod: &mut Value) {
         if let Some(pin) = &self.pin {
             pod["spec"]["nodeSelector"] = json!({ HOSTNAME: pin });
         }
     }
 
-    /// Why nothing is seen of what is on another node.
+    /// Why a pod on another node cannot be inspected.
     pub fn why_not(&self, other: &str) -> String {
         match &self.node {
-            Some(own) => format!("it runs on {other}, and kvnet runs on {own} only"),
-            None => format!("it runs on {other}, and kvnet does not run on a node of the cluster"),
+            Some(own) => format!("it runs on {other}, kvnet on {own}"),
+            None => format!("it runs on {other}, kvnet on no node of the cluster"),
         }
     }
 }
@@ -64,7 +64,7 @@ mod tests {
         let pin = |own: Option<&str>, nodes: &[Value]| Here::among(own.map(Arc::from), nodes).pin;
         assert_eq!(pin(Some("n1"), &nodes).as_deref(), Some("n1.example"));
         assert_eq!(pin(Some("n1"), &nodes[..1]), None, "there is no other");
-        assert_eq!(pin(Some("laptop"), &nodes), None, "it is no node");
+        assert_eq!(pin(Some("laptop"), &nodes), None, "it is not a node");
         assert_eq!(pin(None, &nodes), None);
         let mut pod = json!({"spec": {}});
         Here::among(Some("n2".into()), &nodes).keep(&mut pod);

@@ -1,9 +1,9 @@
-//! Which pods must not reach each other: as many pairs as there are networks, not as many as their square.
+//! Which pods must not reach each other: the number of pairs is linear in the number of networks, not quadratic.
 //!
-//! What a port carries is decided by its tag, and each port is compared with the profile by itself: a network in a wrong VLAN
-//! is found there, whichever the wrong one is. The pairs show what the tags do not: that the switch keeps to them. A network
-//! whose frames leave its VLAN is in pairs with the untagged ports of its bridge and with the next VLAN; one whose bridge is
-//! connected to another one, with the same VLAN there.
+//! A port's tag decides what it carries, and each port is compared with the profile separately: this finds a network in any
+//! wrong VLAN. The pairs show what the tags do not: that the switch enforces them. Each network is paired with the untagged ports
+//! of its bridge and with the next VLAN, to find frames that leak from the VLAN; and with the same VLAN on the next bridge, to
+//! find bridges that are connected.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::scenario::Probe;
 /// A bridge and a VLAN; none is the untagged one.
 type Segment<'a> = (&'a str, Option<u16>);
 
-/// Pairs of pods that must be apart, each once: from the first pod of each network to one with an address.
+/// Pairs of pods that must be isolated, each once: from the first pod of each network to one with an address.
 pub(super) fn pairs(pods: &[Probe]) -> Vec<(String, String)> {
     let targets = Targets::among(pods);
     let first = |index: &usize| *index == 0 || pods[index - 1].network != pods[*index].network;
@@ -29,7 +29,7 @@ pub(super) fn pairs(pods: &[Probe]) -> Vec<(String, String)> {
     pairs
 }
 
-/// What a trunk lets through depends on the tags that the guest sets: it is of no segment.
+/// A trunk belongs to no segment: what it carries depends on the guest's tags.
 fn segment(probe: &Probe) -> Option<Segment<'_>> {
     let port = probe.port.as_ref().filter(|port| port.trunks.is_empty())?;
     Some((port.bridge.as_str(), port.vlan))
@@ -54,7 +54,7 @@ impl<'a> Targets<'a> {
         targets
     }
 
-    /// The untagged ports of the bridge, its next VLAN, and the next bridge: there the same VLAN, or else whatever there is.
+    /// The untagged ports of the bridge, its next VLAN, and the next bridge: the same VLAN there, else any.
     fn strangers(&self, (bridge, vlan): Segment<'_>) -> Vec<&'a Probe> {
         let untagged = vlan.and_then(|_| self.by_bridge.get(&(bridge, None)));
         let beside = self.vlan_after((bridge, vlan));
@@ -89,7 +89,7 @@ mod tests {
     use crate::profile::{self, Profile};
     use crate::verify::Scenario;
 
-    /// Networks of one VLAN each on bridges, every one of which has an untagged network.
+    /// Networks with a VLAN each on several bridges, each of which also has an untagged network.
     fn profile(bridges: usize, vlans: usize) -> Profile {
         let bridge = |bridge: usize| format!("{{name: br{bridge}, vlans: []}}");
         let network = |bridge: usize, vlan: usize| {

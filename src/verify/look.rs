@@ -1,4 +1,4 @@
-//! What a started pod is like: its NIC as Multus, the pod itself and Open vSwitch see it.
+//! Inspects a started pod: its NIC as seen by Multus, by the pod itself and by Open vSwitch.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::facts::ovs::OvsState;
 /// How long a command in a pod may take.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The namespace in which pods are looked at.
+/// The namespace whose pods are inspected.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// The node and the profile.
@@ -31,10 +31,10 @@ pub struct Place<'a> {
     pub here: &'a Here,
 }
 
-/// A started pod with what was found out about its NIC.
+/// A started pod with the state of its NIC.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// What was meant.
+    /// The desired state.
     pub probe: Probe,
     /// The pod's uid.
     pub uid: String,
@@ -42,26 +42,26 @@ pub struct Seen {
     pub node: String,
     /// The NIC as Multus reports it.
     pub nic: Option<Nic>,
-    /// The NIC as the pod sees it.
+    /// The NIC inside the pod.
     pub link: Option<Link>,
 }
 
 /// Whether a NIC is as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NicView {
-    /// Whether the NIC in the pod is.
+    /// Whether the NIC in the pod is as declared.
     pub nic_holds: bool,
-    /// Whether its port in Open vSwitch is, as far as that was to be seen.
+    /// Whether its Open vSwitch port is as declared, if that could be checked.
     pub port: Verdict,
     /// What was seen.
     pub detail: String,
 }
 
 impl Place<'_> {
-    /// Waits until the pod of a probe is ready, and looks at it.
+    /// Waits until the pod of a probe is ready, and inspects it.
     ///
     /// # Errors
-    /// Those of the wait and of the command in the pod.
+    /// Fails when the pod does not become ready or the command in it fails.
     pub async fn look(&self, probe: &Probe, timeout: Duration, progress: Progress<'_>) -> Result<Seen> {
         let selector = format!("{PROBE_LABEL}={}", probe.name);
         let pods = self.cluster.wait_pods(self.namespace, &selector, 1, &is_ready, timeout, progress).await?;
@@ -77,10 +77,10 @@ impl Place<'_> {
         Ok(Seen { probe: probe.clone(), uid, node, nic, link })
     }
 
-    /// A NIC as a pod itself sees it; none when it has no such NIC.
+    /// A NIC inside a pod; none when it has no such NIC.
     ///
     /// # Errors
-    /// Those of the command in the pod.
+    /// Fails when the command in the pod cannot be run.
     pub async fn link(&self, pod: &str, interface: &str) -> Result<Option<Link>> {
         Ok(link(&self.run(pod, &["ip", "addr", "show"]).await?.stdout, interface))
     }
@@ -88,14 +88,14 @@ impl Place<'_> {
     /// Runs a command in a pod.
     ///
     /// # Errors
-    /// When it cannot be run; an exit code is none.
+    /// Fails when it cannot be run; a non-zero exit code is not an error.
     pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
         self.cluster.exec(self.namespace, pod, None, argv, EXEC_TIMEOUT).await
     }
 }
 
 impl Seen {
-    /// The address of the NIC: that of its network, else the first.
+    /// The NIC's address: the one in its network, else the first.
     pub fn ip(&self) -> Option<IpAddr> {
         let ips = &self.link.as_ref()?.ips;
         let subnet = self.probe.subnet.as_deref().and_then(|text| text.parse::<IpNet>().ok());
@@ -103,10 +103,10 @@ impl Seen {
         own.or(ips.first()).copied()
     }
 
-    /// What there is to say when another pod's address is one of this pod's own: asked, it would answer itself.
+    /// The reason not to test when another pod's address is also this pod's own: it would answer itself.
     pub fn meets_itself(&self, other: &Self) -> Option<String> {
         let target = other.ip().filter(|ip| self.link.as_ref().is_some_and(|link| link.ips.contains(ip)))?;
-        Some(format!("{target} of {} is an address of {}'s own, too", other.probe.name, self.probe.name))
+        Some(format!("{target} of {} is also an address of {}", other.probe.name, self.probe.name))
     }
 
     /// The name of the NIC in the pod.
@@ -114,7 +114,7 @@ impl Seen {
         self.nic.as_ref().map(|nic| nic.interface.as_str())
     }
 
-    /// Whether the NIC is as declared, with what was seen.
+    /// Whether the NIC is as declared, with details.
     pub fn view(&self, here: &Here, ovs: Option<&OvsState>) -> NicView {
         let without = |detail: String| NicView { nic_holds: false, port: Verdict::Passed, detail };
         let Some(nic) = &self.nic else {
@@ -145,10 +145,10 @@ impl From<NicView> for Found {
     }
 }
 
-/// What Open vSwitch has; none where it is not installed.
+/// The state of Open vSwitch; none when not installed.
 ///
 /// # Errors
-/// Those of `ovs-vsctl`.
+/// Fails on errors of `ovs-vsctl`.
 pub async fn ovs_state(cx: &Context) -> Result<Option<OvsState>> {
     if cx.host.find("ovs-vsctl").await?.is_none() {
         return Ok(None);
@@ -162,7 +162,7 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
     let subnet = probe.subnet.as_deref().and_then(|text| text.parse::<IpNet>().ok());
     let holds = match (probe.address, subnet) {
         (_, Some(subnet)) => link.ips.iter().any(|ip| subnet.contains(ip)),
-        // Routers of the network give addresses of IPv6 to everybody.
+        // Routers on the network assign IPv6 addresses to everybody.
         (Some(false), None) => link.ips.iter().all(IpAddr::is_ipv6),
         (Some(true), None) => !link.ips.is_empty(),
         (_, None) => true,
@@ -170,18 +170,18 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
     (holds, shown)
 }
 
-/// The port in Open vSwitch, when the pod runs on the node that kvnet looks at.
+/// The Open vSwitch port, when the pod runs on this machine.
 fn port_check(here: &Here, seen: &Seen, ovs: Option<&OvsState>) -> Found {
     let Some(wanted) = &seen.probe.port else { return Found::of(true, "") };
     if here.node.as_deref() != Some(&seen.node) {
-        return Found::not_checked(format!(", port not looked at: {}", here.why_not(&seen.node)));
+        return Found::not_checked(format!(", port not checked: {}", here.why_not(&seen.node)));
     }
     let interface = seen.interface().unwrap_or_default();
     let found = ovs.and_then(|ovs| ovs.port_of_pod(&seen.uid, interface));
     let Some((on, port)) = found else {
         let nameless = ovs.is_some_and(|ovs| ovs.has_nameless_port(&wanted.bridge, wanted.vlan, interface));
         return if nameless {
-            Found::not_checked(", port not told apart: this ovs-cni does not write whose it is")
+            Found::not_checked(", port not checked: this ovs-cni does not record the owners of ports")
         } else {
             Found::of(false, ", no port in Open vSwitch")
         };

@@ -1,4 +1,4 @@
-//! Proves with pods that the networks of a profile work: addresses, reach, isolation, and the ports in Open vSwitch.
+//! Verifies with pods that a profile's networks work: addresses, reachability, isolation, and Open vSwitch ports.
 
 mod addresses;
 mod batches;
@@ -57,18 +57,18 @@ pub fn lines(cx: &Context) -> Vec<String> {
     lines
 }
 
-/// The networks that the profile leaves out of the verification.
+/// The networks that the profile excludes from verification.
 #[must_use]
 pub fn left_out(profile: &Profile) -> Vec<String> {
     let left_out = profile.networks.iter().filter(|network| !network.verify);
     left_out.map(|network| format!("network {}", network.full_name())).collect()
 }
 
-/// Starts the pods, as many at once as fit on the node, checks them, removes them and remembers what came of it. On a failure
-/// they stay for a look, until the next run or `down`.
+/// Starts the pods, as many at once as fit on the node, checks them, deletes them and records the result. On a failure they
+/// are kept for inspection, until the next run or `down`.
 pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     let cluster = cx.need_cluster().await?;
-    // What held before says nothing about a run that does not end well.
+    // An older record must not outlive a failed run.
     Record::forget(cx)?;
     clean(cx, &cluster, progress).await?;
     cluster.apply(&namespace(&cx.profile.verification.namespace), true).await?;
@@ -79,7 +79,7 @@ pub async fn run(cx: &Context, progress: Progress<'_>) -> Result<()> {
     Record::of(cx, &outcomes).await.write(cx)
 }
 
-/// Makes each check, batch after batch; after one in which a check failed nothing new starts.
+/// Runs all checks, batch by batch; stops after a batch with a failed check.
 async fn in_batches(
     cx: &Context,
     cluster: &Cluster,
@@ -89,7 +89,7 @@ async fn in_batches(
     let scenario = Scenario::of(&cx.profile);
     let nics = vm::pods_of_nics(cx, &scenario);
     let room = room::room(cx, cluster, here, batches::smallest_room(&scenario, &nics)).await?;
-    // They are no gaps of the record, which says that it is without the VM.
+    // They are not gaps in the record, which says that it does not cover the VM.
     report(cx, &vm::left_out(cx, &scenario));
     let (mut outcomes, mut overall, mut guests) = (Vec::new(), Vec::new(), Vec::new());
     for batch in batches(&scenario, &nics, room) {
@@ -114,7 +114,7 @@ async fn in_batches(
     Ok(outcomes)
 }
 
-/// Starts the pods of a batch in place of those of the one before, and checks them. Gives the addresses of the guest, too.
+/// Replaces the previous batch's pods by those of this one, and checks them. Also returns the guest's addresses.
 async fn one_batch(
     place: Place<'_>,
     whole: &Scenario,
@@ -145,7 +145,7 @@ fn report(cx: &Context, outcomes: &[Outcome]) {
     }
 }
 
-/// Ends an interrupted or failed verification: its pods are gone afterwards.
+/// Cleans up after an interrupted or failed verification, and waits until its pods are gone.
 pub async fn clean(cx: &Context, cluster: &Cluster, progress: Progress<'_>) -> Result<()> {
     let key = ObjectKey::new("v1", "Namespace", None, &cx.profile.verification.namespace);
     if cluster.get(&key).await?.is_none() {
@@ -155,7 +155,7 @@ pub async fn clean(cx: &Context, cluster: &Cluster, progress: Progress<'_>) -> R
     cluster.wait(&Condition::Gone { object: key }, Duration::from_mins(2), progress).await
 }
 
-/// Deletes the namespace with all that is in it, without waiting for its end.
+/// Deletes the namespace and everything in it, without waiting.
 async fn remove(cx: &Context, cluster: &Cluster) -> Result<()> {
     let key = ObjectKey::new("v1", "Namespace", None, &cx.profile.verification.namespace);
     cluster.delete(&key, None).await.map(|_| ())
@@ -179,7 +179,7 @@ fn conclude(cx: &Context, outcomes: &[Outcome]) -> Result<()> {
     };
     let namespace = &cx.profile.verification.namespace;
     Err(Error::new(&code::VERIFY_FAILED, message).because(&first.detail).hint(format!(
-        "the pods stay for a look: `kubectl --namespace {namespace} get pods`; the next `kvnet up` replaces them"
+        "the pods are kept for inspection: `kubectl --namespace {namespace} get pods`; the next `kvnet up` replaces them"
     )))
 }
 

@@ -1,17 +1,17 @@
-//! What came of a check: it holds, it does not, or it could not be made.
+//! The outcome of a check: passed, failed or not checked.
 
 use serde::{Deserialize, Serialize};
 
 use crate::context::events::Verdict;
 
-/// What a check saw.
+/// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What was checked, in words.
     pub check: String,
-    /// Whether it holds, or could not be looked at.
+    /// Passed, failed or not checked.
     pub verdict: Verdict,
-    /// What was seen, or why nothing was.
+    /// What was found, or why nothing was.
     pub detail: String,
 }
 
@@ -22,27 +22,27 @@ impl Outcome {
     }
 }
 
-/// Whether something holds, with what was seen.
+/// A verdict with details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Whether it holds, or could not be looked at.
+    /// Passed, failed or not checked.
     pub verdict: Verdict,
-    /// What was seen, or why nothing was.
+    /// What was found, or why nothing was.
     pub detail: String,
 }
 
 impl Found {
-    /// What was looked at.
+    /// A check that passed or failed.
     pub fn of(holds: bool, detail: impl Into<String>) -> Self {
         Self { verdict: Verdict::of(holds), detail: detail.into() }
     }
 
-    /// What could not be looked at, and why.
+    /// A check that could not run, and why.
     pub fn not_checked(why: impl Into<String>) -> Self {
         Self { verdict: Verdict::NotChecked, detail: why.into() }
     }
 
-    /// Whether it was looked at and holds.
+    /// Whether the check passed.
     pub fn holds(&self) -> bool {
         self.verdict == Verdict::Passed
     }

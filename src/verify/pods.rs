@@ -1,4 +1,4 @@
-//! The pods of a verification, and what they say about their NICs.
+//! The pods of a verification, and the reports about their NICs.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -21,31 +21,31 @@ use crate::guest::links;
 use crate::profile::Profile;
 use crate::source::rewrite_image;
 
-/// What the server says in a namespace without its default service account, and how often it is asked again.
+/// The server's message for a namespace without its default service account, and how often to retry.
 const NO_ACCOUNT: &str = "serviceaccount \"default\" not found";
 const NEW_NAMESPACE: usize = 100;
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a pod that does nothing may take to go.
+/// How long an idle pod may take to terminate.
 const LEAVE: Duration = Duration::from_mins(2);
 
 /// The label that finds one pod of a verification.
 pub const PROBE_LABEL: &str = "kvnet.dev/probe";
 
-/// The labels of everything that a verification makes.
+/// The labels of everything that a verification creates.
 pub fn labels() -> Value {
     json!({MANAGED_BY_LABEL: MANAGED_BY, STEP_LABEL: "verification"})
 }
 
-/// A pod that does nothing but to be there.
+/// An idle pod.
 #[derive(Clone, Debug)]
 pub struct PodPlan<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// The networks that it asks for besides the pod network, as `namespace/name`.
+    /// The secondary networks that it asks for, as `namespace/name`.
     pub networks: Vec<String>,
-    /// What runs in it.
+    /// The command that it runs.
     pub command: &'a [&'a str],
 }
 
@@ -65,8 +65,8 @@ impl<'a> PodPlan<'a> {
             "kind": "Pod",
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": labels},
             "spec": {
-                // The pods hold nothing: they may end at once.
-                // With 0 the API server forgets it at once, and one of the same name meets its dying container.
+                // The pods have no state, so they may terminate quickly. Not 0: the API server would drop the object at
+                // once, and a pod of the same name would meet the dying container.
                 "terminationGracePeriodSeconds": 1,
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
@@ -85,7 +85,7 @@ impl<'a> PodPlan<'a> {
     }
 }
 
-/// The annotation that asks for networks. In words Multus takes no name with a dot, in JSON it does.
+/// The networks annotation. Multus accepts names with a dot only in its JSON form.
 fn asking_for(networks: &[String]) -> String {
     let parts = |network: &String| {
         let (namespace, name) = network.split_once('/').unwrap_or(("default", network));
@@ -100,8 +100,7 @@ fn asking_for(networks: &[String]) -> String {
     Value::Array(list).to_string()
 }
 
-/// Starts a pod, also in a namespace that was made a moment ago: until that has its default service account, the server
-/// refuses pods.
+/// Starts a pod, also in a brand-new namespace: until that has its default service account, the server rejects pods.
 ///
 /// # Errors
 /// As [`Cluster::apply`].
@@ -126,10 +125,10 @@ pub fn manifests(scenario: &Scenario, profile: &Profile, here: &Here) -> Vec<Val
     scenario.pods.iter().map(manifest).collect()
 }
 
-/// Deletes the pods of an earlier batch that this one does not have, and waits until their places are free.
+/// Deletes the pods of an earlier batch that this one does not need, and waits until they are gone.
 ///
 /// # Errors
-/// Those of the API server and of the wait.
+/// Fails on errors of the API server, and when pods do not terminate.
 pub async fn make_room(
     cluster: &Cluster,
     namespace: &str,
@@ -158,8 +157,8 @@ pub struct Nic {
     pub mac: String,
 }
 
-/// The NIC of a pod on a network (`namespace/name`); none when Multus reports none. Before v3.8 Multus gives only the
-/// name in the CNI configuration, which is that of the network unless it has another.
+/// The NIC of a pod on a network (`namespace/name`); none when Multus reports none. Before v3.8 Multus reports only the
+/// name in the CNI configuration, which usually is that of the network.
 pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
     let status = statuses(pod);
     let bare = network.rsplit('/').next().unwrap_or(network);
@@ -171,8 +170,8 @@ pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
     Some(Nic { interface: text("interface"), ips: ips.collect(), mac: text("mac") })
 }
 
-/// Before v3.8 Multus reported the name in the CNI configuration, which need not be that of the attachment: then the order
-/// tells, when every NIC that the pod asks for is there.
+/// Before v3.8 Multus reported the name in the CNI configuration, which may differ from that of the attachment: then the
+/// order tells, if all requested NICs are reported.
 fn in_order<'a>(pod: &Value, network: &str, status: &'a [Value]) -> Option<&'a Value> {
     let wishes = attachments::asked(pod).wishes;
     let position = wishes.iter().position(|wish| wish.network() == network)?;
@@ -180,7 +179,7 @@ fn in_order<'a>(pod: &Value, network: &str, status: &'a [Value]) -> Option<&'a V
     (status.len() == wishes.len() + 1 && !is_new).then(|| status.get(position + 1))?
 }
 
-/// What Multus says about the NICs of a pod; nothing when it says nothing.
+/// Multus' report about the NICs of a pod; empty when there is none.
 pub fn statuses(pod: &Value) -> Vec<Value> {
     let annotations = &pod["metadata"]["annotations"];
     let status = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str());
@@ -188,7 +187,7 @@ pub fn statuses(pod: &Value) -> Vec<Value> {
     status.and_then(|status| status.as_array().cloned()).unwrap_or_default()
 }
 
-/// Reads one NIC from the output of `ip addr show` of `busybox` or iproute2.
+/// Parses one NIC from the output of `ip addr show` of `busybox` or iproute2.
 pub fn link(ip_addr: &str, interface: &str) -> Option<Link> {
     links(ip_addr).into_iter().find(|(name, _)| name == interface).map(|(_, link)| link)
 }
@@ -202,7 +201,7 @@ mod tests {
     use crate::sandbox::api::{Fault, Interference, Seen};
     use crate::sandbox::{Options, Sandbox};
 
-    /// Refuses pods as often as it says, as a server does in a new namespace.
+    /// Rejects the first pods, as a server does in a new namespace.
     struct New(AtomicUsize);
 
     impl Interference for New {
@@ -250,8 +249,8 @@ mod tests {
         assert_eq!(networks, ["n/a.b", "n/c"]);
     }
 
-    /// 30 seconds for each batch would be waited for; with none the server forgets a pod whose container still runs, and the
-    /// next one of that name meets it.
+    /// The default grace period would cost 30 seconds per batch; without any, the server drops a pod whose container still
+    /// runs, and the next pod of that name meets it.
     #[test]
     fn a_pod_ends_soon_and_not_before_its_container() {
         let profile = Profile::default();

@@ -1,5 +1,5 @@
-//! What the last verification found: a run that has nothing to do says by it what was never looked at. One that begins
-//! takes it away, so that none which failed, or was stopped, leaves an older one that says otherwise.
+//! The record of the last verification: a run with nothing to do reports from it what was never checked. A new verification
+//! removes it first, so that a failed or interrupted one does not leave an older record behind.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,34 +10,34 @@ use crate::context::events::Verdict;
 use crate::error::{Error, Result, code};
 use crate::profile::{Profile, Timeouts, digest};
 
-/// The file that remembers the last verification; any change to the node or cluster removes it, and so does the next
-/// verification before it begins.
+/// The file with the last verification; any change to the node or cluster removes it, and so does the start of the next
+/// verification.
 pub const RECORD: &str = "verified.json";
 
 /// A verification in which no check failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The digest of what was verified of the profile.
+    /// The digest of the verified part of the profile.
     profile: String,
     /// The address of the cluster, for people.
     #[serde(default)]
     server: String,
-    /// What tells the cluster from every other one.
+    /// The identity of the cluster.
     #[serde(default)]
     cluster: Option<ClusterId>,
-    /// Whether the VM was looked at: it is not when its step is skipped.
+    /// Whether the VM was checked: not when its step is skipped.
     #[serde(default)]
     vm: bool,
     /// How many checks hold.
     #[serde(default)]
     held: usize,
-    /// The checks that were not made.
+    /// The checks that could not run.
     #[serde(default)]
     not_checked: Vec<Outcome>,
 }
 
 impl Record {
-    /// What these outcomes say.
+    /// The record of these outcomes.
     pub async fn of(cx: &Context, outcomes: &[Outcome]) -> Self {
         let (not_checked, held): (Vec<Outcome>, Vec<Outcome>) =
             outcomes.iter().cloned().partition(|outcome| outcome.verdict == Verdict::NotChecked);
@@ -46,10 +46,10 @@ impl Record {
         Self { profile, server, cluster: cx.cluster_id().await, vm, held: held.len(), not_checked }
     }
 
-    /// What is remembered about this cluster; nothing when it cannot be read, or is about another one.
+    /// Reads the record of this cluster; none when it is unreadable, or of another cluster.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub async fn read(cx: &Context) -> Result<Option<Self>> {
         let Some(record) = cx.state.read(RECORD)?.and_then(|text| serde_json::from_str::<Self>(&text).ok())
         else {
@@ -60,26 +60,25 @@ impl Record {
         Ok(Some(record).filter(|record| record.cluster.as_ref().is_some_and(is_here)))
     }
 
-    /// Forgets what was found last.
+    /// Removes the record.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub fn forget(cx: &Context) -> Result<()> {
         cx.state.remove(RECORD)
     }
 
-    /// Remembers it.
+    /// Writes the record.
     ///
     /// # Errors
-    /// Those of the state directory.
+    /// Fails on errors of the state directory.
     pub fn write(&self, cx: &Context) -> Result<()> {
         let text = serde_json::to_string(self)
-            .map_err(|error| Error::new(&code::INTERNAL, "the record cannot be written").because(error))?;
+            .map_err(|error| Error::new(&code::INTERNAL, "cannot serialise the record").because(error))?;
         cx.state.write(RECORD, &text)
     }
 
-    /// Whether it is about this profile. A check that was not made does not make a run begin again: what was in the way
-    /// still is.
+    /// Whether the record is about this profile. Unchecked checks do not trigger a new run: their obstacle still exists.
     pub fn covers(&self, cx: &Context) -> bool {
         self.profile == verified_part(&cx.profile) && (self.vm || !looks_at_vm(cx))
     }
@@ -89,13 +88,13 @@ impl Record {
         self.held
     }
 
-    /// The checks that were not made, each with the reason.
+    /// The checks that could not run, each with the reason.
     pub fn not_checked(&self) -> Vec<String> {
         self.not_checked.iter().map(|outcome| format!("{} ({})", outcome.check, outcome.detail)).collect()
     }
 }
 
-/// The digest of all in a profile that decides about what is verified: neither what it is called nor how long kvnet waits.
+/// The digest of everything in a profile that decides what is verified: without its name and timeouts.
 fn verified_part(profile: &Profile) -> String {
     let (name, description) = (String::new(), String::new());
     let timeouts = Timeouts::default();
@@ -106,10 +105,10 @@ fn looks_at_vm(cx: &Context) -> bool {
     cx.profile.vm.enabled && !super::vm::is_left_out(cx)
 }
 
-/// What a run can say at its end: whether all that the profile promises was checked, and what was not.
+/// Whether everything that the profile promises was checked, and what was not.
 ///
 /// # Errors
-/// Those of the state directory.
+/// Fails on errors of the state directory.
 pub async fn verified(cx: &Context) -> Result<(bool, Vec<String>)> {
     let record = Record::read(cx).await?.filter(|record| record.covers(cx));
     let not_checked = record.as_ref().map(Record::not_checked).unwrap_or_default();

@@ -7,17 +7,17 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Error, Result, code};
 
-/// More at once would load a node more than it saves time.
+/// More at once would cost more load than it saves time.
 pub const MOST: usize = 48;
-/// As many pods may come meanwhile.
+/// Reserved for other pods.
 const SPARE: usize = 8;
-/// What a kubelet takes when its node does not say.
+/// The kubelet's default limit.
 const USUAL: usize = 110;
 
-/// How many pods the nodes take besides those that run; some are kept free for others.
+/// How many more pods the nodes take, minus a reserve.
 ///
 /// # Errors
-/// Those of the API server.
+/// Fails on errors of the API server.
 pub async fn places(cx: &Context, cluster: &Cluster, here: &Here) -> Result<usize> {
     let nodes = cx.nodes().await?;
     let pods = cluster.list("v1", "Pod", None, None).await?;
@@ -27,19 +27,20 @@ pub async fn places(cx: &Context, cluster: &Cluster, here: &Here) -> Result<usiz
 /// How many pods may be started at once, on the nodes that they may go to.
 ///
 /// # Errors
-/// `KVN820` when not even `least` fit; those of the API server.
+/// `KVN820` when not even `least` fit; errors of the API server.
 pub async fn room(cx: &Context, cluster: &Cluster, here: &Here, least: usize) -> Result<usize> {
     let nodes = cx.nodes().await?;
     let pods = cluster.list("v1", "Pod", None, None).await?;
     let free = free(here, &nodes, &pods);
     if free < least {
-        let message = format!("{free} more pods fit on the node, and the verification needs {least} at once");
+        let message =
+            format!("the node has room for {free} more pods, the verification needs {least} at once");
         return Err(Error::new(&code::VERIFY_ROOM, message));
     }
     Ok(free.saturating_sub(SPARE).clamp(least, MOST.max(least)))
 }
 
-/// What the kubelets still take. A pod without a node may come to any.
+/// The free capacity of the kubelets. A pod without a node may go to any.
 fn free(here: &Here, nodes: &[Value], pods: &[Value]) -> usize {
     let name = |node: &Value| node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let pinned = here.node.as_deref().filter(|_| here.pin.is_some());

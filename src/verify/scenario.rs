@@ -1,4 +1,4 @@
-//! Which pods to start for a profile, and what must and must not reach what.
+//! The pods to start for a profile, and which of them must and must not reach each other.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use super::isolation;
 use crate::formats::cni::Port;
 use crate::profile::{Network, Profile};
 
-/// The pods of a verification and the checks between them. Their number grows with the networks.
+/// The pods of a verification and the checks between them. Their number is linear in that of the networks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
     /// The pods.
     pub pods: Vec<Probe>,
     /// Pairs of pods, by name, that must reach each other over their second NIC.
     pub reach: Vec<(String, String)>,
-    /// Pairs of pods, by name, that must not; the second one has an address.
+    /// Pairs of pods, by name, that must not reach each other; the second one has an address.
     pub isolated: Vec<(String, String)>,
-    /// Pods that only serve others: their NICs were looked at before.
+    /// Pods that only serve as peers: their NICs were checked before.
     pub again: BTreeSet<String>,
 }
 
@@ -28,19 +28,19 @@ pub struct Probe {
     pub name: String,
     /// The network that it asks for.
     pub network: Network,
-    /// The subnet that its address must be in; none when it must have no address, or one of several, or when it is not known.
+    /// The subnet that its address must be in; none for no address, for one of several subnets, or when unknown.
     pub subnet: Option<String>,
     /// Whether the NIC gets an address; none when the profile does not say.
     pub address: Option<bool>,
     /// The MTU of the NIC, when the profile sets it.
     pub mtu: Option<u32>,
-    /// The port of Open vSwitch that it must have.
+    /// The Open vSwitch port that it must have.
     pub port: Option<Port>,
 }
 
 impl Scenario {
-    /// The scenario of a profile: two pods for each network on which two with addresses can meet, one for each other one,
-    /// none for those that the profile leaves out.
+    /// The scenario of a profile: two pods for each network on which two with addresses can reach each other, one for each
+    /// other network, none for those that the profile excludes.
     pub fn of(profile: &Profile) -> Self {
         let verified = profile.networks.iter().filter(|network| network.verify);
         let pods: Vec<Probe> = verified.flat_map(|network| probes(network, profile)).collect();
@@ -70,13 +70,13 @@ fn reach(pods: &[Probe]) -> Vec<(String, String)> {
 }
 
 impl Probe {
-    /// What its NIC must have.
+    /// What the NIC must have, in words.
     pub fn line(&self) -> String {
         nic_line("net1", self)
     }
 }
 
-/// What a NIC on the network of a probe must have.
+/// What a NIC on a probe's network must have, in words.
 pub(super) fn nic_line(nic: &str, probe: &Probe) -> String {
     let address = match (probe.address, &probe.subnet) {
         (_, Some(subnet)) => format!("an address in {subnet}"),
@@ -112,10 +112,10 @@ fn probes(network: &Network, profile: &Profile) -> Vec<Probe> {
     (1..=count).map(probe).collect()
 }
 
-/// The longest beginning of a pod's name: the name is the value of a label, too.
+/// The longest prefix of a pod's name, which is also a label value.
 const LONGEST: usize = 60;
 
-/// How the names of a network's pods begin. Names that are too long, or that two networks would have, end in a digest.
+/// The prefix of the names of a network's pods. Prefixes that are too long or not unique end in a digest.
 fn prefix(network: &Network, profile: &Profile) -> String {
     const DIGITS: usize = 8;
     let plain = plain_prefix(network);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_have_names_that_can_be_and_that_are_theirs_alone() {
+    fn pods_have_valid_and_unique_names() {
         let in_namespace =
             |namespace: &str, name: &str| Network { namespace: namespace.into(), ..ovs(name, None, None) };
         let long = format!("{}.b", "a".repeat(200));

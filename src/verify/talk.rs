@@ -1,4 +1,4 @@
-//! Whether pods reach each other, tried from inside of them.
+//! Whether pods reach each other, tested from inside.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result, code};
 /// Whether one pod reaches another over their NICs: by ARP on layer 2, and by ping.
 ///
 /// # Errors
-/// When a command cannot be run in the pod.
+/// Fails when a command cannot be run in the pod.
 pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
     if let Some(told) = one.meets_itself(other) {
@@ -24,21 +24,21 @@ pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found
     let detail = match (answers.status == 0, pings.status == 0) {
         (true, true) => return Ok(Found::of(true, format!("{target} answers"))),
         (false, _) => format!("{target} does not answer an ARP request"),
-        (true, false) => format!("{target} answers an ARP request, but no ping"),
+        (true, false) => format!("{target} answers ARP, but not ping"),
     };
     Ok(Found::of(false, detail))
 }
 
-/// Whether two pods are on different networks of layer 2: an ARP request shows it, whatever their subnets and routes are.
+/// Whether two pods are on different layer 2 networks: an ARP request shows it, whatever their subnets and routes are.
 ///
 /// # Errors
-/// When the request cannot even be sent, because then its silence says nothing.
+/// Fails when the request cannot be sent: silence would prove nothing.
 pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
     if let Some(told) = one.meets_itself(other) {
         return Ok(Found::not_checked(told));
     }
-    // A NIC without an address can ask too: from no address, as for duplicates.
+    // A NIC without an address can ask too: from 0.0.0.0, as in duplicate address detection.
     let nobody = one.ip().is_none();
     let arping = ["arping", "-I", nic, "-c", "1", "-w", "1", "-D", &target];
     let arping: Vec<&str> = arping.into_iter().filter(|word| nobody || *word != "-D").collect();
@@ -52,11 +52,11 @@ pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<F
     Ok(Found::of(!answers, format!("{target} {verb} an ARP request")))
 }
 
-/// The NIC to try from, and the address to try.
+/// The NIC to test from, and the address to test.
 fn ends<'a>(one: &'a Seen, other: &Seen) -> Option<(&'a str, String)> {
     Some((one.interface()?, other.ip().as_ref().map(IpAddr::to_string)?))
 }
 
 fn no_address() -> Found {
-    Found::of(false, "a pod has no address to try")
+    Found::of(false, "a pod has no address")
 }

@@ -87,7 +87,7 @@ impl Scene {
         job.cx
     }
 
-    /// The verification alone, as it is now: the checks that failed.
+    /// Runs just the verification; returns the failed checks.
     async fn failures(&self) -> Vec<String> {
         self.heard.0.lock().unwrap().clear();
         let job = self.job().await;
@@ -130,7 +130,7 @@ async fn a_network_that_leaks_is_found_whichever_it_is() {
     assert!(scene.up().await.error.is_none());
     for network in 1..=COUNT {
         let (name, other) = (format!("n{network}"), (network + 2) % COUNT + 1);
-        // Into a VLAN that it is not compared with, and out of all VLANs.
+        // Into a VLAN that it is not paired with, and out of all VLANs.
         for wrong in [json!(other), Value::Null] {
             scene.move_to(&name, wrong.clone()).await;
             let failed = scene.failures().await;
@@ -294,7 +294,7 @@ async fn a_record_of_another_cluster_proves_nothing_and_a_second_run_asks_little
     other["cluster"] = "that of somebody else".into();
     state.write(super::RECORD, &other.to_string()).unwrap();
     let third = scene.up().await;
-    assert_eq!((third.result, third.verified), ("done", Some(true)), "verified anew");
+    assert_eq!((third.result, third.verified), ("done", Some(true)), "verified again");
     assert_eq!(state.read(super::RECORD).unwrap().unwrap(), record);
 }
 
@@ -306,7 +306,7 @@ async fn what_was_verified_counts_until_the_next_verification_and_for_what_was_l
     scene.profile.timeouts.ready += 1;
     let again = scene.up().await;
     assert_eq!((again.result, again.verified), ("nothing-to-do", Some(true)), "nothing of it decides");
-    // Too few pods fit on the node: it fails whatever the settings are.
+    // The node has too little room: the verification fails whatever the settings are.
     let cluster = scene.sandbox.cluster();
     let node = ObjectKey::of(&cluster.list("v1", "Node", None, None).await.unwrap()[0]);
     let running = cluster.list("v1", "Pod", None, None).await.unwrap().len();
@@ -322,12 +322,12 @@ async fn what_was_verified_counts_until_the_next_verification_and_for_what_was_l
     let failed = scene.up().await;
     assert_eq!(failed.result, "failed", "an older record covers it: {failed:?}");
     room(running + 20).await;
-    let mended = scene.up().await;
-    assert_eq!((mended.result, mended.verified), ("done", Some(true)), "{mended:?}");
+    let repaired = scene.up().await;
+    assert_eq!((repaired.result, repaired.verified), ("done", Some(true)), "{repaired:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_meet_on_a_linux_bridge_and_below_a_card() {
+async fn pods_reach_each_other_on_a_linux_bridge_and_on_a_nic() {
     let profile = "extends: default\nvm: {enabled: false}\nkubevirt: {enabled: false}\nnetworks:\n  \
         - {name: lan, kind: bridge, bridge: br-lan, ipam: {subnet: 10.30.0.0/24}}\n  \
         - {name: card, kind: raw, config: {cniVersion: 0.3.1, name: card, type: macvlan, master: eth0, \

@@ -384,8 +384,8 @@ fn stop_signal() -> rustix::process::Signal {
 fn network_data_that_no_guest_reads() {
     for (data, at, says) in [
         ("'version: 3'", "4:18", "has version 3"),
-        ("'[eth0]'", "4:18", "is no map"),
-        ("hello", "4:18", "is no map"),
+        ("'[eth0]'", "4:18", "is not a map"),
+        ("hello", "4:18", "is not a map"),
         ("'ethernets: {}'", "4:18", "has no `version`"),
         ("|\n      version: 2\n      ethernets: [", "5:7", "is not YAML: line"),
     ] {

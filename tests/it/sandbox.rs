@@ -106,7 +106,7 @@ fn a_node_of_another_name_is_looked_at_too() {
     let left_out = json!(["steps kubevirt, vm (left out by `--skip` or `--only`)"]);
     assert_eq!((&finished["verified"], &finished["notChecked"]), (&json!(false), &left_out), "{up}");
     let unlooked: Vec<&str> = up.lines().filter(|line| line.contains(r#""verdict":"not-checked""#)).collect();
-    assert!(unlooked.iter().all(|line| line.contains("the VM is left out")), "{unlooked:?}");
+    assert!(unlooked.iter().all(|line| line.contains("the VM is skipped")), "{unlooked:?}");
     assert!(up.contains(" of blue, VLAN 100"), "{up}");
     kept.exits(0, &["down"]);
 }

@@ -153,7 +153,7 @@ fn pings(node: &Node, pod: &str, address: &str) -> bool {
 fn answers(node: &Node, pod: &str, address: &str) -> bool {
     let output = node.run(&["kubectl", "exec", pod, "--", "arping", "-I", "net1", "-f", "-w", "1", address]);
     let text = String::from_utf8_lossy(&output.stdout);
-    // Without this line the request was not even sent.
+    // Without this line the request was not sent.
     assert!(text.contains("Sent "), "{text}{}", String::from_utf8_lossy(&output.stderr));
     output.status.success()
 }

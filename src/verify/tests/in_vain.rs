@@ -1,5 +1,4 @@
-//! A wait whose pods are kept by something that does not pass by itself ends with it, long before its deadline; one that may
-//! come true goes on.
+//! A wait for pods that are stuck for a lasting reason ends with that reason, long before its deadline; other waits go on.
 
 use tokio::time::Instant;
 
@@ -7,7 +6,7 @@ use super::*;
 use crate::error::Error;
 use crate::host::{Command, Host};
 
-/// Far behind every end that these tests expect.
+/// Far beyond every end that these tests expect.
 const DEADLINE: u64 = 600;
 
 const PROFILE: &str = "extends: default\nvm: {enabled: false}\nkubevirt: {enabled: false}\nnetworks:\n  \
@@ -47,7 +46,7 @@ const BROKEN: &[Broken] = &[
         says: "cannot find a network-attachment-definition (lan)",
     },
     Broken {
-        name: "the configuration is no JSON",
+        name: "the configuration is not JSON",
         by: &[r#"config {"cniVersion": "0.3.1", "type": "bridge",,}"#],
         code: "KVN635",
         says: "invalid character ','",
@@ -59,7 +58,7 @@ const BROKEN: &[Broken] = &[
         says: "Link not found",
     },
     Broken {
-        name: "nobody runs the daemon of dhcp",
+        name: "the DHCP daemon does not run",
         by: &[
             r#"config {"cniVersion": "0.3.1", "name": "lan", "type": "bridge", "bridge": "br9", "ipam": {"type": "dhcp"}}"#,
         ],

@@ -1,5 +1,5 @@
-//! What network data fixes for none of the VM's NICs: for bridges, bonds and VLANs that the guest makes, and for NICs that
-//! it does not have.
+//! Addresses in network data that are not on the VM's NICs: on bridges, bonds and VLANs in the guest, and on NICs that it
+//! does not have.
 
 use ipnet::IpNet;
 
@@ -9,42 +9,42 @@ use crate::guest::Link;
 use crate::profile::Vm;
 use crate::verify::Found;
 
-/// Addresses on a link that is no NIC of the VM, as far as anybody knows before the guest runs.
+/// Addresses on a link that is not a NIC of the VM, as far as known before the guest runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beside {
-    /// The link's name, or the MAC address that is looked for.
+    /// The link's name, or the MAC address to match.
     place: String,
-    /// Whether it is looked for by its MAC address.
+    /// Whether it is matched by its MAC address.
     by_mac: bool,
     addresses: Vec<IpNet>,
 }
 
 impl Beside {
-    /// Those of a VM's network data.
+    /// Finds them in a VM's network data.
     pub fn of(vm: &Vm) -> Vec<Self> {
         let Some(data) = NetworkData::read(&vm.cloud_init.network_data) else { return Vec::new() };
         let nics = vm.interfaces.iter().enumerate();
         let taken: Vec<&Entry> =
             nics.filter_map(|(place, nic)| data.entry(&vm.mac_address(nic), place)).collect();
         let left = data.entries.iter().filter(|entry| !taken.iter().any(|it| std::ptr::eq(*it, *entry)));
-        // A MAC address of a link that the guest makes is given to it, not looked for.
+        // A MAC address of a link that the guest creates is assigned, not matched.
         let made = data.made.iter().map(|entry| Entry { mac: None, ..entry.clone() });
         let fixed = left.cloned().chain(made).filter(|entry| !entry.addresses.is_empty());
         fixed.map(|entry| Self::from(&entry)).collect()
     }
 
-    /// What is checked.
+    /// The check, in words.
     pub fn line(&self, vm: &str) -> String {
         let addresses: Vec<String> = self.addresses.iter().map(|it| it.addr().to_string()).collect();
         format!("{vm} has {} on {}", addresses.join(" "), self.place)
     }
 
-    /// What the guest shows of it.
+    /// The outcome in the guest.
     pub fn found(&self, guest: &Guest) -> Found {
         match guest.link(&self.place) {
             _ if self.by_mac => Found::not_checked(format!("no NIC of the VM has {}", self.place)),
             Some(link) => self.judged(link),
-            None if guest.speaks() => Found::not_checked(format!("the guest shows no link {}", self.place)),
+            None if guest.speaks() => Found::not_checked(format!("the guest has no link {}", self.place)),
             None => Found::not_checked(guest.why_not()),
         }
     }
@@ -64,7 +64,7 @@ impl From<&Entry> for Beside {
     fn from(entry: &Entry) -> Self {
         let by_mac = entry.mac.is_some();
         let place = entry.mac.as_ref().or(entry.set_name.as_ref()).or(entry.name.as_ref());
-        let place = place.cloned().unwrap_or_else(|| "a NIC without a name".into());
+        let place = place.cloned().unwrap_or_else(|| "an unnamed NIC".into());
         Self { place, by_mac, addresses: entry.addresses.clone() }
     }
 }

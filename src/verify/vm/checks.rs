@@ -1,4 +1,4 @@
-//! The checks of the VM, each of what was seen.
+//! The checks of the VM.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// What to ask the guest for a check; none when it has nothing to say to it.
+    /// The question to the guest for a check; none when it does not involve the guest.
     pub fn question(&self, what: What, guest: &Guest) -> Option<Question> {
         match what {
             What::Names => Some(Question::resolves()),
@@ -43,7 +43,7 @@ impl Look<'_> {
         }
     }
 
-    /// What comes of a check whose target has an address of the guest's own: asked, the guest would answer itself.
+    /// The outcome of a check whose target has an address of the guest's own: the guest would answer itself.
     pub fn meets_itself(&self, what: What, guest: &Guest) -> Option<Found> {
         let pod = match what {
             What::Reaches => self.nic.peer.as_deref(),
@@ -51,11 +51,11 @@ impl Look<'_> {
             What::Nic | What::Names | What::Reached => None,
         }?;
         let target = self.pods.address(pod, self.nic.network.is_none()).filter(|ip| guest.has(*ip))?;
-        let told = format!("{target} of {pod} is an address of the guest's own, too");
+        let told = format!("{target} of {pod} is also an address of the guest");
         Some(if what == What::Reaches { Found::of(false, told) } else { Found::not_checked(told) })
     }
 
-    /// What the NIC is like, in the guest and outside of it.
+    /// The state of the NIC, in the guest and outside.
     pub fn is_like(&self, guest: &Guest, outside: &Outside) -> Option<Found> {
         let nic = self.nic;
         let mut found = Details::default();
@@ -63,14 +63,14 @@ impl Look<'_> {
             Some((name, link)) => self.in_guest(name, link, guest, &mut found),
             None if guest.speaks() => found.add(false, format!("the guest has no NIC with {}", nic.mac)),
             None if nic.network.is_none() => return None,
-            None => found.not_checked(format!("{} was not looked at in the guest", nic.mac)),
+            None => found.not_checked(format!("{} was not checked in the guest", nic.mac)),
         }
         let reported = outside.status(nic).and_then(|status| status["mac"].as_str());
         if let Some(other) = reported.filter(|mac| !mac.eq_ignore_ascii_case(&nic.mac)) {
             found.add(false, format!("KubeVirt reports {other}"));
         }
         if nic.network.is_some() && outside.multus(nic).is_none() {
-            found.add(false, "Multus reports no such NIC of the launcher's pod".into());
+            found.add(false, "Multus reports no such NIC of the virt-launcher pod".into());
         }
         if let Some(port) = nic.like.as_ref().and_then(|like| like.port.as_ref()) {
             self.port(port, outside, &mut found);
@@ -98,7 +98,7 @@ impl Look<'_> {
         }
     }
 
-    /// The MTU that the NIC must have: the profile's, otherwise that of a pod on the same network.
+    /// The MTU that the NIC must have: the profile's, else that of a pod on the same network.
     fn mtu(&self) -> Option<u32> {
         let (None, Some(peer)) = (self.nic.mtu, &self.nic.peer) else { return self.nic.mtu };
         let interface = match &self.nic.network {
@@ -115,7 +115,8 @@ impl Look<'_> {
         }
         let Some((on, port)) = outside.port(self.nic) else {
             if outside.has_nameless_port(self.nic, &wanted.bridge, wanted.vlan) {
-                found.not_checked("port not told apart: this ovs-cni does not write whose it is".into());
+                found
+                    .not_checked("port not checked: this ovs-cni does not record the owners of ports".into());
             } else {
                 found.add(false, "no port in Open vSwitch".into());
             }
@@ -129,7 +130,7 @@ impl Look<'_> {
         }
     }
 
-    /// The guest's own name of the NIC, and the address of a pod to try.
+    /// The NIC's name in the guest, and the address of a pod to test.
     fn target(&self, guest: &Guest, pod: Option<&str>) -> Option<(String, IpAddr)> {
         let (name, _) = guest.nic(&self.nic.mac)?;
         let target = self.pods.address(pod?, self.nic.network.is_none())?;
@@ -151,7 +152,7 @@ impl Look<'_> {
         };
         let is_own = self.pods.link(peer, &interface).is_some_and(|link| link.ips.contains(&address));
         if is_own {
-            let told = format!("{address} of {} is an address of {peer}'s own, too", self.machine.name);
+            let told = format!("{address} of {} is also an address of {peer}", self.machine.name);
             return Ok(Some(Found::of(false, told)));
         }
         let target = address.to_string();
@@ -163,7 +164,7 @@ impl Look<'_> {
     }
 }
 
-/// What was seen of one NIC.
+/// The findings about one NIC.
 #[derive(Default)]
 struct Details {
     verdict: Option<Verdict>,

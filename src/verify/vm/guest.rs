@@ -1,4 +1,4 @@
-//! Inside the guest: what it says about itself, and what it reaches.
+//! Inside the guest: its NICs, and what it reaches.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use crate::verify::Found;
 
 /// How long one command in the guest may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the guest may take to get its addresses, once it takes commands.
+/// How long the guest may take to get its addresses, once it accepts commands.
 const ADDRESSES: Duration = Duration::from_secs(30);
-/// The pause between two looks: a guest cannot be watched.
+/// The polling interval: a guest cannot be watched.
 const PAUSE: Duration = Duration::from_millis(300);
 /// A name that every cluster resolves.
 const NAME: &str = "kubernetes.default.svc.cluster.local";
 
-/// The guest, as far as it can be spoken to.
+/// The guest, as far as it can be reached.
 pub struct Guest {
     shell: Option<Shell<Console>>,
     nics: Vec<GuestNic>,
     /// The gateways of its default routes, each with the NIC's name.
     gateways: Vec<(String, IpAddr)>,
-    /// Why nobody can look into it; none when a shell can.
+    /// Why there is no shell in it; none when there is.
     why_silent: Option<String>,
 }
 
 impl Guest {
-    /// Opens a shell on the serial console, as soon as the guest has started; without one, asks the agent.
+    /// Opens a shell on the serial console once the guest has started; without one, reads the agent's report.
     pub async fn meet(
         cx: &Context,
         cluster: &Cluster,
@@ -49,7 +49,7 @@ impl Guest {
                 guest.look().await?;
                 Ok(guest)
             }
-            // Somebody else's image may have no console that takes commands.
+            // The user's image may have no usable console.
             Err(error) if error.code() == &code::CONSOLE => {
                 let version = cx.profile.kubevirt.api_version();
                 let key = ObjectKey::new(
@@ -73,7 +73,7 @@ impl Guest {
         wanted.all(|nic| self.nic(&nic.mac).is_some_and(|(_, link)| nic.address(&link.ips).0))
     }
 
-    /// Waits for its addresses. Not an error when a NIC gets none: its check tells.
+    /// Waits for its addresses. A NIC without one is not an error: its check reports it.
     pub async fn wait_addresses(&mut self, machine: &Machine) -> Result<()> {
         let deadline = Instant::now() + ADDRESSES;
         self.look().await?;
@@ -113,27 +113,27 @@ impl Guest {
         self.nics.iter().find(|(own, _)| own == name).map(|(_, link)| link)
     }
 
-    /// Whether the guest says anything about its NICs.
+    /// Whether anything is known about the guest's NICs.
     pub fn speaks(&self) -> bool {
         !self.nics.is_empty()
     }
 
-    /// The gateway of a NIC; none when it has none or the guest does not say.
+    /// The gateway of a NIC; none when it has none or it is unknown.
     pub fn gateway(&self, nic: &str) -> Option<IpAddr> {
         self.gateways.iter().find(|(name, _)| name == nic).map(|(_, gateway)| *gateway)
     }
 
-    /// Whether only a shell tells about gateways.
+    /// Whether there is a shell, which alone knows about gateways.
     pub fn has_shell(&self) -> bool {
         self.shell.is_some()
     }
 
-    /// Why a check that needs the guest was not made.
+    /// Why a check in the guest could not run.
     pub fn why_not(&self) -> String {
         self.why_silent.clone().unwrap_or_else(|| "the guest lacks the tools".into())
     }
 
-    /// Asks the guest several things at once: the answers in their order, none where it cannot tell.
+    /// Asks the guest several questions at once; the answers are in their order, none where it cannot tell.
     pub async fn ask(&mut self, questions: &[Question]) -> Result<Vec<Option<Found>>> {
         if questions.is_empty() {
             return Ok(Vec::new());
@@ -152,7 +152,7 @@ impl Guest {
     }
 }
 
-/// Something that only the guest can tell.
+/// A question to the guest.
 pub struct Question {
     command: String,
     about: About,
@@ -178,8 +178,8 @@ impl Question {
         Self { command: format!("ping -I {nic} -c 1 -W 5 {address}"), about: About::Ping(address) }
     }
 
-    /// Whether it holds that an address answers an ARP request, or answers none. The request comes from no address, so that
-    /// any NIC can send it.
+    /// Whether an address answers an ARP request, or does not, as expected. The request comes from 0.0.0.0, so any NIC can
+    /// send it.
     pub fn arpings(nic: &str, address: IpAddr, should_answer: bool) -> Self {
         let tries = if should_answer { 3 } else { 1 };
         let command =
@@ -191,13 +191,13 @@ impl Question {
         let succeeded = ended.status == 0;
         let verb = |answers: bool| if answers { "answers" } else { "does not answer" };
         match self.about {
-            // There is neither program.
+            // Neither program is installed.
             About::Name if ended.status == 127 => None,
-            About::Name if succeeded => Some(Found::of(true, format!("{NAME} is known"))),
+            About::Name if succeeded => Some(Found::of(true, format!("{NAME} resolves"))),
             About::Name => Some(Found::of(false, last_line(ended))),
             About::Ping(address) => Some(Found::of(succeeded, format!("{address} {}", verb(succeeded)))),
             About::Arp(address, should_answer) => {
-                // Without this line the request was not even sent.
+                // Without this line the request was not sent.
                 ended.output.contains("Sent ").then(|| {
                     let answers = ended.output.to_lowercase().contains("reply from");
                     Found::of(answers == should_answer, format!("{address} {} an ARP request", verb(answers)))

@@ -1,4 +1,4 @@
-//! Proves that the sample VM's NICs work: from outside, and inside the guest. NICs are found by MAC address and network.
+//! Verifies that the sample VM's NICs work, from outside and in the guest. NICs are matched by MAC address and network.
 
 mod beside;
 mod checks;
@@ -31,16 +31,16 @@ pub fn checks(cx: &Context, scenario: &Scenario) -> Vec<String> {
     if is_left_out(cx) { Vec::new() } else { promised(cx, scenario) }
 }
 
-/// The checks that the profile promises and that the run does not make, because it leaves the VM out.
+/// The checks that the run omits because it skips the VM.
 pub fn left_out(cx: &Context, scenario: &Scenario) -> Vec<Outcome> {
     if !is_left_out(cx) {
         return Vec::new();
     }
-    let why = || Found::not_checked("the VM is left out by `--skip`");
+    let why = || Found::not_checked("the VM is skipped by `--skip`");
     promised(cx, scenario).into_iter().map(|check| Outcome::new(check, why())).collect()
 }
 
-/// Whether the run leaves out what makes the VM.
+/// Whether the run skips the VM.
 pub fn is_left_out(cx: &Context) -> bool {
     cx.skipped.iter().any(|step| step == "vm" || step == "kubevirt")
 }
@@ -52,7 +52,7 @@ fn promised(cx: &Context, scenario: &Scenario) -> Vec<String> {
     of_nics.chain(beside).collect()
 }
 
-/// The pods that each NIC of the VM is tried with; nothing when the profile has no VM.
+/// The pods that each NIC of the VM is tested against; empty when the profile has no VM.
 pub fn pods_of_nics<'a>(cx: &Context, scenario: &'a Scenario) -> Vec<Vec<&'a str>> {
     let machine = Machine::of(&cx.profile, scenario).filter(|_| !is_left_out(cx));
     let named = |name: &String| scenario.pods.iter().map(|probe| probe.name.as_str()).find(|it| it == name);
@@ -60,9 +60,8 @@ pub fn pods_of_nics<'a>(cx: &Context, scenario: &'a Scenario) -> Vec<Vec<&'a str
     nics.map(|nic| nic.peer.iter().chain(&nic.stranger).filter_map(named).collect()).collect()
 }
 
-/// Makes each check of the VM that can be made for some of its NICs, by their places, and says of each other one why it was
-/// not, with the addresses that the guest has on them. Nothing when the profile has no VM. The pods that they are tried with
-/// run.
+/// Runs the checks of some of the VM's NICs, by their indexes; checks that cannot run are reported with the reason. Also
+/// returns the guest's addresses on these NICs. Returns nothing when the profile has no VM. The pods to test against must run.
 pub async fn some(
     cx: &Context,
     cluster: &Cluster,
@@ -81,7 +80,7 @@ pub async fn some(
         Outside::look(cx, cluster, &machine, here)
     )?;
     if !guest.has_shell() {
-        // Then KubeVirt's status is all that tells of its addresses, and that comes late.
+        // Only KubeVirt's status has its addresses then, and it is late.
         outside = Outside::look(cx, cluster, &machine, here).await?;
     }
     for nic in &mut machine.nics {
@@ -92,12 +91,12 @@ pub async fn some(
     let checks = machine.checks();
     let mut verdicts = BTreeMap::new();
     if !guest.has_addresses(&machine) {
-        // Whom it must not reach it may try without one, while it waits for them.
+        // Isolation can be tested without addresses, while the guest waits for them.
         verdicts = silence(&looks, &checks, &mut guest).await?;
         guest.wait_addresses(&machine).await?;
     }
     let mut left: Vec<_> = checks.iter().enumerate().filter(|(at, _)| !verdicts.contains_key(at)).collect();
-    // The silence of a stranger takes longest.
+    // Isolation checks wait for a timeout and take longest.
     left.sort_by_key(|(_, (_, what, _))| *what != What::Isolated);
     verdicts.extend(traffic(&looks, left, &mut guest, &outside).await?);
     // By now the ports have counted some packets.
@@ -110,13 +109,13 @@ pub async fn some(
         let found = looks[nic].meets_itself(what, &guest).or(verdicts.remove(&at).flatten());
         outcomes.push(Outcome::new(check, found.unwrap_or_else(|| Found::not_checked(guest.why_not()))));
     }
-    // What is not of one NIC is told once.
+    // What is not about one NIC is reported once.
     let beside = machine.beside.iter().filter(|_| nics.contains(&0));
     outcomes.extend(beside.map(|it| Outcome::new(it.line(&machine.name), it.found(&guest))));
     Ok((outcomes, addresses(&machine, &guest, &outside)))
 }
 
-/// The addresses of the guest's NICs that are on wires with others: what it says, else what it is told to have.
+/// The addresses of the guest's NICs on shared networks: the actual ones, else the configured ones.
 fn addresses(machine: &Machine, guest: &Guest, outside: &Outside) -> Vec<GuestAddresses> {
     let on_wires = machine.nics.iter().filter(|nic| !nic.masquerade);
     let of_nic = |nic: &NicPlan| GuestAddresses {
@@ -129,7 +128,7 @@ fn addresses(machine: &Machine, guest: &Guest, outside: &Outside) -> Vec<GuestAd
     on_wires.map(of_nic).collect()
 }
 
-/// Whom the guest must not reach. Verdicts by the places of their checks.
+/// The isolation checks. Verdicts by the indexes of their checks.
 async fn silence(
     looks: &[Look<'_>],
     checks: &[Check],
@@ -140,7 +139,7 @@ async fn silence(
     Ok(verdicts.collect())
 }
 
-/// What the guest says to the checks that it makes itself, all at once.
+/// Runs the guest's own checks, all at once.
 async fn asked<'a>(
     looks: &[Look<'_>],
     checks: impl Iterator<Item = (usize, &'a Check)>,
@@ -151,7 +150,7 @@ async fn asked<'a>(
     Ok(places.into_iter().zip(guest.ask(&questions).await?))
 }
 
-/// Who reaches whom. Verdicts by the places of their checks.
+/// The reachability checks. Verdicts by the indexes of their checks.
 async fn traffic(
     looks: &[Look<'_>],
     checks: Vec<(usize, &Check)>,
@@ -167,7 +166,7 @@ async fn traffic(
     Ok(by_guest.chain(by_pods).collect())
 }
 
-/// Its step has waited already; a run that starts with the verification has not.
+/// The VM's step has waited already, unless the run starts with the verification.
 async fn wait_running(
     cx: &Context,
     cluster: &Cluster,

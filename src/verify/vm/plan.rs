@@ -1,4 +1,4 @@
-//! What is checked about the sample VM.
+//! The checks of the sample VM.
 
 use std::net::IpAddr;
 
@@ -18,20 +18,20 @@ pub struct Machine {
     pub name: String,
     /// Its NICs, in the profile's order.
     pub nics: Vec<NicPlan>,
-    /// What network data fixes for none of its NICs.
+    /// Addresses in network data that are not on its NICs.
     pub beside: Vec<Beside>,
 }
 
-/// One NIC and what it must be like.
+/// One NIC and its desired state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NicPlan {
-    /// Its name in the profile; the guest calls it as it likes.
+    /// Its name in the profile; the guest's may differ.
     pub name: String,
-    /// Its MAC address, by which the guest's NIC is found.
+    /// Its MAC address, which identifies the guest's NIC.
     pub mac: String,
     /// Its network as `namespace/name`; none for the pod network.
     pub network: Option<String>,
-    /// Whether the guest is behind the pod's address.
+    /// Whether the guest is NATed behind the pod's address.
     pub masquerade: bool,
     /// What a pod on the same network must have; none for the pod network.
     pub like: Option<Probe>,
@@ -41,13 +41,13 @@ pub struct NicPlan {
     pub mtu: Option<u32>,
     /// A pod on the same layer 2 network that has an address.
     pub peer: Option<String>,
-    /// Whether the guest has an address at which the peer reaches it; else it can only ask who has the peer's.
+    /// Whether the guest has an address that the peer can reach; else it can only send ARP requests.
     pub pings: bool,
     /// A pod on another VLAN of the same bridge.
     pub stranger: Option<String>,
 }
 
-/// One thing that is checked.
+/// A kind of check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// The NIC is as declared.
@@ -62,11 +62,11 @@ pub enum What {
     Isolated,
 }
 
-/// A check: the NIC by its index, what, and the line for people.
+/// A check: the NIC's index, the kind, and the text.
 pub type Check = (usize, What, String);
 
 impl Machine {
-    /// The profile's VM, without NICs on networks that the profile leaves out of the verification; none when it has none.
+    /// The profile's VM, without NICs on networks that are excluded from verification; none when it has no VM.
     pub fn of(profile: &Profile, scenario: &Scenario) -> Option<Self> {
         let vm = &profile.vm;
         let nics = vm.interfaces.iter().enumerate();
@@ -77,7 +77,7 @@ impl Machine {
         (vm.enabled && profile.kubevirt.enabled).then_some(Self { namespace, name, nics, beside })
     }
 
-    /// Every check, in the order in which they are told.
+    /// Every check, in the order of the report.
     pub fn checks(&self) -> Vec<Check> {
         self.nics.iter().enumerate().flat_map(|(index, nic)| self.checks_of(index, nic)).collect()
     }
@@ -145,13 +145,13 @@ impl NicPlan {
         }
     }
 
-    /// Whether the guest's way out is over this NIC.
+    /// Whether the guest's default route is on this NIC.
     pub fn has_gateway(&self) -> bool {
         self.network.is_none() && self.promise.leads_out()
     }
 
-    /// Whether addresses are those that the guest must have, with what is there. On a network without addresses it may
-    /// have any or none: from a server of the LAN, or from a router.
+    /// Whether the guest has the right addresses, with the actual ones. On a network without addresses it may have any or
+    /// none: from a DHCP server or a router on the LAN.
     pub fn address(&self, ips: &[IpAddr]) -> (bool, String) {
         let shown: Vec<String> = ips.iter().map(ToString::to_string).collect();
         let shown = if shown.is_empty() { "no address".into() } else { shown.join(" ") };
@@ -168,7 +168,7 @@ impl NicPlan {
         }
     }
 
-    /// What it must have.
+    /// What the NIC must have, in words.
     fn line(&self) -> String {
         let name = &self.name;
         let open = |like: &Probe| nic_line(name, &Probe { address: None, subnet: None, ..like.clone() });
@@ -187,7 +187,7 @@ impl NicPlan {
     }
 }
 
-/// A pod with an address on the same network, or on another one that is the same on layer 2.
+/// A pod with an address on the same network, or on another one with the same layer 2.
 fn peer<'a>(scenario: &'a Scenario, like: &Probe) -> Option<&'a Probe> {
     let mut addressed = scenario.pods.iter().filter(|probe| probe.subnet.is_some());
     let on_network = addressed.clone().find(|probe| probe.network == like.network);

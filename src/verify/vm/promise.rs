@@ -1,4 +1,4 @@
-//! Which addresses a guest's NIC must have: its network data says so, else its network.
+//! The addresses that a guest's NIC must have: from its network data, else from its network.
 
 use std::net::IpAddr;
 
@@ -9,22 +9,22 @@ use crate::formats::network_data::NetworkData;
 /// The addresses of a NIC in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Promise {
-    /// What its network gives.
+    /// Those that its network assigns.
     Network,
-    /// Those that the network data fixes.
+    /// Static addresses in the network data.
     Fixed {
         /// All of them.
         addresses: Vec<IpNet>,
         /// Whether the default route goes over the NIC.
         gateway: bool,
     },
-    /// Whatever there is: the network data does not name the NIC, gives it nothing, or cannot be read.
+    /// Any: the network data does not name the NIC, assigns it nothing, or is invalid.
     Nothing,
 }
 
 impl Promise {
-    /// What network data says of a NIC, by its MAC address and its place. Without any, kvnet tells the guest to ask each
-    /// network that gives addresses for one.
+    /// What network data says about a NIC, by its MAC address and its index. Without network data, kvnet configures DHCP on
+    /// each network with addresses.
     pub fn of(network_data: &str, mac: &str, place: usize) -> Self {
         if network_data.trim().is_empty() {
             return Self::Network;
@@ -40,7 +40,7 @@ impl Promise {
         }
     }
 
-    /// The addresses that network data fixes.
+    /// The static addresses in network data.
     pub fn fixed(&self) -> Vec<IpAddr> {
         match self {
             Self::Fixed { addresses, .. } => addresses.iter().map(IpNet::addr).collect(),
@@ -48,7 +48,7 @@ impl Promise {
         }
     }
 
-    /// Whether, on the pod network, the guest has a way to others.
+    /// Whether, on the pod network, the guest has a default route.
     pub fn leads_out(&self) -> bool {
         match self {
             Self::Network => true,
@@ -57,7 +57,7 @@ impl Promise {
         }
     }
 
-    /// Whether a fixed address is in a subnet.
+    /// Whether a static address is in a subnet.
     pub fn is_in(&self, subnet: Option<&str>) -> bool {
         let subnet = subnet.and_then(|text| text.parse::<IpNet>().ok());
         let Self::Fixed { addresses, .. } = self else { return false };

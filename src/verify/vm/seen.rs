@@ -1,4 +1,4 @@
-//! From outside the guest: KubeVirt's status, the launcher's pod, Open vSwitch, and the pods that the VM talks to.
+//! Outside the guest: KubeVirt's status, the virt-launcher pod, Open vSwitch, and the VM's peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::guest::Link;
 use crate::verify::Here;
 use crate::verify::pods::{Nic, PROBE_LABEL, link, nic};
 
-/// What KubeVirt calls the NIC of a further network in the launcher's pod, since it makes names of its own.
+/// KubeVirt's name for a secondary NIC in the virt-launcher pod, in releases that generate names.
 fn pod_nic_name(network: &str) -> String {
     let digest = format!("{:x}", Sha256::digest(network));
     format!("pod{}", &digest[..11])
@@ -28,11 +28,11 @@ fn pod_nic_name(network: &str) -> String {
 /// How long a command in a pod may take.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the cluster and the node say about the VM.
+/// What the cluster and the node report about the VM.
 pub struct Outside {
     instance: Value,
     launcher: Option<Value>,
-    /// Why nothing is seen of the ports; none when the VM runs on this node.
+    /// Why ports cannot be checked; none when the VM runs on this node.
     elsewhere: Option<String>,
     /// Open vSwitch, when the VM runs on this node.
     switch: Option<OvsState>,
@@ -40,7 +40,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Looks once: ports are made before the VM starts.
+    /// Reads everything once: ports exist before the VM starts.
     pub async fn look(cx: &Context, cluster: &Cluster, machine: &Machine, here: &Here) -> Result<Self> {
         let version = cx.profile.kubevirt.api_version();
         let namespace = Some(machine.namespace.as_str());
@@ -75,19 +75,19 @@ impl Outside {
         self.instance["metadata"]["uid"].as_str().unwrap_or_default()
     }
 
-    /// What KubeVirt says about a NIC.
+    /// KubeVirt's status of a NIC.
     pub fn status(&self, nic: &NicPlan) -> Option<&Value> {
         let told = self.instance["status"]["interfaces"].as_array()?;
         if let Some(interface) = told.iter().find(|interface| interface["name"] == nic.name.as_str()) {
             return Some(interface);
         }
-        // KubeVirt of 2018 tells addresses and no names, in the order of the NICs.
+        // KubeVirt of 2018 reports addresses without names, in the order of the NICs.
         let wanted = self.instance["spec"]["domain"]["devices"]["interfaces"].as_array()?;
         let index = wanted.iter().position(|interface| interface["name"] == nic.name.as_str())?;
         told.get(index).filter(|_| told.iter().all(|interface| interface.get("name").is_none()))
     }
 
-    /// The MAC address of a NIC: the one that the VM asks for, otherwise the one that KubeVirt gave it.
+    /// The MAC address of a NIC: the requested one, else the one that KubeVirt assigned.
     pub fn mac(&self, nic: &NicPlan) -> Option<String> {
         let interfaces = self.instance["spec"]["domain"]["devices"]["interfaces"].as_array()?;
         let wanted = interfaces.iter().find(|interface| interface["name"] == nic.name.as_str());
@@ -95,7 +95,7 @@ impl Outside {
         wanted.or_else(|| self.status(nic)?["mac"].as_str()).map(str::to_ascii_lowercase)
     }
 
-    /// The address that others reach the guest at: the pod's behind which it is, or its own.
+    /// The address at which others reach the guest: its pod's, or its own.
     pub fn address(&self, nic: &NicPlan) -> Option<IpAddr> {
         let address = match &nic.network {
             None => self.launcher.as_ref()?["status"]["podIP"].as_str(),
@@ -104,8 +104,8 @@ impl Outside {
         address?.split('/').next()?.parse().ok()
     }
 
-    /// What Multus says about a NIC of the launcher's pod: by the name that KubeVirt gives it there, else by the place among
-    /// those of its network.
+    /// Multus' report about a NIC of the virt-launcher pod: by KubeVirt's name for it, else by its index among those of its
+    /// network.
     pub fn multus(&self, plan: &NicPlan) -> Option<Nic> {
         let (launcher, network) = (self.launcher.as_ref()?, plan.network.as_deref()?);
         let reported = reported(launcher);
@@ -146,23 +146,23 @@ impl Outside {
         self.switch.as_ref()?.port_of_pod(uid, &self.multus(nic)?.interface)
     }
 
-    /// Whether the port of a NIC may be there without a word about whose it is: older versions of ovs-cni write none.
+    /// Whether the port of a NIC may exist without an owner: older versions of ovs-cni do not record it.
     pub fn has_nameless_port(&self, nic: &NicPlan, bridge: &str, vlan: Option<u16>) -> bool {
         let interface = self.multus(nic).map(|nic| nic.interface).unwrap_or_default();
         self.switch.as_ref().is_some_and(|switch| switch.has_nameless_port(bridge, vlan, &interface))
     }
 
-    /// Why nothing is seen of the ports, when the VM is on another node than the one that kvnet looks at.
+    /// Why ports cannot be checked, when the VM is on another node.
     pub fn elsewhere(&self) -> Option<&str> {
         self.elsewhere.as_deref()
     }
 }
 
-/// The pods that the VM talks to, with their NICs as they see them themselves (`ip addr show`).
+/// The VM's peers, with the NICs inside them (`ip addr show`).
 pub struct Pods(BTreeMap<String, (Value, String)>);
 
 impl Pods {
-    /// Waits for them, and looks into them: the guest still starts meanwhile.
+    /// Waits for the pods and reads their NICs, while the guest is starting.
     pub async fn wait(cx: &Context, cluster: &Cluster, machine: &Machine) -> Result<Self> {
         let timeout = Duration::from_secs(cx.profile.timeouts.verification);
         let namespace = cx.profile.verification.namespace.as_str();
@@ -187,13 +187,13 @@ impl Pods {
         self.nic(name)?.ips.into_iter().next()
     }
 
-    /// The NIC of a pod besides that of the pod network.
+    /// The secondary NIC of a pod.
     pub fn nic(&self, name: &str) -> Option<Nic> {
         let (pod, _) = self.0.get(name)?;
         nic(pod, &asked(pod).wishes.first()?.network())
     }
 
-    /// A NIC of a pod as the pod itself sees it.
+    /// A NIC inside a pod.
     pub fn link(&self, name: &str, nic: &str) -> Option<Link> {
         link(&self.0.get(name)?.1, nic)
     }

@@ -1,4 +1,4 @@
-//! cloud-init's network data, version 1 and 2: what a guest does with its NICs.
+//! cloud-init's network data, versions 1 and 2: how a guest configures its NICs.
 
 use std::net::IpAddr;
 
@@ -8,28 +8,28 @@ use serde_yaml::Value;
 use super::network_data_v1 as v1;
 use crate::formats::net::cidr;
 
-/// The kinds of links that are no NICs of the VM.
+/// The kinds of links that are not NICs of the VM.
 const MADE: [&str; 6] = ["bonds", "bridges", "dummy-devices", "tunnels", "vlans", "wifis"];
 
-/// What a guest is told about its NICs.
+/// A guest's network configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkData {
     /// One for each entry about a NIC.
     pub entries: Vec<Entry>,
-    /// What the guest makes itself: bridges, bonds, VLANs.
+    /// The links that the guest creates: bridges, bonds, VLANs.
     pub made: Vec<Entry>,
 }
 
-/// What a guest does with the NICs that an entry is about.
+/// The configuration of the NICs that an entry matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The MAC address that is looked for, in lower case.
+    /// The MAC address to match, in lower case.
     pub mac: Option<String>,
-    /// The name that is looked for, which may be a pattern with `*` and `?`.
+    /// The name to match, possibly a pattern with `*` and `?`.
     pub name: Option<String>,
     /// The name that the NIC gets.
     pub set_name: Option<String>,
-    /// Its fixed addresses.
+    /// Its static addresses.
     pub addresses: Vec<IpNet>,
     /// The gateway of its default route.
     pub gateway: Option<IpAddr>,
@@ -51,8 +51,7 @@ impl NetworkData {
         Some(Self { entries, made })
     }
 
-    /// Why a guest could do nothing with a text; none when cloud-init reads it. Nothing of the text is quoted, which may hold
-    /// a password.
+    /// Why cloud-init would reject a text; none when it accepts it. The text is never quoted, because it may hold a password.
     #[must_use]
     pub fn refuses(text: &str) -> Option<String> {
         let whole: Value = match serde_yaml::from_str(text) {
@@ -64,7 +63,7 @@ impl NetworkData {
         };
         let data = whole.get("network").unwrap_or(&whole);
         if !data.is_mapping() {
-            return Some("is no map of fields".into());
+            return Some("is not a map".into());
         }
         if data.get("config").and_then(Value::as_str) == Some("disabled") {
             return None;
@@ -73,13 +72,13 @@ impl NetworkData {
             None => Some("has no `version`".into()),
             Some(Some(1)) => v1::refuses(data),
             Some(Some(2)) => refuses(data),
-            Some(Some(other)) => Some(format!("has version {other}, and cloud-init reads 1 and 2")),
-            Some(None) => Some("has a `version` that is no number".into()),
+            Some(Some(other)) => Some(format!("has version {other}, but cloud-init only knows 1 and 2")),
+            Some(None) => Some("has a `version` that is not a number".into()),
         }
     }
 
-    /// The entry about a NIC: by its MAC address, else by its name, which is not known before the guest has started. By
-    /// its place among the VM's NICs it is `eth1` in some guests and `enp2s0` in others.
+    /// The entry for a NIC: by its MAC address, else by its name, which is unknown before the guest has started. The second
+    /// NIC is `eth1` in some guests and `enp2s0` in others.
     #[must_use]
     pub fn entry(&self, mac: &str, place: usize) -> Option<&Entry> {
         let by_mac = self.entries.iter().find(|entry| entry.mac.as_deref() == Some(mac));
@@ -95,7 +94,7 @@ impl NetworkData {
 }
 
 impl Entry {
-    /// What the NIC is called in a guest that is as the entry expects it.
+    /// The NIC's name in a guest that the entry is written for.
     #[must_use]
     pub fn nic_name(&self, place: usize) -> String {
         let names = names(place);
@@ -105,7 +104,7 @@ impl Entry {
     }
 }
 
-/// What the NIC at a place is called: by the kernel, and by systemd on the two kinds of machines that KubeVirt makes.
+/// The possible names of the NIC with an index: by the kernel, and by systemd on KubeVirt's two machine types.
 fn names(place: usize) -> [String; 3] {
     [format!("eth{place}"), format!("enp{}s0", place + 1), format!("ens{}", place + 3)]
 }
@@ -125,14 +124,14 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// What is no version 2: each kind of link is a map of names, each with a map of settings.
+/// Why data is not valid version 2, where each kind of link is a map of names to settings.
 fn refuses(data: &Value) -> Option<String> {
     let kinds = ["ethernets", "wifis", "bonds", "bridges", "vlans"];
     kinds.into_iter().find_map(|kind| {
         let links = data.get(kind)?;
         let are_maps = |links: &serde_yaml::Mapping| links.values().all(|it| it.is_mapping() || it.is_null());
         let wrong = links.as_mapping().is_none_or(|links| !are_maps(links)) && !links.is_null();
-        wrong.then(|| format!("has `{kind}` that are no map of names with their settings"))
+        wrong.then(|| format!("has `{kind}` that is not a map of names to settings"))
     })
 }
 
@@ -147,7 +146,7 @@ fn entry(id: &str, nic: &Value) -> Entry {
     let matched = nic.get("match").filter(|matched| matched.is_mapping());
     let mac = matched.and_then(|matched| text(matched.get("macaddress"))).map(|mac| mac.to_ascii_lowercase());
     let name = match matched {
-        // An entry without `match` is about the NIC that its id names.
+        // An entry without `match` matches the NIC named by its id.
         None => Some(id.to_owned()),
         Some(matched) => text(matched.get("name")),
     };
@@ -173,7 +172,7 @@ fn address(value: &Value) -> Option<IpNet> {
     cidr(text)
 }
 
-/// YAML 1.1 knows more words for it than 1.2.
+/// YAML 1.1 has more words for true than 1.2.
 pub(super) fn is_true(value: Option<&Value>) -> bool {
     match value {
         Some(Value::Bool(value)) => *value,
@@ -253,17 +252,17 @@ mod tests {
     fn what_a_guest_cannot_read_is_said_without_its_words() {
         for (text, why) in [
             ("version: 2\nethernets: [", "is not YAML: line"),
-            ("canary", "is no map"),
-            ("- version: 2", "is no map"),
+            ("canary", "is not a map"),
+            ("- version: 2", "is not a map"),
             ("ethernets: {}", "has no `version`"),
             ("version: 3\nethernets: {}", "has version 3"),
-            ("version: '2'", "is no number"),
-            ("version: 2\nethernets: [eth0]", "has `ethernets` that are no map"),
-            ("version: 2\nethernets: {eth0: dhcp}", "has `ethernets` that are no map"),
+            ("version: '2'", "is not a number"),
+            ("version: 2\nethernets: [eth0]", "has `ethernets` that is not a map"),
+            ("version: 2\nethernets: {eth0: dhcp}", "has `ethernets` that is not a map"),
             ("version: 1", "has no list `config`"),
             ("version: 1\nconfig: {type: physical}", "has no list `config`"),
             ("version: 1\nconfig: [{name: eth0}]", "has an entry without `type`"),
-            ("auto eth0\niface eth0 inet dhcp\n", "is no map"),
+            ("auto eth0\niface eth0 inet dhcp\n", "is not a map"),
         ] {
             let told = NetworkData::refuses(text).unwrap_or_default();
             assert!(told.contains(why) && !told.contains("canary"), "{text}: {told}");

@@ -1,4 +1,4 @@
-//! Network data of version 1: a list of NICs with their subnets.
+//! Network data version 1: a list of NICs with their subnets.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde_yaml::Value;
 use super::network_data::Entry;
 use crate::formats::net::cidr;
 
-/// The NICs of the list, and the links that the guest makes: bonds, VLANs and the like.
+/// The NICs of the list, and the links that the guest creates: bonds, VLANs and the like.
 pub(super) fn entries(data: &Value) -> (Vec<Entry>, Vec<Entry>) {
     let config = data.get("config").and_then(Value::as_sequence).into_iter().flatten();
     let (nics, others): (Vec<&Value>, Vec<&Value>) =
@@ -17,10 +17,10 @@ pub(super) fn entries(data: &Value) -> (Vec<Entry>, Vec<Entry>) {
     (nics.into_iter().map(entry).collect(), made.collect())
 }
 
-/// What is no version 1.
+/// Why data is not valid version 1.
 pub(super) fn refuses(data: &Value) -> Option<String> {
     let Some(config) = data.get("config").and_then(Value::as_sequence) else {
-        return Some("has no list `config`, as version 1 needs it".into());
+        return Some("has no list `config`, which version 1 requires".into());
     };
     let named = |item: &Value| text(item, "type").is_some();
     (!config.iter().all(named)).then(|| "has an entry without `type`".into())
@@ -47,7 +47,7 @@ fn kind(subnet: &Value) -> &str {
     text(subnet, "type").unwrap_or_default()
 }
 
-/// The prefix is behind the address, or it is a field of its own, as a number or as a mask.
+/// The prefix is part of the address, or a field of its own, as a number or as a mask.
 fn address(subnet: &Value) -> Option<IpNet> {
     let own = text(subnet, "address")?;
     if own.contains('/') {

@@ -1,4 +1,4 @@
-//! What the guest agent has told KubeVirt, which keeps it in the status of the virtual machine instance.
+//! The guest agent's report, which KubeVirt keeps in the status of the virtual machine instance.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ pub fn nics(instance: &Value) -> Option<Vec<GuestNic>> {
 }
 
 fn nic(interface: &Value) -> Option<GuestNic> {
-    // KubeVirt lists sources by commas: `domain, guest-agent, multus-status`.
+    // KubeVirt separates sources by commas: `domain, guest-agent, multus-status`.
     if !interface["infoSource"].as_str()?.contains("guest-agent") {
         return None;
     }

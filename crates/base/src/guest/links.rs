@@ -1,21 +1,21 @@
-//! Network links as their own machine shows them: a pod, a guest, a network namespace.
+//! Network interfaces as listed in a pod, a guest or a network namespace.
 
 use std::net::IpAddr;
 
-/// A NIC as its owner sees it.
+/// A NIC as seen by its owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Link {
     /// Its MAC address, in lower case.
     pub mac: String,
-    /// Its MTU; 0 when it is not known.
+    /// Its MTU; 0 when unknown.
     pub mtu: u32,
     /// Whether it carries traffic.
     pub up: bool,
-    /// Its addresses, those of the link itself (`fe80::`) left out.
+    /// Its addresses, without link-local ones (`fe80::`).
     pub ips: Vec<IpAddr>,
 }
 
-/// Reads every NIC, by its name, from the output of `ip addr show` of `busybox` or iproute2.
+/// Parses every NIC, with its name, from the output of `ip addr show` of `busybox` or iproute2.
 pub fn links(ip_addr: &str) -> Vec<(String, Link)> {
     let mut found: Vec<(String, Link)> = Vec::new();
     for line in ip_addr.lines() {
@@ -36,8 +36,8 @@ pub fn links(ip_addr: &str) -> Vec<(String, Link)> {
     found
 }
 
-/// The addresses on a NIC, by its MAC address: also those of a bridge or a bond over it, which have its MAC address, but not
-/// those of a VLAN on it, which are on another wire.
+/// The addresses on a NIC, by its MAC address: includes those of a bridge or a bond over it, which share its MAC address, but
+/// not those of a VLAN on it, which is another network.
 pub fn ips_of(links: &[(String, Link)], mac: &str) -> Vec<IpAddr> {
     let on_wire = links.iter().filter(|(name, link)| link.mac == mac && !name.contains('.'));
     let mut ips: Vec<IpAddr> = on_wire.flat_map(|(_, link)| link.ips.iter().copied()).collect();

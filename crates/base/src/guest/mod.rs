@@ -1,4 +1,4 @@
-//! What a guest says about itself, on its serial console or through its agent.
+//! The guest's own view, on its serial console or through its agent.
 
 mod agent;
 mod links;

@@ -1,4 +1,4 @@
-//! A shell on a serial console: waits for its prompt, logs in when it must, and runs commands one by one.
+//! A shell on a serial console: waits for its prompt, logs in if needed, and runs commands.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::cluster::Console;
 use crate::error::{Error, Result, code};
 use crate::profile::Login;
 
-/// After so much silence what stands in the last line is taken for a prompt: a guest that starts writes all the time.
+/// The silence after which the last line is taken for a prompt: a booting guest writes all the time.
 const SILENCE: Duration = Duration::from_millis(200);
-/// After so much silence the guest is poked for a new prompt: a message of the kernel may stand behind the last one.
+/// The silence after which a new prompt is requested: a kernel message may have followed the last one.
 const POKE: Duration = Duration::from_secs(1);
-/// How long a shell may take to show that it is one.
+/// How long a shell may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Asks for a new prompt. Ctrl-U first: what somebody has typed there and not sent must not be run.
+/// Requests a new prompt. Ctrl-U first: input that a user left on the line must not be run.
 const ENTER: &[u8] = b"\x15\n";
-/// How many commands run side by side: a terminal takes lines of 4096 bytes.
+/// How many commands run in parallel: a terminal takes lines of 4096 bytes.
 const AT_ONCE: usize = 8;
-/// An escape sequence for the cursor or colours has fewer bytes.
+/// Escape sequences for the cursor or colours are shorter.
 const LONGEST_SEQUENCE: usize = 32;
-/// How much of the screen is remembered.
+/// How much of the screen is kept.
 const SCREEN: usize = 256 << 10;
 
 /// Something to type on and to read from.
@@ -29,7 +29,7 @@ const SCREEN: usize = 256 << 10;
 pub trait Terminal: Send {
     /// Types bytes.
     async fn send(&mut self, bytes: &[u8]) -> Result<()>;
-    /// The next bytes; none at the end. May be dropped while it waits without losing any.
+    /// The next bytes; none at the end. Cancel-safe.
     async fn next(&mut self) -> Result<Option<Vec<u8>>>;
 }
 
@@ -49,9 +49,9 @@ pub struct Shell<T> {
     terminal: T,
     /// What the guest has written since the last command, as text.
     screen: String,
-    /// The beginning of a character or an escape sequence whose rest has not come yet.
+    /// An incomplete character or escape sequence.
     begun: Vec<u8>,
-    /// How many commands were run: it tells their markers apart.
+    /// How many commands were run; makes their markers unique.
     count: u32,
 }
 
@@ -73,10 +73,10 @@ enum Asks {
 }
 
 impl<T: Terminal> Shell<T> {
-    /// Waits until the guest takes commands, which may be its whole start; `progress` hears its last line.
+    /// Waits until the guest accepts commands, possibly for its whole boot; `progress` receives its last line.
     ///
     /// # Errors
-    /// `KVN626` when it wants a login that is not known or refuses it, or is not ready after `patience`.
+    /// `KVN626` when it asks for an unknown login, rejects the login, or is not ready after `patience`.
     pub async fn open(
         terminal: T,
         login: &Login,
@@ -90,14 +90,14 @@ impl<T: Terminal> Shell<T> {
         loop {
             let Some(asks) = shell.prompt(deadline, progress).await? else {
                 let last = last_words(&shell.screen);
-                return Err(closed(format!("no prompt came in {} s", patience.as_secs())).because(last));
+                return Err(closed(format!("no prompt in {} s", patience.as_secs())).because(last));
             };
             shell.screen.clear();
             match asks {
                 Asks::Command if shell.answers(deadline).await? => return Ok(shell),
                 Asks::Command => {}
-                // A refused password is asked for again, after the name.
-                Asks::User if asked => return Err(closed("the guest refuses the login".into())),
+                // After a rejected password it asks for the name again.
+                Asks::User if asked => return Err(closed("the guest rejects the login".into())),
                 Asks::User if login.user.is_empty() => return Err(wants_login()),
                 Asks::User => shell.terminal.send(format!("{}\n", login.user).as_bytes()).await?,
                 Asks::Password if login.password.is_empty() => return Err(wants_login()),
@@ -109,17 +109,17 @@ impl<T: Terminal> Shell<T> {
         }
     }
 
-    /// Runs commands of one line each side by side; returns how each ended, in their order.
+    /// Runs one-line commands in parallel; returns how each ended, in order.
     ///
     /// # Errors
-    /// Those of [`Self::run`]; then nothing is known of any.
+    /// As [`Self::run`]; then the outcome of all of them is unknown.
     pub async fn run_all(&mut self, commands: &[String], patience: Duration) -> Result<Vec<Ended>> {
         let mut all = Vec::with_capacity(commands.len());
         for some in commands.chunks(AT_ONCE) {
             let ended = self.run(&side_by_side(some), patience).await?;
             for (number, command) in some.iter().enumerate() {
                 let one = one_of(&ended.output, number).ok_or_else(|| {
-                    closed(format!("the guest's shell does not tell how `{command}` ended"))
+                    closed(format!("the guest's shell did not report how `{command}` ended"))
                         .because(last_words(&ended.output))
                 })?;
                 all.push(one);
@@ -128,7 +128,7 @@ impl<T: Terminal> Shell<T> {
         Ok(all)
     }
 
-    /// Runs a command of one line.
+    /// Runs a one-line command.
     ///
     /// # Errors
     /// `KVN202` after `patience`, `KVN626` when the console ends.
@@ -136,7 +136,7 @@ impl<T: Terminal> Shell<T> {
         self.count += 1;
         let number = self.count;
         self.screen.clear();
-        // The quotes keep the markers out of the echo of the line itself.
+        // The quotes keep the markers out of the terminal's echo of the line.
         let line = format!("echo kvnet''-begin-{number}; {command} 2>&1; echo kvnet''-end-{number} $?\n");
         self.terminal.send(line.as_bytes()).await?;
         let deadline = Instant::now() + patience;
@@ -145,13 +145,13 @@ impl<T: Terminal> Shell<T> {
                 return Ok(ended);
             }
             if !self.read(deadline).await? {
-                let message = format!("`{command}` in the guest did not end in {} s", patience.as_secs());
+                let message = format!("`{command}` in the guest did not finish in {} s", patience.as_secs());
                 return Err(Error::new(&code::HOST_TIMEOUT, message).because(last_words(&self.screen)));
             }
         }
     }
 
-    /// Whether what looks like a prompt is one.
+    /// Whether an apparent prompt is one.
     async fn answers(&mut self, deadline: Instant) -> Result<bool> {
         let patience = ANSWER.min(deadline.saturating_duration_since(Instant::now()));
         match self.run("true", patience).await {
@@ -179,7 +179,7 @@ impl<T: Terminal> Shell<T> {
             }
             let now = last_words(&self.screen);
             if now != told {
-                progress(format!("the guest starts: {now}"));
+                progress(format!("the guest is booting: {now}"));
                 told = now;
             }
             if poked.elapsed() >= POKE {
@@ -190,11 +190,11 @@ impl<T: Terminal> Shell<T> {
         Ok(None)
     }
 
-    /// Reads what comes until `deadline`; false when nothing came.
+    /// Reads until `deadline`; false when nothing arrived.
     async fn read(&mut self, deadline: Instant) -> Result<bool> {
         let patience = deadline.saturating_duration_since(Instant::now());
         let Ok(bytes) = timeout(patience, self.terminal.next()).await else { return Ok(false) };
-        let bytes = bytes?.ok_or_else(|| closed("the console ended".into()))?;
+        let bytes = bytes?.ok_or_else(|| closed("the console was closed".into()))?;
         self.begun.extend(bytes);
         let whole = whole(&self.begun);
         let rest = self.begun.split_off(whole);
@@ -217,10 +217,9 @@ fn wants_login() -> Error {
         .hint("set `vm.login.user` and `vm.login.password` in the profile")
 }
 
-/// The last line that says something.
+/// The last non-empty line.
 fn last_words(screen: &str) -> String {
-    let line =
-        screen.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it says nothing yet");
+    let line = screen.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no output yet");
     line.chars().take(100).collect()
 }
 
@@ -237,7 +236,7 @@ fn asks(screen: &str) -> Option<Asks> {
     line.ends_with(['#', '$']).then_some(Asks::Command)
 }
 
-/// What stands between the markers of a command, once both are there.
+/// The output between a command's markers, once both have arrived.
 fn between(screen: &str, number: u32) -> Option<Ended> {
     let (begin, end) = (format!("kvnet-begin-{number}\n"), format!("kvnet-end-{number} "));
     if !screen.contains(&end) {
@@ -251,8 +250,8 @@ fn between(screen: &str, number: u32) -> Option<Ended> {
     Some(Ended { status: status.trim().parse().ok()?, output: output.join("\n") })
 }
 
-/// A command that runs others in the background, each line of theirs with its number. The inner shell is not interactive,
-/// so that it says nothing about its jobs.
+/// A command that runs others in the background and prefixes their output with their number. The inner shell is not
+/// interactive, so it prints nothing about its jobs.
 fn side_by_side(commands: &[String]) -> String {
     let job = |(number, command): (usize, &String)| {
         format!("{{ {command}; echo kvnet-status $?; }} 2>&1 | sed 's/^/{number}:/' & ")
@@ -261,7 +260,7 @@ fn side_by_side(commands: &[String]) -> String {
     format!("( {jobs}wait )")
 }
 
-/// How one of them ended, from what all of them printed.
+/// How one command ended, from the output of all.
 fn one_of(output: &str, number: usize) -> Option<Ended> {
     let prefix = format!("{number}:");
     let mut lines: Vec<&str> = output.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
@@ -269,8 +268,8 @@ fn one_of(output: &str, number: usize) -> Option<Ended> {
     Some(Ended { status, output: lines.join("\n") })
 }
 
-/// The screen without the kernel's messages: it writes to the same console whenever it likes, also behind a prompt, which is
-/// still the last word then.
+/// The screen without kernel messages, which can appear on the console at any time, also after a prompt, which is still
+/// valid then.
 fn without_kernel(screen: &str) -> String {
     let own = |line: &'_ str| -> usize {
         let mut starts = line.match_indices('[').map(|(at, _)| at);
@@ -285,7 +284,7 @@ fn is_kernels(line: &str) -> bool {
     inner.is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok() && time.contains('.'))
 }
 
-/// How many of the bytes are whole characters and whole escape sequences; what is too long to be one is taken as it is.
+/// How many of the bytes are complete characters and escape sequences; overlong sequences are taken as they are.
 fn whole(bytes: &[u8]) -> usize {
     let text = match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use super::*;
 
-/// A guest in memory: says things by itself first, then answers each line that is typed.
+/// A guest in memory: prints its boot messages, then answers each typed line.
 struct Guest {
     says: VecDeque<String>,
     state: State,
@@ -48,7 +48,7 @@ impl Guest {
     }
 }
 
-/// The echo of the line, what `echo` prints, and a message of the kernel in between.
+/// The echo of the line, the output of `echo`, and kernel messages in between.
 fn shell(line: &str) -> String {
     let number = line.split("begin-").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
     let command = line.split("; ").nth(1).unwrap_or_default().trim_end_matches(" 2>&1");
@@ -91,7 +91,7 @@ async fn open(guest: Guest, user: &str, password: &str) -> Result<Shell<Guest>> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shell_on_the_console_runs_commands_and_hears_no_kernel() {
+async fn a_shell_on_the_console_runs_commands_and_ignores_kernel_messages() {
     let mut shell = open(Guest::new(State::Shell, &[]), "", "").await.unwrap();
     let ended = shell.run("date", Duration::from_secs(5)).await.unwrap();
     assert_eq!(ended, Ended { status: 0, output: "today\ntomorrow".into() });
@@ -124,7 +124,7 @@ async fn a_login_is_used_and_a_missing_or_wrong_one_is_told_without_it() {
     let error = open(Guest::new(State::User, &[]), "", "").await.err().unwrap();
     assert!(error.hints()[0].contains("vm.login"), "{error}");
     let error = open(Guest::new(State::User, &[]), "me", "s3cret").await.err().unwrap();
-    assert_eq!((error.code().id, error.message()), ("KVN626", "the guest refuses the login"));
+    assert_eq!((error.code().id, error.message()), ("KVN626", "the guest rejects the login"));
     assert!(!format!("{error} {error:?}").contains("s3cret"));
 }
 
@@ -132,10 +132,7 @@ async fn a_login_is_used_and_a_missing_or_wrong_one_is_told_without_it() {
 async fn a_guest_that_never_gets_ready_is_given_up_with_its_last_words() {
     let error =
         open(Guest::new(State::Boot, &["Kernel panic - not syncing\r\n"]), "", "").await.err().unwrap();
-    assert_eq!(
-        (error.message(), error.cause()),
-        ("no prompt came in 30 s", Some("Kernel panic - not syncing"))
-    );
+    assert_eq!((error.message(), error.cause()), ("no prompt in 30 s", Some("Kernel panic - not syncing")));
 }
 
 #[test]
@@ -165,7 +162,7 @@ fn commands_side_by_side_are_told_apart_by_a_real_shell() {
     let ended: Vec<_> = (0..4).map(|number| one_of(&printed, number)).collect();
     assert_eq!(ended[0], Some(Ended { status: 0, output: "a\nb".into() }), "{printed}");
     assert_eq!(ended[1].as_ref().map(|ended| ended.status), Some(1));
-    // One that ends its shell says nothing more, and that is not taken for success.
+    // A command that exits its shell prints no status, and that must not count as success.
     assert_eq!(ended[2], None);
     assert_eq!(ended[3], Some(Ended { status: 0, output: "1:x".into() }));
 }
@@ -174,7 +171,7 @@ fn commands_side_by_side_are_told_apart_by_a_real_shell() {
 async fn a_guest_that_does_not_tell_how_a_command_ended_is_an_error() {
     let mut shell = open(Guest::new(State::Shell, &[]), "", "").await.unwrap();
     let error = shell.run_all(&["date".into()], Duration::from_secs(5)).await.err().unwrap();
-    assert_eq!(error.message(), "the guest's shell does not tell how `date` ended");
+    assert_eq!(error.message(), "the guest's shell did not report how `date` ended");
 }
 
 #[test]
