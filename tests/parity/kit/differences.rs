@@ -1,4 +1,4 @@
-//! What is known to differ, and why it stays. `docs/sandbox.md` lists the same.
+//! Known differences, and why they stay. `docs/sandbox.md` has the same list.
 
 use super::compare::Known;
 
@@ -10,8 +10,8 @@ pub const OF_API_2018: &[Known] = &[
         at: &[("*", "/body*/selfLink")],
     },
     Known {
-        what: "what is refused is told in the words of later servers",
-        why: "kvnet shows them and does not read them",
+        what: "refusals have the messages of later servers",
+        why: "kvnet shows messages and does not parse them",
         at: &[
             ("in-place-of-apply: no third description", "/body"),
             ("in-place-of-apply: no third description", "/type/0"),
@@ -24,7 +24,7 @@ pub const OF_API_2018: &[Known] = &[
         ],
     },
     Known {
-        what: "parameters that the server of that day did not know, or took for its own mistake, are refused",
+        what: "parameters that the server of that day ignored or answered with 500 are refused",
         why: "kvnet sends none of them",
         at: &[
             ("lists: a match without a version", "*"),
@@ -34,34 +34,34 @@ pub const OF_API_2018: &[Known] = &[
         ],
     },
     Known {
-        what: "times and lists that nobody gave are left out or empty",
-        why: "the real server writes them as null, because Go does",
+        what: "unset times and lists are omitted or empty",
+        why: "the real server writes them as null, as Go does",
         at: &[
             ("daemons-of-2018: *", "/body/spec/template/metadata/creationTimestamp"),
             ("deletes: all of a namespace that is not there", "/body/items"),
         ],
     },
     Known {
-        what: "definitions have no columns by default",
-        why: "only tables show them, and kvnet asks for none",
+        what: "definitions have no default columns",
+        why: "only tables show them, and kvnet requests none",
         at: &[("definitions-of-2018: *", "/body/spec/additionalPrinterColumns")],
     },
     Known {
-        what: "DaemonSets show the generation of their template in every group, and not as an annotation",
-        why: "kvnet reads the pods' label with it",
+        what: "DaemonSets show their template generation in every group, and not as an annotation",
+        why: "kvnet reads it from the pods' label",
         at: &[
             ("daemons-of-2018: *later group", "/body/metadata/annotations"),
             ("daemons-of-2018: *later group", "/body/spec/templateGeneration"),
         ],
     },
     Known {
-        what: "a new node has no taint, no list of networks and no empty information",
-        why: "the sandbox's node comes as kubeadm leaves it when it is ready",
+        what: "a new node has no taint, no podCIDRs and no empty nodeInfo",
+        why: "the sandbox's node is as kubeadm leaves it when Ready",
         at: &[("*: a node", "/body/s*"), ("lists: a list of the cluster's objects", "/body/items/0/s*")],
     },
     Known {
-        what: "pods have an account and no tolerations by default",
-        why: "the compared server runs without the plugin for accounts, whose tokens a controller would have to make; taints that evict are nobody's in the sandbox",
+        what: "pods have a service account and no default tolerations",
+        why: "the compared server runs without the ServiceAccount admission plugin, which needs a token controller; nothing in the sandbox sets evicting taints",
         at: &[("*", "/body*/spec/serviceAccount*"), ("*", "/body*/spec/tolerations")],
     },
 ];
@@ -69,13 +69,13 @@ pub const OF_API_2018: &[Known] = &[
 /// Of the API server.
 pub const OF_API: &[Known] = &[
     Known {
-        what: "`/version` names no commit and no Go",
-        why: "nobody built it",
+        what: "`/version` has no commit and no Go version",
+        why: "it has no build",
         at: &[("discovery: the version", "/body/gitCommit"), ("discovery: the version", "/body/goVersion")],
     },
     Known {
-        what: "groups, kinds and subresources that neither kvnet nor what it installs asks for are not served",
-        why: "each would be a promise to behave like it",
+        what: "groups, kinds and subresources that neither kvnet nor its components use are not served",
+        why: "each would promise the real behaviour",
         at: &[
             ("discovery: the groups", "/body/groups/authentication.k8s.io"),
             ("discovery: the groups", "/body/groups/authorization.k8s.io"),
@@ -100,16 +100,16 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "the mark of the stored version of definitions is another",
-        why: "the real server's is one of a version that it does not serve any more",
+        what: "the storage version hash of definitions differs",
+        why: "the real server's is that of a version that it no longer serves",
         at: &[(
             "discovery: the kinds of definitions",
             "/body/resources/customresourcedefinitions/storageVersionHash",
         )],
     },
     Known {
-        what: "why JSON, YAML or a token cannot be read is said in other words",
-        why: "the real server's are those of Go's libraries; status and reason are the same",
+        what: "parse errors of JSON, YAML and tokens have other messages",
+        why: "the real server's come from Go's libraries; status and reason are the same",
         at: &[
             ("objects: a manager with a wrong name", "*message"),
             ("objects: broken JSON", "/body/message"),
@@ -127,29 +127,29 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "options of a deletion that cannot be read are a bad request",
-        why: "the real server takes them for its own mistake, 500",
+        what: "invalid delete options are a bad request",
+        why: "the real server answers 500",
         at: &[("deletes: options that are none", "*")],
     },
     Known {
         what: "fields of built-in kinds are not checked against their types",
-        why: "the types are not in kvnet; a field that the kind does not have is kept",
+        why: "kvnet does not contain the types; unknown fields are kept",
         at: &[
             ("objects: a field of another type", "*"),
             ("applies: a field that the kind does not have", "*"),
         ],
     },
     Known {
-        what: "an apply of a custom resource that does not fit its schema is not refused with 500",
-        why: "a wrong type is refused with 422 as in other writes, an unknown field is dropped",
+        what: "an apply of a custom resource that violates its schema is not refused with 500",
+        why: "a wrong type gets 422 as in other writes, an unknown field is dropped",
         at: &[
             ("custom: an apply that the schema refuses", "*"),
             ("custom: an apply of an unknown field", "*"),
         ],
     },
     Known {
-        what: "unknown fields of custom resources are dropped without a warning, also when asked for strictly",
-        why: "kvnet neither asks for it nor shows warnings",
+        what: "unknown fields of custom resources are dropped without a warning, also with strict validation",
+        why: "kvnet neither requests it nor shows warnings",
         at: &[
             ("custom: fields that the schema does not have", "/warnings"),
             ("custom: fields beside the specification", "/warnings"),
@@ -160,13 +160,13 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "`pattern` of a schema is not looked at",
-        why: "nothing that kvnet writes has a place with one",
+        what: "`pattern` in schemas is not enforced",
+        why: "no field that kvnet writes has one",
         at: &[("custom: a text that does not fit", "*")],
     },
     Known {
-        what: "pods get no volume with a token and no tolerations by default, and their account need not be there",
-        why: "no program in the sandbox reads a token, and taints that evict are nobody's there",
+        what: "pods get no token volume and no default tolerations, and their service account need not exist",
+        why: "nothing in the sandbox reads a token or sets evicting taints",
         at: &[
             ("*", "/body*/spec/volumes*"),
             ("*", "/body*/spec/tolerations*"),
@@ -175,8 +175,8 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "the specification of a pod can be changed",
-        why: "kvnet replaces pods, and the kinds of its controllers are checked",
+        what: "the spec of a pod is mutable",
+        why: "kvnet replaces pods, and workload kinds are checked",
         at: &[
             ("workloads: a pod gets another image", "*"),
             ("workloads: a pod gets an annotation", "/body/spec/containers/c/image"),
@@ -184,8 +184,8 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "a new node has no taint, no list of networks and no empty information",
-        why: "the sandbox's node comes as kubeadm leaves it when it is ready",
+        what: "a new node has no taint, no podCIDRs and no empty nodeInfo",
+        why: "the sandbox's node is as kubeadm leaves it when Ready",
         at: &[
             ("*: a node", "/body/s*"),
             ("lists: a list of the cluster's objects", "/body/items/0/s*"),
@@ -195,8 +195,8 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "DaemonSets have no annotation with the generation of their template",
-        why: "it is deprecated, and nobody reads it",
+        what: "DaemonSets have no template generation annotation",
+        why: "it is deprecated and unused",
         at: &[
             ("applies: *", "/body/metadata/annotations"),
             ("patches: *", "/body/metadata/annotations"),
@@ -208,8 +208,8 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "times and texts that nobody gave are left out",
-        why: "the real server writes them as null or empty, because Go does",
+        what: "unset times and strings are omitted",
+        why: "the real server writes them as null or empty, as Go does",
         at: &[
             ("statuses: *", "/body/status/conditions/*/last*"),
             ("statuses: *", "/body/metadata/managedFields/*/fieldsV1/f:status/f:conditions/*"),
@@ -218,8 +218,8 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "a cause is told once",
-        why: "the real server checks some changes two and four times, and lists what it finds each time",
+        what: "each cause is listed once",
+        why: "the real server validates some changes two or four times, and lists the causes each time",
         at: &[
             ("applies: an apply to another object of that name", "/body/details/causes/1"),
             ("applies: an apply of a label with a wrong value", "/body/details/causes/*"),
@@ -227,8 +227,8 @@ pub const OF_API: &[Known] = &[
         ],
     },
     Known {
-        what: "versions of a definition that are refused are shown as they were written",
-        why: "the real server shows its own form of them, and counts the stored ones too",
+        what: "rejected versions of a definition are shown as they were written",
+        why: "the real server shows its normalised form, and includes the stored ones",
         at: &[("definitions: no stored version", "/body/*"), ("definitions: two stored versions", "/body/*")],
     },
 ];
@@ -239,16 +239,16 @@ pub const OF_SWITCH: &[Known] = &[];
 /// What is not compared at all, and why.
 pub const NOT_COMPARED: &[(&str, &str)] = &[
     (
-        "lists and watches of no certain version of Kubernetes 1.11",
-        "the real server answers them out of a cache without order, the sandbox in order",
+        "lists and watches without a resource version in Kubernetes 1.11",
+        "the real server answers from an unordered cache, the sandbox in order",
     ),
     ("`exec`, `attach` and logs", "they need a kubelet; the stories on the real node use them"),
     (
         "what controllers, scheduler and kubelet do",
-        "only the collector and the controller of namespaces run beside the compared API server; the rest is seen on the real node",
+        "only the garbage collector and the namespace controller run beside the compared API server; the real node shows the rest",
     ),
     (
-        "what the switch does with its database",
-        "ports get numbers and links from a running `ovs-vswitchd`, which needs the kernel or root; the stories on the real node show it",
+        "what ovs-vswitchd does with the database",
+        "ports get numbers and interfaces from a running `ovs-vswitchd`, which needs the kernel or root; the real node shows it",
     ),
 ];
