@@ -40,22 +40,22 @@ const FIRST_OF_TODAY: (u32, u32) = (0, 13);
 /// What the package `kubernetes-cni` of 2018 brought along, unlike the reference plugins of today.
 const PLUGIN_OF_2018: &str = "/opt/cni/bin/flannel";
 
-/// How a sandbox is opened.
+/// Options of a sandbox.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where it is kept; none for one that ends with the process.
+    /// Its directory; none for one in memory.
     pub directory: Option<Utf8PathBuf>,
     /// The distribution of a new node.
     pub distribution: Distribution,
-    /// How long things take.
+    /// The simulated latency.
     pub pace: Pace,
-    /// The name of a new node's object; none for its host name.
+    /// The name of a new node's Node object; none for its host name.
     pub node_name: Option<String>,
-    /// How many more nodes a new cluster has.
+    /// How many additional nodes a new cluster has.
     pub other_nodes: u8,
 }
 
-/// A node with a cluster, as kubeadm leaves them or as the last command left them.
+/// A node with a cluster, as left by kubeadm or by the last command.
 pub struct Sandbox {
     api: ApiServer,
     node: SandboxHost,
@@ -63,7 +63,7 @@ pub struct Sandbox {
     world: World,
     pace: Pace,
     state: StateDir,
-    /// Everything that happens by itself; it ends when the sandbox cannot be kept any more.
+    /// The background work; it ends when the sandbox can no longer be stored.
     task: Mutex<JoinHandle<Error>>,
     abort: AbortHandle,
     /// Removed with the sandbox.
@@ -74,7 +74,7 @@ impl Sandbox {
     /// Opens a sandbox; a new one gets the Kubernetes of the profile's day.
     ///
     /// # Errors
-    /// Those of the directory.
+    /// Fails on errors of the directory.
     pub fn open(options: &Options, profile: &Profile) -> Result<Self> {
         refuse_odd_clock(SystemTime::now())?;
         let (store, state, temporary) = if let Some(directory) = &options.directory {
@@ -92,7 +92,7 @@ impl Sandbox {
         };
         let clock = Clock::system();
         let api = ApiServer::new(store.clone(), clock.clone(), version);
-        // Whatever was on its way when the last command ended has had time since.
+        // Pending work of the last command has had time to complete.
         World::new(&api, &node, &store, &clock, Pace::INSTANT).reconcile()?;
         let world = World::new(&api, &node, &store, &clock, options.pace);
         let task = tokio::spawn(world.clone().run());
@@ -137,17 +137,17 @@ impl Sandbox {
         &self.state
     }
 
-    /// Ends when the sandbox cannot be kept any more, with the reason: what a run waits for will never come.
+    /// Returns when the sandbox can no longer be stored, with the reason: a run would wait forever.
     pub async fn fails(&self) -> Error {
         let mut task = self.task.lock().await;
-        let lost = |error| Error::new(&code::INTERNAL, "the sandbox has ended").because(error);
+        let lost = |error| Error::new(&code::INTERNAL, "the sandbox stopped").because(error);
         (&mut *task).await.unwrap_or_else(lost)
     }
 
-    /// Lets everything happen that happens by itself, now.
+    /// Runs all background work now.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Fails on errors of the store.
     pub fn settle(&self) -> Result<()> {
         self.world.reconcile()
     }
@@ -159,7 +159,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// The dates of HTTP are of these years, and its server panics on others.
+/// HTTP dates only have these years, and the HTTP server panics on others.
 fn refuse_odd_clock(now: SystemTime) -> Result<()> {
     const YEAR_10000: u64 = 253_402_300_800;
     let seconds = now.duration_since(UNIX_EPOCH).map(|since| since.as_secs());
@@ -185,11 +185,11 @@ fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
     let made = tempfile::Builder::new().prefix("kvnet-sandbox-").tempdir();
     let directory = made.map_err(|error| {
         let place = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
-        file_error(&place, &error).hint("let TMPDIR name a directory that you can write to")
+        file_error(&place, &error).hint("set TMPDIR to a writable directory")
     })?;
     let path = Utf8PathBuf::from_path_buf(directory.path().join("state"));
     let path =
-        path.map_err(|_| Error::new(&code::HOST_FILE, "the temporary directory has no name of text"))?;
+        path.map_err(|_| Error::new(&code::HOST_FILE, "the path of the temporary directory is not UTF-8"))?;
     Ok((directory, path))
 }
 

@@ -1,7 +1,7 @@
 //! What a sandbox consists of: every file, package, bridge and object is a value under a key.
 //!
-//! In memory, or also in a log on disk that holds one transaction a line. A process that is killed loses nothing that it
-//! was told was written, and several processes may use the same log: each reads what the others added before it acts.
+//! In memory, or also in a log on disk with one transaction per line. A killed process loses nothing that was reported as
+//! written, and several processes may share the log: each reads what the others appended before it acts.
 #![allow(
     clippy::disallowed_methods,
     reason = "the log belongs to the machine that runs kvnet, not to the node"
@@ -25,11 +25,11 @@ use crate::state::file_error;
 
 /// The log's name in the directory of a kept sandbox.
 const FILE: &str = "sandbox.jsonl";
-/// The log's first line: no other file begins so.
+/// The log's first line, which identifies it.
 const SIGNATURE: &str = "{\"kvnet\":\"sandbox\"}\n";
-/// How long others may hold a lock before the user is told what is waited for.
+/// How long to wait for a lock silently.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many changes are remembered for those who follow them.
+/// How many changes are kept for watchers.
 const REMEMBERED: usize = 10_000;
 
 /// Values under keys such as `file/etc/hosts`. Cheap to clone; clones share the values.
@@ -65,13 +65,13 @@ pub struct Changed {
     pub after: Option<Arc<Value>>,
 }
 
-/// Reads and changes values; nobody else does meanwhile.
+/// Exclusive access to the values.
 pub struct Transaction<'a> {
     state: &'a mut State,
     made: Vec<(String, Option<Arc<Value>>)>,
 }
 
-/// Nobody else lets things happen by themselves. Dropped, it is the next one's turn.
+/// The exclusive right to do background work; released on drop.
 pub struct Turn<'a> {
     // Before the other threads' turn comes that of the other processes.
     _others: Option<Held>,
@@ -116,15 +116,15 @@ impl Store {
     /// Looks at the values as they are now, also those that other processes wrote.
     ///
     /// # Errors
-    /// Those of reading the log.
+    /// Fails when the log cannot be read.
     pub fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> T) -> Result<T> {
         self.write(|transaction| look(transaction))
     }
 
-    /// Makes changes that count all together or not at all.
+    /// Makes changes atomically.
     ///
     /// # Errors
-    /// Those of reading and writing the log.
+    /// Fails when the log cannot be read or written.
     pub fn write<T>(&self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> Result<T> {
         let mut state = self.lock();
         let before = state.revision;
@@ -143,11 +143,11 @@ impl Store {
         Ok(result)
     }
 
-    /// Waits until no other thread or process lets things happen by themselves, and keeps them out until the result is
-    /// dropped: each would make what is missing, and then it would be there twice.
+    /// Waits until no other thread or process does background work, and keeps them out until the result is dropped: otherwise
+    /// both would create what is missing.
     ///
     /// # Errors
-    /// Those of locking the directory.
+    /// Fails when the directory cannot be locked.
     pub fn turn(&self) -> Result<Turn<'_>> {
         let threads = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = self.lock().log.as_ref().map(Log::second_directory).transpose()?;
@@ -155,7 +155,7 @@ impl Store {
         Ok(Turn { _others: others, _threads: threads })
     }
 
-    /// Tells whenever this process has made or seen changes.
+    /// Notifies of changes that this process made or saw.
     #[must_use]
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.0.revision.subscribe()
@@ -204,7 +204,7 @@ impl Transaction<'_> {
         self.state.changes_after(revision)
     }
 
-    /// Puts a value and returns the number of this change.
+    /// Sets a value and returns the number of this change.
     pub fn put(&mut self, key: &str, value: Value) -> u64 {
         self.change(key, Some(Arc::new(value)))
     }
@@ -228,7 +228,7 @@ impl State {
         (revision >= self.forgotten).then(newer)
     }
 
-    /// Takes in what other processes added to the log.
+    /// Reads what other processes appended to the log.
     fn catch_up(&mut self) -> Result<()> {
         let Some(log) = self.log.as_mut() else { return Ok(()) };
         for line in log.tail()? {
@@ -288,8 +288,8 @@ impl Log {
         text[signed.min(whole)..whole].lines().map(|line| self.parse(line)).collect()
     }
 
-    /// How long the signature is. A sandbox of before there were signatures begins with a transaction; nothing is cut off
-    /// what begins with anything else.
+    /// The length of the signature. An older sandbox without signature begins with a transaction; any other file is never
+    /// truncated.
     fn signed(&self, text: &str) -> Result<usize> {
         if SIGNATURE.starts_with(text) || text.starts_with(SIGNATURE) {
             return Ok(text.len().min(SIGNATURE.len()));
@@ -298,25 +298,22 @@ impl Log {
         match text.split_once('\n') {
             Some((first, _)) if is_transaction(first) => Ok(0),
             _ => {
-                let error =
-                    Error::new(&code::STATE_JOURNAL, "this is no sandbox's file, and it stays as it is");
-                Err(error
-                    .at(self.path.as_str())
-                    .hint("name an empty or a new directory with `--sandbox-dir`"))
+                let error = Error::new(&code::STATE_JOURNAL, "not a sandbox's file, left unchanged");
+                Err(error.at(self.path.as_str()).hint("pass an empty or new directory with `--sandbox-dir`"))
             }
         }
     }
 
     fn parse(&self, line: &str) -> Result<Line> {
         serde_json::from_str(line).map_err(|error| {
-            Error::new(&code::STATE_JOURNAL, "the sandbox is damaged").at(self.path.as_str()).because(error)
+            Error::new(&code::STATE_JOURNAL, "the sandbox is corrupted").at(self.path.as_str()).because(error)
         })
     }
 
     fn append(&mut self, made: &Line) -> Result<()> {
         let mut line = if self.read == 0 { SIGNATURE.as_bytes().to_vec() } else { Vec::new() };
         serde_json::to_writer(&mut line, made)
-            .map_err(|error| Error::new(&code::INTERNAL, "a sandbox cannot be written").because(error))?;
+            .map_err(|error| Error::new(&code::INTERNAL, "cannot serialise the sandbox").because(error))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(|error| file_error(&self.path, &error))?;
         self.read += line.len() as u64;
@@ -324,7 +321,7 @@ impl Log {
     }
 }
 
-/// Opens the directory of a sandbox, made for its user alone; one that others can change is refused.
+/// Opens the directory of a sandbox, created for its user only; one that others can write to is refused.
 fn own_directory(directory: &Utf8Path) -> Result<File> {
     let failed = |error: std::io::Error| file_error(directory, &error);
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
@@ -337,7 +334,7 @@ fn own_directory(directory: &Utf8Path) -> Result<File> {
     Ok(opened)
 }
 
-/// Opens the log in its directory, and never what a link leads to.
+/// Opens the log in its directory, never through a link.
 fn own_file(directory: &File, path: &Utf8Path) -> Result<File> {
     let failed = |error: std::io::Error| file_error(path, &error);
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -347,7 +344,7 @@ fn own_file(directory: &File, path: &Utf8Path) -> Result<File> {
     };
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() || found.nlink() != 1 {
-        return Err(unsafe_to_use(path, "it is not a regular file with one name"));
+        return Err(unsafe_to_use(path, "it is not a regular file with a single hard link"));
     }
     refuse_others(path, &found)?;
     if found.mode() & 0o077 != 0 {
@@ -368,8 +365,8 @@ fn refuse_others(path: &Utf8Path, found: &std::fs::Metadata) -> Result<()> {
 }
 
 fn unsafe_to_use(path: &Utf8Path, what: &str) -> Error {
-    let error = Error::new(&code::HOST_UNSAFE, format!("a sandbox is not kept here: {what}"));
-    error.at(path.as_str()).hint("name a directory of your own, or a new one, with `--sandbox-dir`")
+    let error = Error::new(&code::HOST_UNSAFE, format!("unsafe place for a sandbox: {what}"));
+    error.at(path.as_str()).hint("pass a directory of your own, or a new one, with `--sandbox-dir`")
 }
 
 fn hold(file: File, path: &Utf8Path) -> Result<Held> {
@@ -381,10 +378,10 @@ fn hold(file: File, path: &Utf8Path) -> Result<Held> {
     Ok(Held(file))
 }
 
-/// Says what is waited for, unless the result is dropped soon.
+/// Tells the user about the wait, unless the result is dropped soon.
 fn say_when_late(path: &Utf8Path) -> mpsc::Sender<()> {
     let (waiting, over) = mpsc::channel();
-    let text = format!("waiting until another process lets go of {path}");
+    let text = format!("waiting for another process to release {path}");
     let late = move || {
         if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
             crate::terminal::say(&crate::terminal::clean(&text));

@@ -1,4 +1,4 @@
-//! The node as the engine meets it: with what happens by itself, and at a pace that people can follow.
+//! The node for the engine: part of a world, and with realistic latencies.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::world::{Pace, World};
 use crate::error::Result;
 use crate::host::{Command, Host, Output, Shot, Sighting, Stat};
 
-/// What takes time on a node, by the beginning of its command line, and about how many seconds.
+/// Slow commands, by the beginning of their command line, with their seconds.
 const SECONDS: [(&str, f64); 8] = [
     ("apt-get", 12.0),
     ("dnf", 15.0),
@@ -21,7 +21,7 @@ const SECONDS: [(&str, f64); 8] = [
     ("systemctl", 0.8),
     ("rc-service", 0.8),
 ];
-/// A command that only looks.
+/// A read-only command.
 const LOOKS: [&str; 4] = ["--simulate", "-s", "is-enabled", "--dry-run"];
 
 /// A node in memory that is part of a world.

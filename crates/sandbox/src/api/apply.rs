@@ -1,4 +1,4 @@
-//! Server-side apply: who owns what decides what is merged, what goes, and who is in the way.
+//! Server-side apply: field ownership decides what is merged, what is removed, and which managers conflict.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use super::fields::{self, Manager, Path, Set, compare, display, step_of};
 use super::schema::{ListKind, Shape};
 use super::status::Status;
 
-/// The object that an apply makes of the live one, with its owners.
+/// The result of applying to the live object, with its managers.
 pub(super) fn apply(
     live: &Value,
     configuration: &Value,
@@ -37,7 +37,7 @@ pub(super) fn apply(
     match managers.iter_mut().find(|manager| manager.same(&writer)) {
         Some(own) if changes => *own = Manager { fields: wanted, ..writer },
         Some(own) => own.fields = wanted,
-        // Who changes nothing has not been there at any time.
+        // A manager that changed nothing gets no timestamp.
         None if !changes => managers.push(Manager { fields: wanted, time: String::new(), ..writer }),
         None => managers.push(Manager { fields: wanted, ..writer }),
     }
@@ -57,7 +57,7 @@ fn without_owners(object: &Value) -> Value {
     object
 }
 
-/// The owners whose fields would get another value, with those fields.
+/// The conflicting managers, with their fields.
 fn conflicts(managers: &[Manager], writer: &Manager, changed: &Set) -> Vec<(Manager, Vec<String>)> {
     let mut conflicts: Vec<(Manager, Vec<String>)> = Vec::new();
     for manager in others(managers, writer) {
@@ -72,14 +72,14 @@ fn conflicts(managers: &[Manager], writer: &Manager, changed: &Set) -> Vec<(Mana
     conflicts
 }
 
-/// What ends at a level comes before what goes on below it.
+/// Paths that end at a level sort before those that go deeper.
 fn level_by_level(one: &Path, other: &Path) -> Ordering {
     let common = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     let goes_on = |path: &Path| path.len() > common + 1;
     goes_on(one).cmp(&goes_on(other)).then_with(|| one.cmp(other))
 }
 
-/// Puts a configuration over an object.
+/// Merges a configuration into an object.
 fn merge(live: &mut Value, configuration: &Value, shape: Shape<'_>) {
     match (live, configuration) {
         (Value::Object(live), Value::Object(wanted)) if !shape.is_atomic_map() => {
@@ -138,18 +138,18 @@ fn merge_items(live: &mut Vec<Value>, wanted: &[Value], shape: Shape<'_>) {
     }
 }
 
-/// Removes what this manager owned alone and does not want any more.
+/// Removes what only this manager owned and no longer applies.
 fn prune(object: &mut Value, gone: &Set, others: &Set, wanted: &Set, shape: Shape<'_>) {
     let below =
         |set: &Set, path: &Path| set.iter().any(|other| other.len() >= path.len() && other.starts_with(path));
     let unwanted = gone.iter().filter(|path| !below(others, path) && !below(wanted, path));
-    // Items as a whole first: without its key nobody would find one any more.
+    // Whole items first: without its key an item could not be found.
     let is_item = |path: &&&Path| path.last().is_some_and(|last| !last.starts_with("f:"));
     let (items, fields): (Vec<&Path>, Vec<&Path>) = unwanted.partition(|path| is_item(&path));
     for path in items {
         remove(object, path, shape);
     }
-    // Then from the leaves up: a map goes when the last thing in it went.
+    // Then from the leaves up: a map goes with its last entry.
     for path in fields.into_iter().rev() {
         remove(object, path, shape);
     }

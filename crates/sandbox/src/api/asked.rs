@@ -48,13 +48,13 @@ impl Asked {
         self.parameter(name).is_some_and(|value| ["true", "1", ""].contains(&value))
     }
 
-    /// Who writes: as said, else the first word of the user agent.
+    /// The field manager: the given one, else the first word of the user agent.
     pub(super) fn manager(&self) -> &str {
         let agent = || self.user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
         self.parameter("fieldManager").filter(|name| !name.is_empty()).unwrap_or_else(agent)
     }
 
-    /// Whether nothing of it is to be kept.
+    /// Whether it is a dry run.
     pub(super) fn is_rehearsal(&self) -> bool {
         let options = || serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
         !self.parameters("dryRun").is_empty()
@@ -82,7 +82,7 @@ impl Asked {
         if object.is_object() { Ok(object) } else { Err(unreadable(&"it is no object")) }
     }
 
-    /// The begin of the body, as text when it looks like JSON.
+    /// The beginning of the body, as text when it looks like JSON.
     fn summary(&self) -> String {
         let begin = &self.body[..self.body.len().min(SHOWN)];
         let more = if self.body.len() > SHOWN { " ..." } else { "" };

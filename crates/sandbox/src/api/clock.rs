@@ -1,10 +1,10 @@
-//! What time it is for the API server.
+//! The API server's clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The system's time, or one that stands still until somebody moves it.
+/// The system's time, or a fixed time that only moves on request.
 #[derive(Clone, Debug)]
 pub struct Clock(Option<Arc<AtomicU64>>);
 
@@ -15,7 +15,7 @@ impl Clock {
         Self(None)
     }
 
-    /// A time that stands still, in seconds since 1970.
+    /// A fixed time, in seconds since 1970.
     #[must_use]
     pub fn fixed(seconds: u64) -> Self {
         Self(Some(Arc::new(AtomicU64::new(seconds))))

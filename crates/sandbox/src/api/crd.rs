@@ -1,4 +1,4 @@
-//! Kinds that `CustomResourceDefinition`s bring.
+//! The kinds of `CustomResourceDefinition`s.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ fn free() -> Value {
     json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// What the server fills in where a definition is silent.
+/// The server's defaults for a definition.
 pub(super) fn fill(of: &Kind, crd: &mut Value) {
     let names = &mut crd["spec"]["names"];
     let kind = names["kind"].as_str().unwrap_or_default().to_owned();
@@ -79,7 +79,7 @@ pub(super) fn fill(of: &Kind, crd: &mut Value) {
     }
 }
 
-/// What a new definition has before anybody has looked at it.
+/// The initial status of a new definition.
 pub(super) fn begin(crd: &mut Value) {
     let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stored = versions.iter().find(|version| version["storage"] == true);
@@ -89,7 +89,7 @@ pub(super) fn begin(crd: &mut Value) {
     });
 }
 
-/// What the server's own controllers write when they have looked at it: its names are taken, its kinds are served.
+/// The status that the server's controllers write: its names are accepted, its kinds are served.
 pub(super) fn establish(store: &mut Transaction<'_>, of: &Kind, key: &str, now: &str) {
     let Some(before) = store.value(key).cloned() else { return };
     let mut after = before.as_ref().clone();
@@ -108,7 +108,7 @@ pub(super) fn establish(store: &mut Transaction<'_>, of: &Kind, key: &str, now: 
     store.put(key, after);
 }
 
-/// The server's own controllers are owners like others.
+/// The server's own controllers are field managers too.
 fn own_status(before: &Value, after: &mut Value, now: &str) {
     let writer = Manager {
         name: "kube-apiserver".into(),
@@ -124,7 +124,7 @@ fn own_status(before: &Value, after: &mut Value, now: &str) {
     fields::set_managers(after, managers);
 }
 
-/// Refuses a definition that is none.
+/// Rejects an invalid definition.
 pub(super) fn check(kind: &Kind, crd: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
     let name = crd["metadata"]["name"].as_str().unwrap_or_default();
     let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -177,7 +177,7 @@ pub(super) fn check(kind: &Kind, crd: &Value, before: Option<&Value>) -> Result<
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, &causes)) }
 }
 
-/// Refuses places of a schema that do not say their type.
+/// Rejects a schema with untyped fields.
 fn types(schema: &Value, place: &str, is_root: bool, causes: &mut Vec<Cause>) {
     let mut below: Vec<(&String, &Value)> = schema["properties"].as_object().into_iter().flatten().collect();
     below.sort_unstable_by_key(|(name, _)| *name);

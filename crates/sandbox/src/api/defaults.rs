@@ -1,4 +1,4 @@
-//! What the server fills in where an object of a built-in kind is silent.
+//! The server's defaults for built-in kinds.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// What the server gives a new object by itself, so that no writer owns it.
+/// The fields that the server sets on a new object, which no manager owns.
 pub(super) fn admit(kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "Pod" => {
@@ -135,7 +135,7 @@ fn has_resources(spec: &Value) -> bool {
     containers.map(|one| &one["resources"]).any(|one| some(&one["requests"]) || some(&one["limits"]))
 }
 
-/// An address of the cluster that depends on the name only: nobody answers there.
+/// A cluster IP that depends only on the name: nothing answers there.
 fn address(service: &Value) -> Value {
     let text = |name: &str| service["metadata"][name].as_str().unwrap_or_default().to_owned();
     let name = text("namespace") + "/" + &text("name");
@@ -161,7 +161,7 @@ fn of_extensions(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// In the old group, changes of the template have a number of their own.
+/// In the old group, the template has its own generation.
 pub(super) fn count_templates(set: &mut Value, live: Option<&Value>) {
     let number = match live {
         None => 1,
@@ -177,7 +177,7 @@ fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
 
-/// Adds the fields that are not there.
+/// Adds the missing fields.
 fn absent(object: &mut Value, fields: &[(&str, Value)]) {
     let Value::Object(map) = object else { return };
     for (name, value) in fields {

@@ -9,12 +9,12 @@ use super::objects::{Answer, finalizers, shown};
 use super::status::{Status, deleted};
 use crate::store::Transaction;
 
-/// The finalizer of an owner that waits for what it owns.
+/// The finalizer of an owner that waits for its dependents.
 const FOREGROUND: &str = "foregroundDeletion";
 
 /// The finalizer of a definition whose objects are being removed.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
-/// Namespaces that stay.
+/// Namespaces that cannot be deleted.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// `DeleteOptions`.
@@ -60,7 +60,7 @@ impl Options {
     }
 }
 
-/// Deletes an object, or marks it until others have let go of it. Gives back what the server answers.
+/// Deletes an object, or sets its `deletionTimestamp` while it has finalizers. Returns the server's answer.
 pub(super) fn delete(
     store: &mut Transaction<'_>,
     kind: &Kind,
@@ -146,7 +146,7 @@ fn last_sight(kind: &Kind, object: &Value, options: &Options, now: &str) -> Opti
     Some(last)
 }
 
-/// Marks an object that cannot go at once; whether it had to be.
+/// Sets the `deletionTimestamp` of an object that cannot be removed at once; returns whether that was needed.
 fn mark(
     store: &mut Transaction<'_>,
     key: &str,
@@ -191,7 +191,7 @@ fn mark(
     true
 }
 
-/// A pod on a node gets time to end.
+/// A pod on a node gets a grace period.
 fn grace_of(kind: &Kind, object: &Value, options: &Options) -> i64 {
     let is_placed = kind.kind == "Pod" && object["spec"]["nodeName"].is_string();
     let ended = ["Succeeded", "Failed"].contains(&object["status"]["phase"].as_str().unwrap_or_default());
@@ -222,7 +222,7 @@ pub(super) fn finish(
     settle(store, now);
 }
 
-/// Takes an object out, and what it owned alone with it.
+/// Removes an object, and dependents without another owner.
 fn remove(store: &mut Transaction<'_>, key: &str, orphan: bool, now: &str) {
     let Some(object) = store.value(key).cloned() else { return };
     store.remove(key);
@@ -267,7 +267,7 @@ fn owned_by(store: &Transaction<'_>, uid: &Value) -> Vec<(String, Value)> {
     all.map(|(key, object)| (key.to_owned(), object.as_ref().clone())).collect()
 }
 
-/// Deletes what an owner owned, unless it has another owner.
+/// Deletes an owner's dependents, unless they have another owner.
 fn delete_owned(store: &mut Transaction<'_>, uid: &Value, now: &str) {
     for (key, mut object) in owned_by(store, uid) {
         let owners = object["metadata"]["ownerReferences"].as_array().map_or(0, Vec::len);
@@ -315,13 +315,13 @@ fn empty_namespace(store: &mut Transaction<'_>, namespace: &str, now: &str) {
     }
 }
 
-/// The keys of what is in a namespace.
+/// The keys of a namespace's content.
 fn contents(store: &Transaction<'_>, namespace: &str) -> Vec<String> {
     let inside = |key: &&str| key.split('/').nth(3) == Some(namespace);
     store.range("api/").map(|(key, _)| key).filter(inside).map(str::to_owned).collect()
 }
 
-/// Lets go whatever only waited for something that is gone by now.
+/// Removes objects that only waited for something that is gone by now.
 pub(super) fn settle(store: &mut Transaction<'_>, now: &str) {
     loop {
         let leaving =
@@ -349,7 +349,7 @@ fn may_go(store: &Transaction<'_>, key: &str, object: &Value) -> bool {
     has_finalizer(object, FOREGROUND) && owned_by(store, &object["metadata"]["uid"]).is_empty()
 }
 
-/// `DeleteOptions` that ask for nothing.
+/// Default `DeleteOptions`.
 pub(super) fn now_options() -> Options {
     Options { grace: Some(0), ..Options::parse(&json!({})) }
 }

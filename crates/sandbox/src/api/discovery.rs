@@ -1,4 +1,4 @@
-//! What the server says about itself and its kinds.
+//! Discovery: the server's version, groups and kinds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,9 +9,9 @@ use super::crd;
 use super::kinds::{self, Kind, KubernetesVersion};
 use crate::store::Transaction;
 
-/// Where the server says that it can be reached.
+/// The server's advertised address.
 const SERVER_ADDRESS: &str = "192.0.2.10:6443";
-/// The short names that kubectl takes.
+/// kubectl's short names.
 const SHORT_NAMES: &[(&str, &[&str])] = &[
     ("configmaps", &["cm"]),
     ("cronjobs", &["cj"]),
@@ -36,7 +36,7 @@ const SHORT_NAMES: &[(&str, &[&str])] = &[
     ("services", &["svc"]),
     ("statefulsets", &["sts"]),
 ];
-/// Kinds that are asked for together.
+/// The categories of kinds, such as `all`.
 const CATEGORIES: &[(&str, &[&str])] = &[
     (
         "all",
@@ -207,7 +207,7 @@ fn rows(kind: &Kind) -> Vec<Value> {
     rows
 }
 
-/// The mark of the version that is stored.
+/// The storage version hash.
 fn hash(kind: &Kind) -> String {
     let digest = Sha256::digest(format!("{}/{}/{}", kind.group, kind.version, kind.kind));
     STANDARD.encode(&digest[..8])

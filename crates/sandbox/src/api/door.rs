@@ -1,4 +1,4 @@
-//! Requests one by one, each in one transaction of the store; and the controllers' own way in.
+//! Handles each request in one transaction of the store; and the controllers' direct access.
 
 use serde_json::{Value, json};
 
@@ -35,15 +35,15 @@ pub(super) enum Answered {
     Session(Session),
 }
 
-/// Which objects of a kind a controller wants.
+/// The objects of a kind that a controller lists.
 pub type ObjectFilter<'a> = Option<&'a str>;
 
-/// How a controller removes an object.
+/// How a controller deletes an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// As a user would: finalizers and grace count.
+    /// Like a user: with finalizers and grace period.
     Asked,
-    /// At once: what a kubelet does when a pod has ended.
+    /// At once, as a kubelet does when a pod has terminated.
     AtOnce,
 }
 
@@ -303,7 +303,7 @@ fn check_applied(body: &Value, target: &Target<'_>) -> Answer<()> {
     check_name(body, target.namespace, target.name)
 }
 
-/// The name of a new object, made up when only its begin is given.
+/// The name of a new object, generated from `generateName` if needed.
 fn name_for(store: &Transaction<'_>, object: &mut Value) -> String {
     if let Some(name) = object["metadata"]["name"].as_str() {
         return name.to_owned();
@@ -316,9 +316,9 @@ fn name_for(store: &Transaction<'_>, object: &mut Value) -> String {
     name
 }
 
-/// The controllers' way in: no HTTP, no faults, the same rules for what is stored.
+/// The controllers' direct access: no HTTP, no injected faults, the same validation.
 impl ApiServer {
-    /// An object; none when it is not there.
+    /// An object; none when it does not exist.
     pub fn get(&self, key: &ObjectKey) -> Result<Option<Value>> {
         self.0.store.read(|store| {
             let kind = kinds::by_name(self.0.version, store, &key.api_version, &key.kind)?;
@@ -334,7 +334,7 @@ impl ApiServer {
         })
     }
 
-    /// Makes an object; one that is there already is left as it is. Its status counts too.
+    /// Creates an object with its status; an existing one is left unchanged.
     pub fn create(&self, manager: &str, object: &Value) -> Result<Value> {
         let status = object["status"].clone();
         let made =
@@ -352,21 +352,21 @@ impl ApiServer {
         self.update_status(manager, &whole)
     }
 
-    /// Puts an object in the place of the live one, without its status.
+    /// Replaces the live object, except its status.
     pub fn update(&self, manager: &str, object: &Value) -> Result<Value> {
         self.on(manager, "", object, |store, target| {
             objects::edit(store, target, &Edit::Replace(object)).map(|(object, _)| object)
         })
     }
 
-    /// Puts the status of an object in the place of the live one's.
+    /// Replaces the status of the live object.
     pub fn update_status(&self, manager: &str, object: &Value) -> Result<Value> {
         self.on(manager, "status", object, |store, target| {
             objects::edit(store, target, &Edit::Replace(object)).map(|(object, _)| object)
         })
     }
 
-    /// Removes an object; whether it was there.
+    /// Deletes an object; returns whether it existed.
     pub fn delete(&self, key: &ObjectKey, removal: Removal) -> Result<bool> {
         let now = self.0.clock.stamp();
         let answered = self.0.store.write(|store| {
@@ -408,7 +408,7 @@ impl ApiServer {
     }
 }
 
-/// A controller that is refused is a mistake in the sandbox.
+/// A rejected controller is a bug in the sandbox.
 fn refused(what: &str, status: &Status) -> Error {
     Error::new(&code::INTERNAL, format!("the sandbox cannot store {what}")).because(&status.message)
 }

@@ -1,4 +1,4 @@
-//! Sets of fields, and who owns them: `metadata.managedFields`.
+//! Sets of fields, and their managers: `metadata.managedFields`.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{ListKind, Shape};
 
-/// The way to a field: `f:NAME`, `k:{KEY}` of an item, `v:VALUE` of an item of a set.
+/// The path to a field: `f:NAME`, `k:{KEY}` of an item, `v:VALUE` of an item of a set.
 pub(super) type Path = Vec<String>;
 /// Fields.
 pub(super) type Set = BTreeSet<Path>;
 
-/// What the server sets itself, so that nobody owns it.
+/// Fields that the server sets itself, which no manager owns.
 const NOBODYS: &[&[&str]] = &[
     &["f:apiVersion"],
     &["f:kind"],
@@ -26,7 +26,7 @@ const NOBODYS: &[&[&str]] = &[
     &["f:metadata", "f:resourceVersion"],
 ];
 
-/// An owner of fields.
+/// A field manager's entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Manager {
     pub name: String,
@@ -40,7 +40,7 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// Whether two entries are the same owner's.
+    /// Whether two entries have the same manager.
     pub fn same(&self, other: &Self) -> bool {
         let who = |manager: &Self| {
             let Self { name, operation, api_version, subresource, .. } = manager.clone();
@@ -50,7 +50,7 @@ impl Manager {
     }
 }
 
-/// The owners in an object.
+/// The managers of an object.
 pub(super) fn managers(object: &Value) -> Vec<Manager> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     entries.map(|entries| entries.iter().map(manager).collect()).unwrap_or_default()
@@ -85,7 +85,7 @@ fn read(tree: &Value, path: &mut Path, into: &mut Set) {
     }
 }
 
-/// Writes the owners into an object, in the order in which the real server has them; those of nothing are left out.
+/// Writes the managers into an object, in the real server's order, without those that own nothing.
 pub(super) fn set_managers(object: &mut Value, mut managers: Vec<Manager>) {
     managers.retain(|manager| !manager.fields.is_empty());
     managers.sort_by(|one, other| {
@@ -160,7 +160,7 @@ pub(super) fn of(object: &Value, shape: Shape<'_>) -> Set {
     owned(set)
 }
 
-/// Without what nobody owns.
+/// Drops the fields that no manager can own.
 pub(super) fn owned(mut set: Set) -> Set {
     for path in NOBODYS {
         set.remove(&path.iter().map(ToString::to_string).collect::<Path>());
@@ -212,12 +212,12 @@ pub(super) fn step_of(item: &Value, kind: &ListKind, shape: Shape<'_>) -> String
     }
 }
 
-/// How two objects differ.
+/// The difference between two objects.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     /// Fields that are new or have another value.
     pub changed: Set,
-    /// Fields that are gone.
+    /// Removed fields.
     pub removed: Set,
 }
 
@@ -274,7 +274,7 @@ fn walk_items(before: &[Value], after: &[Value], shape: Shape<'_>, path: &mut Pa
     }
 }
 
-/// Maps and lists that a typed object always has, also when it is new: they are nobody's.
+/// Maps and lists that a typed object always has: no manager owns them.
 const ALWAYS_THERE: &[&str] = &[
     "f:metadata",
     "f:spec",
@@ -317,7 +317,7 @@ fn added(value: &Value, shape: Shape<'_>, path: &mut Path, set: &mut Set) {
     }
 }
 
-/// Gives what an ordinary write changed to its manager, and takes it from everybody else.
+/// Assigns the changes of an update to its manager, and removes them from all others.
 pub(super) fn hand_over(managers: &mut Vec<Manager>, writer: &Manager, compared: &Compared) {
     for manager in managers.iter_mut() {
         let others = !manager.same(writer);
@@ -334,7 +334,7 @@ pub(super) fn hand_over(managers: &mut Vec<Manager>, writer: &Manager, compared:
     }
 }
 
-/// A path as the server writes it for people: `.spec.containers[name="c"].image`.
+/// A path in messages: `.spec.containers[name="c"].image`.
 pub(super) fn display(path: &Path) -> String {
     path.iter()
         .map(|step| match step.split_at(2) {

@@ -1,4 +1,4 @@
-//! The way in for kube's client: HTTP over a pipe inside the process.
+//! The transport for kube's client: HTTP over a pipe inside the process.
 
 use std::io;
 use std::sync::Arc;
@@ -29,20 +29,20 @@ pub struct Seen {
     pub method: String,
     /// The path with the query.
     pub path: String,
-    /// Who asks.
+    /// The user agent.
     pub user_agent: String,
 }
 
-/// Decides which requests go wrong.
+/// Injects faults into requests.
 pub trait Interference: Send + Sync {
-    /// What goes wrong with a request; none when nothing does.
+    /// The fault for a request, if any.
     fn fault(&self, request: &Seen) -> Option<Fault>;
 }
 
-/// What can go wrong with a request.
+/// A fault of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The server refuses with a `Status`.
+    /// The server rejects it with a `Status`.
     Status {
         /// The HTTP status.
         code: u16,
@@ -53,15 +53,15 @@ pub enum Fault {
         /// Seconds, for the header `Retry-After`.
         retry_after: Option<u32>,
     },
-    /// The connection ends before the request is served.
+    /// The connection breaks before the request is served.
     Reset,
-    /// The request is served, but the connection ends before the answer.
+    /// The request is served, but the connection breaks before the answer.
     ResetAfter,
-    /// Nothing comes back; a watch is opened, but never says anything.
+    /// No answer; a watch is opened, but never sends an event.
     Silence,
-    /// The request is served, but the answer ends in the middle.
+    /// The request is served, but the answer is truncated.
     Truncated,
-    /// Something else than Kubernetes answers.
+    /// Something other than Kubernetes answers.
     Garbage(String),
 }
 
@@ -89,7 +89,7 @@ impl ApiServer {
     async fn serve(self, pipe: DuplexStream) {
         let service = hyper::service::service_fn(move |request| self.clone().respond(request));
         let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(pipe), service);
-        // A client that goes away in the middle is nothing unusual.
+        // A client may disconnect at any time.
         let _ = served.with_upgrades().await;
     }
 
@@ -212,7 +212,7 @@ impl Interference for () {
     }
 }
 
-/// Several may interfere: the first that does, counts.
+/// Tries several; the first fault counts.
 impl Interference for Vec<Arc<dyn Interference>> {
     fn fault(&self, request: &Seen) -> Option<Fault> {
         self.iter().find_map(|one| one.fault(request))

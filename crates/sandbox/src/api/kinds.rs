@@ -1,4 +1,4 @@
-//! Which kinds of object are served, and under which paths.
+//! The served kinds and their paths.
 
 use std::sync::Arc;
 
@@ -56,13 +56,13 @@ pub(super) struct Kind {
     pub namespaced: bool,
     /// Whether the status is written through a path of its own.
     pub has_status: bool,
-    /// Whether changes of what is desired are counted.
+    /// Whether it has `metadata.generation`.
     pub counts: bool,
     /// The schema of a custom resource.
     pub schema: Option<Arc<Value>>,
     /// The names that a definition gives.
     pub names: Value,
-    /// Whether the server tracks who sets which field, which is what an apply needs.
+    /// Whether the server tracks field managers, which apply needs.
     pub tracks: bool,
 }
 

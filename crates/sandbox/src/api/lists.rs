@@ -1,4 +1,4 @@
-//! Lists: which objects, as of when, in which parts.
+//! Lists: selection, resource version and paging.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const TOKEN: &str = "meta.k8s.io/v1";
 const NOW: i64 = -1;
 const EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
-/// Where a list goes on.
+/// A continue token.
 struct Token {
     revision: i64,
     /// The first key that is left, below the list's own.
@@ -88,7 +88,7 @@ fn values_at(
     Some(values)
 }
 
-/// A list, or a part of it with the token for the next part.
+/// A list, or a page of it with the continue token.
 pub(super) fn list(
     store: &Transaction<'_>,
     asked: &Asked,

@@ -1,4 +1,4 @@
-//! What every object says about itself, and what cannot be said.
+//! Validates object metadata.
 
 use serde_json::Value;
 

@@ -66,17 +66,17 @@ impl ApiServer {
         }))
     }
 
-    /// Who may spoil each request from now on.
+    /// Sets the fault injector for all further requests.
     pub fn interfere(&self, interference: Arc<dyn Interference>) {
         *self.0.interference.write().unwrap_or_else(PoisonError::into_inner) = Some(interference);
     }
 
-    /// Who answers for containers and consoles from now on.
+    /// Sets the backend of containers and consoles.
     pub fn serve_subresources(&self, containers: Arc<dyn Containers>) {
         *self.0.containers.write().unwrap_or_else(PoisonError::into_inner) = Some(containers);
     }
 
-    /// The requests that were made, in the order in which they came.
+    /// The requests so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Seen> {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()

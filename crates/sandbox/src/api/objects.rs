@@ -17,7 +17,7 @@ use crate::store::Transaction;
 /// An answer, or a refusal.
 pub(super) type Answer<T> = Result<T, Box<Status>>;
 
-/// Which object is written, by whom.
+/// The written object, and its writer.
 pub(super) struct Target<'a> {
     pub kind: &'a Kind,
     pub namespace: Option<&'a str>,
@@ -29,11 +29,11 @@ pub(super) struct Target<'a> {
     pub now: &'a str,
 }
 
-/// How an object is changed.
+/// A kind of write.
 pub(super) enum Edit<'a> {
     /// Server-side apply.
     Apply { configuration: &'a Value, force: bool },
-    /// The whole object takes the place of the live one.
+    /// Replace.
     Replace(&'a Value),
     /// A merge patch.
     Merge(&'a Value),
@@ -63,7 +63,7 @@ pub(super) fn shown(object: &Value, kind: &Kind) -> Value {
     shown
 }
 
-/// Makes a new object.
+/// Creates an object.
 pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &Value) -> Answer<Value> {
     if !target.name.is_empty()
         && let Some(live) = store.value(&target.key())
@@ -87,7 +87,7 @@ pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &
     insert(store, target, after)
 }
 
-/// Changes an object; an apply makes it when it is not there. Tells whether it is new.
+/// Changes an object; an apply creates a missing one. Returns whether it is new.
 pub(super) fn edit(
     store: &mut Transaction<'_>,
     target: &Target<'_>,
@@ -110,7 +110,7 @@ pub(super) fn edit(
     update(store, target, &live, after).map(|object| (object, false))
 }
 
-/// The object that an edit makes of the live one.
+/// The result of an edit of the live object.
 fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> {
     let mut after = match edit {
         Edit::Apply { configuration, force } => {
@@ -138,7 +138,7 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
     check_replacement(target, live, &after, edit)?;
     target.header(&mut after);
     target.prepare(&mut after, Some(live));
-    // Nobody owns anything of an object that came without owners.
+    // An object without managers has no owned fields.
     if fields::managers(live).is_empty() || !target.kind.tracks {
         fields::set_managers(&mut after, Vec::new());
         return Ok(after);
@@ -150,7 +150,7 @@ fn changed(live: &Value, target: &Target<'_>, edit: &Edit<'_>) -> Answer<Value> 
     Ok(after)
 }
 
-/// What a writer says about the object must be so.
+/// Checks the writer's preconditions.
 fn check_replacement(target: &Target<'_>, live: &Value, after: &Value, edit: &Edit<'_>) -> Answer<()> {
     let metadata = &after["metadata"];
     let text = |name: &str| metadata[name].as_str().unwrap_or_default();
@@ -184,7 +184,7 @@ fn check_replacement(target: &Target<'_>, live: &Value, after: &Value, edit: &Ed
     Ok(())
 }
 
-/// A configuration or a patch is not for another object of that name.
+/// Rejects a configuration or a patch for another object of the same name.
 fn check_uid(target: &Target<'_>, live: &Value, wanted: &Value) -> Answer<()> {
     let uid = &wanted["metadata"]["uid"];
     if uid.is_null() || *uid == live["metadata"]["uid"] {
@@ -194,7 +194,7 @@ fn check_uid(target: &Target<'_>, live: &Value, wanted: &Value) -> Answer<()> {
     Err(Status::invalid(target.kind, target.name, &[cause]))
 }
 
-/// A writer that names a version wants no other one.
+/// Rejects a write with another resource version.
 fn check_version(target: &Target<'_>, live: &Value, wanted: &Value) -> Answer<()> {
     let named = wanted["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty());
     match named {
@@ -239,7 +239,7 @@ fn is_definition(kind: &Kind) -> bool {
     kind.kind == "CustomResourceDefinition" && kind.group == "apiextensions.k8s.io"
 }
 
-/// A namespaced object needs its namespace, and one that stays.
+/// A namespaced object needs a namespace that is not terminating.
 fn check_namespace(store: &Transaction<'_>, target: &Target<'_>) -> Answer<()> {
     let Some(namespace) = target.namespace.filter(|_| target.kind.namespaced) else { return Ok(()) };
     let Some(found) = store.value(&format!("api/core/namespaces/-/{namespace}")) else {
@@ -269,7 +269,7 @@ fn update(store: &mut Transaction<'_>, target: &Target<'_>, live: &Value, mut af
         after["metadata"]["generation"] = (generation + 1).into();
     }
     let leaves = !after["metadata"]["deletionTimestamp"].is_null() && finalizers(&after) == 0;
-    // What waited for its last finalizer goes as it was: nobody sees it without.
+    // An object whose last finalizer is removed goes at once: nobody sees it without.
     if leaves {
         after["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         delete::finish(store, target.kind, target.namespace, target.name, target.now);
@@ -287,7 +287,7 @@ pub(super) fn finalizers(object: &Value) -> usize {
     object["metadata"]["finalizers"].as_array().map_or(0, Vec::len)
 }
 
-/// Whether nothing but times of owners would change.
+/// Whether only managers' timestamps would change.
 fn same(live: &Value, after: &Value) -> bool {
     let plain = |object: &Value| {
         let mut object = object.clone();
@@ -385,7 +385,7 @@ impl Target<'_> {
         *object = whole;
     }
 
-    /// Puts back what a writer cannot change, fills in defaults, and leaves out what is not known.
+    /// Restores immutable fields, applies defaults, and drops unknown fields.
     fn prepare(&self, object: &mut Value, live: Option<&Value>) {
         if !self.subresource.is_empty() {
             if let Some(live) = live {

@@ -1,4 +1,4 @@
-//! What a request may wish for beside its object, and what is wrong with that.
+//! Validates request options.
 
 use serde_json::Value;
 

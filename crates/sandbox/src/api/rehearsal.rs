@@ -1,4 +1,4 @@
-//! Dry runs: a request is served on a copy of the store, which is thrown away.
+//! Dry runs: a request is served on a copy of the store, which is discarded.
 
 use serde_json::Value;
 

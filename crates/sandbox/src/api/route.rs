@@ -1,4 +1,4 @@
-//! What a path and a query ask for.
+//! Parses paths and queries.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub(super) enum Route {
     Description { third: bool },
     /// Objects.
     Objects(ObjectsPath),
-    /// Nothing that is served.
+    /// Not served.
     Unknown,
 }
 

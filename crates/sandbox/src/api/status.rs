@@ -1,4 +1,4 @@
-//! What the server says when it does not do what it is asked, in the words of the real one.
+//! Error responses, with the messages of the real server.
 
 #![allow(clippy::unnecessary_box_returns, reason = "a refusal is large and rare, so results hold it boxed")]
 
@@ -46,7 +46,7 @@ impl Status {
         Self::about(404, "NotFound", kind, name, message)
     }
 
-    /// Its name is free only when it is gone.
+    /// The name is in use until the object is gone.
     pub fn still_there(kind: &Kind, name: &str) -> Box<Self> {
         let message = format!("object is being deleted: {} \"{name}\" already exists", kind.resource());
         Self::about(409, "AlreadyExists", kind, name, message)
@@ -57,7 +57,7 @@ impl Status {
         Self::about(409, "AlreadyExists", kind, name, message)
     }
 
-    /// Somebody wrote in between, or a precondition does not hold.
+    /// A concurrent write, or a failed precondition.
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Box<Self> {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.resource());
         Self::about(409, "Conflict", kind, name, message)
@@ -75,7 +75,7 @@ impl Status {
         Self::about(403, "Forbidden", kind, name, message)
     }
 
-    /// New things cannot come to a namespace that goes.
+    /// Nothing can be created in a terminating namespace.
     pub fn terminating(kind: &Kind, name: &str, namespace: &str) -> Box<Self> {
         let why =
             format!("unable to create new content in namespace {namespace} because it is being terminated");
@@ -109,7 +109,7 @@ impl Status {
         Box::new(Self { code: 415, reason, message, details: json!({}), ..Self::default() })
     }
 
-    /// What the real server takes for its own mistake.
+    /// What the real server answers with 500.
     pub fn internal(message: impl Into<String>) -> Box<Self> {
         Box::new(Self { code: 500, message: message.into(), ..Self::default() })
     }

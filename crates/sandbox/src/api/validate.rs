@@ -1,5 +1,4 @@
-//! Refuses what cannot be: names, custom resources against their schema, and those fields of built-in kinds that kvnet and
-//! its tests meet.
+//! Validation: names, custom resources against their schema, and those fields of built-in kinds that kvnet and its tests use.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +10,7 @@ use super::status::{Cause, Status};
 
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
-/// Refuses an object that is about to be stored.
+/// Validates an object that is about to be stored.
 pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Result<(), Box<Status>> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let mut causes = Vec::new();

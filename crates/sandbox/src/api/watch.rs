@@ -1,4 +1,4 @@
-//! Following objects: what changes in the store, as events.
+//! Watches: changes in the store as events.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Following {
         self.start.namespace.is_none() || namespace == self.start.namespace.as_deref()
     }
 
-    /// An object that stops to fit the selector is gone for this watch.
+    /// For a watch, an object that no longer matches the selector is deleted.
     fn event_of(&self, changed: &Changed) -> Option<Value> {
         let fits = |object: &Option<std::sync::Arc<Value>>| {
             object.as_ref().filter(|object| self.start.selector.fits(object)).cloned()

@@ -1,4 +1,4 @@
-//! What the daemons of a cluster do on the node, and what tests look at: synchronous, never interfered with, as root.
+//! The node for the cluster's daemons and for tests: synchronous, without injected faults, as root.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ impl SandboxHost {
         self.put_entry(path.as_ref(), Content::Other, 0o755)
     }
 
-    /// Gives what is at a path other permission bits; fine when nothing is.
+    /// Changes the permission bits of a path, if it exists.
     pub fn set_mode(&self, path: impl AsRef<Utf8Path>, mode: u32) -> Result<()> {
         let path = path.as_ref();
         self.change_files(|transaction| edit::set_mode(transaction, path, mode), "change", path)
@@ -117,7 +117,7 @@ impl SandboxHost {
         self.0.store.write(|transaction| ovs::add_port(transaction, port))
     }
 
-    /// Takes a port off its bridge; false when there is none, or Open vSwitch does not run.
+    /// Removes a port from its bridge; false when it does not exist, or Open vSwitch is not running.
     pub fn remove_switch_port(&self, name: &str) -> Result<bool> {
         self.0.store.write(|transaction| ovs::remove_port(transaction, name))
     }

@@ -97,7 +97,7 @@ pub(super) fn remove(transaction: &mut Transaction<'_>, user: u32, path: &Utf8Pa
     Ok(true)
 }
 
-/// Gives an entry other permission bits; fine when there is none.
+/// Changes the permission bits of an entry, if it exists.
 pub(super) fn set_mode(transaction: &mut Transaction<'_>, path: &Utf8Path, mode: u32) -> Answer<()> {
     let files = Files { transaction, user: 0 };
     let path = files.real_path(path, true)?;

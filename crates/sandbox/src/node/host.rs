@@ -134,7 +134,7 @@ impl Host for SandboxHost {
 }
 
 impl SandboxHost {
-    /// Asks who interferes; what changes files under us has done it then.
+    /// Asks for a fault; concurrent changes are made at this point.
     fn fault(&self, operation: HostOperation<'_>) -> Result<Option<HostFault>> {
         let Some(interference) = self.asked() else { return Ok(None) };
         match interference.fault(&operation) {
@@ -244,7 +244,7 @@ fn found(transaction: &Transaction<'_>, program: &str) -> Option<Utf8PathBuf> {
     paths.find(|path| !program.is_empty() && files.is_executable(path))
 }
 
-/// What the host of this machine refuses: a link, something else than a file, a directory that everybody writes in.
+/// Refuses what the local host refuses: a link, something other than a file, a world-writable directory.
 fn refuse_unsafe(files: Files<'_>, path: &Utf8Path) -> Result<()> {
     let Some(directory) = path.parent() else {
         return Err(Error::new(&code::HOST_FILE, "the root directory is not a file").at(path.as_str()));

@@ -1,4 +1,4 @@
-//! What it means to install a package and to remove one: files, services, the daemons.
+//! Installing and removing packages: files, services, daemons.
 
 use super::catalogue::{self, Offer, offers};
 use super::seed::{self, Seed};
@@ -84,7 +84,7 @@ pub(super) fn install(transaction: &mut Transaction<'_>, seed: &Seed, offer: &Of
     }
 }
 
-/// Takes a package away, its services first.
+/// Removes a package, its services first.
 pub(super) fn uninstall(transaction: &mut Transaction<'_>, seed: &Seed, name: &str) {
     for path in catalogue::listed(transaction, name, "files") {
         if let Some(unit) = service_of(&path) {

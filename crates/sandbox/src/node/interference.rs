@@ -1,4 +1,4 @@
-//! What goes wrong on a node on purpose.
+//! Faults injected into a node.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::host::Command;
 
-/// Decides before each thing that is done on the node whether it goes wrong.
+/// Decides before each operation on the node whether it fails.
 pub trait HostInterference: Send + Sync {
     /// The fault of this operation; none lets it pass.
     fn fault(&self, operation: &HostOperation<'_>) -> Option<HostFault>;
@@ -19,7 +19,7 @@ impl<F: Fn(&HostOperation<'_>) -> Option<HostFault> + Send + Sync> HostInterfere
     }
 }
 
-/// Something that is about to be done on the node.
+/// An operation on the node.
 #[derive(Clone, Copy, Debug)]
 pub enum HostOperation<'a> {
     /// A command.
@@ -28,7 +28,7 @@ pub enum HostOperation<'a> {
     Read(&'a Utf8Path),
     /// A file is written.
     Write(&'a Utf8Path),
-    /// A path is looked at.
+    /// A path is stat'ed.
     Stat(&'a Utf8Path),
     /// A directory is listed.
     List(&'a Utf8Path),
@@ -63,7 +63,7 @@ impl fmt::Display for HostOperation<'_> {
     }
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostFault {
     /// The command ends with an exit code and a message.
@@ -85,6 +85,6 @@ pub enum HostFault {
     Garbage(Vec<u8>),
     /// The system call fails: `ENOSPC`, `EACCES`, `EROFS`. A command says so and ends with exit code 1.
     Errno(Errno),
-    /// Somebody writes this file, or removes it, and then the operation goes on.
+    /// Another process writes or removes this file, then the operation continues.
     Changed(Utf8PathBuf, Option<Vec<u8>>),
 }

@@ -21,7 +21,7 @@ pub struct NetworkLink {
     pub name: String,
     /// `loopback`, `ether`, `bridge`, `vxlan`, `openvswitch`, `veth`.
     pub kind: String,
-    /// Whether it is switched on.
+    /// Whether it is up.
     pub up: bool,
     /// Addresses with their prefix lengths, for example `10.0.0.10/24`.
     pub addresses: Vec<String>,

@@ -1,7 +1,7 @@
-//! What happens by itself in a cluster: controllers, kubelet, CNI plugins, and the components that kvnet installs.
+//! The active parts of a cluster: controllers, kubelet, CNI plugins, and the components that kvnet installs.
 //!
-//! Level-triggered: everything looks at objects, files and links as they are and does what is missing, until nothing
-//! changes. It can be killed at any point and goes on from the state.
+//! Level-triggered: each part compares objects, files and links with the desired state and corrects them, until nothing
+//! changes. It can be killed at any point and resumes from the state.
 
 mod cluster;
 mod cni;
@@ -26,10 +26,10 @@ use super::store::Store;
 use crate::error::{Error, Result, code};
 use crate::host::{Shot, Sighting};
 
-/// More rounds than this mean that the parts undo each other's work.
+/// More rounds than this mean that parts undo each other's work.
 const MOST_ROUNDS: usize = 500;
 
-/// Everything that happens by itself. Cheap to clone.
+/// The active parts of a cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct World(Scene);
 
@@ -42,10 +42,10 @@ impl World {
         Self(scene)
     }
 
-    /// Does what is missing, until nothing changes any more.
+    /// Reconciles until nothing changes.
     ///
     /// # Errors
-    /// Those of the store, and `KVN505` when two parts undo each other's work; whatever else goes wrong is tried again in
+    /// Fails on errors of the store, and with `KVN505` when two parts undo each other's work; other errors are retried in
     /// the next round.
     pub fn reconcile(&self) -> Result<()> {
         let _turn = self.0.store.turn()?;
@@ -56,11 +56,10 @@ impl World {
                 return Ok(());
             }
         }
-        Err(Error::new(&code::INTERNAL, "the sandbox does not come to rest"))
+        Err(Error::new(&code::INTERNAL, "the sandbox does not converge"))
     }
 
-    /// Does what is missing whenever something changes, until the task is aborted, or the directory takes no more: then
-    /// nothing happens any more that anybody could wait for.
+    /// Reconciles on every change, until the task is aborted or the directory is no longer writable.
     pub async fn run(self) -> Error {
         let mut revisions = self.0.store.revisions();
         loop {
@@ -69,7 +68,7 @@ impl World {
                 if cannot_be_kept(&error) {
                     return error;
                 }
-                tracing::debug!(%error, "the sandbox stands still");
+                tracing::debug!(%error, "the sandbox is stalled");
             }
             let due = self.0.next_due();
             tokio::select! {
@@ -113,7 +112,7 @@ impl World {
     }
 }
 
-/// Whether the directory of a sandbox takes no more.
+/// Whether the directory of a sandbox is no longer writable.
 fn cannot_be_kept(error: &Error) -> bool {
     [&code::HOST_FULL, &code::HOST_READ_ONLY].contains(&error.code())
 }

@@ -21,9 +21,9 @@ pub(super) struct Scene {
     pub store: Store,
     clock: Clock,
     timers: Arc<Mutex<Timers>>,
-    /// What failed, and what it depended on then: nothing is tried again while that is as it was.
+    /// What failed, and its inputs: not retried until they change.
     failures: Arc<Mutex<HashMap<String, String>>>,
-    /// What needed nothing when all that it depends on was as it says here.
+    /// What had nothing to do for these inputs.
     settled: Arc<Mutex<HashMap<String, String>>>,
     lists: Arc<Mutex<Lists>>,
 }
@@ -87,7 +87,7 @@ impl Scene {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned(), depends_on);
     }
 
-    /// Does something unless it changed nothing the last time, and all that it depends on is as it was then.
+    /// Runs a function, unless it changed nothing the last time and its inputs are the same.
     pub fn unless_settled(
         &self,
         what: &str,
@@ -221,7 +221,7 @@ impl Scene {
         self.api.delete(&ObjectKey::of(object), Removal::Asked).map(|_| ())
     }
 
-    /// Lets a pod go that has ended.
+    /// Removes a terminated pod.
     pub fn forget(&self, pod: &Value) -> Result<()> {
         self.api.delete(&ObjectKey::of(pod), Removal::AtOnce).map(|_| ())
     }

@@ -8,7 +8,7 @@ use crate::node::{Distribution, Seed};
 use crate::profile::{self, Profile};
 use crate::source::{Component, RenderFacts, SourceOptions, Sources};
 
-/// A cluster that has come to rest.
+/// A cluster that has converged.
 struct Cluster {
     world: World,
     profile: Profile,

@@ -35,7 +35,7 @@ const WHOLE_FILES: &[&str] = &[
     "/usr/lib/systemd/system/ovsdb-server.service",
 ];
 
-/// Those of this distribution.
+/// This distribution's packages.
 pub(super) static DEBIAN: [Offer; 10] = [
     Offer {
         name: "openvswitch-switch",
@@ -73,7 +73,7 @@ pub(super) static DEBIAN: [Offer; 10] = [
     plugins("containernetworking-plugins", "1.1.1+ds1-3+b4", "/usr/lib/cni"),
 ];
 
-/// Those of this distribution.
+/// This distribution's packages.
 pub(super) static UBUNTU: [Offer; 8] = [
     Offer {
         name: "openvswitch-switch",
@@ -109,7 +109,7 @@ pub(super) static UBUNTU: [Offer; 8] = [
     plugins("containernetworking-plugins", "1.1.1+ds1-3ubuntu0.24.04.3", "/usr/lib/cni"),
 ];
 
-/// Those of this distribution.
+/// This distribution's packages.
 pub(super) static FEDORA: [Offer; 5] = [
     Offer {
         name: "openvswitch",
@@ -124,7 +124,7 @@ pub(super) static FEDORA: [Offer; 5] = [
     plugins("containernetworking-plugins", "1.6.2-1.fc42", "/usr/libexec/cni"),
 ];
 
-/// Those of this distribution.
+/// This distribution's packages.
 pub(super) static OPENSUSE: [Offer; 4] = [
     Offer {
         name: "openvswitch",
@@ -138,7 +138,7 @@ pub(super) static OPENSUSE: [Offer; 4] = [
     plugins("cni-plugins", "1.1.1-150500.3.2.1", "/usr/lib/cni"),
 ];
 
-/// Those of this distribution.
+/// This distribution's packages.
 pub(super) static ARCH: [Offer; 3] = [
     Offer {
         name: "openvswitch",
@@ -159,7 +159,7 @@ pub(super) static ARCH: [Offer; 3] = [
     plugins("cni-plugins", "1.7.1-1", "/usr/lib/cni"),
 ];
 
-/// Those of this distribution.
+/// This distribution's packages.
 pub(super) static ALPINE: [Offer; 4] = [
     Offer {
         name: "openvswitch",

@@ -46,7 +46,7 @@ pub(in crate::node) fn is_reachable(transaction: &Transaction<'_>) -> bool {
     is_there(transaction, SOCKET)
 }
 
-/// Whether somebody does what the database says.
+/// Whether ovs-vswitchd runs.
 pub(super) fn is_switching(transaction: &Transaction<'_>) -> bool {
     is_there(transaction, &format!("{RUN}/{}.pid", SWITCH.0))
 }
@@ -130,7 +130,7 @@ fn introduce(database: &mut Database, seed: &Seed) {
     }
 }
 
-/// Does what the database says: sets up bridges and ports, and writes there how that went.
+/// Applies the database: sets up bridges and ports, and records the result there.
 pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Database) {
     let root = database.root();
     let next = database.get(ROOT, &root, "next_cfg");
@@ -146,8 +146,8 @@ pub(super) fn reconfigure(transaction: &mut Transaction<'_>, database: &mut Data
     remove_links(transaction, &wanted);
 }
 
-/// Sets a bridge up; returns the links that it has. The switch tells nobody about a bridge whose data path cannot be
-/// had: its ports never get a number, and no error.
+/// Sets a bridge up; returns its links. The switch does not report a bridge whose datapath is unavailable: its ports never
+/// get a number, and no error.
 fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &str) -> Vec<String> {
     let Some((datapath, version)) = datapath(transaction, database, bridge) else { return Vec::new() };
     let bridge_name = database.name("Bridge", bridge);
@@ -172,7 +172,7 @@ fn set_up(transaction: &mut Transaction<'_>, database: &mut Database, bridge: &s
     wanted
 }
 
-/// The link and the version of a bridge's data path; none when the node does not have it.
+/// The link and the version of a bridge's datapath; none when the node does not have it.
 fn datapath(
     transaction: &Transaction<'_>,
     database: &Database,

@@ -25,7 +25,7 @@ fn delete(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
     if call.user != 0 {
         return fails(2, "RTNETLINK answers: Operation not permitted");
     }
-    // A card stays, and a switch's own links are the switch's.
+    // Physical NICs cannot be deleted, and a switch's own links belong to the switch.
     if matches!(link.kind.as_str(), "loopback" | "ether" | "openvswitch") {
         return fails(2, "RTNETLINK answers: Operation not supported");
     }

@@ -37,7 +37,7 @@ pub struct Seed {
     pub cluster: bool,
     /// Whether the reference CNI plugins are in the runtime's directory.
     pub cni_plugins: bool,
-    /// Whether the kernel has the module openvswitch; without it, only the data path netdev works.
+    /// Whether the kernel has the module openvswitch; without it, only the netdev datapath works.
     pub openvswitch_module: bool,
     /// Whether the package manager knows what there is to install, without fetching lists first.
     pub package_lists: bool,

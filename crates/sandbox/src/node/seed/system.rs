@@ -155,7 +155,7 @@ fn kernel_release(distribution: Distribution) -> &'static str {
     }
 }
 
-/// A card with the node's traffic, and one that is free.
+/// A NIC with the node's traffic, and a free one.
 fn network(transaction: &mut Transaction<'_>) {
     let card = |name: &str, mac: &str| NetworkLink {
         name: name.into(),

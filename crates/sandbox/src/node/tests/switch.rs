@@ -161,7 +161,7 @@ async fn nothing_answers_while_the_service_does_not_run() {
     let (status, said) = failure(&node, "ovs-vsctl list-br").await;
     let expected = "ovs-vsctl: unix:/var/run/openvswitch/db.sock: database connection failed (No such file or directory)";
     assert_eq!((status, said.as_str()), (1, expected));
-    // Who stops the switch alone waits for it in vain, but what it was told counts once it is there again.
+    // With only the switch stopped the command times out, but its change takes effect after the restart.
     run(&node, "systemctl start openvswitch-switch").await;
     run(&node, "systemctl stop ovs-vswitchd").await;
     assert_eq!(run(&node, "ovs-vsctl --timeout=5 add-br red").await.status, 142);

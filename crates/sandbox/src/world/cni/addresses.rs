@@ -33,7 +33,7 @@ pub(super) fn assign(
         "dhcp" if scene.node.status(DHCP)?.is_none() => {
             Err(format!("error dialing DHCP daemon: dial unix {DHCP}: connect: no such file or directory"))
         }
-        other => Err(format!("not simulated: the address plugin \"{other}\"")),
+        other => Err(format!("not simulated: the IPAM plugin \"{other}\"")),
     };
     let missing = || Err("IPAM plugin returned missing IP config".to_owned());
     Ok(given.and_then(|()| if nic.addresses.is_empty() { missing() } else { Ok(()) }))

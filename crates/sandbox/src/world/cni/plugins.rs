@@ -98,7 +98,7 @@ pub(super) fn mtu(plugin: &Value) -> u32 {
     given.filter(|mtu| *mtu > 0).unwrap_or(1500)
 }
 
-/// Takes a NIC down: its link, its port, its addresses.
+/// Tears down a NIC: its link, its port, its addresses.
 pub(super) fn remove(scene: &Scene, sandbox: &Sandbox, nic: &Nic) -> Result<()> {
     if nic.wire == Wire::Switch {
         switch::remove(scene, sandbox, nic)?;

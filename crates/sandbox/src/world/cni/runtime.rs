@@ -116,8 +116,8 @@ pub(in crate::world) fn circumstances(
     Ok(all.join("\n"))
 }
 
-/// Sets up the NICs of a pod and remembers them; what was made before a failure is taken down again.
-pub(in crate::world) fn set_up(
+/// Sets up the NICs of a pod and records them; a failure rolls back.
+pub(in crate::sandbox::world) fn set_up(
     scene: &Scene,
     sandbox: &mut Sandbox,
     pod: &Value,
@@ -146,8 +146,11 @@ pub(in crate::world) fn set_up(
     Ok(result)
 }
 
-/// Takes down the NICs of a pod, the last one first, and forgets the sandbox.
-pub(in crate::world) fn take_down(scene: &Scene, sandbox: &mut Sandbox) -> Result<Result<(), Failure>> {
+/// Tears down the NICs of a pod, the last one first, and removes the sandbox's record.
+pub(in crate::sandbox::world) fn take_down(
+    scene: &Scene,
+    sandbox: &mut Sandbox,
+) -> Result<Result<(), Failure>> {
     if !sandbox.nics.is_empty() && !is_ready(scene)? {
         return Ok(Err("cni plugin not initialized".into()));
     }

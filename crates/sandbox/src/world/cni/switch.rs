@@ -89,7 +89,7 @@ fn connect(
     Ok(Ok(nic.clone()))
 }
 
-/// Takes the port away; fine when it is gone already.
+/// Removes the port, if it still exists.
 pub(super) fn remove(scene: &Scene, sandbox: &Sandbox, nic: &Nic) -> Result<()> {
     scene.node.remove_switch_port(&nic.host_link)?;
     scene.node.remove_file(cache(sandbox, &nic.name))

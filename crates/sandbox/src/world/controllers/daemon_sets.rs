@@ -1,4 +1,4 @@
-//! DaemonSets: one pod on each node that takes it.
+//! DaemonSets: one pod on each eligible node.
 
 use serde_json::{Map, Value, json};
 
@@ -79,12 +79,12 @@ fn rolls(set: &Value) -> bool {
     text(set, "/spec/updateStrategy/type") != "OnDelete"
 }
 
-/// The controller's own look at the node: it does not ask the scheduler.
+/// The controller's own check of the node: it does not ask the scheduler.
 fn takes(spec: &Value, node: &Value) -> bool {
     scheduler::fits(spec, node) && scheduler::untolerated(items(spec, "/tolerations"), node).is_none()
 }
 
-/// A pod that runs only goes when the node is another one or drives it out.
+/// A running pod is only removed when the node changes or evicts it.
 fn must_go(pod: &Value, node: &Value) -> bool {
     let mut driving = node.clone();
     let taints = items(node, "/spec/taints").iter().filter(|taint| taint["effect"] == "NoExecute");

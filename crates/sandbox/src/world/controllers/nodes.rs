@@ -31,7 +31,7 @@ pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
     scene.save(MANAGER, &node, written)
 }
 
-/// The heartbeat is that of the last change: a clock that ticks would never let the world come to rest.
+/// The heartbeat is that of the last change: with a ticking clock the world would never converge.
 fn condition(ready: bool, now: &str, node: &Value) -> Value {
     let before = items(node, "/status/conditions").iter().find(|condition| condition["type"] == "Ready");
     let status = if ready { "True" } else { "False" };
@@ -47,7 +47,7 @@ fn condition(ready: bool, now: &str, node: &Value) -> Value {
     json!({"type": "Ready", "status": status, "lastHeartbeatTime": heartbeat, "reason": reason, "message": message})
 }
 
-/// What others publish in the capacity can be allocated, and cannot any more when they take it back.
+/// Mirrors resources that others publish in the capacity to the allocatable ones.
 fn copy_resources(status: &mut Value) {
     let is_extended = |name: &str| name.contains('/');
     let capacity = status["capacity"].as_object().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which pods the node takes.
+//! The scheduler.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,8 +10,8 @@ use crate::world::scene::Scene;
 
 const SCHEDULER: &str = "default-scheduler";
 
-/// Gives the nodes the pods that they take, and says of the others why none does.
-pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
+/// Binds pods to nodes, and records why the others are unschedulable.
+pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let nodes = scene.nodes()?;
     let pods = scene.list("v1", "Pod")?;
     let mut load = Load::default();
@@ -31,7 +31,7 @@ pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// What the pods of each node have taken of it.
+/// The resources that the pods of each node use.
 #[derive(Default)]
 struct Load {
     pods: HashMap<String, usize>,
@@ -46,7 +46,7 @@ impl Load {
         }
     }
 
-    /// What a node has too little of. Cpu and memory are not counted.
+    /// The resource that a node is short of. CPU and memory are not counted.
     fn lacking(&self, spec: &Value, node: &Value) -> Vec<String> {
         let most = text(node, "/status/allocatable/pods").parse().unwrap_or(usize::MAX);
         let is_full = self.pods.get(name(node)).is_some_and(|pods| *pods >= most);
@@ -101,7 +101,7 @@ fn because(scene: &Scene, load: &Load, spec: &Value, node: &Value) -> Vec<String
     }
 }
 
-/// What the scheduler says of nodes of which none takes a pod.
+/// The scheduler's message when no node fits.
 fn unschedulable(scene: &Scene, load: &Load, spec: &Value, nodes: &[Value]) -> String {
     let count = nodes.len();
     if count == 0 {
@@ -143,7 +143,7 @@ fn place(scene: &Scene, pod: &Value, node: Option<&Value>, refusal: Option<&str>
     scene.save(SCHEDULER, pod, placed)
 }
 
-/// Why a node does not take a pod with this `spec`, whatever room it has; none when it does.
+/// Why a pod with this `spec` does not fit on a node, capacity aside; none when it does.
 fn refusal(spec: &Value, node: &Value) -> Option<&'static str> {
     if !fits(spec, node) {
         return Some("didn't match Pod's node affinity/selector");

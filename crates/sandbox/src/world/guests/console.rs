@@ -57,7 +57,7 @@ async fn serve(guest: Guest, line: DuplexStream) {
     // A client that has gone away needs no answer.
     let _ = writer.write_all(PROMPT.as_bytes()).await;
     while let Ok(Some(typed)) = lines.next_line().await {
-        // Ctrl-U takes back what stands on the line.
+        // Ctrl-U clears the line.
         let typed = typed.rsplit('\u{15}').next().unwrap_or_default();
         let answer = format!("{typed}\r\n{}{PROMPT}", guest.answer(typed).replace('\n', "\r\n"));
         if writer.write_all(answer.as_bytes()).await.is_err() {

@@ -47,7 +47,7 @@ impl Containers for Guests {
 fn command(scene: &Scene, namespace: &str, pod: &str, argv: &[String]) -> Result<Ran> {
     let found = scene.get("v1", "Pod", Some(namespace), pod)?.unwrap_or_default();
     if text(&found, "/spec/nodeName") != scene.node_name()? && !text(&found, "/spec/nodeName").is_empty() {
-        return Ok(failed(126, "not simulated: commands in pods of other nodes".into()));
+        return Ok(failed(126, "not simulated: commands in pods on other nodes".into()));
     }
     let Some(sandbox) = Sandbox::of(scene, uid(&found))?.filter(|sandbox| sandbox.ready) else {
         return Ok(failed(126, "container not found".into()));

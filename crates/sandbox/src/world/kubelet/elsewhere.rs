@@ -12,7 +12,7 @@ use crate::world::objects::{hex, is_leaving, is_true, items, name, namespace, te
 use crate::world::programs;
 use crate::world::scene::Scene;
 
-/// Brings every pod of other nodes one step on.
+/// Advances every pod of other nodes by one step.
 pub(super) fn run(scene: &Scene, pods: &[Value], own: &str) -> Result<()> {
     // One that has stopped telling how it is does nothing.
     let lives = |node: &&Value| name(node) != own && is_true(node, "Ready");

@@ -1,4 +1,4 @@
-//! kubelet: starts what is in the pods of the node, tells how it goes, and takes everything down again.
+//! kubelet: starts the node's pods, reports their status, and tears them down.
 
 mod containers;
 mod elsewhere;
@@ -23,7 +23,7 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 const SANDBOX_SECONDS: f64 = 0.6;
 const END_SECONDS: f64 = 0.8;
 
-/// Brings every pod of the node one step on, and ends what has no pod any more.
+/// Advances every pod of the node by one step, and tears down what has no pod.
 pub(super) fn run(scene: &Scene) -> Result<()> {
     let Some(node) = scene.own_node()? else { return Ok(()) };
     let pods = scene.list("v1", "Pod")?;
@@ -43,7 +43,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     for orphan in orphans {
         if let Some(mut sandbox) = Sandbox::of(scene, &orphan)? {
             stop(scene, &sandbox)?;
-            // Who could be told of a failure is gone; the next round tries again.
+            // The pod that could report a failure is gone; the next round retries.
             let _ = runtime::take_down(scene, &mut sandbox)?;
         }
     }

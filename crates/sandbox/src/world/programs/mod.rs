@@ -52,7 +52,7 @@ pub(super) trait Program: Sync {
         true
     }
 
-    /// What it does when it is told to end.
+    /// What it does on SIGTERM.
     fn stop(&self, _task: &Task<'_>) -> Result<()> {
         Ok(())
     }
@@ -105,7 +105,7 @@ fn executable(container: &Value) -> &str {
     first.rsplit('/').next().unwrap_or_default()
 }
 
-/// A program that nobody looks at.
+/// A program without visible effects.
 struct Anything;
 
 impl Program for Anything {

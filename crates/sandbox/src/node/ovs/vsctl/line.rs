@@ -17,7 +17,7 @@ pub(super) enum Line {
         style: Style,
         /// Whether the program waits until the switch has done it.
         waits: bool,
-        /// Whether nothing of it is to be kept.
+        /// Whether it is a dry run.
         rehearses: bool,
         /// Where the database is.
         remote: String,

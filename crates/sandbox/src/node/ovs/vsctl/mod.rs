@@ -146,7 +146,7 @@ fn keep(
     }
 }
 
-/// Nobody does what the database says, so that the program waits until its own alarm ends it.
+/// ovs-vswitchd does not run, so the program waits until its own alarm ends it.
 fn late() -> Output {
     failed(142, "fatal_signal|WARN|terminating with signal 14 (Alarm clock)\n".to_owned())
 }

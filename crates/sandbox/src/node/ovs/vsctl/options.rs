@@ -64,7 +64,7 @@ pub(super) struct Options<'a> {
     pub(super) local: Vec<(String, Option<String>)>,
     /// Whether the program waits until the switch has done it.
     pub(super) waits: bool,
-    /// Whether nothing of it is to be kept.
+    /// Whether it is a dry run.
     pub(super) rehearses: bool,
     /// Where the database is.
     pub(super) remote: String,
