@@ -33,11 +33,11 @@ use crate::host::Host;
 use crate::profile::{Profile, Release};
 use crate::state::{StateDir, file_error};
 
-/// In a sandbox everybody is root.
+/// In a sandbox kvnet runs as root.
 const ROOT: u32 = 0;
 /// The first KubeVirt of the API `kubevirt.io/v1alpha3`; those before it are of clusters of 2018.
 const FIRST_OF_TODAY: (u32, u32) = (0, 13);
-/// What the package `kubernetes-cni` of 2018 brought along, unlike the reference plugins of today.
+/// Plugins of the `kubernetes-cni` package of 2018 that are not among today's reference plugins.
 const PLUGIN_OF_2018: &str = "/opt/cni/bin/flannel";
 
 /// Options of a sandbox.

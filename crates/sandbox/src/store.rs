@@ -96,8 +96,8 @@ impl Store {
     /// The store that a directory keeps; empty when the directory is new.
     ///
     /// # Errors
-    /// `KVN203` and its like when the directory cannot be used; `KVN207` when it or the log is somebody else's, open to
-    /// others or a link; `KVN501` when the log is no sandbox's, or damaged elsewhere than in its last line.
+    /// `KVN203` and its like when the directory cannot be used; `KVN207` when it or the log belongs to another user, is
+    /// writable by others or a link; `KVN501` when the log is not a sandbox's, or corrupted before its last line.
     pub fn on_disk(directory: &Utf8Path) -> Result<Self> {
         let opened = own_directory(directory)?;
         let path = directory.join(FILE);
@@ -270,7 +270,7 @@ impl Log {
         Ok((file, self.path.clone()))
     }
 
-    /// The transactions that are not known yet. A last line that was cut short is cut off: nobody was told that it counts.
+    /// The new transactions. A truncated last line is removed: it was never reported as written.
     fn tail(&mut self) -> Result<Vec<Line>> {
         let failed = |error: &std::io::Error| file_error(&self.path, error);
         if self.file.metadata().map_err(|error| failed(&error))?.len() == self.read {

@@ -6,7 +6,7 @@ use super::fields::step_of;
 use super::schema::{ListKind, Shape};
 use super::status::Status;
 
-/// Puts a merge patch (RFC 7386) over an object: null removes.
+/// Applies a merge patch (RFC 7386) to an object: null removes.
 pub(super) fn merge(object: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         object.clone_from(patch);
@@ -25,7 +25,7 @@ pub(super) fn merge(object: &mut Value, patch: &Value) {
     }
 }
 
-/// Puts a strategic merge patch over an object: items of lists are found by their keys, and `$patch: delete` removes one.
+/// Applies a strategic merge patch to an object: list items are matched by key, and `$patch: delete` removes one.
 pub(super) fn strategic(object: &mut Value, patch: &Value, shape: Shape<'_>) {
     match (object, patch) {
         (Value::Object(object), Value::Object(patch)) => {
@@ -71,8 +71,7 @@ fn strategic_items(object: &mut Vec<Value>, patch: &[Value], kind: &ListKind, sh
     *object = merged;
 }
 
-/// Applies a JSON patch (RFC 6902), all of it or nothing. A server of 2018 says which operation does not fit, as a mistake of
-/// its own.
+/// Applies a JSON patch (RFC 6902), all or nothing. A server of 2018 names the failing operation in a 500.
 pub(super) fn json(object: &Value, patch: &Value, of_2018: bool) -> Result<Value, Box<Status>> {
     let Value::Array(operations) = patch else {
         return Err(Status::bad_request("error decoding patch: it is no list of operations"));
@@ -94,7 +93,7 @@ pub(super) fn json(object: &Value, patch: &Value, of_2018: bool) -> Result<Value
     Ok(patched)
 }
 
-/// Does one operation, if it fits. Today's server makes a field that is to be replaced and is not there.
+/// Applies one operation, if valid. Current servers create a missing field on `replace`.
 fn put(object: &mut Value, operation: &Value, of_2018: bool) -> Option<()> {
     let mut operation = operation.clone();
     let pointer = operation["path"].as_str().unwrap_or_default();
@@ -105,7 +104,7 @@ fn put(object: &mut Value, operation: &Value, of_2018: bool) -> Option<()> {
     json_patch::patch(object, &operation).ok()
 }
 
-/// Why an operation does not fit, in the words of the real server of 2018.
+/// Why an operation fails, with the message of the real server of 2018.
 fn misfit(object: &Value, operation: &Value) -> String {
     let path = operation["path"].as_str().unwrap_or_default();
     let name = operation["op"].as_str().unwrap_or_default();

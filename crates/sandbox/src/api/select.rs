@@ -6,7 +6,7 @@ use super::kinds::Kind;
 use super::metadata::{LABEL_VALUE, is_label_value, wrong_with_qualified};
 use super::status::Status;
 
-/// Which objects of a list are meant.
+/// A selector.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
@@ -17,11 +17,11 @@ pub(super) struct Selector {
 enum Requirement {
     /// The label has one of these values.
     In(String, Vec<String>),
-    /// It has none of these values, or is not there.
+    /// The label has none of these values, or does not exist.
     NotIn(String, Vec<String>),
-    /// It is there.
+    /// The label exists.
     Exists(String),
-    /// It is not there.
+    /// The label does not exist.
     Absent(String),
 }
 
@@ -34,7 +34,7 @@ impl Selector {
         Ok(Self { labels, fields })
     }
 
-    /// Whether everything is meant.
+    /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

@@ -111,8 +111,8 @@ impl SandboxHost {
         self.0.store.read(ovs::state)
     }
 
-    /// Connects a port, as somebody who speaks to the database itself; false when the bridge is not there, the name is
-    /// taken, or Open vSwitch does not run. Its network link has to be there, or the switch cannot set it up.
+    /// Connects a port, like a client of the database; false when the bridge does not exist, the name is taken, or Open
+    /// vSwitch is not running. Its network link must exist, or the switch cannot set it up.
     pub fn add_switch_port(&self, port: &SwitchPort) -> Result<bool> {
         self.0.store.write(|transaction| ovs::add_port(transaction, port))
     }

@@ -1,4 +1,4 @@
-//! Changes of the file system: those of kvnet, which permissions stop, and those of the node itself.
+//! Changes to the file system: by kvnet, subject to permissions, and by the node itself.
 
 use camino::Utf8Path;
 use rustix::io::Errno;
@@ -9,8 +9,7 @@ use super::files::{Answer, Files, SEARCH, WRITE, key, parent};
 use crate::host::FileKind;
 use crate::store::Transaction;
 
-/// Puts an entry where it belongs and makes missing directories with mode 0755: what the node itself does, which no
-/// permission stops.
+/// Creates an entry and missing directories with mode 0755 on behalf of the node itself, regardless of permissions.
 pub(super) fn put(transaction: &mut Transaction<'_>, path: &Utf8Path, entry: &Entry<'_>) -> Answer<()> {
     let path = Files { transaction, user: 0 }.real_path_of_new(path)?;
     make_directories(transaction, 0, &parent(&path))?;
@@ -21,7 +20,7 @@ pub(super) fn put(transaction: &mut Transaction<'_>, path: &Utf8Path, entry: &En
     Ok(())
 }
 
-/// Replaces a file's content as the host of this machine does, or refuses as it does.
+/// Replaces a file's content, or refuses to, as the local host does.
 pub(super) fn write(
     transaction: &mut Transaction<'_>,
     user: u32,
@@ -108,7 +107,7 @@ pub(super) fn set_mode(transaction: &mut Transaction<'_>, path: &Utf8Path, mode:
     Ok(())
 }
 
-/// Removes what the node itself takes away, which no permission stops.
+/// Removes an entry on behalf of the node itself, regardless of permissions.
 pub(super) fn drop(transaction: &mut Transaction<'_>, path: &Utf8Path) {
     if let Ok(path) = (Files { transaction, user: 0 }).real_path(path, false) {
         transaction.remove(&key(&path));

@@ -188,7 +188,7 @@ impl SandboxHost {
         Ok(self.0.store.write(change)??)
     }
 
-    /// A program makes a file first and writes to it then: an empty one is not there yet.
+    /// A program creates a file before it writes to it: an empty file counts as missing.
     fn is_written(&self, path: &Utf8Path) -> Result<bool> {
         self.0.store.read(|transaction| {
             let files = Files { transaction, user: 0 };

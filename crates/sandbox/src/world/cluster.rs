@@ -1,4 +1,4 @@
-//! A cluster as `kubeadm init` leaves it: its own objects, once the node has the files of one.
+//! A cluster as left by `kubeadm init`: its own objects, once the node has its files.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ const TEMPLATE: &str = "sandbox/cluster.yaml.tera";
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
 const KUBEADM: &str = "kubeadm";
 
-/// A node of which there is only what the API server tells.
+/// A node that exists only in the API.
 #[derive(Serialize)]
 struct Other {
     name: String,
@@ -30,9 +30,9 @@ struct Values<'a> {
     others: Vec<Other>,
     address: &'a str,
     version: &'a str,
-    /// The pod subnet that kubeadm was told; empty when it was told none.
+    /// The pod subnet given to kubeadm; may be empty.
     pod_subnet: &'a str,
-    /// The node's part of it.
+    /// The node's podCIDR.
     pod_cidr: &'a str,
     os: &'a str,
     /// The kubelet reads it from the same file.
@@ -76,7 +76,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
         now: &scene.now(),
     };
     let objects = parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)?;
-    // The node comes last: it is what tells that the rest is there.
+    // The node comes last: its existence implies the rest.
     objects.iter().try_for_each(|object| scene.create(manager_of(object), object))
 }
 

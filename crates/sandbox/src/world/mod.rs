@@ -117,7 +117,7 @@ fn cannot_be_kept(error: &Error) -> bool {
     [&code::HOST_FULL, &code::HOST_READ_ONLY].contains(&error.code())
 }
 
-/// All parts, in the order in which one builds on another.
+/// All parts, in dependency order.
 const PARTS: [fn(&Scene) -> Result<()>; 8] = [
     cluster::run,
     controllers::namespaces::run,

@@ -36,7 +36,7 @@ pub(super) fn uid(object: &Value) -> &str {
     text(object, "/metadata/uid")
 }
 
-/// Whether somebody asked for its deletion.
+/// Whether it is terminating.
 pub(super) fn is_leaving(object: &Value) -> bool {
     !text(object, "/metadata/deletionTimestamp").is_empty()
 }

@@ -1,4 +1,4 @@
-//! How long things take in a sandbox: nothing by default, or about as long as on a real node, scaled.
+//! Simulated latencies: none by default, or those of a real node, scaled.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -11,16 +11,16 @@ use tokio::time::Instant;
 pub struct Pace(f64);
 
 impl Pace {
-    /// Everything happens at once.
+    /// No latency.
     pub const INSTANT: Self = Self(0.0);
 
-    /// What takes about `seconds` on a real node takes so long here.
+    /// The simulated duration of what takes `seconds` on a real node.
     #[must_use]
     pub fn time(self, seconds: f64) -> Duration {
         Duration::try_from_secs_f64(seconds * self.0).unwrap_or_default()
     }
 
-    /// Whether nothing takes any time.
+    /// Whether there is no latency.
     #[must_use]
     pub fn is_instant(self) -> bool {
         self.0 <= 0.0
@@ -40,8 +40,8 @@ impl FromStr for Pace {
     }
 }
 
-/// Remembers since when something is on its way. What is forgotten with the process begins anew: the state of node and
-/// cluster says what is still to be done.
+/// Tracks pending work with its start time. After a restart of the process it starts over: the state of node and cluster
+/// tells what is left to do.
 #[derive(Debug)]
 pub(super) struct Timers {
     pace: Pace,
@@ -51,7 +51,7 @@ pub(super) struct Timers {
 #[derive(Debug)]
 struct Timer {
     end: Instant,
-    /// Whether somebody has been told, or woken, since the end.
+    /// Whether a caller was told, or woken, since the end.
     known: bool,
 }
 
@@ -72,12 +72,12 @@ impl Timers {
         timer.known
     }
 
-    /// Whether something is on its way whose end nobody has noticed.
+    /// Whether there is pending work whose end was not noticed.
     pub fn are_running(&self) -> bool {
         self.due.values().any(|timer| !timer.known)
     }
 
-    /// How long until the next thing is over; none when nothing is on its way. What ended while others were looked at
+    /// How long until the next pending work is done; none when there is none. What ended while others were looked at
     /// counts once more: whoever asked for it has been told that it was not over.
     pub fn next(&mut self) -> Option<Duration> {
         let now = Instant::now();

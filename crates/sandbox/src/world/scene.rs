@@ -1,4 +1,4 @@
-//! What every part of the world works with: the objects, the node, the clock, and what is known about pods.
+//! The shared context of the world: the objects, the node, the clock, and records about pods.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -144,7 +144,7 @@ impl Scene {
     /// All objects of a kind, kept until one of them changes.
     pub fn list(&self, api_version: &str, kind: &str) -> Result<Arc<Vec<Value>>> {
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a look, what other processes wrote would not be known.
+        // Reads what other processes wrote.
         let now = self.revision()?;
         lists.forget_changed(&self.store, now);
         let key = (api_version.to_owned(), kind.to_owned());

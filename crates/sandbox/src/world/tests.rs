@@ -273,7 +273,7 @@ async fn kubevirt_is_deployed_and_runs_a_machine() {
 }
 
 /// What containerd and the kubelet make of a failure, around what Multus and the plugin say.
-/// KubeVirt asks for the resource of the attachment, and no node offers a bridge that nobody has.
+/// KubeVirt requests the attachment's resource, and no node advertises a bridge that does not exist.
 #[tokio::test]
 async fn a_machine_on_a_bridge_that_no_node_has_waits_for_a_node() {
     let cluster = Cluster::with_networks().await;
@@ -441,7 +441,7 @@ async fn flannels_attachments_take_and_leak_addresses_as_its_plugin_does() {
     }
 }
 
-/// Node object and host need not have one name, and there may be nodes that nobody here can look into.
+/// The Node's name may differ from the host name, and there may be nodes that cannot be inspected from here.
 #[tokio::test]
 async fn a_cluster_has_a_node_of_another_name_and_further_nodes() {
     let seed = Seed {

@@ -217,7 +217,7 @@ fn tell(database: &mut Database, interface: &str, bridge: &str, error: Option<&s
     database.set("Interface", interface, "error", error);
 }
 
-/// A number that no port has: the real switch gives them for each bridge, which nobody relies on.
+/// A free port number: the real switch numbers ports per bridge, which nothing relies on.
 fn free_number(database: &Database) -> i64 {
     let ids = database.ids("Interface");
     let numbers = ids.iter().filter_map(|id| database.get("Interface", id, "ofport").integer());

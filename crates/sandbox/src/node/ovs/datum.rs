@@ -99,7 +99,7 @@ impl FromIterator<(Atom, Option<Atom>)> for Datum {
 }
 
 impl Datum {
-    /// What a column holds when nobody set it.
+    /// A column's default.
     pub(super) fn default_of(column: &Column) -> Self {
         if column.min == 0 || column.value.is_some() {
             return Self::default();

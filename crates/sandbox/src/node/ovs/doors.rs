@@ -1,4 +1,4 @@
-//! The switch for those who speak to the database without `ovs-vsctl`.
+//! The switch for clients of the database other than `ovs-vsctl`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::switch::{self, Switch};
 use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
 use crate::store::Transaction;
 
-/// A port that somebody connects to a bridge, as ovs-cni does for a pod.
+/// A port that a client such as ovs-cni connects to a bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SwitchPort {
     /// Its name, which is that of its only interface and of the network link.

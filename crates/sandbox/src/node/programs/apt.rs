@@ -80,7 +80,7 @@ fn install(call: &mut Call<'_, '_>, options: &Options, names: &[&str]) -> Option
         text.push_str(&simulated(&wanted, call.seed.distribution));
         return prints(text);
     }
-    // A question is asked when more is to come than was named; nobody answers it.
+    // apt prompts when it would install more than was named; there is no input.
     if !options.yes && wanted.len() > names.len() {
         let stdout = text + "Do you want to continue? [Y/n] Abort.\n";
         return Some(Output { status: 1, stdout, ..Output::default() });

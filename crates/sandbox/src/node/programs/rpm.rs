@@ -25,7 +25,7 @@ pub(super) fn dnf(call: &mut Call<'_, '_>) -> Option<Output> {
     }
 }
 
-/// What it would do, and its complaint that nobody said yes.
+/// The simulation, and its error without confirmation.
 fn dnf_table(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
     let Some(offer) = offer(call.seed, name) else { return Some(no_match(name)) };
     let missing = missing(call.transaction, call.seed, offer);

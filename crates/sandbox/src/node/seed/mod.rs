@@ -119,6 +119,6 @@ pub(super) fn special(transaction: &mut Transaction<'_>, path: &str, mode: u32) 
 }
 
 fn put(transaction: &mut Transaction<'_>, path: &str, entry: &Entry<'_>) {
-    // Fails only below something that is no directory: then somebody put it there, and the node is as they want it.
+    // Fails only below something other than a directory, which a test put there on purpose.
     let _ = edit::put(transaction, Utf8Path::new(path), entry);
 }

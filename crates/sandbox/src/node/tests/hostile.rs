@@ -108,7 +108,7 @@ proptest! {
         runtime().block_on(async {
             let node = node(distribution);
             let argv = [program.to_owned(), first.to_owned()].into_iter().chain(rest).collect::<Vec<_>>();
-            // A program that another distribution has is not there.
+            // Programs of other distributions do not exist.
             let _ = node.run(&Command::new(argv)).await;
         });
     }

@@ -1,4 +1,4 @@
-//! The address plugins: `host-local`, `static`, and `dhcp` as far as it is told that nobody serves.
+//! The IPAM plugins: `host-local`, `static`, and `dhcp` without a daemon.
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub(super) fn assign(
     Ok(given.and_then(|()| if nic.addresses.is_empty() { missing() } else { Ok(()) }))
 }
 
-/// Those of the configuration, and those that the pod asks for.
+/// Static addresses: from the configuration, and as requested by the pod.
 fn fixed(order: &Order<'_>, ipam: &Value) -> Result<Vec<ipnet::IpNet>, Failure> {
     let given = items(ipam, "/addresses").iter().map(|item| ("address", text(item, "/address")));
     let asked = order.ips.iter().map(|address| ("ip", address.as_str()));

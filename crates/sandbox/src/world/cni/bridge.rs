@@ -12,7 +12,7 @@ use crate::world::scene::Scene;
 
 const DEFAULT: &str = "cni0";
 
-/// Makes the pair, and the bridge when it is not there.
+/// Creates the pair, and the bridge if missing.
 pub(super) fn add(scene: &Scene, order: &Order<'_>, plugin: &Value) -> Result<Result<Nic, Failure>> {
     if let Some(failure) = refusal(plugin) {
         return Ok(Err(failure));

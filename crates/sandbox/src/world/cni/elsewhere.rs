@@ -1,4 +1,4 @@
-//! The networks of pods on nodes of which there is nothing but what the API server tells.
+//! The networks of pods on nodes that exist only in the API.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::world::objects::{items, text};
 use crate::world::scene::Scene;
 
-/// What Multus writes of the further NICs, without addresses; the name of the first network that needs Open vSwitch, which
+/// Multus' report of the secondary NICs, without addresses; the error is the first network that needs Open vSwitch, which
 /// these nodes do not have.
 pub(in crate::world) fn networks(scene: &Scene, pod: &Value) -> Result<Result<Vec<Value>, String>> {
     let mut made = Vec::new();

@@ -1,4 +1,4 @@
-//! flannel's plugin: the plugin `bridge` with the node's part of the pod subnet.
+//! flannel's plugin: the plugin `bridge` with the node's podCIDR.
 
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ const SCRATCH: &str = "/var/lib/cni/flannel";
 /// What flanneld must have written.
 const NEEDED: [&str; 4] = ["FLANNEL_NETWORK", "FLANNEL_SUBNET", "FLANNEL_MTU", "FLANNEL_IPMASQ"];
 
-/// Makes the NIC, and the file that the removal goes by: one for each container and `dataDir`, whatever number of NICs
-/// it has, so that the last one overwrites those before it.
+/// Creates the NIC, and the scratch file for its removal: one per container and `dataDir`, however many NICs it has, so
+/// the last one overwrites the others.
 pub(super) fn add(scene: &Scene, order: &Order<'_>, plugin: &Value) -> Result<Result<Nic, Failure>> {
     let file = plugin["subnetFile"].as_str().unwrap_or(SUBNET);
     let Some(text) = scene.node.text(file)? else {
@@ -52,7 +52,7 @@ pub(super) fn add(scene: &Scene, order: &Order<'_>, plugin: &Value) -> Result<Re
         .map_err(|f| format!("failed to delegate add: {f}")))
 }
 
-/// Gives back what the file says, and nothing when another NIC of the container has used the file up.
+/// Releases what the file names; nothing when another NIC of the container has consumed the file.
 pub(super) fn release(scene: &Scene, scratch: &Utf8Path, id: &str, interface: &str) -> Result<()> {
     let Some(text) = scene.node.text(scratch)? else { return Ok(()) };
     let delegate: Value = serde_json::from_str(&text).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::world::scene::Scene;
 
 const DEFAULT_DIRECTORY: &str = "/var/lib/cni/networks";
 
-/// Gives a NIC one address of each set of ranges, or none at all.
+/// Gives a NIC an address from each set of ranges, or none at all.
 pub(super) fn reserve(
     scene: &Scene,
     order: &Order<'_>,
@@ -50,7 +50,7 @@ pub(super) fn reserve(
     Ok(Ok(()))
 }
 
-/// Gives back what a container's NIC has of a network, whichever addresses these are.
+/// Releases all addresses of a container's NIC on a network.
 pub(super) fn release(scene: &Scene, plugin: &Value, id: &str, interface: &str) -> Result<()> {
     Store::of(scene, &plugin["ipam"], text(plugin, "/name"), id, interface).give_back()
 }
@@ -78,7 +78,7 @@ fn is_free(taken: &Taken, address: Ipv4Addr) -> bool {
     !taken.iter().any(|(other, _)| *other == address)
 }
 
-/// An address that somebody asks for.
+/// A requested address.
 fn named(set: &Set, taken: &Taken, address: Ipv4Addr) -> Result<(Ipv4Addr, Range), Failure> {
     match ranges::holding(set, address) {
         Some(range) if range.gateway == address => Err(format!("requested ip {address} is subnet's gateway")),
@@ -140,7 +140,7 @@ impl<'a> Store<'a> {
         free.next().ok_or_else(|| format!("no IP addresses available in range set: {}", ranges::shown(set)))
     }
 
-    /// Who has which address.
+    /// The owner of each address.
     fn taken(&self) -> Result<Taken> {
         let mut taken = Vec::new();
         for name in self.scene.node.names(&self.directory)?.unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! Plugins that build on a link of the node: `macvlan`, `ipvlan`, `vlan`, `host-device`.
+//! Plugins with a master interface on the node: `macvlan`, `ipvlan`, `vlan`, `host-device`.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::world::scene::Scene;
 
 const MODES: [&str; 5] = ["", "bridge", "private", "vepa", "passthru"];
 
-/// Makes a NIC below its master; refuses what the plugins refuse.
+/// Creates a NIC on its master; rejects what the plugins reject.
 pub(super) fn add(
     scene: &Scene,
     order: &Order<'_>,

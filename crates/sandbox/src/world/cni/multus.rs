@@ -1,4 +1,4 @@
-//! Multus: the first NIC by its master's configuration, and one for each network that the pod asks for.
+//! Multus: the first NIC by its master's configuration, and one for each requested network.
 
 use camino::Utf8Path;
 use serde::Serialize;
@@ -21,7 +21,7 @@ const FILES: &str = "/etc/cni/multus/net.d";
 /// How a container sees the node's files.
 const HOST: &str = "/host";
 
-/// Makes all NICs of a pod and writes its status annotation.
+/// Creates all NICs of a pod and writes its status annotation.
 pub(super) fn add(
     scene: &Scene,
     sandbox: &mut Sandbox,
@@ -34,7 +34,7 @@ pub(super) fn add(
         return Ok(Err(failure));
     }
     if kind == "multus-shim" && scene.node.status(SOCKET)?.is_none() {
-        // The shim asks for a minute, and then tells nothing of the socket.
+        // The shim retries for a minute, and its error does not name the socket.
         let failure = "CmdAdd (shim): timed out waiting for the condition";
         return Ok(Err(format!("plugin {} failed (add): {failure}", runtime::described(own))));
     }
@@ -47,7 +47,7 @@ pub(super) fn add(
     Ok(made.map_err(|failure| told(&id, pod, configuration, &failure)))
 }
 
-/// A failure as it leaves Multus' own plugin.
+/// An error as reported by Multus' own plugin.
 fn told(sandbox: &Sandbox, pod: &Value, configuration: &Configuration, failure: &str) -> Failure {
     let own = &configuration.plugins[0];
     let called = format!("plugin {} failed (add): ", runtime::described(own));
@@ -222,7 +222,7 @@ fn definition(scene: &Scene, network: &Wanted, pod: &Value) -> Result<Result<Con
     Ok(loaded(whole, wanted))
 }
 
-/// An attachment without a configuration: a file of the node has its name.
+/// An attachment without a configuration: a file on the node has its name.
 fn by_file(scene: &Scene, wanted: &str) -> Result<Result<Configuration, Failure>> {
     let failed = |what: String| Ok(Err(format!("GetCNIConfig: err in GetCNIConfigFromFile: {what}")));
     let mut names = scene.node.names(FILES)?.unwrap_or_default();

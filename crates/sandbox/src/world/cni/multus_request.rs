@@ -1,4 +1,4 @@
-//! What a pod asks of Multus in its annotation, read as strictly as Multus reads it.
+//! A pod's network annotation, parsed as strictly as by Multus.
 
 use std::net::IpAddr;
 
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(asked("a,"), Ok(vec![expected("here", "a", ""), expected("here", "", "")]));
     }
 
-    /// What one of the two takes and the other refuses would start in the sandbox alone, or on a node alone.
+    /// If only one parser accepted an annotation, its pod would start only in the sandbox, or only on a real node.
     #[test]
     fn the_reader_of_annotations_agrees() {
         for annotation in [

@@ -1,4 +1,4 @@
-//! The NICs that a pod has, as the runtime remembers them.
+//! The runtime's record of pods' NICs.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::world::scene::Scene;
 
 const KEYS: &str = "node/sandbox/";
 
-/// A pod that the runtime has started, until its network is taken down: the pod's object may be gone before.
+/// A pod sandbox, until its network is torn down: the pod's object may be gone before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::world) struct Sandbox {
     /// The pod's uid.
@@ -44,7 +44,7 @@ pub(in crate::world) struct Nic {
     pub mac: String,
     /// Its addresses with their prefixes.
     pub addresses: Vec<IpNet>,
-    /// The addresses that a guest has at it itself; none when no guest does.
+    /// The guest's own addresses on it; none without a guest.
     #[serde(default)]
     pub guest: Option<Vec<IpNet>>,
     /// The gateway that came with the address.
@@ -55,11 +55,11 @@ pub(in crate::world) struct Nic {
     pub host_link: String,
     /// What it is connected to.
     pub wire: Wire,
-    /// The files that say that its addresses are taken.
+    /// Its lease files.
     pub leases: Vec<Utf8PathBuf>,
-    /// The file that the plugin keeps for the removal; without it nothing is given back.
+    /// The plugin's scratch file; without it nothing is released.
     pub scratch: Option<Utf8PathBuf>,
-    /// The plugins that must be there to take it down.
+    /// The plugins that its teardown needs.
     pub plugins: Vec<String>,
 }
 
@@ -71,9 +71,9 @@ pub(in crate::world) enum Wire {
     Bridge(String),
     /// A port of Open vSwitch; the switch knows its bridge and VLAN.
     Switch,
-    /// A link of the node that `macvlan` builds on: in its mode `bridge` NICs on one link reach each other.
+    /// A `macvlan` master on the node: in mode `bridge` NICs on one master reach each other.
     Macvlan(String),
-    /// Nothing that another pod is on.
+    /// Nothing shared with another pod.
     #[default]
     Nothing,
 }
@@ -156,7 +156,7 @@ impl Sandbox {
         scene.store.read(|store| store.value(&key).and_then(|value| Self::deserialize(value.as_ref()).ok()))
     }
 
-    /// Remembers that a NIC is about to be made, so that what there will be of it is taken down whatever happens.
+    /// Records that a NIC is about to be created, so that it is torn down whatever happens.
     pub fn begin(&mut self, scene: &Scene, interface: &str) -> Result<()> {
         let mut begun = Nic::new(self, interface, 0, None);
         begun.wire = Wire::Switch;
@@ -164,7 +164,7 @@ impl Sandbox {
         self.keep(scene)
     }
 
-    /// Remembers the NIC that was begun as it has become.
+    /// Records the created NIC.
     pub fn made(&mut self, scene: &Scene, nic: Nic) -> Result<()> {
         self.nics.pop();
         self.nics.push(nic);

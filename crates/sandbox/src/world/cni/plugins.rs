@@ -1,4 +1,4 @@
-//! The plugins of a configuration, one after the other: the first makes the NIC, those that follow only adjust it.
+//! The plugins of a configuration in order: the first creates the NIC, the others only adjust it.
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::world::objects::text;
 use crate::world::scene::Scene;
 
-/// Plugins that change a NIC in ways that nothing here can see.
+/// Plugins whose changes to a NIC are not modelled.
 const CHAINED: [&str; 6] = ["portmap", "tuning", "bandwidth", "firewall", "sbr", "passthru"];
 
-/// One NIC that is to be made.
+/// A NIC to create.
 pub(super) struct Order<'a> {
     pub sandbox: &'a Sandbox,
     /// The name of the network, under which addresses are filed.
@@ -38,8 +38,8 @@ impl Order<'_> {
     }
 }
 
-/// Makes a NIC as the pod wishes; `shown` is the network's name in the status annotation. Of a list of plugins the failure
-/// names the plugin, as the CNI library does.
+/// Creates a NIC as the pod requests; `shown` is the network's name in the status annotation. In a list of plugins the error
+/// names the plugin, as in the CNI library.
 pub(super) fn add(
     scene: &Scene,
     sandbox: &mut Sandbox,
@@ -86,7 +86,7 @@ fn one(scene: &Scene, order: &Order<'_>, plugin: &Value, kind: &str) -> Result<R
     }
 }
 
-/// Any other plugin: a NIC with addresses, on which nobody else is.
+/// Any other plugin: a NIC with addresses on a network of its own.
 pub(super) fn other(scene: &Scene, order: &Order<'_>, plugin: &Value) -> Result<Result<Nic, Failure>> {
     let mut nic = order.nic(mtu(plugin));
     Ok(addresses::assign(scene, order, plugin, &mut nic)?.map(|()| nic))

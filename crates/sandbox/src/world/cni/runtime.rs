@@ -1,4 +1,4 @@
-//! The container runtime: which configuration it uses, and what it does with it for a pod.
+//! The container runtime: the configuration that it uses, and the setup of pods' networks.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
@@ -14,8 +14,8 @@ use crate::world::scene::Scene;
 
 const CRIO: &str = "/etc/crio/crio.conf.d";
 
-/// Why a network could not be set up or taken down, as the runtime says it.
-pub(in crate::world) type Failure = String;
+/// The runtime's error for a failed setup or teardown of a network.
+pub(in crate::sandbox::world) type Failure = String;
 
 /// A network configuration: its name and the plugins in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,9 +89,9 @@ pub(in crate::world) fn is_ready(scene: &Scene) -> Result<bool> {
     Ok(configuration(scene)?.is_some())
 }
 
-/// All that decides whether a pod's network can be set up: what it asks for, configurations, plugins, networks, the
-/// switch, links, daemons, and who has addresses.
-pub(in crate::world) fn circumstances(
+/// Everything that the setup of a pod's network depends on: its request, configurations, plugins, networks, the switch,
+/// links, daemons, and leases.
+pub(in crate::sandbox::world) fn circumstances(
     scene: &Scene,
     pod: &Value,
     configuration: &Configuration,
@@ -138,7 +138,7 @@ pub(in crate::sandbox::world) fn set_up(
         )?,
     };
     if result.is_err() {
-        // As the runtime does: the error that matters is the first one.
+        // As in the runtime, only the first error matters.
         let _ = take_down(scene, sandbox)?;
     } else {
         sandbox.ready = true;

@@ -19,8 +19,8 @@ const TOLERATED: [(&str, &str); 7] = [
     ("NoSchedule", "node.kubernetes.io/network-unavailable"),
 ];
 
-/// Makes, replaces and removes the pods of all DaemonSets, and writes their status.
-pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
+/// Creates, replaces and deletes the pods of all DaemonSets, and writes their status.
+pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let nodes = scene.nodes()?;
     let all = scene.list("v1", "Pod")?;
     let place = |node: &Value| format!("{}{}", node["metadata"]["labels"], node["spec"]);
@@ -54,7 +54,7 @@ fn place_of(pod: &Value) -> &str {
     }
 }
 
-/// Does what is missing on one node; whether the node is to have a pod.
+/// Reconciles one node; returns whether the node should have a pod.
 fn sync_node(scene: &Scene, set: &Value, own: &[&Value], node: &Value) -> Result<bool> {
     let spec = pod_spec(set, name(node));
     let wanted = takes(&spec, node);

@@ -32,7 +32,7 @@ fn sync(scene: &Scene, deployment: &Value, own: &[&Value]) -> Result<()> {
         None => scene.create(MANAGER, &replica_set(deployment, &current, wanted, own.len() + 1))?,
         Some(set) => {
             scale(scene, set, wanted)?;
-            // Old pods end when the new ones are there to take over.
+            // Old pods go once the new ones are ready.
             if counted(set, "readyReplicas") >= wanted {
                 own.iter().filter(|old| name(old) != current).try_for_each(|old| scale(scene, old, 0))?;
             }

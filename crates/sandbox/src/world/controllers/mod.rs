@@ -1,4 +1,4 @@
-//! The controllers of Kubernetes: from what objects want to pods on the node.
+//! The controllers of Kubernetes.
 
 pub(super) mod daemon_sets;
 pub(super) mod deployments;

@@ -1,4 +1,4 @@
-//! What every namespace gets: a `ServiceAccount` and the cluster's certificate.
+//! The defaults of every namespace: a `ServiceAccount` and the cluster's CA certificate.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The node's own object: whether it is ready, and the taint that follows from that.
+//! The node's own object: its Ready condition, and the resulting taint.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::world::objects::{is_true, items, name, set_condition};
 use crate::world::scene::Scene;
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
-/// What containerd says while it has no network configuration.
+/// containerd's message while it has no network configuration.
 const NO_NETWORK: &str = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady \
                           message:Network plugin returns error: cni plugin not initialized";
 

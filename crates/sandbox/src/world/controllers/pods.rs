@@ -43,7 +43,7 @@ pub(super) fn of<'a>(owner: &'a Value, pods: &'a [Value]) -> impl Iterator<Item 
     pods.iter().filter(|pod| is_controlled_by(pod, owner))
 }
 
-/// Whether a pod is Ready and stays.
+/// Whether a pod is Ready and not terminating.
 pub(super) fn is_ready(pod: &Value) -> bool {
     is_true(pod, "Ready") && !is_leaving(pod)
 }

@@ -1,4 +1,4 @@
-//! `ReplicaSets`: as many pods of one template as they say.
+//! `ReplicaSets`: the desired number of pods from one template.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::world::objects::{is_leaving, number, uid};
 use crate::world::scene::{Scene, versions};
 
-/// Makes and removes the pods of all `ReplicaSets`, and writes their status.
-pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
+/// Creates and deletes the pods of all `ReplicaSets`, and writes their status.
+pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
     let all = scene.list("v1", "Pod")?;
     for set in scene.list("apps/v1", "ReplicaSet")?.iter() {
         let staying: Vec<&Value> = pods::of(set, &all).filter(|pod| !is_leaving(pod)).collect();

@@ -10,7 +10,7 @@ use crate::world::cni::nics::Sandbox;
 use crate::world::objects::items;
 use crate::world::scene::Scene;
 
-/// `nc -w SECONDS ADDRESS PORT`: what the server there says.
+/// `nc -w SECONDS ADDRESS PORT`: the server's output.
 pub(super) fn nc(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran> {
     let ["-w", _, address, port] = words else { return Ok(failed(1, "nc: not known here".into())) };
     let Ok(target) = address.parse::<IpAddr>() else {
@@ -27,7 +27,7 @@ pub(super) fn nc(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran
     })
 }
 
-/// What a pod runs for everybody who connects to a port; none when nothing listens there.
+/// The command that a pod runs for each client of a port; none when nothing listens.
 fn served<'a>(server: &'a Sandbox, port: &str) -> Option<&'a str> {
     items(&server.spec, "/containers").iter().find_map(|container| {
         let words: Vec<&str> = items(container, "/command").iter().filter_map(|word| word.as_str()).collect();
@@ -38,7 +38,7 @@ fn served<'a>(server: &'a Sandbox, port: &str) -> Option<&'a str> {
     })
 }
 
-/// `traceroute`: datagrams to a port on which nobody listens, which whoever gets them says.
+/// `traceroute`: datagrams to a closed port, whose receiver answers with port unreachable.
 pub(super) fn traceroute(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran> {
     let Some(target) = words.last().and_then(|word| word.parse::<IpAddr>().ok()) else {
         return Ok(failed(1, "traceroute: bad address".into()));

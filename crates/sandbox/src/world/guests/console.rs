@@ -1,4 +1,4 @@
-//! The serial console of a virtual machine: a guest with a shell that takes commands at once, as root and without login.
+//! The serial console of a virtual machine: a guest with a root shell without login.
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
@@ -15,7 +15,7 @@ const PROMPT: &str = "# ";
 /// The name that the cluster's DNS knows in any case.
 const KNOWN_NAME: &str = "kubernetes.default.svc.cluster.local";
 
-/// A guest that runs.
+/// A running guest.
 #[derive(Clone)]
 struct Guest {
     scene: Scene,
@@ -25,7 +25,7 @@ struct Guest {
     nics: Vec<(Nic, String)>,
 }
 
-/// Connects to a machine's console; none when it does not run.
+/// Connects to a VM's console; none when it is not running.
 pub(super) fn connect(scene: &Scene, namespace: &str, name: &str) -> Result<Option<DuplexStream>> {
     let Some(guest) = guest(scene, namespace, name)? else { return Ok(None) };
     let (ours, theirs) = duplex(LINE);
@@ -50,11 +50,11 @@ fn guest(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Guest>> {
     Ok(None)
 }
 
-/// Reads lines and answers them until the other side goes.
+/// Reads lines and answers them until the client disconnects.
 async fn serve(guest: Guest, line: DuplexStream) {
     let (reader, mut writer) = tokio::io::split(line);
     let mut lines = BufReader::new(reader).lines();
-    // A client that has gone away needs no answer.
+    // A disconnected client needs no answer.
     let _ = writer.write_all(PROMPT.as_bytes()).await;
     while let Ok(Some(typed)) = lines.next_line().await {
         // Ctrl-U clears the line.
@@ -121,8 +121,8 @@ impl Guest {
         result.unwrap_or_else(|error| failed(1, format!("{error}\n")))
     }
 
-    /// The pod's NICs as the wires behind them see them: with the guest's own addresses, behind a masquerade with the pod's.
-    /// The way out of the guest comes first; a guest without one reaches its own segments only.
+    /// The pod's NICs as seen on their networks: with the guest's own addresses, with masquerade with the pod's. The guest's
+    /// default route comes first; a guest without one only reaches its own segments.
     fn outside(&self) -> Sandbox {
         let connected = |(guest, name): &(Nic, String)| {
             let of_pod = self.pod.nics.iter().find(|nic| nic.name == *name)?;
@@ -173,7 +173,7 @@ fn resolve(name: &str) -> Ran {
     }
 }
 
-/// The line with nothing in place of each `$(...)`: what asks for rights finds that it has them.
+/// The line without its `$(...)`: the guest already is root.
 fn without_substitutions(line: &str) -> String {
     let mut depth = 0;
     let mut before = ' ';

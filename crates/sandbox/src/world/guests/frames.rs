@@ -1,4 +1,4 @@
-//! Frames that are sent from a NIC: the links that see them follow from bridges, ports and VLANs as they are.
+//! Frames sent from a NIC: the links that see them follow from the current bridges, ports and VLANs.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -120,7 +120,7 @@ struct Heard<'a> {
 }
 
 impl Heard<'_> {
-    /// Only where somebody listens, and only what is listened for.
+    /// Only captured frames, on links with a listener.
     fn add(&mut self, place: Option<usize>, link: &str, leaves: bool, frame: &[u8]) {
         if let Some(place) = place.filter(|_| self.shot.knows(frame)) {
             self.seen.push(Sighting { place, link: link.to_owned(), leaves, frame: frame.to_vec() });
@@ -137,7 +137,7 @@ fn shown(mac: &[u8]) -> String {
     mac.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
 }
 
-/// What a NIC answers to a question for its address, or to an echo request; none to anything else.
+/// A NIC's answer to an ARP request for its address or to an echo request; none to anything else.
 fn answer(frame: &[u8], nic: &Nic) -> Option<Vec<u8>> {
     let has = |ip: &[u8]| {
         let ip: [u8; 4] = ip.try_into().ok()?;

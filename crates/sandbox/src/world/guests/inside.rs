@@ -1,4 +1,4 @@
-//! The NICs of a virtual machine: which of its pod's each one is connected to, and what the guest makes of it.
+//! The NICs of a virtual machine: the pod NIC behind each, and the guest's configuration of it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use crate::world::cni::nics::{Nic, Sandbox};
 use crate::world::objects::{hex, items, namespace, text};
 use crate::world::scene::Scene;
 
-/// What KubeVirt gives a guest behind its pod's address.
+/// KubeVirt's address for a guest with masquerade.
 const MASQUERADED: &str = "10.0.2.2/24";
 const GATEWAY: &str = "10.0.2.1";
 
@@ -44,8 +44,8 @@ fn of_network<'a>(instance: &Value, name: &Value, of_pod: &'a [Nic]) -> Option<&
     named(&nic_name(text(network, "/name"))).or_else(|| named(&format!("net{}", place + 1)))
 }
 
-/// What KubeVirt calls the NIC of a network in the pod.
-pub(in crate::world) fn nic_name(network: &str) -> String {
+/// KubeVirt's name for the NIC of a network in the pod.
+pub(in crate::sandbox::world) fn nic_name(network: &str) -> String {
     format!("pod{}", hex(network, 11))
 }
 
@@ -83,7 +83,7 @@ fn nic(pair: &Pair<'_>, data: Option<&NetworkData>, place: usize) -> Nic {
     nic
 }
 
-/// What the guest's cloud-init is told; none when it is told nothing about NICs.
+/// The guest's network data; none without any.
 fn network_data(scene: &Scene, instance: &Value) -> Result<Option<String>> {
     for volume in items(instance, "/spec/volumes") {
         for kind in ["cloudInitNoCloud", "cloudInitConfigDrive"] {
@@ -109,8 +109,8 @@ fn network_data(scene: &Scene, instance: &Value) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Lets others reach the guest at the addresses that it has, and no more at those that only its pod had.
-pub(in crate::world) fn connect(scene: &Scene, instance: &Value, pod: &mut Sandbox) -> Result<()> {
+/// Makes the guest reachable at its own addresses, and no longer at those that only its pod had.
+pub(in crate::sandbox::world) fn connect(scene: &Scene, instance: &Value, pod: &mut Sandbox) -> Result<()> {
     let inside = nics(scene, instance, &pod.nics)?;
     let masquerades = |name: &str| {
         let mut pairs = pairs(instance, &pod.nics).into_iter();

@@ -1,4 +1,4 @@
-//! The insides of containers: what commands in them answer, from the links and switches as they are.
+//! The insides of containers: commands answer from the current links and switches.
 
 mod address;
 mod connect;

@@ -1,4 +1,4 @@
-//! What pods are told by the cluster: their name, where the DNS server is, and what it answers.
+//! Names in pods: host name, resolver configuration, and DNS answers.
 
 use super::reach::{self, Asked};
 use super::{failed, prints};

@@ -1,4 +1,4 @@
-//! Who reaches whom: NICs on the same bridge, or on ports of the same bridge and VLAN of Open vSwitch.
+//! Reachability: NICs on the same bridge, or on ports of the same Open vSwitch bridge and VLAN.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub(super) enum Segment {
     Bridge(String),
     /// A link of the node with NICs of `macvlan`.
     Link(String),
-    /// A bridge of Open vSwitch with a VLAN; 0 is the untagged one.
+    /// An Open vSwitch bridge with a VLAN; 0 is untagged.
     Vlan(String, u16),
 }
 
@@ -35,7 +35,7 @@ impl Asked<'_> {
     }
 }
 
-/// Who has an address.
+/// The owner of an address.
 pub(super) struct Neighbour {
     mac: String,
     mtu: u32,
@@ -46,7 +46,7 @@ pub(super) struct Neighbour {
 /// The headers of an echo request before its content.
 const HEADERS: [u32; 2] = [28, 48];
 
-/// `arping`: whether somebody else on the NIC's segment has the address.
+/// `arping`: whether another NIC on the segment has the address.
 pub(super) fn arping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<Ran> {
     let asked = match asked(sandbox, words) {
         Ok(asked) => asked,
@@ -90,7 +90,7 @@ pub(super) fn ping(scene: &Scene, sandbox: &Sandbox, words: &[&str]) -> Result<R
     Ok(Ran { code: i32::from(!answers), stdout, stderr: String::new() })
 }
 
-/// Whoever has the address, when the packet gets there.
+/// The owner of the address, if the packet arrives.
 pub(super) fn reached(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Result<Option<Neighbour>> {
     let own = sandbox.nics.iter().find(|nic| has(nic, asked.target));
     if let Some(own) = own {
@@ -100,7 +100,7 @@ pub(super) fn reached(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Re
     let nic = asked.nic.or_else(|| sandbox.nics.iter().find(is_near));
     if let Some(nic) = nic.filter(is_near) {
         let found = neighbour(scene, sandbox, nic, asked.target)?;
-        // Bigger than the sender's MTU, it is cut in pieces; bigger than the receiver's, it is dropped.
+        // Larger than the sender's MTU, it is fragmented; larger than the receiver's, it is dropped.
         let arrives = |there: &Neighbour| asked.packet > nic.mtu || asked.packet <= there.mtu;
         return Ok(found.filter(arrives));
     }
@@ -109,7 +109,7 @@ pub(super) fn reached(scene: &Scene, sandbox: &Sandbox, asked: &Asked<'_>) -> Re
     if routed { on_node(scene, asked.target) } else { Ok(None) }
 }
 
-/// The node itself when it has the address, or whoever has it on a bridge of the node.
+/// The node itself, or the owner of the address on one of the node's bridges.
 fn on_node(scene: &Scene, target: IpAddr) -> Result<Option<Neighbour>> {
     let prefix = format!("{target}/");
     let is_own = |address: &String| address.starts_with(&prefix);
@@ -138,7 +138,7 @@ fn header(target: IpAddr) -> u32 {
     HEADERS[usize::from(target.is_ipv6())]
 }
 
-/// Who else on the segment of a NIC has an address.
+/// The other owner of an address on a NIC's segment.
 fn neighbour(scene: &Scene, sandbox: &Sandbox, nic: &Nic, target: IpAddr) -> Result<Option<Neighbour>> {
     let switch = scene.node.open_vswitch()?.unwrap_or_default();
     let links = scene.node.links()?;
@@ -172,7 +172,7 @@ fn carrier(nic: &Nic) -> &str {
     }
 }
 
-/// Where a NIC is now: what the switch says counts, not what was asked for when the NIC was made.
+/// The current segment of a NIC: the switch's state counts, not the original request.
 pub(super) fn segment(nic: &Nic, switch: &OvsState) -> Option<Segment> {
     match &nic.wire {
         Wire::Bridge(bridge) => Some(Segment::Bridge(bridge.clone())),

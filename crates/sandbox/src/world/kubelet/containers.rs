@@ -1,4 +1,4 @@
-//! The containers of a pod, one after the other: those that prepare it, then those that stay.
+//! The containers of a pod: init containers in order, then the others.
 
 use serde_json::Value;
 
@@ -8,12 +8,12 @@ use crate::world::objects::{items, text, uid};
 use crate::world::programs::{self, Outcome, Task};
 use crate::world::scene::Scene;
 
-/// How far a pod is.
+/// The progress of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Stage {
-    /// The containers that prepare the pod.
+    /// The init containers.
     pub preparing: Vec<State>,
-    /// The containers that stay.
+    /// The main containers.
     pub staying: Vec<State>,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum State {
     Running { ready: bool },
     /// It has done its work.
     Done,
-    /// It ended with a complaint and is started again.
+    /// It failed and is restarted.
     Failed(String),
 }
 
@@ -42,7 +42,7 @@ impl Stage {
     }
 }
 
-/// Starts what can start now, and lets what runs do its work.
+/// Starts what can start now, and runs what is running.
 pub(super) fn advance(scene: &Scene, pod: &Value, sandbox: &Sandbox) -> Result<Stage> {
     let mut stage = Stage::waiting(pod, "ContainerCreating");
     for (number, container) in items(pod, "/spec/initContainers").iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The kubelets of other nodes, of which there is nothing but what they tell the API server: no files, no commands, no
-//! Open vSwitch. Their pods get an address of their node's part of the pod subnet, and start when nothing needs a switch.
+//! The kubelets of other nodes, which exist only in the API: no files, no commands, no Open vSwitch. Their pods get an
+//! address from their node's podCIDR, and start unless they need a switch.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::world::scene::Scene;
 
 /// Advances every pod of other nodes by one step.
 pub(super) fn run(scene: &Scene, pods: &[Value], own: &str) -> Result<()> {
-    // One that has stopped telling how it is does nothing.
+    // An unreachable node does nothing.
     let lives = |node: &&Value| name(node) != own && is_true(node, "Ready");
     for node in scene.nodes()?.iter().filter(lives) {
         let here = pods.iter().filter(|pod| text(pod, "/spec/nodeName") == name(node));
@@ -53,7 +53,7 @@ fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
         }
     };
     if !sandbox.is_on_host() {
-        // Listed anew: another pod of this round may have taken one.
+        // List again: another pod of this round may have taken one.
         sandbox.nics = vec![first(&scene.list("v1", "Pod")?, node)];
     }
     let mut written = status::written(scene, pod, node, Some(&sandbox), &stage(pod));
@@ -69,7 +69,7 @@ fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
     scene.save(KUBELET, pod, written)
 }
 
-/// What runs does so without a trace on any node, but for the marker, which ends without a switch.
+/// Programs run without effects on the node, except the marker, which fails without a switch.
 fn stage(pod: &Value) -> Stage {
     let state = |container: &Value| {
         if programs::needs_switch(container) {
@@ -84,7 +84,7 @@ fn stage(pod: &Value) -> Stage {
     }
 }
 
-/// A NIC with the next address of the node's part of the pod subnet.
+/// A NIC with the next address in the node's podCIDR.
 fn first(pods: &[Value], node: &Value) -> Nic {
     let subnet = text(node, "/spec/podCIDR").parse::<ipnet::Ipv4Net>().ok();
     let is_free = |address: &std::net::Ipv4Addr| {

@@ -121,7 +121,7 @@ fn connect(scene: &Scene, pod: &Value, sandbox: &mut Sandbox) -> Result<bool> {
     Ok(false)
 }
 
-/// What the kubelet tells of the runtime's failure.
+/// The kubelet's event for the runtime's error.
 fn failed_sandbox(scene: &Scene, pod: &Value, sandbox: &Sandbox, network: &str, failure: &str) -> String {
     let (space, name, id) = (namespace(pod), name(pod), &sandbox.id);
     if scene.is_old() {
@@ -153,7 +153,7 @@ fn attempts(pod: &Value) -> String {
     format!("attempt/{}", uid(pod))
 }
 
-/// Ends a pod: its programs, its network, and then the object.
+/// Tears down a pod: its programs, its network, then its object.
 fn end(scene: &Scene, pod: &Value) -> Result<()> {
     if !scene.is_over(&format!("{}/end", uid(pod)), END_SECONDS) {
         return Ok(());
@@ -172,7 +172,7 @@ fn end(scene: &Scene, pod: &Value) -> Result<()> {
     scene.forget(pod)
 }
 
-/// Ends the programs of a pod; what they do at their end is harmless to repeat.
+/// Stops the programs of a pod; idempotent.
 fn stop(scene: &Scene, sandbox: &Sandbox) -> Result<()> {
     let whole = json!({"spec": sandbox.spec});
     containers_of(&whole).try_for_each(|container| {

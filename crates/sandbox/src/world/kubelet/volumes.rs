@@ -1,4 +1,4 @@
-//! The volumes of pods: what they need from the API, and what they make on the node.
+//! The volumes of pods: the objects that they need, and the paths that they create on the node.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::world::objects::{items, namespace, text};
 use crate::world::scene::Scene;
 
-/// The first volume whose object is not there, as kubelet says it.
+/// The kubelet's message for the first volume whose object does not exist.
 pub(super) fn missing(scene: &Scene, pod: &Value) -> Result<Option<String>> {
     for volume in items(pod, "/spec/volumes") {
         for (field, name, kind, word) in
@@ -27,7 +27,7 @@ pub(super) fn missing(scene: &Scene, pod: &Value) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The paths of the node that the runtime makes when they are not there.
+/// The paths on the node that the runtime creates if missing.
 pub(super) fn make(scene: &Scene, spec: &Value) -> Result<()> {
     for volume in items(spec, "/volumes") {
         let path = text(volume, "/hostPath/path").trim_end_matches('/');

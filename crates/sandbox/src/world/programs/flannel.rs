@@ -1,4 +1,4 @@
-//! flannel: its plugin, its configuration, and the daemon that makes the pod network.
+//! flannel: its plugin, its configuration, and its daemon.
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ fn write_subnet(task: &Task<'_>, settings: &Value, subnet: Ipv4Net, mtu: u32) ->
     task.scene.node.put_file(path, text.as_bytes(), 0o644)
 }
 
-/// Writes into the node's object what flannel on other nodes would need.
+/// Publishes the backend data in the node's annotations.
 fn tell(task: &Task<'_>, node: &Value, backend: &str) -> Result<()> {
     let mut written = node.clone();
     let address = items(node, "/status/addresses").iter().find(|address| address["type"] == "InternalIP");

@@ -1,4 +1,4 @@
-//! KubeVirt's controller and handler: from a virtual machine to a pod, and what is told about it.
+//! KubeVirt's controller and handler: from a virtual machine to a pod, and its status.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,13 @@ const INSTANCE: &str = "VirtualMachineInstance";
 const TODAY: &str = "kubevirt.io/v1";
 const OF_2018: &str = "kubevirt.io/v1alpha2";
 const SCHEDULABLE: &str = "kubevirt.io/schedulable";
-/// What a node with virtual machines offers to their pods.
+/// The resources of a node that runs virtual machines.
 const DEVICES: [&str; 3] =
     ["devices.kubevirt.io/kvm", "devices.kubevirt.io/tun", "devices.kubevirt.io/vhost-net"];
 /// About how long a guest takes to start.
 const GUEST_SECONDS: f64 = 5.0;
 
-/// Makes a pod for each virtual machine, and writes the phases.
+/// Creates a pod for each virtual machine, and writes the phases.
 pub(super) struct Controller;
 
 impl Program for Controller {
@@ -150,7 +150,7 @@ fn tell(scene: &Scene, written: &mut Value, pod: &Value, version: &str) -> Resul
     Ok(())
 }
 
-/// What the status says of the NICs: in 2018 only addresses, today also names.
+/// The NICs in the status: in 2018 only addresses, today also names.
 fn interfaces(instance: &Value, nics: &[Nic], version: &str) -> Vec<Value> {
     let shown = inside::pairs(instance, nics).into_iter().map(|Pair { wanted, of_pod: nic }| {
         let mac = wanted["macAddress"].as_str().unwrap_or(&nic.mac);
@@ -264,7 +264,7 @@ fn networks(instance: &Value, version: &str) -> String {
     }
 }
 
-/// Offers the node to virtual machines.
+/// Makes the node schedulable for virtual machines.
 pub(super) struct Handler;
 
 impl Program for Handler {
@@ -273,7 +273,7 @@ impl Program for Handler {
         Ok(Outcome::Running { ready: true })
     }
 
-    /// What it wrote stays behind, and says that nothing is offered any more.
+    /// Its resources stay on the node, with amount 0.
     fn stop(&self, task: &Task<'_>) -> Result<()> {
         offer(task.scene, false)
     }

@@ -1,4 +1,4 @@
-//! What the programs in containers do on the node and in the API, as far as somebody else sees it.
+//! The visible effects of programs in containers, on the node and in the API.
 
 mod flannel;
 mod kubevirt;
@@ -15,7 +15,7 @@ use crate::world::cni::nics::Sandbox;
 use crate::world::objects::{items, text};
 use crate::world::scene::Scene;
 
-/// A container that is started, tended or stopped.
+/// A container that is started, run or stopped.
 pub(super) struct Task<'a> {
     pub scene: &'a Scene,
     /// The pod that it is in.
@@ -23,7 +23,7 @@ pub(super) struct Task<'a> {
     pub container: &'a Value,
 }
 
-/// How it goes with a program.
+/// The state of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
     /// It stays.
@@ -33,7 +33,7 @@ pub(super) enum Outcome {
     },
     /// It has done its work.
     Completed,
-    /// It ended with a complaint.
+    /// It failed.
     Failed(String),
 }
 
@@ -42,12 +42,12 @@ pub(super) trait Program: Sync {
     /// What it does when it starts.
     fn start(&self, task: &Task<'_>) -> Result<Outcome>;
 
-    /// What it goes on doing.
+    /// Its continuous work.
     fn tend(&self, _task: &Task<'_>) -> Result<Outcome> {
         Ok(Outcome::Running { ready: true })
     }
 
-    /// Whether it only sits there once it has started.
+    /// Whether it is idle once it has started.
     fn is_quiet(&self) -> bool {
         true
     }
@@ -57,7 +57,7 @@ pub(super) trait Program: Sync {
         Ok(())
     }
 
-    /// About how long it takes until it has started, the image being there.
+    /// How long it takes to start once the image is present.
     fn seconds(&self) -> f64 {
         0.5
     }
@@ -89,7 +89,7 @@ pub(super) fn needs_switch(container: &Value) -> bool {
     (image_name(text(container, "/image")), executable(container)) == ("ovs-cni-plugin", "marker")
 }
 
-/// Whether nothing in a pod goes on doing something.
+/// Whether all programs in a pod are idle.
 pub(super) fn are_quiet(pod: &Value) -> bool {
     items(pod, "/spec/containers").iter().all(|container| of(container).is_quiet())
 }

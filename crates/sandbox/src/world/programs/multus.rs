@@ -11,7 +11,7 @@ use crate::world::objects::items;
 const TARGET: &str = "/host/opt/cni/bin";
 const SETTINGS: &str = "/etc/cni/net.d/multus.d/daemon-config.json";
 const WRITTEN: &str = "00-multus.conf";
-/// What Multus never takes for its master's.
+/// Files that Multus never takes for its master's.
 const OWN_PREFIX: &str = "00-multus";
 
 /// Copies Multus' plugins to the node, of the flavour that the pod is of.
@@ -48,7 +48,7 @@ impl Program for Daemon {
         self.tend(task)
     }
 
-    /// Waits for what it needs, then writes its configuration, and again whenever its master's changes.
+    /// Waits for its prerequisites, then writes its configuration, and rewrites it when its master's changes.
     fn is_quiet(&self) -> bool {
         false
     }

@@ -13,7 +13,7 @@ use crate::node::ovs::schema::{Column, Table};
 /// Which row a command is about.
 struct Place {
     table: &'static Table,
-    /// None when it is not there and that is fine.
+    /// None when it may be missing and is.
     id: Option<String>,
 }
 
