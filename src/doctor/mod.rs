@@ -214,7 +214,7 @@ impl Diagnosis {
     }
 }
 
-/// Gathers and judges. What cannot be read is a finding, not an error, and so is `refusal`: why there is no cluster.
+/// Gathers and judges. What is not readable is a finding, not an error, and so is `refusal`: why there is no cluster.
 ///
 /// # Errors
 /// Fails on errors of the node other than a refused read.

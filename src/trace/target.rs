@@ -96,7 +96,7 @@ fn binding_of(interface: &Value) -> Option<String> {
     own.or(named).map(str::to_owned)
 }
 
-/// KubeVirt's name for the NIC of a network in the launcher's pod.
+/// KubeVirt's name for the NIC of a network in the virt-launcher pod.
 fn pod_interface(network: &str, secondary: bool) -> String {
     if !secondary {
         return "eth0".into();

@@ -275,7 +275,7 @@ async fn what_the_run_leaves_out_is_not_verified_and_what_the_profile_leaves_out
     let whole = scene.up().await;
     assert!(whole.error.is_none() && whole.verified == Some(true), "{whole:?}");
     assert!(whole.not_checked.is_empty(), "{whole:?}");
-    assert_eq!(scene.up_without("flannel").await.verified, Some(false), "flannel was not looked at");
+    assert_eq!(scene.up_without("flannel").await.verified, Some(false), "flannel was not checked");
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +291,7 @@ async fn a_record_of_another_cluster_proves_nothing_and_a_second_run_asks_little
     let state = scene.job().await.cx.state;
     let record = state.read(super::RECORD).unwrap().unwrap();
     let mut other: Value = serde_json::from_str(&record).unwrap();
-    other["cluster"] = "that of somebody else".into();
+    other["cluster"] = "another one".into();
     state.write(super::RECORD, &other.to_string()).unwrap();
     let third = scene.up().await;
     assert_eq!((third.result, third.verified), ("done", Some(true)), "verified again");
