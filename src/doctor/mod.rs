@@ -38,7 +38,7 @@ pub enum State {
     Absent,
 }
 
-/// What a check says.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// How it ended.
@@ -181,14 +181,14 @@ impl Check {
 pub struct Finding {
     /// The check's name.
     pub check: &'static str,
-    /// What it promises.
+    /// The check's promise.
     pub promise: &'static str,
     /// How it ended.
     #[serde(flatten)]
     pub verdict: Verdict,
 }
 
-/// What all checks say.
+/// The results of all checks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diagnosis {
     /// The checks, in their order.
@@ -196,7 +196,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Lets every check judge what was seen.
+    /// Runs every check.
     pub fn of(seen: &Seen) -> Self {
         let finding =
             |check: &Check| Finding { check: check.id, promise: check.promise, verdict: check.verdict(seen) };

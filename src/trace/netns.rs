@@ -29,7 +29,7 @@ pub struct NetLink {
     pub addresses: Option<Vec<IpAddr>>,
 }
 
-/// The links in a pod's network namespace; none when no process of the pod on this node.
+/// The links in a pod's network namespace; none when the pod has no process on this node.
 pub async fn links(host: &dyn Host, pod_uid: &str) -> Result<Option<Vec<NetLink>>> {
     let Some(process) = process_of(host, pod_uid).await? else { return Ok(None) };
     let target = format!("--target={process}");
