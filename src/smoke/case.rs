@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::room::Room;
+use super::room::CaseContext;
 use crate::cluster::{Cluster, ObjectKey};
 use crate::context::Context;
 use crate::error::Result;
@@ -26,7 +26,7 @@ pub struct Case {
     /// How long it may take.
     pub deadline: fn(&Profile) -> Duration,
     /// The case's function. The case fails with the returned error, or when one of its checks fails.
-    pub run: for<'a> fn(&'a Room) -> BoxFuture<'a, Result<()>>,
+    pub run: for<'a> fn(&'a CaseContext) -> BoxFuture<'a, Result<()>>,
 }
 
 /// What a case needs.

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::report::CaseResult;
-use super::room::Room;
+use super::room::CaseContext;
 use crate::cluster::STEP_LABEL;
 use crate::error::Result;
 use crate::host::Command;
@@ -37,18 +37,18 @@ pub struct Collector {
 }
 
 /// The directory of one case while it is being filled.
-struct Shelf<'a> {
-    room: &'a Room,
+struct CaseDirectory<'a> {
+    ctx: &'a CaseContext,
     directory: StateDir,
     missing: String,
 }
 
 impl Collector {
     /// Collects diagnostics of a failed case, and returns the directory; none when it is not writable.
-    pub async fn collect(&self, room: &Room, outcome: &CaseResult) -> Option<String> {
+    pub async fn collect(&self, ctx: &CaseContext, outcome: &CaseResult) -> Option<String> {
         let place = StateDir::locate(Some(&self.directory.join(&outcome.case)), true);
         let path = place.directory().to_string();
-        let mut kept = Shelf { room, directory: place, missing: String::new() };
+        let mut kept = CaseDirectory { ctx, directory: place, missing: String::new() };
         let text = serde_json::to_string_pretty(outcome).unwrap_or_default();
         kept.put("result.json", &text).ok()?;
         kept.objects().await;
@@ -63,9 +63,9 @@ impl Collector {
     }
 }
 
-impl Shelf<'_> {
+impl CaseDirectory<'_> {
     fn put(&self, name: &str, text: &str) -> Result<()> {
-        let vm = &self.room.cx.profile.vm;
+        let vm = &self.ctx.cx.profile.vm;
         let known = [vm.login.password.as_str(), vm.cloud_init.user_data.as_str()];
         self.directory.write(name, &redact_text(text, &known))
     }
@@ -80,7 +80,7 @@ impl Shelf<'_> {
 
     /// Pods, Multus' status of them, events, networks and nodes.
     async fn objects(&mut self) {
-        let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
+        let (cluster, namespace) = (&self.ctx.cluster, self.ctx.namespace.as_str());
         let pods = cluster.list("v1", "Pod", Some(namespace), None).await;
         let events = cluster.list("v1", "Event", Some(namespace), None).await;
         let networks = self.networks().await;
@@ -95,22 +95,22 @@ impl Shelf<'_> {
 
     /// The attachments in the namespaces of the case and of its networks; others are not ours to publish.
     async fn networks(&self) -> Result<Vec<Value>> {
-        let networks = &self.room.cx.profile.networks;
+        let networks = &self.ctx.cx.profile.networks;
         let mut namespaces: Vec<&str> = networks.iter().map(|network| network.namespace.as_str()).collect();
-        namespaces.push(&self.room.namespace);
+        namespaces.push(&self.ctx.namespace);
         namespaces.sort_unstable();
         namespaces.dedup();
         let mut all = Vec::new();
         for namespace in namespaces.into_iter().filter(|namespace| !namespace.is_empty()) {
             let kind = "NetworkAttachmentDefinition";
-            all.extend(self.room.cluster.list("k8s.cni.cncf.io/v1", kind, Some(namespace), None).await?);
+            all.extend(self.ctx.cluster.list("k8s.cni.cncf.io/v1", kind, Some(namespace), None).await?);
         }
         Ok(all)
     }
 
     /// The logs of the case's pods, and of the components that create NICs.
     async fn logs(&mut self) {
-        let (cluster, namespace) = (&self.room.cluster, self.room.namespace.as_str());
+        let (cluster, namespace) = (&self.ctx.cluster, self.ctx.namespace.as_str());
         let components = format!("{STEP_LABEL} in ({COMPONENTS})");
         let own = cluster.list("v1", "Pod", Some(namespace), None).await.unwrap_or_default();
         let labelled = cluster.list("v1", "Pod", None, Some(&components)).await.unwrap_or_default();
@@ -135,7 +135,7 @@ impl Shelf<'_> {
     }
 
     async fn switch(&mut self) {
-        let host = self.room.cx.host.clone();
+        let host = self.ctx.cx.host.clone();
         if !matches!(host.find("ovs-vsctl").await, Ok(Some(_))) {
             self.missing.push_str("ovs-show.txt: `ovs-vsctl` is not installed\n");
             return;
@@ -149,10 +149,10 @@ impl Shelf<'_> {
 
     /// The runtime's network configurations, and the leased addresses.
     async fn cni(&mut self) {
-        let directory = self.room.cx.facts.cni_conf_dir.clone();
+        let directory = self.ctx.cx.facts.cni_conf_dir.clone();
         let files = self.files(&directory).await;
         self.keep("cni.txt", files);
-        let names = self.room.cx.host.list(Utf8Path::new(LEASES)).await;
+        let names = self.ctx.cx.host.list(Utf8Path::new(LEASES)).await;
         let mut all = String::new();
         for name in names.ok().flatten().unwrap_or_default() {
             match self.files(&Utf8Path::new(LEASES).join(name)).await {
@@ -165,7 +165,7 @@ impl Shelf<'_> {
 
     /// Every file in a directory with its content; subdirectories are only named.
     async fn files(&self, directory: &Utf8Path) -> Result<String> {
-        let host = self.room.cx.host.as_ref();
+        let host = self.ctx.cx.host.as_ref();
         let mut all = String::new();
         for name in host.list(directory).await?.unwrap_or_default() {
             let path = directory.join(name);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::room::Room;
+use super::room::CaseContext;
 use crate::cluster::{Cause, code_of, reason};
 use crate::error::{Code, Error, code};
 use crate::formats::cni::order;
@@ -23,46 +23,46 @@ const REFUSED: Duration = Duration::from_secs(5);
 const REFUSED_FOR_NOW: Duration = Duration::from_secs(75);
 
 /// Returns once a pod of the case is unschedulable, with the scheduler's reason.
-pub async fn refused(room: &Room) -> Error {
+pub async fn refused(ctx: &CaseContext) -> Error {
     let mut since: Option<Instant> = None;
     loop {
         tokio::time::sleep(PAUSE).await;
-        let Some((told, is_slow)) = refusal(room).await else {
+        let Some((told, is_slow)) = refusal(ctx).await else {
             since = None;
             continue;
         };
         let limit = if is_slow { REFUSED_FOR_NOW } else { REFUSED };
         if since.get_or_insert_with(Instant::now).elapsed() >= limit {
-            return unplaced(room, told).await;
+            return unplaced(ctx, told).await;
         }
     }
 }
 
 /// Why a pod of the case is unschedulable, and whether that may still change; none when none is, or when it is transient.
-async fn refusal(room: &Room) -> Option<(String, bool)> {
-    let pods = room.cluster.list("v1", "Pod", Some(&room.namespace), None).await.ok()?;
+async fn refusal(ctx: &CaseContext) -> Option<(String, bool)> {
+    let pods = ctx.cluster.list("v1", "Pod", Some(&ctx.namespace), None).await.ok()?;
     let mut reasons = pods.iter().filter_map(|pod| reason(pod, &[]));
     let reason = reasons.find(|reason| reason.cause == Cause::Unscheduled)?;
-    let sign = room.cluster.lasting(&reason).await?;
+    let sign = ctx.cluster.lasting(&reason).await?;
     Some((reason.text, sign.is_slow()))
 }
 
-async fn unplaced(room: &Room, told: String) -> Error {
+async fn unplaced(ctx: &CaseContext, told: String) -> Error {
     let error = Error::new(classify(&told), "a pod is unschedulable");
     if !told.contains("untolerated taint") {
         return error.because(shortened(&told));
     }
     error
-        .because(format!("{}; {}", shortened(&told), room.cluster.taints().await))
+        .because(format!("{}; {}", shortened(&told), ctx.cluster.taints().await))
         .hint("`kvnet up --only taints` removes the taints listed in the profile")
 }
 
 /// A failed wait, with the newest warning event of the case's pods and a code for the cause.
-pub async fn explained(room: &Room, error: Error) -> Error {
+pub async fn explained(ctx: &CaseContext, error: Error) -> Error {
     if error.code() != &code::CLUSTER_TIMEOUT {
         return error;
     }
-    let events = room.cluster.list("v1", "Event", Some(&room.namespace), None).await.unwrap_or_default();
+    let events = ctx.cluster.list("v1", "Event", Some(&ctx.namespace), None).await.unwrap_or_default();
     let warning = newest_warning(&events);
     let waited = error.cause().unwrap_or_default().to_owned();
     let is_new = |warning: &&str| {
@@ -76,7 +76,7 @@ pub async fn explained(room: &Room, error: Error) -> Error {
         None => waited,
     };
     if told.contains("cannot be scheduled") {
-        return unplaced(room, told).await;
+        return unplaced(ctx, told).await;
     }
     Error::new(classify(&told), "a pod does not start").because(shortened(&told))
 }
@@ -110,11 +110,11 @@ fn shortened(text: &str) -> String {
 }
 
 /// The code and the reason when a pod runs without its NICs: another configuration sorts before that of Multus.
-pub async fn why_without_nics(room: &Room) -> (&'static Code, Option<String>) {
-    let directory = &room.cx.facts.cni_conf_dir;
-    let names = room.cx.host.list(directory).await.ok().flatten().unwrap_or_default();
+pub async fn why_without_nics(ctx: &CaseContext) -> (&'static Code, Option<String>) {
+    let directory = &ctx.cx.facts.cni_conf_dir;
+    let names = ctx.cx.host.list(directory).await.ok().flatten().unwrap_or_default();
     let Some(winner) = order(&names).winner else { return (&code::POD_NIC, None) };
-    let text = room.cx.host.read(&directory.join(&winner)).await.ok().flatten().unwrap_or_default();
+    let text = ctx.cx.host.read(&directory.join(&winner)).await.ok().flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     if crate::formats::cni::CniConf::parse(&text).is_some_and(|conf| conf.is_multus()) {
         return (&code::POD_NIC, None);

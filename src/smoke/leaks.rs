@@ -18,14 +18,14 @@ const DIRECTORY: &str = "/var/lib/cni/networks";
 
 /// Leaked ports and leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct Leaks {
     /// `PORT of BRIDGE`.
     ports: Vec<String>,
     /// Paths of lease files, each named after its address.
     addresses: Vec<Utf8PathBuf>,
 }
 
-impl Left {
+impl Leaks {
     /// Compares the node with the existing pods.
     ///
     /// # Errors
@@ -136,11 +136,11 @@ mod tests {
             OvsState { bridges: vec![OvsBridge { name: "blue".into(), ports, ..OvsBridge::default() }] };
         let taken =
             ["10.20.0.2", "10.20.0.3", "10.244.0.9"].map(|ip| Utf8PathBuf::from("/x").join(ip)).to_vec();
-        let left = Left::of(&[pod], Some(&switch), taken);
+        let left = Leaks::of(&[pod], Some(&switch), taken);
         assert_eq!(left.ports, ["veth2 of blue"]);
         assert_eq!(left.addresses, ["/x/10.20.0.3"]);
         assert!(!left.ports().holds() && left.addresses().detail.contains("10.20.0.3"));
-        assert!(Left::of(&[], None, Vec::new()).is_nothing());
+        assert!(Leaks::of(&[], None, Vec::new()).is_nothing());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::room::Room;
+use super::room::CaseContext;
 use crate::error::Result;
 use crate::facts::ovs::OvsBridge;
 use crate::formats::cni::Port;
@@ -24,9 +24,9 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Fails on errors of the node.
-pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome> {
+pub async fn switch_off(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<Outcome> {
     let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
-    let state = ovs_state(&room.cx).await?;
+    let state = ovs_state(&ctx.cx).await?;
     let datapath = state.as_ref().and_then(|state| state.bridge(bridge)).map(OvsBridge::datapath);
     if datapath != Some("netdev") {
         return Ok(Outcome::NotTheCause);
@@ -36,7 +36,7 @@ pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome
          offload off in the pods (`ethtool -K NIC tx off`), or use the kernel datapath"
     );
     for seen in [one, other] {
-        if !off(room, seen).await? {
+        if !off(ctx, seen).await? {
             return Ok(Outcome::Likely(cause));
         }
     }
@@ -47,8 +47,8 @@ pub async fn switch_off(room: &Room, one: &Seen, other: &Seen) -> Result<Outcome
 }
 
 /// Whether it could be turned off in a pod on this node.
-async fn off(room: &Room, seen: &Seen) -> Result<bool> {
-    let host = room.cx.host.as_ref();
+async fn off(ctx: &CaseContext, seen: &Seen) -> Result<bool> {
+    let host = ctx.cx.host.as_ref();
     let (Some(nic), Some(_)) = (seen.interface(), host.find("ethtool").await?) else { return Ok(false) };
     let Some(process) = process_of(host, &seen.uid).await? else { return Ok(false) };
     let target = format!("--target={process}");

@@ -36,7 +36,7 @@ const FEWEST: usize = 2;
 const LATE: i32 = 124;
 
 /// The context of one case.
-pub struct Room {
+pub struct CaseContext {
     /// The engine's context; its profile has the case's namespace as `verification.namespace`.
     pub cx: Context,
     /// The cluster.
@@ -53,24 +53,24 @@ pub struct Room {
     pub places: usize,
     opened: OnceCell<()>,
     rebooting: AtomicBool,
-    ears: Arc<Ears>,
+    reporter: Arc<CaseReporter>,
 }
 
 /// Receives the events of the case.
-struct Ears {
+struct CaseReporter {
     case: &'static str,
-    heard: Mutex<Heard>,
+    record: Mutex<Record>,
     listener: Arc<dyn Listener>,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Record {
     checks: Vec<(Check, &'static Code)>,
     notes: Vec<String>,
     waits_for: String,
 }
 
-impl Room {
+impl CaseContext {
     /// A context for a case; creates nothing yet.
     pub fn new(
         cx: &Context,
@@ -80,13 +80,13 @@ impl Room {
         (here, places): (Here, usize),
         listener: Arc<dyn Listener>,
     ) -> Self {
-        let ears = Arc::new(Ears { case: case.name, heard: Mutex::default(), listener });
+        let reporter = Arc::new(CaseReporter { case: case.name, record: Mutex::default(), listener });
         let mut profile = (*cx.profile).clone();
         profile.verification.namespace.clone_from(&namespace);
         let mut cx = cx.clone();
         let time = (case.deadline)(&profile);
         cx.profile = Arc::new(profile);
-        cx.events = ears.clone();
+        cx.events = reporter.clone();
         let margin = (time / 10).min(Duration::from_secs(5));
         let (cluster, ends) = (cluster.clone(), Instant::now() + time);
         Self {
@@ -99,7 +99,7 @@ impl Room {
             places: places.clamp(FEWEST, MOST_AT_ONCE),
             opened: OnceCell::new(),
             rebooting: AtomicBool::new(false),
-            ears,
+            reporter,
         }
     }
 
@@ -125,7 +125,7 @@ impl Room {
     pub async fn open(&self) -> Result<()> {
         let open = || async {
             let mut labels = labels();
-            labels[CASE_LABEL] = self.ears.case.into();
+            labels[CASE_LABEL] = self.reporter.case.into();
             labels[RUNNER_LABEL] = runner(&self.cx).await.into();
             let metadata = json!({"name": self.namespace, "labels": labels});
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
@@ -173,10 +173,10 @@ impl Room {
         self.look_at(probes).await
     }
 
-    /// As [`Room::meet`], for the pods of a batch, after deleting those of the previous batch.
+    /// As [`CaseContext::meet`], for the pods of a batch, after deleting those of the previous batch.
     ///
     /// # Errors
-    /// As [`Room::meet`], and when pods do not terminate.
+    /// As [`CaseContext::meet`], and when pods do not terminate.
     pub async fn meet_batch(&self, batch: &Batch) -> Result<Vec<Seen>> {
         let names: Vec<Value> =
             batch.scenario.pods.iter().map(|probe| json!({"metadata": {"name": probe.name}})).collect();
@@ -204,13 +204,13 @@ impl Room {
 
     /// Clears the wait reason.
     fn goes_on(&self) {
-        self.ears.heard().waits_for.clear();
+        self.reporter.record().waits_for.clear();
     }
 
     /// Starts pods without secondary networks, and inspects their first NIC.
     ///
     /// # Errors
-    /// As [`Room::meet`].
+    /// As [`CaseContext::meet`].
     pub async fn meet_plain(&self, names: &[&str]) -> Result<Vec<Seen>> {
         try_join_all(names.iter().map(|name| self.start(name, &[]))).await?;
         let mut seen = Vec::new();
@@ -268,7 +268,7 @@ impl Room {
     pub fn check(&self, check: impl Into<String>, found: impl Into<Found>, code: &'static Code) {
         let Found { verdict, detail } = found.into();
         let check = Check { check: check.into(), verdict, detail };
-        self.ears.heard().checks.push((check, code));
+        self.reporter.record().checks.push((check, code));
     }
 
     /// How many of the wanted pods a case may have at once; adds a note when they are fewer.
@@ -282,17 +282,17 @@ impl Room {
 
     /// Adds a note.
     pub fn note(&self, text: impl Into<String>) {
-        let mut heard = self.ears.heard();
+        let mut record = self.reporter.record();
         let text = text.into();
-        if !heard.notes.contains(&text) {
-            heard.notes.push(text);
+        if !record.notes.contains(&text) {
+            record.notes.push(text);
         }
     }
 
     /// Returns a function that reports what is being waited for.
     pub fn progress(&self) -> impl Fn(String) + Send + Sync + 'static {
-        let ears = self.ears.clone();
-        move |reason| ears.waits(reason)
+        let reporter = self.reporter.clone();
+        move |reason| reporter.waits(reason)
     }
 
     /// Records that the node was asked to reboot: from now on an interruption is the reboot.
@@ -307,20 +307,20 @@ impl Room {
 
     /// The last wait reason.
     pub fn waits_for(&self) -> String {
-        self.ears.heard().waits_for.clone()
+        self.reporter.record().waits_for.clone()
     }
 
     /// The case's checks and notes.
     pub fn seen(&self) -> (Vec<Check>, Vec<String>) {
-        let heard = self.ears.heard();
-        (heard.checks.iter().map(|(check, _)| check.clone()).collect(), heard.notes.clone())
+        let record = self.reporter.record();
+        (record.checks.iter().map(|(check, _)| check.clone()).collect(), record.notes.clone())
     }
 
     /// Why not everything could be checked; none when it was.
     pub fn left_out(&self) -> Option<String> {
-        let heard = self.ears.heard();
+        let record = self.reporter.record();
         let mut left_out =
-            heard.checks.iter().map(|(check, _)| check).filter(|check| check.verdict == Verdict::NotChecked);
+            record.checks.iter().map(|(check, _)| check).filter(|check| check.verdict == Verdict::NotChecked);
         let first = left_out.next()?;
         let more = match left_out.count() {
             0 => String::new(),
@@ -331,8 +331,8 @@ impl Room {
 
     /// The error of the first check that does not hold.
     pub fn failed_check(&self) -> Option<Error> {
-        let heard = self.ears.heard();
-        let mut failed = heard.checks.iter().filter(|(check, _)| check.verdict == Verdict::Failed);
+        let record = self.reporter.record();
+        let mut failed = record.checks.iter().filter(|(check, _)| check.verdict == Verdict::Failed);
         let (first, code) = failed.next()?;
         let more = match failed.count() {
             0 => String::new(),
@@ -369,24 +369,24 @@ fn first_nic(name: &str, pod_subnet: &str) -> Probe {
     Probe { name: name.into(), network, subnet, address, mtu: None, port: None }
 }
 
-impl Ears {
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl CaseReporter {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waits(&self, reason: String) {
-        self.heard().waits_for.clone_from(&reason);
+        self.record().waits_for.clone_from(&reason);
         self.listener.hear(News::Waits { case: self.case, reason });
     }
 }
 
-impl Reporter for Ears {
+impl Reporter for CaseReporter {
     fn report(&self, event: Event) {
         match event {
             Event::Check { check, verdict, detail } => {
-                self.heard().checks.push((Check { check, verdict, detail }, &code::VERIFY_FAILED));
+                self.record().checks.push((Check { check, verdict, detail }, &code::VERIFY_FAILED));
             }
-            Event::Note { text, .. } => self.heard().notes.push(text),
+            Event::Note { text, .. } => self.record().notes.push(text),
             Event::Waiting { reason, .. } => self.waits(reason),
             _ => {}
         }

@@ -14,7 +14,7 @@ use super::collect::Collector;
 use super::diagnose::refused;
 use super::report::{CaseResult, Failure, Status};
 use super::resume::{Pending, boot};
-use super::room::{CASE_LABEL, RUNNER_LABEL, Room, runner};
+use super::room::{CASE_LABEL, CaseContext, RUNNER_LABEL, runner};
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::context::Context;
 use crate::context::cancel::Cancel;
@@ -104,8 +104,8 @@ impl Run {
     pub async fn resume(&self, pending: Pending) -> Result<Vec<CaseResult>> {
         let mut results = pending.results;
         if let Some(case) = CASES.iter().find(|case| case.name == REBOOT) {
-            let room = self.room(case, pending.namespace);
-            results.push(self.run(case, &room, Box::pin(finish_reboot(&room))).await);
+            let ctx = self.context(case, pending.namespace);
+            results.push(self.run(case, &ctx, Box::pin(finish_reboot(&ctx))).await);
         }
         Pending::forget(&self.cx.state)?;
         sort(&mut results);
@@ -113,8 +113,8 @@ impl Run {
     }
 
     async fn one(&self, case: &'static Case) -> CaseResult {
-        let room = self.room(case, format!("kvnet-smoke-{}-{}", case.name, self.id));
-        self.run(case, &room, (case.run)(&room)).await
+        let ctx = self.context(case, format!("kvnet-smoke-{}-{}", case.name, self.id));
+        self.run(case, &ctx, (case.run)(&ctx)).await
     }
 
     /// Records the results so far, because the process ends with the reboot.
@@ -130,8 +130,8 @@ impl Run {
                 return self.tell(outcome(case, Status::Failed, None, Some(&error)));
             }
         }
-        let room = self.room(case, namespace);
-        let result = self.run(case, &room, (case.run)(&room)).await;
+        let ctx = self.context(case, namespace);
+        let result = self.run(case, &ctx, (case.run)(&ctx)).await;
         if result.status != Status::Pending {
             // No reboot is under way; a stale record would only confuse `--resume`.
             let _ = Pending::forget(&self.cx.state);
@@ -139,14 +139,19 @@ impl Run {
         result
     }
 
-    fn room(&self, case: &'static Case, namespace: String) -> Room {
+    fn context(&self, case: &'static Case, namespace: String) -> CaseContext {
         let at_once = if case.alone { 1 } else { self.jobs.max(1) };
         let places = self.situation.places / at_once;
         let here = self.situation.here.clone();
-        Room::new(&self.cx, &self.cluster, case, namespace, (here, places), self.listener.clone())
+        CaseContext::new(&self.cx, &self.cluster, case, namespace, (here, places), self.listener.clone())
     }
 
-    async fn run(&self, case: &'static Case, room: &Room, work: BoxFuture<'_, Result<()>>) -> CaseResult {
+    async fn run(
+        &self,
+        case: &'static Case,
+        ctx: &CaseContext,
+        work: BoxFuture<'_, Result<()>>,
+    ) -> CaseResult {
         if let Some(reason) = self.situation.obstacle(case, &self.cx.profile) {
             return self.tell(outcome(case, Status::Skipped, Some(reason), None));
         }
@@ -159,30 +164,30 @@ impl Run {
         let work = async {
             tokio::select! {
                 done = work => done,
-                error = refused(room) => Err(error),
+                error = refused(ctx) => Err(error),
             }
         };
-        let ending = race(work, room.ends(), &self.cancel).await;
-        let mut result = self.result(case, room, ending);
+        let ending = race(work, ctx.ends(), &self.cancel).await;
+        let mut result = self.result(case, ctx, ending);
         result.seconds = started.elapsed().as_secs_f64();
-        (result.checks, result.notes) = room.seen();
+        (result.checks, result.notes) = ctx.seen();
         if result.status == Status::Failed {
-            result.collected = self.collector.collect(room, &result).await;
+            result.collected = self.collector.collect(ctx, &result).await;
         }
         if result.status != Status::Pending {
-            self.clean_up(room, &mut result).await;
+            self.clean_up(ctx, &mut result).await;
         }
         self.tell(result)
     }
 
-    fn result(&self, case: &'static Case, room: &Room, ending: Ending) -> CaseResult {
+    fn result(&self, case: &'static Case, ctx: &CaseContext, ending: Ending) -> CaseResult {
         match ending {
             Ending::Done(Err(error)) if error.code() == &code::SMOKE_PENDING => pending(case),
             // systemd terminates every process, this one too.
-            Ending::Stopped if room.is_rebooting() => pending(case),
+            Ending::Stopped if ctx.is_rebooting() => pending(case),
             // A failed check says more than the error that followed.
-            Ending::Done(done) => match room.failed_check().or(done.err()) {
-                None => match room.left_out() {
+            Ending::Done(done) => match ctx.failed_check().or(done.err()) {
+                None => match ctx.left_out() {
                     None => outcome(case, Status::Passed, None, None),
                     left_out => outcome(case, Status::NotChecked, left_out, None),
                 },
@@ -191,7 +196,7 @@ impl Run {
             Ending::Late => {
                 let seconds = (case.deadline)(&self.cx.profile).as_secs();
                 let message = format!("did not finish in {seconds} s");
-                let waits_for = room.waits_for();
+                let waits_for = ctx.waits_for();
                 let error = Error::new(&code::SMOKE_DEADLINE, message);
                 let error = if waits_for.is_empty() { error } else { error.because(waits_for) };
                 outcome(case, Status::Failed, None, Some(&error))
@@ -201,14 +206,14 @@ impl Run {
     }
 
     /// Deletes the namespace; one that is stuck is a failure of the cluster too.
-    async fn clean_up(&self, room: &Room, result: &mut CaseResult) {
-        let Err(error) = remove(&self.cluster, &room.namespace).await else { return };
-        let message = format!("namespace {} is stuck in Terminating", room.namespace);
+    async fn clean_up(&self, ctx: &CaseContext, result: &mut CaseResult) {
+        let Err(error) = remove(&self.cluster, &ctx.namespace).await else { return };
+        let message = format!("namespace {} is stuck in Terminating", ctx.namespace);
         let error = Error::new(&code::SMOKE_CLEAN, message).because(error);
         if [Status::Passed, Status::NotChecked].contains(&result.status) {
             result.status = Status::Failed;
             result.failure = Some(Failure::from(&error));
-            result.collected = self.collector.collect(room, result).await;
+            result.collected = self.collector.collect(ctx, result).await;
         } else {
             result.notes.push(error.to_string());
         }

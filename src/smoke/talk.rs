@@ -3,7 +3,7 @@
 use futures::try_join;
 
 use super::offload;
-use super::room::{PORT, Room};
+use super::room::{CaseContext, PORT};
 use crate::error::{Code, Result, code};
 use crate::verify::{Found, Seen, reaches};
 
@@ -14,39 +14,39 @@ const HEADERS: [u32; 2] = [28, 48];
 ///
 /// # Errors
 /// Fails when a command cannot be run in a pod.
-pub async fn everything(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
+pub async fn everything(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
-    let found = reaches(room.place(), one, other).await?;
+    let found = reaches(ctx.place(), one, other).await?;
     let holds = found.holds();
-    room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
+    ctx.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
     // An unreachable pod would only cost more time.
-    if holds { transports(room, one, other).await } else { Ok(()) }
+    if holds { transports(ctx, one, other).await } else { Ok(()) }
 }
 
 /// As [`everything`], through routers: without ARP.
 ///
 /// # Errors
 /// Fails when a command cannot be run in a pod.
-pub async fn everything_routed(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
+pub async fn everything_routed(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = match one.meets_itself(other) {
         Some(told) => Found::of(false, told),
-        None => ping(room, from, other, None).await?,
+        None => ping(ctx, from, other, None).await?,
     };
     let holds = found.holds();
-    room.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
-    if holds { transports(room, one, other).await } else { Ok(()) }
+    ctx.check(format!("{from} reaches {to}"), found, &code::SMOKE_REACH);
+    if holds { transports(ctx, one, other).await } else { Ok(()) }
 }
 
-async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
+async fn transports(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
     let (from, to) = (one.probe.name.as_str(), other.probe.name.as_str());
     let reach: &Code = &code::SMOKE_REACH;
     let size = one.link.as_ref().map_or(0, |link| link.mtu);
-    let found = ping(room, from, other, Some(size)).await?;
-    room.check(format!("{from} reaches {to} with packets of {size} bytes"), found, reach);
-    let (mut found, mut found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
+    let found = ping(ctx, from, other, Some(size)).await?;
+    ctx.check(format!("{from} reaches {to} with packets of {size} bytes"), found, reach);
+    let (mut found, mut found_udp) = try_join!(tcp(ctx, from, other), udp(ctx, from, other))?;
     if !found.holds() || !found_udp.holds() {
-        match offload::switch_off(room, one, other).await? {
+        match offload::switch_off(ctx, one, other).await? {
             offload::Outcome::NotTheCause => {}
             offload::Outcome::Likely(why) => {
                 for found in [&mut found, &mut found_udp].into_iter().filter(|found| !found.holds()) {
@@ -54,13 +54,13 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
                 }
             }
             offload::Outcome::Off(note) => {
-                (found, found_udp) = try_join!(tcp(room, from, other), udp(room, from, other))?;
-                room.note(note);
+                (found, found_udp) = try_join!(tcp(ctx, from, other), udp(ctx, from, other))?;
+                ctx.note(note);
             }
         }
     }
-    room.check(format!("{from} reaches {to} by TCP"), found, reach);
-    room.check(format!("{from} reaches {to} by UDP"), found_udp, reach);
+    ctx.check(format!("{from} reaches {to} by TCP"), found, reach);
+    ctx.check(format!("{from} reaches {to} by UDP"), found_udp, reach);
     Ok(())
 }
 
@@ -68,21 +68,21 @@ async fn transports(room: &Room, one: &Seen, other: &Seen) -> Result<()> {
 ///
 /// # Errors
 /// Fails when it cannot be run in the pod.
-pub async fn ping(room: &Room, from: &str, to: &Seen, mtu: Option<u32>) -> Result<Found> {
+pub async fn ping(ctx: &CaseContext, from: &str, to: &Seen, mtu: Option<u32>) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let header = HEADERS[usize::from(target.is_ipv6())];
     let size = mtu.map_or(56, |mtu| mtu.saturating_sub(header)).to_string();
     let target = target.to_string();
-    let ran = room.run(from, &["ping", "-c", "1", "-W", "5", "-s", &size, &target]).await?;
+    let ran = ctx.run(from, &["ping", "-c", "1", "-W", "5", "-s", &size, &target]).await?;
     let verb = if ran.status == 0 { "answers" } else { "does not answer" };
     Ok(Found::of(ran.status == 0, format!("{target} {verb}{}", said(&ran.stderr))))
 }
 
 /// Connects to the server in a pod, which sends its name.
-async fn tcp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
+async fn tcp(ctx: &CaseContext, from: &str, to: &Seen) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let target = target.to_string();
-    let ran = room.run(from, &["nc", "-w", "5", &target, PORT]).await?;
+    let ran = ctx.run(from, &["nc", "-w", "5", &target, PORT]).await?;
     let name = ran.stdout.trim();
     if name == to.probe.name {
         return Ok(Found::of(true, format!("{target} answers as {name}")));
@@ -92,10 +92,10 @@ async fn tcp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
 }
 
 /// Sends datagrams to a closed port: the pod answers with port unreachable.
-async fn udp(room: &Room, from: &str, to: &Seen) -> Result<Found> {
+async fn udp(ctx: &CaseContext, from: &str, to: &Seen) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let target = target.to_string();
-    let ran = room.run(from, &["traceroute", "-n", "-m", "4", "-q", "1", "-w", "2", &target]).await?;
+    let ran = ctx.run(from, &["traceroute", "-n", "-m", "4", "-q", "1", "-w", "2", &target]).await?;
     let last = ran.stdout.lines().skip(1).last().unwrap_or_default();
     let arrives = last.split_whitespace().any(|word| word == target);
     let verb = if arrives { "receives datagrams" } else { "receives no datagrams" };

@@ -6,33 +6,33 @@ use crate::cluster::addresses::Compared;
 use crate::cluster::is_ready;
 use crate::error::{Result, code};
 use crate::smoke::case::gives_addresses;
-use crate::smoke::room::Room;
+use crate::smoke::room::CaseContext;
 use crate::verify::{Found, NO_DUPLICATES, guests};
 
 /// How many pods start at the same moment, each on networks next to those of the previous one.
 const PODS: usize = 6;
 
 /// Compares all addresses right after new pods got theirs.
-pub async fn run(room: &Room) -> Result<()> {
-    let profile = &room.cx.profile;
+pub async fn run(ctx: &CaseContext) -> Result<()> {
+    let profile = &ctx.cx.profile;
     let networks = profile.networks.iter().filter(|network| gives_addresses(&network.kind));
     let networks: Vec<String> =
         networks.map(|network| format!("{}/{}", network.namespace, network.name)).collect();
-    let pods: Vec<(String, Vec<String>)> = (0..room.fitting(PODS))
+    let pods: Vec<(String, Vec<String>)> = (0..ctx.fitting(PODS))
         .map(|number| (format!("addresses-{}", number + 1), some_of(&networks, number)))
         .collect();
     let without = without_pod(&networks, &pods);
     if !without.is_empty() {
-        room.note(format!("no pod was started on {}", without.join(", ")));
+        ctx.note(format!("no pod was started on {}", without.join(", ")));
     }
-    try_join_all(pods.iter().map(|(name, networks)| room.start(name, networks))).await?;
+    try_join_all(pods.iter().map(|(name, networks)| ctx.start(name, networks))).await?;
     for (name, _) in &pods {
-        room.wait_for(name, &is_ready).await?;
+        ctx.wait_for(name, &is_ready).await?;
     }
     let version = profile.kubevirt.api_version();
-    let machines = room.cluster.list(version, "VirtualMachineInstance", None, None).await?;
-    let (compared, _) = Compared::in_cluster(&room.cluster, &guests(profile, &machines)).await?;
-    room.check(NO_DUPLICATES, Found::from(&compared), &code::DUPLICATE_ADDRESS);
+    let machines = ctx.cluster.list(version, "VirtualMachineInstance", None, None).await?;
+    let (compared, _) = Compared::in_cluster(&ctx.cluster, &guests(profile, &machines)).await?;
+    ctx.check(NO_DUPLICATES, Found::from(&compared), &code::DUPLICATE_ADDRESS);
     Ok(())
 }
 

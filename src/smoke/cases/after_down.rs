@@ -1,12 +1,12 @@
 //! After `kvnet down` the node still starts pods.
 
 use crate::error::{Error, Result};
-use crate::smoke::room::Room;
+use crate::smoke::room::CaseContext;
 use crate::verify::plain_pod;
 
 /// The final check of `down`. It reports its own result; its error only counts when there is none.
-pub async fn run(room: &Room) -> Result<()> {
-    let run: Result<()> = plain_pod(&room.cx).await;
-    let seen_to_fail = |_: &Error| room.failed_check().is_some();
+pub async fn run(ctx: &CaseContext) -> Result<()> {
+    let run: Result<()> = plain_pod(&ctx.cx).await;
+    let seen_to_fail = |_: &Error| ctx.failed_check().is_some();
     run.or_else(|error| if seen_to_fail(&error) { Ok(()) } else { Err(error) })
 }

@@ -11,8 +11,8 @@ use crate::error::{Result, code};
 use crate::profile::Network;
 use crate::smoke::case::is_counted;
 use crate::smoke::diagnose::explained;
-use crate::smoke::leaks::Left;
-use crate::smoke::room::Room;
+use crate::smoke::leaks::Leaks;
+use crate::smoke::room::CaseContext;
 use crate::verify::{PROBE_LABEL, nic};
 
 const PODS: usize = 20;
@@ -21,29 +21,28 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The runtime removes NICs some seconds after the pod's object is gone.
 const SETTLES: Duration = Duration::from_mins(1);
 
-pub async fn run(room: &Room) -> Result<()> {
+pub async fn run(ctx: &CaseContext) -> Result<()> {
     let networks: Vec<Network> =
-        room.cx.profile.networks.iter().filter(|network| is_counted(&network.kind)).cloned().collect();
-    let count = room.fitting(PODS);
+        ctx.cx.profile.networks.iter().filter(|network| is_counted(&network.kind)).cloned().collect();
+    let count = ctx.fitting(PODS);
     let names: Vec<String> = (1..=count).map(|number| format!("leaks-{number}")).collect();
     let wanted: Vec<Vec<String>> = (0..count).map(|number| two_of(&networks, number)).collect();
-    try_join_all(names.iter().zip(&wanted).map(|(name, networks)| room.start(name, networks))).await?;
-    let progress = room.progress();
-    let running =
-        room.cluster.wait_pods(&room.namespace, PROBE_LABEL, count, &is_ready, room.time(), &progress);
+    try_join_all(names.iter().zip(&wanted).map(|(name, networks)| ctx.start(name, networks))).await?;
+    let progress = ctx.progress();
+    let running = ctx.cluster.wait_pods(&ctx.namespace, PROBE_LABEL, count, &is_ready, ctx.time(), &progress);
     let pods = match running.await {
         Ok(pods) => pods,
-        Err(error) => return Err(explained(room, error).await),
+        Err(error) => return Err(explained(ctx, error).await),
     };
     let without: Vec<&str> = pods.iter().filter(|pod| !has_all(pod, &names, &wanted)).map(name_of).collect();
     let detail =
         if without.is_empty() { "all of them".into() } else { format!("not {}", without.join(", ")) };
-    room.check(format!("{count} pods have their NICs"), (without.is_empty(), detail), &code::POD_NIC);
-    try_join_all(pods.iter().map(|pod| async { room.cluster.delete(&key(pod), None).await })).await?;
-    room.cluster.wait_gone(&room.namespace, PROBE_LABEL, room.time()).await?;
-    let left = settled(room, &networks).await?;
-    room.check("Open vSwitch has no orphaned ports", left.ports(), &code::SMOKE_LEAK);
-    room.check("no address is leased to a deleted pod", left.addresses(), &code::SMOKE_LEAK);
+    ctx.check(format!("{count} pods have their NICs"), (without.is_empty(), detail), &code::POD_NIC);
+    try_join_all(pods.iter().map(|pod| async { ctx.cluster.delete(&key(pod), None).await })).await?;
+    ctx.cluster.wait_gone(&ctx.namespace, PROBE_LABEL, ctx.time()).await?;
+    let left = settled(ctx, &networks).await?;
+    ctx.check("Open vSwitch has no orphaned ports", left.ports(), &code::SMOKE_LEAK);
+    ctx.check("no address is leased to a deleted pod", left.addresses(), &code::SMOKE_LEAK);
     Ok(())
 }
 
@@ -73,14 +72,14 @@ fn key(pod: &Value) -> crate::cluster::ObjectKey {
 }
 
 /// What is leaked once the clean-up has settled.
-async fn settled(room: &Room, networks: &[Network]) -> Result<Left> {
-    let until = Instant::now() + SETTLES.min(room.time());
+async fn settled(ctx: &CaseContext, networks: &[Network]) -> Result<Leaks> {
+    let until = Instant::now() + SETTLES.min(ctx.time());
     loop {
-        let left = Left::look(&room.cx, &room.cluster, networks).await?;
+        let left = Leaks::look(&ctx.cx, &ctx.cluster, networks).await?;
         if left.is_nothing() || Instant::now() >= until {
             return Ok(left);
         }
-        (room.progress())(format!("the NICs of deleted pods to go: {}", left.summary()));
+        (ctx.progress())(format!("the NICs of deleted pods to go: {}", left.summary()));
         tokio::time::sleep(PAUSE).await;
     }
 }

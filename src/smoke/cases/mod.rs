@@ -24,7 +24,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::Network("a-bridge-network")],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(networks::walkthrough(room, "a-bridge-network")),
+        run: |ctx| Box::pin(networks::walkthrough(ctx, "a-bridge-network")),
     },
     Case {
         name: "addresses",
@@ -33,7 +33,7 @@ pub static CASES: &[Case] = &[
         needs: &[],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(addresses::run(room)),
+        run: |ctx| Box::pin(addresses::run(ctx)),
     },
     Case {
         name: "after-down",
@@ -42,7 +42,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Down],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(after_down::run(room)),
+        run: |ctx| Box::pin(after_down::run(ctx)),
     },
     Case {
         name: "attachments",
@@ -51,7 +51,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::AnyNetwork],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(networks::attachments(room)),
+        run: |ctx| Box::pin(networks::attachments(ctx)),
     },
     Case {
         name: "default-network",
@@ -60,7 +60,7 @@ pub static CASES: &[Case] = &[
         needs: &[],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(plain::run(room)),
+        run: |ctx| Box::pin(plain::run(ctx)),
     },
     Case {
         name: "dns",
@@ -69,7 +69,7 @@ pub static CASES: &[Case] = &[
         needs: &[],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(names::run(room)),
+        run: |ctx| Box::pin(names::run(ctx)),
     },
     Case {
         name: "flannel-network",
@@ -78,7 +78,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::Network("flannel-network")],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(networks::walkthrough(room, "flannel-network")),
+        run: |ctx| Box::pin(networks::walkthrough(ctx, "flannel-network")),
     },
     Case {
         name: "leaks",
@@ -87,7 +87,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::AnyNetwork, Need::OwnNode],
         alone: true,
         deadline: usual,
-        run: |room| Box::pin(leaks::run(room)),
+        run: |ctx| Box::pin(leaks::run(ctx)),
     },
     Case {
         name: "multus-restart",
@@ -96,7 +96,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::AnyNetwork],
         alone: true,
         deadline: |profile| usual(profile) + Duration::from_secs(profile.timeouts.ready),
-        run: |room| Box::pin(restart::run(room)),
+        run: |ctx| Box::pin(restart::run(ctx)),
     },
     Case {
         name: "reboot",
@@ -105,7 +105,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::Pairs, Need::OwnNode, Need::Reboot],
         alone: true,
         deadline: |profile| usual(profile) + Duration::from_secs(profile.timeouts.ready),
-        run: |room| Box::pin(reboot::begin(room)),
+        run: |ctx| Box::pin(reboot::begin(ctx)),
     },
     Case {
         name: "same-network",
@@ -114,7 +114,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::Pairs],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(networks::same_network(room)),
+        run: |ctx| Box::pin(networks::same_network(ctx)),
     },
     Case {
         name: "vlan-isolation",
@@ -123,7 +123,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::Multus, Need::Vlans],
         alone: false,
         deadline: usual,
-        run: |room| Box::pin(networks::vlan_isolation(room)),
+        run: |ctx| Box::pin(networks::vlan_isolation(ctx)),
     },
     Case {
         name: "vmi",
@@ -132,7 +132,7 @@ pub static CASES: &[Case] = &[
         needs: &[Need::KubeVirt],
         alone: false,
         deadline: |profile| usual(profile) + Duration::from_secs(profile.timeouts.vm),
-        run: |room| Box::pin(vm::run(room)),
+        run: |ctx| Box::pin(vm::run(ctx)),
     },
 ];
 

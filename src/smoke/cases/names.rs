@@ -4,30 +4,30 @@ use serde_json::Value;
 
 use crate::cluster::{ObjectKey, is_ready, why_waiting};
 use crate::error::{Result, code};
-use crate::smoke::room::Room;
+use crate::smoke::room::CaseContext;
 
 const POD: &str = "resolver";
 /// The label of the DNS server's pods, whichever server it is.
 const SERVERS: &str = "k8s-app=kube-dns";
 
-pub async fn run(room: &Room) -> Result<()> {
-    room.start(POD, &[]).await?;
-    room.wait_for(POD, &is_ready).await?;
+pub async fn run(ctx: &CaseContext) -> Result<()> {
+    ctx.start(POD, &[]).await?;
+    ctx.wait_for(POD, &is_ready).await?;
     let service = ObjectKey::new("v1", "Service", Some("default"), "kubernetes");
-    let service = room.cluster.get(&service).await?.unwrap_or_default();
+    let service = ctx.cluster.get(&service).await?.unwrap_or_default();
     let address = service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
-    let configuration = room.run(POD, &["cat", "/etc/resolv.conf"]).await?;
+    let configuration = ctx.run(POD, &["cat", "/etc/resolv.conf"]).await?;
     let name = format!("kubernetes.default.svc.{}", domain(&configuration.stdout));
-    let ran = room.run(POD, &["nslookup", &name]).await?;
+    let ran = ctx.run(POD, &["nslookup", &name]).await?;
     let holds = answers(&ran.stdout).any(|answer| answer == address);
     let mut detail = format!("{name} is {address}");
     if !holds {
         let said = format!("{}\n{}", ran.stdout, ran.stderr);
         let said =
             said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no answer").trim().to_owned();
-        detail = format!("{name} should be {address}: {said}{}", servers(room).await?);
+        detail = format!("{name} should be {address}: {said}{}", servers(ctx).await?);
     }
-    room.check("a pod resolves the name of the API server", (holds, detail), &code::SMOKE_DNS);
+    ctx.check("a pod resolves the name of the API server", (holds, detail), &code::SMOKE_DNS);
     Ok(())
 }
 
@@ -49,8 +49,8 @@ fn domain(resolv_conf: &str) -> &str {
 }
 
 /// What is wrong with the DNS servers; empty when they seem fine.
-async fn servers(room: &Room) -> Result<String> {
-    let pods = room.cluster.list("v1", "Pod", Some("kube-system"), Some(SERVERS)).await?;
+async fn servers(ctx: &CaseContext) -> Result<String> {
+    let pods = ctx.cluster.list("v1", "Pod", Some("kube-system"), Some(SERVERS)).await?;
     if pods.is_empty() {
         return Ok("; the cluster has no DNS server pods".into());
     }

@@ -9,33 +9,33 @@ use super::networks::look_at_nics;
 use crate::cluster::{Condition, is_ready};
 use crate::error::{Error, Result, code};
 use crate::host::Command;
-use crate::smoke::room::Room;
+use crate::smoke::room::CaseContext;
 use crate::verify::{Probe, Scenario, reaches};
 
 /// Starts two pods and reboots. Ends with `KVN809` once the reboot is under way.
-pub async fn begin(room: &Room) -> Result<()> {
-    let seen = room.meet(&pair(room)).await?;
-    look_at_nics(room, &seen).await?;
-    if room.failed_check().is_some() {
+pub async fn begin(ctx: &CaseContext) -> Result<()> {
+    let seen = ctx.meet(&pair(ctx)).await?;
+    look_at_nics(ctx, &seen).await?;
+    if ctx.failed_check().is_some() {
         return Ok(());
     }
     let command = Command::new(["systemctl", "reboot"]).timeout(Duration::from_secs(30));
-    room.reboots();
-    room.cx.host.run(&command).await?.ok(&command)?;
+    ctx.reboots();
+    ctx.cx.host.run(&command).await?.ok(&command)?;
     Err(Error::new(&code::SMOKE_PENDING, "the node is rebooting"))
 }
 
 /// After the boot: the same pods are back.
-pub async fn finish(room: &Room) -> Result<()> {
-    room.cluster.wait(&Condition::NodesReady, room.time(), &room.progress()).await?;
-    let probes = pair(room);
-    try_join_all(probes.iter().map(|probe| room.wait_for(&probe.name, &has_come_back))).await?;
-    let seen = room.look_at(&probes).await?;
-    look_at_nics(room, &seen).await?;
+pub async fn finish(ctx: &CaseContext) -> Result<()> {
+    ctx.cluster.wait(&Condition::NodesReady, ctx.time(), &ctx.progress()).await?;
+    let probes = pair(ctx);
+    try_join_all(probes.iter().map(|probe| ctx.wait_for(&probe.name, &has_come_back))).await?;
+    let seen = ctx.look_at(&probes).await?;
+    look_at_nics(ctx, &seen).await?;
     if let [one, other, ..] = seen.as_slice() {
-        let found = reaches(room.place(), one, other).await?;
+        let found = reaches(ctx.place(), one, other).await?;
         let (from, to) = (&one.probe.name, &other.probe.name);
-        room.check(format!("{from} reaches {to} after the reboot"), found, &code::SMOKE_RETURN);
+        ctx.check(format!("{from} reaches {to} after the reboot"), found, &code::SMOKE_RETURN);
     }
     Ok(())
 }
@@ -47,8 +47,8 @@ fn has_come_back(pod: &Value) -> bool {
 }
 
 /// Two pods that must reach each other.
-fn pair(room: &Room) -> Vec<Probe> {
-    let scenario = Scenario::of(&room.cx.profile);
+fn pair(ctx: &CaseContext) -> Vec<Probe> {
+    let scenario = Scenario::of(&ctx.cx.profile);
     let Some((one, other)) = scenario.reach.first() else { return Vec::new() };
     scenario.pods.iter().filter(|probe| [one, other].contains(&&probe.name)).cloned().collect()
 }

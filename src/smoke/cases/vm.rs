@@ -6,39 +6,38 @@ use crate::cluster::ObjectKey;
 use crate::context::Context;
 use crate::error::{Result, code};
 use crate::profile::{Profile, RunStrategy};
-use crate::smoke::room::Room;
+use crate::smoke::room::CaseContext;
 use crate::source::Component;
 use crate::verify::{Found, Scenario, batches, check_vm, pods_of_nics};
 
 const NAME: &str = "smoke-vm";
 
 /// The verification's checks, for the case's own VM.
-pub async fn run(room: &Room) -> Result<()> {
-    let mut cx: Context = room.cx.clone();
-    cx.profile = Arc::new(of_the_case(&room.cx.profile));
+pub async fn run(ctx: &CaseContext) -> Result<()> {
+    let mut cx: Context = ctx.cx.clone();
+    cx.profile = Arc::new(of_the_case(&ctx.cx.profile));
     let scenario = Scenario::of(&cx.profile);
-    room.open().await?;
+    ctx.open().await?;
     for object in cx.manifest(Component::Vm).await?.objects {
-        room.cluster.apply(&object, true).await?;
+        ctx.cluster.apply(&object, true).await?;
     }
     let nics = pods_of_nics(&cx, &scenario);
     let mut needed = scenario.clone();
     needed.pods.retain(|probe| nics.iter().flatten().any(|name| *name == probe.name));
     (needed.reach, needed.isolated) = (Vec::new(), Vec::new());
-    for batch in batches(&needed, &nics, room.places).iter().filter(|batch| !batch.nics.is_empty()) {
-        room.meet_batch(batch).await?;
-        let progress = room.progress();
-        let (outcomes, _) =
-            check_vm(&cx, &room.cluster, &scenario, &batch.nics, &room.here, &progress).await?;
+    for batch in batches(&needed, &nics, ctx.places).iter().filter(|batch| !batch.nics.is_empty()) {
+        ctx.meet_batch(batch).await?;
+        let progress = ctx.progress();
+        let (outcomes, _) = check_vm(&cx, &ctx.cluster, &scenario, &batch.nics, &ctx.here, &progress).await?;
         for outcome in outcomes {
             let found = Found { verdict: outcome.verdict, detail: outcome.detail };
-            room.check(outcome.check, found, &code::VERIFY_FAILED);
+            ctx.check(outcome.check, found, &code::VERIFY_FAILED);
         }
     }
     let version = cx.profile.kubevirt.api_version();
-    let vm = ObjectKey::new(version, "VirtualMachineInstance", Some(&room.namespace), NAME);
+    let vm = ObjectKey::new(version, "VirtualMachineInstance", Some(&ctx.namespace), NAME);
     // The deletion of the namespace would wait for it otherwise.
-    room.cluster.delete(&vm, Some(0)).await.map(|_| ())
+    ctx.cluster.delete(&vm, Some(0)).await.map(|_| ())
 }
 
 /// The profile with a VM of another name in the case's namespace: MAC addresses are derived from the name, so it can run
