@@ -61,7 +61,7 @@ pub(in crate::node) fn add_port(transaction: &mut Transaction<'_>, port: &Switch
 }
 
 /// Removes a port from its bridge; false when that is not possible.
-pub(in crate::sandbox::node) fn remove_port(transaction: &mut Transaction<'_>, name: &str) -> bool {
+pub(in crate::node) fn remove_port(transaction: &mut Transaction<'_>, name: &str) -> bool {
     change(transaction, |database| {
         let Some(port) = database.named("Port", name) else { return false };
         for bridge in database.ids("Bridge") {

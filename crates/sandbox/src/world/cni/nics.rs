@@ -111,7 +111,7 @@ impl Nic {
 }
 
 /// A locally administered unicast address.
-pub(in crate::sandbox::world) fn mac_address(seed: &str) -> String {
+pub(in crate::world) fn mac_address(seed: &str) -> String {
     let digits = hex(seed, 12);
     let first = u8::from_str_radix(&digits[..2], 16).unwrap_or_default() & 0xfc | 2;
     let rest = (1..6).map(|octet| format!(":{}", &digits[octet * 2..octet * 2 + 2]));

@@ -15,7 +15,7 @@ use crate::world::scene::Scene;
 const CRIO: &str = "/etc/crio/crio.conf.d";
 
 /// The runtime's error for a failed setup or teardown of a network.
-pub(in crate::sandbox::world) type Failure = String;
+pub(in crate::world) type Failure = String;
 
 /// A network configuration: its name and the plugins in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,7 +91,7 @@ pub(in crate::world) fn is_ready(scene: &Scene) -> Result<bool> {
 
 /// Everything that the setup of a pod's network depends on: its request, configurations, plugins, networks, the switch,
 /// links, daemons, and leases.
-pub(in crate::sandbox::world) fn circumstances(
+pub(in crate::world) fn circumstances(
     scene: &Scene,
     pod: &Value,
     configuration: &Configuration,
@@ -117,7 +117,7 @@ pub(in crate::sandbox::world) fn circumstances(
 }
 
 /// Sets up the NICs of a pod and records them; a failure rolls back.
-pub(in crate::sandbox::world) fn set_up(
+pub(in crate::world) fn set_up(
     scene: &Scene,
     sandbox: &mut Sandbox,
     pod: &Value,
@@ -147,7 +147,7 @@ pub(in crate::sandbox::world) fn set_up(
 }
 
 /// Tears down the NICs of a pod, the last one first, and removes the sandbox's record.
-pub(in crate::sandbox::world) fn take_down(
+pub(in crate::world) fn take_down(
     scene: &Scene,
     sandbox: &mut Sandbox,
 ) -> Result<Result<(), Failure>> {

@@ -18,9 +18,9 @@ use crate::world::objects::{items, text};
 use crate::world::scene::Scene;
 
 /// The content of a plugin of 2018, which calls `ovs-vsctl`; later ones are clients of the database.
-pub(in crate::sandbox::world) const BY_COMMAND: &str = "ovs-cni by ovs-vsctl";
+pub(in crate::world) const BY_COMMAND: &str = "ovs-cni by ovs-vsctl";
 /// The plugin's error when the database does not listen.
-pub(in crate::sandbox::world) const NO_DATABASE: &str = "failed to connect to ovsdb error: failed to connect to ovsdb error: failed to connect to unix:/var/run/openvswitch/db.sock: failed to open connection: dial unix /var/run/openvswitch/db.sock: connect: no such file or directory";
+pub(in crate::world) const NO_DATABASE: &str = "failed to connect to ovsdb error: failed to connect to ovsdb error: failed to connect to unix:/var/run/openvswitch/db.sock: failed to open connection: dial unix /var/run/openvswitch/db.sock: connect: no such file or directory";
 const LAST_VLAN: u16 = 4095;
 const CACHE: &str = "/var/lib/cni/ovs-cni/cache";
 const OWNER: &str = "ovs-cni.network.kubevirt.io";

@@ -20,7 +20,7 @@ const TOLERATED: [(&str, &str); 7] = [
 ];
 
 /// Creates, replaces and deletes the pods of all DaemonSets, and writes their status.
-pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
+pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
     let nodes = scene.nodes()?;
     let all = scene.list("v1", "Pod")?;
     let place = |node: &Value| format!("{}{}", node["metadata"]["labels"], node["spec"]);

@@ -8,7 +8,7 @@ use crate::world::objects::{is_leaving, number, uid};
 use crate::world::scene::{Scene, versions};
 
 /// Creates and deletes the pods of all `ReplicaSets`, and writes their status.
-pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
+pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
     let all = scene.list("v1", "Pod")?;
     for set in scene.list("apps/v1", "ReplicaSet")?.iter() {
         let staying: Vec<&Value> = pods::of(set, &all).filter(|pod| !is_leaving(pod)).collect();

@@ -11,7 +11,7 @@ use crate::world::scene::Scene;
 const SCHEDULER: &str = "default-scheduler";
 
 /// Binds pods to nodes, and records why the others are unschedulable.
-pub(in crate::sandbox::world) fn run(scene: &Scene) -> Result<()> {
+pub(in crate::world) fn run(scene: &Scene) -> Result<()> {
     let nodes = scene.nodes()?;
     let pods = scene.list("v1", "Pod")?;
     let mut load = Load::default();

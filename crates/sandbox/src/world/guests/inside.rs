@@ -45,7 +45,7 @@ fn of_network<'a>(instance: &Value, name: &Value, of_pod: &'a [Nic]) -> Option<&
 }
 
 /// KubeVirt's name for the NIC of a network in the pod.
-pub(in crate::sandbox::world) fn nic_name(network: &str) -> String {
+pub(in crate::world) fn nic_name(network: &str) -> String {
     format!("pod{}", hex(network, 11))
 }
 
@@ -110,7 +110,7 @@ fn network_data(scene: &Scene, instance: &Value) -> Result<Option<String>> {
 }
 
 /// Makes the guest reachable at its own addresses, and no longer at those that only its pod had.
-pub(in crate::sandbox::world) fn connect(scene: &Scene, instance: &Value, pod: &mut Sandbox) -> Result<()> {
+pub(in crate::world) fn connect(scene: &Scene, instance: &Value, pod: &mut Sandbox) -> Result<()> {
     let inside = nics(scene, instance, &pod.nics)?;
     let masquerades = |name: &str| {
         let mut pairs = pairs(instance, &pod.nics).into_iter();
