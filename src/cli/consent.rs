@@ -1,4 +1,4 @@
-//! Who agrees to changes: `--yes`, a sandbox, or the person at the terminal after the list was shown.
+//! Consent to changes: `--yes`, a sandbox, or a prompt on the terminal below the plan.
 
 use std::io::IsTerminal;
 
@@ -8,16 +8,16 @@ use crate::run::{Consent, Question};
 use crate::ui;
 use crate::ui::Format;
 
-/// The consent of whoever typed the command.
+/// The consent of the user.
 pub struct AtTerminal {
-    /// Whether it was given on the command line, or is not needed.
+    /// Whether it was given on the command line or is not needed.
     given: bool,
     format: Format,
     verbose: bool,
 }
 
 impl AtTerminal {
-    /// A sandbox is there to be changed.
+    /// A sandbox needs no consent.
     pub fn of(session: &Session, yes: bool) -> Self {
         let (format, verbose) = (session.format, session.verbose);
         Self { given: yes || session.sandbox.is_some(), format, verbose }
@@ -31,7 +31,7 @@ impl Consent for AtTerminal {
         }
         let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if !interactive || self.format != Format::Text {
-            return Err(nobody(question, interactive));
+            return Err(refusal(question, interactive));
         }
         let prompt = match question {
             Question::Up(plan) => {
@@ -40,7 +40,7 @@ impl Consent for AtTerminal {
             }
             Question::Down(teardown) => {
                 ui::plan::show_down(teardown, self.format)?;
-                format!("Take this back on {}?", ui::plan::place(&teardown.target))
+                format!("Uninstall this from {}?", ui::plan::place(&teardown.target))
             }
         };
         match dialoguer::Confirm::new().with_prompt(prompt).default(false).interact_opt() {
@@ -50,13 +50,13 @@ impl Consent for AtTerminal {
     }
 }
 
-fn nobody(question: &Question<'_>, interactive: bool) -> Error {
+fn refusal(question: &Question<'_>, interactive: bool) -> Error {
     let (command, look) = match question {
         Question::Up(_) => ("up", "`kvnet plan`"),
         Question::Down(_) => ("down", "`kvnet down --dry-run`"),
     };
     let why =
-        if interactive { "JSON and YAML leave no room for a question" } else { "this is not a terminal" };
+        if interactive { "JSON and YAML output has no room for a prompt" } else { "this is not a terminal" };
     let message = format!("refusing to run `kvnet {command}` without confirmation: {why}");
-    Error::new(&code::USAGE, message).hint(format!("look with {look}, then repeat with `--yes`"))
+    Error::new(&code::USAGE, message).hint(format!("preview with {look}, then rerun with `--yes`"))
 }

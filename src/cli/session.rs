@@ -1,4 +1,4 @@
-//! What a command works with, resolved from the command line.
+//! The context of a command, resolved from the command line.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -28,18 +28,18 @@ use crate::ui::Format;
 /// The administrator's kubeconfig on a control plane.
 const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
 
-/// Where the digests of downloads without a pin are kept, in the state directory.
+/// The file in the state directory with the digests of downloads that the profile does not pin.
 pub const LOCK_FILE: &str = "manifests.lock.json";
 
-/// A resolved command line with the node behind it.
+/// A resolved command line, with the node that it is about.
 pub struct Session {
-    /// What the use cases work with.
+    /// The context of the use cases.
     pub job: Job,
-    /// How to print.
+    /// The output format.
     pub format: Format,
-    /// Whether to tell more.
+    /// Whether to print more.
     pub verbose: bool,
-    /// The node and the cluster in memory, when that is what the command works on.
+    /// The node and the cluster in memory, if the command works on those.
     pub sandbox: Option<Sandbox>,
 }
 
@@ -52,7 +52,7 @@ impl Deref for Session {
 }
 
 impl Session {
-    /// Reads the profile and looks at the node; does not connect to the cluster.
+    /// Reads the profile and gathers facts about the node; does not connect to the cluster.
     pub async fn start(global: &Global) -> Result<Self> {
         know_secrets(global);
         if let Some(state) = state_without_sandbox(global) {
@@ -67,12 +67,12 @@ impl Session {
         Ok(session)
     }
 
-    /// For a command that only looks at the profile: whatever the state directory is, it does not matter.
+    /// Like [`Session::start`], for a command that only needs the profile: the state directory does not matter.
     pub async fn of_profile(global: &Global) -> Result<Self> {
         Self::make(global, profile::load(&global.profile, &global.set)?).await
     }
 
-    /// As [`Session::start`], with a profile that need not be in a file.
+    /// Like [`Session::start`], with a profile that need not be in a file.
     pub async fn with(global: &Global, loaded: profile::Loaded) -> Result<Self> {
         let session = Self::make(global, loaded).await?;
         session.cx.state.refuse_unsafe()?;
@@ -111,7 +111,7 @@ impl Session {
         })
     }
 
-    /// Runs a use case; in a sandbox that cannot be kept any more there is nothing left to wait for.
+    /// Runs a use case, until it ends or the sandbox can no longer be saved.
     pub async fn until_it_fails<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(sandbox) = &self.sandbox else { return work.await };
         tokio::select! {
@@ -121,7 +121,7 @@ impl Session {
     }
 }
 
-/// Where the command line says that the cluster is.
+/// How to connect to the cluster, from the command line.
 pub fn connect_options(global: &Global) -> ConnectOptions {
     ConnectOptions {
         kubeconfig: global.kubeconfig.clone(),
@@ -137,7 +137,7 @@ pub fn connect_options(global: &Global) -> ConnectOptions {
     }
 }
 
-/// Where the log is before the profile is read; a sandbox that ends with the command has none.
+/// The directory of the log before the profile is read; `None` for a sandbox, which has its own or none.
 fn state_without_sandbox(global: &Global) -> Option<StateDir> {
     let root = rustix::process::geteuid().is_root();
     global.sandbox().is_none().then(|| StateDir::locate(global.state_dir.as_deref(), root))
@@ -145,11 +145,11 @@ fn state_without_sandbox(global: &Global) -> Option<StateDir> {
 
 fn open_log(state: &StateDir) {
     if let Some(error) = log::open(state) {
-        terminal::say(&format!("warning: this run has no log: {}", terminal::clean(&error.to_string())));
+        ui::say(&format!("warning: no log for this run: {}", ui::clean(&error.to_string())));
     }
 }
 
-/// What is secret on the command line and in the environment.
+/// Registers the secrets of the command line and the environment for redaction.
 fn know_secrets(global: &Global) {
     const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
     global.mirror.iter().for_each(|mirror| know_address(mirror));
@@ -157,7 +157,7 @@ fn know_secrets(global: &Global) {
     names.filter_map(|name| std::env::var(name).ok()).for_each(|proxy| know_address(&proxy));
 }
 
-/// What is secret in a profile.
+/// Registers the secrets of a profile for redaction.
 fn know_secrets_of(profile: &profile::Profile) {
     let vm = &profile.vm;
     for secret in [&vm.cloud_init.user_data, &vm.cloud_init.network_data, &vm.login.password] {

@@ -1,11 +1,11 @@
-//! What happens in a run, for the log as well as for whoever shows it.
+//! Events of a run, for the log and for whoever shows them.
 
 use std::sync::Arc;
 
 use crate::context::events::{Event, Events, Reporter, Verdict};
 use crate::smoke::{Listener, News};
 
-/// Notes each event, and passes it on.
+/// Logs each event, and passes it on.
 pub struct Noted(pub Events);
 
 impl Reporter for Noted {
@@ -15,7 +15,7 @@ impl Reporter for Noted {
     }
 }
 
-/// The same for smoke tests.
+/// Logs the news of smoke tests, and passes them on.
 pub struct Heard(pub Arc<dyn Listener>);
 
 impl Listener for Heard {
@@ -36,7 +36,7 @@ impl Listener for Heard {
     }
 }
 
-/// Notes what came of a check.
+/// Logs the verdict of a check.
 fn verdict(check: &str, verdict: Verdict, detail: &str) {
     match verdict {
         Verdict::Passed => tracing::info!(target: "kvnet::event", check, detail, "check passed"),
@@ -45,12 +45,12 @@ fn verdict(check: &str, verdict: Verdict, detail: &str) {
     }
 }
 
-/// Notes what a check of `doctor`, or a link of `trace`, was found to be.
+/// Logs the state of a check of `doctor` or a link of `trace`.
 pub fn found(what: &str, state: impl std::fmt::Debug, found: &str) {
     tracing::info!(target: "kvnet::event", what, ?state, found, "looked");
 }
 
-/// Notes something that the user is told.
+/// Logs a note or warning to the user.
 pub fn told(warning: bool, step: Option<&str>, text: &str) {
     let step = step.unwrap_or_default();
     if warning {

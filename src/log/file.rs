@@ -1,4 +1,4 @@
-//! The files: their names, who may read them, and how long they stay.
+//! Log files: names, permissions and rotation.
 #![allow(clippy::disallowed_methods, reason = "the log belongs to the machine that runs kvnet")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -12,20 +12,20 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::error::{Error, Result, code};
 use crate::state::{StateDir, file_error};
 
-/// Where they are, in the state directory.
+/// The directory of log files in the state directory.
 pub const DIRECTORY: &str = "logs";
-/// How many stay.
+/// The most log files to keep.
 pub const FILES: usize = 30;
-/// How many bytes they have together.
+/// The most bytes of all log files.
 pub const BYTES: u64 = 64 << 20;
-/// How many bytes one has.
+/// The most bytes of one log file.
 pub const BYTES_OF_ONE: u64 = 8 << 20;
-/// What of it is kept for warnings and errors.
+/// The part of a file that is reserved for warnings and errors.
 const RESERVE: u64 = 64 << 10;
-/// How many runs may begin in one second.
+/// How many runs may start in one second.
 const SAME_SECOND: u32 = 1000;
 
-/// The open file of a run; others know by its lock that it is written.
+/// The open file of a run; its lock tells other runs that it is in use.
 pub(super) struct LogFile {
     file: File,
     path: Utf8PathBuf,
@@ -34,12 +34,12 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Makes the file, and room for it.
+    /// Creates the file, after making room for it.
     pub fn open(state: &StateDir, command: &str) -> Result<Self> {
         state.create()?;
         let directory = state.path(DIRECTORY);
         own_directory(&directory)?;
-        // The new one is the last of them, and may become as big as one may be.
+        // The new file is the last one, and may grow to the limit.
         rotate(&directory, FILES - 1, BYTES - BYTES_OF_ONE);
         let (file, path) = create(&directory, &start(), command)?;
         Ok(Self { file, path, bytes: 0, full: false })
@@ -49,7 +49,7 @@ impl LogFile {
         &self.path
     }
 
-    /// Appends a line; one that matters finds a place also behind the last one of the others.
+    /// Appends a line; one that matters still fits when the file is full for others.
     pub fn write(&mut self, line: &[u8], matters: bool) -> Result<()> {
         let room = if matters { BYTES_OF_ONE } else { BYTES_OF_ONE - RESERVE };
         let bytes = self.bytes + line.len() as u64;
@@ -57,7 +57,7 @@ impl LogFile {
             if std::mem::replace(&mut self.full, true) {
                 return Ok(());
             }
-            return self.append(b"the log is full: from here on it has only warnings and errors\n");
+            return self.append(b"the log is full: from here on only warnings and errors\n");
         }
         self.append(line)
     }
@@ -69,13 +69,13 @@ impl LogFile {
     }
 }
 
-/// When the run began, so that the names sort by it.
+/// The time when the run started, as names sort by it.
 fn start() -> String {
     let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap_or_default();
     now.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Makes the directory, 0700; refuses one that others could have put there.
+/// Creates the directory with mode 0700; refuses one that others could have created.
 fn own_directory(directory: &Utf8Path) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -85,7 +85,7 @@ fn own_directory(directory: &Utf8Path) -> Result<()> {
     }
     let found = fs::symlink_metadata(directory).map_err(|error| file_error(directory, &error))?;
     if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
-        let what = "the directory of logs is not a directory of this user";
+        let what = "the log directory is not a directory owned by this user";
         return Err(Error::new(&code::HOST_UNSAFE, what).at(directory.as_str()).hint("move it aside"));
     }
     if found.mode() & 0o077 != 0 {
@@ -95,7 +95,7 @@ fn own_directory(directory: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// A file that is new, and never behind a link; another run of the same second has another name.
+/// Creates a new file, never through a symbolic link; runs in the same second get different names.
 fn create(directory: &Utf8Path, start: &str, command: &str) -> Result<(File, Utf8PathBuf)> {
     let mut number = 1;
     loop {
@@ -109,7 +109,7 @@ fn create(directory: &Utf8Path, start: &str, command: &str) -> Result<(File, Utf
             }
             Err(error) => return Err(file_error(&path, &error)),
             Ok(file) => {
-                // Only tells others not to remove it.
+                // Only keeps other runs from removing it.
                 let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
                 return Ok((file, path));
             }
@@ -117,8 +117,8 @@ fn create(directory: &Utf8Path, start: &str, command: &str) -> Result<(File, Utf
     }
 }
 
-/// Removes the oldest until there are at most so many, with so many bytes. One that another run writes stays, and counts
-/// with what it may become. Whatever cannot be removed now can be the next time.
+/// Removes the oldest files until at most `files` with at most `bytes` are left. A file in use by another run stays, and
+/// counts with the size that it may reach. What cannot be removed now can be next time.
 fn rotate(directory: &Utf8Path, files: usize, bytes: u64) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
@@ -134,7 +134,7 @@ fn rotate(directory: &Utf8Path, files: usize, bytes: u64) {
             count += 1;
             sum += size;
         } else {
-            // From the first that has no place on, all older ones go.
+            // From the first file that does not fit, all older ones go.
             (count, sum) = (files, bytes);
             let _ = fs::remove_file(&path);
         }
@@ -150,7 +150,7 @@ fn is_written(path: &Utf8Path) -> bool {
     opened.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
 }
 
-/// Whether a name is one that kvnet gives: nothing else is removed.
+/// Whether the name is one of kvnet's: nothing else is removed.
 fn is_log(name: &str) -> bool {
     let Some((start, rest)) = name.strip_suffix(".log").and_then(|name| name.split_once('-')) else {
         return false;

@@ -1,4 +1,4 @@
-//! A line of the log: without secrets, and without what a terminal obeys.
+//! A line of the log, without secrets and control characters.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::redact::{redact_text, without_known};
 use crate::terminal;
 
-/// What was noted, as it may be shown: one line, whatever a server or a tool has put into it.
+/// The line as it may be shown: a single line, whatever a server or tool put into it.
 fn shown(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let line = terminal::clean(&without_known(&redact_text(line.trim_end(), &[])));
@@ -46,7 +46,7 @@ impl<'a> MakeWriter<'a> for ToFile {
 
 /// One line for the file.
 pub(super) struct Line {
-    /// It has a place also in a file that is full.
+    /// Whether the line is written even if the file is full.
     matters: bool,
 }
 

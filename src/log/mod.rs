@@ -1,6 +1,6 @@
-//! The log of a run: everything at full detail in a file of the state directory, whatever the screen shows.
+//! The log of a run: everything in full detail in a file of the state directory, whatever the screen shows.
 //!
-//! What happens is noted with `tracing`; here it becomes lines for standard error, as `-v` asks, and for the file.
+//! Events come from `tracing`; here they become lines for standard error, depending on `-v`, and for the file.
 
 mod events;
 mod file;
@@ -21,7 +21,7 @@ pub use events::{Heard, Noted, found, told};
 use file::LogFile;
 pub use file::{BYTES, BYTES_OF_ONE, DIRECTORY, FILES};
 
-/// What has no place yet is kept up to so many bytes.
+/// The most bytes to buffer before the file is open.
 const KEPT: usize = 1 << 20;
 
 static LOG: Mutex<Log> = Mutex::new(Log::Off);
@@ -30,24 +30,24 @@ static LOG: Mutex<Log> = Mutex::new(Log::Off);
 enum Log {
     /// Nowhere.
     Off,
-    /// Here, until it is known where the file can be.
+    /// A buffer, until the place of the file is known.
     Waits(About, Vec<u8>),
-    /// Into the file.
+    /// The file.
     Open(LogFile),
-    /// It was there, and could not be written on.
+    /// A file that could no longer be written.
     Broken(Utf8PathBuf),
 }
 
-/// What a log is about.
+/// The run that a log is about.
 #[derive(Clone, Debug)]
 pub struct About {
     /// The command: `up`.
     pub command: &'static str,
-    /// It changes nothing.
+    /// Whether it changes nothing.
     pub looks: bool,
 }
 
-/// Begins to listen: for standard error as `verbose` says, and for the file of a run that keeps one.
+/// Starts listening: for standard error, depending on `verbose`, and for the log file of a run that has one.
 pub fn listen(verbose: u8, about: Option<About>) {
     if verbose == 0 && about.is_none() {
         return;
@@ -69,11 +69,11 @@ pub fn listen(verbose: u8, about: Option<About>) {
         let all = Targets::new().with_target("kvnet", tracing::Level::TRACE);
         layers.push(lines().with_writer(line::ToFile).with_filter(all).boxed());
     }
-    // A second call has a subscriber already.
+    // A second call finds a subscriber.
     let _ = Registry::default().with(layers).try_init();
 }
 
-/// Notes what was typed, without the values of options that may hold a secret.
+/// Logs the command line, without the values of options that may contain a secret.
 pub fn begin(arguments: impl Iterator<Item = String>) {
     let mut hides = false;
     let shown = arguments.map(|argument| {
@@ -95,18 +95,18 @@ pub fn begin(arguments: impl Iterator<Item = String>) {
     tracing::info!(target: "kvnet::event", version, process, arguments, "kvnet");
 }
 
-/// Notes how the run ended.
+/// Logs how the run ended.
 pub fn end(code: u8) {
     tracing::info!(target: "kvnet::event", code, "exit");
 }
 
-/// Opens the file of this run. When it cannot be written the run goes on without; the reason comes back when the user
-/// should know: a command that only looks, and whose user may not write there, keeps none and says nothing.
+/// Opens the log file of this run. If it cannot be written, the run continues without; returns the reason if the user
+/// should know: a read-only command whose user may not write there keeps no log and says nothing.
 pub fn open(state: &StateDir) -> Option<Error> {
     let mut log = lock();
     let Log::Waits(about, kept) = &mut *log else { return None };
     let (about, kept) = (about.clone(), std::mem::take(kept));
-    // A state directory that is not safe ends the run by itself.
+    // An unsafe state directory is refused elsewhere.
     if state.refuse_unsafe().is_err_and(|error| error.code() == &crate::error::code::HOST_UNSAFE) {
         *log = Log::Off;
         return None;
@@ -126,12 +126,12 @@ pub fn open(state: &StateDir) -> Option<Error> {
     }
 }
 
-/// This run keeps none.
+/// Turns the log of this run off.
 pub fn off() {
     *lock() = Log::Off;
 }
 
-/// The file of this run, for whoever wants to know more.
+/// The log file of this run, to point users to.
 pub fn path() -> Option<Utf8PathBuf> {
     match &*lock() {
         Log::Open(file) => Some(file.path().to_owned()),
@@ -140,7 +140,7 @@ pub fn path() -> Option<Utf8PathBuf> {
     }
 }
 
-/// Notes an error that ends the run.
+/// Logs an error that ends the run.
 pub fn error(error: &Error) {
     let (code, hints) = (error.code().id, error.hints().join("; "));
     if error.kind() == Kind::Cancelled {
@@ -150,7 +150,7 @@ pub fn error(error: &Error) {
     }
 }
 
-/// Keeps a line.
+/// Writes or buffers a line.
 fn keep(bytes: &[u8], matters: bool) {
     let mut log = lock();
     match &mut *log {
@@ -160,9 +160,9 @@ fn keep(bytes: &[u8], matters: bool) {
                 let path = file.path().to_owned();
                 *log = Log::Broken(path);
                 drop(log);
-                terminal::say(&format!(
-                    "warning: the log ends here: {}",
-                    terminal::clean(&error.to_string())
+                ui::say(&format!(
+                    "warning: the log is incomplete from here on: {}",
+                    ui::clean(&error.to_string())
                 ));
             }
         }
@@ -170,7 +170,7 @@ fn keep(bytes: &[u8], matters: bool) {
     }
 }
 
-/// Whether anybody keeps lines: what nobody keeps is not made either.
+/// Whether lines are kept; otherwise they need not be formatted.
 fn is_kept() -> bool {
     matches!(&*lock(), Log::Waits(..) | Log::Open(_))
 }

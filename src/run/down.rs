@@ -1,4 +1,4 @@
-//! `down`: takes back what `up` made, then proves that the node can still start a pod.
+//! `down`: uninstalls what `up` installed, then proves that the node can still start a pod.
 
 use super::{Consent, Ended, Job, Question};
 use crate::context::events::{Event, Events};
@@ -10,27 +10,27 @@ use crate::error::{Error, Result, code};
 use crate::steps::verification::RECORD;
 use crate::verify;
 
-/// How to take back.
+/// Options of `down`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DownOptions {
-    /// Leaves out the pod that shows at the end that the node still starts pods.
+    /// Skips the pod that checks at the end that the node still starts pods.
     pub no_check: bool,
 }
 
-/// What `down` would do.
+/// The plan of `down`.
 pub struct Undo<'a> {
-    /// The parts.
+    /// The changes, by step.
     pub teardown: Teardown<'a>,
-    /// Whether something of kvnet's stays: not selected, or used by others.
+    /// Whether something of kvnet's stays: not selected, or in use by others.
     pub partial: bool,
     seen: Seen,
 }
 
 impl<'a> Undo<'a> {
-    /// Looks for what there is to take back.
+    /// Finds out what there is to uninstall.
     ///
     /// # Errors
-    /// `KVN613` and `KVN510` when it cannot end well, before anything is touched.
+    /// `KVN613` and `KVN510` when it cannot succeed, before anything is touched.
     pub async fn look(job: &'a Job) -> Result<Self> {
         job.connect().await?;
         let seen = Seen::now(&job.cx.state)?;
@@ -42,16 +42,16 @@ impl<'a> Undo<'a> {
         Ok(Self { teardown, partial, seen })
     }
 
-    /// Whether there is nothing to take back.
+    /// Whether there is nothing to uninstall.
     pub fn is_empty(&self) -> bool {
         self.teardown.change_count() == 0
     }
 }
 
-/// Looks, asks, locks, takes back, and ends the journal when nothing is left.
+/// Plans, asks, locks, uninstalls, and retires the journal when nothing is left.
 ///
 /// # Errors
-/// Those before the first change; later ones are in what it returns.
+/// Fails only before the first change; later errors are in [`Ended`].
 pub async fn down(job: &Job, options: DownOptions, consent: &dyn Consent) -> Result<Ended> {
     let undo = Undo::look(job).await?;
     let events = &job.cx.events;
@@ -67,7 +67,7 @@ pub async fn down(job: &Job, options: DownOptions, consent: &dyn Consent) -> Res
     Ok(Ended::of(report.changes, report.error))
 }
 
-/// A `down` that was killed after its last change has left this to the next one.
+/// Retires the journal of a `down` that was killed after its last change.
 fn end_journal(job: &Job, seen: Seen) -> Result<()> {
     let state = &job.cx.state;
     if state.mark(FILE)?.is_none() {
@@ -109,8 +109,8 @@ async fn apply(job: &Job, undo: &Undo<'_>, options: DownOptions, shown: bool) ->
     Ok(report)
 }
 
-/// Looks again: what carries kvnet's label and is not meant to stay must be gone. Tells whether something still cannot be
-/// looked into; what served it before may be among what went.
+/// Looks again: objects with kvnet's label that are not meant to stay must be gone. Returns whether some API groups still
+/// cannot be listed; their server may be among the removed objects.
 async fn refuse_leftovers(job: &Job, teardown: &Teardown<'_>) -> Result<bool> {
     let Some(cluster) = job.cx.cluster().await else { return Ok(false) };
     let owned = Owned::find(&cluster, &History::default()).await?;
@@ -120,12 +120,12 @@ async fn refuse_leftovers(job: &Job, teardown: &Teardown<'_>) -> Result<bool> {
         [] => Ok(owned.silent.iter().any(|version| teardown.silent.contains(version))),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-            Err(Error::new(&code::LEFT_BEHIND, format!("{first}{more} is still there, with kvnet's label")))
+            Err(Error::new(&code::LEFT_BEHIND, format!("{first}{more} still exists with kvnet's label")))
         }
     }
 }
 
-/// What stays and why, for those who have not seen the list.
+/// Reports what stays and why, if the plan was not shown.
 fn tell_notes(teardown: &Teardown<'_>, events: &Events) {
     let missed = teardown.target.missed().map(|text| (None, text));
     let general = teardown.notes.iter().map(|note| (None, note.text.clone()));

@@ -1,4 +1,4 @@
-//! What a use case works with.
+//! The context of a use case.
 
 use camino::Utf8Path;
 
@@ -16,19 +16,19 @@ pub(super) const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
 
 /// The node, the profile and the steps of a run.
 pub struct Job {
-    /// What every step gets.
+    /// The context of every step.
     pub cx: Context,
     /// All steps.
     pub steps: Vec<Box<dyn AnyStep>>,
-    /// Which of them to look at.
+    /// Which steps to run.
     pub selection: Selection,
-    /// Where the cluster is.
+    /// How to connect to the cluster.
     pub connect: ConnectOptions,
 }
 
 impl Job {
     /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:
-    /// a kubeconfig that is there belongs to another cluster.
+    /// an existing kubeconfig belongs to another cluster.
     ///
     /// # Errors
     /// `KVN300`; `KVN511` when this node's own kubeconfig leads to another cluster and the run would change the node.
@@ -38,7 +38,7 @@ impl Job {
             return Ok(());
         }
         let cluster = self.cx.reach(&self.connect).await?;
-        // Who names another cluster, and asks for steps of a cluster alone, means it.
+        // A cluster that was named explicitly is meant, unless steps change this node.
         let meant = self.connect.kubeconfig.is_some() || self.connect.context.is_some();
         if self.cx.only.is_none() && (!meant || self.changes_nodes()) {
             self.refuse_other_cluster(&cluster).await?;
@@ -47,7 +47,7 @@ impl Job {
         Ok(())
     }
 
-    /// What journals know this machine by.
+    /// The id of this machine in journals.
     pub(super) fn machine(&self) -> String {
         machine_digest(&self.cx.facts.marks.machine_id)
     }
@@ -55,26 +55,26 @@ impl Job {
     /// Refuses a cluster when this machine's own kubeconfig leads to another one.
     async fn refuse_other_cluster(&self, cluster: &Cluster) -> Result<()> {
         let admin = Utf8Path::new(ADMIN_KUBECONFIG);
-        // A node without one, and one of a test, has nothing on this machine.
+        // A node without one, or a test's, has no cluster of its own.
         if self.cx.host.stat(admin).await?.is_none() {
             return Ok(());
         }
         let Some(own) = cluster.leads_elsewhere(admin).await? else { return Ok(()) };
         let message = format!(
-            "this node belongs to the cluster at {}, and kvnet would talk to {}",
+            "this node belongs to the cluster at {}, but kvnet would use {}",
             own.server,
             cluster.place()
         );
         Err(Error::new(&code::OTHER_CLUSTER, message).at(ADMIN_KUBECONFIG))
     }
 
-    /// Whether a step is selected that changes the machine.
+    /// Whether a selected step changes the machine.
     fn changes_nodes(&self) -> bool {
         let wanted = |step: &&dyn AnyStep| self.selection.wants(step.id()) && step.enabled(&self.cx);
         self.steps.iter().map(AsRef::as_ref).filter(wanted).any(|step| step.reach() == Reach::Node)
     }
 
-    /// Says in the plan where manifests come from that are not kvnet's own, and who vouches for them.
+    /// Notes in the plan where manifests come from that are not kvnet's own, and who vouches for them.
     pub(super) async fn tell_sources(&self, plan: &mut Plan<'_>) {
         for (step, text) in self.stand_ins() {
             if let Some(findings) = findings_of(plan, step) {
@@ -82,7 +82,7 @@ impl Job {
             }
         }
         for download in self.cx.sources.downloads(&self.cx.profile).await {
-            // What is in place was told when it was applied.
+            // Noted when it was applied.
             let findings = findings_of(plan, download.component.step());
             if let Some(findings) = findings.filter(|findings| !findings.changes.is_empty()) {
                 tell_download(&download, findings);
@@ -90,7 +90,7 @@ impl Job {
         }
     }
 
-    /// Says in the plan what an API server without server-side apply means for the run.
+    /// Notes in the plan what an API server without server-side apply means for the run.
     pub(super) async fn tell_apply(&self, plan: &mut Plan<'_>) -> Result<()> {
         let applies = |findings: &&mut Findings| {
             findings.changes.iter().any(|change| matches!(change, Change::Apply { .. }))
@@ -104,7 +104,7 @@ impl Job {
         Ok(())
     }
 
-    /// Steps whose manifest is a stand-in, and what people are to know about it.
+    /// Steps whose manifest is a stand-in, each with a note.
     fn stand_ins(&self) -> Vec<(&'static str, String)> {
         let all = self.cx.sources.stand_ins(&self.cx.profile).into_iter();
         let all = all.map(|(component, origin)| (component.step(), format!("the manifest is {origin}")));
@@ -118,7 +118,7 @@ fn findings_of<'p>(plan: &'p mut Plan<'_>, step: &str) -> Option<&'p mut Finding
     planned.findings.as_mut().ok()
 }
 
-/// Where a manifest comes from; a warning for what nobody vouches for, and for each object in it that goes too far.
+/// Notes where a manifest comes from; warns if nobody vouches for it, and of each object in it that reaches too far.
 fn tell_download(download: &Download, findings: &mut Findings) {
     let Download { component, origin, sha256, voucher, strange } = download;
     let from = format!("the manifest is {origin}, sha256 {sha256}");
@@ -126,7 +126,7 @@ fn tell_download(download: &Download, findings: &mut Findings) {
         Voucher::Kvnet => findings.note(format!("{from}: known to kvnet")),
         Voucher::Profile => findings.note(format!("{from}: pinned by the profile")),
         Voucher::LockFile => {
-            findings.note(format!("{from}: not known to kvnet, the same as at its first use"));
+            findings.note(format!("{from}: not known to kvnet, unchanged since its first use"));
         }
         Voucher::Nobody => {
             let pin = format!("{}.source.sha256={sha256}", component.section());

@@ -1,5 +1,5 @@
-//! The use cases: `plan`, `up`, `down` as functions. The command line, the crash tests and the benchmarks call them, so
-//! that what is tested is what ships: which machine, which cluster, consent, lock, journal, and what counts as done.
+//! The use cases `plan`, `up` and `down` as functions. The command line, the crash tests and the benchmarks call them, so
+//! that the tested code is what ships: which machine, which cluster, consent, lock, journal, and what counts as done.
 
 mod down;
 mod job;
@@ -13,24 +13,24 @@ use crate::engine::plan::Plan;
 use crate::engine::teardown::Teardown;
 use crate::error::{Error, Result};
 
-/// What is going to be changed, for whoever has to agree.
+/// The pending changes, to ask for consent to.
 pub enum Question<'a> {
     /// The changes of `up`.
     Up(&'a Plan<'a>),
-    /// What `down` takes back.
+    /// The changes of `down`.
     Down(&'a Teardown<'a>),
 }
 
-/// Who agrees to changes.
+/// Asks for consent to changes.
 pub trait Consent {
-    /// Asks; an error when the answer is no, or when nobody can answer. Tells whether the changes were shown.
+    /// Asks for confirmation; returns whether the changes were shown.
     ///
     /// # Errors
-    /// `KVN100` when nobody can be asked, `KVN506` for a no.
+    /// `KVN100` when there is no terminal to prompt on, `KVN506` when the answer is no.
     fn ask(&self, question: &Question<'_>) -> Result<bool>;
 }
 
-/// Consent that was given beforehand: `--yes`, or a sandbox.
+/// Consent given in advance: `--yes`, or a sandbox.
 pub struct Given;
 
 impl Consent for Given {
@@ -44,15 +44,15 @@ impl Consent for Given {
 pub struct Ended {
     /// `done`, `nothing-to-do` or `failed`.
     pub result: &'static str,
-    /// How many changes were made; waits and checks are none.
+    /// How many changes were made; waits and checks do not count.
     pub changes: usize,
     /// Why it failed.
     pub error: Option<Error>,
-    /// After `up`: whether all checks that the profile promises were made and hold.
+    /// After `up`: whether all checks that the profile promises were made and passed.
     pub verified: Option<bool>,
-    /// What was not checked, each with the reason.
+    /// What was not checked, with reasons.
     pub not_checked: Vec<String>,
-    /// What the profile leaves out of the verification.
+    /// What the profile excludes from the verification.
     pub left_out: Vec<String>,
 }
 

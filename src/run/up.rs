@@ -10,18 +10,18 @@ use crate::error::Result;
 use crate::steps::verification::RECORD;
 use crate::verify;
 
-/// What `up` would do.
+/// Computes what `up` would do.
 ///
 /// # Errors
-/// Those of the steps that cannot look or refuse.
+/// Fails when a step cannot be checked or refuses.
 pub async fn plan(job: &Job) -> Result<Plan<'_>> {
     status(job).await?.refuse_errors()
 }
 
-/// What every step finds; one that cannot look says so in its findings.
+/// The findings of every step; a step that cannot be checked has its error there.
 ///
 /// # Errors
-/// Those of the connection.
+/// Fails when the connection does.
 pub async fn status(job: &Job) -> Result<Plan<'_>> {
     job.connect().await?;
     let mut plan = Plan::make(&job.steps, &job.selection, &job.cx).await?;
@@ -30,10 +30,10 @@ pub async fn status(job: &Job) -> Result<Plan<'_>> {
     Ok(plan)
 }
 
-/// Makes the node and the cluster what the profile says: plans, asks, locks, applies, verifies.
+/// Converges the node and the cluster to the profile: plans, asks, locks, applies, verifies.
 ///
 /// # Errors
-/// Those before the first change; later ones are in what it returns.
+/// Fails only before the first change; later errors are in [`Ended`].
 pub async fn up(job: &Job, consent: &dyn Consent) -> Result<Ended> {
     let cx = &job.cx;
     let seen = Seen::now(&cx.state)?;
@@ -43,13 +43,13 @@ pub async fn up(job: &Job, consent: &dyn Consent) -> Result<Ended> {
         tell_notes(&plan, &cx.events);
         return verified(job, Ended::nothing()).await;
     }
-    // A wait changes nothing; pods that verify are an intervention.
+    // Waits change nothing; test pods do.
     let shown = !plan.only_waits() && consent.ask(&Question::Up(&plan))?;
     let report = apply(job, &plan, seen, shown).await?;
     verified(job, Ended::of(report.changes, report.error)).await
 }
 
-/// With what the run can say about the checks: a step that the profile asks for and the run leaves out was not looked at.
+/// Adds which checks were made: a step that the profile enables and the run skips was not checked.
 async fn verified(job: &Job, mut ended: Ended) -> Result<Ended> {
     if ended.error.is_none() {
         let (verified, not_checked) = verify::verified(&job.cx).await?;
@@ -61,16 +61,16 @@ async fn verified(job: &Job, mut ended: Ended) -> Result<Ended> {
     Ok(ended)
 }
 
-/// The steps that the run leaves out although the profile asks for them, in one line.
+/// The steps that the run skips although the profile enables them, in one line.
 fn unseen(job: &Job) -> Option<String> {
     let unseen = job.steps.iter().filter(|step| step.enabled(&job.cx) && !job.selection.wants(step.id()));
     let mut unseen: Vec<&str> = unseen.map(|step| step.id()).collect();
-    // Without KubeVirt there is nothing that would run it.
+    // Without KubeVirt nothing would run the VM.
     if job.cx.profile.vm.enabled && verify::leaves_out_vm(&job.cx) && !unseen.contains(&"vm") {
         unseen.push("vm");
     }
     let what = if unseen.len() == 1 { "step" } else { "steps" };
-    (!unseen.is_empty()).then(|| format!("{what} {} (left out by `--skip` or `--only`)", unseen.join(", ")))
+    (!unseen.is_empty()).then(|| format!("{what} {} (excluded by `--skip` or `--only`)", unseen.join(", ")))
 }
 
 async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Report> {
@@ -79,10 +79,10 @@ async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Re
     seen.refuse_change(&cx.state)?;
     let journal = Journal::open_on(&job.machine(), &cx.state, "up", &cx.digest)?;
     cx.acts().await;
-    // What was downloaded for the plan is pinned by the run that applies it.
+    // Downloads of the plan are pinned by the run that applies them.
     cx.sources.keep().await?;
     if plan.change_count() > 0 {
-        // What was verified before is about to change.
+        // The verified state is about to change.
         cx.state.remove(RECORD)?;
     }
     let acts = |planned: &&Planned<'_>| planned.findings.as_ref().is_ok_and(Findings::acts);
@@ -95,7 +95,7 @@ async fn apply(job: &Job, plan: &Plan<'_>, seen: Seen, shown: bool) -> Result<Re
     Ok(Run { cx, journal: &journal, events: &cx.events, cancel: &cx.cancel }.apply(plan).await)
 }
 
-/// The warnings of a plan, for those who have not seen it; of the steps that will change something, the other notes too.
+/// Reports the warnings of a plan that was not shown, and the notes of steps with changes.
 fn tell_notes(plan: &Plan<'_>, events: &Events) {
     for text in plan.target.missed() {
         events.report(Event::Note { step: None, warning: true, text });

@@ -1,4 +1,4 @@
-//! A change in detail: what stands there and what will.
+//! A change in detail: before and after.
 
 use owo_colors::OwoColorize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::clean;
 use crate::cluster::FieldDiff;
 use crate::engine::change::Change;
 
-/// The lines under a change, indented; none when its own line says all. Checks are many: only with `verbose` they are listed.
+/// The lines below a change; none when its summary says it all. Checks are only listed with `verbose`.
 pub fn lines(change: &Change, verbose: bool) -> Vec<String> {
     match change {
         Change::WriteFile { secret: true, .. } => vec!["(content not shown: it holds keys)".into()],

@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::terminal::{self, wrapped};
 use crate::ui::Format;
 
-/// So many things of one check are shown in text, unless more is to be told.
+/// The most items of one check in text without `verbose`.
 const MOST: usize = 10;
 
-/// Shows every check, and how many ended how; with `verbose`, all that each found.
+/// Shows every check and a summary; with `verbose`, all items that each found.
 pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> {
     if format != Format::Text {
         let report = json!({"checks": diagnosis.checks, "broken": diagnosis.broken()});
@@ -27,7 +27,7 @@ pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> 
     Ok(())
 }
 
-/// A check, in lines of at most `width` columns, with what to do about it.
+/// A check and its hint, in lines of at most `width` columns.
 fn line(finding: &Finding, width: Option<usize>, verbose: bool) -> String {
     let verdict = &finding.verdict;
     // Padded before it is coloured: escape sequences have no width.
@@ -48,7 +48,7 @@ fn line(finding: &Finding, width: Option<usize>, verbose: bool) -> String {
         text.push_str(&wrapped(&format!("{:25}", ""), &clean(item), width));
     }
     if let Some(left) = verdict.items.len().checked_sub(most).filter(|left| *left > 0) {
-        let more = format!("and {left} more: `kvnet doctor -v` shows them, and `-o json`");
+        let more = format!("and {left} more: see `kvnet doctor -v` or `-o json`");
         text.push_str(&wrapped(&format!("{:25}", ""), &more, width));
     }
     if let Some(hint) = &verdict.hint {
@@ -57,7 +57,7 @@ fn line(finding: &Finding, width: Option<usize>, verbose: bool) -> String {
     text
 }
 
-/// What stands over a list.
+/// The line above a list.
 fn head(verdict: &Verdict) -> String {
     let count = verdict.items.len();
     if verdict.head.is_empty() {
@@ -67,21 +67,21 @@ fn head(verdict: &Verdict) -> String {
     }
 }
 
-/// How many checks ended how; only the number of those that hold is always told.
+/// How many checks are in which state; zeros are omitted, except for those that hold.
 fn summary(diagnosis: &Diagnosis) -> String {
     let count = |state| diagnosis.with(state).count();
     let all = [
         (count(State::Holds), "hold"),
         (count(State::Broken), "broken"),
         (count(State::Warns), "with a warning"),
-        (count(State::Unknown), "not looked at"),
+        (count(State::Unknown), "not checked"),
     ];
     let told = all.iter().filter(|(count, what)| *count > 0 || *what == "hold");
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
     let end = match diagnosis.broken() {
-        None => "nothing is broken as far as can be seen; `kvnet smoke` tries it with pods".to_owned(),
-        Some(first) if count(State::Broken) == 1 => format!("mend {}", first.check.bold()),
-        Some(first) => format!("begin with {}, others may follow from it", first.check.bold()),
+        None => "no problem found; `kvnet smoke` tests it with pods".to_owned(),
+        Some(first) if count(State::Broken) == 1 => format!("fix {}", first.check.bold()),
+        Some(first) => format!("start with {}, it may be the cause of the others", first.check.bold()),
     };
     format!("{}: {end}", told.join(", "))
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_has_a_line_of_its_own_and_what_is_left_out_is_told() {
+    fn each_item_has_a_line_of_its_own_and_omitted_ones_are_counted() {
         let shown = |count: usize, verbose: bool| line(&finding(count), None, verbose);
         assert_eq!(shown(1, false).lines().count(), 2);
         assert!(shown(1, false).contains("n/pod1: why, number 1 [KVN641]"));
@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(text.lines().count(), lines, "{text}");
             assert!(text.contains(&format!("{count} in all: [KVN641]")), "{text}");
             assert!(text.lines().any(|line| line.trim() == "n/pod3: why, number 3"), "{text}");
-            let left = text.contains("and 15 more: `kvnet doctor -v` shows them");
+            let left = text.contains("and 15 more: see `kvnet doctor -v`");
             assert_eq!(left, count == 25 && !verbose, "{text}");
         }
     }

@@ -20,20 +20,20 @@ pub fn error(error: &Error, format: Format) {
     }
 }
 
-/// Says an error on standard error, whatever the format is.
+/// Prints an error to standard error, whatever the format.
 pub fn say_error(error: &Error) {
     log::error(error);
     say(&told(error));
 }
 
-/// Names the log where the end of a command is no error of its own, but a report that has some.
+/// Names the log after a report with failures, which is no error of the command itself.
 pub fn name_log() {
     if let Some(path) = log::path() {
         say(&format!("log: {}", clean(path.as_str())));
     }
 }
 
-/// A report, with the file that has everything that happened.
+/// Adds the path of the log to a report.
 pub(super) fn with_log(mut report: Value) -> Value {
     if let (Some(path), Some(fields)) = (log::path(), report.as_object_mut()) {
         fields.insert("log".into(), path.as_str().into());
@@ -82,10 +82,10 @@ fn told(error: &Error) -> String {
     with_log_line(text)
 }
 
-/// The most problems that people are told at once: a file that is no profile has thousands.
+/// The most problems in text: a file that is not a profile has thousands.
 const MOST: usize = 10;
 
-/// Each problem with its own place and its own hint.
+/// Appends each problem with its own place and hint.
 fn several(problems: &[Problem], text: &mut String) {
     for problem in problems.iter().take(MOST) {
         let place = problem.place.as_deref().map(|place| format!("{}: ", clean(place))).unwrap_or_default();
@@ -99,7 +99,7 @@ fn several(problems: &[Problem], text: &mut String) {
     }
 }
 
-/// As many as are listed.
+/// The number of problems; a full list may have been cut.
 fn counted(listed: usize) -> String {
     if listed < MOST_LISTED { listed.to_string() } else { format!("{listed} or more") }
 }
@@ -121,7 +121,7 @@ mod tests {
             code: "KVN104",
             message: format!("wrong {number}"),
             place: Some(format!("p.yaml:{number}:1")),
-            hint: Some(format!("mend {number}")),
+            hint: Some(format!("fix {number}")),
         }
     }
 
@@ -131,17 +131,17 @@ mod tests {
             Error::new(&code::PROFILE_VALUE, "wrong 1").at("p.yaml:1:1").listing((1..=12).map(problem));
         let told = told(&error);
         let lines: Vec<&str> = told.lines().collect();
-        assert!(lines[0].ends_with("a value of the profile is not possible (12 problems)"), "{told}");
+        assert!(lines[0].ends_with("a value in the profile is invalid (12 problems)"), "{told}");
         assert_eq!(lines[1], "  p.yaml:1:1: wrong 1");
-        assert!(lines[2].starts_with("    ") && lines[2].ends_with(" mend 1"), "{told}");
+        assert!(lines[2].starts_with("    ") && lines[2].ends_with(" fix 1"), "{told}");
         assert_eq!(lines[3], "  p.yaml:2:1: wrong 2");
         assert!(told.contains("and 2 more"), "{told}");
     }
 
     #[test]
-    fn one_problem_is_told_as_any_error() {
+    fn one_problem_is_shown_like_any_error() {
         let error = Error::new(&code::PROFILE_VALUE, "wrong 1").at("p.yaml:1:1").listing([problem(1)]);
-        let told = told(&error.hint("mend 1"));
+        let told = told(&error.hint("fix 1"));
         assert!(told.contains(" wrong 1\n  at: p.yaml:1:1\n"), "{told}");
     }
 }

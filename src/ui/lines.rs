@@ -24,7 +24,7 @@ fn line(event: &Event) -> Option<String> {
         Event::ChangeStarted { step, change } => format!("{step}: {change}"),
         Event::Waiting { step, reason } => format!("{step}: waiting: {reason}"),
         Event::StepDone { step, seconds, .. } => format!("{step}: done in {}", duration(*seconds)),
-        Event::StepStopped { step } => format!("{step}: stopped, because another step failed"),
+        Event::StepStopped { step } => format!("{step}: stopped because another step failed"),
         Event::StepFailed { step, code, message } => format!("{step}: failed [{code}]: {message}"),
         Event::Check { check, verdict, detail } => {
             let word = match verdict {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_looked_at_is_not_called_passed() {
+    fn what_was_not_checked_is_not_called_passed() {
         let (check, detail) = ("a port of blue".into(), "the pod runs on n2".into());
         let event = Event::Check { check, verdict: Verdict::NotChecked, detail };
         assert_eq!(line(&event).unwrap(), "not checked: a port of blue (the pod runs on n2)");

@@ -24,23 +24,23 @@ use crate::terminal::{self, clean};
 pub use errors::{error, name_log, say_error};
 pub use format::Format;
 
-/// Switches colours off for the whole program when asked; `NO_COLOR` and pipes switch them off by themselves.
+/// Turns colours off for the whole program on request; `NO_COLOR` and pipes do so by themselves.
 pub fn colours(off: bool) {
     if off {
         anstream::ColorChoice::Never.write_global();
     }
 }
 
-/// Why data did not arrive, the first time that this happened.
+/// The first error of writing to standard output.
 static LOST: OnceLock<String> = OnceLock::new();
 
-/// Prints data. A reader that went away is not an error; any other failure ends the program with [`lost_output`].
+/// Prints data. A closed pipe is not an error; any other failure makes the program exit with [`lost_output`].
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
     printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// Prints text for people: lines that are wider than the terminal are broken between words.
+/// Prints text for people, wrapped at the width of the terminal.
 pub fn page(text: &str) {
     match terminal::width() {
         Some(width) => print(&terminal::fitted(text, width)),
@@ -48,7 +48,7 @@ pub fn page(text: &str) {
     }
 }
 
-/// Notes how a write to standard output ended; for the few who do not use [`print`].
+/// Records the result of a write to standard output, for the few callers that do not use [`print`].
 pub fn printed(result: std::io::Result<()>) {
     if let Err(error) = result
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -58,10 +58,16 @@ pub fn printed(result: std::io::Result<()>) {
     }
 }
 
-/// The error of a program whose output is not all there.
+/// The error of a program whose output is incomplete.
 pub fn lost_output() -> Option<Error> {
     let cause = LOST.get()?;
-    Some(Error::new(&code::OUTPUT, "the output is not complete").at("standard output").because(cause))
+    Some(Error::new(&code::OUTPUT, "the output is incomplete").at("standard output").because(cause))
+}
+
+/// Prints to standard error, wrapped at the width of the terminal.
+pub fn say(text: &str) {
+    let text = text::width_of_errors().map_or_else(|| text.to_owned(), |width| text::fitted(text, width));
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Prints JSON for people and programs.
@@ -89,14 +95,14 @@ pub fn yaml_documents(objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Its writer escapes what moves a cursor, but not what turns the direction of a text.
+/// The value as YAML. The writer escapes what moves the cursor, but not what changes the direction of text.
 fn yaml(value: &impl Serialize) -> Result<String> {
     let text = yaml_text::write(value)
         .map_err(|error| Error::new(&code::INTERNAL, "the output cannot be written").because(error))?;
     Ok(clean(&text))
 }
 
-/// Who shows the events of a run: a live tree on a terminal, a line each in a pipe, JSON on request.
+/// The reporter of a run's events: a live tree on a terminal, a line each in a pipe, JSON on request.
 pub fn events(format: Format, no_color: bool, verbose: u8) -> Events {
     match format {
         Format::Json | Format::Yaml => Arc::new(Data(format)),
@@ -114,7 +120,7 @@ impl Reporter for Data {
     }
 }
 
-/// One of several values that follow each other: a line of JSON, or a document of YAML.
+/// One of a sequence of values: a line of JSON, or a YAML document.
 fn data(value: &impl Serialize, format: Format) -> String {
     if format == Format::Yaml {
         return yaml(value).map(|text| format!("---\n{text}")).unwrap_or_default();
@@ -122,7 +128,7 @@ fn data(value: &impl Serialize, format: Format) -> String {
     serde_json::to_string(value).map(|line| format!("{}\n", terminal::clean_json(&line))).unwrap_or_default()
 }
 
-/// Seconds as people read them: `0.4 s`, `1 min 05 s`.
+/// A duration in text: `0.4 s`, `1 min 05 s`.
 fn duration(seconds: f64) -> String {
     if seconds < 60.0 {
         return format!("{seconds:.1} s");
@@ -133,7 +139,7 @@ fn duration(seconds: f64) -> String {
     format!("{} min {:02} s", whole / 60, whole % 60)
 }
 
-/// The line that a run ends with. It says `verified` only when all was checked that the profile promises.
+/// The last line of a run. It says `verified` only if everything was checked that the profile promises.
 fn summary(
     result: &str,
     changes: usize,
@@ -145,8 +151,8 @@ fn summary(
     let took = duration(seconds);
     let but = match left_out {
         [] => String::new(),
-        [first] => format!(" (left out by the profile: {first})"),
-        [first, rest @ ..] => format!(" (left out by the profile: {first} and {} more)", rest.len()),
+        [first] => format!(" (excluded by the profile: {first})"),
+        [first, rest @ ..] => format!(" (excluded by the profile: {first} and {} more)", rest.len()),
     };
     let changes = match changes {
         1 => "1 change".into(),
@@ -155,10 +161,10 @@ fn summary(
     match result {
         "nothing-to-do" if not_checked.is_empty() => format!("nothing to do ({took}){but}"),
         "nothing-to-do" => {
-            format!("nothing to do ({took}), not everything was checked: {}", gaps(not_checked))
+            format!("nothing to do ({took}), but not everything was checked: {}", gaps(not_checked))
         }
         "done" if !not_checked.is_empty() => {
-            format!("done, not everything was checked: {}; {changes} in {took}", gaps(not_checked))
+            format!("done, but not everything was checked: {}; {changes} in {took}", gaps(not_checked))
         }
         "done" => match verified {
             Some(true) => format!("done: {changes} in {took}, verified{but}"),
@@ -169,7 +175,7 @@ fn summary(
     }
 }
 
-/// The first check that was not made, and how many more.
+/// The first check that was not made, and how many there are.
 fn gaps(not_checked: &[String]) -> String {
     let first = not_checked.first().map(|first| terminal::cut(first, 300)).unwrap_or_default();
     match not_checked.len() {
@@ -198,15 +204,15 @@ mod tests {
         let gaps = ["blue-1: a port (the pod runs on n2)".to_owned(), "b (c)".to_owned()];
         assert_eq!(
             summary("done", 1, 3.0, Some(false), &gaps, &[]),
-            "done, not everything was checked: 2 checks, the first: blue-1: a port (the pod runs on n2); 1 change in 3.0 s"
+            "done, but not everything was checked: 2 checks, the first: blue-1: a port (the pod runs on n2); 1 change in 3.0 s"
         );
         let again = summary("nothing-to-do", 0, 3.0, Some(false), &gaps[1..], &[]);
-        assert_eq!(again, "nothing to do (3.0 s), not everything was checked: b (c)");
+        assert_eq!(again, "nothing to do (3.0 s), but not everything was checked: b (c)");
         let left_out = ["network lan".to_owned(), "network wan".to_owned()];
         let done = summary("done", 1, 3.0, Some(true), &[], &left_out);
         assert_eq!(
             done,
-            "done: 1 change in 3.0 s, verified (left out by the profile: network lan and 1 more)"
+            "done: 1 change in 3.0 s, verified (excluded by the profile: network lan and 1 more)"
         );
     }
 }

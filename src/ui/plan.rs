@@ -18,7 +18,7 @@ pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
     if format != Format::Text {
         return structured(&data(plan), format);
     }
-    // A run with nothing to do goes nowhere.
+    // A run with nothing to do needs no target.
     let goes = !plan.is_empty() || !plan.target.unreached.is_empty();
     let mut text = if goes { header(&plan.target) } else { String::new() };
     for planned in &plan.steps {
@@ -57,16 +57,16 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
         section(&mut text, removal.step, &changes, &[], &removal.notes, false);
     }
     text.push_str(&match teardown.change_count() {
-        0 => "nothing to take back\n".into(),
+        0 => "nothing to uninstall\n".into(),
         count => {
-            format!("{} to take back, then a pod shows that the node still starts pods\n", counted(count))
+            format!("{} to make, then a pod checks that the node still starts pods\n", counted(count))
         }
     });
     page(&text);
     Ok(())
 }
 
-/// Which cluster and node it is about, and which nodes are left out.
+/// The cluster and node, and which nodes are left out.
 fn header(target: &Target) -> String {
     let mut lines = target.lines().into_iter();
     let width = terminal::width();
@@ -75,7 +75,7 @@ fn header(target: &Target) -> String {
     format!("{first}{}\n", rest.collect::<String>())
 }
 
-/// The cluster and the node in a few words, for a question.
+/// The cluster and the node in a few words, for a prompt.
 pub fn place(target: &Target) -> String {
     let node = target.node.as_ref().map(|node| format!("node {} of ", clean(node))).unwrap_or_default();
     match &target.cluster {
@@ -104,7 +104,7 @@ fn section(
         }
     }
     for line in foreseen {
-        let line = format!("{}, after the steps before", clean(line));
+        let line = format!("{}, after the preceding steps", clean(line));
         text.push_str(&wrapped(&format!("  {} ", "~".yellow()), &line, width));
     }
     for note in notes {
@@ -131,7 +131,7 @@ fn last_line(plan: &Plan<'_>) -> String {
     let verifies = plan.steps.iter().any(|planned| planned.step.id() == "verification");
     let then = if verifies { ", then pods verify that the networks work" } else { "" };
     match plan.change_count() {
-        0 => "no changes, but not all is ready or verified yet\n".into(),
+        0 => "no changes, but not everything is ready or verified yet\n".into(),
         count => format!("{} to make{then}\n", counted(count)),
     }
 }

@@ -17,7 +17,7 @@ use crate::smoke::{CASES, CaseResult, Listener, News, Report, Status};
 use crate::terminal::{self, clean, say};
 use crate::ui::Format;
 
-/// Who tells people what happens: a line for each running case on a terminal, a line for each that has ended in a pipe.
+/// The listener for people: a line for each running case on a terminal, a line for each finished one in a pipe.
 pub fn listener(format: Format, verbose: u8) -> Arc<dyn Listener> {
     if std::io::stderr().is_terminal() && verbose == 0 && format == Format::Text {
         return Arc::new(Live { progress: MultiProgress::new(), bars: Mutex::default() });
@@ -25,7 +25,7 @@ pub fn listener(format: Format, verbose: u8) -> Arc<dyn Listener> {
     Arc::new(Lines)
 }
 
-/// Spinners that vanish: the report has the results.
+/// Spinners that disappear: the report has the results.
 struct Live {
     progress: MultiProgress,
     bars: Mutex<HashMap<String, ProgressBar>>,
@@ -57,7 +57,7 @@ impl Listener for Live {
     }
 }
 
-/// A line for each case that has ended, for logs.
+/// A line for each finished case, for logs.
 struct Lines;
 
 impl Listener for Lines {
@@ -96,7 +96,7 @@ fn tail(result: &CaseResult) -> String {
 /// Shows the report.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the report cannot be written.
 pub fn show(report: &Report, format: Format) -> Result<()> {
     if format != Format::Text {
         let report = serde_json::to_value(report)
@@ -107,7 +107,7 @@ pub fn show(report: &Report, format: Format) -> Result<()> {
     let mut text: String = report.cases.iter().map(|result| lines(result, width)).collect();
     let mut parts = vec![(report.passed, "passed"), (report.failed, "failed"), (report.skipped, "skipped")];
     if report.not_checked > 0 {
-        parts.insert(2, (report.not_checked, "not wholly checked"));
+        parts.insert(2, (report.not_checked, "partly checked"));
     }
     let parts: Vec<String> = parts.iter().map(|(count, word)| format!("{count} {word}")).collect();
     text.push_str(&format!("{} in {}\n", parts.join(", "), duration(report.seconds)));

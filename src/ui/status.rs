@@ -21,7 +21,7 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// From so many columns on, the version stands beside the step.
+/// The width from which the version goes beside the step.
 const WIDE: usize = 60;
 
 /// A step, in lines of at most `width` columns.

@@ -10,13 +10,13 @@ use crate::terminal::{self, clean};
 use crate::trace::{Link, State, Trace};
 use crate::ui::Format;
 
-/// From so many columns on, what was found stands beside the link.
+/// The width from which findings go beside the link.
 const WIDE: usize = 110;
 
-/// What is longer is not told a second time.
+/// The longest finding that is repeated in the conclusion.
 const LONG: usize = 100;
 
-/// Shows every link, and the first broken one once more with what to do.
+/// Shows every link, then the first broken one with its hint.
 pub fn show(trace: &Trace, format: Format) -> Result<()> {
     if format != Format::Text {
         let mut data =
@@ -38,7 +38,7 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// As wide as the longest of what stands in them.
+/// The widths of the columns.
 #[derive(Clone, Copy)]
 struct Columns {
     link: usize,
@@ -73,8 +73,8 @@ fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
     let text = format!("{end}{}: {}", clean(&link.looked_at), clean(&link.found));
     match width {
         None => format!("{mark}{text}\n"),
-        Some(width) if width >= WIDE => format!("{}\n", terminal::paragraph(&mark, &text, width)),
-        // Beside the columns little would be left.
+        Some(width) if width >= WIDE => format!("{}\n", text::paragraph(&mark, &text, width)),
+        // Too little room is left beside the columns.
         Some(width) => {
             let mark = terminal::fitted(mark.trim_end(), width);
             format!("{mark}\n{}\n", terminal::paragraph("        ", &text, width))
@@ -85,8 +85,7 @@ fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
 fn conclusion(trace: &Trace) -> String {
     let Some(link) = trace.broken() else {
         let count = |state| trace.links.iter().filter(|link| link.state == state).count();
-        let all =
-            [(count(State::Warns), "with a warning"), (count(State::Unknown), "could not be looked at")];
+        let all = [(count(State::Warns), "with a warning"), (count(State::Unknown), "not checked")];
         let told = all.iter().filter(|(count, _)| *count > 0);
         let told: Vec<String> = told.map(|(count, what)| format!("; {count} {what}")).collect();
         let links = if told.is_empty() {
@@ -98,8 +97,8 @@ fn conclusion(trace: &Trace) -> String {
     };
     let code = format!("[{}]", link.code.unwrap_or_default());
     let (found, hint) = (clean(&link.found), clean(link.hint.as_deref().unwrap_or_default()));
-    // A long one is told at the link, and once.
-    let found = if found.chars().count() > LONG { "as told above".to_owned() } else { found };
+    // A long finding is only shown at its link.
+    let found = if found.chars().count() > LONG { "see above".to_owned() } else { found };
     let network = link.network.as_ref().map(|network| format!(" of {network}")).unwrap_or_default();
     let end = link.end.as_ref().map(|end| format!(" of {end}")).unwrap_or_default();
     format!(
@@ -110,12 +109,12 @@ fn conclusion(trace: &Trace) -> String {
     )
 }
 
-/// What became of the frame between two ends.
+/// What happened to the frame between two ends.
 fn arrival(trace: &Trace) -> String {
     let Some(frame) = &trace.frame else { return String::new() };
     let last = clean(frame.last_seen.as_deref().unwrap_or("no link"));
     match (frame.arrives, frame.apart) {
-        (Some(true), true) => "; the frame arrives, and must not".into(),
+        (Some(true), true) => "; the frame arrives, but must not".into(),
         (Some(false), true) => "; the frame does not arrive: isolated, as configured".into(),
         (Some(true), false) => "; the frame arrives".into(),
         (Some(false), false) => format!("; the frame does not arrive: it was last seen at {last}"),
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_stands_under_each_other() {
+    fn findings_are_aligned() {
         let link = |network: &str| Link {
             link: "pod-nic",
             end: None,

@@ -11,10 +11,10 @@ use super::{duration, summary};
 use crate::context::events::{Event, Reporter, Verdict};
 use crate::terminal::{self, clean};
 
-/// What stands in a live line beside the title and the message: the spinner, the time and the blanks between them.
+/// The width of a live line besides title and message: spinner, time and blanks.
 const AROUND_TITLE: usize = 8;
 
-/// A line for each step: what it does now, or how long it took.
+/// A line for each step: what it is doing, or how long it took.
 pub struct Tree {
     progress: MultiProgress,
     coloured: bool,
@@ -60,7 +60,7 @@ impl Tree {
         }
     }
 
-    /// Replaces a step's live line by a lasting one.
+    /// Replaces a step's live line by a permanent one.
     fn end(&self, id: &str, mark: &str, tail: &str) {
         let mut state = self.state();
         let title = state.title(id);
@@ -70,13 +70,13 @@ impl Tree {
         self.line(&format!("{mark} {title} {tail}"));
     }
 
-    /// Text from elsewhere after a mark, in lines that fit the terminal, each under the first.
+    /// Prints untrusted text after a mark, wrapped at the width of the terminal.
     fn paragraph(&self, mark: &str, text: &str) {
         self.line(&terminal::paragraph(mark, &clean(text), terminal_width()));
     }
 
     fn line(&self, line: &str) {
-        // The terminal may be gone; the work goes on.
+        // The terminal may be gone; the run continues.
         let _ = self.progress.println(line.trim_end());
     }
 
@@ -96,7 +96,7 @@ impl State {
         self.titles.extend(steps);
     }
 
-    /// The checks so far, in brackets; the count begins anew.
+    /// The checks since the last call, in parentheses.
     fn counted(&mut self) -> String {
         let (held, not_checked) = (std::mem::take(&mut self.held), std::mem::take(&mut self.not_checked));
         match (held, not_checked) {

@@ -1,18 +1,18 @@
-//! YAML that every reader takes for the same: also those of YAML 1.1, to whom `no` is false and `12:30` is 750.
+//! YAML that all parsers read alike: also those of YAML 1.1, where `no` is false and `12:30` is 750.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::source::reads_as_text;
 
-/// Stand around a text until it is written, where quotes will be. No text of a manifest has them: they are nobody's
-/// characters.
+/// Placeholders for the quotes around a string until it is written. They are private-use characters, which no manifest
+/// contains.
 const QUOTES: [char; 2] = ['\u{f8e0}', '\u{f8e1}'];
 
 /// The value as YAML.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the value cannot be written.
 pub fn write(value: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
     let json = serde_json::to_value(value)?;
     let plain = serde_yaml::to_string(&json)?;
@@ -33,7 +33,7 @@ fn marked(value: Value) -> Value {
     }
 }
 
-/// Marks what is no text to somebody; such a text has no quote in itself.
+/// Marks a string that some parser does not read as one; such strings contain no quotes.
 fn mark(text: String) -> String {
     let [open, close] = QUOTES;
     if reads_as_text(&text) { text } else { format!("{open}{text}{close}") }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_reads_otherwise_is_quoted() {
+    fn ambiguous_strings_are_quoted() {
         for text in [
             "no",
             "y",

@@ -269,7 +269,7 @@ async fn what_the_run_leaves_out_is_not_verified_and_what_the_profile_leaves_out
         (Some(false), &["network lan".to_owned()][..])
     );
     let told = without.not_checked.join("\n");
-    assert!(told.contains("step vm (left out by"), "{told}");
+    assert!(told.contains("step vm (excluded by"), "{told}");
     let names = "vm-two-nics resolves the names of Services";
     assert_eq!(scene.heard(names), Some(Verdict::NotChecked));
     let whole = scene.up().await;

@@ -176,8 +176,7 @@ fn a_node_of_one_cluster_does_not_change_another_in_which_it_is_known_too() {
     {
         let (code, out, err) = node.run(command);
         assert_eq!((code, out.as_str()), (1, ""), "{command:?}: {err}");
-        let told =
-            format!("error[KVN511]: this node belongs to the cluster at {here}, and kvnet would talk to");
+        let told = format!("error[KVN511]: this node belongs to the cluster at {here}, but kvnet would use");
         assert!(err.contains(&told) && err.contains(&node.cluster.address), "{command:?}: {err}");
     }
     assert_eq!(node.writes(), [] as [&str; 0]);

@@ -238,7 +238,7 @@ fn the_wizard() {
             name: "nobody to ask",
             arguments: &["init", "--sandbox"],
             code: "KVN110",
-            says: "hint: run it on a terminal",
+            says: "hint: run it in a terminal",
             ..ROW
         },
         Row {

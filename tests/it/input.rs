@@ -311,7 +311,7 @@ fn several_problems_each_have_their_place_and_hint() {
     let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml"], &[]);
     let err = text(&output.stderr);
     let lines: Vec<&str> = err.lines().collect();
-    assert_eq!(lines[0], "error[KVN104]: a value of the profile is not possible (2 problems)", "{err}");
+    assert_eq!(lines[0], "error[KVN104]: a value in the profile is invalid (2 problems)", "{err}");
     assert!(lines[1].contains("p.yaml:4:32: `networks[0].bridge` `nope` is a bridge that nothing"), "{err}");
     assert!(lines[2].contains("hint: add it to `ovs.bridges`"), "{err}");
     assert!(lines[3].contains("p.yaml:5:44: `networks[1].vlan` cannot be 5000"), "{err}");

@@ -330,7 +330,7 @@ fn runs_at_once_have_each_its_own() {
     }
 }
 
-const NO_LOG: &str = "warning: this run has no log: ";
+const NO_LOG: &str = "warning: no log for this run: ";
 
 #[test]
 fn a_log_that_cannot_be_written_is_said_once_and_stops_nothing() {
@@ -339,7 +339,7 @@ fn a_log_that_cannot_be_written_is_said_once_and_stops_nothing() {
         let place = Place::new();
         let err = text(&place.kvnet(who, &up, &[]).stderr);
         assert_eq!(
-            err.matches(NO_LOG).count() + err.matches("warning: the log ends here").count(),
+            err.matches(NO_LOG).count() + err.matches("warning: the log is incomplete from here on").count(),
             1,
             "{who:?}: {err}"
         );

@@ -103,7 +103,7 @@ fn a_node_of_another_name_is_looked_at_too() {
     let kept = Kept::new(&["--skip", "kubevirt,vm", "--sandbox-node-name", "n1.example"]);
     let up = kept.exits(0, &["up", "-o", "json"]).out;
     let finished: Value = serde_json::from_str(up.lines().last().unwrap()).unwrap();
-    let left_out = json!(["steps kubevirt, vm (left out by `--skip` or `--only`)"]);
+    let left_out = json!(["steps kubevirt, vm (excluded by `--skip` or `--only`)"]);
     assert_eq!((&finished["verified"], &finished["notChecked"]), (&json!(false), &left_out), "{up}");
     let unlooked: Vec<&str> = up.lines().filter(|line| line.contains(r#""verdict":"not-checked""#)).collect();
     assert!(unlooked.iter().all(|line| line.contains("the VM is skipped")), "{unlooked:?}");

@@ -361,7 +361,7 @@ fn a_node_of_another_cluster_is_not_changed() {
     for command in [&["plan"][..], &["up", "--yes"], &["down", "--yes"]] {
         let (code, err) = run(command);
         assert_eq!(code, 1, "{command:?}: {err}");
-        assert!(err.contains("error[KVN511]: this node belongs to the cluster at https://127.0.0.1:1, and kvnet would talk to http://"), "{err}");
+        assert!(err.contains("error[KVN511]: this node belongs to the cluster at https://127.0.0.1:1, but kvnet would use http://"), "{err}");
     }
     // Steps of the cluster alone, on a cluster that is named, are meant.
     let (code, err) = run(&["plan", "--only", "taints"]);

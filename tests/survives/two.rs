@@ -105,7 +105,7 @@ fn succeeds(output: &Output, what: &str) {
 /// Who holds the lock, and what to do.
 fn is_refused(kept: &Kept, command: &str, holder: &str, process: u32) {
     let told = kept.exits(1, command);
-    for part in ["KVN500", &format!("`kvnet {holder}`, process {process}"), "wait until it has ended"] {
+    for part in ["KVN500", &format!("`kvnet {holder}`, process {process}"), "wait until it has finished"] {
         assert!(told.contains(part), "`{part}` is not in\n{told}");
     }
 }

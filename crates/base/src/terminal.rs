@@ -1,16 +1,16 @@
-//! Text from elsewhere, made safe to print, and text for people, made to fit.
+//! Makes untrusted text safe to print, and text for people fit the terminal.
 
 use std::io::Write;
 
 use textwrap::core::display_width;
 
-/// The text without control characters: what a tool, a server or a file says cannot move the cursor, colour the screen,
-/// or show characters in another order than they have.
+/// The text without control characters: the output of a tool, a server or a file cannot move the cursor, colour the
+/// screen, or reorder characters.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// JSON that a terminal shows as it is: the characters that it allows in texts are written as escapes.
+/// JSON that a terminal shows as it is: control characters that JSON allows in strings are escaped.
 pub fn clean_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
@@ -23,11 +23,11 @@ pub fn clean_json(json: &str) -> String {
     text
 }
 
-/// Whether a terminal does something else with it than to show it.
+/// Whether a terminal interprets the character instead of showing it.
 fn is_obeyed(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    // No XML may have these, not even escaped.
+    // Invalid in XML, even escaped.
     let none = matches!(c, '\u{fffe}' | '\u{ffff}');
     turns || none || matches!(c, '\u{2028}' | '\u{2029}') || (c.is_control() && c != '\n')
 }
@@ -41,8 +41,8 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-/// A reason in at most `width` characters. Of a list with commas the last parts are kept, because a reason goes from the
-/// general to the particular; what is too long even then is cut.
+/// A reason in at most `width` characters. A list with commas keeps its last parts, because a reason goes from the general
+/// to the specific; what is still too long is cut.
 pub fn cut_front(text: &str, width: usize) -> String {
     let mut kept = text;
     let mut shown = text.to_owned();
@@ -55,23 +55,22 @@ pub fn cut_front(text: &str, width: usize) -> String {
     cut(&shown, width)
 }
 
-/// With fewer columns beside its mark, a text stands under it.
+/// With fewer columns beside its mark, a text goes below it.
 const BESIDE: usize = 24;
-/// So far in it stands then.
+/// The indent of a text below its mark.
 const UNDER: &str = "    ";
-/// A terminal that says to have fewer columns does not know how many it has.
+/// A terminal that reports fewer columns does not know its width.
 const NARROWEST: usize = 20;
 
-/// The text after a mark, broken between words into lines of at most `width` columns; those after the first stand under
-/// it. A word that is longer than a line, such as an address, stays whole, so that it can be copied. Where a wide mark
-/// leaves little room, the text stands in the lines below it.
+/// The text after a mark, wrapped at `width` columns with a hanging indent. A word that is longer than a line, such as an
+/// address, stays whole, so that it can be copied. Where a wide mark leaves little room, the text goes below it.
 pub fn paragraph(mark: &str, text: &str, width: usize) -> String {
     let columns = display_width(mark);
     if columns <= UNDER.len() || width.saturating_sub(columns) >= BESIDE {
         return broken(mark, &" ".repeat(columns), text, width);
     }
     let word = mark.trim();
-    // It belongs to what stands above it.
+    // The line belongs to the one above.
     if mark.starts_with(' ') {
         let mark = if word.is_empty() { UNDER.to_owned() } else { format!("{UNDER}{word} ") };
         return broken(&mark, UNDER, text, width);
@@ -79,7 +78,7 @@ pub fn paragraph(mark: &str, text: &str, width: usize) -> String {
     format!("{}\n{}", fitted(word, width), broken(UNDER, UNDER, text, width))
 }
 
-/// The text with lines of at most `width` columns, each broken between words; what is broken off stands a little further in.
+/// The text with each line wrapped at `width` columns; continuation lines are indented further.
 pub fn fitted(text: &str, width: usize) -> String {
     let fit = |line: &str| {
         if display_width(line) <= width {
@@ -98,12 +97,12 @@ fn broken(first: &str, rest: &str, text: &str, width: usize) -> String {
     textwrap::fill(text, options.wrap_algorithm(textwrap::WrapAlgorithm::FirstFit))
 }
 
-/// How many columns the terminal has that standard output goes to; none where it goes elsewhere.
+/// The width of the terminal on standard output; `None` if it is not a terminal.
 pub fn width() -> Option<usize> {
     width_of(&console::Term::stdout())
 }
 
-/// The same of standard error.
+/// The width of the terminal on standard error.
 pub fn width_of_errors() -> Option<usize> {
     width_of(&console::Term::stderr())
 }
@@ -112,7 +111,7 @@ fn width_of(terminal: &console::Term) -> Option<usize> {
     terminal.is_term().then(|| usize::from(terminal.size().1)).filter(|columns| *columns >= NARROWEST)
 }
 
-/// A paragraph where there is a width, and a line of whatever length where there is none.
+/// A paragraph if there is a width, otherwise one line of any length.
 pub fn wrapped(mark: &str, text: &str, width: Option<usize>) -> String {
     match width {
         Some(width) if text.is_empty() => format!("{}\n", fitted(mark.trim_end(), width)),
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_reason_the_particular_is_kept() {
+    fn a_reason_keeps_its_specific_end() {
         let reason = "phase is Deploying, virt-api: 0 of 2 ready, image is pulled";
         assert_eq!(cut_front(reason, 80), reason);
         assert_eq!(cut_front(reason, 50), "… virt-api: 0 of 2 ready, image is pulled");
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_narrow_terminal_a_text_stands_under_a_wide_mark() {
+    fn in_a_narrow_terminal_a_text_goes_below_a_wide_mark() {
         let (mark, text) = ("BROKEN  open-vswitch   ", "it does not answer, and what else there is");
         assert_eq!(
             paragraph(mark, text, 40),
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_line_is_broken_between_words_and_goes_on_further_in() {
+    fn a_wide_line_is_wrapped_and_indented() {
         let text = "error: one two three\n  hint: four five six\n\n  https://example.org/long end\n";
         assert_eq!(
             fitted(text, 16),
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paragraph_stands_beside_its_mark() {
+    fn a_paragraph_goes_beside_its_mark() {
         assert_eq!(paragraph("! ", "one two three", 9), "! one two\n  three");
         assert_eq!(
             paragraph("\u{1b}[31m✗\u{1b}[0m ", "a https://example.org/long", 8),

@@ -1,4 +1,4 @@
-//! `kvnet completions`: a shell's completion script.
+//! `kvnet completions`: the completion script of a shell.
 
 use crate::cli::args::Shell;
 use crate::cli::complete;

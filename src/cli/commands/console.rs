@@ -15,7 +15,7 @@ use crate::terminal;
 
 /// Ctrl-], as in telnet and virsh.
 const ESCAPE: u8 = 0x1d;
-/// In a pipe, the end comes when the input has ended and the guest has been silent for so long.
+/// In a pipe, the console closes once the input has ended and the guest has been silent for this long.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
@@ -27,19 +27,19 @@ pub async fn run(global: &Global, options: &Options) -> Result<u8> {
     let console = cluster.console(namespace, &options.vm).await?;
     let interactive = std::io::stdin().is_terminal();
     if interactive {
-        terminal::say(&format!(
-            "connected to {namespace}/{}; press Enter for a prompt, Ctrl-] to end",
+        ui::say(&format!(
+            "connected to {namespace}/{}; press Enter for a prompt, Ctrl-] to exit",
             options.vm
         ));
     }
     let raw = if interactive { Some(RawTerminal::enter()?) } else { None };
     let result = relay(console, typed(interactive)).await;
-    // Before anything is said: a raw terminal does not return to the begin of the line.
+    // Before anything else is printed: a raw terminal does not return to the start of the line.
     drop(raw);
     result.map(|()| 0)
 }
 
-/// Copies both ways until one side ends.
+/// Copies in both directions until one side closes.
 async fn relay(console: Console, typed: mpsc::Receiver<Vec<u8>>) -> Result<()> {
     let Console { mut input, output } = console;
     let (mut terminate, mut hang_up) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
@@ -72,7 +72,7 @@ async fn copy(
             },
             bytes = output.next() => match bytes? {
                 Some(bytes) if show(&bytes)? => {}
-                // The guest, or who reads what it prints, has gone.
+                // The guest, or the reader of the output, is gone.
                 _ => return Ok(()),
             },
             () = tokio::time::sleep(SILENCE), if !open => return Ok(()),
@@ -80,7 +80,7 @@ async fn copy(
     }
 }
 
-/// What comes before Ctrl-], and whether there is one.
+/// The keys before Ctrl-], and whether there was one.
 fn until_escape(keys: &[u8]) -> (&[u8], bool) {
     match keys.iter().position(|key| *key == ESCAPE) {
         Some(at) => (&keys[..at], true),
@@ -88,7 +88,7 @@ fn until_escape(keys: &[u8]) -> (&[u8], bool) {
     }
 }
 
-/// The guest's own bytes: a console's colours and cursor are wanted. Tells whether somebody still reads them.
+/// Prints the guest's bytes as they are: a console needs colours and the cursor. Returns whether the output still has a reader.
 fn show(bytes: &[u8]) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -98,7 +98,7 @@ fn show(bytes: &[u8]) -> Result<bool> {
     }
 }
 
-/// Standard input in pieces. A thread of its own: a pending read cannot be cancelled, and must not hold up the end.
+/// Standard input in chunks, read on a thread of its own: a pending read cannot be cancelled, and must not delay the exit.
 fn typed(interactive: bool) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {
@@ -116,16 +116,16 @@ fn typed(interactive: bool) -> mpsc::Receiver<Vec<u8>> {
 
 fn listen(kind: SignalKind) -> Result<Signal> {
     signal(kind)
-        .map_err(|error| Error::new(&code::INTERNAL, "a signal cannot be listened for").because(error))
+        .map_err(|error| Error::new(&code::INTERNAL, "cannot install a signal handler").because(error))
 }
 
-/// A terminal that hands over every key; as it was before when this is dropped.
+/// A terminal in raw mode; restored on drop.
 struct RawTerminal(Termios);
 
 impl RawTerminal {
     fn enter() -> Result<Self> {
         let failed = |error: rustix::io::Errno| {
-            Error::new(&code::CONSOLE, "the terminal cannot be made raw").because(error)
+            Error::new(&code::CONSOLE, "cannot put the terminal into raw mode").because(error)
         };
         let before = tcgetattr(std::io::stdin()).map_err(failed)?;
         let mut raw = before.clone();
@@ -137,7 +137,7 @@ impl RawTerminal {
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        // There is nothing left to try, and nobody to tell in a line that would be readable.
+        // There is nothing left to try, and no readable way to report it.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, &self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! `kvnet doctor`: what is broken on this node, and what to do about it.
+//! `kvnet doctor`: what is broken on this node, and how to fix it.
 
 use crate::cli::args::Global;
 use crate::cli::session::Session;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::log;
 use crate::ui;
 
-/// Runs the command. A cluster that does not answer is what it is there for, and no error.
+/// Runs the command. An unreachable cluster is a finding, not an error.
 pub async fn run(global: &Global) -> Result<u8> {
     let session = Session::start(global).await?;
     let refusal = session.connect().await.err();

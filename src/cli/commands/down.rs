@@ -1,4 +1,4 @@
-//! `kvnet down`: takes back what `up` made, then proves that the node can still start a pod.
+//! `kvnet down`: uninstalls what `up` installed, then proves that the node can still start a pod.
 
 use std::time::Instant;
 

@@ -20,7 +20,7 @@ pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
         return Ok(0);
     };
     let Some(found) = CODES.iter().find(|code| is_meant(code, wanted)) else {
-        let message = format!("there is no code `{wanted}`");
+        let message = format!("unknown error code `{wanted}`");
         return Err(Error::new(&code::USAGE, message).hint("`kvnet explain` lists the codes"));
     };
     if global.output != Format::Text {
@@ -30,7 +30,7 @@ pub fn run(global: &Global, wanted: Option<&str>) -> Result<u8> {
     Ok(0)
 }
 
-/// `KVN104`, `kvn104` and `104` are one.
+/// Whether `wanted` names the code: as `KVN104`, `kvn104` or `104`.
 fn is_meant(code: &Code, wanted: &str) -> bool {
     code.id.eq_ignore_ascii_case(wanted) || code.id.strip_prefix("KVN") == Some(wanted)
 }

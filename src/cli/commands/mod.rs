@@ -21,29 +21,29 @@ use tokio::signal::unix::SignalKind;
 
 use crate::context::cancel::Cancel;
 
-/// The first Ctrl-C, SIGTERM or SIGHUP lets the change in hand finish; another Ctrl-C or SIGTERM ends the program at once.
+/// The first Ctrl-C, SIGTERM or SIGHUP lets the change in progress finish; another Ctrl-C or SIGTERM exits at once.
 pub fn stop_on_signal() -> Cancel {
-    stop_on_signal_saying("stopping after the change in hand; press Ctrl-C again to stop at once")
+    stop_on_signal_saying("stopping after the change in progress; press Ctrl-C again to stop at once")
 }
 
-/// As [`stop_on_signal`], with what is told at the first Ctrl-C.
+/// Like [`stop_on_signal`], with the message to print at the first Ctrl-C.
 pub fn stop_on_signal_saying(text: &'static str) -> Cancel {
     let cancel = Cancel::default();
     let asked = cancel.clone();
     tokio::spawn(async move {
         signal().await;
         asked.cancel();
-        crate::terminal::say(text);
-        // A terminal that goes away hangs up several times: the kernel tells, and the shell.
+        crate::ui::say(text);
+        // A closed terminal sends SIGHUP more than once: from the kernel and from the shell.
         asked_by_hand().await;
         std::process::exit(130);
     });
     cancel
 }
 
-/// Ends with a Ctrl-C, a SIGTERM or a SIGHUP.
+/// Waits for Ctrl-C, SIGTERM or SIGHUP.
 async fn signal() {
-    // Who was started with `nohup` outlives its terminal.
+    // A process started with `nohup` outlives its terminal.
     if crate::host::ignores_hangup() {
         return asked_by_hand().await;
     }

@@ -1,4 +1,4 @@
-//! `kvnet profile`: lists, shows and checks profiles.
+//! `kvnet profile`: lists, shows and validates profiles.
 
 mod validate;
 
@@ -34,14 +34,14 @@ pub fn run(global: &Global, action: &Profile) -> Result<u8> {
     Ok(0)
 }
 
-/// The one profile that is meant, however it was named.
+/// The one profile that was named, whichever way.
 fn reference<'a>(global: &'a Global, name: Option<&'a str>) -> Result<&'a str> {
     let Some(name) = name else { return Ok(&global.profile) };
     if global.profile_typed && global.profile != name {
         let message = format!(
-            "`{}` and `--profile {}` are two profiles",
-            terminal::clean(name),
-            terminal::clean(&global.profile)
+            "`{}` and `--profile {}` are two different profiles",
+            ui::clean(name),
+            ui::clean(&global.profile)
         );
         return Err(Error::new(&code::USAGE, message).hint("name one of them"));
     }
@@ -55,7 +55,7 @@ fn pins(global: &Global, forget: Option<&str>, all: bool) -> Result<()> {
     let pins = Pins::of(&state.path(LOCK_FILE));
     if all || forget.is_some() {
         let _lock = state.lock("profile pins")?;
-        // A damaged file can be forgotten, but not read.
+        // A damaged file can be deleted, but not read.
         let forgotten = forget.map_or_else(
             || pins.all().unwrap_or_default().into_keys().collect(),
             |address| vec![address.to_owned()],

@@ -32,42 +32,38 @@ pub async fn run(global: &Global, options: &Render) -> Result<u8> {
     }
     if !hidden.is_empty() {
         let what = hidden.join(", ");
-        terminal::say(&format!(
-            "secrets are hidden, here and only here, in {what}: do not apply them as they are printed"
-        ));
+        ui::say(&format!("secrets are hidden in this output, in {what}: do not apply it as printed"));
     }
     Ok(0)
 }
 
-/// Who renders offline may not expect a download.
+/// Explains a download error to users who rendered offline.
 fn without_network(error: Error, options: &Render) -> Error {
     if !options.offline || error.code() != &code::SOURCE_DOWNLOAD {
         return error;
     }
     error.hint_also(
-        "`--offline` leaves the API server alone; manifests that the profile names by version or URL are \
-         downloaded all the same, unless they are in the cache",
+        "`--offline` only skips the API server; manifests that the profile names by version or URL are \
+         still downloaded, unless they are cached",
     )
 }
 
-/// The nodes of the cluster decide about some objects: emulation, the number of copies, placement. Without a cluster, or
-/// offline, they are those for a cluster of this machine alone.
+/// Connects to the cluster, whose nodes determine emulation, replicas and placement of some objects. Without a cluster, or
+/// offline, they are rendered for a cluster that is only this machine.
 async fn connect(session: &Session, options: &Render) -> Result<()> {
     if options.offline {
         return Ok(());
     }
     match session.connect().await {
-        Ok(()) => {
-            match session.cx.cluster().await {
-                Some(cluster) => cluster.reachable().await.map(|_| ()).map_err(|error| {
-                    error.hint_also("`--offline` renders for a cluster of this machine alone")
-                }),
-                None => Ok(()),
-            }
-        }
+        Ok(()) => match session.cx.cluster().await {
+            Some(cluster) => cluster.reachable().await.map(|_| ()).map_err(|error| {
+                error.hint_also("`--offline` renders for a cluster that is only this machine")
+            }),
+            None => Ok(()),
+        },
         Err(error) if error.code() == &code::CLUSTER_CONFIG && session.connect.kubeconfig.is_none() => {
             let kvm = if session.cx.facts.kvm { "with" } else { "without" };
-            terminal::say(&format!("no cluster: rendered for a cluster of this machine alone, {kvm} KVM"));
+            ui::say(&format!("no cluster: rendered for one that is only this machine, {kvm} KVM"));
             Ok(())
         }
         Err(error) => Err(error),

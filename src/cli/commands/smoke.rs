@@ -1,4 +1,4 @@
-//! `kvnet smoke`: shows with pods whether the cluster does what the profile says.
+//! `kvnet smoke`: end-to-end tests of the networks with test pods.
 #![allow(clippy::disallowed_methods, reason = "the report belongs to the machine that runs kvnet")]
 
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn finish(report: &Report, options: &Smoke, global: &Global) -> Result<u8> {
     if let Some(path) = &options.junit {
         std::fs::write(path, junit(report)?).map_err(|error| file_error(path, &error))?;
     }
-    // The document has it already.
+    // A document already contains it.
     match report.error() {
         Some(error) if global.output == Format::Text => ui::error(&error, global.output),
         Some(_) => ui::name_log(),
@@ -75,7 +75,7 @@ fn finish(report: &Report, options: &Smoke, global: &Global) -> Result<u8> {
     Ok(report.exit_code())
 }
 
-/// Waits until the API server answers, for as long as a boot may take; without `patient` it is asked once.
+/// Waits until the API server answers, as long as a boot may take; without `patient`, asks once.
 async fn answers(session: &Session, cluster: &Cluster, patient: bool) -> Result<()> {
     let time = Duration::from_secs(session.cx.profile.timeouts.ready);
     let until = Instant::now() + if patient { time } else { Duration::ZERO };
@@ -89,12 +89,12 @@ async fn answers(session: &Session, cluster: &Cluster, patient: bool) -> Result<
     }
 }
 
-/// The run that waits for its second half, when that is meant and the node has been rebooted.
+/// The run to resume, if that was requested and the node has rebooted.
 async fn pending(session: &Session, options: &Smoke) -> Result<Option<Pending>> {
     let found = Pending::read(&session.cx.state)?;
     if !options.resume && !options.allow_reboot {
         return found.map_or(Ok(None), |_| {
-            terminal::say("a smoke test waited for a reboot; it is given up");
+            ui::say("discarding a smoke test that waited for a reboot");
             Pending::forget(&session.cx.state).map(|()| None)
         });
     }
@@ -102,19 +102,21 @@ async fn pending(session: &Session, options: &Smoke) -> Result<Option<Pending>> 
     match found {
         Some(pending) if pending.boot != now => Ok(Some(pending)),
         Some(_) if options.resume => Err(Error::new(&code::SMOKE_RESUME, "the node has not rebooted yet")
-            .hint("reboot it, or begin anew with `kvnet smoke --allow-reboot reboot`")),
-        None if options.resume => Err(Error::new(&code::SMOKE_RESUME, "no smoke test waits for a reboot")),
+            .hint("reboot it, or start over with `kvnet smoke --allow-reboot reboot`")),
+        None if options.resume => {
+            Err(Error::new(&code::SMOKE_RESUME, "no smoke test is waiting for a reboot"))
+        }
         _ => Ok(None),
     }
 }
 
-/// The part of names that is this run's own: short, and another one for each run on a machine.
+/// The run's own part of names: short, and different for each run on a machine.
 fn id() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     format!("{:08x}", now & 0xffff_ffff)
 }
 
-/// The path as others find it too.
+/// The path, independent of the working directory.
 fn absolute(path: &Utf8Path) -> Utf8PathBuf {
     let here = std::env::current_dir().ok().and_then(|here| Utf8PathBuf::from_path_buf(here).ok());
     here.map_or_else(|| path.to_owned(), |here| here.join(path))

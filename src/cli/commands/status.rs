@@ -15,7 +15,7 @@ pub async fn run(global: &Global) -> Result<u8> {
     ui::status::show(&plan, session.format)?;
     if let Some(error) = plan.steps.iter().find_map(|planned| planned.findings.as_ref().err()) {
         ui::name_log();
-        // Not 3: whether something is to be done is not known.
+        // Not 3: it is unknown whether changes are pending.
         return Ok(error.exit_code());
     }
     let in_place = plan.steps.iter().all(|planned| planned.state() == State::InPlace);

@@ -1,4 +1,4 @@
-//! `kvnet topology`: what is connected to what.
+//! `kvnet topology`: how nodes, networks, pods and VMs are connected.
 
 use crate::cli::args::{Global, Topology};
 use crate::cli::session::Session;

@@ -1,4 +1,4 @@
-//! `kvnet trace`: which link of a VM's or a pod's network is broken.
+//! `kvnet trace`: which link in the network of a VM or pod is broken.
 
 use crate::cli::args::{Global, Trace as Options};
 use crate::cli::session::Session;

@@ -1,4 +1,4 @@
-//! `kvnet up`: makes the node and the cluster what the profile says.
+//! `kvnet up`: converges the node and the cluster to the profile.
 
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ pub async fn run(global: &Global, options: &Up) -> Result<u8> {
     Ok(finish(&session, &ended, started))
 }
 
-/// Tells how a run ended; returns the exit code.
+/// Reports how a run ended; returns the exit code.
 pub fn finish(session: &Session, ended: &Ended, started: Instant) -> u8 {
     let (result, seconds) = (ended.result.into(), started.elapsed().as_secs_f64());
     let (verified, not_checked) = (ended.verified, ended.not_checked.clone());

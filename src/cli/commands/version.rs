@@ -1,4 +1,4 @@
-//! `kvnet version`: its own version and those that the profile installs.
+//! `kvnet version`: the version of kvnet and those that the profile installs.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ pub fn run(global: &Global, matrix: bool) -> Result<u8> {
     Ok(0)
 }
 
-/// The table, each source once and below it what it says.
+/// Prints the table: each source, followed by what it says.
 fn print_matrix(format: Format) -> Result<u8> {
     if format != Format::Text {
         ui::structured(&json!({"matrix": TABLE}), format)?;

@@ -1,4 +1,4 @@
-//! `kvnet profile validate`: what is wrong with profiles.
+//! `kvnet profile validate`: all problems of one or more profiles.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::terminal;
 use crate::ui;
 use crate::ui::Format;
 
-/// Checks each profile that is named, and says all that is wrong with any of them.
+/// Validates each named profile, and reports every problem.
 pub(super) fn run(global: &Global, names: &[String]) -> Result<u8> {
     let references = references(global, names)?;
     let (mut valid, mut errors) = (Vec::new(), Vec::new());
@@ -34,23 +34,23 @@ pub(super) fn run(global: &Global, names: &[String]) -> Result<u8> {
     Ok(0)
 }
 
-/// The profiles that are meant; standard input can be read once.
+/// The profiles to validate; standard input can only be read once.
 fn references<'a>(global: &'a Global, names: &'a [String]) -> Result<Vec<&'a str>> {
     if let [] | [_] = names {
         return Ok(vec![reference(global, names.first().map(String::as_str))?]);
     }
     if global.profile_typed {
-        let error = Error::new(&code::USAGE, "profiles are named here and by `--profile`");
-        return Err(error.hint("leave `--profile` out"));
+        let error = Error::new(&code::USAGE, "profiles are named both here and by `--profile`");
+        return Err(error.hint("omit `--profile`"));
     }
     if names.iter().filter(|name| *name == "-").count() > 1 {
-        let error = Error::new(&code::USAGE, "`-` stands twice, and standard input can be read once");
-        return Err(error.hint("leave one of the two out"));
+        let error = Error::new(&code::USAGE, "`-` is given twice, but standard input can only be read once");
+        return Err(error.hint("omit one of the two"));
     }
     Ok(names.iter().map(String::as_str).collect())
 }
 
-/// What is wrong as a list, also where it is one thing.
+/// The error with its problems as a list, even a single one.
 fn as_listed(error: Error) -> Error {
     let itself = error.problems().is_empty().then(|| error.as_problem());
     error.listing(itself)
@@ -64,7 +64,7 @@ fn together(mut errors: Vec<Error>, of: usize) -> Option<Error> {
     let message = format!("{} of {of} profiles cannot be used", errors.len());
     let problems: Vec<Problem> = errors.iter().flat_map(|error| error.problems().to_vec()).collect();
     let error = Error::new(errors[0].code(), message).listing(problems);
-    Some(error.hint("`problems` lists what is wrong, with its place"))
+    Some(error.hint("`problems` lists each one with its place"))
 }
 
 fn say_valid(loaded: &Loaded) {
