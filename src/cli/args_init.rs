@@ -6,16 +6,16 @@ use clap::{Args, ValueHint};
 
 use crate::wizard::id::{Id, Segment};
 
-/// How answers about yes and no are written.
+/// The answers to a yes-or-no question.
 const YES_NO: [&str; 2] = ["yes", "no"];
 
 /// Options of `init`.
 #[derive(Clone, Debug, Args)]
 pub struct Init {
-    /// Takes what is proposed for every question that nothing else answers
+    /// Accept the proposal for every question without an answer
     #[arg(long)]
     pub defaults: bool,
-    /// Reads answers from a file, as `-o yaml` and `-o json` print them
+    /// Read answers from this file, in the format of `-o yaml` or `-o json`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub answers: Option<Utf8PathBuf>,
     /// The answers.
@@ -23,71 +23,71 @@ pub struct Init {
     pub flags: Flags,
 }
 
-/// Answers; each has the name of its question.
+/// Answers, each named after its question.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Answers")]
 pub struct Flags {
-    /// The shipped profile to build on
+    /// Build on this shipped profile
     #[arg(long, value_name = "PROFILE")]
     base: Option<String>,
-    /// Whether `kubeadm init` makes the cluster
+    /// Create the cluster with `kubeadm init`
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     create_cluster: Option<String>,
-    /// The pods' address range, when it cannot be seen
+    /// Set the pod CIDR, if it cannot be detected
     #[arg(long, value_name = "CIDR")]
     pod_subnet: Option<String>,
-    /// Whether to install flannel although another pod network is there
+    /// Install flannel although there is another pod network
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     flannel: Option<String>,
-    /// The networks: those of the base, your own, or none
+    /// Use the networks of the base, your own, or none
     #[arg(long, value_name = "base|own|none")]
     networks: Option<String>,
-    /// Your own bridges
+    /// Create these bridges
     #[arg(long, value_name = "NAME,...")]
     bridges: Option<String>,
-    /// The card that a bridge is connected to
-    #[arg(long, value_name = "BRIDGE=CARD|none", value_parser = pair)]
+    /// Use this NIC as the uplink of a bridge
+    #[arg(long, value_name = "BRIDGE=NIC|none", value_parser = pair)]
     uplink: Vec<(String, String)>,
-    /// The VLANs of a bridge
+    /// Create these VLANs on a bridge
     #[arg(long, value_name = "BRIDGE=VLAN,...|none", value_parser = pair)]
     vlans: Vec<(String, String)>,
-    /// The addresses of a bridge's untagged network, or of one of its VLANs
+    /// Set the address range of a bridge's untagged network or of a VLAN
     #[arg(long, value_name = "BRIDGE[:VLAN]=CIDR|l2", value_parser = range)]
     range: Vec<(Segment, String)>,
-    /// Whether to install KubeVirt
+    /// Install KubeVirt
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     kubevirt: Option<String>,
-    /// Whether VMs run in software
+    /// Use software emulation (TCG) for VMs
     #[arg(long, value_name = "auto|on|off")]
     emulation: Option<String>,
-    /// Whether to make a sample VM
+    /// Create a sample VM
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     vm: Option<String>,
-    /// The network of the sample VM's second NIC
+    /// Connect the sample VM's second NIC to this network
     #[arg(long, value_name = "NETWORK")]
     vm_network: Option<String>,
-    /// The versions: those of the base, or your own; sometimes also those that fit the cluster
+    /// Install the versions of the base, your own, or (`fit`) those that fit the cluster
     #[arg(long, value_name = "base|own|fit")]
     versions: Option<String>,
-    /// The release of flannel
+    /// Install this release of flannel
     #[arg(long, value_name = "VERSION")]
     flannel_version: Option<String>,
-    /// The release of Multus
+    /// Install this release of Multus
     #[arg(long, value_name = "VERSION")]
     multus_version: Option<String>,
-    /// The release of ovs-cni
+    /// Install this release of ovs-cni
     #[arg(long, value_name = "VERSION")]
     ovs_cni_version: Option<String>,
-    /// The release of KubeVirt
+    /// Install this release of KubeVirt
     #[arg(long, value_name = "VERSION")]
     kubevirt_version: Option<String>,
-    /// Where to write the profile; `-` prints it
+    /// Write the profile to this file; `-` prints it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<String>,
-    /// Whether to replace the file when it is there already
+    /// Replace the file if it exists
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     overwrite: Option<String>,
-    /// Whether to run `up` with the profile at the end
+    /// Run `up` with the profile at the end
     #[arg(long, value_parser = yes_no(), value_name = "YES|NO", hide_possible_values = true)]
     run: Option<String>,
 }
@@ -116,7 +116,7 @@ impl Flags {
             (Id::Run, &self.run),
         ];
         let simple = simple.into_iter().filter_map(|(id, answer)| Some((id, answer.as_deref()?)));
-        let uplinks = self.uplink.iter().map(|(bridge, card)| (Id::Uplink(bridge.clone()), card.as_str()));
+        let uplinks = self.uplink.iter().map(|(bridge, nic)| (Id::Uplink(bridge.clone()), nic.as_str()));
         let vlans = self.vlans.iter().map(|(bridge, vlans)| (Id::Vlans(bridge.clone()), vlans.as_str()));
         let ranges = self.range.iter().map(|(segment, range)| (Id::Range(segment.clone()), range.as_str()));
         simple.chain(uplinks).chain(vlans).chain(ranges).collect()

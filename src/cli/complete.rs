@@ -1,30 +1,30 @@
-//! What a shell offers while a command is typed. The script that a shell loads asks kvnet for every word, because only
-//! kvnet knows its profiles and steps, and the contexts of the kubeconfig.
+//! Shell completion. The script that a shell loads asks kvnet for every word, because only kvnet knows its profiles and
+//! steps, and the contexts of the kubeconfig.
 
 use std::ffi::OsStr;
 
-use clap::CommandFactory;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::args::{Cli, Shell};
+use super::args::Shell;
+use super::command;
 use crate::cluster::{ConnectOptions, contexts as known_contexts};
 use crate::error::CODES;
 use crate::terminal::clean;
 use crate::{profile, smoke, steps};
 
-/// Set by the script when it asks.
+/// The variable that the script sets when it asks.
 const VARIABLE: &str = "KVNET_COMPLETE";
 
-/// Answers a shell that asks, and ends the program; does nothing otherwise.
+/// Answers a shell that asks, and exits; otherwise does nothing.
 pub fn answer() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
 }
 
 /// The script that a shell loads.
 ///
 /// # Errors
-/// When it cannot be written to memory.
+/// When the script cannot be written to memory.
 pub fn script(shell: Shell) -> std::io::Result<String> {
     let name = match shell {
         Shell::Bash => "bash",
@@ -52,14 +52,14 @@ pub fn steps() -> Vec<CompletionCandidate> {
     steps::registry().iter().map(|step| candidate(step.id(), step.title())).collect()
 }
 
-/// The contexts of the kubeconfig that kvnet would take.
+/// The contexts of the kubeconfig that kvnet would use.
 pub fn contexts() -> Vec<CompletionCandidate> {
     let options = ConnectOptions::default();
     let contexts = known_contexts(&options).into_iter().filter(|name| is_harmless(name));
     contexts.map(CompletionCandidate::new).collect()
 }
 
-/// Whether a shell can show it: it prints what it is given as it is, one a line.
+/// Whether a shell can show the text: it prints candidates as they are, one a line.
 fn is_harmless(text: &str) -> bool {
     !text.contains('\n') && clean(text) == text
 }

@@ -5,6 +5,7 @@ mod args_init;
 mod commands;
 mod complete;
 mod consent;
+mod options;
 mod session;
 pub mod smoke_args;
 mod usage;
@@ -20,10 +21,13 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Error, Kind, PENDING};
 use crate::log::{self, About};
-use crate::ui::{self, Format};
-use args::{Cli, Command};
+use crate::ui;
+use args::{Cli, Command, Format};
+pub use options::command;
 
-/// Exit code of `up` and `down` when they stopped after some changes.
+/// Exit code of `plan` and `status` when changes are pending.
+pub const PENDING: u8 = 3;
+/// Exit code of `up` and `down` when they failed after some changes.
 pub const PARTLY: u8 = 4;
 
 /// Runs the program.
@@ -47,7 +51,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// How long the end of a command waits for what nobody waits for any more, such as a name that is being resolved.
+/// How long a command waits at exit for abandoned work, such as a name lookup.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
 fn to_the_end<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
@@ -56,10 +60,10 @@ fn to_the_end<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// The runtime, its connections and the pipes of a command need so many open files.
+/// The open files that the runtime, its connections and the pipes of a command need.
 const FEWEST_FILES: u64 = 32;
 
-/// Without enough of them the runtime panics. What the system allows beyond the limit of today is taken.
+/// Raises the soft limit if needed: without enough open files the runtime panics.
 fn enough_files() -> Result<(), Error> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= FEWEST_FILES) {
@@ -70,7 +74,7 @@ fn enough_files() -> Result<(), Error> {
     if files >= FEWEST_FILES && setrlimit(Resource::Nofile, limit).is_ok() {
         return Ok(());
     }
-    let message = format!("this process may open {files} files, and needs {FEWEST_FILES}");
+    let message = format!("this process may open {files} files, but needs {FEWEST_FILES}");
     Err(Error::new(&crate::error::code::FEW_FILES, message))
 }
 
@@ -80,17 +84,19 @@ fn runtime() -> Result<Runtime, Error> {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    options::refuse_unused(&options::command().try_get_matches_from(arguments)?)?;
+    // An option counts wherever it stands; by now each one does something.
     let matches = Cli::command().try_get_matches_from(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.global.profile_typed = matches.value_source("profile") == Some(ValueSource::CommandLine);
     Ok(cli)
 }
 
-/// The exit code of a program whose output may not have arrived.
+/// The exit code, with regard to output that could not be written.
 fn with_output(code: u8) -> u8 {
     let Some(error) = ui::lost_output() else { return code };
     ui::say_error(&error);
-    // What a command says with 3 was in the output.
+    // Exit code 3 means nothing without the output.
     if code == 0 || code == PENDING { error.exit_code() } else { code }
 }
 
@@ -117,28 +123,20 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
     }
 }
 
-/// Only a topology can be drawn; what is a text for a terminal or a shell is no data.
+/// Only a topology can be drawn.
 fn refuse_format(cli: &Cli) -> Result<(), Error> {
-    let (format, usage) = (cli.global.output, |message| Error::new(&crate::error::code::USAGE, message));
-    if matches!(format, Format::Dot | Format::Svg | Format::Html)
-        && !matches!(cli.command, Command::Topology(_))
-    {
-        let error = usage("only `kvnet topology` can be drawn");
-        return Err(error.hint("use `--output text`, `json` or `yaml`"));
+    let is_drawn = matches!(cli.global.output, Format::Dot | Format::Svg | Format::Html);
+    if !is_drawn || matches!(cli.command, Command::Topology(_)) {
+        return Ok(());
     }
-    let only_text = match &cli.command {
-        Command::Console(_) => "`kvnet console` copies what the guest prints",
-        Command::Completions { .. } => "`kvnet completions` prints a script",
-        Command::Man { .. } => "`kvnet man` prints a page for `man`",
-        _ => return Ok(()),
-    };
-    if format == Format::Text { Ok(()) } else { Err(usage(only_text).hint("leave `--output` out")) }
+    let error = Error::new(&crate::error::code::USAGE, "only `kvnet topology` can be drawn");
+    Err(error.hint("use `--output text`, `json` or `yaml`"))
 }
 
-/// The log of a command that acts, or looks at a node or a cluster; none of the others.
+/// What to log of a command; `None` for one that neither acts nor looks at a node or a cluster.
 fn logged(cli: &Cli) -> Option<About> {
     let (command, looks) = match &cli.command {
-        // It writes nothing before the last question; then its `up` is logged.
+        // Nothing is written before the last question; then its `up` is logged.
         Command::Init(_) => ("init", false),
         Command::Up(_) => ("up", false),
         Command::Down(options) => ("down", options.dry_run),
@@ -173,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_ends_although_something_that_it_gave_up_does_not() {
+    fn a_command_ends_although_abandoned_work_does_not() {
         let (_keep, never) = mpsc::channel::<()>();
         let long = Duration::from_secs(20);
         let work = async move {

@@ -1,11 +1,11 @@
-//! What clap refuses, told as every other error is: in the format that was asked for, and with tips that are right.
+//! Usage errors of clap, shown like any other error: in the requested format, with tips that are right.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, ValueEnum};
+use clap::{Command, ValueEnum};
 
 use super::args::Cli;
 use crate::error::{Error, code};
@@ -13,7 +13,7 @@ use crate::terminal;
 use crate::ui;
 use crate::ui::Format;
 
-/// Help and version go to standard output and end well; everything else is the user's error.
+/// Prints help and version to standard output and succeeds; everything else is a usage error.
 pub(super) fn tell(error: clap::Error, typed: &[OsString]) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         ui::print(&error.render().ansi().to_string());
@@ -30,7 +30,7 @@ pub(super) fn tell(error: clap::Error, typed: &[OsString]) -> ExitCode {
     ExitCode::from(super::with_output(2))
 }
 
-/// The format that was asked for, as far as that can be told from a line that clap does not understand.
+/// The requested format, as far as a line that clap cannot parse shows it.
 fn format(typed: &[OsString]) -> Format {
     let mut words = typed.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--");
     let mut format = Format::Text;
@@ -45,15 +45,15 @@ fn format(typed: &[OsString]) -> Format {
     format
 }
 
-/// What stands behind `-o` in a word with options of one letter: `-ojson`, `-o=json`, `-vvo`.
+/// The value of `-o` in a word of short options: `-ojson`, `-o=json`, `-vvo`.
 fn short(word: &str) -> Option<&str> {
     let (before, after) = word.strip_prefix('-')?.split_once('o')?;
-    // These take no value, which the rest of the word would be.
+    // These take no value; others would take the rest of the word.
     let is_flags = before.chars().all(|letter| "vy".contains(letter));
     is_flags.then(|| after.strip_prefix('=').unwrap_or(after))
 }
 
-/// The parts of what clap says, as those of an error.
+/// clap's error as one of kvnet's.
 fn of_clap(error: &clap::Error) -> Error {
     let text = error.render().to_string();
     let mut paragraphs = text.trim_end().split("\n\n");
@@ -71,7 +71,7 @@ fn of_clap(error: &clap::Error) -> Error {
     told.hint_also("see `kvnet --help` and `kvnet COMMAND --help`")
 }
 
-/// The error with what helps in the place of clap's guess that a value was meant: hardly any begins with a `-`.
+/// Replaces clap's guess that a value was meant by a useful tip: hardly any value begins with a `-`.
 fn right(mut error: clap::Error, typed: &[OsString]) -> clap::Error {
     let (command, words) = reached(typed);
     let about = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
@@ -87,7 +87,7 @@ fn right(mut error: clap::Error, typed: &[OsString]) -> clap::Error {
     error
 }
 
-/// What does what a word surely means.
+/// The command that a word most likely means.
 fn tip(command: &Command, words: &[String], wrong: &str) -> Option<String> {
     let name = wrong.trim_start_matches('-');
     let line = |more: &str| {
@@ -104,9 +104,9 @@ fn tip(command: &Command, words: &[String], wrong: &str) -> Option<String> {
     }
 }
 
-/// The command that the words lead to.
+/// The command that the words name.
 fn reached(typed: &[OsString]) -> (Command, Vec<String>) {
-    let (mut command, mut words) = (Cli::command(), Vec::new());
+    let (mut command, mut words) = (super::command(), Vec::new());
     for word in typed.iter().skip(1).filter_map(|word| word.to_str()) {
         if let Some(next) = command.find_subcommand(word).cloned() {
             words.push(next.get_name().to_owned());
@@ -116,7 +116,7 @@ fn reached(typed: &[OsString]) -> (Command, Vec<String>) {
     (command, words)
 }
 
-/// What was typed is shown, and not obeyed by the terminal.
+/// Keeps the terminal from interpreting what was typed.
 fn harmless(mut error: clap::Error) -> clap::Error {
     let typed = error.context().filter_map(|(kind, value)| match value {
         ContextValue::String(text) => Some((kind, ContextValue::String(terminal::clean(text)))),

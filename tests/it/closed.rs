@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use clap::CommandFactory;
-use kvnet::cli::args::Cli;
+use kvnet::cli::command;
 
 use crate::formats::{ALL, commands};
 use crate::run::{As, KVNET, Place, text};
@@ -40,7 +39,7 @@ fn lines() -> Vec<String> {
     }
     // There is nothing to look at any more after it.
     known.sort_by_key(|(command, ..)| *command == "down");
-    for command in commands(&Cli::command(), "") {
+    for command in commands(&command(), "") {
         assert!(known.iter().any(|(known, ..)| *known == command), "how does `kvnet {command}` end?");
     }
     let each = |(command, well, wrong): (&str, &str, &str)| {

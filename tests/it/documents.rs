@@ -107,7 +107,7 @@ fn commands_in_the_documents_parse() {
         for line in blocks.chain(quoted) {
             let line = line.split(['#', '>']).next().unwrap().replace("CODE", "KVN100");
             let words = std::iter::once("kvnet").chain(line.split_whitespace());
-            assert!(Cli::try_parse_from(words).is_ok(), "{path}: kvnet {line}");
+            assert!(command().try_get_matches_from(words).is_ok(), "{path}: kvnet {line}");
             seen += 1;
         }
     }

@@ -324,7 +324,7 @@ fn answers_of_the_wizard() {
             name: "a value to set",
             arguments: &["init", "--defaults", "--set", "vm.enabled=false"],
             code: "KVN100",
-            says: "no `--set`",
+            says: "unexpected argument '--set'",
             ..ROW
         },
     ]);

@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use clap::{CommandFactory, Parser};
-use kvnet::cli::args::Cli;
+use kvnet::cli::command;
 use kvnet::error::CODES;
 
 use crate::run::{As, KVNET, Place, text};
@@ -27,7 +26,7 @@ fn commands(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
 
 #[test]
 fn every_command_has_help_that_fits_and_examples_that_parse() {
-    let commands = commands(&Cli::command(), &[]);
+    let commands = commands(&command(), &[]);
     assert!(commands.len() > 12);
     let mut examples = 0;
     for words in commands {
@@ -40,11 +39,28 @@ fn every_command_has_help_that_fits_and_examples_that_parse() {
         for line in help.lines().filter_map(|line| line.strip_prefix("  kvnet ")) {
             let line = line.split(" >").next().unwrap();
             let example = std::iter::once("kvnet").chain(line.split_whitespace());
-            assert!(Cli::try_parse_from(example).is_ok(), "{words:?}: {line}");
+            assert!(command().try_get_matches_from(example).is_ok(), "{words:?}: {line}");
             examples += 1;
         }
     }
     assert!(examples >= 10, "{examples} examples");
+}
+
+/// Read in review when words change.
+#[test]
+fn all_help_reads_well() {
+    let mut root = command().term_width(80);
+    root.build();
+    let mut all = String::new();
+    for words in commands(&command(), &[]) {
+        let find = |from: clap::Command, word: &String| from.find_subcommand(word).unwrap().clone();
+        // What the environment says is not part of the words.
+        let shown = words.iter().fold(root.clone(), find).mut_args(|option| option.hide_env_values(true));
+        let line =
+            ["kvnet"].into_iter().chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        all.push_str(&format!("$ {line} --help\n{}\n", shown.term_width(80).render_long_help()));
+    }
+    insta::assert_snapshot!(all);
 }
 
 #[test]
@@ -127,7 +143,7 @@ fn bash_offers_profiles_steps_contexts_and_codes() {
 
 #[test]
 fn every_command_has_a_manual_page() {
-    for words in commands(&Cli::command(), &[]) {
+    for words in commands(&command(), &[]) {
         let mut arguments = vec!["man"];
         arguments.extend(words.iter().map(String::as_str));
         let page = says(&arguments);

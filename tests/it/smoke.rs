@@ -8,7 +8,7 @@ use std::process::Stdio;
 use kvnet::cluster::ObjectKey;
 use serde_json::{Value, json};
 
-use crate::run::text;
+use crate::run::{As, text};
 use crate::smoke_junit::is_junit;
 use crate::smoke_place::{Place, Ran, UP, delete, kvnet, network, update};
 
@@ -116,7 +116,7 @@ fn what_does_not_exist_is_a_mistake_of_the_user() {
         (&["smoke", "--skip-case", "fly"], "KVN806", "`fly`"),
         (&["smoke", "--jobs", "0"], "KVN100", "1..=64"),
         (&["smoke", "list", "dns"], "KVN100", "dns"),
-        (&["smoke", "--resume"], "KVN810", "no smoke test waits"),
+        (&["smoke", "--resume"], "KVN810", "no smoke test is waiting"),
     ] {
         let output = kvnet(place.0.path(), arguments).output().unwrap();
         let err = text(&output.stderr);
@@ -304,9 +304,9 @@ fn the_report_is_for_people_too() {
 
 #[test]
 fn the_cases_are_listed() {
-    let place = Place(tempfile::tempdir().unwrap());
-    let list = text(&kvnet(place.0.path(), &["smoke", "list"]).output().unwrap().stdout);
-    let data = kvnet(place.0.path(), &["smoke", "list", "-o", "json"]).output().unwrap();
+    let place = crate::run::Place::new();
+    let list = text(&place.kvnet(As::Tester, &["smoke", "list"], &[]).stdout);
+    let data = place.kvnet(As::Tester, &["smoke", "list", "-o", "json"], &[]);
     let data: Value = serde_json::from_slice(&data.stdout).unwrap();
     for case in kvnet::smoke::CASES {
         assert!(list.contains(&format!("{:18} {}\n", case.name, case.title)), "{list}");

@@ -38,10 +38,14 @@ const MARKS: [&str; 11] = ["hint:", "cause:", "at:", "log:", "+", "-", "!", "·"
 fn shown(place: &Place, line: &str, columns: usize) -> String {
     let line = line.replace("DIR", place.path("").to_str().unwrap().trim_end_matches('/'));
     let state = place.path("state");
-    let script = format!("stty cols {columns} rows 50; exec {KVNET} {line} --state-dir {}", state.display());
+    let script = format!("stty cols {columns} rows 50; exec {KVNET} {line}");
     let mut command = Command::new("script");
     command.args(["--quiet", "--command", &script, "/dev/null"]).stdin(Stdio::null());
-    command.env("HOME", place.path("")).env("TERM", "xterm").env_remove("COLUMNS");
+    command
+        .env("HOME", place.path(""))
+        .env("TERM", "xterm")
+        .env("KVNET_STATE_DIR", state)
+        .env_remove("COLUMNS");
     let output = text(&command.output().unwrap().stdout).replace('\r', "");
     anstream::adapter::strip_str(&output).to_string()
 }

@@ -54,7 +54,7 @@ fn the_whole_way_through_ends_in_a_cluster() {
     terminal.answer(&[("Ready", "\u{1b}[A\r")]);
     let ended = terminal.ends(0);
     assert_eq!(ended.files(), ["kvnet.yaml"]);
-    assert!(ended.screen.contains("kvnet.yaml is written"), "{}", ended.screen);
+    assert!(ended.screen.contains("wrote kvnet.yaml"), "{}", ended.screen);
     let written = fs::read_to_string(ended.profile()).unwrap();
     for line in [
         "extends: default  #",
@@ -127,11 +127,7 @@ fn ctrl_c_at_every_question_leaves_nothing() {
         terminal.answer(&[(title, CTRL_C)]);
         let ended = terminal.ends(130);
         assert!(ended.files().is_empty(), "{title}: {:?}", ended.files());
-        assert!(
-            ended.screen.contains("error[KVN503]: stopped on request; nothing was written"),
-            "{}",
-            ended.screen
-        );
+        assert!(ended.screen.contains("error[KVN503]: interrupted; nothing was written"), "{}", ended.screen);
     }
 }
 
@@ -210,7 +206,7 @@ fn what_is_proposed_becomes_a_cluster_and_is_read_as_a_profile() {
     let place = place();
     let (out, err) =
         without_terminal(&place, 0, &["init", "--defaults", "--file", "DIR/mine/a.yaml", "--sandbox"]);
-    assert!(out.is_empty() && err.contains("a.yaml is written"), "{out}{err}");
+    assert!(out.is_empty() && err.contains("wrote ") && err.contains("a.yaml"), "{out}{err}");
     let written = fs::read_to_string(place.path("mine/a.yaml")).unwrap();
     assert!(written.contains("\nextends: default  #"), "{written}");
     without_terminal(&place, 0, &["profile", "validate", "--profile", "DIR/mine/a.yaml"]);

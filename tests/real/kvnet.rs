@@ -54,11 +54,16 @@ impl<'a> Kvnet<'a> {
         Self { node, options: options.iter().map(ToString::to_string).collect() }
     }
 
-    /// The whole command line.
+    /// The whole command line, with the options of the story that the command has: `trace` has no `--skip`.
     pub fn argv<'b>(&'b self, arguments: &[&'b str]) -> Vec<&'b str> {
         let mut argv = vec!["kvnet"];
         argv.extend(arguments);
-        argv.extend(self.options.iter().map(String::as_str));
+        let tree = kvnet::cli::command();
+        let command = arguments.first().and_then(|name| tree.find_subcommand(name)).expect("a command");
+        let is_known = |pair: &&[String]| {
+            command.get_arguments().any(|option| option.get_long() == pair[0].strip_prefix("--"))
+        };
+        argv.extend(self.options.chunks(2).filter(is_known).flatten().map(String::as_str));
         argv
     }
 

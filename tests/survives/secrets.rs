@@ -36,12 +36,17 @@ fn home(server: &str) -> Place {
 }
 
 fn run(place: &Place, arguments: &[&str]) -> Output {
+    let common = ["-p", "DIR/p.yaml", "--set", "timeouts.download=1", "--timeout", "1"];
+    with_secrets(place, &[arguments, &common].concat())
+}
+
+/// Runs it with secrets in the environment.
+fn with_secrets(place: &Place, arguments: &[&str]) -> Output {
     let proxy = format!("http://user:{CANARY}@127.0.0.1:1");
     let mirror = format!("http://user:mirror-{CANARY}@127.0.0.1:1/x?token={CANARY}");
     let variables =
         [("HTTPS_PROXY", proxy.as_str()), ("KVNET_MIRROR", &mirror), ("AWS_SECRET_ACCESS_KEY", CANARY)];
-    let common = ["-p", "DIR/p.yaml", "--set", "timeouts.download=1", "--timeout", "1"];
-    place.kvnet(As::Tester, &[arguments, &common].concat(), &variables)
+    place.kvnet(As::Tester, arguments, &variables)
 }
 
 pub fn assert_silent(written: &str, what: &str) {
@@ -101,13 +106,20 @@ fn what_needs_no_cluster_is_silent_too() {
         &["render", "--only", "vm"],
         &["render", "--only", "kubevirt", "--mirror", "user:canary@host"],
         &["render", "--only", "kubevirt", "--mirror", "http://u:canary@127.0.0.1:99999"],
-        &["profile", "show"],
-        &["profile", "validate", "--set", "vm.cloudInit.nope=x"],
-        &["version"],
         &["--help"],
         &["up", "--help"],
     ];
-    speaks_without_secrets(&home("http://127.0.0.1:1"), commands);
+    let place = home("http://127.0.0.1:1");
+    speaks_without_secrets(&place, commands);
+    for command in
+        [&["profile", "show"][..], &["profile", "validate", "--set", "vm.cloudInit.nope=x"], &["version"]]
+    {
+        for format in ["text", "json", "yaml"] {
+            let arguments = [command, &["-p", "DIR/p.yaml", "-o", format]].concat();
+            let output = with_secrets(&place, &arguments);
+            assert_silent(&(text(&output.stdout) + &text(&output.stderr)), &format!("{arguments:?}"));
+        }
+    }
 }
 
 fn speaks_without_secrets(place: &Place, commands: &[&[&str]]) {

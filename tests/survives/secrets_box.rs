@@ -71,6 +71,13 @@ fn a_whole_run_shows_and_keeps_no_secret() {
     let variables =
         [("KVNET_MIRROR", mirror.as_str()), ("HTTPS_PROXY", &mirror), ("AWS_SECRET_ACCESS_KEY", CANARY)];
     let mut said = 0;
+    for format in ["text", "json", "yaml"] {
+        let arguments = ["profile", "show", "--profile", "DIR/p.yaml", "-o", format];
+        let output = place.kvnet(As::Tester, &arguments, &variables);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_silent(&(text(&output.stdout) + &text(&output.stderr)), &format!("{arguments:?}"));
+        said += 1;
+    }
     let mut run = |arguments: &[&str], exits: &[i32]| {
         let output = place.kvnet(As::Tester, &[arguments, &KEPT].concat(), &variables);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -84,7 +91,7 @@ fn a_whole_run_shows_and_keeps_no_secret() {
     run(&["up", "-o", "json", "-vvv"], &[0]);
     run(&["down", "--dry-run", "-vv"], &[3]);
     run(&["down", "--dry-run", "-o", "json"], &[3]);
-    for command in [&["plan"][..], &["status"], &["render"], &["profile", "show"], &["topology"]] {
+    for command in [&["plan"][..], &["status"], &["render"], &["topology"]] {
         for more in [&["-vvv"][..], &["-o", "json"], &["-o", "yaml"]] {
             run(&[command, more].concat(), &[0]);
         }

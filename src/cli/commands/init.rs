@@ -1,4 +1,4 @@
-//! `kvnet init`: looks, asks, shows what would come of it, writes a profile, and runs `up` with it when asked to.
+//! `kvnet init`: surveys the node, asks, previews the result, writes a profile, and runs `up` with it on request.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::wizard::questions::STANDARD_OUTPUT;
 use crate::wizard::terminal::{self, Restored, Terminal};
 use crate::wizard::{Composed, Interview, Turn, compose, file, look, show};
 
-/// What the profile is called in messages while it has no file.
+/// The profile's name in messages before it has a file.
 const UNNAMED: &str = "kvnet.yaml";
 
 /// Runs the command.
@@ -35,7 +35,7 @@ pub async fn run(global: &Global, options: &Init) -> Result<u8> {
     let asks = global.output == Format::Text && !options.defaults && terminal::is_attended();
     if !asks && given.is_empty() {
         let error =
-            Error::new(&code::ANSWER_MISSING, "there is no terminal to ask on, and no answer is given");
+            Error::new(&code::ANSWER_MISSING, "there is no terminal to prompt on, and no answer was given");
         return Err(error.hint(code::ANSWER_MISSING.fix));
     }
     let draws = asks && terminal::can_draw();
@@ -51,16 +51,12 @@ pub async fn run(global: &Global, options: &Init) -> Result<u8> {
     }
 }
 
-/// The flags, the file of answers, and what of the common options is an answer.
+/// The answers in flags, in the file of answers, and in the shared options.
 fn given(global: &Global, options: &Init) -> Result<Given> {
-    let usage = |message: &str, hint: &str| Err(Error::new(&code::USAGE, message).hint(hint));
-    if !global.set.is_empty() {
-        return usage("`kvnet init` takes no `--set`", "change the profile once it is written");
-    }
     let base = profile::shipped().iter().find(|known| known.name == global.profile);
     let Some(base) = base else {
-        let hint = "leave `--profile` and KVNET_PROFILE out, or name one of `kvnet profile list`";
-        return usage("`kvnet init` builds on a shipped profile", hint);
+        let error = Error::new(&code::USAGE, "`kvnet init` builds on a shipped profile");
+        return Err(error.hint("omit `--profile` and KVNET_PROFILE, or name one of `kvnet profile list`"));
     };
     let named = (base.name != profile::shipped()[0].name).then_some(base.name);
     let mut given = Given::new(options.defaults, named);
@@ -72,14 +68,14 @@ fn given(global: &Global, options: &Init) -> Result<Given> {
             Error::new(&code::ANSWER, "the file of answers cannot be read")
                 .at(path.as_str())
                 .because(error)
-                .hint("name a file with lines as `NAME: ANSWER`; `kvnet init --defaults -o yaml` prints such answers")
+                .hint("its lines are `NAME: ANSWER`, as `kvnet init --defaults -o yaml` prints them")
         })?;
         given.file(&bytes, path.as_str())?;
     }
     Ok(given)
 }
 
-/// Everything up to the written file; the file when `up` is to be run with it. `draws` is none when nobody is asked.
+/// Everything up to writing the file; returns its path if `up` is to run with it. `draws` is `None` without prompts.
 async fn make(
     global: &Global,
     given: Given,
@@ -117,15 +113,15 @@ async fn make(
     }
 }
 
-/// The interview with whom it asks.
+/// The interview and its prompt.
 struct Talk {
     interview: Interview,
     prompt: Box<dyn Prompt>,
 }
 
 impl Talk {
-    /// Lets somebody answer on a thread of its own: a read from the terminal cannot be given up, so that only a thread that
-    /// nobody waits for lets the program end on a signal.
+    /// Prompts on a thread of its own: a read from the terminal cannot be cancelled, and only a detached thread lets the
+    /// program exit on a signal.
     async fn turn(
         mut self,
         restored: &Restored,
@@ -135,10 +131,10 @@ impl Talk {
         restored.ask(true);
         std::thread::spawn(move || {
             let turn = ask(&mut self);
-            // Nobody waits any more after a signal.
+            // After a signal the receiver is gone.
             let _ = sender.send((self, turn));
         });
-        let lost = |error| Error::new(&code::INTERNAL, "the questions ended by themselves").because(error);
+        let lost = |error| Error::new(&code::INTERNAL, "the interview ended unexpectedly").because(error);
         let (talk, turn) = receiver.await.map_err(lost)?;
         restored.ask(false);
         match turn? {
@@ -149,11 +145,11 @@ impl Talk {
 }
 
 fn stopped() -> Error {
-    let error = Error::new(&code::CANCELLED, "stopped on request; nothing was written");
+    let error = Error::new(&code::CANCELLED, "interrupted; nothing was written");
     error.hint("run `kvnet init` again")
 }
 
-/// The cursor may be within a line.
+/// Ends the line that the cursor may be in.
 fn end_line(asks: bool, error: &Error) {
     if asks && error.code() == &code::CANCELLED {
         say("");
@@ -173,7 +169,7 @@ async fn survey(global: &Global) -> Result<Survey> {
     Ok(look::look(host.as_ref(), cluster, &profile).await)
 }
 
-/// A sandbox that is not there yet is looked at in memory: only `up` makes it.
+/// Replaces a sandbox that does not exist yet by one in memory: only `up` creates it.
 async fn for_looking(global: &Global) -> Result<Global> {
     let mut global = global.clone();
     if let Some(directory) = &global.sandbox_dir
@@ -188,11 +184,13 @@ fn introduce(survey: &Survey, draws: Option<bool>) {
     let width = terminal::width();
     let lines = |text: &str| show::wrap(text, width).iter().for_each(|line| say(line));
     if let Some(draws) = draws {
-        lines("A few questions, and you have a profile for `kvnet up`. Nothing is changed until you say so.");
+        lines(
+            "Answer a few questions to get a profile for `kvnet up`. Nothing is changed until you confirm.",
+        );
         lines(if draws { terminal::KEYS } else { plain::KEYS });
         say("");
     }
-    heading("What is here");
+    heading("Found on this node");
     say(show::columns(&show::seen(survey), width).trim_end());
 }
 
@@ -200,7 +198,7 @@ fn heading(text: &str) {
     say(&text.bold().to_string());
 }
 
-/// Refuses answers that nothing asked for; somebody at the terminal is told, because all is answered by then.
+/// Refuses answers to questions that were not asked; in a terminal, where all is answered by then, only mentions them.
 fn unused(interview: &Interview, draws: Option<bool>) -> Result<()> {
     let mut unused = interview.unused().into_iter();
     if draws.is_none() {
@@ -219,7 +217,7 @@ fn print(global: &Global, interview: &Interview, composed: &Composed) -> Result<
     ui::structured(&data, global.output)
 }
 
-/// What would come of it: in words, as a plan, and as a file.
+/// Previews the result: a summary, the plan, and the file.
 async fn preview(global: &Global, interview: &Interview, composed: &Composed, name: &str) {
     let width = terminal::width();
     let view = interview.view();
@@ -265,7 +263,7 @@ async fn write(
     let answers = interview.answers();
     file::write(&path, &composed.text, answers.is(&Id::Overwrite, YES)).await?;
     say("");
-    say(&format!("{path} is written"));
+    say(&format!("wrote {path}"));
     if answers.is(&Id::Run, YES) {
         return Ok(Some(path));
     }
@@ -281,7 +279,7 @@ async fn write(
 
 /// Runs `up`, which shows its plan and asks on a real node.
 async fn up(global: &Global, path: String) -> Result<u8> {
-    // A name without a slash could be that of a shipped profile only without its ending.
+    // Without a slash and an extension, the name could be that of a shipped profile.
     debug_assert!(Utf8Path::new(&path).extension().is_some());
     say("");
     let global = Global { profile: path, ..global.clone() };

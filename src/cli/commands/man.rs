@@ -1,14 +1,11 @@
 //! `kvnet man`: a manual page, as roff.
 
-use clap::CommandFactory;
-
-use crate::cli::args::Cli;
 use crate::error::{Error, Result, code};
 use crate::ui;
 
-/// Runs the command: the page of kvnet, or of the command that `words` name.
+/// Runs the command: prints the page of kvnet, or of the command that `words` name.
 pub fn run(words: &[String]) -> Result<u8> {
-    let mut command = Cli::command();
+    let mut command = crate::cli::command();
     command.build();
     for word in words {
         command = command.find_subcommand(word).cloned().ok_or_else(|| {
@@ -16,7 +13,7 @@ pub fn run(words: &[String]) -> Result<u8> {
             Error::new(&code::USAGE, message).hint("`kvnet --help` lists the commands")
         })?;
     }
-    // Pages of commands are named as git's are: kvnet-profile-show(1).
+    // Named like git's pages: kvnet-profile-show(1).
     let name = ["kvnet".to_owned()].iter().chain(words).map(String::as_str).collect::<Vec<_>>().join("-");
     let mut page = Vec::new();
     clap_mangen::Man::new(command)
