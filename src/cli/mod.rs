@@ -21,12 +21,10 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Error, Kind, PENDING};
 use crate::log::{self, About};
-use crate::ui;
-use args::{Cli, Command, Format};
+use crate::ui::{self, Format};
+use args::{Cli, Command};
 pub use options::command;
 
-/// Exit code of `plan` and `status` when changes are pending.
-pub const PENDING: u8 = 3;
 /// Exit code of `up` and `down` when they failed after some changes.
 pub const PARTLY: u8 = 4;
 

@@ -145,7 +145,7 @@ fn state_without_sandbox(global: &Global) -> Option<StateDir> {
 
 fn open_log(state: &StateDir) {
     if let Some(error) = log::open(state) {
-        ui::say(&format!("warning: no log for this run: {}", ui::clean(&error.to_string())));
+        terminal::say(&format!("warning: no log for this run: {}", terminal::clean(&error.to_string())));
     }
 }
 

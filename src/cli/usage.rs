@@ -7,7 +7,6 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, ValueEnum};
 
-use super::args::Cli;
 use crate::error::{Error, code};
 use crate::terminal;
 use crate::ui;

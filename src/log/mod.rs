@@ -160,9 +160,9 @@ fn keep(bytes: &[u8], matters: bool) {
                 let path = file.path().to_owned();
                 *log = Log::Broken(path);
                 drop(log);
-                ui::say(&format!(
+                terminal::say(&format!(
                     "warning: the log is incomplete from here on: {}",
-                    ui::clean(&error.to_string())
+                    terminal::clean(&error.to_string())
                 ));
             }
         }

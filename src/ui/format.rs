@@ -1,8 +1,8 @@
-//! How data is printed.
+//! The formats of output.
 
 use clap::ValueEnum;
 
-/// How to print.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -14,10 +14,10 @@ pub enum Format {
     /// Graphviz; `topology` only.
     #[value(hide = true)]
     Dot,
-    /// A picture; `topology` only.
+    /// An image; `topology` only.
     #[value(hide = true)]
     Svg,
-    /// A page; `topology` only.
+    /// A web page; `topology` only.
     #[value(hide = true)]
     Html,
 }

@@ -64,12 +64,6 @@ pub fn lost_output() -> Option<Error> {
     Some(Error::new(&code::OUTPUT, "the output is incomplete").at("standard output").because(cause))
 }
 
-/// Prints to standard error, wrapped at the width of the terminal.
-pub fn say(text: &str) {
-    let text = text::width_of_errors().map_or_else(|| text.to_owned(), |width| text::fitted(text, width));
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
 /// Prints JSON for people and programs.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)

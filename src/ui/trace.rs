@@ -73,7 +73,7 @@ fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
     let text = format!("{end}{}: {}", clean(&link.looked_at), clean(&link.found));
     match width {
         None => format!("{mark}{text}\n"),
-        Some(width) if width >= WIDE => format!("{}\n", text::paragraph(&mark, &text, width)),
+        Some(width) if width >= WIDE => format!("{}\n", terminal::paragraph(&mark, &text, width)),
         // Too little room is left beside the columns.
         Some(width) => {
             let mark = terminal::fitted(mark.trim_end(), width);

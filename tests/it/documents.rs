@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use clap::Parser;
-use kvnet::cli::args::Cli;
+use kvnet::cli::command;
 use kvnet::context::events::{Event, Verdict};
 use kvnet::context::target::Target;
 use kvnet::steps;

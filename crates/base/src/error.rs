@@ -8,6 +8,9 @@ use std::{fmt, io};
 use camino::Utf8Path;
 use serde::Serialize;
 
+/// Exit code when something is left to do: changes of `plan` and `status`, a smoke test after a reboot.
+pub const PENDING: u8 = 3;
+
 /// The result of every fallible function of kvnet.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -27,7 +27,7 @@ pub async fn run(global: &Global, options: &Options) -> Result<u8> {
     let console = cluster.console(namespace, &options.vm).await?;
     let interactive = std::io::stdin().is_terminal();
     if interactive {
-        ui::say(&format!(
+        terminal::say(&format!(
             "connected to {namespace}/{}; press Enter for a prompt, Ctrl-] to exit",
             options.vm
         ));

@@ -33,7 +33,7 @@ pub fn stop_on_signal_saying(text: &'static str) -> Cancel {
     tokio::spawn(async move {
         signal().await;
         asked.cancel();
-        crate::ui::say(text);
+        crate::terminal::say(text);
         // A closed terminal sends SIGHUP more than once: from the kernel and from the shell.
         asked_by_hand().await;
         std::process::exit(130);

@@ -40,8 +40,8 @@ fn reference<'a>(global: &'a Global, name: Option<&'a str>) -> Result<&'a str> {
     if global.profile_typed && global.profile != name {
         let message = format!(
             "`{}` and `--profile {}` are two different profiles",
-            ui::clean(name),
-            ui::clean(&global.profile)
+            terminal::clean(name),
+            terminal::clean(&global.profile)
         );
         return Err(Error::new(&code::USAGE, message).hint("name one of them"));
     }

@@ -32,7 +32,7 @@ pub async fn run(global: &Global, options: &Render) -> Result<u8> {
     }
     if !hidden.is_empty() {
         let what = hidden.join(", ");
-        ui::say(&format!("secrets are hidden in this output, in {what}: do not apply it as printed"));
+        terminal::say(&format!("secrets are hidden in this output, in {what}: do not apply it as printed"));
     }
     Ok(0)
 }
@@ -63,7 +63,7 @@ async fn connect(session: &Session, options: &Render) -> Result<()> {
         },
         Err(error) if error.code() == &code::CLUSTER_CONFIG && session.connect.kubeconfig.is_none() => {
             let kvm = if session.cx.facts.kvm { "with" } else { "without" };
-            ui::say(&format!("no cluster: rendered for one that is only this machine, {kvm} KVM"));
+            terminal::say(&format!("no cluster: rendered for one that is only this machine, {kvm} KVM"));
             Ok(())
         }
         Err(error) => Err(error),

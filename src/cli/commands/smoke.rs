@@ -94,7 +94,7 @@ async fn pending(session: &Session, options: &Smoke) -> Result<Option<Pending>> 
     let found = Pending::read(&session.cx.state)?;
     if !options.resume && !options.allow_reboot {
         return found.map_or(Ok(None), |_| {
-            ui::say("discarding a smoke test that waited for a reboot");
+            terminal::say("discarding a smoke test that waited for a reboot");
             Pending::forget(&session.cx.state).map(|()| None)
         });
     }

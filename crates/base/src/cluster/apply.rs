@@ -75,7 +75,7 @@ impl Cluster {
     }
 
     /// The warning before anything is applied, once; none where the API server has server-side apply. Requests its
-    /// `OpenAPI` when its objects have not shown that yet.
+    /// OpenAPI when its objects have not shown that yet.
     ///
     /// # Errors
     /// `KVN301`, `KVN302`, `KVN307`.
@@ -91,7 +91,7 @@ impl Cluster {
         (self.offers.is_absent() && !self.offers.told.swap(true, Ordering::Relaxed)).then_some(WITHOUT)
     }
 
-    /// Servers with `OpenAPI` v3 can apply; v2 lists the patch types.
+    /// Servers with OpenAPI v3 can apply; v2 lists the patch types.
     async fn describes_apply(&self) -> Result<bool> {
         for version in ["/openapi/v3", "/openapi/v2"] {
             match self.call(&Call::get(version).expects(Expected::Description)).await? {

@@ -147,10 +147,7 @@ pub(in crate::world) fn set_up(
 }
 
 /// Tears down the NICs of a pod, the last one first, and removes the sandbox's record.
-pub(in crate::world) fn take_down(
-    scene: &Scene,
-    sandbox: &mut Sandbox,
-) -> Result<Result<(), Failure>> {
+pub(in crate::world) fn take_down(scene: &Scene, sandbox: &mut Sandbox) -> Result<Result<(), Failure>> {
     if !sandbox.nics.is_empty() && !is_ready(scene)? {
         return Ok(Err("cni plugin not initialized".into()));
     }
