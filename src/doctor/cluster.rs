@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::seen::{ClusterSeen, Seen, full_name, name};
-use super::{Looked, Verdict, listed};
+use super::seen::{ClusterSnapshot, Snapshot, full_name, name};
+use super::{CheckResult, Verdict, listed};
 use crate::cluster::condition_of;
 use crate::error::code;
 use crate::steps::flannel::LEAVING_TAINT;
@@ -14,7 +14,7 @@ const SYSTEM: [&str; 3] = ["kube-system", "kube-flannel", "kubevirt"];
 /// The conditions of a node that runs short of something.
 const SHORT: [&str; 3] = ["MemoryPressure", "DiskPressure", "PIDPressure"];
 
-pub fn api(seen: &Seen) -> Looked {
+pub fn api(seen: &Snapshot) -> CheckResult {
     match &seen.cluster {
         Ok(cluster) => {
             Ok(Verdict::holds(format!("{} answers, Kubernetes {}", cluster.server, cluster.version)))
@@ -29,7 +29,7 @@ pub fn api(seen: &Seen) -> Looked {
     }
 }
 
-pub fn nodes(seen: &Seen) -> Looked {
+pub fn nodes(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let troubles: Vec<String> = cluster.nodes.iter().filter_map(trouble).collect();
     if troubles.is_empty() {
@@ -64,7 +64,7 @@ fn trouble(node: &Value) -> Option<String> {
     short.next().map(|(kind, condition)| format!("{} has {kind}: {}", name(node), said(condition)))
 }
 
-pub fn room(seen: &Seen) -> Looked {
+pub fn room(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let leaving = |node: &&Value| taints(node).any(|taint| taint["key"] == LEAVING_TAINT);
     if let Some(node) = cluster.nodes.iter().find(leaving) {
@@ -101,7 +101,7 @@ fn refusal(node: &Value) -> Option<String> {
     Some(format!("{} has the taint {}:{}", name(node), text("key"), text("effect")))
 }
 
-pub fn dns(seen: &Seen) -> Looked {
+pub fn dns(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let is_dns = |deployment: &&Value| {
         deployment["metadata"]["namespace"] == "kube-system"
@@ -122,7 +122,7 @@ pub fn dns(seen: &Seen) -> Looked {
     Ok(Verdict::broken(&code::SMOKE_DNS, format!("{}: {}", name(deployment), why(cluster, deployment))))
 }
 
-pub fn pods(seen: &Seen) -> Looked {
+pub fn pods(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let is_system = |pod: &&Value| SYSTEM.iter().any(|namespace| pod["metadata"]["namespace"] == *namespace);
     let system: Vec<&Value> = cluster.pods.iter().filter(is_system).collect();
@@ -160,7 +160,7 @@ fn floating(daemons: &[Value]) -> Option<String> {
 }
 
 /// Why a workload's pods are not ready: the reason of one of its pods, or that it has none.
-pub fn why(cluster: &ClusterSeen, workload: &Value) -> String {
+pub fn why(cluster: &ClusterSnapshot, workload: &Value) -> String {
     let mut pods = cluster.pods_of(workload).peekable();
     if pods.peek().is_none() {
         return "it has no pods".into();

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::seen::{Seen, full_name};
-use super::{Looked, Verdict};
+use super::seen::{Snapshot, full_name};
+use super::{CheckResult, Verdict};
 use crate::error::code;
 use crate::formats::cni::{CniConf, all_types, where_from};
 use crate::profile::Release;
 use crate::trace::counted;
 
-pub fn kernel(seen: &Seen) -> Looked {
+pub fn kernel(seen: &Snapshot) -> CheckResult {
     let node = &seen.node;
     let hint = "`kvnet up --only kernel` sets it now and at boot";
     if node.forward.as_deref().is_some_and(|value| value != "1") {
@@ -39,7 +39,7 @@ pub fn kernel(seen: &Seen) -> Looked {
     }
 }
 
-pub fn plugins(seen: &Seen) -> Looked {
+pub fn plugins(seen: &Snapshot) -> CheckResult {
     seen.readable("/cni/")?;
     let mut callers: Vec<(String, Value)> = Vec::new();
     for (name, content) in &seen.node.configurations {
@@ -74,7 +74,7 @@ pub fn plugins(seen: &Seen) -> Looked {
 }
 
 /// What to do: some plugins are installed by pods, the others come from a release or another DaemonSet.
-fn sources(seen: &Seen, kinds: &BTreeSet<String>) -> String {
+fn sources(seen: &Snapshot, kinds: &BTreeSet<String>) -> String {
     let installed = |part: &str| seen.cluster.as_ref().is_ok_and(|cluster| cluster.daemon(part).is_some());
     let brought =
         |kind: &str| brought_by(kind).filter(|(part, _)| installed(part)).map(|(_, selector)| selector);
@@ -113,7 +113,7 @@ fn brought_by(kind: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-pub fn files(seen: &Seen) -> Looked {
+pub fn files(seen: &Snapshot) -> CheckResult {
     let directory = &seen.facts.cni_conf_dir;
     seen.readable(directory.as_str())?;
     if seen.node.configurations.is_empty() {
@@ -145,7 +145,7 @@ pub fn files(seen: &Seen) -> Looked {
 }
 
 /// A delegate too old for CHECK, which CNI 0.4.0 introduced: Multus requires it once its own configuration is that new.
-fn old_delegate(seen: &Seen, value: &Value, conf: &CniConf) -> Option<(String, String)> {
+fn old_delegate(seen: &Snapshot, value: &Value, conf: &CniConf) -> Option<(String, String)> {
     const CHECKED: (u32, u32) = (0, 4);
     let is_old = |version: &str| Release::parse(version).is_some_and(|it| (it.major, it.minor) < CHECKED);
     if !conf.is_multus() || conf.version.as_deref().is_none_or(is_old) {

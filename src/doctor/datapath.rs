@@ -1,30 +1,30 @@
 //! The datapath of this node's pods.
 
-use super::seen::Seen;
-use super::{Looked, State, Verdict};
+use super::seen::Snapshot;
+use super::{CheckResult, State, Verdict};
 use crate::trace::datapath::Part;
 
-pub fn links(seen: &Seen) -> Looked {
+pub fn links(seen: &Snapshot) -> CheckResult {
     judge(seen, Part::Links, "no pod links")
 }
 
-pub fn forwarding(seen: &Seen) -> Looked {
+pub fn forwarding(seen: &Snapshot) -> CheckResult {
     judge(seen, Part::Forwarding, "nothing to forward")
 }
 
-pub fn firewall(seen: &Seen) -> Looked {
+pub fn firewall(seen: &Snapshot) -> CheckResult {
     judge(seen, Part::Firewall, "no pod with an address on this node")
 }
 
-pub fn fail_mode(seen: &Seen) -> Looked {
+pub fn fail_mode(seen: &Snapshot) -> CheckResult {
     judge(seen, Part::FailMode, "no Open vSwitch bridge")
 }
 
-pub fn flows(seen: &Seen) -> Looked {
+pub fn flows(seen: &Snapshot) -> CheckResult {
     judge(seen, Part::Flows, "no Open vSwitch bridge")
 }
 
-fn judge(seen: &Seen, part: Part, absent: &str) -> Looked {
+fn judge(seen: &Snapshot, part: Part, absent: &str) -> CheckResult {
     let Some(datapath) = &seen.datapath else { return Ok(Verdict::unknown("not checked")) };
     if datapath.nics.is_empty() && !matches!(part, Part::FailMode | Part::Flows) {
         return Ok(Verdict::absent("no pod with a NIC on this node"));

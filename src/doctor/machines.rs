@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::seen::{ClusterSeen, Seen, full_name, name};
-use super::{Looked, Verdict, listed};
+use super::seen::{ClusterSnapshot, Snapshot, full_name, name};
+use super::{CheckResult, Verdict, listed};
 use crate::cluster::{condition_of, rolled_out};
 use crate::error::code;
 use crate::trace::counted;
@@ -13,12 +13,12 @@ const WATCHERS: u64 = 512;
 /// The resource that a node with hardware virtualisation advertises.
 const KVM: &str = "devices.kubevirt.io/kvm";
 
-fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
+fn installed(cluster: &ClusterSnapshot) -> std::result::Result<&Value, Verdict> {
     cluster.kubevirts.first().ok_or_else(|| Verdict::absent("KubeVirt is not installed"))
 }
 
 /// The workloads of a KubeVirt without an operator, as in 2018: it has no object with a status.
-fn parts(cluster: &ClusterSeen) -> Vec<&Value> {
+fn parts(cluster: &ClusterSnapshot) -> Vec<&Value> {
     if !cluster.kubevirts.is_empty() {
         return Vec::new();
     }
@@ -26,7 +26,7 @@ fn parts(cluster: &ClusterSeen) -> Vec<&Value> {
     all.filter(|set| ["virt-api", "virt-controller", "virt-handler"].contains(&name(set))).collect()
 }
 
-pub fn kubevirt(seen: &Seen) -> Looked {
+pub fn kubevirt(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let parts = parts(cluster);
     if !parts.is_empty() {
@@ -49,7 +49,7 @@ pub fn kubevirt(seen: &Seen) -> Looked {
     Ok(Verdict::broken(&code::KUBEVIRT_BROKEN, format!("{} is {phase}{why}", full_name(kubevirt))))
 }
 
-pub fn virtualisation(seen: &Seen) -> Looked {
+pub fn virtualisation(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let without_operator = !parts(cluster).is_empty();
     let kubevirt = if without_operator { &Value::Null } else { installed(cluster)? };
@@ -82,7 +82,7 @@ pub fn virtualisation(seen: &Seen) -> Looked {
     }))
 }
 
-pub fn machines(seen: &Seen) -> Looked {
+pub fn machines(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     if cluster.machines.is_empty() {
         return Ok(Verdict::absent("none"));
@@ -107,7 +107,7 @@ pub fn machines(seen: &Seen) -> Looked {
 }
 
 /// Why a VM does not run: KubeVirt's own reason, else that of its virt-launcher pod.
-fn waits(cluster: &ClusterSeen, machine: &Value) -> String {
+fn waits(cluster: &ClusterSnapshot, machine: &Value) -> String {
     let phase = machine["status"]["phase"].as_str().unwrap_or("Pending");
     let refused = condition_of(machine, "Synchronized").filter(|condition| condition["status"] == "False");
     let launcher = || {

@@ -1,6 +1,6 @@
 //! Named checks, each for ways in which such a node breaks. They read the node and the API, and change nothing.
 //!
-//! A new check is one row in [`CHECKS`] and one function from [`Seen`] to a verdict.
+//! A new check is one row in [`CHECKS`] and one function from [`Snapshot`] to a verdict.
 #![allow(clippy::unnecessary_wraps, reason = "the functions of all checks have one type")]
 
 mod cluster;
@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::engine::plan::{Plan, Selection};
 use crate::engine::step::AnyStep;
 use crate::error::{Code, Error, Result};
-pub use seen::Seen;
+pub use seen::Snapshot;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -100,7 +100,7 @@ impl Verdict {
 }
 
 /// What a check's function returns: a verdict either way. `?` ends the check early.
-type Looked = std::result::Result<Verdict, Verdict>;
+type CheckResult = std::result::Result<Verdict, Verdict>;
 
 /// A check.
 pub struct Check {
@@ -110,7 +110,7 @@ pub struct Check {
     pub promise: &'static str,
     /// Whether the check needs this machine to be a node of the cluster.
     of_node: bool,
-    look: fn(&Seen) -> Looked,
+    look: fn(&Snapshot) -> CheckResult,
 }
 
 /// Every check; causes before their consequences.
@@ -160,15 +160,15 @@ pub static CHECKS: &[Check] = &[
 ];
 
 impl Check {
-    const fn of_node(id: &'static str, promise: &'static str, look: fn(&Seen) -> Looked) -> Self {
+    const fn of_node(id: &'static str, promise: &'static str, look: fn(&Snapshot) -> CheckResult) -> Self {
         Self { id, promise, of_node: true, look }
     }
 
-    const fn of_cluster(id: &'static str, promise: &'static str, look: fn(&Seen) -> Looked) -> Self {
+    const fn of_cluster(id: &'static str, promise: &'static str, look: fn(&Snapshot) -> CheckResult) -> Self {
         Self { id, promise, of_node: false, look }
     }
 
-    fn verdict(&self, seen: &Seen) -> Verdict {
+    fn verdict(&self, seen: &Snapshot) -> Verdict {
         match &seen.stranger {
             Some(why) if self.of_node => Verdict::unknown(format!("not checked: {why}")),
             _ => (self.look)(seen).unwrap_or_else(|verdict| verdict),
@@ -197,7 +197,7 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     /// Runs every check.
-    pub fn of(seen: &Seen) -> Self {
+    pub fn of(seen: &Snapshot) -> Self {
         let finding =
             |check: &Check| Finding { check: check.id, promise: check.promise, verdict: check.verdict(seen) };
         Self { checks: CHECKS.iter().map(finding).collect() }
@@ -224,7 +224,7 @@ pub async fn examine(
     steps: &[Box<dyn AnyStep>],
     selection: &Selection,
 ) -> Result<Diagnosis> {
-    let mut seen = Seen::gather(cx, refusal).await?;
+    let mut seen = Snapshot::gather(cx, refusal).await?;
     if seen.cluster.is_ok() {
         seen.look_at_steps(&Plan::make(steps, selection, cx).await?);
     }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::cluster::why;
-use super::seen::{ClusterSeen, Seen, full_name, name};
-use super::{Looked, Verdict, listed};
+use super::seen::{ClusterSnapshot, Snapshot, full_name, name};
+use super::{CheckResult, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::attachments::{
@@ -17,7 +17,7 @@ use crate::trace::{counted, of_machine};
 /// Seconds before the expiry of credentials at which they should have been renewed long ago.
 const SOON: i64 = 300;
 
-pub fn daemon(seen: &Seen) -> Looked {
+pub fn daemon(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let file = seen.node.configurations.iter().find(|(_, content)| is_multus(content.as_deref()));
     let Some(daemon) = cluster.daemon("multus") else {
@@ -52,7 +52,7 @@ pub fn daemon(seen: &Seen) -> Looked {
 }
 
 /// Neither Multus' daemon nor its configuration exists.
-fn gone(seen: &Seen) -> Verdict {
+fn gone(seen: &Snapshot) -> Verdict {
     if !seen.lost("multus") {
         return Verdict::absent("Multus is not installed");
     }
@@ -61,7 +61,7 @@ fn gone(seen: &Seen) -> Verdict {
 }
 
 /// A Multus pod that was OOM-killed, now or at its last termination.
-fn out_of_memory(cluster: &ClusterSeen, daemon: &Value) -> Option<String> {
+fn out_of_memory(cluster: &ClusterSnapshot, daemon: &Value) -> Option<String> {
     cluster.pods_of(daemon).find_map(|pod| {
         let statuses = pod["status"]["containerStatuses"].as_array()?;
         let killed = |status: &&Value| {
@@ -72,7 +72,7 @@ fn out_of_memory(cluster: &ClusterSeen, daemon: &Value) -> Option<String> {
     })
 }
 
-pub fn order(seen: &Seen) -> Looked {
+pub fn order(seen: &Snapshot) -> CheckResult {
     let directory = &seen.facts.cni_conf_dir;
     seen.readable(directory.as_str())?;
     let multus = seen.node.configurations.iter().find(|(_, content)| is_multus(content.as_deref()));
@@ -106,7 +106,7 @@ fn is_multus(content: Option<&str>) -> bool {
     content.and_then(CniConf::parse).is_some_and(|conf| conf.is_multus())
 }
 
-pub fn networks(seen: &Seen) -> Looked {
+pub fn networks(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let known = |network: &str| cluster.networks.iter().any(|definition| full_name(definition) == network);
     let declared = seen
@@ -177,7 +177,7 @@ pub fn networks(seen: &Seen) -> Looked {
 
 /// Networks of this node's pods with neither a configuration nor a file on this node. A pod that has its NIC proves that
 /// Multus found one.
-fn without_file(seen: &Seen, cluster: &ClusterSeen) -> Option<Verdict> {
+fn without_file(seen: &Snapshot, cluster: &ClusterSnapshot) -> Option<Verdict> {
     let gone = seen.by_file.iter().filter_map(|(network, file)| Some((network, file.as_ref().err()?)));
     let gone = gone.filter(|(network, _)| on_this_node(seen, cluster, network));
     let gone: Vec<(&String, &String)> = gone.collect();
@@ -201,7 +201,7 @@ fn without_file(seen: &Seen, cluster: &ClusterSeen) -> Option<Verdict> {
 }
 
 /// The networks that are configured by a file on this node.
-fn by_file(seen: &Seen) -> String {
+fn by_file(seen: &Snapshot) -> String {
     let found = seen
         .by_file
         .iter()
@@ -215,7 +215,7 @@ fn by_file(seen: &Seen) -> String {
 }
 
 /// Whether a pod on this node asks for a network; other nodes may have other NICs.
-fn on_this_node(seen: &Seen, cluster: &ClusterSeen, network: &str) -> bool {
+fn on_this_node(seen: &Snapshot, cluster: &ClusterSnapshot, network: &str) -> bool {
     let here = |pod: &&Value| seen.here.is_some() && pod["spec"]["nodeName"].as_str() == seen.here.as_deref();
     let alive = cluster.pods.iter().filter(here).filter(|pod| is_alive(pod));
     alive.flat_map(|pod| asked(pod).wishes).any(|wish| wish.network() == network)
@@ -227,7 +227,7 @@ fn plugins(config: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// The master interface of a network that this node does not have.
-fn without_master(seen: &Seen, config: &Value) -> Option<String> {
+fn without_master(seen: &Snapshot, config: &Value) -> Option<String> {
     let links = seen.node.links.as_ref()?;
     let found = plugins(config).find_map(|plugin| {
         let kind = plugin["type"].as_str().filter(|kind| ["macvlan", "ipvlan", "vlan"].contains(kind))?;
@@ -247,7 +247,7 @@ fn without_ipam(config: &Value) -> bool {
 }
 
 /// The networks that pods and VMs ask for, each with its consumer.
-fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
+fn asked_for(cluster: &ClusterSnapshot) -> Vec<(String, String)> {
     let namespace = |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     let mut found = Vec::new();
     for machine in &cluster.machines {
@@ -266,7 +266,7 @@ fn asked_for(cluster: &ClusterSeen) -> Vec<(String, String)> {
 }
 
 /// What a pod asks for; a word that cannot be a network's name is a mistake, not a missing network.
-fn wanted(cluster: &ClusterSeen, pod: &Value) -> Asked {
+fn wanted(cluster: &ClusterSnapshot, pod: &Value) -> Asked {
     asked(pod).settled(&|network| cluster.networks.iter().any(|definition| full_name(definition) == network))
 }
 
@@ -274,7 +274,7 @@ fn is_alive(pod: &Value) -> bool {
     !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
 
-pub fn nics(seen: &Seen) -> Looked {
+pub fn nics(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let running = cluster.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
     let asking: Vec<&Value> = running.filter(|pod| !wanted(cluster, pod).wishes.is_empty()).collect();
@@ -311,7 +311,7 @@ fn asks_since_it_runs(pod: &Value) -> bool {
 }
 
 /// The networks on which a pod has no NIC according to Multus.
-fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
+fn lacking(cluster: &ClusterSnapshot, pod: &Value) -> Option<String> {
     let (found, missing) = unmet(cluster, pod);
     let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
     (!missing.is_empty()).then(|| {
@@ -321,7 +321,7 @@ fn lacking(cluster: &ClusterSeen, pod: &Value) -> Option<String> {
 }
 
 /// How many of its requested NICs a pod has, and the networks of the missing ones.
-fn unmet(cluster: &ClusterSeen, pod: &Value) -> (usize, Vec<String>) {
+fn unmet(cluster: &ClusterSnapshot, pod: &Value) -> (usize, Vec<String>) {
     let (wishes, nics) = (wanted(cluster, pod).wishes, reported(pod));
     let configured = |wish: &Wish| {
         let definition = cluster.networks.iter().find(|network| full_name(network) == wish.network())?;
@@ -334,7 +334,7 @@ fn unmet(cluster: &ClusterSeen, pod: &Value) -> (usize, Vec<String>) {
 }
 
 /// The Open vSwitch networks, each with its bridge.
-pub fn bridges_of(cluster: &ClusterSeen) -> Vec<(String, String)> {
+pub fn bridges_of(cluster: &ClusterSnapshot) -> Vec<(String, String)> {
     let bridge = |network: &Value| {
         let config: Value = serde_json::from_str(network["spec"]["config"].as_str()?).ok()?;
         Some((full_name(network), NetConf::read(config.as_object()?).port()?.bridge))

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::cluster::why;
-use super::seen::{ClusterSeen, Seen, full_name, name};
-use super::{Looked, Verdict};
+use super::seen::{ClusterSnapshot, Snapshot, full_name, name};
+use super::{CheckResult, Verdict};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::formats::kubernetes::scarce_addresses;
@@ -15,11 +15,11 @@ const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";
 const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";
 
 /// flannel's `DaemonSet`; without flannel its checks do not apply.
-fn installed(cluster: &ClusterSeen) -> std::result::Result<&Value, Verdict> {
+fn installed(cluster: &ClusterSnapshot) -> std::result::Result<&Value, Verdict> {
     cluster.daemon("flannel").ok_or_else(|| Verdict::absent("flannel is not installed"))
 }
 
-pub fn addresses(seen: &Seen) -> Looked {
+pub fn addresses(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     installed(cluster)?;
     let network = cluster.flannel.iter().find_map(|map| {
@@ -51,7 +51,7 @@ pub fn addresses(seen: &Seen) -> Looked {
     Ok(Verdict::holds(format!("{} with addresses{network}", counted(cluster.nodes.len(), "node"))))
 }
 
-pub fn flannel(seen: &Seen) -> Looked {
+pub fn flannel(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     if cluster.daemon("flannel").is_none() && seen.lost("flannel") {
         return Ok(Verdict::broken(
@@ -92,7 +92,7 @@ pub fn flannel(seen: &Seen) -> Looked {
 }
 
 /// cni0 has an address outside this node's subnet.
-fn foreign_bridge(seen: &Seen, subnet: &str) -> Option<String> {
+fn foreign_bridge(seen: &Snapshot, subnet: &str) -> Option<String> {
     let own = subnet.lines().find_map(|line| line.strip_prefix("FLANNEL_SUBNET="))?.trim();
     let range: IpNet = own.parse().ok()?;
     let bridge = seen.node.links.as_ref()?.iter().find(|link| link.name == "cni0")?;
@@ -103,7 +103,7 @@ fn foreign_bridge(seen: &Seen, subnet: &str) -> Option<String> {
 }
 
 /// The published MAC address is not that of flannel.1.
-fn other_address(seen: &Seen, cluster: &ClusterSeen) -> Option<String> {
+fn other_address(seen: &Snapshot, cluster: &ClusterSnapshot) -> Option<String> {
     let node = seen.this_node(cluster)?;
     let backend: Value = serde_json::from_str(node["metadata"]["annotations"][BACKEND].as_str()?).ok()?;
     let told = backend["VtepMAC"].as_str()?;
@@ -113,7 +113,7 @@ fn other_address(seen: &Seen, cluster: &ClusterSeen) -> Option<String> {
 }
 
 /// Two nodes with the same address in flannel.
-fn shared_address(cluster: &ClusterSeen) -> Option<String> {
+fn shared_address(cluster: &ClusterSnapshot) -> Option<String> {
     let address = |node: &Value| node["metadata"]["annotations"][PUBLIC_IP].as_str().map(str::to_owned);
     cluster.nodes.iter().enumerate().find_map(|(index, node)| {
         let own = address(node)?;

@@ -28,7 +28,7 @@ use crate::profile::Profile;
 use crate::trace::datapath::{Datapath, Nic, define, nics_of};
 
 /// The state of node and cluster.
-pub struct Seen {
+pub struct Snapshot {
     /// The desired state.
     pub profile: Arc<Profile>,
     /// What is known about the node.
@@ -38,9 +38,9 @@ pub struct Seen {
     /// Why the node checks do not run here; none when this is a node, or when there is no cluster yet.
     pub stranger: Option<String>,
     /// The node that kvnet runs on.
-    pub node: NodeSeen,
+    pub node: NodeSnapshot,
     /// The cluster, or why it does not answer.
-    pub cluster: Result<ClusterSeen>,
+    pub cluster: Result<ClusterSnapshot>,
     /// The datapath of this node's pods; none when not gathered.
     pub datapath: Option<Datapath>,
     /// For networks without a configuration of their own: the file on this node that has it, or why there is none.
@@ -50,12 +50,12 @@ pub struct Seen {
     /// The time of gathering, in Unix seconds.
     pub now: i64,
     /// The plan's steps; none when there is no plan.
-    pub steps: Option<Vec<StepSeen>>,
+    pub steps: Option<Vec<StepSnapshot>>,
 }
 
 /// The node.
 #[derive(Default)]
-pub struct NodeSeen {
+pub struct NodeSnapshot {
     /// Everything in the directory of CNI configurations.
     pub names: Vec<String>,
     /// The configurations in the runtime's order; none where a file is not readable.
@@ -88,7 +88,7 @@ pub struct NodeSeen {
 
 /// The cluster.
 #[derive(Default)]
-pub struct ClusterSeen {
+pub struct ClusterSnapshot {
     /// The API server's address.
     pub server: String,
     /// The version of Kubernetes.
@@ -118,7 +118,7 @@ pub struct ClusterSeen {
 }
 
 /// A step of the profile.
-pub struct StepSeen {
+pub struct StepSnapshot {
     /// Its id.
     pub id: &'static str,
     /// Whether its part is in place.
@@ -127,14 +127,14 @@ pub struct StepSeen {
     pub why: std::result::Result<Option<String>, Error>,
 }
 
-impl Seen {
+impl Snapshot {
     /// Gathers everything. `refusal` is why there is no cluster.
     pub async fn gather(cx: &Context, refusal: Option<Error>) -> Result<Self> {
         let cluster = async {
             match (&refusal, cx.cluster().await) {
                 (Some(error), _) => Err(error.clone()),
                 (None, Some(cluster)) => {
-                    ClusterSeen::gather(&cluster, cx.profile.kubevirt.api_version()).await
+                    ClusterSnapshot::gather(&cluster, cx.profile.kubevirt.api_version()).await
                 }
                 (None, None) => Err(Error::new(&code::CLUSTER_CONFIG, "there is no cluster yet")),
             }
@@ -144,7 +144,8 @@ impl Seen {
         // Identify the machine before reading it.
         let stranger = if connected { stranger(cx, cluster.is_ok()).await } else { None };
         let here = if cluster.is_ok() { cx.this_node().await } else { None };
-        let node = if stranger.is_none() { NodeSeen::gather(cx).await } else { Ok(NodeSeen::default()) };
+        let node =
+            if stranger.is_none() { NodeSnapshot::gather(cx).await } else { Ok(NodeSnapshot::default()) };
         let by_file = match &mut cluster {
             Ok(cluster) if stranger.is_none() => look_for_files(cx, &mut cluster.networks).await?,
             _ => BTreeMap::new(),
@@ -172,7 +173,7 @@ impl Seen {
 
     /// Adds the steps of a plan.
     pub fn look_at_steps(&mut self, plan: &Plan<'_>) {
-        let step = |planned: &Planned<'_>| StepSeen {
+        let step = |planned: &Planned<'_>| StepSnapshot {
             id: planned.step.id(),
             state: planned.state(),
             why: match &planned.findings {
@@ -184,7 +185,7 @@ impl Seen {
     }
 
     /// The cluster; without one the check is unknown.
-    pub fn cluster(&self) -> std::result::Result<&ClusterSeen, Verdict> {
+    pub fn cluster(&self) -> std::result::Result<&ClusterSnapshot, Verdict> {
         self.cluster.as_ref().map_err(|_| Verdict::unknown("not checked: no answer from the API server"))
     }
 
@@ -201,7 +202,7 @@ impl Seen {
     }
 
     /// The Node object of this machine.
-    pub fn this_node<'a>(&self, cluster: &'a ClusterSeen) -> Option<&'a Value> {
+    pub fn this_node<'a>(&self, cluster: &'a ClusterSnapshot) -> Option<&'a Value> {
         let here = self.here.as_deref()?;
         cluster.nodes.iter().find(|node| name(node) == here)
     }
@@ -215,7 +216,7 @@ impl Seen {
     }
 }
 
-impl NodeSeen {
+impl NodeSnapshot {
     async fn gather(cx: &Context) -> Result<Self> {
         let host = &Tolerant::new(cx.host.as_ref());
         let facts = &cx.facts;
@@ -294,7 +295,7 @@ async fn look_for_files(
 }
 
 /// Without a cluster no NICs are known, and only the node is checked.
-async fn datapath(cx: &Context, cluster: Option<&ClusterSeen>, own: Option<&str>) -> Result<Datapath> {
+async fn datapath(cx: &Context, cluster: Option<&ClusterSnapshot>, own: Option<&str>) -> Result<Datapath> {
     let nodes = cluster.map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
     let pods = cluster.map(|cluster| cluster.pods.as_slice()).unwrap_or_default();
     let is_here = |pod: &&Value| {
@@ -345,7 +346,7 @@ fn token_ends(kubeconfig: &str) -> Option<i64> {
     claims["exp"].as_i64()
 }
 
-impl ClusterSeen {
+impl ClusterSnapshot {
     async fn gather(cluster: &Cluster, kubevirt: &str) -> Result<Self> {
         let version = cluster.reachable().await?;
         let all = |api_version: &'static str, kind: &'static str| cluster.list(api_version, kind, None, None);
@@ -387,7 +388,7 @@ impl ClusterSeen {
         reason(pod, &self.events)
     }
 
-    /// The text of [`ClusterSeen::reason`].
+    /// The text of [`ClusterSnapshot::reason`].
     pub fn why_waiting(&self, pod: &Value) -> Option<String> {
         self.reason(pod).map(|reason| reason.text)
     }

@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use super::cluster::why;
 use super::multus::bridges_of;
-use super::seen::{Seen, full_name, name};
-use super::{Looked, Verdict, listed};
+use super::seen::{Snapshot, full_name, name};
+use super::{CheckResult, Verdict, listed};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
 use crate::trace::counted;
 
-pub fn database(seen: &Seen) -> Looked {
+pub fn database(seen: &Snapshot) -> CheckResult {
     match &seen.node.switch {
         Some(Ok(state)) => Ok(Verdict::holds(format!("running, {}", counted(state.bridges.len(), "bridge")))),
         Some(Err(why)) if !seen.facts.root => Ok(Verdict::unknown(format!("only root may query it: {why}"))),
@@ -28,11 +28,11 @@ pub fn database(seen: &Seen) -> Looked {
 }
 
 /// Whether a network of the cluster names a bridge.
-fn used(seen: &Seen) -> bool {
+fn used(seen: &Snapshot) -> bool {
     seen.cluster.as_ref().is_ok_and(|cluster| !bridges_of(cluster).is_empty())
 }
 
-fn state(seen: &Seen) -> std::result::Result<&OvsState, Verdict> {
+fn state(seen: &Snapshot) -> std::result::Result<&OvsState, Verdict> {
     match &seen.node.switch {
         Some(Ok(state)) => Ok(state),
         Some(Err(_)) => Err(Verdict::unknown("not checked: no answer from Open vSwitch")),
@@ -40,7 +40,7 @@ fn state(seen: &Seen) -> std::result::Result<&OvsState, Verdict> {
     }
 }
 
-pub fn bridges(seen: &Seen) -> Looked {
+pub fn bridges(seen: &Snapshot) -> CheckResult {
     let state = state(seen)?;
     let named = seen.cluster.as_ref().map(bridges_of).unwrap_or_default();
     // Before the first `up` nothing exists yet, and nothing is broken.
@@ -78,7 +78,7 @@ pub fn bridges(seen: &Seen) -> Looked {
     })
 }
 
-pub fn ports(seen: &Seen) -> Looked {
+pub fn ports(seen: &Snapshot) -> CheckResult {
     let state = state(seen)?;
     let all: Vec<(&str, &OvsPort)> = state
         .bridges
@@ -115,7 +115,7 @@ pub fn ports(seen: &Seen) -> Looked {
         .hint("if they are not gone in a minute: `ovs-vsctl del-port PORT`"))
 }
 
-pub fn daemon(seen: &Seen) -> Looked {
+pub fn daemon(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let Some(daemon) = cluster.daemon("ovs-cni") else {
         if bridges_of(cluster).is_empty() {
@@ -145,7 +145,7 @@ pub fn daemon(seen: &Seen) -> Looked {
     Ok(Verdict::broken(&code::MARKER, format!("{}: {now}; {}", full_name(daemon), why(cluster, daemon))))
 }
 
-pub fn marker(seen: &Seen) -> Looked {
+pub fn marker(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let bridges: BTreeSet<String> = bridges_of(cluster).into_iter().map(|(_, bridge)| bridge).collect();
     // Other nodes' bridges are not visible from here, and may differ.

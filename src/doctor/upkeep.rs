@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::seen::{Seen, ending_for, name};
-use super::{Looked, Verdict, listed};
+use super::seen::{Snapshot, ending_for, name};
+use super::{CheckResult, Verdict, listed};
 use crate::cluster::condition_of;
 use crate::engine::plan::State;
 use crate::error::code;
@@ -12,7 +12,7 @@ use crate::trace::counted;
 /// Seconds that a namespace with pods may take to terminate.
 const PATIENCE: i64 = 120;
 
-pub fn leftovers(seen: &Seen) -> Looked {
+pub fn leftovers(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let ends =
         |service: &&Value| condition_of(service, "Available").is_some_and(|it| it["status"] == "False");
@@ -39,7 +39,7 @@ pub fn leftovers(seen: &Seen) -> Looked {
     .hint("check the finalizers of the objects in it, and the controllers that should remove them"))
 }
 
-pub fn journal(seen: &Seen) -> Looked {
+pub fn journal(seen: &Snapshot) -> CheckResult {
     let history = match &seen.journal {
         Ok(history) => history,
         Err(error) => return Ok(Verdict::broken(error.code(), error.to_string())),
@@ -61,7 +61,7 @@ pub fn journal(seen: &Seen) -> Looked {
     })
 }
 
-pub fn profile(seen: &Seen) -> Looked {
+pub fn profile(seen: &Snapshot) -> CheckResult {
     seen.cluster()?;
     let steps = seen.steps.as_deref().unwrap_or_default();
     if let Some((step, error)) = steps.iter().find_map(|step| Some((step, step.why.as_ref().err()?))) {

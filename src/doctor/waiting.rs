@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::seen::{ClusterSeen, Seen, ending_for, full_name, name};
-use super::{Looked, Verdict};
+use super::seen::{ClusterSnapshot, Snapshot, ending_for, full_name, name};
+use super::{CheckResult, Verdict};
 use crate::cluster::addresses::{Address, Compared, outside};
 use crate::cluster::{Cause, Reason};
 use crate::error::code;
@@ -22,7 +22,7 @@ const START: i64 = 60;
 const END: i64 = 120;
 
 /// Multus rejects no pod's annotation.
-pub fn annotations(seen: &Seen) -> Looked {
+pub fn annotations(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let alive = cluster.pods.iter().filter(|pod| !has_ended(pod));
     let known = |network: &str| cluster.networks.iter().any(|definition| full_name(definition) == network);
@@ -58,7 +58,7 @@ fn has_ended(pod: &Value) -> bool {
 }
 
 /// No pod is stuck.
-pub fn pods(seen: &Seen) -> Looked {
+pub fn pods(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let found: Vec<(String, Reason)> = cluster
         .pods
@@ -99,7 +99,7 @@ fn once(list: Vec<&str>) -> Vec<&str> {
 }
 
 /// Why a pod is stuck for longer than a start or a termination takes.
-fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
+fn keeps(seen: &Snapshot, cluster: &ClusterSnapshot, pod: &Value) -> Option<Reason> {
     let reason = cluster.reason(pod)?;
     if let Some(seconds) = ending_for(pod, seen.now) {
         let text = format!("stuck in Terminating for {}{}", lasted(seconds), nowhere(cluster, pod));
@@ -122,12 +122,12 @@ fn keeps(seen: &Seen, cluster: &ClusterSeen, pod: &Value) -> Option<Reason> {
 }
 
 /// The node that a pod is bound to, when that node does not exist: no kubelet starts or stops the pod.
-fn lost_node<'a>(cluster: &ClusterSeen, pod: &'a Value) -> Option<&'a str> {
+fn lost_node<'a>(cluster: &ClusterSnapshot, pod: &'a Value) -> Option<&'a str> {
     let node = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty())?;
     (!cluster.nodes.iter().any(|it| name(it) == node)).then_some(node)
 }
 
-fn nowhere(cluster: &ClusterSeen, pod: &Value) -> String {
+fn nowhere(cluster: &ClusterSnapshot, pod: &Value) -> String {
     lost_node(cluster, pod).map(|node| format!(": its node {node} is gone")).unwrap_or_default()
 }
 
@@ -142,7 +142,7 @@ fn lasted(seconds: i64) -> String {
 }
 
 /// No two pods share an address, and no pod has a guest's.
-pub fn duplicates(seen: &Seen) -> Looked {
+pub fn duplicates(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     let guests = guests(&seen.profile, &cluster.machines);
     let compared = Compared::of(&cluster.pods, &cluster.networks, &guests);
@@ -154,7 +154,7 @@ pub fn duplicates(seen: &Seen) -> Looked {
 }
 
 /// Pods have addresses from the cluster's pod network.
-pub fn subnet(seen: &Seen) -> Looked {
+pub fn subnet(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
     if cluster.daemon("flannel").is_none() {
         return Ok(Verdict::absent("flannel is not installed"));
@@ -182,7 +182,7 @@ pub fn subnet(seen: &Seen) -> Looked {
 }
 
 /// flannel's networks, else the nodes' podCIDRs.
-pub fn subnets(cluster: &ClusterSeen) -> Vec<IpNet> {
+pub fn subnets(cluster: &ClusterSnapshot) -> Vec<IpNet> {
     let configurations = cluster.flannel.iter().filter_map(|map| map["data"]["net-conf.json"].as_str());
     let parsed: Vec<Value> = configurations.filter_map(|text| serde_json::from_str(text).ok()).collect();
     let ranges = parsed.iter().flat_map(|conf| ["Network", "IPv6Network"].map(|field| &conf[field]));
@@ -194,7 +194,7 @@ pub fn subnets(cluster: &ClusterSeen) -> Vec<IpNet> {
 }
 
 /// The configuration that gives pods their first NIC in place of flannel's.
-fn other_configuration<'a>(seen: &'a Seen, _found: &[Address]) -> Option<&'a str> {
+fn other_configuration<'a>(seen: &'a Snapshot, _found: &[Address]) -> Option<&'a str> {
     let parsed = seen
         .node
         .configurations

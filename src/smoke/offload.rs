@@ -8,7 +8,7 @@ use crate::facts::ovs::OvsBridge;
 use crate::formats::cni::Port;
 use crate::host::Command;
 use crate::trace::process_of;
-use crate::verify::{Seen, ovs_state};
+use crate::verify::{StartedPod, ovs_state};
 
 /// The result for checksum offload.
 pub enum Outcome {
@@ -24,7 +24,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Fails on errors of the node.
-pub async fn switch_off(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<Outcome> {
+pub async fn switch_off(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<Outcome> {
     let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
     let state = ovs_state(&ctx.cx).await?;
     let datapath = state.as_ref().and_then(|state| state.bridge(bridge)).map(OvsBridge::datapath);
@@ -47,7 +47,7 @@ pub async fn switch_off(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<O
 }
 
 /// Whether it could be turned off in a pod on this node.
-async fn off(ctx: &CaseContext, seen: &Seen) -> Result<bool> {
+async fn off(ctx: &CaseContext, seen: &StartedPod) -> Result<bool> {
     let host = ctx.cx.host.as_ref();
     let (Some(nic), Some(_)) = (seen.interface(), host.find("ethtool").await?) else { return Ok(false) };
     let Some(process) = process_of(host, &seen.uid).await? else { return Ok(false) };

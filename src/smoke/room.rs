@@ -19,7 +19,8 @@ use crate::context::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
 use crate::profile::{Network, NetworkKind};
 use crate::verify::{
-    Batch, Found, Here, MOST_AT_ONCE, Nic, PROBE_LABEL, Place, PodPlan, Probe, Seen, labels, make_room, start,
+    Batch, Found, Here, MOST_AT_ONCE, Nic, PROBE_LABEL, Place, PodPlan, Probe, StartedPod, labels, make_room,
+    start,
 };
 
 /// The label of a case's namespace, with the case's name.
@@ -165,7 +166,7 @@ impl CaseContext {
     ///
     /// # Errors
     /// Fails when a pod cannot be started or does not become ready.
-    pub async fn meet(&self, probes: &[Probe]) -> Result<Vec<Seen>> {
+    pub async fn meet(&self, probes: &[Probe]) -> Result<Vec<StartedPod>> {
         try_join_all(probes.iter().map(|probe| async {
             self.start(&probe.name, &[format!("{}/{}", probe.network.namespace, probe.network.name)]).await
         }))
@@ -177,7 +178,7 @@ impl CaseContext {
     ///
     /// # Errors
     /// As [`CaseContext::meet`], and when pods do not terminate.
-    pub async fn meet_batch(&self, batch: &Batch) -> Result<Vec<Seen>> {
+    pub async fn meet_batch(&self, batch: &Batch) -> Result<Vec<StartedPod>> {
         let names: Vec<Value> =
             batch.scenario.pods.iter().map(|probe| json!({"metadata": {"name": probe.name}})).collect();
         make_room(&self.cluster, &self.namespace, &names, &self.progress()).await?;
@@ -188,7 +189,7 @@ impl CaseContext {
     ///
     /// # Errors
     /// Fails when a pod does not become ready, with the reason.
-    pub async fn look_at(&self, probes: &[Probe]) -> Result<Vec<Seen>> {
+    pub async fn look_at(&self, probes: &[Probe]) -> Result<Vec<StartedPod>> {
         let (place, time) = (self.place(), self.time());
         let progress = self.progress();
         let looks = probes.iter().map(|probe| place.look(probe, time, &progress));
@@ -211,7 +212,7 @@ impl CaseContext {
     ///
     /// # Errors
     /// As [`CaseContext::meet`].
-    pub async fn meet_plain(&self, names: &[&str]) -> Result<Vec<Seen>> {
+    pub async fn meet_plain(&self, names: &[&str]) -> Result<Vec<StartedPod>> {
         try_join_all(names.iter().map(|name| self.start(name, &[]))).await?;
         let mut seen = Vec::new();
         for name in names {
@@ -219,7 +220,7 @@ impl CaseContext {
             let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let link = self.place().link(name, "eth0").await?;
             let nic = Nic { interface: "eth0".into(), ..Nic::default() };
-            seen.push(Seen {
+            seen.push(StartedPod {
                 probe: first_nic(name, &self.cx.profile.cluster.pod_subnet),
                 uid: text("/metadata/uid").into(),
                 node: text("/spec/nodeName").into(),

@@ -5,7 +5,7 @@ use futures::try_join;
 use super::offload;
 use super::room::{CaseContext, PORT};
 use crate::error::{Code, Result, code};
-use crate::verify::{Found, Seen, reaches};
+use crate::verify::{Found, StartedPod, reaches};
 
 /// The length of the headers of an echo request: IPv4 or IPv6, and ICMP.
 const HEADERS: [u32; 2] = [28, 48];
@@ -14,7 +14,7 @@ const HEADERS: [u32; 2] = [28, 48];
 ///
 /// # Errors
 /// Fails when a command cannot be run in a pod.
-pub async fn everything(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
+pub async fn everything(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = reaches(ctx.place(), one, other).await?;
     let holds = found.holds();
@@ -27,7 +27,7 @@ pub async fn everything(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<(
 ///
 /// # Errors
 /// Fails when a command cannot be run in a pod.
-pub async fn everything_routed(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
+pub async fn everything_routed(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
     let found = match one.meets_itself(other) {
         Some(told) => Found::of(false, told),
@@ -38,7 +38,7 @@ pub async fn everything_routed(ctx: &CaseContext, one: &Seen, other: &Seen) -> R
     if holds { transports(ctx, one, other).await } else { Ok(()) }
 }
 
-async fn transports(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
+async fn transports(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<()> {
     let (from, to) = (one.probe.name.as_str(), other.probe.name.as_str());
     let reach: &Code = &code::SMOKE_REACH;
     let size = one.link.as_ref().map_or(0, |link| link.mtu);
@@ -68,7 +68,7 @@ async fn transports(ctx: &CaseContext, one: &Seen, other: &Seen) -> Result<()> {
 ///
 /// # Errors
 /// Fails when it cannot be run in the pod.
-pub async fn ping(ctx: &CaseContext, from: &str, to: &Seen, mtu: Option<u32>) -> Result<Found> {
+pub async fn ping(ctx: &CaseContext, from: &str, to: &StartedPod, mtu: Option<u32>) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let header = HEADERS[usize::from(target.is_ipv6())];
     let size = mtu.map_or(56, |mtu| mtu.saturating_sub(header)).to_string();
@@ -79,7 +79,7 @@ pub async fn ping(ctx: &CaseContext, from: &str, to: &Seen, mtu: Option<u32>) ->
 }
 
 /// Connects to the server in a pod, which sends its name.
-async fn tcp(ctx: &CaseContext, from: &str, to: &Seen) -> Result<Found> {
+async fn tcp(ctx: &CaseContext, from: &str, to: &StartedPod) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let target = target.to_string();
     let ran = ctx.run(from, &["nc", "-w", "5", &target, PORT]).await?;
@@ -92,7 +92,7 @@ async fn tcp(ctx: &CaseContext, from: &str, to: &Seen) -> Result<Found> {
 }
 
 /// Sends datagrams to a closed port: the pod answers with port unreachable.
-async fn udp(ctx: &CaseContext, from: &str, to: &Seen) -> Result<Found> {
+async fn udp(ctx: &CaseContext, from: &str, to: &StartedPod) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };
     let target = target.to_string();
     let ran = ctx.run(from, &["traceroute", "-n", "-m", "4", "-q", "1", "-w", "2", &target]).await?;

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use futures::try_join;
 use tokio::sync::watch;
 
-use super::look::{Place, Seen, ovs_state};
+use super::look::{Place, StartedPod, ovs_state};
 use super::scenario::{Probe, Scenario};
 use super::talk::{reaches, stays_apart};
 use super::{Found, Outcome, SELECTOR};
@@ -17,7 +17,7 @@ use crate::context::events::Progress;
 use crate::error::{Error, Result, code};
 
 /// A pod that other checks wait for: empty until it was inspected.
-type Slot = watch::Sender<Option<Arc<Seen>>>;
+type Slot = watch::Sender<Option<Arc<StartedPod>>>;
 
 /// Runs each check as soon as its pods run; in the order of [`Scenario::checks`].
 pub async fn all(
@@ -52,7 +52,7 @@ async fn look(
     probe: &Probe,
     slots: &BTreeMap<&str, Slot>,
     timeout: Duration,
-) -> Result<Arc<Seen>> {
+) -> Result<Arc<StartedPod>> {
     let seen = Arc::new(place.look(probe, timeout, &|_| ()).await?);
     if let Some(slot) = slots.get(probe.name.as_str()) {
         slot.send_replace(Some(seen.clone()));
@@ -61,7 +61,7 @@ async fn look(
 }
 
 /// The pod, once it was inspected.
-async fn seen(slots: &BTreeMap<&str, Slot>, name: &str) -> Result<Arc<Seen>> {
+async fn seen(slots: &BTreeMap<&str, Slot>, name: &str) -> Result<Arc<StartedPod>> {
     let stranger = || Error::new(&code::INTERNAL, format!("the verification has no pod {name}"));
     let mut slot = slots.get(name).ok_or_else(stranger)?.subscribe();
     let seen = slot.wait_for(Option::is_some).await.map_err(|_| stranger())?.clone();

@@ -33,7 +33,7 @@ pub struct Place<'a> {
 
 /// A started pod with the state of its NIC.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct StartedPod {
     /// The desired state.
     pub probe: Probe,
     /// The pod's uid.
@@ -62,7 +62,7 @@ impl Place<'_> {
     ///
     /// # Errors
     /// Fails when the pod does not become ready or the command in it fails.
-    pub async fn look(&self, probe: &Probe, timeout: Duration, progress: Progress<'_>) -> Result<Seen> {
+    pub async fn look(&self, probe: &Probe, timeout: Duration, progress: Progress<'_>) -> Result<StartedPod> {
         let selector = format!("{PROBE_LABEL}={}", probe.name);
         let pods = self.cluster.wait_pods(self.namespace, &selector, 1, &is_ready, timeout, progress).await?;
         let pod = pods.first().unwrap_or(&Value::Null);
@@ -74,7 +74,7 @@ impl Place<'_> {
         };
         let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (uid, node) = (text("/metadata/uid").to_owned(), text("/spec/nodeName").to_owned());
-        Ok(Seen { probe: probe.clone(), uid, node, nic, link })
+        Ok(StartedPod { probe: probe.clone(), uid, node, nic, link })
     }
 
     /// A NIC inside a pod; none when it has no such NIC.
@@ -94,7 +94,7 @@ impl Place<'_> {
     }
 }
 
-impl Seen {
+impl StartedPod {
     /// The NIC's address: the one in its network, else the first.
     pub fn ip(&self) -> Option<IpAddr> {
         let ips = &self.link.as_ref()?.ips;
@@ -171,7 +171,7 @@ fn address_check(probe: &Probe, link: &Link) -> (bool, String) {
 }
 
 /// The Open vSwitch port, when the pod runs on this machine.
-fn port_check(here: &Here, seen: &Seen, ovs: Option<&OvsState>) -> Found {
+fn port_check(here: &Here, seen: &StartedPod, ovs: Option<&OvsState>) -> Found {
     let Some(wanted) = &seen.probe.port else { return Found::of(true, "") };
     if here.node.as_deref() != Some(&seen.node) {
         return Found::not_checked(format!(", port not checked: {}", here.why_not(&seen.node)));

@@ -35,7 +35,7 @@ pub use addresses::NO_DUPLICATES;
 pub use batches::{Batch, batches};
 pub use guests::guests;
 pub use here::Here;
-pub use look::{NicView, Place, Seen, ovs_state};
+pub use look::{NicView, Place, StartedPod, ovs_state};
 pub use outcome::{Found, Outcome};
 pub use plain::plain_pod;
 pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, make_room, nic, start, statuses};

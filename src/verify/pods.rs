@@ -198,14 +198,14 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::sandbox::api::{Fault, Interference, Seen};
+    use crate::sandbox::api::{Fault, Interference, ReceivedRequest};
     use crate::sandbox::{Options, Sandbox};
 
     /// Rejects the first pods, as a server does in a new namespace.
     struct New(AtomicUsize);
 
     impl Interference for New {
-        fn fault(&self, request: &Seen) -> Option<Fault> {
+        fn fault(&self, request: &ReceivedRequest) -> Option<Fault> {
             let is_pod = request.path.contains("/pods/") && request.method != "GET";
             let left = |count: usize| count.checked_sub(1);
             (is_pod && self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok()).then(|| {

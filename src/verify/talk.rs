@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use futures::try_join;
 
 use super::Found;
-use super::look::{Place, Seen};
+use super::look::{Place, StartedPod};
 use crate::error::{Error, Result, code};
 
 /// Whether one pod reaches another over their NICs: by ARP on layer 2, and by ping.
 ///
 /// # Errors
 /// Fails when a command cannot be run in the pod.
-pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
+pub async fn reaches(place: Place<'_>, one: &StartedPod, other: &StartedPod) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
     if let Some(told) = one.meets_itself(other) {
         return Ok(Found::of(false, told));
@@ -33,7 +33,7 @@ pub async fn reaches(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found
 ///
 /// # Errors
 /// Fails when the request cannot be sent: silence would prove nothing.
-pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<Found> {
+pub async fn stays_apart(place: Place<'_>, one: &StartedPod, other: &StartedPod) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
     if let Some(told) = one.meets_itself(other) {
         return Ok(Found::not_checked(told));
@@ -53,7 +53,7 @@ pub async fn stays_apart(place: Place<'_>, one: &Seen, other: &Seen) -> Result<F
 }
 
 /// The NIC to test from, and the address to test.
-fn ends<'a>(one: &'a Seen, other: &Seen) -> Option<(&'a str, String)> {
+fn ends<'a>(one: &'a StartedPod, other: &StartedPod) -> Option<(&'a str, String)> {
     Some((one.interface()?, other.ip().as_ref().map(IpAddr::to_string)?))
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::Options;
-use kvnet::sandbox::api::{Fault, Interference, Seen};
+use kvnet::sandbox::api::{Fault, Interference, ReceivedRequest};
 use serde_json::{Value, json};
 
 use crate::run::{KVNET, Place, is_root, text};
@@ -99,7 +99,7 @@ type Made = (&'static str, &'static str, &'static str);
 struct Nodes(String);
 
 impl Interference for Nodes {
-    fn fault(&self, request: &Seen) -> Option<Fault> {
+    fn fault(&self, request: &ReceivedRequest) -> Option<Fault> {
         let path = request.path.split('?').next().unwrap_or_default();
         (path == "/api/v1/nodes").then(|| Fault::Garbage(self.0.clone()))
     }

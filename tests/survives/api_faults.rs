@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Request;
 use kvnet::cluster::Cluster;
-use kvnet::sandbox::api::{Fault, Interference, Seen};
+use kvnet::sandbox::api::{Fault, Interference, ReceivedRequest};
 use tokio::time::Instant;
 use tower::BoxError;
 
@@ -49,13 +49,13 @@ const REFUSALS: [Wrong; 3] = [Wrong::Unauthorized, Wrong::Forbidden, Wrong::Expi
 /// No run takes longer, whatever happens: every wait has its limit in the profile.
 const BOUND: Duration = Duration::from_hours(1);
 
-fn is_write(request: &Seen) -> bool {
+fn is_write(request: &ReceivedRequest) -> bool {
     request.method != "GET"
 }
 
 impl Wrong {
     /// Whether it can happen to a request.
-    fn concerns(self, request: &Seen) -> bool {
+    fn concerns(self, request: &ReceivedRequest) -> bool {
         match self {
             Self::Conflict => is_write(request),
             Self::Gone => request.path.contains("watch=true"),
@@ -103,7 +103,7 @@ impl Wrong {
 }
 
 /// Whether a request goes wrong.
-type When = dyn Fn(&Seen, usize, usize) -> bool + Send + Sync;
+type When = dyn Fn(&ReceivedRequest, usize, usize) -> bool + Send + Sync;
 
 /// Spoils some of the requests that a fault concerns.
 struct Gate {
@@ -123,18 +123,21 @@ struct State {
 }
 
 impl Gate {
-    fn new(wrong: Wrong, when: impl Fn(&Seen, usize, usize) -> bool + Send + Sync + 'static) -> Arc<Self> {
+    fn new(
+        wrong: Wrong,
+        when: impl Fn(&ReceivedRequest, usize, usize) -> bool + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self { wrong, when: Box::new(when), state: Mutex::default() })
     }
 
     /// Every request the first time that it is sent, and now and then when it is sent again later. Silence takes most of the
     /// patience that a request gets, and several steps may read the same.
-    fn first_times(wrong: Wrong, only: fn(&Seen) -> bool) -> Arc<Self> {
+    fn first_times(wrong: Wrong, only: fn(&ReceivedRequest) -> bool) -> Arc<Self> {
         let pause = if wrong == Wrong::Silent { usize::MAX } else { 4 };
         Self::new(wrong, move |request, _, before| only(request) && before.is_multiple_of(pause))
     }
 
-    fn is_due(&self, request: &Seen) -> bool {
+    fn is_due(&self, request: &ReceivedRequest) -> bool {
         if !self.wrong.concerns(request) {
             return false;
         }
@@ -169,7 +172,7 @@ impl Gate {
 struct ByGate(Arc<Gate>);
 
 impl Interference for ByGate {
-    fn fault(&self, request: &Seen) -> Option<Fault> {
+    fn fault(&self, request: &ReceivedRequest) -> Option<Fault> {
         self.0.is_due(request).then(|| self.0.wrong.fault())
     }
 }
@@ -190,7 +193,7 @@ fn behind_expired_certificate(client: kube::Client, gate: Arc<Gate>) -> Cluster 
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         let client = client.clone();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let seen = Seen { method: request.method().to_string(), path, user_agent: String::new() };
+        let seen = ReceivedRequest { method: request.method().to_string(), path, user_agent: String::new() };
         let is_due = gate.is_due(&seen);
         async move {
             if is_due {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::Options;
-use kvnet::sandbox::api::{Fault, Interference, Seen};
+use kvnet::sandbox::api::{Fault, Interference, ReceivedRequest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ const GROUP: &str = "dead.example";
 struct Dead;
 
 impl Interference for Dead {
-    fn fault(&self, request: &Seen) -> Option<Fault> {
+    fn fault(&self, request: &ReceivedRequest) -> Option<Fault> {
         let message = "service unavailable".to_owned();
         request.path.starts_with("/apis/dead.example/").then_some(Fault::Status {
             code: 503,

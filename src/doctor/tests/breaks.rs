@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// A change to the gathered state.
-pub type Break = fn(&mut NodeSeen, &mut ClusterSeen);
+pub type Break = fn(&mut NodeSnapshot, &mut ClusterSnapshot);
 
 /// A change, and the first broken check after it: its id, its code and a part of its finding.
 pub const BREAKS: &[(Break, &str, &str, &str)] = &[

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::seen::{ClusterSeen, NodeSeen, StepSeen};
+use super::seen::{ClusterSnapshot, NodeSnapshot, StepSnapshot};
 use super::*;
 use crate::engine::change::{Change, Outcome};
 use crate::engine::journal::{History, Journal};
@@ -85,9 +85,9 @@ fn network(name: &str) -> Value {
         "spec": {"config": r#"{"type":"ovs","bridge":"blue","ipam":{"type":"host-local"}}"#}})
 }
 
-fn cluster() -> ClusterSeen {
+fn cluster() -> ClusterSnapshot {
     let networks = ["a-bridge-network", "flannel-network", "ovs-blue", "ovs-blue-l2", "ovs-blue100"];
-    ClusterSeen {
+    ClusterSnapshot {
         events: Vec::new(),
         server: "https://192.0.2.1:6443".into(),
         version: "v1.34.4".into(),
@@ -120,11 +120,11 @@ fn cluster() -> ClusterSeen {
 }
 
 /// A node on which every check passes.
-fn healthy() -> Seen {
+fn healthy() -> Snapshot {
     let plugins = ["bridge", "flannel", "host-local", "multus-shim", "ovs", "portmap"];
     let bridge =
         OvsBridge { name: "blue".into(), ports: vec![port("veth1", "uid-web")], ..OvsBridge::default() };
-    Seen {
+    Snapshot {
         profile: Arc::new(profile::load("default", &[]).unwrap().profile),
         facts: Arc::new(Facts {
             hostname: "n0".into(),
@@ -135,7 +135,7 @@ fn healthy() -> Seen {
         }),
         here: Some("n0".into()),
         stranger: None,
-        node: NodeSeen {
+        node: NodeSnapshot {
             names: vec!["00-multus.conf".into(), "10-flannel.conflist".into()],
             configurations: vec![
                 ("00-multus.conf".into(), Some(MULTUS.into())),
@@ -159,7 +159,7 @@ fn healthy() -> Seen {
         journal: Ok(History::default()),
         now: 1_000,
         datapath: Some(crate::trace::datapath::tests::healthy()),
-        steps: Some(vec![StepSeen { id: "kernel", state: StepState::InPlace, why: Ok(None) }]),
+        steps: Some(vec![StepSnapshot { id: "kernel", state: StepState::InPlace, why: Ok(None) }]),
     }
 }
 
@@ -253,11 +253,11 @@ fn what_is_not_installed_is_absent() {
         "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
         fresh.deployments.clone(),
     );
-    *fresh = ClusterSeen { nodes: vec![node], deployments, ..ClusterSeen::default() };
+    *fresh = ClusterSnapshot { nodes: vec![node], deployments, ..ClusterSnapshot::default() };
     (seen.node.configurations, seen.node.names) = (Vec::new(), Vec::new());
     (seen.node.subnet, seen.node.switch, seen.node.links) = (None, None, Some(Vec::new()));
     let change = Ok(Some("create file".into()));
-    seen.steps = Some(vec![StepSeen { id: "kernel", state: StepState::Missing, why: change }]);
+    seen.steps = Some(vec![StepSnapshot { id: "kernel", state: StepState::Missing, why: change }]);
     let diagnosis = Diagnosis::of(&seen);
     assert_eq!(diagnosis.broken(), None);
     assert_eq!(diagnosis.checks.last().unwrap().verdict.found, "the profile has not been applied here");
@@ -289,7 +289,7 @@ fn journal(done: bool) -> Result<History> {
     History::read(&state)
 }
 
-fn verdict(seen: &Seen, check: &str) -> Verdict {
+fn verdict(seen: &Snapshot, check: &str) -> Verdict {
     Diagnosis::of(seen).checks.into_iter().find(|it| it.check == check).unwrap().verdict
 }
 
@@ -309,8 +309,8 @@ fn a_marker_breaks_nothing_that_is_already_scheduled() {
 #[test]
 fn what_the_profile_wants_is_told_apart() {
     let profile = |state: StepState, why: Result<Option<String>>| {
-        let steps = Some(vec![StepSeen { id: "networks", state, why }]);
-        verdict(&Seen { journal: journal(true), steps, ..healthy() }, "profile")
+        let steps = Some(vec![StepSnapshot { id: "networks", state, why }]);
+        verdict(&Snapshot { journal: journal(true), steps, ..healthy() }, "profile")
     };
     let change = || Ok(Some("create x".to_owned()));
     let drifted = profile(StepState::Drifted, change());
@@ -324,7 +324,7 @@ fn what_the_profile_wants_is_told_apart() {
 
 #[test]
 fn a_run_that_was_interrupted_is_told() {
-    let of = |journal| verdict(&Seen { journal, ..healthy() }, "journal");
+    let of = |journal| verdict(&Snapshot { journal, ..healthy() }, "journal");
     assert_eq!(of(journal(true)).state, State::Holds);
     let open = of(journal(false));
     assert_eq!(
@@ -401,7 +401,7 @@ fn what_pods_ask_for_without_effect_or_by_a_slip_is_no_missing_network() {
 #[test]
 fn a_network_that_a_file_configures_is_there() {
     let mut seen = healthy();
-    let by = |seen: &mut Seen, file: std::result::Result<&str, &str>| {
+    let by = |seen: &mut Snapshot, file: std::result::Result<&str, &str>| {
         let file = file.map(str::to_owned).map_err(str::to_owned);
         seen.by_file = [("default/ovs-blue".to_owned(), file)].into();
     };

@@ -8,7 +8,7 @@ use crate::smoke::case::vlan_pairs;
 use crate::smoke::diagnose::why_without_nics;
 use crate::smoke::room::CaseContext;
 use crate::smoke::talk::everything;
-use crate::verify::{Probe, Scenario, Seen, batches, ovs_state, reaches, stays_apart};
+use crate::verify::{Probe, Scenario, StartedPod, batches, ovs_state, reaches, stays_apart};
 
 /// One pod on each network, with checks of its NIC.
 pub async fn attachments(ctx: &CaseContext) -> Result<()> {
@@ -22,7 +22,7 @@ pub async fn attachments(ctx: &CaseContext) -> Result<()> {
 }
 
 /// Checks for each pod whether its NIC is as declared.
-pub async fn look_at_nics(ctx: &CaseContext, seen: &[Seen]) -> Result<()> {
+pub async fn look_at_nics(ctx: &CaseContext, seen: &[StartedPod]) -> Result<()> {
     let ovs = ovs_state(&ctx.cx).await?;
     for pod in seen {
         let mut view = pod.view(&ctx.here, ovs.as_ref());
@@ -111,7 +111,10 @@ fn of_pairs(mut whole: Scenario, reach: Vec<(String, String)>, isolated: Vec<(St
 }
 
 /// The pairs among the pods seen.
-fn pairs<'a>(seen: &'a [Seen], names: &'a [(String, String)]) -> impl Iterator<Item = (&'a Seen, &'a Seen)> {
+fn pairs<'a>(
+    seen: &'a [StartedPod],
+    names: &'a [(String, String)],
+) -> impl Iterator<Item = (&'a StartedPod, &'a StartedPod)> {
     let find = |name: &String| seen.iter().find(|pod| pod.probe.name == *name);
     names.iter().filter_map(move |(one, other)| Some((find(one)?, find(other)?)))
 }

@@ -8,7 +8,7 @@ use crate::cluster::STEP_LABEL;
 use crate::cluster::{Condition, ObjectKey, is_ready};
 use crate::error::{Error, Result, code};
 use crate::smoke::room::CaseContext;
-use crate::verify::{Found, Probe, Scenario, Seen};
+use crate::verify::{Found, Probe, Scenario, StartedPod};
 
 pub async fn run(ctx: &CaseContext) -> Result<()> {
     let daemon = daemon(ctx).await?;
@@ -22,14 +22,15 @@ pub async fn run(ctx: &CaseContext) -> Result<()> {
     let condition = Condition::RolledOut { object: ObjectKey::of(&daemon) };
     let rolled_out = ctx.cluster.wait(&condition, ctx.time(), &ctx.progress()).await;
     ctx.check("Multus is back", back(ctx, &daemon, &ended, rolled_out).await?, &code::SMOKE_RETURN);
-    let (whole, missed): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|pod| pod.nic.is_some());
+    let (whole, missed): (Vec<StartedPod>, Vec<StartedPod>) =
+        seen.into_iter().partition(|pod| pod.nic.is_some());
     let again = start_again(ctx, &missed).await?;
     look_at_nics(ctx, &[whole, again].concat()).await
 }
 
 /// Recreates the pods that started while Multus was down: it removes its configuration on exit, and the runtime falls back
 /// to the next one.
-async fn start_again(ctx: &CaseContext, missed: &[Seen]) -> Result<Vec<Seen>> {
+async fn start_again(ctx: &CaseContext, missed: &[StartedPod]) -> Result<Vec<StartedPod>> {
     if missed.is_empty() {
         return Ok(Vec::new());
     }

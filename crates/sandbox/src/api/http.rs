@@ -24,7 +24,7 @@ const PIPE: usize = 64 * 1024;
 
 /// A request that reached the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// `GET`, `PATCH`.
     pub method: String,
     /// The path with the query.
@@ -36,7 +36,7 @@ pub struct Seen {
 /// Injects faults into requests.
 pub trait Interference: Send + Sync {
     /// The fault for a request, if any.
-    fn fault(&self, request: &Seen) -> Option<Fault>;
+    fn fault(&self, request: &ReceivedRequest) -> Option<Fault>;
 }
 
 /// A fault of a request.
@@ -149,9 +149,9 @@ impl ApiServer {
     }
 }
 
-fn seen(request: &Request<Incoming>) -> Seen {
+fn seen(request: &Request<Incoming>) -> ReceivedRequest {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    Seen {
+    ReceivedRequest {
         method: if request.method() == Method::GET { "GET".into() } else { request.method().to_string() },
         path: path.to_owned(),
         user_agent: text_of(request.headers(), header::USER_AGENT),
@@ -207,14 +207,14 @@ async fn truncated(response: Response<Body>) -> Response<Body> {
 
 /// Nothing goes wrong.
 impl Interference for () {
-    fn fault(&self, _: &Seen) -> Option<Fault> {
+    fn fault(&self, _: &ReceivedRequest) -> Option<Fault> {
         None
     }
 }
 
 /// Tries several; the first fault counts.
 impl Interference for Vec<Arc<dyn Interference>> {
-    fn fault(&self, request: &Seen) -> Option<Fault> {
+    fn fault(&self, request: &ReceivedRequest) -> Option<Fault> {
         self.iter().find_map(|one| one.fault(request))
     }
 }

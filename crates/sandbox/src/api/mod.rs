@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::store::Store;
 pub use clock::Clock;
 pub use door::{ObjectFilter, Removal};
-pub use http::{Fault, Interference, Seen};
+pub use http::{Fault, Interference, ReceivedRequest};
 pub use kinds::KubernetesVersion;
 pub use streams::{Containers, Ran};
 
@@ -49,7 +49,7 @@ struct Server {
     version: KubernetesVersion,
     interference: RwLock<Option<Arc<dyn Interference>>>,
     containers: RwLock<Option<Arc<dyn Containers>>>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<ReceivedRequest>>,
 }
 
 impl ApiServer {
@@ -78,7 +78,7 @@ impl ApiServer {
 
     /// The requests so far, in order.
     #[must_use]
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -96,7 +96,7 @@ impl ApiServer {
         self.0.interference.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn saw(&self, seen: Seen) {
+    fn saw(&self, seen: ReceivedRequest) {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     }
 }

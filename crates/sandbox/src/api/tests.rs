@@ -130,7 +130,7 @@ async fn what_an_object_owned_goes_with_it_and_a_namespace_with_all_that_is_in_i
 struct First(Mutex<Vec<Fault>>);
 
 impl Interference for First {
-    fn fault(&self, _: &Seen) -> Option<Fault> {
+    fn fault(&self, _: &ReceivedRequest) -> Option<Fault> {
         self.0.lock().unwrap().pop()
     }
 }
