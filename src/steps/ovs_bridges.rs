@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn names_that_mean_something_else_are_refused() {
         for (profile, part) in [
-            (profile("blue100", None, None, &[]), "is a VLAN bridge"),
+            (profile("blue100", None, None, &[]), "is already a VLAN bridge"),
             (profile("red", None, None, &[("blue", 5)]), "is a real bridge"),
             (profile("blue", None, None, &[("other", 100)]), "already has VLAN bridge blue100"),
             (profile("blue", Some(Datapath::System), None, &[("blue100", 100)]), "has other ports"),
