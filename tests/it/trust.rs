@@ -311,7 +311,7 @@ fn a_release_that_kvnet_knows_is_taken_from_a_mirror_only_as_it_is() {
     let output = place.kvnet(As::Tester, &[&arguments[..], &["--mirror", &mirror]].concat(), &[]);
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.contains("error[KVN400]") && err.contains("but kvnet wants 2d622f69"), "{err}");
+    assert!(err.contains("error[KVN400]") && err.contains("but kvnet expects 2d622f69"), "{err}");
 }
 
 #[test]

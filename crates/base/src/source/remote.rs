@@ -171,7 +171,7 @@ impl Pin {
         if self.sha256 == found {
             return Ok(());
         }
-        let message = format!("the manifest has the digest {found}, but {} has {}", self.by, self.sha256);
+        let message = format!("the manifest has the digest {found}, but {} expects {}", self.by, self.sha256);
         let error = Error::new(&code::SOURCE_DIGEST, message).at(place);
         Err(match self.voucher {
             Voucher::LockFile => error.hint_also(

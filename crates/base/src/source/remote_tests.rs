@@ -252,7 +252,7 @@ async fn a_release_that_kvnet_knows_has_its_digest_whatever_a_mirror_says() {
     let address = known::raw("coreos/flannel", "v0.28.10", "Documentation/kube-flannel.yml");
     let error = up(&bench, &address, "").await.err().unwrap();
     assert_eq!(error.code().id, "KVN400");
-    assert!(error.message().contains("but kvnet wants 944a3c1f"), "{error}");
+    assert!(error.message().contains("but kvnet expects 944a3c1f"), "{error}");
     assert!(!bench.dir.join("lock.json").exists());
     // Whoever pins something else means it.
     let fetched = up(&bench, &address, &digest(MANIFEST.as_bytes())).await.unwrap();

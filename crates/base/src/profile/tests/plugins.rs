@@ -137,7 +137,9 @@ fn a_key_is_judged_as_go_reads_it() {
     );
     let warned = |config: &str| accepted(config).warnings().join("\n");
     assert!(warned("{type: ovs, bridge: blue, vlan: 1, Vlan: 2}").contains("`Vlan` is given twice"));
-    assert!(warned("{type: ovs, bridge: blue, vlam: 1}").contains("`vlam`; did you mean `vlan`?"));
+    assert!(
+        warned("{type: ovs, bridge: blue, vlam: 1}").contains("`vlam` has no effect; did you mean `vlan`?")
+    );
     let range =
         "{type: bridge, bridge: br1, ipam: {type: host-local, subnet: 192.0.2.0/24, rangeStrat: 192.0.2.9}}";
     assert!(warned(range).contains("did you mean `rangeStart`?"));

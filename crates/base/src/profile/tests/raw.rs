@@ -63,7 +63,7 @@ fn what_a_plugin_would_refuse_is_refused_at_its_place() {
         ("{type: bridge, bridge: a-name-that-is-long}", "a-name", "not a name that the kernel accepts"),
         ("{type: bridge, bridge: br1, vlan: 4095}", "4095", "cannot be 4095"),
         ("{type: bridge, bridge: br1, isGateway: true}", "true", "needs `ipam`"),
-        ("{type: macvlan, master: ''}", "''", "names no NIC"),
+        ("{type: macvlan, master: ''}", "''", "does not name a NIC"),
         ("{type: macvlan, master: blue}", "blue", "is an Open vSwitch bridge"),
         ("{type: ipvlan, master: cni0, ipam: {type: dhcp}}", "cni0", "is another component's interface"),
         ("{type: macvlan, master: eth1, mode: weird}", "weird", "cannot be \"weird\""),

@@ -334,7 +334,7 @@ fn subnets() {
         ("cluster: {podSubnet: 10.244.0.0}", "p.yaml:1:22", "KVN104", "not a subnet", "CIDR"),
         ("cluster: {podSubnet: 10.244.0.1/16}", "p.yaml:1:22", "KVN104", "host bits", "write 10.244.0.0/16"),
         ("cluster: {podSubnet: 10.244.0.0/33}", "p.yaml:1:22", "KVN104", "not a subnet", "CIDR"),
-        ("cluster: {podSubnet: 10.244.0.0/32}", "p.yaml:1:22", "KVN104", "no room", "/24"),
+        ("cluster: {podSubnet: 10.244.0.0/32}", "p.yaml:1:22", "KVN104", "too small for pods", "/24"),
         ("cluster: {podSubnet: 10.96.0.0/16}", "p.yaml:1:22", "KVN104", "service subnet", "10.244.0.0/16"),
         (
             "networks: [{name: n, kind: bridge, bridge: a, ipam: {subnet: 10.244.3.0/24}}]",
