@@ -232,7 +232,7 @@ fn every_kind_of_network_becomes_a_cluster() {
         let file = format!("DIR/mine/{number}.yaml");
         let common = ["init", "--defaults", "--sandbox", "--run", "yes", "--file", file.as_str()];
         let (_, err) = without_terminal(&place, 0, &[&common[..], answers].concat());
-        assert!(err.contains("is written\n") && err.contains("\ndone"), "{answers:?}: {err}");
+        assert!(err.contains("\nwrote ") && err.contains("\ndone"), "{answers:?}: {err}");
     }
 }
 
