@@ -41,10 +41,29 @@ fn code(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What follows each `crate::`.
-fn imports(code: &str) -> impl Iterator<Item = &str> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    code.split("crate::").skip(1).map(move |rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
+/// The rooms that a file names: what follows each `crate::`, one name or the heads of a group.
+fn imports(code: &str) -> Vec<&str> {
+    code.split("crate::").skip(1).flat_map(heads).collect()
+}
+
+/// `engine` of `engine::plan;`, `profile` and `smoke` of `{profile, smoke::{a, b}};`.
+fn heads(path: &str) -> Vec<&str> {
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let (mut heads, mut depth) = (vec![name(group.trim_start())], 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => heads.push(name(group[at + 1..].trim_start())),
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn name(path: &str) -> &str {
+    path.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default()
 }
 
 /// The folders that rooms are in, and the room that a folder is as a whole.
@@ -55,6 +74,12 @@ const SOURCES: [(&str, Option<&str>); 3] =
 fn room<'a>(path: &'a Path, folder: &str) -> Option<&'a str> {
     let mut below = path.strip_prefix(folder).ok()?.iter();
     below.next()?.to_str().map(|name| name.trim_end_matches(".rs"))
+}
+
+#[test]
+fn every_form_of_import_is_read() {
+    let code = "use crate::engine::plan;\nuse crate::{profile, smoke::{Case, list},\n    steps};\nlet x = crate::ui::json;";
+    assert_eq!(imports(code), ["engine", "profile", "smoke", "steps", "ui"]);
 }
 
 #[test]
@@ -75,7 +100,9 @@ fn rooms_import_what_is_below_them() {
                 continue;
             };
             let code = code(path);
-            for other in imports(&code).filter(|other| *other != own && layers.contains_key(*other)) {
+            for other in
+                imports(&code).into_iter().filter(|other| *other != own && layers.contains_key(*other))
+            {
                 if layers[other] <= *layer {
                     wrong.push(format!("{} imports {other}, which is not below {own}", path.display()));
                 }
