@@ -1,8 +1,9 @@
 //! What must be seen on the real node. Every trial takes a fresh node of `tests/rig` through one story.
 //!
 //! Needs root and minutes, so the trials are ignored unless `KVNET_REAL=1`; then those run that need one Kubernetes and one
-//! KubeVirt, the newest. `KVNET_REAL=all` runs those of older versions as well. None of the wanted ones is skipped.
-//! Run one with `KVNET_REAL=1 cargo test --test real -- default`. `KVNET_REAL_KEEP=1` keeps the node of a failed trial.
+//! KubeVirt, the newest. `KVNET_REAL=all` runs those of older versions as well, `older` them alone. None of the wanted
+//! ones is skipped. Run one with `KVNET_REAL=1 cargo test --test real -- default`. `KVNET_REAL_KEEP=1` keeps the node of a
+//! failed trial.
 
 mod addresses;
 mod adopt;
