@@ -49,7 +49,6 @@ impl Target {
     }
 
     /// For people: the cluster and this machine, then a line for each node that kvnet does not reach.
-    #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let Some(cluster) = &self.cluster else {
             return vec!["no cluster yet: kvnet creates one on this machine".into()];

@@ -4,7 +4,6 @@ use super::{Bridge, BridgeKind, Guest, GuestKind, Network, Nic, Node, POD_NETWOR
 use crate::profile::{self, Profile};
 
 /// The topology that a profile describes, on one node.
-#[must_use]
 pub fn declared(profile: &Profile, node: &str) -> Topology {
     let pod = Network {
         name: POD_NETWORK.into(),

@@ -7,7 +7,6 @@ use super::{GuestKind, Topology};
 use crate::terminal::clean;
 
 /// The topology in the language of Graphviz: `kvnet topology -o dot | dot -Tpng`.
-#[must_use]
 pub fn dot(topology: &Topology) -> String {
     let picture = Picture::of(topology);
     let mut out =

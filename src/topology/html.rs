@@ -7,7 +7,6 @@ use super::picture::{Column, NodeCard, Picture, Row};
 use super::svg::{STYLE, drawing, escape};
 
 /// A page without scripts and without anything from elsewhere.
-#[must_use]
 pub fn html(topology: &Topology) -> String {
     let picture = Picture::of(topology);
     let mut out = format!(

@@ -22,7 +22,6 @@ const ROW: usize = 32;
 const GAP: usize = 18;
 
 /// The topology as a drawing of its own.
-#[must_use]
 pub fn svg(topology: &Topology) -> String {
     drawing(topology, STYLE)
 }

@@ -9,7 +9,6 @@ use super::{GuestKind, Topology};
 use crate::terminal::clean;
 
 /// The topology in lines that fit 80 columns, as long as names do.
-#[must_use]
 pub fn text(topology: &Topology) -> String {
     let picture = Picture::of(topology);
     let mut out = format!("{}: {}\n", clean(&topology.source), picture.summary);

@@ -293,7 +293,6 @@ impl Datapath {
     }
 
     /// The interface in the pod that carries a NIC's frames: KubeVirt renames a NIC that it bridges.
-    #[must_use]
     pub fn inner(&self, nic: &Nic) -> Option<&Wire> {
         let all = self.inside.get(&nic.uid)?;
         let by_name = |name: &str| all.iter().find(|wire| wire.name == name);
@@ -301,7 +300,6 @@ impl Datapath {
     }
 
     /// The result for a part.
-    #[must_use]
     pub fn judge(&self, part: Part) -> Judged {
         match part {
             Part::FailMode => ovs::fail_mode(self),
@@ -342,7 +340,6 @@ pub fn define(nics: &mut [Nic], networks: &[Value]) {
 }
 
 /// A pod's NICs as reported by Multus; without Multus, the one on the pod network.
-#[must_use]
 pub fn nics_of(pod: &Value) -> Vec<Nic> {
     let metadata = &pod["metadata"];
     if pod["spec"]["hostNetwork"] == true {

@@ -8,7 +8,6 @@ use crate::guest::{agent_nics, ips_of};
 use crate::profile::Profile;
 
 /// The addresses of running guests: from their agents, else from the network data of the profile's own VM.
-#[must_use]
 pub fn guests(profile: &Profile, machines: &[Value]) -> Vec<GuestAddresses> {
     let runs = |machine: &&Value| machine["status"]["phase"] == "Running";
     machines.iter().filter(runs).flat_map(|machine| of_machine(profile, machine)).collect()

@@ -58,7 +58,6 @@ pub fn lines(cx: &Context) -> Vec<String> {
 }
 
 /// The networks that the profile excludes from verification.
-#[must_use]
 pub fn left_out(profile: &Profile) -> Vec<String> {
     let left_out = profile.networks.iter().filter(|network| !network.verify);
     left_out.map(|network| format!("network {}", network.full_name())).collect()

@@ -84,7 +84,6 @@ const REPEATED: [&str; 3] = ["uplink", "vlans", "range"];
 
 impl Id {
     /// The question's name.
-    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Uplink(_) => REPEATED[0],
@@ -95,7 +94,6 @@ impl Id {
     }
 
     /// The subject of a question that is asked more than once.
-    #[must_use]
     pub fn key(&self) -> Option<String> {
         match self {
             Self::Uplink(bridge) | Self::Vlans(bridge) => Some(bridge.clone()),
@@ -105,7 +103,6 @@ impl Id {
     }
 
     /// The question of a name, with its key when it has one.
-    #[must_use]
     pub fn of(name: &str, key: Option<&str>) -> Option<Self> {
         match (name, key) {
             ("uplink", Some(bridge)) => Some(Self::Uplink(bridge.into())),
@@ -135,7 +132,6 @@ impl fmt::Display for Id {
 
 impl Segment {
     /// Reads `BRIDGE` or `BRIDGE:VLAN`.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.rsplit_once(':') {
             Some((bridge, vlan)) => Some(Self { bridge: bridge.into(), vlan: Some(vlan.parse().ok()?) }),
@@ -145,7 +141,6 @@ impl Segment {
 
     /// The name of the network, after the shipped profiles: characters that a bridge may have and a network may not are
     /// replaced.
-    #[must_use]
     pub fn network(&self) -> String {
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
         let bridge: String = self.bridge.chars().map(allowed).collect();

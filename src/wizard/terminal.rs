@@ -89,7 +89,6 @@ pub struct Terminal {
 
 impl Terminal {
     /// The terminal of standard error.
-    #[must_use]
     pub fn new(no_color: bool) -> Self {
         if no_color {
             dialoguer::console::set_colors_enabled_stderr(false);

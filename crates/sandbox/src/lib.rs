@@ -102,37 +102,31 @@ impl Sandbox {
     }
 
     /// The node for the engine.
-    #[must_use]
     pub fn host(&self) -> Arc<dyn Host> {
         Arc::new(WorldHost::new(self.node.clone(), self.world.clone(), self.pace))
     }
 
     /// The node itself, for tests.
-    #[must_use]
     pub fn node(&self) -> &SandboxHost {
         &self.node
     }
 
     /// The API server, for tests.
-    #[must_use]
     pub fn api(&self) -> &ApiServer {
         &self.api
     }
 
     /// Everything that node and cluster consist of, for tests.
-    #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
     /// A connection to the cluster.
-    #[must_use]
     pub fn cluster(&self) -> Cluster {
         Cluster::from_client(self.api.client())
     }
 
     /// Where kvnet keeps its state about this node.
-    #[must_use]
     pub fn state(&self) -> &StateDir {
         &self.state
     }

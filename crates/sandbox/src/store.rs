@@ -88,7 +88,6 @@ struct Log {
 
 impl Store {
     /// An empty store that ends with the process.
-    #[must_use]
     pub fn in_memory() -> Self {
         Self::of(State::default())
     }
@@ -156,13 +155,11 @@ impl Store {
     }
 
     /// Notifies of changes that this process made or saw.
-    #[must_use]
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.0.revision.subscribe()
     }
 
     /// The changes after a revision, oldest first; none when they are forgotten.
-    #[must_use]
     pub fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
         self.lock().changes_after(revision)
     }
@@ -181,7 +178,6 @@ impl Store {
 
 impl Transaction<'_> {
     /// A value.
-    #[must_use]
     pub fn value(&self, key: &str) -> Option<&Arc<Value>> {
         self.state.values.get(key)
     }
@@ -193,13 +189,11 @@ impl Transaction<'_> {
     }
 
     /// The number of the last change; the next one has the number after it.
-    #[must_use]
     pub fn revision(&self) -> u64 {
         self.state.revision
     }
 
     /// As [`Store::changes_after`].
-    #[must_use]
     pub fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
         self.state.changes_after(revision)
     }

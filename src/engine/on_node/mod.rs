@@ -56,7 +56,6 @@ pub async fn apply_telling(host: &dyn Host, change: &Change, tell: Tell<'_>) -> 
 }
 
 /// Whether [`apply_host_change`] is for this change.
-#[must_use]
 pub fn is_host_change(change: &Change) -> bool {
     matches!(
         change,
@@ -100,7 +99,6 @@ async fn write_file(
 }
 
 /// The temporary file of [`Host::write`]; a run that is killed may leave it.
-#[must_use]
 pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
     crate::host::files::unfinished(path)
 }

@@ -14,7 +14,6 @@ use crate::redact::digest;
 const PRIVATE: u32 = 0o600;
 
 /// The backup's path for a secret file that kvnet replaces, since the journal does not hold its content.
-#[must_use]
 pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
     format!("{path}.kvnet-saved").into()
 }

@@ -75,7 +75,6 @@ pub struct Compared {
 
 impl Compared {
     /// Compares the addresses of pods and guests; the network attachments decide which networks are one wire.
-    #[must_use]
     pub fn of(pods: &[Value], networks: &[Value], guests: &[GuestAddresses]) -> Self {
         let mut all = addresses(pods);
         all.extend(guests::beside(guests, pods, &all));
@@ -103,7 +102,6 @@ impl Compared {
     }
 
     /// The result as text.
-    #[must_use]
     pub fn told(&self) -> String {
         if self.twice.is_empty() {
             let what = if self.count == 1 { "address" } else { "addresses" };
@@ -115,7 +113,6 @@ impl Compared {
 
 /// The addresses of live pods. Pods on the host network have none of their own, finished pods have released theirs, and
 /// so have terminating ones once none of their containers runs.
-#[must_use]
 pub fn addresses(pods: &[Value]) -> Vec<Address> {
     pods.iter().filter(|pod| holds_addresses(pod)).flat_map(of_pod).collect()
 }
@@ -177,7 +174,6 @@ fn are_several(holders: &[Address]) -> bool {
 
 /// The pods' first addresses outside of all `subnets`. An address family without a subnet is not judged, and neither
 /// are pods that request another default network.
-#[must_use]
 pub fn outside(pods: &[Value], subnets: &[IpNet]) -> Vec<Address> {
     let own = |pod: &&Value| pod["metadata"]["annotations"][DEFAULT_NETWORK].is_null();
     let pods = pods.iter().filter(|pod| holds_addresses(pod)).filter(own);

@@ -90,7 +90,6 @@ pub struct ClusterId {
 
 impl ClusterId {
     /// Whether it is that cluster: the same CA too, where both are known.
-    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let differs = |(one, other): (&String, &String)| one != other;
         self.uid == other.uid && !self.authority.as_ref().zip(other.authority.as_ref()).is_some_and(differs)

@@ -51,7 +51,6 @@ impl NamedFiles {
     }
 
     /// The file of a network: its `name` is the attachment's.
-    #[must_use]
     pub fn of(&self, name: &str) -> ByFile {
         let named =
             |files: &[(Utf8PathBuf, Value)]| files.iter().find(|(_, value)| value["name"] == name).cloned();
@@ -64,7 +63,6 @@ impl NamedFiles {
 
 impl ByFile {
     /// Why there is none, as text.
-    #[must_use]
     pub fn missing(&self, directory: &Utf8Path) -> Option<String> {
         let Self::Missing(other) = self else { return None };
         let other = other.as_ref().map(|path| format!("; {path} has, but Multus does not look there"));

@@ -164,7 +164,6 @@ impl Firewall {
     }
 
     /// What all chains of these hooks do to a packet.
-    #[must_use]
     pub fn fate(&self, packet: &Packet, hooks: &[&str]) -> Fate {
         let mut open = None;
         for (key, chain) in &self.chains {

@@ -34,7 +34,6 @@ impl Identity {
     /// The machine-id decides; where it is unknown, or several nodes have it, as clones of one image do, the name does,
     /// then the addresses. A node with another machine-id is never this machine, whatever its name. Neither is one with
     /// the same machine-id that booted at another time and shares neither name nor address: that is a clone.
-    #[must_use]
     pub fn of(facts: &Facts, nodes: &[Value]) -> Self {
         let evidence: Vec<Evidence<'_>> = nodes.iter().map(|node| Evidence::of(facts, node)).collect();
         let possible: Vec<&Evidence<'_>> = evidence.iter().filter(|it| it.is_possible()).collect();
@@ -49,7 +48,6 @@ impl Identity {
     }
 
     /// The node's name, if it is one.
-    #[must_use]
     pub fn name(&self) -> Option<Arc<str>> {
         match self {
             Self::Node(name) => Some(name.clone()),
@@ -145,7 +143,6 @@ fn nearest(evidence: &[Evidence<'_>]) -> String {
 
 /// The addresses of the machine in `/proc/net/fib_trie` (IPv4) and `/proc/net/if_inet6`, without those of the loopback and
 /// without link-local ones.
-#[must_use]
 pub fn addresses(fib_trie: &str, if_inet6: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     let mut last = None;

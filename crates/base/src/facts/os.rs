@@ -3,7 +3,6 @@
 use super::OsRelease;
 
 /// Reads os-release; a missing field is empty.
-#[must_use]
 pub fn os_release(text: &str) -> OsRelease {
     let field = |name: &str| {
         let assigned = text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
@@ -35,7 +34,6 @@ pub struct Mount {
 }
 
 /// Reads `/proc/self/mountinfo`; lines that are not understood are left out.
-#[must_use]
 pub fn mounts(text: &str) -> Vec<Mount> {
     text.lines().filter_map(mount).collect()
 }
@@ -49,19 +47,16 @@ fn mount(line: &str) -> Option<Mount> {
 }
 
 /// The mount that holds a path: the last of the longest that is a whole-component prefix of it.
-#[must_use]
 pub fn mount_of<'a>(mounts: &'a [Mount], path: &camino::Utf8Path) -> Option<&'a Mount> {
     mounts.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
 }
 
 /// Whether a module is in the text of `/proc/modules`.
-#[must_use]
 pub fn module_loaded(text: &str, module: &str) -> bool {
     text.lines().any(|line| line.split(' ').next() == Some(module))
 }
 
 /// Whether the processor of `/proc/cpuinfo` can run virtual machines; architectures without such a flag always can.
-#[must_use]
 pub fn can_virtualise(cpuinfo: &str, architecture: &str) -> bool {
     if architecture != "x86_64" {
         return true;

@@ -57,7 +57,6 @@ pub struct OvsInterface {
 }
 
 /// Lists bridges, ports and interfaces: one process and one transaction.
-#[must_use]
 pub fn list_command() -> Command {
     let words = "ovs-vsctl --timeout=10 --format=json \
         -- --columns=name,ports,datapath_type,external_ids list Bridge \
@@ -92,7 +91,6 @@ impl OvsState {
     }
 
     /// The port that ovs-cni made for a pod's NIC, and the name of its bridge.
-    #[must_use]
     pub fn port_of_pod(&self, uid: &str, nic: &str) -> Option<(&str, &OvsPort)> {
         let is =
             |port: &OvsPort, key: &str, value: &str| port.external_ids.get(key).is_some_and(|id| id == value);
@@ -103,7 +101,6 @@ impl OvsState {
     }
 
     /// Whether a bridge has a port of some pod's NIC on a VLAN, made by an ovs-cni that does not write which pod it is.
-    #[must_use]
     pub fn has_nameless_port(&self, bridge: &str, vlan: Option<u16>, nic: &str) -> bool {
         let ports = self.bridge(bridge).map(|bridge| bridge.ports.as_slice()).unwrap_or_default();
         ports.iter().any(|port| {
@@ -114,7 +111,6 @@ impl OvsState {
     }
 
     /// Whether a bridge has ports of pods' NICs, and none says which pod it is: an ovs-cni of 2018 writes the NIC only.
-    #[must_use]
     pub fn is_nameless(&self, bridge: &str, nic: Option<&str>) -> bool {
         let ports = self.bridge(bridge).map(|bridge| bridge.ports.as_slice()).unwrap_or_default();
         let has = |port: &OvsPort, key: &str| port.external_ids.contains_key(key);
@@ -125,19 +121,16 @@ impl OvsState {
     }
 
     /// A real bridge.
-    #[must_use]
     pub fn bridge(&self, name: &str) -> Option<&OvsBridge> {
         self.bridges.iter().find(|bridge| bridge.name == name)
     }
 
     /// A VLAN bridge: its parent and its port.
-    #[must_use]
     pub fn vlan_bridge(&self, name: &str) -> Option<(&OvsBridge, &OvsPort)> {
         self.port(name).filter(|(_, port)| port.fake_bridge)
     }
 
     /// A port and the bridge that it is on.
-    #[must_use]
     pub fn port(&self, name: &str) -> Option<(&OvsBridge, &OvsPort)> {
         let all = self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
         all.into_iter().find(|(_, port)| port.name == name)
@@ -146,7 +139,6 @@ impl OvsState {
 
 impl OvsPort {
     /// The port, as a configuration would request it.
-    #[must_use]
     pub fn on(&self, bridge: &str) -> Port {
         let mut trunks = self.trunks.clone();
         trunks.sort_unstable();
@@ -158,7 +150,6 @@ impl OvsPort {
 
 impl OvsBridge {
     /// The datapath with the default spelled out.
-    #[must_use]
     pub fn datapath(&self) -> &str {
         if self.datapath_type.is_empty() { "system" } else { &self.datapath_type }
     }
@@ -169,7 +160,6 @@ impl OvsBridge {
     }
 
     /// Why the switch could not set the bridge up.
-    #[must_use]
     pub fn error(&self) -> Option<&str> {
         let own = self.ports.iter().find(|port| port.name == self.name)?;
         own.interfaces.iter().find_map(|interface| interface.error.as_deref())
@@ -187,7 +177,6 @@ pub struct Joins {
 
 impl Joins {
     /// Lists both.
-    #[must_use]
     pub fn command() -> Command {
         let words = "ovs-vsctl --timeout=10 --format=json \
             -- --columns=name,stp_enable,rstp_enable list Bridge \
@@ -196,7 +185,6 @@ impl Joins {
     }
 
     /// Reads what [`Joins::command`] printed; what cannot be read is not in it.
-    #[must_use]
     pub fn parse(printed: &str) -> Self {
         let mut tables = printed.lines().map(|line| table(line).unwrap_or_default());
         let (bridges, interfaces) =

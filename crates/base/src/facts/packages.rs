@@ -41,7 +41,6 @@ impl PackageManager {
     pub const ALL: [Self; 6] = [Self::Apt, Self::Dnf, Self::Yum, Self::Zypper, Self::Pacman, Self::Apk];
 
     /// The one that a distribution uses, as far as its os-release tells.
-    #[must_use]
     pub fn of(os: &OsRelease) -> Option<Self> {
         let names = std::iter::once(&os.id).chain(&os.like);
         names.into_iter().find_map(|name| match name.as_str() {
@@ -55,7 +54,6 @@ impl PackageManager {
     }
 
     /// The program to look for.
-    #[must_use]
     pub fn program(self) -> &'static str {
         match self {
             Self::Apt => "apt-get",
@@ -68,13 +66,11 @@ impl PackageManager {
     }
 
     /// The package that brings Open vSwitch's daemons and `ovs-vsctl`.
-    #[must_use]
     pub fn ovs_package(self) -> &'static str {
         if self == Self::Apt { "openvswitch-switch" } else { "openvswitch" }
     }
 
     /// The service that runs Open vSwitch.
-    #[must_use]
     pub fn ovs_service(self) -> &'static str {
         match self {
             Self::Apt => OVS_SERVICES[0],
@@ -84,7 +80,6 @@ impl PackageManager {
     }
 
     /// The package of the reference CNI plugins and the directory that it puts them in; none when there is no package.
-    #[must_use]
     pub fn cni_plugins(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Apt => ("containernetworking-plugins", "/usr/lib/cni"),
@@ -95,14 +90,12 @@ impl PackageManager {
     }
 
     /// Installs a package with its dependencies, without a prompt; waits for another package manager to end.
-    #[must_use]
     pub fn install(self, package: &str, seconds: u64) -> Command {
         self.command(self.install_words(), &[package.to_owned()], seconds)
     }
 
     /// Removes packages without a prompt, and none that another package needs: the low-level tools refuse that, the
     /// others would remove the other package too.
-    #[must_use]
     pub fn remove(self, packages: &[String], seconds: u64) -> Command {
         let words: &[&str] = match self {
             Self::Apt => &["dpkg", "--purge"],
@@ -114,7 +107,6 @@ impl PackageManager {
     }
 
     /// Fetches the lists of packages; none where the installation does so by itself.
-    #[must_use]
     pub fn refresh(self, seconds: u64) -> Option<Command> {
         let words: &[&str] = match self {
             Self::Apt => &["apt-get", "update"],
@@ -127,7 +119,6 @@ impl PackageManager {
     }
 
     /// Whether an installation failed because the lists of packages are old or were never fetched.
-    #[must_use]
     pub fn wants_refresh(self, printed: &str) -> bool {
         let signs: &[&str] = match self {
             Self::Apt => {
@@ -142,7 +133,6 @@ impl PackageManager {
     }
 
     /// Lists the installed packages; [`installed`](Self::installed) reads what it prints.
-    #[must_use]
     pub fn list(self) -> Command {
         match self {
             Self::Apt => Command::new(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${binary:Package}\n"]),
@@ -153,7 +143,6 @@ impl PackageManager {
     }
 
     /// The names of the installed packages in what [`list`](Self::list) printed.
-    #[must_use]
     pub fn installed(self, printed: &str) -> BTreeSet<String> {
         let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
         match self {
@@ -168,7 +157,6 @@ impl PackageManager {
 
     /// Whether a package is unpacked but not configured, as after a killed installation, by what [`list`](Self::list)
     /// printed. Only Debian's list tells.
-    #[must_use]
     pub fn is_half_installed(self, printed: &str, package: &str) -> bool {
         let state = |line: &str| {
             let (state, name) = line.trim().split_once(' ')?;
@@ -180,7 +168,6 @@ impl PackageManager {
     }
 
     /// Completes a killed installation, when the package manager refuses to work before that.
-    #[must_use]
     pub fn ends_interrupted(self, printed: &str, seconds: u64) -> Option<Command> {
         let interrupted = self == Self::Apt && printed.contains("dpkg was interrupted");
         interrupted.then(|| {
@@ -190,7 +177,6 @@ impl PackageManager {
 
     /// Whether a command failed because another package manager is running, by what it printed; apt-get and zypper wait
     /// by themselves, the low-level tools and pacman do not.
-    #[must_use]
     pub fn is_busy(self, printed: &str) -> bool {
         let signs: &[&str] = match self {
             Self::Apt => &["lock was locked by another process", "Could not get lock"],
@@ -204,7 +190,6 @@ impl PackageManager {
     }
 
     /// The stale lock file of a killed package manager, which blocks it until it is removed.
-    #[must_use]
     pub fn stale_lock(self) -> Option<&'static str> {
         (self == Self::Pacman).then_some("/var/lib/pacman/db.lck")
     }

@@ -219,13 +219,11 @@ impl Roads {
     }
 
     /// A link.
-    #[must_use]
     pub fn wire(&self, name: &str) -> Option<&Wire> {
         self.wires.iter().find(|wire| wire.name == name)
     }
 
     /// The route that packets to an address take.
-    #[must_use]
     pub fn route(&self, to: std::net::IpAddr) -> Option<&Route> {
         let fits = |route: &&Route| route.to.is_none_or(|net| net.contains(&to));
         self.routes
@@ -236,7 +234,6 @@ impl Roads {
 }
 
 /// Reads `ip -json -details address show`, or what `link show` has of it.
-#[must_use]
 pub fn wires(text: &str) -> Vec<Wire> {
     objects(text).iter().filter_map(wire).collect()
 }
@@ -293,7 +290,6 @@ fn neighbours(text: &str, of: &str, at: &str) -> Vec<Neighbour> {
 }
 
 /// Reads `ip -json route show`.
-#[must_use]
 pub fn routes(text: &str) -> Vec<Route> {
     let route = |value: &Value| {
         let to = said(&value["dst"]);

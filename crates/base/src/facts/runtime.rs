@@ -41,7 +41,6 @@ pub static KNOWN_DIRS: [KnownDirs; 2] = [
 ];
 
 /// The files that a containerd configuration imports; `*` may stand for a file's name.
-#[must_use]
 pub fn containerd_imports(text: &str) -> Vec<String> {
     let table: Table = text.parse().unwrap_or_default();
     table.get("imports").map(texts).unwrap_or_default()

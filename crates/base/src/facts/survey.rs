@@ -167,7 +167,6 @@ impl Survey {
     }
 
     /// The configuration that makes the pod network now, when it is neither flannel's nor Multus'.
-    #[must_use]
     pub fn other_pod_network(&self) -> Option<&str> {
         let is_multus = |types: &[String]| types.iter().any(|kind| kind.starts_with("multus"));
         let (name, types) = self.configurations.iter().find(|(_, types)| !is_multus(types))?;

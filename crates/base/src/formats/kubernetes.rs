@@ -3,21 +3,18 @@
 use serde_json::{Map, Value};
 
 /// kubeadm's configuration, from its `ConfigMap`; kubeadm 1.11 used another key.
-#[must_use]
 pub fn configuration(kubeadm: &Value) -> Option<&str> {
     let names = ["ClusterConfiguration", "MasterConfiguration"];
     names.iter().find_map(|name| kubeadm["data"][*name].as_str())
 }
 
 /// The pod address range of a `ClusterConfiguration`, as it is in the `ConfigMap` of kubeadm; of two families, IPv4.
-#[must_use]
 pub fn pod_subnet(configuration: &str) -> Option<String> {
     let value: Value = serde_yaml::from_str(configuration).ok()?;
     first_family(value["networking"]["podSubnet"].as_str()?)
 }
 
 /// The pod address range of a controller manager's static pod.
-#[must_use]
 pub fn cluster_cidr(manifest: &str) -> Option<String> {
     let mut lines = manifest.lines().map(|line| line.trim().trim_start_matches("- "));
     first_family(lines.find_map(|line| line.strip_prefix("--cluster-cidr="))?)
@@ -39,7 +36,6 @@ pub struct NoMask {
 
 /// The prefix of the range that a controller manager gives each node, by kubeadm's configuration of it; none when it
 /// does not allocate them.
-#[must_use]
 pub fn node_mask(configuration: &Map<String, Value>) -> Option<Result<u8, NoMask>> {
     let arguments = arguments(configuration);
     let of = |name: &str| arguments.iter().find(|(key, ..)| *key == name);
@@ -78,7 +74,6 @@ fn arguments(configuration: &Map<String, Value>) -> Vec<(&str, String, String)> 
 }
 
 /// A node's shortage: its range has fewer addresses than its kubelet's pod limit.
-#[must_use]
 pub fn scarce_addresses(node: &Value) -> Option<String> {
     /// The network's own, the broadcast address and the bridge's.
     const OTHERS: u64 = 3;
@@ -95,7 +90,6 @@ pub fn scarce_addresses(node: &Value) -> Option<String> {
 }
 
 /// The version of an API server's static pod, from its image.
-#[must_use]
 pub fn version(manifest: &str) -> Option<String> {
     let mut lines = manifest.lines().map(str::trim);
     let image = lines.find_map(|line| line.trim_start_matches("- ").strip_prefix("image:"))?;
@@ -104,7 +98,6 @@ pub fn version(manifest: &str) -> Option<String> {
 }
 
 /// Whether a text is a version as kubeadm and the API server write it.
-#[must_use]
 pub fn is_version(text: &str) -> bool {
     text.starts_with('v') && super::Release::parse(text).is_some()
 }

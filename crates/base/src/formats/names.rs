@@ -6,27 +6,23 @@ const LABEL: usize = 63;
 const SUBDOMAIN: usize = 253;
 
 /// Whether a namespace or a Service can have that name: a label of RFC 1123.
-#[must_use]
 pub fn is_label(name: &str) -> bool {
     name.len() <= LABEL && is_piece(name)
 }
 
 /// Whether an object of the API can have that name. Only the whole is bounded: Kubernetes does not count the letters between
 /// two dots.
-#[must_use]
 pub fn is_subdomain(name: &str) -> bool {
     name.len() <= SUBDOMAIN && is_domain(name)
 }
 
 /// As [`is_subdomain`], of any length.
-#[must_use]
 pub fn is_domain(name: &str) -> bool {
     name.split('.').all(is_piece)
 }
 
 /// Whether a name has only `a-z`, `0-9` and `-`, with a letter or digit at both ends: all that Multus asks of the names in
 /// `NAMESPACE/NAME@INTERFACE`, where a dot is refused and nothing is counted.
-#[must_use]
 pub fn is_piece(name: &str) -> bool {
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -36,7 +32,6 @@ pub fn is_piece(name: &str) -> bool {
 }
 
 /// Whether Go reads a text as a hardware address: pairs of digits behind `:` or `-`, or fours behind dots.
-#[must_use]
 pub fn is_mac(text: &str) -> bool {
     let digits: String = text.chars().filter(|letter| !":-.".contains(*letter)).collect();
     let pairs = |separator: char| text.split(separator).all(|part| part.len() == 2);

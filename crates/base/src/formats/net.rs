@@ -48,13 +48,11 @@ pub struct Link {
 }
 
 /// Reads `ip -j addr`.
-#[must_use]
 pub fn links(text: &str) -> Vec<Link> {
     objects(text).iter().filter_map(link).collect()
 }
 
 /// The NICs that have a default route, from `ip -j route`.
-#[must_use]
 pub fn default_route_nics(text: &str) -> Vec<String> {
     let is_default = |route: &&Value| route.get("dst").and_then(Value::as_str) == Some("default");
     objects(text).iter().filter(is_default).flat_map(cards_of_route).collect()
@@ -62,7 +60,6 @@ pub fn default_route_nics(text: &str) -> Vec<String> {
 
 /// The links of `ip -j addr` that could connect a bridge to a network outside of the node: Ethernet, and not made by
 /// container or VM software as far as the name tells.
-#[must_use]
 pub fn cards(text: &str) -> Vec<Link> {
     let is_ethernet = |value: &&Value| value.get("link_type").and_then(Value::as_str) == Some("ether");
     let found = objects(text).iter().filter(is_ethernet).filter_map(link).collect::<Vec<_>>();
@@ -70,14 +67,12 @@ pub fn cards(text: &str) -> Vec<Link> {
 }
 
 /// Whether a link is virtual, as far as its name tells.
-#[must_use]
 pub fn is_software(name: &str) -> bool {
     SOFTWARE.iter().any(|start| name.starts_with(start))
 }
 
 /// An address with its prefix in CIDR notation, as the programs of a node read it: a part with a leading zero is none,
 /// because some take it for octal.
-#[must_use]
 pub fn cidr(text: &str) -> Option<IpNet> {
     let (address, prefix) = text.split_once('/')?;
     let prefix = prefix.bytes().all(|byte| byte.is_ascii_digit()).then(|| prefix.parse().ok())??;
@@ -85,7 +80,6 @@ pub fn cidr(text: &str) -> Option<IpNet> {
 }
 
 /// The networks that the node has addresses in, from `ip -j addr`, without loopback.
-#[must_use]
 pub fn subnets(text: &str) -> Vec<IpNet> {
     let infos = |value: &Value| value.get("addr_info").and_then(Value::as_array).cloned().unwrap_or_default();
     let subnet = |info: &Value| {
@@ -98,7 +92,6 @@ pub fn subnets(text: &str) -> Vec<IpNet> {
 
 /// What prevents a NIC from being an uplink, to be read after its name: its traffic would be cut off. None when it is
 /// free. `routed` are the NICs with a default route.
-#[must_use]
 pub fn busy(card: &Link, routed: &[String]) -> Option<String> {
     if let Some(address) = card.addresses.first() {
         return Some(format!("has the address {address}"));

@@ -39,7 +39,6 @@ pub struct Entry {
 
 impl NetworkData {
     /// Reads network data, with or without `network:` around it; none when it is neither version 1 nor 2.
-    #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let whole: Value = serde_yaml::from_str(text).ok()?;
         let data = whole.get("network").unwrap_or(&whole);
@@ -52,7 +51,6 @@ impl NetworkData {
     }
 
     /// Why cloud-init would reject a text; none when it accepts it. The text is never quoted, because it may hold a password.
-    #[must_use]
     pub fn refuses(text: &str) -> Option<String> {
         let whole: Value = match serde_yaml::from_str(text) {
             Ok(whole) => whole,
@@ -79,7 +77,6 @@ impl NetworkData {
 
     /// The entry for a NIC: by its MAC address, else by its name, which is unknown before the guest has started. The second
     /// NIC is `eth1` in some guests and `enp2s0` in others.
-    #[must_use]
     pub fn entry(&self, mac: &str, place: usize) -> Option<&Entry> {
         let by_mac = self.entries.iter().find(|entry| entry.mac.as_deref() == Some(mac));
         let names = names(place);
@@ -95,7 +92,6 @@ impl NetworkData {
 
 impl Entry {
     /// The NIC's name in a guest that the entry is written for.
-    #[must_use]
     pub fn nic_name(&self, place: usize) -> String {
         let names = names(place);
         let meant =

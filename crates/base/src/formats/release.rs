@@ -13,13 +13,11 @@ pub struct Release {
 
 impl Release {
     /// A release by its numbers.
-    #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
     }
 
     /// Reads a release; nothing when it is none, for example a commit. What follows `-` or `+` does not count.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let numbers = text.strip_prefix('v').unwrap_or(text);
         let (numbers, suffix) = numbers.find(['-', '+']).map_or((numbers, ""), |at| numbers.split_at(at));

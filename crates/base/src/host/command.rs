@@ -48,13 +48,11 @@ impl Command {
     }
 
     /// The program's name.
-    #[must_use]
     pub fn program(&self) -> &str {
         self.argv.first().map_or("", String::as_str)
     }
 
     /// The command as a person would type it, for messages only.
-    #[must_use]
     pub fn display(&self) -> String {
         self.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
@@ -84,7 +82,6 @@ pub struct Output {
 
 impl Output {
     /// Whether the exit code is 0.
-    #[must_use]
     pub fn success(&self) -> bool {
         self.status == 0
     }

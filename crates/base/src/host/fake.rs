@@ -66,7 +66,6 @@ pub enum Fault {
 
 impl FakeHost {
     /// An empty node on which kvnet is root.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -206,7 +205,6 @@ impl Files {
     }
 
     /// The content of a file.
-    #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
         let file = self.0.get(Utf8Path::new(path))?;
         Some(String::from_utf8_lossy(&file.content).into_owned())

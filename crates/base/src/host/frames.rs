@@ -63,7 +63,6 @@ pub struct Sighting {
 
 impl Shot {
     /// Whether a frame is the one that was sent, or an answer to it.
-    #[must_use]
     pub fn knows(&self, frame: &[u8]) -> bool {
         self.marks.iter().any(|mark| contains(frame, mark))
     }
@@ -76,7 +75,6 @@ impl Shot {
 }
 
 /// Whether bytes are in a frame.
-#[must_use]
 pub fn contains(frame: &[u8], bytes: &[u8]) -> bool {
     !bytes.is_empty() && frame.windows(bytes.len()).any(|window| window == bytes)
 }

@@ -23,7 +23,6 @@ impl Network {
     ///
     /// A NIC on the pod network shares the pods' leases only under that name, and flannel loses the lease of a pod's
     /// first NIC when both keep their state in one directory.
-    #[must_use]
     pub fn cni_config(&self, pod_network: &str) -> Map<String, Value> {
         match &self.kind {
             NetworkKind::Ovs { bridge, vlan, trunk, mtu, ipam, cni_version } => object([
@@ -60,7 +59,6 @@ impl Network {
     }
 
     /// Its configuration, in one view for every kind.
-    #[must_use]
     pub fn netconf(&self) -> NetConf {
         NetConf::read(&self.cni_config(""))
     }
@@ -68,7 +66,6 @@ impl Network {
 
 impl Profile {
     /// The port of Open vSwitch that a NIC on a network gets: that of a VLAN bridge is a tagged port of its parent.
-    #[must_use]
     pub fn port_of(&self, network: &Network) -> Option<Port> {
         let port = network.netconf().port()?;
         let child = self.ovs.bridges.iter().find_map(|parent| {
@@ -82,7 +79,6 @@ impl Profile {
     /// bridge.
     ///
     /// Only bridges of the profile count: unmanaged ones need not be published when a VM starts.
-    #[must_use]
     pub fn annotations_of(&self, network: &Network) -> BTreeMap<String, String> {
         let mut annotations = network.annotations.clone();
         let bridge = self.port_of(network).map(|port| port.bridge);
@@ -95,7 +91,6 @@ impl Profile {
 
     /// How many verification pods a network gets: two where they can reach each other, none where the profile leaves it
     /// out.
-    #[must_use]
     pub fn probes_on(&self, network: &Network) -> usize {
         let conf = network.netconf();
         let is_fixed = conf.ipam().is_none_or(|ipam| ipam.kind == "static");
@@ -115,7 +110,6 @@ impl Profile {
     }
 
     /// What is valid but rarely intended, one sentence each.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let of = |network: &Network| {
             let subnets =
@@ -138,7 +132,6 @@ impl Profile {
     }
 
     /// What is not checked, one sentence each: networks with unknown plugins, and plugins that kvnet does not install.
-    #[must_use]
     pub fn not_looked_into(&self) -> Vec<String> {
         let of = |network: &Network| {
             let told = |kind: &str| {
@@ -157,13 +150,11 @@ impl Profile {
     }
 
     /// The subnets that addresses of a network are in; none when it gives none, or when they are unknown.
-    #[must_use]
     pub fn subnets_of(&self, network: &Network) -> Vec<String> {
         self.subnets_by(&network.netconf())
     }
 
     /// As [`Profile::subnets_of`], by what its attachment says.
-    #[must_use]
     pub fn subnets_by(&self, conf: &NetConf) -> Vec<String> {
         if conf.kind() == "flannel" {
             return vec![self.cluster.pod_subnet.clone()];

@@ -13,7 +13,6 @@ const TAKES_THE_FILE: (u32, u32) = (3, 2);
 impl Profile {
     /// The name of the pod network in its CNI configuration, where kvnet or a release decides it; none for a custom
     /// manifest.
-    #[must_use]
     pub fn pod_network_name(&self) -> Option<&'static str> {
         if let Some(name) = self.pod_network_name_of_multus() {
             return Some(name);
@@ -23,7 +22,6 @@ impl Profile {
 
     /// The name that a Multus calls flannel by, when it does not take that from flannel's file. Pods from before and after
     /// such a Multus share leases only when flannel's own file has the same name.
-    #[must_use]
     pub fn pod_network_name_of_multus(&self) -> Option<&'static str> {
         let multus = &self.multus;
         let is_old = Release::parse(&multus.version)

@@ -5,7 +5,6 @@ use crate::formats::Release;
 
 impl KubeVirt {
     /// The version of its API that VMs are written in.
-    #[must_use]
     pub fn api_version(&self) -> &'static str {
         match Release::parse(&self.version) {
             Some(version) if version < Release::new(0, 13, 0) => "kubevirt.io/v1alpha2",
@@ -15,19 +14,16 @@ impl KubeVirt {
     }
 
     /// Whether an operator installs it; before, one manifest held everything.
-    #[must_use]
     pub fn has_operator(&self) -> bool {
         self.is_at_least(Release::new(0, 12, 0))
     }
 
     /// Whether disks from images are called `containerDisk`; before, `registryDisk`.
-    #[must_use]
     pub fn has_container_disk(&self) -> bool {
         self.is_at_least(Release::new(0, 11, 0))
     }
 
     /// Whether NICs can be bound with `masquerade`.
-    #[must_use]
     pub fn has_masquerade(&self) -> bool {
         self.is_at_least(Release::new(0, 12, 0))
     }
@@ -40,13 +36,11 @@ impl KubeVirt {
 impl OvsCni {
     /// Whether networks can name VLAN bridges: that ended when the plugin began to ask the OVS database for bridges,
     /// where a VLAN bridge is only a port. Commits count as older, for the walkthrough of 2018 uses one.
-    #[must_use]
     pub fn finds_vlan_bridges(&self) -> bool {
         Release::parse(&self.version).is_none_or(|version| version < Release::new(0, 7, 0))
     }
 
     /// Whether nodes offer their bridges as resources: the marker came with v0.3.0; a commit of 2018 has none.
-    #[must_use]
     pub fn publishes_bridges(&self) -> bool {
         Release::parse(&self.version).is_some_and(|version| version >= Release::new(0, 3, 0))
     }

@@ -12,7 +12,6 @@ pub struct Shipped {
 }
 
 /// All shipped profiles; the first one is the default.
-#[must_use]
 pub fn shipped() -> &'static [Shipped] {
     SHIPPED
 }

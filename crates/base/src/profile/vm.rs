@@ -7,14 +7,12 @@ use super::{Binding, Network, Profile, Vm, VmInterface};
 
 impl Profile {
     /// The network of a NIC of the VM; none for the pod network.
-    #[must_use]
     pub fn network_of(&self, nic: &VmInterface) -> Option<&Network> {
         let (namespace, name) = nic.network.split_once('/').unwrap_or((&self.vm.namespace, &nic.network));
         self.networks.iter().find(|network| network.namespace == namespace && network.name == name)
     }
 
     /// How a NIC of the VM is bound. A bridge on the pod network would prevent live migration.
-    #[must_use]
     pub fn binding_of(&self, nic: &VmInterface) -> Binding {
         let masquerades = nic.network == "pod" && self.kubevirt.has_masquerade();
         nic.binding.unwrap_or(if masquerades { Binding::Masquerade } else { Binding::Bridge })
@@ -24,7 +22,6 @@ impl Profile {
 impl Vm {
     /// The MAC address of a NIC: the profile's, otherwise one that follows from the names of namespace, VM and NIC.
     /// Locally administered unicast, in lower case.
-    #[must_use]
     pub fn mac_address(&self, nic: &VmInterface) -> String {
         if let Some(given) = &nic.mac_address {
             return given.replace('-', ":").to_ascii_lowercase();
@@ -36,7 +33,6 @@ impl Vm {
 }
 
 /// Whether a string is the MAC address of a NIC: six octets, neither multicast nor zero.
-#[must_use]
 pub fn is_mac_address(text: &str) -> bool {
     let octet = |part: &str| (part.len() == 2).then(|| u8::from_str_radix(part, 16).ok())?;
     let octets: Option<Vec<u8>> = text.split([':', '-']).map(octet).collect();

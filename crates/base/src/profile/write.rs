@@ -9,14 +9,12 @@ use super::Profile;
 const HIDDEN: &str = "(hidden)";
 
 /// The profile as YAML. It holds every field, secrets too: use [`redacted`] before showing it.
-#[must_use]
 pub fn to_yaml(profile: &Profile) -> String {
     // Only a map with keys that are not strings could fail, and the model has none.
     serde_yaml::to_string(profile).unwrap_or_else(|cause| format!("# not possible as YAML: {cause}\n"))
 }
 
 /// The profile without its secrets: user data holds passwords, network data can hold those of a wireless network.
-#[must_use]
 pub fn redacted(profile: &Profile) -> Profile {
     let mut profile = profile.clone();
     let vm = &mut profile.vm;
@@ -30,7 +28,6 @@ pub fn redacted(profile: &Profile) -> Profile {
 }
 
 /// SHA-256 of the profile's canonical JSON (keys sorted, no white space), in hexadecimal.
-#[must_use]
 pub fn digest(profile: &Profile) -> String {
     let json = serde_json::to_value(profile).map(|json| sorted(&json)).unwrap_or_default();
     format!("{:x}", Sha256::digest(json.to_string()))

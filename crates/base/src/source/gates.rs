@@ -13,13 +13,11 @@ pub const TEMPLATE: &str = "Template";
 const BETA_IS_ON: (u32, u32) = (1, 9);
 
 /// Whether a release has Beta gates on by itself.
-#[must_use]
 pub fn has_beta_on(version: &str) -> bool {
     Release::parse(version).is_some_and(|release| (release.major, release.minor) >= BETA_IS_ON)
 }
 
 /// The gates to disable: those of the profile, then those that would not work here and that it does not list.
-#[must_use]
 pub fn off(kubevirt: &KubeVirt, image_volumes: bool) -> Vec<String> {
     let mut off = kubevirt.disabled_feature_gates.clone();
     if has_beta_on(&kubevirt.version) {

@@ -22,7 +22,6 @@ pub(super) fn rewrite_object(object: &mut Value, rules: &BTreeMap<String, String
 /// The name of `image` after the rule with the longest prefix that ends where a part of the name ends.
 ///
 /// A short name is also known by its full one: a rule for `docker.io` covers `busybox`.
-#[must_use]
 pub fn rewrite(image: &str, rules: &BTreeMap<String, String>) -> String {
     [image.to_owned(), full_name(image)]
         .iter()

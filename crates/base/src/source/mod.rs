@@ -54,7 +54,6 @@ pub enum Component {
 
 impl Component {
     /// The step that applies it.
-    #[must_use]
     pub fn step(self) -> &'static str {
         match self {
             Self::OvsCni => "ovs-cni",
@@ -63,7 +62,6 @@ impl Component {
     }
 
     /// The section of the profile with its source.
-    #[must_use]
     pub fn section(self) -> &'static str {
         match self {
             Self::Flannel => "flannel",
@@ -119,7 +117,6 @@ pub struct Sources {
 
 impl Sources {
     /// Sources with these options; nothing is touched before the first [`Sources::load`].
-    #[must_use]
     pub fn new(options: SourceOptions) -> Self {
         let stand_ins = options.stand_ins;
         Self { remote: Remote::new(options, Backoff::default()), stand_ins }
@@ -134,7 +131,6 @@ impl Sources {
     }
 
     /// The components of a profile that come from a stand-in here, each with a note.
-    #[must_use]
     pub fn stand_ins(&self, profile: &Profile) -> Vec<(Component, String)> {
         let all = [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt];
         let upstream = |component: Component| {
@@ -228,7 +224,6 @@ pub struct Pins(files::LockFile);
 
 impl Pins {
     /// The pins of a lock file, which need not exist.
-    #[must_use]
     pub fn of(path: &Utf8Path) -> Self {
         Self(files::LockFile::new(path))
     }

@@ -8,7 +8,6 @@ use crate::profile::{Network, Profile};
 ///
 /// Multus gives a configuration without `name` the name of the object, so kvnet leaves it out where it is not needed:
 /// only the bridge plugin, whose addresses host-local files under that name, gets it, and flannel.
-#[must_use]
 pub fn network_attachment(profile: &Profile, network: &Network, pod_network: &str) -> Value {
     let mut object = json!({
         "apiVersion": "k8s.cni.cncf.io/v1",

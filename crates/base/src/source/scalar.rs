@@ -21,7 +21,6 @@ pub(super) fn plain(text: &str) -> Result<Value, Refusal> {
 }
 
 /// Whether every YAML parser takes unquoted `text` for a string: kubectl's, and those that know times and dates.
-#[must_use]
 pub fn reads_as_text(text: &str) -> bool {
     let is_text = matches!(plain(text), Ok(Value::String(_)));
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -50,14 +50,12 @@ pub struct Gone {
 
 impl Gone {
     /// Whether a version of Kubernetes is without it; false when the version cannot be parsed.
-    #[must_use]
     pub fn is_gone_in(&self, kubernetes: &str) -> bool {
         Release::parse(kubernetes).is_some_and(|release| (release.major, release.minor) >= self.since)
     }
 }
 
 /// The removed API of an object; none for what all current releases serve, and for custom kinds.
-#[must_use]
 pub fn gone(object: &Value) -> Option<Gone> {
     let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
     let is_it =

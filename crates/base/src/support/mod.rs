@@ -42,7 +42,6 @@ impl Span {
     }
 
     /// Whether a release is one of them; none for what is no release, such as a commit.
-    #[must_use]
     pub fn has(&self, version: &str) -> Option<bool> {
         let release = Release::parse(version)?;
         let minor = (release.major, release.minor);
@@ -80,14 +79,12 @@ pub fn rows(part: Part, version: &str, with: Part) -> impl Iterator<Item = &'sta
 
 /// The requirement of a release that a version of another part does not meet; none when it fits, or is not in the
 /// table.
-#[must_use]
 pub fn unmet(part: Part, version: &str, with: Part, has: &str) -> Option<&'static Row> {
     rows(part, version, with).find(|row| row.says == Says::Needs && row.versions.has(has) == Some(false))
 }
 
 /// The warning about a release of `KubeVirt` on a version of Kubernetes; none when it is supported, or not in the
 /// table.
-#[must_use]
 pub fn kubevirt_on(kubevirt: &str, kubernetes: &str) -> Option<String> {
     let row = rows(Part::KubeVirt, kubevirt, Part::Kubernetes).find(|row| row.says == Says::Supports)?;
     (row.versions.has(kubernetes) == Some(false)).then(|| {
@@ -96,7 +93,6 @@ pub fn kubevirt_on(kubevirt: &str, kubernetes: &str) -> Option<String> {
 }
 
 /// The newest release of `KubeVirt` that supports a version of Kubernetes; none when the table has none.
-#[must_use]
 pub fn newest_kubevirt(kubernetes: &str) -> Option<String> {
     let supports = |row: &&Row| {
         (row.part, row.with, row.says) == (Part::KubeVirt, Part::Kubernetes, Says::Supports)
@@ -107,7 +103,6 @@ pub fn newest_kubevirt(kubernetes: &str) -> Option<String> {
 }
 
 /// The versions of a part with which containers can have image volumes; none for a part that the table does not know.
-#[must_use]
 pub fn with_image_volumes(part: Part) -> Option<Span> {
     TABLE.iter().find(|row| row.part == Part::ImageVolumes && row.with == part).map(|row| row.versions)
 }

@@ -27,7 +27,6 @@ pub enum Part {
 
 impl Part {
     /// Its name, for people.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kubernetes => "Kubernetes",

@@ -30,7 +30,6 @@ pub fn render(name: &str, values: &impl Serialize) -> Result<String> {
 }
 
 /// The name and text of every embedded template.
-#[must_use]
 pub fn all() -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     collect(FILES.entries(), &mut found);

@@ -10,13 +10,11 @@ pub struct Clock(Option<Arc<AtomicU64>>);
 
 impl Clock {
     /// The system's time.
-    #[must_use]
     pub fn system() -> Self {
         Self(None)
     }
 
     /// A fixed time, in seconds since 1970.
-    #[must_use]
     pub fn fixed(seconds: u64) -> Self {
         Self(Some(Arc::new(AtomicU64::new(seconds))))
     }
@@ -29,7 +27,6 @@ impl Clock {
     }
 
     /// Seconds since 1970.
-    #[must_use]
     pub fn seconds(&self) -> u64 {
         match &self.0 {
             Some(fixed) => fixed.load(Ordering::Relaxed),
@@ -38,7 +35,6 @@ impl Clock {
     }
 
     /// The time as objects have it: `2026-01-31T12:00:00Z`.
-    #[must_use]
     pub fn stamp(&self) -> String {
         stamp(self.seconds())
     }

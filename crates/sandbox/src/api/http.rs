@@ -70,7 +70,6 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 impl ApiServer {
     /// A client that talks to this server and to nothing else.
-    #[must_use]
     pub fn client(&self) -> kube::Client {
         let server = self.clone();
         let service =

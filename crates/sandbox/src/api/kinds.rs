@@ -18,7 +18,6 @@ pub enum KubernetesVersion {
 
 impl KubernetesVersion {
     /// `v1.34.4`.
-    #[must_use]
     pub fn git(self) -> &'static str {
         match self {
             Self::V1_11 => "v1.11.3",
@@ -27,7 +26,6 @@ impl KubernetesVersion {
     }
 
     /// `34`.
-    #[must_use]
     pub fn minor(self) -> &'static str {
         match self {
             Self::V1_11 => "11",
@@ -36,7 +34,6 @@ impl KubernetesVersion {
     }
 
     /// Whether the server can apply.
-    #[must_use]
     pub fn applies(self) -> bool {
         self == Self::V1_34
     }

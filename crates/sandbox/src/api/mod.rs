@@ -54,7 +54,6 @@ struct Server {
 
 impl ApiServer {
     /// A server over a store, which may hold objects already.
-    #[must_use]
     pub fn new(store: Store, clock: Clock, version: KubernetesVersion) -> Self {
         Self(Arc::new(Server {
             store,
@@ -77,13 +76,11 @@ impl ApiServer {
     }
 
     /// The requests so far, in order.
-    #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The version that the server has.
-    #[must_use]
     pub fn version(&self) -> KubernetesVersion {
         self.0.version
     }

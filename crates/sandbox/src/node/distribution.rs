@@ -31,7 +31,6 @@ impl Distribution {
         [Self::Debian, Self::Ubuntu, Self::Fedora, Self::OpenSuse, Self::Arch, Self::Alpine];
 
     /// Its package manager.
-    #[must_use]
     pub fn packages(self) -> PackageManager {
         match self {
             Self::Debian | Self::Ubuntu => PackageManager::Apt,
@@ -43,7 +42,6 @@ impl Distribution {
     }
 
     /// Whether services are started by systemd; otherwise `OpenRC` does it.
-    #[must_use]
     pub fn has_systemd(self) -> bool {
         self != Self::Alpine
     }

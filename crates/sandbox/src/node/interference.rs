@@ -42,7 +42,6 @@ pub enum HostOperation<'a> {
 
 impl HostOperation<'_> {
     /// Whether it may change the node.
-    #[must_use]
     pub fn is_change(&self) -> bool {
         matches!(self, Self::Run(_) | Self::Write(_) | Self::Rename(..) | Self::Remove(_))
     }

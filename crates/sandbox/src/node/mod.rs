@@ -75,7 +75,6 @@ impl SandboxHost {
     }
 
     /// What the node was made as.
-    #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.0.seed
     }
@@ -91,13 +90,11 @@ impl SandboxHost {
     }
 
     /// The commands that ran in this process, as a person would type them.
-    #[must_use]
     pub fn commands(&self) -> Vec<String> {
         lock(&self.0.log).commands.clone()
     }
 
     /// The paths that kvnet wrote, moved or removed in this process, in order.
-    #[must_use]
     pub fn writes(&self) -> Vec<Utf8PathBuf> {
         lock(&self.0.log).writes.clone()
     }

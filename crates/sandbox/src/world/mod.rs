@@ -35,7 +35,6 @@ pub struct World(Scene);
 
 impl World {
     /// The world of a cluster and its node; answers for the insides of containers from now on.
-    #[must_use]
     pub fn new(api: &ApiServer, node: &SandboxHost, store: &Store, clock: &Clock, pace: Pace) -> Self {
         let scene = Scene::new(api.clone(), node.clone(), store.clone(), clock.clone(), pace);
         api.serve_subresources(Arc::new(Guests(scene.clone())));

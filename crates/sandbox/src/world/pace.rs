@@ -15,13 +15,11 @@ impl Pace {
     pub const INSTANT: Self = Self(0.0);
 
     /// The simulated duration of what takes `seconds` on a real node.
-    #[must_use]
     pub fn time(self, seconds: f64) -> Duration {
         Duration::try_from_secs_f64(seconds * self.0).unwrap_or_default()
     }
 
     /// Whether there is no latency.
-    #[must_use]
     pub fn is_instant(self) -> bool {
         self.0 <= 0.0
     }

@@ -108,7 +108,6 @@ impl Cluster {
 
 /// Why a pod waits, from its status and from events, which may include those of other pods; none when nothing blocks
 /// it.
-#[must_use]
 pub fn reason(pod: &Value, events: &[Value]) -> Option<Reason> {
     let waits = state_of(pod)?;
     let cause = match waits {

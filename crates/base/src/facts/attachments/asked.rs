@@ -41,7 +41,6 @@ pub struct Wish {
 
 impl Wish {
     /// `namespace/name`.
-    #[must_use]
     pub fn network(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
@@ -88,7 +87,6 @@ impl Asked {
     }
 
     /// What Multus ignores, in one line; none when it is nothing.
-    #[must_use]
     pub fn ignored(&self) -> Option<String> {
         let ignored: Vec<&str> =
             self.slips.iter().filter(|slip| !slip.refused).map(|slip| slip.text.as_str()).collect();
@@ -96,7 +94,6 @@ impl Asked {
     }
 
     /// What Multus rejects, in one line; none when it accepts the annotation.
-    #[must_use]
     pub fn refusal(&self) -> Option<String> {
         let refused: Vec<&str> =
             self.slips.iter().filter(|slip| slip.refused).map(|slip| slip.text.as_str()).collect();
@@ -105,7 +102,6 @@ impl Asked {
 }
 
 /// The networks that a pod requests besides its first one. Multus is not called for a pod on the host network.
-#[must_use]
 pub fn asked(pod: &Value) -> Asked {
     let namespace = pod["metadata"]["namespace"].as_str().filter(|it| !it.is_empty()).unwrap_or("default");
     let text = |name: &str| pod["metadata"]["annotations"][name].as_str().unwrap_or_default();
@@ -120,7 +116,6 @@ pub fn asked(pod: &Value) -> Asked {
 }
 
 /// As [`asked`], with what is wrong about the first network too.
-#[must_use]
 pub fn asked_with_first(pod: &Value, multus_namespace: &str) -> Asked {
     let mut all = asked(pod);
     let first = default_network(pod, multus_namespace).unwrap_or_default();
@@ -133,13 +128,11 @@ pub fn asked_with_first(pod: &Value, multus_namespace: &str) -> Asked {
 }
 
 /// Whether a pod has no network of its own.
-#[must_use]
 pub fn is_of_host(pod: &Value) -> bool {
     pod["spec"]["hostNetwork"] == true
 }
 
 /// The network that a pod requests as its first one, with what is wrong; none when it uses the cluster's.
-#[must_use]
 pub fn default_network(pod: &Value, multus_namespace: &str) -> Option<Asked> {
     let text = pod["metadata"]["annotations"][DEFAULT_NETWORK].as_str().filter(|_| !is_of_host(pod))?;
     let mut asked = read(text, multus_namespace);

@@ -26,7 +26,6 @@ pub struct Reported {
 }
 
 /// Multus' report on the NICs of a pod, in the order in which it made them; empty without one.
-#[must_use]
 pub fn reported(pod: &Value) -> Vec<Reported> {
     let read = |annotation: &str| list(text(pod, annotation)?);
     let list = read(NETWORK_STATUS).filter(|list| !list.is_empty()).or_else(|| read(OLD_STATUS));
@@ -41,7 +40,6 @@ pub fn reported(pod: &Value) -> Vec<Reported> {
 }
 
 /// Why the report on a pod's NICs cannot be read, with its beginning; none when it can, or when there is none.
-#[must_use]
 pub fn unreadable(pod: &Value) -> Option<String> {
     if !reported(pod).is_empty() {
         return None;
@@ -65,14 +63,12 @@ fn list(text: &str) -> Option<Vec<Value>> {
 }
 
 /// Whether a pod's NICs are final: Multus has read its annotation, and does not read it again.
-#[must_use]
 pub fn has_sandbox(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running" || !reported(pod).is_empty()
 }
 
 /// Whether a pod runs with the NICs that Multus reported: any further request is newer, because Multus makes all NICs
 /// or none.
-#[must_use]
 pub fn runs_with_its_nics(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running" && !reported(pod).is_empty()
 }
@@ -93,7 +89,6 @@ fn nic(entry: &Value) -> Reported {
 /// Which NIC each request got. A request is met by a NIC of its network with the requested name, else by the next one
 /// of its network: Multus makes them in the order of the annotation. `configured` is the name in a network's CNI
 /// configuration, which is all that Multus reported before v3.8.
-#[must_use]
 pub fn pairs(
     wishes: &[Wish],
     nics: &[Reported],

@@ -23,7 +23,6 @@ pub enum Lists {
 
 impl PackageManager {
     /// The command for a dry run; none where the package manager has none.
-    #[must_use]
     pub fn simulate(self, package: &str, lists: Lists) -> Option<Command> {
         // The option by which nothing is fetched, after the others.
         let (begin, fetches_nothing, end): (&[&str], &[&str], &[&str]) = match self {
@@ -43,7 +42,6 @@ impl PackageManager {
     }
 
     /// What [`simulate`](Self::simulate) printed on standard output, whatever its exit code: dnf fails without a "yes".
-    #[must_use]
     pub fn announced(self, printed: &str) -> Announced {
         let mut announced = match self {
             Self::Apt => by_apt(printed),
@@ -57,7 +55,6 @@ impl PackageManager {
     }
 
     /// Whether the installation itself refuses to remove packages; else a dry run must come first.
-    #[must_use]
     pub fn keeps_what_is_there(self) -> bool {
         // pacman takes the default answer to "Remove it?", which is no.
         matches!(self, Self::Apt | Self::Pacman)

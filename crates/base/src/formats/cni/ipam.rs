@@ -57,7 +57,6 @@ pub struct Range {
 
 impl Ipam {
     /// Reads an `ipam`; none without a plugin, as in `{}`.
-    #[must_use]
     pub fn read(ipam: &Value, path: &str) -> Option<Self> {
         let kind = written(ipam, "type").as_str().filter(|kind| !kind.is_empty())?.to_owned();
         let sets = match kind.as_str() {
@@ -86,7 +85,6 @@ impl Ipam {
     }
 
     /// The subnets of its addresses that can be read.
-    #[must_use]
     pub fn subnets(&self) -> Vec<IpNet> {
         let of_ranges = self.ranges().filter_map(Range::network);
         let of_fixed = self.fixed.iter().filter_map(|(_, text)| cidr(text));
@@ -94,7 +92,6 @@ impl Ipam {
     }
 
     /// How many NICs can have an address at once; none when that is not known.
-    #[must_use]
     pub fn room(&self) -> Option<u128> {
         if self.kind == "static" && !self.fixed.is_empty() {
             return Some(1);
@@ -112,13 +109,11 @@ impl Ipam {
 
 impl Range {
     /// The subnet, when it is one.
-    #[must_use]
     pub fn network(&self) -> Option<IpNet> {
         cidr(&self.subnet).map(|net| net.trunc())
     }
 
     /// The first and the last address to give out, as host-local takes them.
-    #[must_use]
     pub fn ends(&self) -> Option<(IpAddr, IpAddr)> {
         let network = self.network()?;
         let given = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
@@ -135,7 +130,6 @@ impl Range {
     }
 
     /// The gateway, by default the subnet's first address. It is not given out.
-    #[must_use]
     pub fn router(&self) -> Option<IpAddr> {
         match &self.gateway {
             Some(text) => text.parse().ok(),

@@ -47,7 +47,6 @@ pub struct CniOrder {
 }
 
 /// Sorts the names of a directory as libcni does: by bytes, only `.conf`, `.conflist` and `.json`.
-#[must_use]
 pub fn order(names: &[String]) -> CniOrder {
     let mut files: Vec<String> = names.iter().filter(|name| is_configuration(name)).cloned().collect();
     files.sort_unstable();
@@ -56,7 +55,6 @@ pub fn order(names: &[String]) -> CniOrder {
 }
 
 /// Whether libcni reads a file of that name; like Go's `filepath.Ext`, everything after the last dot counts.
-#[must_use]
 pub fn is_configuration(name: &str) -> bool {
     matches!(name.rsplit_once('.'), Some((_, "conf" | "conflist" | "json")))
 }
@@ -76,7 +74,6 @@ pub struct CniConf {
 
 impl CniConf {
     /// Reads a `.conf` or `.conflist`; none when it is not a JSON object with a plugin.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
         let types = plugin_types(&value);
@@ -95,20 +92,17 @@ impl CniConf {
     }
 
     /// Whether it is Multus', thin or thick.
-    #[must_use]
     pub fn is_multus(&self) -> bool {
         self.types.iter().any(|kind| is_multus_type(kind))
     }
 
     /// Whether Multus delegates to itself, which forks endlessly.
-    #[must_use]
     pub fn calls_itself(&self) -> bool {
         self.is_multus() && self.delegates.iter().any(|kind| is_multus_type(kind))
     }
 }
 
 /// Every plugin that a configuration calls: its own types, its IPAM's and its delegates'.
-#[must_use]
 pub fn all_types(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect_types(value, &mut found);

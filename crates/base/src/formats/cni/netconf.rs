@@ -71,7 +71,6 @@ pub struct Port {
 
 impl NetConf {
     /// Reads a configuration; missing fields and those of a wrong type are left out.
-    #[must_use]
     pub fn read(config: &Map<String, Value>) -> Self {
         let name = config.get("name").and_then(Value::as_str).map(str::to_owned);
         // libcni treats a configuration with `plugins` as a chain, whatever else is in it.
@@ -87,45 +86,38 @@ impl NetConf {
     }
 
     /// Reads the text of an attachment; none when it is not an object in JSON.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str::<Value>(text).ok()?.as_object().map(Self::read)
     }
 
     /// The plugin that makes the NIC: the first that is known to make one, else the first that may; none when all only
     /// change one.
-    #[must_use]
     pub fn maker(&self) -> Option<&Plugin> {
         let mut makers = self.plugins.iter().filter(|it| !it.only_adjusts() && !it.kind.is_empty());
         makers.clone().find(|it| it.is_known()).or_else(|| makers.next())
     }
 
     /// Its kind: its plugin, or `other`.
-    #[must_use]
     pub fn kind(&self) -> &str {
         self.maker().map_or("other", |plugin| plugin.kind.as_str())
     }
 
     /// The port of Open vSwitch; none when the NIC has none, or when unknown.
-    #[must_use]
     pub fn port(&self) -> Option<Port> {
         self.maker()?.port()
     }
 
     /// The bridge, of either kind.
-    #[must_use]
     pub fn bridge(&self) -> Option<&str> {
         self.maker()?.bridge.as_deref()
     }
 
     /// The addresses that the main plugin assigns.
-    #[must_use]
     pub fn ipam(&self) -> Option<&Ipam> {
         self.maker()?.ipam.as_ref()
     }
 
     /// Whether the NIC gets an address; none when its plugin is not known.
-    #[must_use]
     pub fn gives_addresses(&self) -> Option<bool> {
         let maker = self.maker()?;
         match maker.kind.as_str() {
@@ -137,7 +129,6 @@ impl NetConf {
     }
 
     /// The resulting MTU of the NIC; none when no plugin sets one. The last plugin that does decides.
-    #[must_use]
     pub fn mtu(&self) -> Option<u32> {
         self.plugins.iter().rev().find_map(|plugin| plugin.mtu)
     }
@@ -188,38 +179,32 @@ impl Plugin {
     }
 
     /// The port of Open vSwitch that it makes.
-    #[must_use]
     pub fn port(&self) -> Option<Port> {
         let bridge = self.bridge.clone().filter(|_| self.kind == "ovs")?;
         Some(Port { bridge, vlan: self.vlan, trunks: self.trunks.clone() })
     }
 
     /// Whether it only changes another plugin's NIC.
-    #[must_use]
     pub fn only_adjusts(&self) -> bool {
         ADJUSTING.contains(&self.kind.as_str())
     }
 
     /// The value of a field, as [`named`].
-    #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         named(&self.settings, field)
     }
 
     /// Whether a flag is set.
-    #[must_use]
     pub fn is_on(&self, field: &str) -> bool {
         self.get(field) == Some(&Value::Bool(true))
     }
 
     /// Whether it makes a NIC, and this view understands how.
-    #[must_use]
     pub fn is_known(&self) -> bool {
         KNOWN.contains(&self.kind.as_str())
     }
 
     /// The place of a field.
-    #[must_use]
     pub fn at(&self, field: &str) -> String {
         join(&self.path, field)
     }
@@ -227,7 +212,6 @@ impl Plugin {
 
 impl Port {
     /// Whether no frames pass between the two, when both are on the same bridge.
-    #[must_use]
     pub fn is_apart_from(&self, other: &Self) -> bool {
         let has_trunk = !self.trunks.is_empty() || !other.trunks.is_empty();
         self.bridge == other.bridge && self.vlan != other.vlan && !has_trunk

@@ -30,7 +30,6 @@ const BROUGHT: [(&str, &str); 23] = [
 ];
 
 /// What to do about missing plugins, one sentence for each source.
-#[must_use]
 pub fn where_from(missing: &[String], directories: &str) -> Vec<String> {
     let mut told = Vec::new();
     let is_released = |kind: &&String| RELEASED_PLUGINS.contains(&kind.as_str());
@@ -65,19 +64,16 @@ pub fn where_from(missing: &[String], directories: &str) -> Vec<String> {
 const ADDRESS_PLUGINS: [&str; 4] = ["dhcp", "host-local", "static", "whereabouts"];
 
 /// Whether it is an IPAM plugin.
-#[must_use]
 pub fn is_address_plugin(kind: &str) -> bool {
     ADDRESS_PLUGINS.contains(&kind)
 }
 
 /// The plugin that a name means that differs only in case, `-` and `_`: no file has that name.
-#[must_use]
 pub fn misspelt(kind: &str) -> Option<&'static str> {
     known().find(|known| *known != kind && plain(known) == plain(kind))
 }
 
 /// The plugin that an unknown name may mean.
-#[must_use]
 pub fn nearest(kind: &str) -> Option<&'static str> {
     if let Some(meant) = without_suffix(kind) {
         return Some(meant);
@@ -89,7 +85,6 @@ pub fn nearest(kind: &str) -> Option<&'static str> {
 }
 
 /// What installs a plugin that kvnet does not: none for one of a release, or of a component.
-#[must_use]
 pub fn brought_by_others(kind: &str) -> Option<String> {
     let by_kvnet = ["flannel", "ovs", "passthru"].contains(&kind) || kind.starts_with("multus");
     let is_released = RELEASED_PLUGINS.contains(&kind);
@@ -112,7 +107,6 @@ fn plain(name: &str) -> String {
 }
 
 /// Whether no known release has it.
-#[must_use]
 pub fn is_foreign(kind: &str) -> bool {
     kind != "flannel" && !RELEASED_PLUGINS.contains(&kind)
 }

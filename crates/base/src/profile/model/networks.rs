@@ -138,14 +138,12 @@ fn is_yes(value: &bool) -> bool {
 
 impl Network {
     /// A network of that name, with defaults for everything else.
-    #[must_use]
     pub fn new(name: impl Into<String>, kind: NetworkKind) -> Self {
         let (name, namespace) = (name.into(), default_namespace());
         Self { name, namespace, annotations: BTreeMap::new(), verify: true, kind }
     }
 
     /// `NAME`, or `NAMESPACE/NAME` outside of the namespace default.
-    #[must_use]
     pub fn full_name(&self) -> String {
         if self.namespace == default_namespace() {
             self.name.clone()

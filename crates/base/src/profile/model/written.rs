@@ -17,7 +17,6 @@ impl PartialEq for Written {
 
 impl Profile {
     /// Where a value was written: in a file or on the command line, or its path, when it is a default.
-    #[must_use]
     pub fn place_of(&self, path: &str) -> String {
         // What is missing is missing in what would hold it.
         let mut outer = path;
@@ -33,7 +32,6 @@ impl Profile {
     }
 
     /// Whether a user wrote a value, as opposed to a default or a shipped profile.
-    #[must_use]
     pub fn is_written(&self, path: &str) -> bool {
         self.written.0.contains_key(path)
     }

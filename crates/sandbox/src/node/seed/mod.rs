@@ -57,7 +57,6 @@ pub enum Runtime {
 
 impl Seed {
     /// A node with a cluster of Kubernetes 1.34 and the runtime that is usual on the distribution.
-    #[must_use]
     pub fn new(distribution: Distribution) -> Self {
         let runtime = match distribution {
             Distribution::Fedora | Distribution::OpenSuse => Runtime::Crio,
