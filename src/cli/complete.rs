@@ -22,9 +22,7 @@ pub fn answer() {
 }
 
 /// The script that a shell loads.
-///
-/// # Errors
-/// When the script cannot be written to memory.
+/// Fails when the script cannot be written to memory.
 pub fn script(shell: Shell) -> std::io::Result<String> {
     let name = match shell {
         Shell::Bash => "bash",

@@ -132,9 +132,6 @@ impl Context {
     }
 
     /// The nodes of the cluster; none while there is no cluster. Concurrent callers share one request.
-    ///
-    /// # Errors
-    /// When the cluster does not answer.
     pub async fn nodes(&self) -> Result<Arc<[Value]>> {
         let Some(cluster) = self.cluster().await else { return Ok(Arc::from([])) };
         let mut seen = self.nodes.lock().await;
@@ -162,9 +159,6 @@ impl Context {
     }
 
     /// The node that this machine is; none while there is no cluster, or when it is not one of its nodes.
-    ///
-    /// # Errors
-    /// When the cluster does not answer.
     pub async fn identity(&self) -> Result<Option<Identity>> {
         if let Some(identity) = self.identity.get() {
             return Ok(Some(identity.clone()));

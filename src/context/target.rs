@@ -25,9 +25,6 @@ pub struct Target {
 
 impl Target {
     /// Reads the cluster's nodes.
-    ///
-    /// # Errors
-    /// When the cluster does not answer.
     pub async fn of(cx: &Context) -> Result<Self> {
         let Some(cluster) = cx.cluster().await else { return Ok(Self::default()) };
         let node = cx.identity().await?.and_then(|identity| identity.name()).map(|name| name.to_string());

@@ -215,9 +215,6 @@ impl Diagnosis {
 }
 
 /// Gathers and judges. What is not readable is a finding, not an error, and so is `refusal`: why there is no cluster.
-///
-/// # Errors
-/// Fails on errors of the node other than a refused read.
 pub async fn examine(
     cx: &Context,
     refusal: Option<Error>,

@@ -145,9 +145,6 @@ pub struct History {
 
 impl History {
     /// Refuses a journal of another machine: its changes would be reverted on this one.
-    ///
-    /// # Errors
-    /// `KVN422`.
     pub fn refuse_other_machine(&self, machine: &str, state: &StateDir) -> Result<()> {
         if self.machine.is_empty() || machine.is_empty() || self.machine == machine {
             return Ok(());

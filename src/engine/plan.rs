@@ -206,10 +206,8 @@ async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
 }
 
 /// Refuses a step of the node on a machine that is not a node of its cluster.
-///
-/// # Errors
-/// `KVN510`, also when the cluster has no nodes at all; the cluster's own error when it does not answer, because then
-/// the node is unknown.
+/// Fails with `KVN510`, also when the cluster has no nodes at all; the cluster's own error when it does not answer,
+/// because then the node is unknown.
 pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
     if step.reach() == Reach::Anywhere {
         return Ok(());

@@ -28,9 +28,7 @@ pub struct Undo<'a> {
 
 impl<'a> Undo<'a> {
     /// Finds out what there is to uninstall.
-    ///
-    /// # Errors
-    /// `KVN613` and `KVN510` when it cannot succeed, before anything is touched.
+    /// Fails with `KVN613` and `KVN510` when it cannot succeed, before anything is touched.
     pub async fn look(job: &'a Job) -> Result<Self> {
         job.connect().await?;
         let seen = Seen::now(&job.cx.state)?;
@@ -49,8 +47,6 @@ impl<'a> Undo<'a> {
 }
 
 /// Plans, asks, locks, uninstalls, and retires the journal when nothing is left.
-///
-/// # Errors
 /// Fails only before the first change; later errors are in [`Ended`].
 pub async fn down(job: &Job, options: DownOptions, consent: &dyn Consent) -> Result<Ended> {
     let undo = Undo::look(job).await?;

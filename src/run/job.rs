@@ -29,9 +29,8 @@ pub struct Job {
 impl Job {
     /// Connects to the cluster. When the profile creates one and the node has none yet, there is nothing to connect to:
     /// an existing kubeconfig belongs to another cluster.
-    ///
-    /// # Errors
-    /// `KVN300`; `KVN511` when this node's own kubeconfig leads to another cluster and the run would change the node.
+    /// Fails with `KVN300`; `KVN511` when this node's own kubeconfig leads to another cluster and the run would change
+    /// the node.
     pub async fn connect(&self) -> Result<()> {
         let creates = self.cx.profile.cluster.init.enabled && self.connect.kubeconfig.is_none();
         if creates && self.cx.host.stat(Utf8Path::new(ADMIN_KUBECONFIG)).await?.is_none() {

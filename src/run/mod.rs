@@ -24,9 +24,7 @@ pub enum Question<'a> {
 /// Asks for consent to changes.
 pub trait Consent {
     /// Asks for confirmation; returns whether the changes were shown.
-    ///
-    /// # Errors
-    /// `KVN100` when there is no terminal to prompt on, `KVN506` when the answer is no.
+    /// Fails with `KVN100` when there is no terminal to prompt on, `KVN506` when the answer is no.
     fn ask(&self, question: &Question<'_>) -> Result<bool>;
 }
 

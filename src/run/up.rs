@@ -11,17 +11,12 @@ use crate::steps::verification::RECORD;
 use crate::verify;
 
 /// Computes what `up` would do.
-///
-/// # Errors
 /// Fails when a step cannot be checked or refuses.
 pub async fn plan(job: &Job) -> Result<Plan<'_>> {
     status(job).await?.refuse_errors()
 }
 
 /// The findings of every step; a step that cannot be checked has its error there.
-///
-/// # Errors
-/// Fails when the connection does.
 pub async fn status(job: &Job) -> Result<Plan<'_>> {
     job.connect().await?;
     let mut plan = Plan::make(&job.steps, &job.selection, &job.cx).await?;
@@ -31,8 +26,6 @@ pub async fn status(job: &Job) -> Result<Plan<'_>> {
 }
 
 /// Converges the node and the cluster to the profile: plans, asks, locks, applies, verifies.
-///
-/// # Errors
 /// Fails only before the first change; later errors are in [`Ended`].
 pub async fn up(job: &Job, consent: &dyn Consent) -> Result<Ended> {
     let cx = &job.cx;

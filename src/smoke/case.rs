@@ -76,9 +76,6 @@ pub struct Situation {
 
 impl Situation {
     /// Reads the cluster and the journal.
-    ///
-    /// # Errors
-    /// Fails on errors of the API server and the state directory.
     pub async fn of(cx: &Context, cluster: &Cluster, allow_reboot: bool) -> Result<Self> {
         let crd = "virtualmachineinstances.kubevirt.io";
         let crd = ["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"]

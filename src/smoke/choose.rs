@@ -18,9 +18,7 @@ pub struct Choice {
 
 impl Choice {
     /// The selected cases, in the order of the list.
-    ///
-    /// # Errors
-    /// `KVN806` for an unknown name or tag, and when nothing is selected.
+    /// Fails with `KVN806` for an unknown name or tag, and when nothing is selected.
     pub fn cases(&self) -> Result<Vec<&'static Case>> {
         for name in self.names.iter().chain(&self.skip) {
             if !CASES.iter().any(|case| case.name == name) {

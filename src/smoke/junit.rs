@@ -11,9 +11,7 @@ use crate::error::{Error, Result, code};
 const SUITE: &str = "kvnet smoke";
 
 /// The text of the file.
-///
-/// # Errors
-/// `KVN505` when serialisation fails.
+/// Fails with `KVN505` when serialisation fails.
 pub fn junit(report: &Report) -> Result<String> {
     let mut suite = TestSuite::new(SUITE);
     suite.set_time(seconds(report.seconds));

@@ -27,9 +27,6 @@ pub struct Leaks {
 
 impl Leaks {
     /// Compares the node with the existing pods.
-    ///
-    /// # Errors
-    /// Fails on errors of the node and the API server.
     pub async fn look(cx: &Context, cluster: &Cluster, networks: &[Network]) -> Result<Self> {
         // Read the node first: a pod listed before it would miss the newest ports.
         let switch = ovs_state(cx).await?;

@@ -21,9 +21,6 @@ pub enum Outcome {
 }
 
 /// Turns checksum offload off in two pods, only if their bridge uses the userspace datapath.
-///
-/// # Errors
-/// Fails on errors of the node.
 pub async fn switch_off(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<Outcome> {
     let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
     let state = ovs_state(&ctx.cx).await?;

@@ -26,25 +26,16 @@ pub struct Pending {
 
 impl Pending {
     /// Reads the pending run, if any.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub fn read(state: &StateDir) -> Result<Option<Self>> {
         Ok(state.read(RECORD)?.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// Removes the record.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub fn forget(state: &StateDir) -> Result<()> {
         state.remove(RECORD)
     }
 
     /// Writes the record, before the node reboots.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub fn write(&self, state: &StateDir) -> Result<()> {
         let text = serde_json::to_string(self)
             .map_err(|error| Error::new(&code::INTERNAL, "cannot serialise the record").because(error))?;
@@ -53,9 +44,6 @@ impl Pending {
 }
 
 /// The current boot id.
-///
-/// # Errors
-/// Fails on errors of the host.
 pub async fn boot(cx: &Context) -> Result<String> {
     let text = cx.host.read(BOOT_ID.into()).await?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&text).trim().to_owned())

@@ -120,9 +120,6 @@ impl CaseContext {
     }
 
     /// Creates the namespace, once.
-    ///
-    /// # Errors
-    /// Fails on errors of the API server.
     pub async fn open(&self) -> Result<()> {
         let open = || async {
             let mut labels = labels();
@@ -137,9 +134,7 @@ impl CaseContext {
     }
 
     /// Starts a pod on secondary networks (`namespace/name`), all of which must exist; does not wait.
-    ///
-    /// # Errors
-    /// `KVN621` for a network that does not exist; errors of the API server.
+    /// Fails with `KVN621` for a network that does not exist.
     pub async fn start(&self, name: &str, networks: &[String]) -> Result<()> {
         for network in networks {
             self.need_network(network).await?;
@@ -163,8 +158,6 @@ impl CaseContext {
     }
 
     /// Starts the pods of probes and inspects each as soon as it runs; in their order.
-    ///
-    /// # Errors
     /// Fails when a pod cannot be started or does not become ready.
     pub async fn meet(&self, probes: &[Probe]) -> Result<Vec<StartedPod>> {
         try_join_all(probes.iter().map(|probe| async {
@@ -186,8 +179,6 @@ impl CaseContext {
     }
 
     /// Waits for started pods of probes, and inspects each; in their order.
-    ///
-    /// # Errors
     /// Fails when a pod does not become ready, with the reason.
     pub async fn look_at(&self, probes: &[Probe]) -> Result<Vec<StartedPod>> {
         let (place, time) = (self.place(), self.time());
@@ -209,9 +200,6 @@ impl CaseContext {
     }
 
     /// Starts pods without secondary networks, and inspects their first NIC.
-    ///
-    /// # Errors
-    /// As [`CaseContext::meet`].
     pub async fn meet_plain(&self, names: &[&str]) -> Result<Vec<StartedPod>> {
         try_join_all(names.iter().map(|name| self.start(name, &[]))).await?;
         let mut seen = Vec::new();
@@ -232,8 +220,6 @@ impl CaseContext {
     }
 
     /// Waits until a pod fulfils a predicate.
-    ///
-    /// # Errors
     /// Fails when it does not in time, with the reason.
     pub async fn wait_for(
         &self,
@@ -253,8 +239,6 @@ impl CaseContext {
     }
 
     /// Runs a command in a pod; a timeout counts as a failed command.
-    ///
-    /// # Errors
     /// Fails when the command cannot be run.
     pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
         match self.place().run(pod, argv).await {

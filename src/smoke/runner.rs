@@ -78,8 +78,6 @@ enum Ending {
 
 impl Run {
     /// Runs cases; the results are in the order of the list.
-    ///
-    /// # Errors
     /// Fails when the leftovers of an earlier run cannot be removed; failures of a case are its result.
     pub async fn all(&self, cases: &[&'static Case]) -> Result<Vec<CaseResult>> {
         self.remove_leftovers().await?;
@@ -98,9 +96,6 @@ impl Run {
     }
 
     /// Continues a pending run after the boot.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub async fn resume(&self, pending: Pending) -> Result<Vec<CaseResult>> {
         let mut results = pending.results;
         if let Some(case) = CASES.iter().find(|case| case.name == REBOOT) {

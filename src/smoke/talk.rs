@@ -11,8 +11,6 @@ use crate::verify::{Found, StartedPod, reaches};
 const HEADERS: [u32; 2] = [28, 48];
 
 /// All tests from one pod to another: ARP and ping, a full-size packet, TCP, UDP.
-///
-/// # Errors
 /// Fails when a command cannot be run in a pod.
 pub async fn everything(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
@@ -24,8 +22,6 @@ pub async fn everything(ctx: &CaseContext, one: &StartedPod, other: &StartedPod)
 }
 
 /// As [`everything`], through routers: without ARP.
-///
-/// # Errors
 /// Fails when a command cannot be run in a pod.
 pub async fn everything_routed(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<()> {
     let (from, to) = (&one.probe.name, &other.probe.name);
@@ -65,8 +61,6 @@ async fn transports(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> 
 }
 
 /// A ping with a packet as large as the MTU.
-///
-/// # Errors
 /// Fails when it cannot be run in the pod.
 pub async fn ping(ctx: &CaseContext, from: &str, to: &StartedPod, mtu: Option<u32>) -> Result<Found> {
     let Some(target) = to.ip() else { return Ok(Found::of(false, "the pod has no address")) };

@@ -146,9 +146,7 @@ async fn kubeadm_version(host: &dyn Host) -> Result<String> {
 }
 
 /// The version of the cluster that this step would make.
-///
-/// # Errors
-/// When the profile sets none and kubeadm does not report its own.
+/// Fails when the profile sets none and kubeadm does not report its own.
 pub(super) async fn version_to_be(cx: &Context) -> Result<String> {
     match cx.profile.cluster.init.kubernetes_version.as_str() {
         "" => kubeadm_version(cx.host.as_ref()).await,

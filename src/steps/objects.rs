@@ -23,9 +23,7 @@ const FITTING: &str = "choose a release that fits: `kvnet version --matrix` list
 pub type Live = HashMap<ObjectKey, Value>;
 
 /// Reads the live state of `desired`; empty when there is no cluster yet.
-///
-/// # Errors
-/// `KVN306` for an object whose API was removed from this version of Kubernetes, before anything is changed.
+/// Fails with `KVN306` for an object whose API was removed from this version of Kubernetes, before anything is changed.
 pub async fn observe(cx: &Context, desired: &[Value]) -> Result<Live> {
     refuse_gone(cx, desired).await?;
     let Some(cluster) = cx.cluster().await else { return Ok(Live::new()) };
@@ -60,9 +58,7 @@ async fn refuse_gone(cx: &Context, desired: &[Value]) -> Result<()> {
 }
 
 /// Refuses a release that cannot work on a node's version of Kubernetes. The version of a custom manifest says nothing.
-///
-/// # Errors
-/// `KVN306` with what it needs.
+/// Fails with `KVN306` with what it needs.
 pub async fn refuse_unfit(cx: &Context, part: Part, version: &str, source: &Source) -> Result<()> {
     if source.kind == SourceKind::File {
         return Ok(());

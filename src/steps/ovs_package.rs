@@ -140,9 +140,6 @@ async fn is_half_installed(cx: &Context) -> Result<bool> {
 }
 
 /// Whether the switch runs: by its PIDs, which costs no process, else by asking it.
-///
-/// # Errors
-/// Errors of the host.
 pub async fn is_running(host: &dyn Host) -> Result<bool> {
     if !exists(host, SOCKET).await? {
         return Ok(false);

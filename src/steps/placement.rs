@@ -13,9 +13,6 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Refuses networks that would break on schedulable nodes that kvnet does not reach: a bridge that they lack, addresses
 /// that every node gives out by itself.
-///
-/// # Errors
-/// `KVN512`.
 pub(super) async fn refuse_unreached(cx: &Context) -> Result<()> {
     if cx.profile.cluster.placement != Placement::Any {
         return Ok(());
@@ -57,9 +54,7 @@ fn gives_addresses(network: &Network) -> bool {
 }
 
 /// Pins workloads to this node when the profile says so: their pods, and those of a virtual machine.
-///
-/// # Errors
-/// `KVN510` when this machine is not a node of the cluster.
+/// Fails with `KVN510` when this machine is not a node of the cluster.
 pub(super) async fn keep_here(cx: &Context, objects: &mut [Value]) -> Result<()> {
     if cx.profile.cluster.placement == Placement::Any {
         return Ok(());

@@ -158,9 +158,6 @@ impl Datapath {
     }
 
     /// Gathers what the NICs' traffic goes through; with `only`, nothing else.
-    ///
-    /// # Errors
-    /// Fails on errors of the host.
     pub async fn gather(
         host: &dyn Host,
         nics: Vec<Nic>,

@@ -21,9 +21,6 @@ pub struct Inside {
 }
 
 /// Reads the network namespace of a process.
-///
-/// # Errors
-/// Fails on errors of the host other than a refused read.
 pub async fn look(host: &dyn Host, process: u32) -> Result<(Option<Vec<Wire>>, Inside)> {
     let links = asked(host, process, &["-json", "-details", "address", "show"]).await;
     let mut seen = Inside::default();

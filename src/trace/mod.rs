@@ -98,9 +98,7 @@ pub struct Crossing {
 
 impl Trace {
     /// Checks every link of a target.
-    ///
-    /// # Errors
-    /// `KVN628` when the target does not exist; errors of the host and the cluster.
+    /// Fails with `KVN628` when the target does not exist.
     pub async fn make(cx: &Context, target: &Target, console: bool) -> Result<Self> {
         let evidence = Evidence::gather(cx, target, console).await?;
         let mut links = links(&evidence);

@@ -18,9 +18,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// Parses `NAME`, `vmi/NAME` or `pod/NAME`, with or without a namespace before the name; kinds as in kubectl.
-    ///
-    /// # Errors
-    /// `KVN100` for anything else.
+    /// Fails with `KVN100` for anything else.
     pub fn parse(text: &str, namespace: &str) -> Result<Self> {
         let kind = text.split_once('/').and_then(|(kind, rest)| Some((kind_of(kind)?, rest)));
         let (machine, rest) = kind.map_or((None, text), |(machine, rest)| (Some(machine), rest));
@@ -49,9 +47,7 @@ impl Wanted {
     }
 
     /// The target; a name without a kind is looked up. The version is that of KubeVirt's API.
-    ///
-    /// # Errors
-    /// `KVN628` when a name is that of both a pod and a VM, or of neither; errors of the cluster.
+    /// Fails with `KVN628` when a name is that of both a pod and a VM, or of neither.
     pub async fn find(self, cluster: &Cluster, version: &str) -> Result<Target> {
         let Self { machine, namespace, name, .. } = &self;
         let of_kind = |machine| Target { machine, namespace: namespace.clone(), name: name.clone() };

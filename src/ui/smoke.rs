@@ -94,9 +94,7 @@ fn tail(result: &CaseResult) -> String {
 }
 
 /// Shows the report.
-///
-/// # Errors
-/// When the report cannot be written.
+/// Fails when the report cannot be written.
 pub fn show(report: &Report, format: Format) -> Result<()> {
     if format != Format::Text {
         let report = serde_json::to_value(report)
@@ -151,9 +149,7 @@ fn lines(result: &CaseResult, width: Option<usize>) -> String {
 }
 
 /// Lists the cases.
-///
-/// # Errors
-/// When the list cannot be written.
+/// Fails when the list cannot be written.
 pub fn list(format: Format) -> Result<()> {
     if format != Format::Text {
         let case =

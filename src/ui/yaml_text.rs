@@ -10,9 +10,7 @@ use crate::source::reads_as_text;
 const QUOTES: [char; 2] = ['\u{f8e0}', '\u{f8e1}'];
 
 /// The value as YAML.
-///
-/// # Errors
-/// When the value cannot be written.
+/// Fails when the value cannot be written.
 pub fn write(value: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
     let json = serde_json::to_value(value)?;
     let plain = serde_yaml::to_string(&json)?;

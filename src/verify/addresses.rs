@@ -19,9 +19,6 @@ pub fn lines(profile: &Profile) -> Vec<String> {
 }
 
 /// Compares the addresses of all pods and of guests, in the order of [`lines`].
-///
-/// # Errors
-/// Fails on errors of the API server.
 pub async fn all(profile: &Profile, cluster: &Cluster, guests: &[GuestAddresses]) -> Result<Vec<Outcome>> {
     let (compared, pods) = Compared::in_cluster(cluster, guests).await?;
     Ok(judge(profile, &compared, &pods))

@@ -20,9 +20,6 @@ pub struct Here {
 
 impl Here {
     /// Reads the cluster's nodes.
-    ///
-    /// # Errors
-    /// Fails on errors of the API server.
     pub async fn of(cx: &Context) -> Result<Self> {
         Ok(Self::among(cx.this_node().await, &cx.nodes().await?))
     }

@@ -59,8 +59,6 @@ pub struct NicView {
 
 impl Place<'_> {
     /// Waits until the pod of a probe is ready, and inspects it.
-    ///
-    /// # Errors
     /// Fails when the pod does not become ready or the command in it fails.
     pub async fn look(&self, probe: &Probe, timeout: Duration, progress: Progress<'_>) -> Result<StartedPod> {
         let selector = format!("{PROBE_LABEL}={}", probe.name);
@@ -78,16 +76,12 @@ impl Place<'_> {
     }
 
     /// A NIC inside a pod; none when it has no such NIC.
-    ///
-    /// # Errors
     /// Fails when the command in the pod cannot be run.
     pub async fn link(&self, pod: &str, interface: &str) -> Result<Option<Link>> {
         Ok(link(&self.run(pod, &["ip", "addr", "show"]).await?.stdout, interface))
     }
 
     /// Runs a command in a pod.
-    ///
-    /// # Errors
     /// Fails when it cannot be run; a non-zero exit code is not an error.
     pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
         self.cluster.exec(self.namespace, pod, None, argv, EXEC_TIMEOUT).await
@@ -146,9 +140,6 @@ impl From<NicView> for Found {
 }
 
 /// The state of Open vSwitch; none when not installed.
-///
-/// # Errors
-/// Fails on errors of `ovs-vsctl`.
 pub async fn ovs_state(cx: &Context) -> Result<Option<OvsState>> {
     if cx.host.find("ovs-vsctl").await?.is_none() {
         return Ok(None);

@@ -101,9 +101,6 @@ fn asking_for(networks: &[String]) -> String {
 }
 
 /// Starts a pod, also in a brand-new namespace: until that has its default service account, the server rejects pods.
-///
-/// # Errors
-/// As [`Cluster::apply`].
 pub async fn start(cluster: &Cluster, pod: &Value) -> Result<()> {
     for _ in 0..NEW_NAMESPACE {
         match cluster.apply(pod, true).await {
@@ -126,9 +123,6 @@ pub fn manifests(scenario: &Scenario, profile: &Profile, here: &Here) -> Vec<Val
 }
 
 /// Deletes the pods of an earlier batch that this one does not need, and waits until they are gone.
-///
-/// # Errors
-/// Fails on errors of the API server, and when pods do not terminate.
 pub async fn make_room(
     cluster: &Cluster,
     namespace: &str,

@@ -47,9 +47,6 @@ impl Record {
     }
 
     /// Reads the record of this cluster; none when it is unreadable, or of another cluster.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub async fn read(cx: &Context) -> Result<Option<Self>> {
         let Some(record) = cx.state.read(RECORD)?.and_then(|text| serde_json::from_str::<Self>(&text).ok())
         else {
@@ -61,17 +58,11 @@ impl Record {
     }
 
     /// Removes the record.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub fn forget(cx: &Context) -> Result<()> {
         cx.state.remove(RECORD)
     }
 
     /// Writes the record.
-    ///
-    /// # Errors
-    /// Fails on errors of the state directory.
     pub fn write(&self, cx: &Context) -> Result<()> {
         let text = serde_json::to_string(self)
             .map_err(|error| Error::new(&code::INTERNAL, "cannot serialise the record").because(error))?;
@@ -106,9 +97,6 @@ fn looks_at_vm(cx: &Context) -> bool {
 }
 
 /// Whether everything that the profile promises was checked, and what was not.
-///
-/// # Errors
-/// Fails on errors of the state directory.
 pub async fn verified(cx: &Context) -> Result<(bool, Vec<String>)> {
     let record = Record::read(cx).await?.filter(|record| record.covers(cx));
     let not_checked = record.as_ref().map(Record::not_checked).unwrap_or_default();

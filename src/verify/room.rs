@@ -15,9 +15,6 @@ const SPARE: usize = 8;
 const USUAL: usize = 110;
 
 /// How many more pods the nodes take, minus a reserve.
-///
-/// # Errors
-/// Fails on errors of the API server.
 pub async fn places(cx: &Context, cluster: &Cluster, here: &Here) -> Result<usize> {
     let nodes = cx.nodes().await?;
     let pods = cluster.list("v1", "Pod", None, None).await?;
@@ -25,9 +22,7 @@ pub async fn places(cx: &Context, cluster: &Cluster, here: &Here) -> Result<usiz
 }
 
 /// How many pods may be started at once, on the nodes that they may go to.
-///
-/// # Errors
-/// `KVN820` when not even `least` fit; errors of the API server.
+/// Fails with `KVN820` when not even `least` fit.
 pub async fn room(cx: &Context, cluster: &Cluster, here: &Here, least: usize) -> Result<usize> {
     let nodes = cx.nodes().await?;
     let pods = cluster.list("v1", "Pod", None, None).await?;

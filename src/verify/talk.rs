@@ -9,8 +9,6 @@ use super::look::{Place, StartedPod};
 use crate::error::{Error, Result, code};
 
 /// Whether one pod reaches another over their NICs: by ARP on layer 2, and by ping.
-///
-/// # Errors
 /// Fails when a command cannot be run in the pod.
 pub async fn reaches(place: Place<'_>, one: &StartedPod, other: &StartedPod) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };
@@ -30,8 +28,6 @@ pub async fn reaches(place: Place<'_>, one: &StartedPod, other: &StartedPod) -> 
 }
 
 /// Whether two pods are on different layer 2 networks: an ARP request shows it, whatever their subnets and routes are.
-///
-/// # Errors
 /// Fails when the request cannot be sent: silence would prove nothing.
 pub async fn stays_apart(place: Place<'_>, one: &StartedPod, other: &StartedPod) -> Result<Found> {
     let Some((nic, target)) = ends(one, other) else { return Ok(no_address()) };

@@ -48,9 +48,7 @@ pub fn accept(path: &str) -> Result<String, String> {
 }
 
 /// Writes the file atomically; an existing one only with consent.
-///
-/// # Errors
-/// `KVN112` when it exists by now, and errors of the file system.
+/// Fails with `KVN112` when it exists by now.
 pub async fn write(path: &str, text: &str, replace: bool) -> Result<()> {
     let target = Utf8Path::new(path);
     if replace {

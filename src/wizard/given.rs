@@ -42,9 +42,7 @@ impl Given {
     }
 
     /// Takes the answers of a file, unless a flag gave them.
-    ///
-    /// # Errors
-    /// `KVN111` with the place, for what is not an answer.
+    /// Fails with `KVN111` with the place, for what is not an answer.
     pub fn file(&mut self, bytes: &[u8], path: &str) -> Result<()> {
         let parsed = flat(bytes, path).map_err(|error| {
             let new = Error::new(&code::ANSWER, format!("the answers cannot be read: {}", error.message()));

@@ -59,9 +59,7 @@ impl Interview {
     }
 
     /// Asks until everything is answered, or until the question `last` is the next.
-    ///
-    /// # Errors
-    /// `KVN110` without a terminal; `KVN111` when a given answer is refused; errors of the prompt.
+    /// Fails with `KVN110` without a terminal; `KVN111` when a given answer is refused.
     pub fn run(&mut self, prompt: &mut dyn Prompt, last: Option<&Id>) -> Result<Turn> {
         loop {
             let Some(question) = questions::next(&self.view()) else { return Ok(Turn::Done) };
@@ -78,9 +76,6 @@ impl Interview {
     }
 
     /// Asks the last open question.
-    ///
-    /// # Errors
-    /// As [`Interview::run`].
     pub fn finish(&mut self, prompt: &mut dyn Prompt) -> Result<Turn> {
         let Some(question) = questions::next(&self.view()) else { return Ok(Turn::Done) };
         let before = self.path.len();

@@ -17,9 +17,7 @@ pub enum Reply {
 /// Asks the user.
 pub trait Prompt: Send {
     /// Asks; `problem` is what was wrong with the last answer to the same question.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
+    /// Fails when the terminal is gone.
     fn ask(&mut self, question: &Question, problem: Option<&str>) -> Result<Reply>;
 }
 

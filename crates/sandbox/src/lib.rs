@@ -72,9 +72,6 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Opens a sandbox; a new one gets the Kubernetes of the profile's day.
-    ///
-    /// # Errors
-    /// Fails on errors of the directory.
     pub fn open(options: &Options, profile: &Profile) -> Result<Self> {
         refuse_odd_clock(SystemTime::now())?;
         let (store, state, temporary) = if let Some(directory) = &options.directory {
@@ -139,9 +136,6 @@ impl Sandbox {
     }
 
     /// Runs all background work now.
-    ///
-    /// # Errors
-    /// Fails on errors of the store.
     pub fn settle(&self) -> Result<()> {
         self.world.reconcile()
     }

@@ -93,10 +93,9 @@ impl Store {
     }
 
     /// The store that a directory keeps; empty when the directory is new.
-    ///
-    /// # Errors
-    /// `KVN203` and its like when the directory cannot be used; `KVN207` when it or the log belongs to another user, is
-    /// writable by others or a link; `KVN501` when the log is not a sandbox's, or corrupted before its last line.
+    /// Fails with `KVN203` and its like when the directory cannot be used; `KVN207` when it or the log belongs to
+    /// another user, is writable by others or a link; `KVN501` when the log is not a sandbox's, or corrupted before its
+    /// last line.
     pub fn on_disk(directory: &Utf8Path) -> Result<Self> {
         let opened = own_directory(directory)?;
         let path = directory.join(FILE);
@@ -113,16 +112,12 @@ impl Store {
     }
 
     /// Looks at the values as they are now, also those that other processes wrote.
-    ///
-    /// # Errors
     /// Fails when the log cannot be read.
     pub fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> T) -> Result<T> {
         self.write(|transaction| look(transaction))
     }
 
     /// Makes changes atomically.
-    ///
-    /// # Errors
     /// Fails when the log cannot be read or written.
     pub fn write<T>(&self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> Result<T> {
         let mut state = self.lock();
@@ -144,8 +139,6 @@ impl Store {
 
     /// Waits until no other thread or process does background work, and keeps them out until the result is dropped: otherwise
     /// both would create what is missing.
-    ///
-    /// # Errors
     /// Fails when the directory cannot be locked.
     pub fn turn(&self) -> Result<Turn<'_>> {
         let threads = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);

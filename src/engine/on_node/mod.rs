@@ -20,9 +20,6 @@ use crate::redact::digest;
 pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// As [`apply_telling`], without warnings.
-///
-/// # Errors
-/// As [`apply_telling`].
 pub async fn apply_host_change(host: &dyn Host, change: &Change) -> Result<Outcome> {
     apply_telling(host, change, &|_| ()).await
 }

@@ -18,9 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What an installation would install, by the node's package lists: nothing is fetched. Nothing when the package
 /// manager does not know the package yet, since the installation fetches its lists, or has no dry run.
-///
-/// # Errors
-/// `KVN221` when it would remove packages; errors of the host.
+/// Fails with `KVN221` when it would remove packages.
 pub async fn announced(host: &dyn Host, manager: PackageManager, package: &str) -> Result<Vec<String>> {
     let Some(command) = manager.simulate(package, Lists::Present) else { return Ok(Vec::new()) };
     if host.find(command.program()).await?.is_none() {

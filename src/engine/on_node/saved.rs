@@ -19,9 +19,8 @@ pub fn saved_copy(path: &Utf8Path) -> Utf8PathBuf {
 }
 
 /// Refuses a path that [`Host::write`] would refuse, before anything is written on its behalf.
-///
-/// # Errors
-/// `KVN207` for a symbolic link or a directory that other users control, `KVN204` for what is not a regular file.
+/// Fails with `KVN207` for a symbolic link or a directory that other users control, `KVN204` for what is not a regular
+/// file.
 pub async fn refuse_unsafe(host: &dyn Host, path: &Utf8Path) -> Result<()> {
     let wrong = |code, what: &str, at: &Utf8Path| Err(Error::new(code, what).at(at.as_str()));
     match host.stat(path).await?.map(|stat| stat.kind) {

@@ -48,9 +48,7 @@ impl End {
 }
 
 /// The requested network: none for the pod network, else `namespace/name`.
-///
-/// # Errors
-/// `KVN653` when it does not exist.
+/// Fails with `KVN653` when it does not exist.
 pub async fn network(
     cluster: &Cluster,
     wanted: Option<&str>,
@@ -76,9 +74,6 @@ fn names(seen: &Evidence) -> BTreeSet<String> {
 }
 
 /// Rejects an end that has no NIC of its own or does not run.
-///
-/// # Errors
-/// `KVN652`.
 pub fn runs(target: &Target, seen: &Evidence) -> Result<()> {
     let refused = |why: String| Error::new(&code::END_WITHOUT_NIC, format!("{target} {why}"));
     let reason = || seen.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -108,9 +103,7 @@ pub fn runs(target: &Target, seen: &Evidence) -> Result<()> {
 }
 
 /// The attachments at both ends: to the network or, for an end that is not in it, to its bridge.
-///
-/// # Errors
-/// `KVN651` when an end has neither.
+/// Fails with `KVN651` when an end has neither.
 pub fn places(network: Option<&str>, targets: [&Target; 2], seen: [&Evidence; 2]) -> Result<[usize; 2]> {
     let of = |seen: &Evidence| {
         seen.attachments.iter().position(|attachment| attachment.network.as_deref() == network)
@@ -136,8 +129,6 @@ pub fn places(network: Option<&str>, targets: [&Target; 2], seen: [&Evidence; 2]
 }
 
 /// Gathers the evidence about both ends.
-///
-/// # Errors
 /// Fails on invalid ends and on errors of the host and the cluster.
 pub async fn look(
     cx: &Context,

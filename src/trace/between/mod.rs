@@ -15,9 +15,7 @@ use ends::End;
 use vlans::Way;
 
 /// Follows the path between two ends over a network; none is the pod network.
-///
-/// # Errors
-/// `KVN651`, `KVN652` and `KVN653` for ends that no frame can be sent between; errors of the host and the cluster.
+/// Fails with `KVN651`, `KVN652` and `KVN653` for ends that no frame can be sent between.
 pub async fn make(cx: &Context, targets: [Target; 2], wanted: Option<&str>, console: bool) -> Result<Trace> {
     let (network, [mut from, mut to]) = ends::look(cx, targets, wanted, console).await?;
     let name = network.clone().unwrap_or_else(|| "pod".into());

@@ -29,9 +29,6 @@ struct Pair<'a> {
 }
 
 /// Sends the frames, and reports where they were seen.
-///
-/// # Errors
-/// Fails on errors of the host other than being unable to send.
 pub async fn send(
     host: &dyn Host,
     seen: &Datapath,

@@ -83,9 +83,6 @@ impl Compared {
 
     /// Compares the addresses of all pods of a cluster and of guests, and returns the pods too. What is no longer a
     /// duplicate some seconds later was none.
-    ///
-    /// # Errors
-    /// Errors of the API server.
     pub async fn in_cluster(cluster: &Cluster, guests: &[GuestAddresses]) -> Result<(Self, Vec<Value>)> {
         let mut looks = 1;
         loop {

@@ -19,9 +19,6 @@ pub(super) const STALE_WRITES: usize = 5;
 
 impl Cluster {
     /// The object; none when it does not exist, or when its kind is not served yet.
-    ///
-    /// # Errors
-    /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn get(&self, key: &ObjectKey) -> Result<Option<Value>> {
         let path = match self.object_path(key).await {
             Err(error) if error.code() == &code::CLUSTER_KIND => return Ok(None),
@@ -34,9 +31,6 @@ impl Cluster {
     }
 
     /// The objects in the order of the keys, read at the same time.
-    ///
-    /// # Errors
-    /// The first error of [`Cluster::get`].
     pub async fn get_many(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Value>>> {
         // Owned keys: a future that borrows from the slice would not be `Send` for every lifetime.
         let reads = keys.iter().cloned().map(|key| async move { self.get(&key).await });
@@ -44,9 +38,6 @@ impl Cluster {
     }
 
     /// The objects of a kind; none of a kind that is not served. Without a namespace, those of all namespaces.
-    ///
-    /// # Errors
-    /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn list(
         &self,
         api_version: &str,
@@ -91,25 +82,17 @@ impl Cluster {
     }
 
     /// Changes an object by a JSON merge patch.
-    ///
-    /// # Errors
-    /// `KVN304` when the object does not exist, and those of [`Cluster::apply`].
+    /// Fails with `KVN304` when the object does not exist.
     pub async fn patch_merge(&self, key: &ObjectKey, patch: &Value) -> Result<Value> {
         self.patch(key, "application/merge-patch+json", patch).await
     }
 
     /// Changes an object by a JSON patch, whose `test` operations make it safe against changes in between.
-    ///
-    /// # Errors
-    /// As [`Cluster::patch_merge`].
     pub async fn patch_json(&self, key: &ObjectKey, operations: &Value) -> Result<Value> {
         self.patch(key, "application/json-patch+json", operations).await
     }
 
     /// As [`Cluster::patch_json`], for the object's status.
-    ///
-    /// # Errors
-    /// As [`Cluster::patch_merge`].
     pub async fn patch_status(&self, key: &ObjectKey, operations: &Value) -> Result<Value> {
         let target = format!("{}/status?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
         self.write(Call::send(Method::PATCH, target, "application/json-patch+json", operations), key).await
@@ -121,9 +104,6 @@ impl Cluster {
     }
 
     /// Replaces the live object, or creates it when there is none.
-    ///
-    /// # Errors
-    /// As [`Cluster::apply`].
     pub async fn replace(&self, object: &Value) -> Result<Value> {
         let key = ObjectKey::of(object);
         let path = self.object_path(&key).await?;
@@ -153,9 +133,7 @@ impl Cluster {
 
     /// Requests an object's deletion: exactly of the one that exists now, not of a later one of that name. Returns
     /// whether there was one. `grace` is in seconds.
-    ///
-    /// # Errors
-    /// `KVN303` when the object was replaced meanwhile, and those of [`Cluster::get`].
+    /// Fails with `KVN303` when the object was replaced meanwhile.
     pub async fn delete(&self, key: &ObjectKey, grace: Option<u32>) -> Result<bool> {
         let Some(live) = self.get(key).await? else { return Ok(false) };
         let mut options = json!({

@@ -48,10 +48,7 @@ impl Offers {
 impl Cluster {
     /// Applies an object and returns the result. `force` takes fields from other managers; where the API server does
     /// not track managers, it overwrites what is not as kvnet set it.
-    ///
-    /// # Errors
-    /// `KVN303` with every field that another manager owns, `KVN304` with the server's causes, `KVN306`, and those of
-    /// [`Cluster::get`].
+    /// Fails with `KVN303` with every field that another manager owns, `KVN304` with the server's causes, `KVN306`.
     pub async fn apply(&self, object: &Value, force: bool) -> Result<Value> {
         let key = ObjectKey::of(object);
         let path = self.object_path(&key).await?;
@@ -76,9 +73,6 @@ impl Cluster {
 
     /// The warning before anything is applied, once; none where the API server has server-side apply. Requests its
     /// OpenAPI when its objects have not shown that yet.
-    ///
-    /// # Errors
-    /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn without_apply(&self) -> Result<Option<&'static str>> {
         if self.offers.apply.get().is_none() {
             self.offers.set(self.describes_apply().await?);

@@ -99,10 +99,8 @@ impl ClusterId {
 impl Cluster {
     /// A client for the cluster of `--kubeconfig`, else `$KUBECONFIG`, else `~/.kube/config`, else the fallback.
     /// Sends nothing yet, but runs a credential plugin.
-    ///
-    /// # Errors
-    /// `KVN300` with the files that were tried, or what of the kubeconfig cannot be used; `KVN310`, `KVN311` and `KVN313`
-    /// about how it logs in.
+    /// Fails with `KVN300` with the files that were tried, or what of the kubeconfig cannot be used; `KVN310`, `KVN311`
+    /// and `KVN313` about how it logs in.
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
         let found = Found::look(options)?;
         let context = found.context(options.context.as_deref())?;
@@ -164,17 +162,12 @@ impl Cluster {
     }
 
     /// The version of the API server.
-    ///
-    /// # Errors
-    /// `KVN301`, `KVN302` or `KVN307`, see [`Cluster::reachable`].
     pub async fn version(&self) -> Result<ServerVersion> {
         self.version_by(&Call::get("/version")).await
     }
 
     /// Whether the API server answers and accepts the credentials, asked once without retries.
-    ///
-    /// # Errors
-    /// `KVN301` when it does not answer, `KVN302` when it refuses, `KVN307` when something else answers.
+    /// Fails with `KVN301` when it does not answer, `KVN302` when it refuses, `KVN307` when something else answers.
     pub async fn reachable(&self) -> Result<ServerVersion> {
         let version = self.version_by(&Call::get("/version").once()).await?;
         // /version is public, so it says nothing about the credentials.

@@ -19,9 +19,6 @@ const CREATED_BY: &str = "kubevirt.io/created-by";
 
 impl Cluster {
     /// The pod that runs a virtual machine instance; none while there is none. After a migration the newest counts.
-    ///
-    /// # Errors
-    /// As [`Cluster::list`].
     pub async fn launcher(&self, instance: &Value) -> Result<Option<Value>> {
         let namespace = text(instance, "/metadata/namespace");
         let pods = self.list("v1", "Pod", Some(namespace), Some(&launchers(instance))).await?;

@@ -41,9 +41,7 @@ pub struct ConsoleOutput(SplitStream<Socket>);
 
 impl Cluster {
     /// Opens the serial console of a running virtual machine instance.
-    ///
-    /// # Errors
-    /// `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
+    /// Fails with `KVN626` when there is no such machine, it does not run or has no console; `KVN301`, `KVN302`.
     pub async fn console(&self, namespace: &str, name: &str) -> Result<Console> {
         let subject = format!("the console of {namespace}/{name}");
         let mut retry = self.retry_policy(ATTEMPTS);
@@ -126,9 +124,7 @@ impl Cluster {
 
 impl ConsoleInput {
     /// Types bytes.
-    ///
-    /// # Errors
-    /// `KVN626` when the connection has ended.
+    /// Fails with `KVN626` when the connection has ended.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let sent = self.0.send(Message::binary(bytes.to_vec())).await;
         sent.map_err(|error| lost().because(error))
@@ -142,9 +138,7 @@ impl ConsoleInput {
 
 impl ConsoleOutput {
     /// The next bytes; none when the other side has closed the connection.
-    ///
-    /// # Errors
-    /// `KVN626` when it broke.
+    /// Fails with `KVN626` when it broke.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         while let Some(message) = self.0.next().await {
             match message.map_err(|error| lost().because(error))? {

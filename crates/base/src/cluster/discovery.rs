@@ -24,9 +24,6 @@ pub struct Listing {
 
 impl Cluster {
     /// Requests all groups and their kinds. An extension whose server is down is [silent](Listing::silent).
-    ///
-    /// # Errors
-    /// `KVN301`, `KVN302`, `KVN307`.
     pub async fn deletable_kinds(&self) -> Result<Listing> {
         let groups =
             self.call(&Call::get("/apis").expects(Expected::Groups)).await?.done("the list of API groups")?;

@@ -34,10 +34,8 @@ pub struct ExecOutput {
 impl Cluster {
     /// Runs a command in a container; without a name, in the pod's default container. The command must be read-only: it
     /// is run again when the connection is lost.
-    ///
-    /// # Errors
-    /// `KVN202` when the command does not end in `timeout`, `KVN304` when the pod does not exist, `KVN301`, `KVN302`,
-    /// `KVN307`.
+    /// Fails with `KVN202` when the command does not end in `timeout`, `KVN304` when the pod does not exist, `KVN301`,
+    /// `KVN302`, `KVN307`.
     pub async fn exec(
         &self,
         namespace: &str,
@@ -113,9 +111,7 @@ impl Cluster {
     }
 
     /// The last `tail` lines that a container has printed; of a pod with one container, it needs no name.
-    ///
-    /// # Errors
-    /// `KVN304` when there is no such pod or container, `KVN301`, `KVN302`.
+    /// Fails with `KVN304` when there is no such pod or container, `KVN301`, `KVN302`.
     pub async fn logs(
         &self,
         namespace: &str,

@@ -54,9 +54,7 @@ impl ObjectKey {
 
 /// A name as a part of a path. The API server accepts no name with a slash or a percent sign; `..` would lead
 /// elsewhere.
-///
-/// # Errors
-/// `KVN312` when nothing can have that name.
+/// Fails with `KVN312` when nothing can have that name.
 pub(super) fn segment(kind: &str, name: &str) -> Result<String> {
     let wrong = |why: &str| {
         let message =

@@ -20,9 +20,7 @@ const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("users", "user"), ("
 
 /// Adds the current cluster, user and context of `added` to `existing`. Names that mean something else in `existing`
 /// get a suffix; its current context stays, unless it has none.
-///
-/// # Errors
-/// `KVN600` when `existing` is not a kubeconfig, `KVN300` when `added` is not.
+/// Fails with `KVN600` when `existing` is not a kubeconfig, `KVN300` when `added` is not.
 pub fn merge(existing: &str, added: &str) -> Result<Merged> {
     let new = Entry::current(&parse(added).ok_or_else(|| unreadable_added("it is not valid YAML"))?)?;
     if existing.trim().is_empty() {
@@ -52,9 +50,6 @@ pub fn merge(existing: &str, added: &str) -> Result<Merged> {
 }
 
 /// Whether the current cluster of `added` is one of those in `existing`: same address, same CA.
-///
-/// # Errors
-/// As [`merge`].
 pub fn same_cluster(existing: &str, added: &str) -> Result<bool> {
     let new = Entry::current(&parse(added).ok_or_else(|| unreadable_added("it is not valid YAML"))?)?;
     if existing.trim().is_empty() {

@@ -64,9 +64,7 @@ impl Login {
     }
 
     /// Gets a new header when the current one may have expired.
-    ///
-    /// # Errors
-    /// `KVN300` when a first token cannot be read, `KVN310` when a plugin gives none.
+    /// Fails with `KVN300` when a first token cannot be read, `KVN310` when a plugin gives none.
     pub async fn refresh(&self) -> Result<()> {
         let mut looked = self.0.looked.lock().await;
         let header = match &self.0.source {

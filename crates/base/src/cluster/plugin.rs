@@ -72,9 +72,7 @@ impl Plugin {
     }
 
     /// Its credentials: the cached ones while they are valid.
-    ///
-    /// # Errors
-    /// `KVN310` when it is not found, fails, hangs, or gives none.
+    /// Fails with `KVN310` when it is not found, fails, hangs, or gives none.
     pub async fn credential(&self) -> Result<Credential> {
         let key = json!([self.spec, self.cluster]).to_string();
         let mut given = GIVEN.lock().await;

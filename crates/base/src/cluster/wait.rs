@@ -25,10 +25,8 @@ pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 impl Cluster {
     /// Waits until a condition holds, or until the pods behind it are blocked by something that is not transient.
-    ///
-    /// # Errors
-    /// `KVN305` after `timeout`, with what is missing; before it the code of what blocks a pod permanently; `KVN302`
-    /// without permission; `KVN505` for [`Condition::File`].
+    /// Fails with `KVN305` after `timeout`, with what is missing; before it the code of what blocks a pod permanently;
+    /// `KVN302` without permission; `KVN505` for [`Condition::File`].
     pub async fn wait(&self, condition: &Condition, timeout: Duration, progress: Progress<'_>) -> Result<()> {
         let scope = scope_of(condition)?;
         let mut told = Told::new(progress);
@@ -138,9 +136,6 @@ impl Cluster {
 
     /// Waits until `count` pods match, returning them; `predicate` is usually [`super::is_ready`] or
     /// [`super::has_succeeded`].
-    ///
-    /// # Errors
-    /// As [`Cluster::wait`].
     pub async fn wait_pods(
         &self,
         namespace: &str,
@@ -162,9 +157,6 @@ impl Cluster {
     }
 
     /// Waits until no pod matches the selector.
-    ///
-    /// # Errors
-    /// As [`Cluster::wait`].
     pub async fn wait_gone(&self, namespace: &str, label_selector: &str, timeout: Duration) -> Result<()> {
         let mut told = Told::new(&|_| {});
         let mut followed = self.follow(Scope::pods(namespace, label_selector));

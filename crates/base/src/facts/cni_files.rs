@@ -35,9 +35,6 @@ pub enum ByFile {
 
 impl NamedFiles {
     /// Reads the directories.
-    ///
-    /// # Errors
-    /// Errors of the host.
     pub async fn read(host: &dyn Host, runtime: &Utf8Path) -> Result<Self> {
         let others = configurations(host, runtime).await?;
         let of_multus = others.iter().find_map(|(_, value)| {

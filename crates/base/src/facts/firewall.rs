@@ -116,9 +116,6 @@ pub struct Firewall {
 
 impl Firewall {
     /// Reads the rules: iptables in both of its variants, and nftables.
-    ///
-    /// # Errors
-    /// Errors of the host.
     pub async fn read(host: &dyn Host) -> Result<Self> {
         let mut all = Self::default();
         let mut asked = 0;

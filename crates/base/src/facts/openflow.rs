@@ -57,9 +57,6 @@ pub struct Traced {
 
 impl Switch {
     /// Reads one bridge. What cannot be read is [`Switch::silent`].
-    ///
-    /// # Errors
-    /// Errors of the host.
     pub async fn read(host: &dyn Host, settings: &Settings, bridge: &str) -> Result<Self> {
         let mut switch = settings.of(bridge);
         let shown = said(host, &["ovs-ofctl", "--timeout=5", "show", bridge]).await?;
@@ -126,9 +123,6 @@ pub struct Settings {
 
 impl Settings {
     /// Asks the database.
-    ///
-    /// # Errors
-    /// Errors of the host.
     pub async fn read(host: &dyn Host) -> Result<std::result::Result<Self, String>> {
         let words = "ovs-vsctl --timeout=10 --format=json \
             -- --columns=name,ports,fail_mode,controller,mirrors list Bridge \
@@ -200,9 +194,6 @@ fn blocked(row: &BTreeMap<String, Value>) -> Option<String> {
 }
 
 /// Follows one frame through a bridge. It teaches the bridge nothing.
-///
-/// # Errors
-/// Errors of the host.
 pub async fn follow(
     host: &dyn Host,
     bridge: &str,
@@ -214,9 +205,6 @@ pub async fn follow(
 }
 
 /// The datapath's number of each port, from `dpif/show`.
-///
-/// # Errors
-/// Errors of the host.
 pub async fn numbers(host: &dyn Host) -> Result<BTreeMap<String, u32>> {
     let text = said(host, &["ovs-appctl", "--timeout=5", "dpif/show"]).await?.unwrap_or_default();
     let number = |line: &str| {

@@ -67,9 +67,7 @@ pub fn list_command() -> Command {
 
 impl OvsState {
     /// Reads what [`list_command`] printed: one JSON table a line.
-    ///
-    /// # Errors
-    /// `KVN604` when it is something else.
+    /// Fails with `KVN604` when it is something else.
     pub fn parse(printed: &str) -> Result<Self> {
         let mut tables = printed.lines().filter(|line| !line.trim().is_empty()).map(table);
         let (Some(bridges), Some(ports), Some(interfaces), None) =

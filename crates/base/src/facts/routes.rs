@@ -105,9 +105,6 @@ pub struct Roads {
 
 impl Roads {
     /// Reads the node.
-    ///
-    /// # Errors
-    /// Errors of the host.
     pub async fn read(host: &dyn Host) -> Result<Self> {
         let mut roads = Self {
             forward: line(host, "/proc/sys/net/ipv4/ip_forward").await?,
@@ -150,9 +147,6 @@ impl Roads {
     }
 
     /// Reads what flannel's tunnel knows about other nodes.
-    ///
-    /// # Errors
-    /// Errors of the host.
     pub async fn look_at_tunnel(&mut self, host: &dyn Host, tunnel: &str) -> Result<()> {
         match asked(host, &["ip", "-json", "neigh", "show", "dev", tunnel]).await? {
             Ok(text) => self.tunnel_neighbours = neighbours(&text, "dst", "lladdr"),

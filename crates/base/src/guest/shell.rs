@@ -74,9 +74,7 @@ enum Asks {
 
 impl<T: Terminal> Shell<T> {
     /// Waits until the guest accepts commands, possibly for its whole boot; `progress` receives its last line.
-    ///
-    /// # Errors
-    /// `KVN626` when it asks for an unknown login, rejects the login, or is not ready after `patience`.
+    /// Fails with `KVN626` when it asks for an unknown login, rejects the login, or is not ready after `patience`.
     pub async fn open(
         terminal: T,
         login: &Login,
@@ -129,9 +127,7 @@ impl<T: Terminal> Shell<T> {
     }
 
     /// Runs a one-line command.
-    ///
-    /// # Errors
-    /// `KVN202` after `patience`, `KVN626` when the console ends.
+    /// Fails with `KVN202` after `patience`, `KVN626` when the console ends.
     pub async fn run(&mut self, command: &str, patience: Duration) -> Result<Ended> {
         self.count += 1;
         let number = self.count;

@@ -88,9 +88,7 @@ impl Output {
 
     /// The output of a command that must succeed; otherwise [`HOST_COMMAND`](code::HOST_COMMAND) with the last lines that
     /// it printed.
-    ///
-    /// # Errors
-    /// `KVN200` with the command and its exit code.
+    /// Fails with `KVN200` with the command and its exit code.
     pub fn ok(self, command: &Command) -> Result<Self> {
         if self.success() {
             return Ok(self);

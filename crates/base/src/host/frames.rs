@@ -86,9 +86,7 @@ struct Ear {
 }
 
 /// Sends the frame and captures.
-///
-/// # Errors
-/// `KVN203` without root; `KVN204` when a place is gone, or the link does not accept the frame.
+/// Fails with `KVN203` without root; `KVN204` when a place is gone, or the link does not accept the frame.
 pub(super) fn send(shot: &Shot) -> Result<Vec<Sighting>> {
     let mut mouth = None;
     let mut ears = Vec::new();

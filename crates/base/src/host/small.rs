@@ -21,9 +21,6 @@ pub struct Small {
 }
 
 /// Reads a regular file of at most [`MOST`] bytes. Never blocks: anything else is refused before it is read.
-///
-/// # Errors
-/// Errors of the file system, and `InvalidInput` with a reason for people.
 pub fn read(path: &Path) -> io::Result<Small> {
     let file = open(path)?;
     let metadata = file.metadata()?;
@@ -39,9 +36,6 @@ pub fn read(path: &Path) -> io::Result<Small> {
 }
 
 /// Opens a regular file of any size for reading. Never blocks.
-///
-/// # Errors
-/// As [`read`].
 pub fn open(path: &Path) -> io::Result<File> {
     // Without NONBLOCK, opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;

@@ -15,9 +15,7 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../templates");
 static ENGINE: LazyLock<TeraResult<Tera>> = LazyLock::new(engine);
 
 /// Renders the embedded template `name`, for example `flannel/flannel.yaml.tera`, with the fields of `values`.
-///
-/// # Errors
-/// `KVN405` when the template does not exist or needs a missing value.
+/// Fails with `KVN405` when the template does not exist or needs a missing value.
 pub fn render(name: &str, values: &impl Serialize) -> Result<String> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(&code::TEMPLATE, "the template cannot be rendered")

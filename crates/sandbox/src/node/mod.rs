@@ -57,17 +57,11 @@ struct Log {
 
 impl SandboxHost {
     /// The node that a store holds; an empty store becomes a node of that distribution as kubeadm leaves it.
-    ///
-    /// # Errors
-    /// Fails on errors of the store.
     pub fn new(store: Store, distribution: Distribution, user: u32) -> Result<Self> {
         Self::seeded(store, &Seed::new(distribution), user)
     }
 
     /// As [`new`](Self::new), with more to choose about a new node.
-    ///
-    /// # Errors
-    /// Fails on errors of the store.
     pub fn seeded(store: Store, seed: &Seed, user: u32) -> Result<Self> {
         let seed = store.write(|transaction| seed::plant(transaction, seed, user))?;
         let shared = Shared { store, seed, user, interference: Mutex::default(), log: Mutex::default() };

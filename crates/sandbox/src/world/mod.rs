@@ -42,10 +42,8 @@ impl World {
     }
 
     /// Reconciles until nothing changes.
-    ///
-    /// # Errors
-    /// Fails on errors of the store, and with `KVN505` when two parts undo each other's work; other errors are retried in
-    /// the next round.
+    /// Fails on errors of the store, and with `KVN505` when two parts undo each other's work; other errors are retried
+    /// in the next round.
     pub fn reconcile(&self) -> Result<()> {
         let _turn = self.0.store.turn()?;
         for _ in 0..MOST_ROUNDS {

@@ -44,17 +44,11 @@ pub struct Reason {
 
 impl Cluster {
     /// Why a pod is not Ready, with its newest event; none when nothing blocks it.
-    ///
-    /// # Errors
-    /// Errors of a request for events.
     pub async fn why_pod_waits(&self, pod: &Value) -> Result<Option<String>> {
         Ok(self.reason_of(pod).await?.map(|reason| reason.text))
     }
 
     /// As [`Cluster::why_pod_waits`], with the kind of reason.
-    ///
-    /// # Errors
-    /// Errors of a request for events.
     pub async fn reason_of(&self, pod: &Value) -> Result<Option<Reason>> {
         if is_ready(pod) || has_succeeded(pod) {
             return Ok(None);

@@ -30,9 +30,7 @@ pub(super) struct Call<'a, 't> {
 }
 
 /// Runs a program that is on the node.
-///
-/// # Errors
-/// `KVN505` for a command line that the sandbox does not know.
+/// Fails with `KVN505` for a command line that the sandbox does not know.
 pub(super) fn run(
     transaction: &mut Transaction<'_>,
     seed: &Seed,

@@ -70,9 +70,7 @@ pub(in crate::world) fn links(scene: &Scene, number: &str) -> Result<Option<Stri
 }
 
 /// Sends a frame.
-///
-/// # Errors
-/// `KVN204` when the pod has no such link.
+/// Fails with `KVN204` when the pod has no such link.
 pub(in crate::world) fn send(scene: &Scene, shot: &Shot) -> Result<Vec<Sighting>> {
     let gone = || Error::new(&code::HOST_FILE, format!("there is no link {}", shot.link));
     let all = pods(scene)?;

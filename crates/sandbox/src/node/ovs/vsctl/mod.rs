@@ -45,9 +45,7 @@ impl From<String> for Failure {
 type Done<T = ()> = std::result::Result<T, Failure>;
 
 /// Runs `ovs-vsctl`.
-///
-/// # Errors
-/// `KVN505` for what the sandbox does not know.
+/// Fails with `KVN505` for what the sandbox does not know.
 pub(in crate::node) fn run(
     transaction: &mut Transaction<'_>,
     user: u32,
