@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::run::{As, Place, text};
+use kvnet_test_kit::run::{As, Place, text};
 
 /// However bad the kubeconfig, kvnet says so.
 const SOON: Duration = Duration::from_secs(15);
@@ -401,7 +401,7 @@ fn a_name_that_leads_elsewhere_is_a_usage_error() {
 
 #[test]
 fn a_plugin_of_a_kubeconfig_that_others_can_write_is_not_run_as_root() {
-    if !crate::run::is_root() {
+    if !kvnet_test_kit::run::is_root() {
         return;
     }
     let place = Place::new();

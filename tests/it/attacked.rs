@@ -13,8 +13,9 @@ use kvnet::sandbox::Options;
 use kvnet::sandbox::api::{Fault, Interference, ReceivedRequest};
 use serde_json::{Value, json};
 
-use crate::run::{KVNET, Place, is_root, text};
-use crate::served::{Served, served};
+use crate::KVNET;
+use kvnet_test_kit::run::{Place, is_root, text};
+use kvnet_test_kit::served::{Served, served};
 
 /// Runs as the node of a served cluster, on Debian, with whatever the place has as `etc` and `bin`.
 const AS_NODE: &str = "set -eu; hostname \"$NAME\"; mount -t tmpfs t /mnt; mkdir /mnt/upper /mnt/work; \
@@ -132,7 +133,7 @@ fn every_command_takes_this_machine_for_the_same_node_or_refuses_it() {
         }
     });
     let refused = IDENTITIES.iter().filter(|(.., expected)| expected.is_none()).count();
-    crate::count::record("identities refused", refused);
+    kvnet_test_kit::count::record("identities refused", refused);
 }
 
 fn is_taken_for(hostname: &'static str, nodes: &[Made], expected: Option<&str>) {
@@ -169,7 +170,7 @@ const OTHER: &str = r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"n
 #[test]
 fn a_node_of_one_cluster_does_not_change_another_in_which_it_is_known_too() {
     let node = Node::new();
-    let here = crate::server::serve(Some(("200 OK", "application/json", OTHER)));
+    let here = crate::it::server::serve(Some(("200 OK", "application/json", OTHER)));
     node.place.kubeconfig("etc/kubernetes/admin.conf", &here);
     for command in
         [&["plan"][..], &["up", "--yes"], &["up", "--yes", "--only", "networks"], &["down", "--yes"]]

@@ -6,8 +6,9 @@ use std::thread;
 
 use kvnet::cli::command;
 
-use crate::formats::{ALL, commands};
-use crate::run::{As, KVNET, Place, text};
+use crate::KVNET;
+use crate::it::formats::{ALL, commands};
+use kvnet_test_kit::run::{As, Place, text};
 
 /// Commands whose output is a text only, with a line that ends well and one that ends with an error.
 const TEXTS: [(&str, &str, &str); 3] = [

@@ -5,8 +5,10 @@ use kvnet::doctor::CHECKS;
 use kvnet::sandbox::Sandbox;
 use serde_json::{Value, json};
 
-use crate::run::{As, Place as Bare, text};
-use crate::smoke_place::{Place, UP, WITHOUT_KUBEVIRT, configure, delete, kvnet, network, ovs_vsctl, update};
+use crate::it::smoke_place::{
+    Place, UP, WITHOUT_KUBEVIRT, configure, delete, kvnet, network, ovs_vsctl, update,
+};
+use kvnet_test_kit::run::{As, Place as Bare, text};
 
 /// What is done to a cluster, the check that is broken first, its code, and a part of what it says.
 type Broken = (fn(&Sandbox), &'static str, &'static str, &'static str);

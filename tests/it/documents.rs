@@ -209,7 +209,7 @@ fn reference() -> String {
     let schema = serde_json::to_value(kvnet::profile::schema()).unwrap();
     let mut text = String::from(
         "# Profiles: every field\n\n\
-         Made from the schema (`KVNET_BLESS=1 cargo test --test it profile_reference` regenerates it). How profiles are \
+         Made from the schema (`KVNET_BLESS=1 cargo test --test hermetic profile_reference` regenerates it). How profiles are \
          written, and two complete ones with comments: `profiles/default.yaml` and `profiles/walkthrough-2018.yaml`. For \
          editors: `kvnet profile schema > kvnet.schema.json`, and `# yaml-language-server: $schema=kvnet.schema.json` as \
          the first line of yours.\n\n\

@@ -4,8 +4,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::run::{As, Place, text};
-use crate::server::serve;
+use crate::it::server::serve;
+use kvnet_test_kit::run::{As, Place, text};
 
 /// One failure.
 pub struct Row {
@@ -598,7 +598,7 @@ fn a_pipe_that_nobody_writes_into_is_not_waited_for() {
     }
     // One that a shell gives is read.
     let script = "exec \"$0\" profile validate -p <(sleep 1; echo 'extends: default')";
-    let output = std::process::Command::new("bash").args(["-c", script, crate::run::KVNET]).output().unwrap();
+    let output = std::process::Command::new("bash").args(["-c", script, crate::KVNET]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
@@ -606,8 +606,7 @@ fn a_pipe_that_nobody_writes_into_is_not_waited_for() {
 fn too_few_files_are_a_sentence_and_no_panic() {
     for (limit, refused) in [(20, true), (64, false)] {
         let script = format!("ulimit -n {limit}; exec \"$0\" plan --sandbox --only kernel");
-        let output =
-            std::process::Command::new("bash").args(["-c", &script, crate::run::KVNET]).output().unwrap();
+        let output = std::process::Command::new("bash").args(["-c", &script, crate::KVNET]).output().unwrap();
         let err = text(&output.stderr);
         assert!(!err.contains("panicked"), "{err}");
         assert_eq!(err.contains("error[KVN421]: this process may open 20 files"), refused, "{err}");
@@ -615,7 +614,7 @@ fn too_few_files_are_a_sentence_and_no_panic() {
     }
     // A limit that may be raised is raised.
     let script = "ulimit -Sn 20; exec \"$0\" plan --sandbox --only kernel";
-    let output = std::process::Command::new("bash").args(["-c", script, crate::run::KVNET]).output().unwrap();
+    let output = std::process::Command::new("bash").args(["-c", script, crate::KVNET]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
 }
 

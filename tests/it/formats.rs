@@ -6,7 +6,7 @@ use kvnet::cli::command;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::run::{As, Place, text};
+use kvnet_test_kit::run::{As, Place, text};
 
 /// A command line that ends well, and one that ends with an error; none where there is no other form than text.
 pub type Lines = Option<(&'static str, &'static str)>;

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use kvnet::cli::command;
 use kvnet::error::CODES;
 
-use crate::run::{As, KVNET, Place, text};
+use crate::KVNET;
+use kvnet_test_kit::run::{As, Place, text};
 
 fn says(arguments: &[&str]) -> String {
     let output = Place::new().kvnet(As::Tester, arguments, &[]);

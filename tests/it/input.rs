@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::errors::{ROW, Row, check};
-use crate::run::{As, Place, text};
+use crate::it::errors::{ROW, Row, check};
+use kvnet_test_kit::run::{As, Place, text};
 
 fn pipe(place: &Place) {
     let made = Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
@@ -294,7 +294,7 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
         let place = Place::new();
         profile(&place, &text);
         let output = place.kvnet(As::Tester, &["profile", "validate", "DIR/p.yaml"], &[]);
-        let err = crate::run::text(&output.stderr);
+        let err = kvnet_test_kit::run::text(&output.stderr);
         assert!(output.status.code() == Some(2) && err.contains("error[KVN104]"), "{text}\n{err}");
         assert!(err.contains(at) && err.contains(says), "{text}: {at}, {says}\n{err}");
     }
@@ -456,7 +456,7 @@ fn fields_beside_a_manifest_and_logins() {
 fn private(place: &Place) {
     use std::os::unix::fs::{PermissionsExt, chown};
     std::fs::set_permissions(place.path("k"), std::fs::Permissions::from_mode(0o600)).unwrap();
-    if crate::run::is_root() {
+    if kvnet_test_kit::run::is_root() {
         chown(place.path("k"), Some(0), Some(0)).unwrap();
     }
 }

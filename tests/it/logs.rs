@@ -10,8 +10,8 @@ use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::Options;
 use serde_json::Value;
 
-use crate::run::{As, Place, text};
-use crate::served::{Served, served};
+use kvnet_test_kit::run::{As, Place, text};
+use kvnet_test_kit::served::{Served, served};
 
 /// Looks, and ends with KVN301.
 const PLAN: &[&str] = &["plan", "--only", "taints", "--kubeconfig", "DIR/refused.yaml", "--timeout", "1"];

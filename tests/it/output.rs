@@ -2,7 +2,8 @@
 
 use std::process::{Command, Output};
 
-use crate::run::{As, KVNET, Place, text};
+use crate::KVNET;
+use kvnet_test_kit::run::{As, Place, text};
 
 /// Without a cluster: one that is going to be made here.
 const PLAN: &[&str] = &["plan", "--only", "kernel,ovs-bridges", "--set", "cluster.init.enabled=true"];

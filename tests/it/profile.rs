@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Output;
 
-use crate::run::{As, Place, text};
+use kvnet_test_kit::run::{As, Place, text};
 
 const MINE: &str = "extends: default\nname: mine\n";
 

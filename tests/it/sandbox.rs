@@ -5,8 +5,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::kept::{Values, left_by_down, values};
-use crate::run::{As, Place, text};
+use kvnet_test_kit::kept::{Values, left_by_down, values};
+use kvnet_test_kit::run::{As, Place, text};
 
 const KEPT: [&str; 2] = ["--sandbox-dir", "DIR/kept"];
 const WALKTHROUGH: [&str; 2] = ["--profile", "walkthrough-2018"];
@@ -439,7 +439,7 @@ const SMALL: &str = "set -eu; mkdir \"$PLACE/box\"; mount -t tmpfs -o size=400k,
 fn a_sandbox_on_a_full_disk_ends_at_once_and_says_so() {
     let place = Place::new();
     let mut command = std::process::Command::new("unshare");
-    command.args(if crate::run::is_root() {
+    command.args(if kvnet_test_kit::run::is_root() {
         &["--mount"][..]
     } else {
         &["--mount", "--user", "--map-root-user"]
@@ -447,7 +447,7 @@ fn a_sandbox_on_a_full_disk_ends_at_once_and_says_so() {
     command
         .args(["bash", "-c", SMALL, "kvnet", "up", "--skip", "kubevirt,vm", "--sandbox-dir"])
         .arg(place.path("box"));
-    command.env("PLACE", place.path("")).env("PROGRAM", crate::run::KVNET).env("HOME", place.path(""));
+    command.env("PLACE", place.path("")).env("PROGRAM", crate::KVNET).env("HOME", place.path(""));
     let begin = std::time::Instant::now();
     let output = command.output().unwrap();
     let err = text(&output.stderr);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::run::{As, Place, text};
+use kvnet_test_kit::run::{As, Place, text};
 
 /// What is promised to the user.
 const TIMEOUT: &str = "3";

@@ -8,9 +8,9 @@ use std::process::Stdio;
 use kvnet::cluster::ObjectKey;
 use serde_json::{Value, json};
 
-use crate::run::{As, text};
-use crate::smoke_junit::is_junit;
-use crate::smoke_place::{Place, Ran, UP, delete, kvnet, network, update};
+use crate::it::smoke_junit::is_junit;
+use crate::it::smoke_place::{Place, Ran, UP, delete, kvnet, network, update};
+use kvnet_test_kit::run::{As, text};
 
 const RUN_ON_A_WHOLE_NODE: [&str; 9] = [
     "a-bridge-network",
@@ -304,7 +304,7 @@ fn the_report_is_for_people_too() {
 
 #[test]
 fn the_cases_are_listed() {
-    let place = crate::run::Place::new();
+    let place = kvnet_test_kit::run::Place::new();
     let list = text(&place.kvnet(As::Tester, &["smoke", "list"], &[]).stdout);
     let data = place.kvnet(As::Tester, &["smoke", "list", "-o", "json"], &[]);
     let data: Value = serde_json::from_slice(&data.stdout).unwrap();

@@ -7,8 +7,8 @@ use kvnet::sandbox::Sandbox;
 use kvnet::sandbox::node::{NetworkLink, SwitchPort};
 use serde_json::json;
 
-use crate::smoke_junit::is_junit;
-use crate::smoke_place::{UP, configure, delete, network, ovs_vsctl, update};
+use crate::it::smoke_junit::is_junit;
+use crate::it::smoke_place::{UP, configure, delete, network, ovs_vsctl, update};
 
 /// A cluster that is broken in one way.
 struct Broken {

@@ -14,7 +14,8 @@ use kvnet::sandbox::store::Store;
 use kvnet::sandbox::{Options, Sandbox};
 use serde_json::Value;
 
-use crate::run::{KVNET, text};
+use crate::KVNET;
+use kvnet_test_kit::run::text;
 
 /// The sandbox is in the program, so none of this touches the machine.
 pub fn kvnet(directory: &Path, arguments: &[&str]) -> Command {

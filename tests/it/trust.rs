@@ -7,10 +7,10 @@ use kvnet::cluster::ObjectKey;
 use kvnet::sandbox::{Options, Sandbox};
 use serde_json::Value;
 
-use crate::count;
-use crate::kept::values;
-use crate::run::{As, Place, text};
-use crate::served::{Served, served};
+use kvnet_test_kit::count;
+use kvnet_test_kit::kept::values;
+use kvnet_test_kit::run::{As, Place, text};
+use kvnet_test_kit::served::{Served, served};
 
 /// What a command says and how it ends, on a cluster of which this machine is no node.
 struct Remote {
@@ -269,7 +269,7 @@ const EVIL: &str = "
 #[test]
 fn a_manifest_that_nobody_vouches_for_is_named_with_what_in_it_goes_too_far() {
     let remote = Remote::new();
-    let mirror = crate::server::serve(Some(("200 OK", "application/yaml", EVIL)));
+    let mirror = crate::it::server::serve(Some(("200 OK", "application/yaml", EVIL)));
     let arguments = ["plan", "--only", "kubevirt", "--mirror", &mirror];
     let plan = remote.run(&arguments);
     assert_eq!(plan.code, 3, "{}", plan.err);
@@ -304,7 +304,7 @@ fn a_manifest_that_nobody_vouches_for_is_named_with_what_in_it_goes_too_far() {
 #[test]
 fn a_release_that_kvnet_knows_is_taken_from_a_mirror_only_as_it_is() {
     let place = Place::new();
-    let mirror = crate::server::serve(Some(("200 OK", "application/yaml", EVIL)));
+    let mirror = crate::it::server::serve(Some(("200 OK", "application/yaml", EVIL)));
     let url = "multus.source.url=https://raw.githubusercontent.com/k8snetworkplumbingwg/multus-cni/v4.3.0/deployments/multus-daemonset-thick.yml";
     let arguments =
         ["render", "--offline", "--only", "multus", "--set", "multus.source.from=upstream", "--set", url];
@@ -346,14 +346,14 @@ fn a_node_of_another_cluster_is_not_changed() {
     remote.place.kubeconfig("admin.conf", "https://127.0.0.1:1");
     let run = |arguments: &[&str]| {
         let mut command = std::process::Command::new("unshare");
-        command.args(if crate::run::is_root() {
+        command.args(if kvnet_test_kit::run::is_root() {
             &["--mount"][..]
         } else {
             &["--mount", "--user", "--map-root-user"]
         });
         command.args(["bash", "-c", WITH_ADMIN, "kvnet"]).args(arguments);
         command.arg("--kubeconfig").arg(remote.place.path("remote.yaml"));
-        command.env("PLACE", remote.place.path("")).env("PROGRAM", crate::run::KVNET);
+        command.env("PLACE", remote.place.path("")).env("PROGRAM", crate::KVNET);
         command.env("HOME", remote.place.path("")).env("KVNET_STATE_DIR", remote.place.path("other"));
         let output = command.output().unwrap();
         (output.status.code().unwrap(), text(&output.stderr))

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::run::{As, KVNET, Place, text};
+use crate::KVNET;
+use kvnet_test_kit::run::{As, Place, text};
 
 /// What people read on a terminal, before and after `up`.
 const LINES: [&str; 24] = [

@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::run::{As, Place, text};
-use crate::wizard_terminal::{CTRL_C, DOWN, ENTER, ESCAPE, Ended, Terminal};
+use crate::it::wizard_terminal::{CTRL_C, DOWN, ENTER, ESCAPE, Ended, Terminal};
+use kvnet_test_kit::run::{As, Place, text};
 
 const SANDBOX: &str = "init --sandbox";
 

@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::run::{KVNET, Place, is_root};
+use crate::KVNET;
+use kvnet_test_kit::run::{Place, is_root};
 
 /// So many rows that nothing scrolls away.
 const ROWS: u16 = 400;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::count;
 use crate::kvnet::Kvnet;
 use crate::networks::pod;
 use crate::node::Node;
+use kvnet_test_kit::count;
 
 const PODS: usize = 20;
 const NETWORKS: &str = "'flannel-network,ovs-blue,a-bridge-network'";

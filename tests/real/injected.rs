@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::count;
 use crate::kvnet::Kvnet;
 use crate::networks::pod;
 use crate::node::Node;
+use kvnet_test_kit::count;
 
 /// A way of breaking.
 struct Injected {

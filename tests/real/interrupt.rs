@@ -5,12 +5,12 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::count;
 use crate::default::AFTER_DOWN;
 use crate::kvnet::{Kvnet, Ran, as_set};
 use crate::networks::{check_node, check_pods};
 use crate::node::Node;
 use crate::see;
+use kvnet_test_kit::count;
 
 /// Each run is killed at a point with such a number of its own points, so that each gets further than the last one. Most
 /// changes have four points: the numbers come by all kinds of them.

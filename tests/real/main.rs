@@ -10,8 +10,6 @@ mod adopt;
 mod api;
 mod between;
 mod conflict;
-#[path = "../survives/count.rs"]
-mod count;
 mod cuts;
 mod datapath;
 mod default;

@@ -3,18 +3,15 @@
 //! The real API server runs on loopback, without a node: it, its database, and those two controllers whose work the
 //! sandbox's API server does itself. `KVNET_BLESS=1` records its answers for the hermetic tests.
 
-#[path = "../parity/kit/mod.rs"]
-#[allow(dead_code, reason = "the hermetic tests use the rest")]
-mod kit;
 mod kubernetes;
 mod openvswitch;
 
-use crate::count;
-use kit::compare::{Known, differences, judge};
-use kit::differences::{OF_API, OF_API_2018, OF_SWITCH};
-use kit::fixture::{self, Recorded};
-use kit::{api, memory, switch};
 use kvnet::sandbox::api::KubernetesVersion;
+use kvnet_test_kit::count;
+use kvnet_test_kit::parity::compare::{Known, differences, judge};
+use kvnet_test_kit::parity::differences::{OF_API, OF_API_2018, OF_SWITCH};
+use kvnet_test_kit::parity::fixture::{self, Recorded};
+use kvnet_test_kit::parity::{self, api, memory, switch};
 use serde_json::Value;
 
 /// Where the real API server's answers are, and the real switch's.
@@ -91,7 +88,7 @@ fn requests(
     let fresh = chapters.iter().zip(&real);
     let fresh: Vec<_> = fresh
         .map(|(chapter, real)| {
-            (chapter.name, recording(kit::asked(chapter), real.iter().map(|(_, answer)| answer)))
+            (chapter.name, recording(parity::asked(chapter), real.iter().map(|(_, answer)| answer)))
         })
         .collect();
     let kept = keep(of, &fresh);
@@ -105,7 +102,7 @@ fn commands(parts: &kubernetes::Parts) -> Compared {
     let real = openvswitch::answers(parts, &stories);
     let fresh = stories.iter().zip(&real);
     let fresh: Vec<_> =
-        fresh.map(|(story, real)| (story.name, recording(kit::lines(story), real.iter()))).collect();
+        fresh.map(|(story, real)| (story.name, recording(parity::lines(story), real.iter()))).collect();
     let kept = keep(OPEN_VSWITCH, &fresh);
     let sandbox = switch::in_memory(&stories);
     compared(kept, &fresh, sandbox.iter().map(|answers| answers.iter().collect()), OF_SWITCH)

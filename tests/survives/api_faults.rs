@@ -10,9 +10,9 @@ use kvnet::sandbox::api::{Fault, Interference, ReceivedRequest};
 use tokio::time::Instant;
 use tower::BoxError;
 
-use crate::count;
-use crate::essence::{Essence, assert_same, essence};
-use crate::inside::{Ended, Inside, PROFILES, for_each, is_thorough, without_waiting};
+use crate::survives::essence::{Essence, assert_same, essence};
+use crate::survives::inside::{Ended, Inside, PROFILES, for_each, is_thorough, without_waiting};
+use kvnet_test_kit::count;
 
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::count;
-use crate::inputs::KINDS;
+use crate::survives::inputs::KINDS;
+use kvnet_test_kit::count;
 
 #[test]
 fn no_kept_input_makes_kvnet_panic() {

@@ -9,7 +9,7 @@ use kvnet::sandbox::api::{Fault, Interference, ReceivedRequest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::inside::{Inside, without_waiting};
+use crate::survives::inside::{Inside, without_waiting};
 
 const SMALL: &[&str] = &["kubevirt.enabled=false", "vm.enabled=false", "networks=[]"];
 const GROUP: &str = "dead.example";

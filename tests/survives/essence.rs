@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::inside::Inside;
+use crate::survives::inside::Inside;
 
 /// Values by name.
 pub type Essence = BTreeMap<String, Value>;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use crate::count;
-use crate::run::{As, Place, text};
+use kvnet_test_kit::count;
+use kvnet_test_kit::run::{As, Place, text};
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/expired");
 

@@ -2,8 +2,8 @@
 
 use kvnet::host::{Command, Host};
 
-use crate::essence::{assert_same, essence};
-use crate::inside::{Inside, without_waiting};
+use crate::survives::essence::{assert_same, essence};
+use crate::survives::inside::{Inside, without_waiting};
 
 async fn switch(host: &dyn Host, arguments: &[&str]) -> String {
     let words = ["ovs-vsctl", "--timeout=30"].iter().chain(arguments).copied();

@@ -10,7 +10,7 @@ use kvnet::error::code;
 use kvnet::facts::ovs::OvsState;
 use kvnet::host::{Command, Host, local::LocalHost};
 
-use crate::run::{As, Place, text};
+use kvnet_test_kit::run::{As, Place, text};
 
 /// One step, that writes the kubeconfig; the file to write is to follow, as `cluster.kubeconfig.path=FILE`.
 pub const UP: &[&str] = &[

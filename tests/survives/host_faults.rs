@@ -9,9 +9,9 @@ use kvnet::sandbox::node::{HostFault, HostInterference, HostOperation};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
-use crate::count;
-use crate::essence::{Essence, assert_same, essence};
-use crate::inside::{Ended, Inside, PROFILES, for_each, is_thorough, without_waiting};
+use crate::survives::essence::{Essence, assert_same, essence};
+use crate::survives::inside::{Ended, Inside, PROFILES, for_each, is_thorough, without_waiting};
+use kvnet_test_kit::count;
 
 /// What goes wrong with an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

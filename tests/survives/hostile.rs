@@ -4,9 +4,10 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::count;
-use crate::run::{As, KVNET, Place, text};
-use crate::server::{Answer, serve};
+use crate::KVNET;
+use crate::survives::server::{Answer, serve};
+use kvnet_test_kit::count;
+use kvnet_test_kit::run::{As, Place, text};
 
 /// What may come through to a terminal: the texts of these tests hold all of it.
 pub const ESCAPES: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}";

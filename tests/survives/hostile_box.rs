@@ -7,10 +7,10 @@ use camino::Utf8PathBuf;
 use kvnet::sandbox::store::Store;
 use serde_json::{Value, json};
 
-use crate::count;
-use crate::host::UP;
-use crate::hostile::{ESCAPES, on_terminal};
-use crate::run::{As, Place, text};
+use crate::survives::host::UP;
+use crate::survives::hostile::{ESCAPES, on_terminal};
+use kvnet_test_kit::count;
+use kvnet_test_kit::run::{As, Place, text};
 
 /// What a page would run and a terminal would obey.
 const MARKUP: &str = "<script>owned()</script><img src=x onerror=owned()>\"'&\u{1b}]0;owned\u{7}\u{202e}";

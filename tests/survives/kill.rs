@@ -12,9 +12,9 @@ use kvnet::engine::journal::{FILE, History};
 use kvnet::state::StateDir;
 use serde_json::Value;
 
-use crate::count;
-use crate::kept::{Values, differing, left_by_down, values};
-use crate::run::{As, Place, text};
+use kvnet_test_kit::count;
+use kvnet_test_kit::kept::{Values, differing, left_by_down, values};
+use kvnet_test_kit::run::{As, Place, text};
 
 const DEFAULT: &[&str] = &["--profile", "default"];
 const WALKTHROUGH: &[&str] = &["--profile", "walkthrough-2018"];

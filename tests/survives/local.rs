@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use crate::run::{As, Place, text};
+use kvnet_test_kit::run::{As, Place, text};
 
 const STEP: &[&str] = &[
     "--only",

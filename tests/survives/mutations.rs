@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::count;
-use crate::inputs::KINDS;
+use crate::survives::inputs::KINDS;
+use kvnet_test_kit::count;
 
 const SECONDS: f64 = 0.5;
 /// Longer ones only take longer.

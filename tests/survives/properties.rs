@@ -24,8 +24,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use self::profiles::any_profile;
-use crate::count;
-use crate::kept::{left_by_down, values};
+use kvnet_test_kit::count;
+use kvnet_test_kit::kept::{left_by_down, values};
 
 const CASES: u32 = 12;
 const CASES_OF_THE_GATE: u32 = 60;

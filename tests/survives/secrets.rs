@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use crate::run::{As, Place, text};
-use crate::server::{Answer, serve};
+use crate::survives::server::{Answer, serve};
+use kvnet_test_kit::run::{As, Place, text};
 
 pub const CANARY: &str = "canary";
 /// Base64 of `canary` at each of its three offsets, without the characters that depend on what is around.

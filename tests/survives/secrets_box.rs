@@ -10,9 +10,9 @@ use kvnet::profile;
 use kvnet::sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use crate::count;
-use crate::run::{As, Place, text};
-use crate::secrets::{CANARY, assert_silent, assert_silent_files};
+use crate::survives::secrets::{CANARY, assert_silent, assert_silent_files};
+use kvnet_test_kit::count;
+use kvnet_test_kit::run::{As, Place, text};
 
 const KEPT: [&str; 4] = ["--sandbox-dir", "DIR/kept", "--profile", "DIR/p.yaml"];
 const PROFILE: &str = "extends: default

@@ -8,9 +8,9 @@ use std::thread::{self, JoinHandle};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::count;
-use crate::kept::{Values, differing, left_by_down, values};
-use crate::run::{As, Place, text};
+use kvnet_test_kit::count;
+use kvnet_test_kit::kept::{Values, differing, left_by_down, values};
+use kvnet_test_kit::run::{As, Place, text};
 
 const OPTIONS: [&str; 4] = ["--sandbox-dir", "DIR/kept", "--skip", "kubevirt,vm"];
 /// A change in the middle of `up`, and one of `down`.

@@ -10,8 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kvnet::sandbox::api::KubernetesVersion;
 use serde_json::Value;
 
-use super::kit::api::Chapter;
-use super::kit::send::{Server, chapter};
+use kvnet_test_kit::parity::api::Chapter;
+use kvnet_test_kit::parity::send::{Server, chapter};
 
 /// For everything to come up.
 const PATIENCE: Duration = Duration::from_mins(1);

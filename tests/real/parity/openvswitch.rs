@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::kit::switch::{Story, answer};
 use super::kubernetes::Parts;
+use kvnet_test_kit::parity::switch::{Story, answer};
 
 /// For the database to listen.
 const PATIENCE: Duration = Duration::from_secs(20);

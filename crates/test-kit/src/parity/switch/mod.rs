@@ -2,10 +2,10 @@
 
 mod corpus;
 
-use kvnet::facts::packages::PackageManager;
-use kvnet::host::{Command, Host};
-use kvnet::sandbox::node::{Distribution, SandboxHost};
-use kvnet::sandbox::store::Store;
+use kvnet_base::facts::packages::PackageManager;
+use kvnet_base::host::{Command, Host};
+use kvnet_sandbox::node::{Distribution, SandboxHost};
+use kvnet_sandbox::store::Store;
 use serde_json::{Value, json};
 
 use super::plain::is_id;

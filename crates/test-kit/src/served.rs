@@ -6,8 +6,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
-use kvnet::profile;
-use kvnet::sandbox::{Options, Sandbox};
+use kvnet_base::profile;
+use kvnet_sandbox::{Options, Sandbox};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 

@@ -4,10 +4,19 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
-pub const KVNET: &str = env!("CARGO_BIN_EXE_kvnet");
 /// Debian's `nobody`: cannot write anywhere that matters.
 const NOBODY: u32 = 65_534;
+
+/// The binary that cargo built with the test programs: two folders above them.
+pub fn kvnet() -> &'static Path {
+    static KVNET: LazyLock<PathBuf> = LazyLock::new(|| {
+        let program = std::env::current_exe().unwrap();
+        program.ancestors().nth(2).unwrap().join("kvnet")
+    });
+    &KVNET
+}
 
 /// How the binary is started.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +73,6 @@ impl Place {
     }
 
     /// A directory that only the tester can use.
-    #[allow(dead_code, reason = "the other programs' tests use it")]
     pub fn mine(&self, name: &str) {
         fs::create_dir(self.path(name)).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o700)).unwrap();
@@ -89,7 +97,7 @@ impl Place {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", here).env("KVNET_STATE_DIR", self.path("state")).env("PLACE", here);
         // The program is opened as root, so that the user need not have a way to it.
-        command.env("PROGRAM", KVNET).stdin(Stdio::null());
+        command.env("PROGRAM", kvnet()).stdin(Stdio::null());
         command.envs(variables.iter().map(|(name, value)| (name, value.replace("DIR", here))));
         command
     }

@@ -1,18 +1,14 @@
 //! The sandbox against recorded answers of the real thing: its API server, its Open vSwitch. The trial `parity` of the real
 //! tests shows that the recordings are still what the real ones answer, and writes them anew with `KVNET_BLESS=1`.
-#![allow(missing_docs, reason = "a test program")]
-
-#[allow(dead_code, reason = "the trial with the real ones uses the rest")]
-mod kit;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kit::compare::{Known, differences, judge};
-use kit::differences::{NOT_COMPARED, OF_API, OF_API_2018, OF_SWITCH};
-use kit::fixture::{self, Recorded};
-use kit::{api, memory, switch};
 use kvnet::sandbox::api::KubernetesVersion;
+use kvnet_test_kit::parity::compare::{Known, differences, judge};
+use kvnet_test_kit::parity::differences::{NOT_COMPARED, OF_API, OF_API_2018, OF_SWITCH};
+use kvnet_test_kit::parity::fixture::{self, Recorded};
+use kvnet_test_kit::parity::{self, api, memory, switch};
 
 /// Where the real API server's answers are, and the real switch's.
 const KUBERNETES: &str = "kubernetes-1.34.4";
@@ -33,7 +29,7 @@ fn compared(of: &str, release: KubernetesVersion, chapters: &[api::Chapter], kno
     let mut found = Vec::new();
     for (chapter, answers) in chapters.iter().zip(memory::answers(release, chapters)) {
         let recorded = fixture::read(of, chapter.name);
-        same_questions(chapter.name, &recorded, &kit::asked(chapter));
+        same_questions(chapter.name, &recorded, &parity::asked(chapter));
         for (recorded, (name, answer)) in recorded.iter().zip(&answers) {
             found.extend(differences(&format!("{}: {name}", chapter.name), &recorded.answer, answer));
         }
@@ -47,7 +43,7 @@ fn the_switch_answers_as_the_real_one_did() {
     let mut found = Vec::new();
     for (story, answers) in stories.iter().zip(switch::in_memory(&stories)) {
         let recorded = fixture::read(OPEN_VSWITCH, story.name);
-        same_questions(story.name, &recorded, &kit::lines(story));
+        same_questions(story.name, &recorded, &parity::lines(story));
         for (recorded, answer) in recorded.iter().zip(&answers) {
             found.extend(differences(
                 &format!("{}: {}", story.name, recorded.name),

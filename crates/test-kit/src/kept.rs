@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kvnet::sandbox::store::Store;
+use kvnet_sandbox::store::Store;
 use serde_json::Value;
 
 /// Everything that a sandbox consists of, by its key.

@@ -1,7 +1,7 @@
 //! The API server in memory, with what the suite needs of a new cluster.
 
-use kvnet::sandbox::api::{ApiServer, Clock, KubernetesVersion};
-use kvnet::sandbox::store::Store;
+use kvnet_sandbox::api::{ApiServer, Clock, KubernetesVersion};
+use kvnet_sandbox::store::Store;
 use serde_json::{Value, json};
 
 use super::api::Chapter;
