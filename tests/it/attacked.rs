@@ -119,7 +119,7 @@ const IDENTITIES: [(&str, &[Made], Option<&str>); 9] = [
     // A laptop, also one that is called as a node is.
     ("laptop", &[("n-1", "a", "n-1"), ("n-2", "b", "n-2"), ("n-3", "c", "n-3")], None),
     ("n-1", &[("n-1", "a", "n-1"), ("n-2", "b", "n-2"), ("n-3", "c", "n-3")], None),
-    // A name that is somebody's address says nothing.
+    // A name that is another node's address says nothing.
     ("n-1", &[("10.0.0.9", "", "10.0.0.9"), ("10.0.0.8", "", "10.0.0.8")], None),
     // This node was deleted, and it was the only one.
     ("n-1", &[], None),
@@ -233,7 +233,7 @@ fn a_terminal_that_goes_away_leaves_no_half_installed_package() {
     File::open(node.place.path("begun")).unwrap().read_to_string(&mut word).unwrap();
     assert_eq!(word, "begun\n");
     let pid = rustix::process::Pid::from_child(&child);
-    // Nobody reads what it says any more, either.
+    // Its output is closed, too.
     drop((child.stdout.take(), child.stderr.take()));
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     fs::OpenOptions::new().write(true).open(node.place.path("goon")).unwrap().write_all(b"go\n").unwrap();
@@ -241,5 +241,5 @@ fn a_terminal_that_goes_away_leaves_no_half_installed_package() {
     assert_eq!((status.code(), status.signal()), (Some(130), None));
     assert!(node.place.path("finished").exists(), "the package manager was cut off");
     let journal = fs::read_to_string(node.place.path("own/state/journal.jsonl")).unwrap();
-    assert!(journal.contains("\"done\""), "what was in hand is on record: {journal}");
+    assert!(journal.contains("\"done\""), "the change in progress is on record: {journal}");
 }

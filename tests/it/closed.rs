@@ -22,9 +22,9 @@ const TEXTS: [(&str, &str, &str); 3] = [
 enum Ends {
     /// Both are read.
     Read,
-    /// Nobody reads standard output any more.
+    /// Standard output is closed.
     OutputUnread,
-    /// Nobody reads what is said besides.
+    /// Standard error is closed.
     ErrorsUnread,
     /// Neither is open.
     Closed,

@@ -88,7 +88,7 @@ fn every_error_code_is_explained() {
     }
 }
 
-/// zsh and fish are looked at where they are; `.ci/run` installs them.
+/// zsh and fish are checked where they are installed; `.ci/run` installs them.
 #[test]
 fn completion_scripts_parse() {
     for (shell, option) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {

@@ -14,7 +14,7 @@ fn profile(place: &Place, rest: &str) {
     place.write("p.yaml", &format!("extends: default\nvm: {{enabled: false}}\n{rest}\n"));
 }
 
-/// A file that nobody writes to or that has no end is refused, and never waited for.
+/// A file without a writer or without an end is refused, and never waited for.
 #[test]
 fn files_that_are_none() {
     const VALIDATE: &[&str] = &["profile", "validate", "DIR/p.yaml"];
@@ -300,7 +300,7 @@ fn addresses_and_interfaces_that_no_pod_can_have() {
     }
 }
 
-/// Whoever mends a profile needs no finger to go from a problem to its place and its hint.
+/// Whoever corrects a profile needs no finger to go from a problem to its place and its hint.
 #[test]
 fn several_problems_each_have_their_place_and_hint() {
     let place = Place::new();
@@ -340,7 +340,7 @@ fn what_is_seldom_meant_is_a_warning() {
     );
 }
 
-/// Somebody has the pipe open and never writes: after a while the user is told, and Ctrl-C stops.
+/// A writer has the pipe open and never writes: after a while the user is told, and Ctrl-C stops.
 #[test]
 fn a_silent_writer_is_waited_for_with_a_word() {
     use std::io::{BufRead, BufReader};
@@ -461,7 +461,7 @@ fn private(place: &Place) {
     }
 }
 
-/// What `render` hides is named, so that nobody applies it.
+/// What `render` hides is named, so that it is not applied by mistake.
 #[test]
 fn hidden_secrets_are_named_beside_the_manifests() {
     let place = Place::new();

@@ -105,7 +105,7 @@ fn json_names_the_log_too() {
 fn a_report_of_errors_names_the_log_on_standard_error() {
     let place = Place::new();
     place.kubeconfig("k", &served(&Options::default()).address);
-    // Nobody serves it any more: each step says that it cannot look.
+    // The server is gone: each step says that it cannot observe.
     let arguments = ["status", "--only", "taints", "--kubeconfig", "DIR/k", "--timeout", "1", "-o", "json"];
     let output = place.kvnet(As::Tester, &arguments, &[]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));

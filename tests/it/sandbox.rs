@@ -1,4 +1,4 @@
-//! The sandbox: the whole job on a node and a cluster in memory, by the binary, as somebody without any rights.
+//! The sandbox: the whole job on a node and a cluster in memory, by the binary, as an unprivileged user.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -97,7 +97,7 @@ fn up_does_what_plan_says_and_leaves_nothing_to_do() {
     }
 }
 
-/// The name of the Node object need not be that of the machine: the ports are looked at all the same.
+/// The name of the Node object need not be that of the machine: the ports are checked all the same.
 #[test]
 fn a_node_of_another_name_is_looked_at_too() {
     let kept = Kept::new(&["--skip", "kubevirt,vm", "--sandbox-node-name", "n1.example"]);
@@ -288,7 +288,7 @@ fn without_additions(object: &mut Value) {
 }
 
 /// The API server of that day cannot apply: what is lost is said, nothing else is, and the pods of its DaemonSets, which
-/// nobody replaces, follow their template.
+/// no controller replaces, follow their template.
 #[test]
 fn the_walkthrough_comes_to_rest_without_server_side_apply() {
     const LOST: &str = "no server-side apply";

@@ -1,5 +1,5 @@
 //! An API server that does not answer: one answer about it serves the whole command, within the time that is given, and
-//! nothing of the machine is looked at, because nobody knows which node it is.
+//! nothing of the machine is inspected, because nobody knows which node it is.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -186,7 +186,7 @@ fn stopped_run_leaves_nothing(signals: &[rustix::process::Signal]) {
     assert!(place.is_clean(), "namespaces are left");
 }
 
-/// The scheduler says at once what a case would wait for in vain.
+/// The scheduler says at once what a case would only time out on.
 #[test]
 fn what_no_node_takes_is_told_at_once_with_the_schedulers_reason() {
     let place = UP.copy();
@@ -227,7 +227,7 @@ fn what_a_killed_run_has_left_goes_with_the_next_one() {
     assert!(place.is_clean());
 }
 
-/// The second half of the reboot itself is looked at on a real node.
+/// The second half of the reboot itself is checked on a real node.
 #[test]
 fn after_a_boot_the_results_from_before_it_are_in_the_report() {
     let place = UP.copy();

@@ -17,7 +17,7 @@ struct Broken {
     by: fn(&Sandbox),
     /// More options.
     options: &'static [&'static str],
-    /// How long cases may take, in seconds: what waits in vain takes so long, and the others never do.
+    /// How long cases may take, in seconds: a wait that times out takes so long, and the others never do.
     seconds: &'static str,
     /// Cases that fail, each with its code and a part of what it says.
     fails: &'static [(&'static str, &'static str, &'static str)],
@@ -78,7 +78,7 @@ const BROKEN: &[Broken] = &[
         passes: &["a-bridge-network"],
     },
     Broken {
-        name: "somebody's configuration comes before Multus'",
+        name: "another CNI configuration sorts before Multus'",
         by: |sandbox| {
             let flannel = sandbox.node().file("/etc/cni/net.d/10-flannel.conflist").unwrap().unwrap();
             sandbox.node().put_file("/etc/cni/net.d/00-aaa.conflist", &flannel, 0o600).unwrap();
@@ -202,7 +202,7 @@ const BROKEN: &[Broken] = &[
 #[test]
 fn a_broken_cluster_fails_the_right_case_with_the_right_words() {
     let (waiting, busy): (Vec<_>, Vec<_>) = BROKEN.iter().partition(|broken| broken.seconds == BRIEF);
-    // Those that wait in vain do it at the same time.
+    // Waits that time out run concurrently.
     std::thread::scope(|scope| {
         for broken in waiting {
             scope.spawn(|| try_broken(broken));

@@ -1,4 +1,4 @@
-//! Never on the wrong machine, never without consent, never half taken back.
+//! Never on the wrong machine, never without consent, never half uninstalled.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -103,7 +103,7 @@ fn nothing_is_changed_without_consent() {
     }
     let said = remote.run(&["down", "--only", "taints", "--no-check", "--yes"]);
     assert_eq!((said.code, remote.taints()), (0, 1), "{}{}", said.out, said.err);
-    // Nothing to do needs nobody's consent.
+    // Nothing to do needs no consent.
     assert_eq!(remote.run(&["down", "--only", "taints", "--no-check"]).code, 0);
     count::record("consents asked", 6);
 }

@@ -1,5 +1,5 @@
 //! The sandbox against recorded answers of the real thing: its API server, its Open vSwitch. The trial `parity` of the real
-//! tests shows that the recordings are still what the real ones answer, and writes them anew with `KVNET_BLESS=1`.
+//! tests shows that the recordings are still what the real ones answer, and records them again with `KVNET_BLESS=1`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -58,7 +58,7 @@ fn the_switch_answers_as_the_real_one_did() {
 fn same_questions(of: &str, recorded: &[Recorded], now: &[Recorded]) {
     let recorded: Vec<_> = recorded.iter().map(|one| (&one.name, &one.asked)).collect();
     let now: Vec<_> = now.iter().map(|one| (&one.name, &one.asked)).collect();
-    assert!(recorded == now, "{of}: the suite has changed; record it anew (docs/sandbox.md)");
+    assert!(recorded == now, "{of}: the suite has changed; record it again (docs/sandbox.md)");
 }
 
 #[test]

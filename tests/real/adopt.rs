@@ -1,4 +1,4 @@
-//! Somebody else's flannel: `up` builds on it, `down` leaves it, and pods still get its network.
+//! Another owner's flannel: `up` builds on it, `down` leaves it, and pods still get its network.
 
 use crate::kvnet::Kvnet;
 use crate::networks::{address, check_node, check_pods, plain_pod};

@@ -1,4 +1,4 @@
-//! A frame from one pod to another: with every link healthy, with each break, and once that is mended.
+//! A frame from one pod to another: with every link healthy, with each break, and once that is fixed.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::node::Node;
 /// A break between the pods `one` and `two`: on the pod network, or on blue.
 struct Cut {
     make: &'static str,
-    mend: &'static str,
+    fix: &'static str,
     /// The network that it breaks; the other one stays whole.
     network: &'static str,
     code: &'static str,
@@ -23,7 +23,7 @@ const BLUE: &str = "ovs-blue";
 const CUTS: &[Cut] = &[
     Cut {
         make: "ovs-vsctl set-fail-mode blue secure && ovs-ofctl del-flows blue",
-        mend: "ovs-vsctl del-fail-mode blue && ovs-ofctl add-flow blue priority=0,actions=NORMAL",
+        fix: "ovs-vsctl del-fail-mode blue && ovs-ofctl add-flow blue priority=0,actions=NORMAL",
         network: BLUE,
         code: "KVN646",
         found: "in fail mode secure and has no flows",
@@ -31,7 +31,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ovs-ofctl add-flow blue priority=100,in_port=$PORT,actions=drop",
-        mend: "ovs-ofctl --strict del-flows blue priority=100,in_port=$PORT",
+        fix: "ovs-ofctl --strict del-flows blue priority=100,in_port=$PORT",
         network: BLUE,
         code: "KVN645",
         found: "priority 100: drop",
@@ -39,7 +39,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ovs-ofctl add-flow blue priority=7,dl_dst=$MAC,actions=drop",
-        mend: "ovs-ofctl --strict del-flows blue priority=7,dl_dst=$MAC",
+        fix: "ovs-ofctl --strict del-flows blue priority=7,dl_dst=$MAC",
         network: BLUE,
         code: "KVN645",
         found: "priority 7: drop",
@@ -47,7 +47,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ovs-vsctl set port $PORT2 tag=7 vlan_mode=access",
-        mend: "ovs-vsctl clear port $PORT2 tag -- set port $PORT2 vlan_mode=trunk",
+        fix: "ovs-vsctl clear port $PORT2 tag -- set port $PORT2 vlan_mode=trunk",
         network: BLUE,
         code: "KVN623",
         found: "VLAN 7; it should be on blue, untagged",
@@ -55,7 +55,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ovs-vsctl set port $PORT trunks=5,6",
-        mend: "ovs-vsctl clear port $PORT trunks",
+        fix: "ovs-vsctl clear port $PORT trunks",
         network: BLUE,
         code: "KVN623",
         found: "VLANs 5-6 tagged; it should be on blue, untagged",
@@ -63,7 +63,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ip link set $PORT2 down",
-        mend: "ip link set $PORT2 up",
+        fix: "ip link set $PORT2 up",
         network: BLUE,
         code: "KVN647",
         found: "net1 of default/two is down",
@@ -71,7 +71,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "nsenter --target=$PID2 --net ip link set net1 arp off",
-        mend: "nsenter --target=$PID2 --net ip link set net1 arp on",
+        fix: "nsenter --target=$PID2 --net ip link set net1 arp on",
         network: BLUE,
         code: "KVN622",
         found: "ARP is off",
@@ -79,7 +79,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ip link set cni0 down",
-        mend: "ip link set cni0 up",
+        fix: "ip link set cni0 up",
         network: POD,
         code: "KVN647",
         found: "cni0 is down",
@@ -87,7 +87,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "iptables -I FORWARD -j DROP",
-        mend: "iptables -D FORWARD -j DROP",
+        fix: "iptables -D FORWARD -j DROP",
         network: POD,
         code: "KVN649",
         found: "`-A FORWARD -j DROP` in iptables filter FORWARD",
@@ -95,7 +95,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "nft 'add table bridge mine; add chain bridge mine f { type filter hook forward priority 0; policy drop; }'",
-        mend: "nft delete table bridge mine",
+        fix: "nft delete table bridge mine",
         network: POD,
         code: "KVN649",
         found: "nftables bridge mine f",
@@ -103,7 +103,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ip link set $VETH nomaster",
-        mend: "ip link set $VETH master cni0",
+        fix: "ip link set $VETH master cni0",
         network: POD,
         code: "KVN647",
         found: "is in no bridge, not in cni0",
@@ -111,7 +111,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "ip link set $VETH2 mtu 1000",
-        mend: "ip link set $VETH2 mtu 1450",
+        fix: "ip link set $VETH2 mtu 1450",
         network: POD,
         code: "KVN647",
         found: "but its peer",
@@ -119,7 +119,7 @@ const CUTS: &[Cut] = &[
     },
     Cut {
         make: "nsenter --target=$PID --net ip link set eth0 address 02:00:00:00:00:77",
-        mend: "nsenter --target=$PID --net ip link set eth0 address $EMAC",
+        fix: "nsenter --target=$PID --net ip link set eth0 address $EMAC",
         network: POD,
         code: "KVN622",
         found: "has the MAC address 02:00:00:00:00:77, but Multus reported",
@@ -171,7 +171,7 @@ pub fn frames(kvnet: &Kvnet) {
     for cut in CUTS {
         node.sh(&format!("source /root/between\n{}", cut.make));
         named(kvnet, cut);
-        node.sh(&format!("source /root/between\n{}", cut.mend));
+        node.sh(&format!("source /root/between\n{}", cut.fix));
         arrives(kvnet, cut.make);
         node.say(&format!("two ends, {}: {}", cut.make, cut.code));
     }

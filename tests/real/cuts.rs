@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::guests;
 use crate::kvnet::Kvnet;
 
-/// A cut: what it is called, how it is made and mended, and the link and code that must be named. `$PORT` is the VM's port.
+/// A cut: what it is called, how it is made and fixed, and the link and code that must be named. `$PORT` is the VM's port.
 struct Cut {
     name: &'static str,
     make: &'static str,
-    mend: &'static str,
+    fix: &'static str,
     link: &'static str,
     code: &'static str,
 }
@@ -20,21 +20,21 @@ const CUTS: &[Cut] = &[
     Cut {
         name: "port removed",
         make: "ovs-vsctl get Port $PORT external_ids >/root/ids && ovs-vsctl del-port $PORT",
-        mend: "ovs-vsctl add-port blue $PORT -- set Port $PORT external_ids=\"$(cat /root/ids)\"",
+        fix: "ovs-vsctl add-port blue $PORT -- set Port $PORT external_ids=\"$(cat /root/ids)\"",
         link: "port",
         code: "KVN623",
     },
     Cut {
         name: "wrong tag",
         make: "ovs-vsctl set Port $PORT tag=200",
-        mend: "ovs-vsctl clear Port $PORT tag",
+        fix: "ovs-vsctl clear Port $PORT tag",
         link: "port",
         code: "KVN623",
     },
     Cut {
         name: "bridge deleted",
         make: "ovs-vsctl get Port $PORT external_ids >/root/ids && ovs-vsctl del-br blue",
-        mend: "ovs-vsctl add-br blue -- set Bridge blue datapath_type=netdev external_ids:kvnet=true \
+        fix: "ovs-vsctl add-br blue -- set Bridge blue datapath_type=netdev external_ids:kvnet=true \
                -- add-port blue $PORT -- set Port $PORT external_ids=\"$(cat /root/ids)\"",
         link: "bridge",
         code: "KVN605",
@@ -42,14 +42,14 @@ const CUTS: &[Cut] = &[
     Cut {
         name: "network attachment deleted",
         make: "kubectl get net-attach-def ovs-blue -o yaml >/root/nad.yaml && kubectl delete net-attach-def ovs-blue",
-        mend: "kubectl create -f /root/nad.yaml",
+        fix: "kubectl create -f /root/nad.yaml",
         link: "network",
         code: "KVN621",
     },
     Cut {
         name: "ovs-cni's binary removed",
         make: "mv /opt/cni/bin/ovs /root/ovs",
-        mend: "mv /root/ovs /opt/cni/bin/ovs",
+        fix: "mv /root/ovs /opt/cni/bin/ovs",
         link: "cni-plugin",
         code: "KVN603",
     },
@@ -57,7 +57,7 @@ const CUTS: &[Cut] = &[
         name: "Multus' configuration moved",
         make: "mv /etc/cni/net.d/00-multus.conf /root/00-multus.conf",
         // containerd overlooks a file that is moved in; it reads one that is written.
-        mend: "[ -e /etc/cni/net.d/00-multus.conf ] || cp /root/00-multus.conf /etc/cni/net.d/00-multus.conf",
+        fix: "[ -e /etc/cni/net.d/00-multus.conf ] || cp /root/00-multus.conf /etc/cni/net.d/00-multus.conf",
         link: "multus",
         code: "KVN602",
     },
@@ -66,7 +66,7 @@ const CUTS: &[Cut] = &[
 /// How long ovs-cni's marker may take to see that a bridge is back.
 const MARKER: Duration = Duration::from_secs(90);
 
-/// Makes every cut in a running VM, looks, and mends it again.
+/// Makes every cut in a running VM, looks, and corrects it again.
 pub fn story(kvnet: &Kvnet, machine: &str) {
     let node = kvnet.node;
     let uid = node.sh(&format!(
@@ -80,7 +80,7 @@ pub fn story(kvnet: &Kvnet, machine: &str) {
         let run = |script: &str| node.sh(&format!("PORT={port}\n{script}"));
         run(cut.make);
         expect(kvnet, &machine_target(machine), cut.name, cut.link, cut.code);
-        run(cut.mend);
+        run(cut.fix);
         // The marker looks every minute: it may have seen the cut.
         node.until_in(MARKER, "every link holds again", &format!("kvnet trace vmi/{machine} >/dev/null"));
     }

@@ -5,11 +5,11 @@ use serde_json::Value;
 use crate::kvnet::Kvnet;
 use crate::node::Node;
 
-/// A way of breaking: how it is made and mended, and the code and words that must be told. `$PORT` is the port of the
+/// A way of breaking: how it is made and fixed, and the code and words that must be told. `$PORT` is the port of the
 /// pod's NIC on blue, `$VETH` the node's end of its NIC on the pod network.
 struct Break {
     make: &'static str,
-    mend: &'static str,
+    fix: &'static str,
     code: &'static str,
     found: &'static str,
 }
@@ -17,99 +17,99 @@ struct Break {
 const BREAKS: &[Break] = &[
     Break {
         make: "ovs-vsctl set-fail-mode blue secure && ovs-ofctl del-flows blue",
-        mend: "ovs-vsctl del-fail-mode blue && ovs-ofctl add-flow blue priority=0,actions=NORMAL",
+        fix: "ovs-vsctl del-fail-mode blue && ovs-ofctl add-flow blue priority=0,actions=NORMAL",
         code: "KVN646",
         found: "bridge blue is in fail mode secure and has no flows",
     },
     Break {
         make: "ovs-ofctl add-flow blue priority=100,actions=drop",
-        mend: "ovs-ofctl --strict del-flows blue priority=100",
+        fix: "ovs-ofctl --strict del-flows blue priority=100",
         code: "KVN645",
         found: "priority 100: drop",
     },
     Break {
         make: "ovs-ofctl add-flow blue priority=7,dl_dst=$MAC,actions=drop",
-        mend: "ovs-ofctl --strict del-flows blue priority=7,dl_dst=$MAC",
+        fix: "ovs-ofctl --strict del-flows blue priority=7,dl_dst=$MAC",
         code: "KVN645",
         found: "priority 7: drop",
     },
     Break {
         make: "ovs-ofctl del-flows blue",
-        mend: "ovs-ofctl add-flow blue priority=0,actions=NORMAL",
+        fix: "ovs-ofctl add-flow blue priority=0,actions=NORMAL",
         code: "KVN645",
         found: "bridge blue drops",
     },
     Break {
         make: "ovs-ofctl mod-port blue $PORT no-forward",
-        mend: "ovs-ofctl mod-port blue $PORT forward",
+        fix: "ovs-ofctl mod-port blue $PORT forward",
         code: "KVN645",
         found: "is set to NO_FWD",
     },
     Break {
         make: "ip link set $PORT down",
-        mend: "ip link set $PORT up",
+        fix: "ip link set $PORT up",
         code: "KVN647",
         found: "net1 of default/one is down",
     },
     Break {
         make: "ip link set cni0 down",
-        mend: "ip link set cni0 up",
+        fix: "ip link set cni0 up",
         code: "KVN647",
         found: "cni0 is down",
     },
     Break {
         make: "ip link set $VETH mtu 1000",
-        mend: "ip link set $VETH mtu 1450",
+        fix: "ip link set $VETH mtu 1450",
         code: "KVN647",
         found: "but its peer",
     },
     Break {
         make: "bridge link set dev $VETH state 0",
-        mend: "bridge link set dev $VETH state 3",
+        fix: "bridge link set dev $VETH state 3",
         code: "KVN647",
         found: "in its bridge",
     },
     Break {
         make: "sysctl -qw net.ipv4.ip_forward=0",
-        mend: "sysctl -qw net.ipv4.ip_forward=1",
+        fix: "sysctl -qw net.ipv4.ip_forward=1",
         code: "KVN648",
         found: "ip_forward is off",
     },
     Break {
         make: "nsenter --target=$PID --net ip route del default",
-        mend: "nsenter --target=$PID --net ip route add default via 10.244.0.1",
+        fix: "nsenter --target=$PID --net ip route add default via 10.244.0.1",
         code: "KVN648",
         found: "default/one has no default route",
     },
     Break {
         make: "nsenter --target=$PID --net sysctl -qw net.ipv4.conf.net1.rp_filter=1 net.ipv4.conf.all.rp_filter=1 && \
                nsenter --target=$PID --net ip route add 10.20.0.0/25 dev eth0",
-        mend: "nsenter --target=$PID --net ip route del 10.20.0.0/25 dev eth0",
+        fix: "nsenter --target=$PID --net ip route del 10.20.0.0/25 dev eth0",
         code: "KVN648",
         found: "net1 of default/one drops packets from 10.20.0.0/25: its rp_filter is strict",
     },
     Break {
         make: "ip link add up0 mtu 1000 type veth peer name up1 mtu 1000 &&
                ip link set up0 up && ip link set up1 up && ovs-vsctl add-port blue up0",
-        mend: "ovs-vsctl del-port blue up0 && ip link del up0",
+        fix: "ovs-vsctl del-port blue up0 && ip link del up0",
         code: "KVN647",
         found: "uplink up0 of blue has MTU 1000",
     },
     Break {
         make: "ip route add blackhole 10.244.0.0/25",
-        mend: "ip route del blackhole 10.244.0.0/25",
+        fix: "ip route del blackhole 10.244.0.0/25",
         code: "KVN648",
         found: "blackhole",
     },
     Break {
         make: "iptables -I FORWARD -j DROP",
-        mend: "iptables -D FORWARD -j DROP",
+        fix: "iptables -D FORWARD -j DROP",
         code: "KVN649",
         found: "`-A FORWARD -j DROP` in iptables filter FORWARD",
     },
     Break {
         make: "nft 'add table inet mine; add chain inet mine f { type filter hook forward priority 0; policy drop; }'",
-        mend: "nft delete table inet mine",
+        fix: "nft delete table inet mine",
         code: "KVN649",
         found: "nftables inet mine f",
     },
@@ -149,7 +149,7 @@ pub fn story() {
         for command in [&["doctor", "-o", "json"][..], &["trace", "pod/one", "-o", "json"]] {
             named(&kvnet, broken, command);
         }
-        node.sh(&format!("source /root/names\n{}", broken.mend));
+        node.sh(&format!("source /root/names\n{}", broken.fix));
         holds(&kvnet, broken.make);
         node.say(&format!("{}: {}", broken.make, broken.code));
     }

@@ -17,10 +17,7 @@ pub const AFTER_DOWN: &[Tolerated] = &[
     Tolerated { start: "file /etc/gshadow", reason: "as above" },
     Tolerated { start: "file /etc/passwd", reason: "as above" },
     Tolerated { start: "file /etc/shadow", reason: "as above" },
-    Tolerated {
-        start: "file /var/lib/kvnet/",
-        reason: "the journal of what was done and taken back is kept",
-    },
+    Tolerated { start: "file /var/lib/kvnet/", reason: "the journal of what was done and reverted is kept" },
 ];
 
 pub fn story() {

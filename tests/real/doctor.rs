@@ -7,24 +7,24 @@ use serde_json::Value;
 use crate::kvnet::Kvnet;
 use crate::node::Node;
 
-/// A way of breaking: how it is made and mended, and what must be named first.
+/// A way of breaking: how it is made and fixed, and what must be named first.
 struct Break {
     name: &'static str,
     make: &'static str,
-    mend: &'static str,
+    fix: &'static str,
     check: &'static str,
     code: &'static str,
     found: &'static str,
 }
 
-/// What pods, daemons and the kubelet need to come to rest after a break was mended.
+/// What pods, daemons and the kubelet need to come to rest after a break was fixed.
 const REST: Duration = Duration::from_mins(3);
 
 const BREAKS: &[Break] = &[
     Break {
         name: "the node takes no pods",
         make: "kubectl taint node --all node-role.kubernetes.io/control-plane:NoSchedule",
-        mend: "kubectl taint node --all node-role.kubernetes.io/control-plane-",
+        fix: "kubectl taint node --all node-role.kubernetes.io/control-plane-",
         check: "room",
         code: "KVN631",
         found: "has the taint node-role.kubernetes.io/control-plane:NoSchedule",
@@ -32,7 +32,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "the node is cordoned",
         make: "kubectl cordon $(hostname)",
-        mend: "kubectl uncordon $(hostname)",
+        fix: "kubectl uncordon $(hostname)",
         check: "room",
         code: "KVN631",
         found: "is cordoned",
@@ -40,7 +40,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "flannel's file is gone",
         make: "mv /run/flannel/subnet.env /root/subnet.env",
-        mend: "mv /root/subnet.env /run/flannel/subnet.env",
+        fix: "mv /root/subnet.env /run/flannel/subnet.env",
         check: "flannel",
         code: "KVN601",
         found: "/run/flannel/subnet.env not found",
@@ -49,7 +49,7 @@ const BREAKS: &[Break] = &[
         name: "cni0 is of another cluster",
         make: "ip -4 -o addr show dev cni0 | awk '{print $4}' >/root/cni0
                ip addr flush dev cni0 scope global && ip addr add 10.99.0.1/24 dev cni0",
-        mend: "ip addr flush dev cni0 scope global && ip addr add $(cat /root/cni0) brd + dev cni0",
+        fix: "ip addr flush dev cni0 scope global && ip addr add $(cat /root/cni0) brd + dev cni0",
         check: "flannel",
         code: "KVN601",
         found: "cni0 has 10.99.0.1",
@@ -57,7 +57,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "flannel.1 has another MAC address",
         make: "ip -o link show dev flannel.1 | grep -o \"link/ether [^ ]*\" | cut -d \" \" -f 2 >/root/vtep && ip link set flannel.1 address 02:00:00:00:00:01",
-        mend: "ip link set flannel.1 address $(cat /root/vtep)",
+        fix: "ip link set flannel.1 address $(cat /root/vtep)",
         check: "flannel",
         code: "KVN601",
         found: "flannel.1 has 02:00:00:00:00:01",
@@ -65,7 +65,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "a plugin is missing",
         make: "mv /opt/cni/bin/ovs /root/ovs",
-        mend: "mv /root/ovs /opt/cni/bin/ovs",
+        fix: "mv /root/ovs /opt/cni/bin/ovs",
         check: "cni-plugins",
         code: "KVN603",
         found: "ovs, used by default/ovs-blue",
@@ -73,7 +73,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "a configuration is not whole",
         make: "head -c 40 /etc/cni/net.d/10-flannel.conflist >/etc/cni/net.d/90-half.conflist",
-        mend: "rm /etc/cni/net.d/90-half.conflist",
+        fix: "rm /etc/cni/net.d/90-half.conflist",
         check: "cni-files",
         code: "KVN635",
         found: "/etc/cni/net.d/90-half.conflist is not a CNI configuration",
@@ -83,7 +83,7 @@ const BREAKS: &[Break] = &[
         make: "cp /etc/cni/net.d/00-multus.conf /root/
                kubectl -n kube-system delete daemonset kube-multus-ds --cascade=foreground
                test -e /etc/cni/net.d/00-multus.conf || cp /root/00-multus.conf /etc/cni/net.d/",
-        mend: "kvnet up --yes --only multus,cni-order",
+        fix: "kvnet up --yes --only multus,cni-order",
         check: "multus",
         code: "KVN612",
         found: "00-multus.conf calls Multus, but its DaemonSet does not exist",
@@ -91,7 +91,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "another configuration comes first",
         make: "cp /etc/cni/net.d/10-flannel.conflist /etc/cni/net.d/00-aaa.conflist",
-        mend: "rm /etc/cni/net.d/00-aaa.conflist",
+        fix: "rm /etc/cni/net.d/00-aaa.conflist",
         check: "cni-order",
         code: "KVN602",
         found: "00-aaa.conflist sorts before 00-multus.conf, the configuration of Multus",
@@ -99,7 +99,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "a bridge is gone",
         make: "ovs-vsctl del-br blue",
-        mend: "kvnet up --yes --only ovs-bridges",
+        fix: "kvnet up --yes --only ovs-bridges",
         check: "bridges",
         code: "KVN605",
         found: "missing: blue",
@@ -107,7 +107,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "a port has no link",
         make: "ovs-vsctl add-port blue nolink",
-        mend: "ovs-vsctl del-port nolink",
+        fix: "ovs-vsctl del-port nolink",
         check: "ports",
         code: "KVN623",
         found: "nolink of blue",
@@ -116,7 +116,7 @@ const BREAKS: &[Break] = &[
         name: "ovs-cni goes to no node",
         make: "kubectl -n kube-system patch daemonset ovs-cni-amd64 -p '{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"where\"}}}}}'
                kubectl -n kube-system wait pod -l app=ovs-cni --for=delete --timeout=60s",
-        mend: "kubectl -n kube-system patch daemonset ovs-cni-amd64 --type=json \
+        fix: "kubectl -n kube-system patch daemonset ovs-cni-amd64 --type=json \
                -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/nodeSelector/no\"}]'",
         check: "ovs-cni",
         code: "KVN620",
@@ -125,7 +125,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "an attachment is missing",
         make: "kubectl delete net-attach-def ovs-blue100",
-        mend: "kvnet up --yes --only networks",
+        fix: "kvnet up --yes --only networks",
         check: "networks",
         code: "KVN621",
         found: "default/ovs-blue100, named by the profile",
@@ -134,7 +134,7 @@ const BREAKS: &[Break] = &[
         name: "the cluster's DNS is down",
         make: "kubectl -n kube-system scale deployment coredns --replicas=0
                kubectl -n kube-system wait pod -l k8s-app=kube-dns --for=delete --timeout=60s",
-        mend: "kubectl -n kube-system scale deployment coredns --replicas=2",
+        fix: "kubectl -n kube-system scale deployment coredns --replicas=2",
         check: "dns",
         code: "KVN805",
         found: "coredns is scaled to 0",
@@ -142,7 +142,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "a pod of the system cannot get its image",
         make: "kubectl -n kube-system run stray --image=localhost:1/nothing:1",
-        mend: "kubectl -n kube-system delete pod stray --now",
+        fix: "kubectl -n kube-system delete pod stray --now",
         check: "system-pods",
         code: "KVN632",
         found: "kube-system/stray: ",
@@ -150,7 +150,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "a file of kvnet's is gone",
         make: "rm /etc/sysctl.d/99-kvnet.conf",
-        mend: "kvnet up --yes --only kernel",
+        fix: "kvnet up --yes --only kernel",
         check: "profile",
         code: "KVN634",
         found: "to be done: kernel",
@@ -158,7 +158,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "Open vSwitch has stopped",
         make: "systemctl stop openvswitch-switch ovsdb-server",
-        mend: "systemctl start openvswitch-switch",
+        fix: "systemctl start openvswitch-switch",
         check: "open-vswitch",
         code: "KVN604",
         found: "database connection failed",
@@ -166,7 +166,7 @@ const BREAKS: &[Break] = &[
     Break {
         name: "the API server has stopped",
         make: "mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/",
-        mend: "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/",
+        fix: "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/",
         check: "api",
         code: "KVN301",
         found: ":6443",
@@ -183,7 +183,7 @@ pub fn story() {
     for broken in BREAKS {
         node.sh(broken.make);
         named(&kvnet, broken);
-        node.sh(broken.mend);
+        node.sh(broken.fix);
         rests(&kvnet, &format!("all is well after: {}", broken.name));
     }
     kvnet.exits(0, &["down", "--yes"]);
@@ -191,7 +191,7 @@ pub fn story() {
     leads_to_up(&kvnet);
 }
 
-/// A node without kvnet has no pod network: what is broken first is what `up` mends.
+/// A node without kvnet has no pod network: what is broken first is what `up` corrects.
 fn leads_to_up(kvnet: &Kvnet) {
     let diagnosis = doctor(kvnet);
     let first = &diagnosis["broken"];
@@ -199,7 +199,7 @@ fn leads_to_up(kvnet: &Kvnet) {
     assert!(first["hint"].as_str().is_some_and(|hint| hint.contains("`kvnet up")), "{diagnosis:#}");
 }
 
-/// What was mended, or is on its way out, needs a moment until nothing is broken.
+/// What was fixed, or is on its way out, needs a moment until nothing is broken.
 pub fn rests(kvnet: &Kvnet, what: &str) {
     let doctor = kvnet.argv(&["doctor"]).join(" ");
     kvnet.node.until_in(REST, what, &format!("{doctor} >/dev/null"));

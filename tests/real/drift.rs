@@ -1,4 +1,4 @@
-//! Somebody changes what kvnet made: `plan` shows precisely that, and `up` mends it.
+//! Drift of what kvnet made: `plan` shows precisely that, and `up` corrects it.
 
 use crate::kvnet::Kvnet;
 use crate::networks::{check_node, first_configuration};
@@ -18,7 +18,7 @@ const INTRUDER: &str = r#"{"cniVersion": "1.0.0", "name": "intruder", "plugins":
 pub fn story(node: &Node) {
     node.write("/root/vlan.yaml", PROFILE);
     let kvnet = Kvnet::new(node, &["--profile", "/root/vlan.yaml"]);
-    kvnet.mends(&["add VLAN bridge blue100 for VLAN 100 on blue"]);
+    kvnet.corrects(&["add VLAN bridge blue100 for VLAN 100 on blue"]);
     deleted_network(&kvnet);
     changed_vlan(&kvnet);
     intruder(&kvnet);
@@ -27,13 +27,13 @@ pub fn story(node: &Node) {
 
 fn deleted_network(kvnet: &Kvnet) {
     kvnet.node.sh("kubectl delete net-attach-def ovs-blue100");
-    kvnet.mends(&["create NetworkAttachmentDefinition default/ovs-blue100"]);
+    kvnet.corrects(&["create NetworkAttachmentDefinition default/ovs-blue100"]);
     check_node(kvnet.node);
 }
 
 fn changed_vlan(kvnet: &Kvnet) {
     kvnet.node.sh("ovs-vsctl set port blue100 tag=200");
-    kvnet.mends(&["change VLAN bridge blue100 to VLAN 100 on blue"]);
+    kvnet.corrects(&["change VLAN bridge blue100 to VLAN 100 on blue"]);
     assert_eq!(kvnet.node.sh("ovs-vsctl get port blue100 tag"), "100\n");
 }
 
@@ -42,15 +42,15 @@ fn intruder(kvnet: &Kvnet) {
     node.write("/etc/cni/net.d/00-aaa.conflist", INTRUDER);
     assert_eq!(first_configuration(node), "00-aaa.conflist");
     let saved = "/etc/cni/net.d/00-aaa.conflist.kvnet-saved";
-    kvnet.mends(&[&format!("move /etc/cni/net.d/00-aaa.conflist to {saved}")]);
+    kvnet.corrects(&[&format!("move /etc/cni/net.d/00-aaa.conflist to {saved}")]);
     assert_eq!(first_configuration(node), "00-multus.conf");
     assert_eq!(node.sh(&format!("cat {saved}")), INTRUDER);
     // `down` would put it back, and the node had none at the start.
     node.sh(&format!("rm {saved}"));
 }
 
-/// kvnet's own field, changed under kvnet's own name: no conflict, just mended.
+/// kvnet's own field, changed under kvnet's own name: no conflict, just fixed.
 fn changed_object(kvnet: &Kvnet) {
     kvnet.node.sh("kubectl -n kube-system delete configmap multus-daemon-config");
-    kvnet.mends(&["create ConfigMap kube-system/multus-daemon-config"]);
+    kvnet.corrects(&["create ConfigMap kube-system/multus-daemon-config"]);
 }

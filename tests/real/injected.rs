@@ -1,5 +1,5 @@
 //! What keeps a pod's network from being made is broken in one way after the other, and each time `kvnet doctor` and `kvnet
-//! trace` tell the innermost reason, whole. What was mended lets the pod start.
+//! trace` tell the innermost reason, whole. What was fixed lets the pod start.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ struct Injected {
     /// What the pod asks for, as YAML.
     asks: &'static str,
     make: &'static str,
-    mend: &'static str,
-    /// What the pod asks for once it is mended.
+    fix: &'static str,
+    /// What the pod asks for once it is fixed.
     asks_then: &'static str,
     /// What `doctor` and `trace` say of the pod.
     says: &'static str,
@@ -36,7 +36,7 @@ crash() { printf '#!/bin/sh\n%s\n' "$1" >/opt/cni/bin/crash; chmod 755 /opt/cni/
 const GOOD: &str = r#"attach '{"cniVersion":"0.3.1","name":"m","type":"bridge","bridge":"br9"}'"#;
 
 const fn attachment(name: &'static str, make: &'static str, says: &'static str) -> Injected {
-    Injected { name, asks: "bad", make, mend: GOOD, asks_then: "bad", says, also: None }
+    Injected { name, asks: "bad", make, fix: GOOD, asks_then: "bad", says, also: None }
 }
 
 const INJECTED: &[Injected] = &[
@@ -52,13 +52,13 @@ const INJECTED: &[Injected] = &[
         name: "Open vSwitch has no database",
         asks: "ovs-blue",
         make: "systemctl stop openvswitch-switch ovsdb-server",
-        mend: "systemctl start openvswitch-switch",
+        fix: "systemctl start openvswitch-switch",
         asks_then: "ovs-blue",
         says: "dial unix /var/run/openvswitch/db.sock: connect: no such file or directory",
         also: Some(("open-vswitch", "database connection failed")),
     },
     Injected {
-        mend: "rm -r /var/lib/cni/networks/full",
+        fix: "rm -r /var/lib/cni/networks/full",
         ..attachment(
             "no address is left",
             r#"attach '{"cniVersion":"0.3.1","name":"full","type":"bridge","bridge":"br9","ipam":{"type":"host-local",
@@ -71,7 +71,7 @@ const INJECTED: &[Injected] = &[
         name: "a plugin is missing",
         asks: "ovs-blue",
         make: "mv /opt/cni/bin/ovs /root/ovs",
-        mend: "mv /root/ovs /opt/cni/bin/ovs",
+        fix: "mv /root/ovs /opt/cni/bin/ovs",
         asks_then: "ovs-blue",
         says: "(network ovs-blue, plugin ovs): failed to find plugin \"ovs\" in path [/opt/cni/bin",
         also: Some(("cni-plugins", "ovs, used by default/ovs-blue")),
@@ -109,7 +109,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        mend: "",
+        fix: "",
         asks_then: "ovs-blue",
         asks: "nowhere",
         also: Some(("networks", "missing: default/nowhere, named by pod default/x")),
@@ -120,7 +120,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        mend: "",
+        fix: "",
         asks_then: "default/ovs-blue",
         asks: "kube-system/ovs-blue",
         also: Some(("networks", "missing: kube-system/ovs-blue")),
@@ -131,7 +131,7 @@ const INJECTED: &[Injected] = &[
         )
     },
     Injected {
-        mend: "",
+        fix: "",
         asks_then: "'[{\"name\": \"ovs-blue\"}]'",
         asks: "'[{\"name\": \"ovs-blue\" ]'",
         also: Some(("annotations", "pod default/x: it is not a JSON list")),
@@ -166,7 +166,7 @@ const INJECTED: &[Injected] = &[
     ),
     Injected {
         asks: "'[{\"name\":\"bad\",\"ips\":[\"10.66.0.9/24\"]}]'",
-        mend: "kubectl delete pod other --now --wait",
+        fix: "kubectl delete pod other --now --wait",
         asks_then: "'[{\"name\":\"bad\",\"ips\":[\"10.66.0.9/24\"]}]'",
         ..attachment(
             "another pod has the address",
@@ -195,7 +195,7 @@ const INJECTED: &[Injected] = &[
     ),
     Injected {
         // The runtime calls it for the way back, too.
-        mend: "crash true; pkill -xf 'sleep 98765'; attach '{\"cniVersion\":\"0.3.1\",\"name\":\"m\",\"type\":\"bridge\",\"bridge\":\"br9\"}'",
+        fix: "crash true; pkill -xf 'sleep 98765'; attach '{\"cniVersion\":\"0.3.1\",\"name\":\"m\",\"type\":\"bridge\",\"bridge\":\"br9\"}'",
         ..attachment(
             "a plugin hangs",
             r#"attach '{"cniVersion":"0.3.1","name":"m","type":"crash"}'; crash 'exec sleep 98765'"#,
@@ -206,7 +206,7 @@ const INJECTED: &[Injected] = &[
         name: "flannel's file is missing",
         asks: "ovs-blue",
         make: "mv /run/flannel/subnet.env /root/subnet.env",
-        mend: "mv /root/subnet.env /run/flannel/subnet.env",
+        fix: "mv /root/subnet.env /run/flannel/subnet.env",
         asks_then: "ovs-blue",
         says: "open /run/flannel/subnet.env: no such file or directory",
         also: Some(("flannel", "/run/flannel/subnet.env not found")),
@@ -215,7 +215,7 @@ const INJECTED: &[Injected] = &[
         name: "Multus' own plugin is missing",
         asks: "ovs-blue",
         make: "mv /opt/cni/bin/multus-shim /root/multus-shim",
-        mend: "mv /root/multus-shim /opt/cni/bin/multus-shim",
+        fix: "mv /root/multus-shim /opt/cni/bin/multus-shim",
         asks_then: "ovs-blue",
         says: "(plugin multus-shim): failed to find plugin \"multus-shim\" in path [/opt/cni/bin]",
         also: Some(("cni-plugins", "multus-shim, used by 00-multus.conf")),
@@ -227,7 +227,7 @@ const REFUSED: Injected = Injected {
     name: "a plugin may not be executed",
     asks: "ovs-blue",
     make: "chmod 000 /opt/cni/bin/ovs",
-    mend: "chmod 755 /opt/cni/bin/ovs",
+    fix: "chmod 755 /opt/cni/bin/ovs",
     asks_then: "ovs-blue",
     says: "(network ovs-blue): netplugin failed with no error message: fork/exec /opt/cni/bin/ovs: permission denied",
     also: None,
@@ -242,7 +242,7 @@ const SILENT: &[Injected] = &[
             kubectl -n kube-system patch daemonset kube-multus-ds -p '{"spec":{"template":{"spec":{"nodeSelector":{"no":"where"}}}}}'
             kubectl -n kube-system wait pod -l app=multus --for=delete --timeout=60s
             test -e /etc/cni/net.d/00-multus.conf || cp /root/00-multus.conf /etc/cni/net.d/"#,
-        mend: r#"kubectl -n kube-system patch daemonset kube-multus-ds --type=json -p '[{"op":"remove","path":"/spec/template/spec/nodeSelector/no"}]'
+        fix: r#"kubectl -n kube-system patch daemonset kube-multus-ds --type=json -p '[{"op":"remove","path":"/spec/template/spec/nodeSelector/no"}]'
             kubectl -n kube-system rollout status daemonset kube-multus-ds --timeout=90s"#,
         asks_then: "ovs-blue",
         says: "Multus does not respond: DaemonSet kube-system/kube-multus-ds: no pods desired",
@@ -252,7 +252,7 @@ const SILENT: &[Injected] = &[
         name: "the runtime has no configuration",
         asks: "ovs-blue",
         make: "mkdir /root/net.d; mv /etc/cni/net.d/*.conf* /root/net.d/",
-        mend: "cp /root/net.d/* /etc/cni/net.d/; kubectl wait node --all --for=condition=Ready --timeout=120s",
+        fix: "cp /root/net.d/* /etc/cni/net.d/; kubectl wait node --all --for=condition=Ready --timeout=120s",
         asks_then: "ovs-blue",
         says: "the first CNI configuration in /etc/cni/net.d: none",
         also: Some(("cni-order", "no Multus configuration in /etc/cni/net.d")),
@@ -265,7 +265,7 @@ const NO_MULTUS: Injected = Injected {
     name: "the thin Multus is missing",
     asks: "ovs-blue",
     make: "mv /opt/cni/bin/multus /root/multus",
-    mend: "mv /root/multus /opt/cni/bin/multus",
+    fix: "mv /root/multus /opt/cni/bin/multus",
     asks_then: "ovs-blue",
     says: "(plugin multus): failed to find plugin \"multus\" in path [/opt/cni/bin]",
     also: Some(("cni-plugins", "multus, used by 00-multus.conf")),
@@ -292,7 +292,7 @@ pub fn story() {
     count::record("reasons of pods told on the real node", told);
 }
 
-/// One reason, told and mended.
+/// One reason, told and fixed.
 fn try_one(kvnet: &Kvnet, injected: &Injected, of_pod: bool) -> usize {
     let node = kvnet.node;
     let run = |script: &str| node.sh(&format!("{TOOLS}\n{script}"));
@@ -310,7 +310,7 @@ fn try_one(kvnet: &Kvnet, injected: &Injected, of_pod: bool) -> usize {
         |trace| trace["broken"].is_object() && texts(trace).contains(injected.says),
     );
     assert!(trace["broken"]["hint"].is_string(), "{trace:#}");
-    run(injected.mend);
+    run(injected.fix);
     node.sh("kubectl delete pod x --now --wait --timeout=90s");
     node.apply(&pod("x", injected.asks_then));
     node.sh("kubectl wait pod x --for=condition=Ready --timeout=120s");
@@ -331,7 +331,7 @@ fn of_other_commands(kvnet: &Kvnet) {
     kvnet.node.sh("rm /var/lib/kvnet/verified.json");
     let up = kvnet.exits(1, &["up", "--yes", "--set", "timeouts.verification=20"]);
     assert!(up.err.contains(REFUSED.says), "{}", up.err);
-    kvnet.node.sh(REFUSED.mend);
+    kvnet.node.sh(REFUSED.fix);
     kvnet.up();
 }
 

@@ -9,7 +9,7 @@ use crate::networks::ports_of_ended_pods_go;
 use crate::node::Node;
 use crate::see;
 
-/// Most nodes have no images of KubeVirt: everything else is looked at there.
+/// Most nodes have no images of KubeVirt: everything else is checked there.
 const WITHOUT_KUBEVIRT: [&str; 2] = ["--skip", "kubevirt,vm"];
 
 /// The kubelet forgets a pod some seconds before the runtime has taken its NICs down.
@@ -111,7 +111,7 @@ impl<'a> Kvnet<'a> {
     }
 
     /// `plan` shows exactly these changes, `up` makes them, and then nothing is left.
-    pub fn mends(&self, lines: &[&str]) {
+    pub fn corrects(&self, lines: &[&str]) {
         assert_eq!(self.planned_lines(), lines);
         let plan = self.exits(3, &["plan"]);
         for line in lines {

@@ -105,7 +105,7 @@ impl Node {
     pub fn until_in(&self, limit: Duration, what: &str, script: &str) {
         let deadline = Instant::now() + limit;
         while !self.holds(script) {
-            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            assert!(Instant::now() < deadline, "timed out: {what}");
         }
     }
 

@@ -141,9 +141,9 @@ fn keep(of: &str, fresh: &[(&str, Vec<Recorded>)]) -> Result<(), String> {
     let mut found = Vec::new();
     for (chapter, answers) in fresh {
         let recorded = fixture::read(of, chapter);
-        assert_eq!(recorded.len(), answers.len(), "{of}: {chapter}: record it anew");
+        assert_eq!(recorded.len(), answers.len(), "{of}: {chapter}: record it again");
         for (recorded, fresh) in recorded.iter().zip(answers) {
-            assert_eq!((&recorded.name, &recorded.asked), (&fresh.name, &fresh.asked), "record it anew");
+            assert_eq!((&recorded.name, &recorded.asked), (&fresh.name, &fresh.asked), "record it again");
             found.extend(differences(
                 &format!("recorded {chapter}: {}", fresh.name),
                 &fresh.answer,

@@ -14,7 +14,7 @@ struct Broken {
     fails: &'static [(&'static str, &'static str, &'static str)],
     /// Cases that have nothing to do with it.
     passes: &'static [&'static str],
-    /// What waits in vain takes so long.
+    /// A wait that times out takes so long.
     seconds: &'static str,
 }
 
@@ -51,7 +51,7 @@ const BROKEN: &[Broken] = &[
         seconds: BRIEF,
     },
     Broken {
-        name: "somebody's configuration comes before Multus'",
+        name: "another CNI configuration sorts before Multus'",
         by: "cp /etc/cni/net.d/10-flannel.conflist /etc/cni/net.d/00-aaa.conflist",
         mended_by: "rm /etc/cni/net.d/00-aaa.conflist",
         fails: &[("attachments", "KVN602", "00-aaa.conflist, not that of Multus")],

@@ -74,7 +74,7 @@ pub fn story() {
     node.mirror_of(mirror.path());
     let options = ["--profile", "/root/2018.yaml", "--mirror", "http://127.0.0.1:8099"];
     let fresh = cluster(&node, &options);
-    // What is in the VM cannot be looked at, because there is none.
+    // What is in the VM is not checked, because there is none.
     let of_pods = Kvnet::whole(&node, &[&options[..], &["--skip", "vm"]].concat());
     let kvnet = Kvnet::whole(&node, &[&options[..], &["--skip", "verification"]].concat());
     verified(&of_pods);
@@ -195,11 +195,11 @@ fn pods(node: &Node) {
     node.say("six pods on four networks; VLAN 100 reaches itself and nothing else");
 }
 
-/// A lost object is made again; what somebody else changed is said, and taken back on demand, down to the pod.
+/// A lost object is made again; what another manager changed is reported, and reverted on demand, down to the pod.
 fn drift(kvnet: &Kvnet) {
     let node = kvnet.node;
     node.sh("kubectl delete clusterrole flannel");
-    kvnet.mends(&["create ClusterRole flannel"]);
+    kvnet.corrects(&["create ClusterRole flannel"]);
     let limit = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/resources/limits/memory", "value": "60Mi"}]"#;
     let set = "daemonset --namespace kube-system kube-multus-ds-amd64";
     node.sh(&format!("kubectl patch {set} --type json --patch '{limit}'"));

@@ -59,7 +59,7 @@ async fn insist(server: &Server<'_>, step: &Step, kept: &BTreeMap<&str, String>)
         if settled {
             return answer;
         }
-        assert!(begin.elapsed() < PATIENCE, "`{}`: waited in vain: {answer}", step.name);
+        assert!(begin.elapsed() < PATIENCE, "`{}`: timed out: {answer}", step.name);
         tokio::time::sleep(PAUSE).await;
     }
 }
