@@ -10,12 +10,14 @@ use camino::Utf8PathBuf;
 use http::{Request, Response};
 use kube::client::Body;
 use kvnet::cluster::{Cluster, Condition, ObjectKey, differences, kubeconfig};
+use kvnet::components::RenderFacts;
+use kvnet::components::flannel::FLANNEL;
 use kvnet::engine::journal::{FILE, History};
 use kvnet::error::Error;
 use kvnet::facts::{Facts, os, ovs::OvsState, packages::PackageManager, runtime};
 use kvnet::formats::{cni, net};
 use kvnet::profile::{self, Profile, SourceKind};
-use kvnet::source::{Component, RenderFacts, SourceOptions, Sources};
+use kvnet::source::{SourceOptions, Sources};
 use kvnet::state::StateDir;
 use kvnet::steps::objects::{self, Live};
 use kvnet::terminal;
@@ -59,7 +61,7 @@ pub fn manifest(bytes: &[u8]) {
     profile.images.rewrite.insert("docker.io".into(), "mirror:5000/hub".into());
     let sources = sources(&directory);
     let (facts, extra) = (Facts::default(), RenderFacts::default());
-    match wait(sources.load(Component::Flannel, &profile, &facts, &extra)) {
+    match wait(sources.load(&FLANNEL, &profile, &facts, &extra)) {
         Ok(manifest) => {
             let findings = objects::diff("flannel", &manifest.objects, &Live::new(), 1);
             let live = manifest.objects.iter().map(|object| (ObjectKey::of(object), object.clone()));

@@ -22,7 +22,7 @@ pub mod verify;
 pub mod wizard;
 
 pub use kvnet_base::{
-    checkpoint, cluster, error, facts, formats, guest, host, profile, redact, source, state, support,
-    template, terminal,
+    checkpoint, cluster, components, error, facts, formats, guest, host, manifest, profile, redact, source,
+    state, support, template, terminal,
 };
 pub use kvnet_sandbox as sandbox;

@@ -2,8 +2,9 @@
 
 use camino::Utf8PathBuf;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, ValueHint};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
+use crate::components;
 use crate::wizard::id::{Id, Segment};
 
 /// The answers to a yes-or-no question.
@@ -69,18 +70,8 @@ pub struct Flags {
     /// Install the versions of the base, your own, or (`fit`) those that fit the cluster
     #[arg(long, value_name = "base|own|fit")]
     versions: Option<String>,
-    /// Install this release of flannel
-    #[arg(long, value_name = "VERSION")]
-    flannel_version: Option<String>,
-    /// Install this release of Multus
-    #[arg(long, value_name = "VERSION")]
-    multus_version: Option<String>,
-    /// Install this release of ovs-cni
-    #[arg(long, value_name = "VERSION")]
-    ovs_cni_version: Option<String>,
-    /// Install this release of KubeVirt
-    #[arg(long, value_name = "VERSION")]
-    kubevirt_version: Option<String>,
+    #[command(flatten)]
+    component_versions: Versions,
     /// Write the profile to this file; `-` prints it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<String>,
@@ -107,10 +98,6 @@ impl Flags {
             (Id::Vm, &self.vm),
             (Id::VmNetwork, &self.vm_network),
             (Id::Versions, &self.versions),
-            (Id::FlannelVersion, &self.flannel_version),
-            (Id::MultusVersion, &self.multus_version),
-            (Id::OvsCniVersion, &self.ovs_cni_version),
-            (Id::KubeVirtVersion, &self.kubevirt_version),
             (Id::File, &self.file),
             (Id::Overwrite, &self.overwrite),
             (Id::Run, &self.run),
@@ -119,7 +106,44 @@ impl Flags {
         let uplinks = self.uplink.iter().map(|(bridge, nic)| (Id::Uplink(bridge.clone()), nic.as_str()));
         let vlans = self.vlans.iter().map(|(bridge, vlans)| (Id::Vlans(bridge.clone()), vlans.as_str()));
         let ranges = self.range.iter().map(|(segment, range)| (Id::Range(segment.clone()), range.as_str()));
-        simple.chain(uplinks).chain(vlans).chain(ranges).collect()
+        simple.chain(self.component_versions.answers()).chain(uplinks).chain(vlans).chain(ranges).collect()
+    }
+}
+
+/// A flag for each component with a version.
+#[derive(Clone, Debug, Default)]
+struct Versions(Vec<(&'static str, String)>);
+
+impl Versions {
+    fn answers(&self) -> impl Iterator<Item = (Id, &str)> {
+        self.0.iter().map(|(question, version)| (Id::Version(question), version.as_str()))
+    }
+}
+
+impl Args for Versions {
+    fn augment_args(command: Command) -> Command {
+        command.args(components::releases().map(|(_, release)| {
+            let help = format!("Install this release of {}", release.part.name());
+            Arg::new(release.question).long(release.question).value_name("VERSION").help(help)
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Versions {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut versions = Self::default();
+        versions.update_from_arg_matches(matches)?;
+        Ok(versions)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let given = |question| Some((question, matches.get_one::<String>(question)?.clone()));
+        self.0.extend(components::releases().filter_map(|(_, release)| given(release.question)));
+        Ok(())
     }
 }
 
@@ -143,7 +167,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Cli, Command};
+    use crate::cli::args::{self, Cli};
 
     #[test]
     fn every_question_has_a_flag_of_its_name() {
@@ -155,7 +179,7 @@ mod tests {
                 _ => "x",
             };
             let cli = Cli::try_parse_from(["kvnet", "init", &flag, answer]).unwrap();
-            let Command::Init(options) = cli.command else { panic!("{name}") };
+            let args::Command::Init(options) = cli.command else { panic!("{name}") };
             let answers = options.flags.answers();
             assert_eq!(
                 answers,

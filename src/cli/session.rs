@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 
 use super::args::Global;
 use crate::cluster::{ConnectOptions, Tell};
+use crate::components;
 use crate::context::Context;
 use crate::engine::plan::Selection;
 use crate::error::Result;
@@ -163,10 +164,8 @@ fn know_secrets_of(profile: &profile::Profile) {
     for secret in [&vm.cloud_init.user_data, &vm.cloud_init.network_data, &vm.login.password] {
         know(secret);
     }
-    let components = [&profile.flannel.source, &profile.multus.source, &profile.ovs_cni.source];
-    for source in components.into_iter().chain([&profile.kubevirt.source]) {
-        know_address(&source.url);
-    }
+    let sources = components::ALL.iter().filter_map(|component| component.source(profile));
+    sources.for_each(|source| know_address(&source.url));
 }
 
 fn sources(global: &Global, profile: &profile::Profile, state: &StateDir, stand_ins: bool) -> Sources {

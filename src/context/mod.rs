@@ -14,12 +14,13 @@ use tokio::time::{Duration, Instant};
 use self::cancel::Cancel;
 use self::events::{Events, Silent};
 use crate::cluster::{Cluster, ClusterId, ConnectOptions};
+use crate::components::{Component, RenderFacts};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::facts::identity::Identity;
 use crate::host::Host;
 use crate::profile::Profile;
-use crate::source::{Component, Manifest, RenderFacts, Sources};
+use crate::source::{Manifest, Sources};
 use crate::state::StateDir;
 
 /// How long the nodes are cached; a change drops them at once.
@@ -176,12 +177,12 @@ impl Context {
     }
 
     /// The objects of a component as the profile wants them.
-    pub async fn manifest(&self, component: Component) -> Result<Manifest> {
+    pub async fn manifest(&self, component: &Component) -> Result<Manifest> {
         self.manifest_with(component, RenderFacts::default()).await
     }
 
     /// As [`Context::manifest`], with what a step has found out about the cluster.
-    pub async fn manifest_with(&self, component: Component, extra: RenderFacts) -> Result<Manifest> {
+    pub async fn manifest_with(&self, component: &Component, extra: RenderFacts) -> Result<Manifest> {
         self.sources.load(component, &self.profile, &self.facts, &extra).await
     }
 }

@@ -5,12 +5,11 @@ use serde_json::Value;
 use super::seen::{ClusterSnapshot, Snapshot, full_name, name};
 use super::{CheckResult, Verdict, listed};
 use crate::cluster::condition_of;
+use crate::components;
 use crate::error::code;
 use crate::steps::flannel::LEAVING_TAINT;
 use crate::trace::counted;
 
-/// The namespaces in which the cluster's own pods live.
-const SYSTEM: [&str; 3] = ["kube-system", "kube-flannel", "kubevirt"];
 /// The conditions of a node that runs short of something.
 const SHORT: [&str; 3] = ["MemoryPressure", "DiskPressure", "PIDPressure"];
 
@@ -124,7 +123,9 @@ pub fn dns(seen: &Snapshot) -> CheckResult {
 
 pub fn pods(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
-    let is_system = |pod: &&Value| SYSTEM.iter().any(|namespace| pod["metadata"]["namespace"] == *namespace);
+    let own = components::releases().map(|(component, _)| (component.workloads.namespace)(&seen.profile));
+    let namespaces: Vec<&str> = own.chain(["kube-system"]).collect();
+    let is_system = |pod: &&Value| namespaces.iter().any(|name| pod["metadata"]["namespace"] == *name);
     let system: Vec<&Value> = cluster.pods.iter().filter(is_system).collect();
     let waiting =
         system.iter().filter_map(|pod| Some(format!("{}: {}", full_name(pod), cluster.why_waiting(pod)?)));

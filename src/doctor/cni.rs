@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::seen::{Snapshot, full_name};
 use super::{CheckResult, Verdict};
+use crate::components::with_plugin;
 use crate::error::code;
 use crate::formats::cni::{CniConf, all_types, where_from};
 use crate::profile::Release;
@@ -76,8 +77,8 @@ pub fn plugins(seen: &Snapshot) -> CheckResult {
 /// What to do: some plugins are installed by pods, the others come from a release or another DaemonSet.
 fn sources(seen: &Snapshot, kinds: &BTreeSet<String>) -> String {
     let installed = |part: &str| seen.cluster.as_ref().is_ok_and(|cluster| cluster.daemon(part).is_some());
-    let brought =
-        |kind: &str| brought_by(kind).filter(|(part, _)| installed(part)).map(|(_, selector)| selector);
+    let workloads = |kind: &str| Some(&with_plugin(kind)?.workloads).filter(|it| installed(it.daemon));
+    let brought = |kind: &str| workloads(kind).map(|workloads| workloads.selector);
     let selectors: BTreeSet<&str> = kinds.iter().filter_map(|kind| brought(kind)).collect();
     let node = seen.here.as_deref().unwrap_or(&seen.facts.hostname);
     let mut hints: Vec<String> = selectors
@@ -101,16 +102,6 @@ fn implied(value: &Value) -> Vec<String> {
         return vec!["bridge".into(), "host-local".into()];
     }
     Vec::new()
-}
-
-/// The `DaemonSet` that installs a plugin (part of its name), and the label of its pods.
-fn brought_by(kind: &str) -> Option<(&'static str, &'static str)> {
-    match kind {
-        "ovs" => Some(("ovs-cni", "app=ovs-cni")),
-        "multus" | "multus-shim" | "passthru" => Some(("multus", "app=multus")),
-        "flannel" => Some(("flannel", "app=flannel")),
-        _ => None,
-    }
 }
 
 pub fn files(seen: &Snapshot) -> CheckResult {

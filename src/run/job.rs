@@ -82,7 +82,7 @@ impl Job {
         }
         for download in self.cx.sources.downloads(&self.cx.profile).await {
             // Noted when it was applied.
-            let findings = findings_of(plan, download.component.step());
+            let findings = findings_of(plan, download.component.step);
             if let Some(findings) = findings.filter(|findings| !findings.changes.is_empty()) {
                 tell_download(&download, findings);
             }
@@ -106,7 +106,7 @@ impl Job {
     /// Steps whose manifest is a stand-in, each with a note.
     fn stand_ins(&self) -> Vec<(&'static str, String)> {
         let all = self.cx.sources.stand_ins(&self.cx.profile).into_iter();
-        let all = all.map(|(component, origin)| (component.step(), format!("the manifest is {origin}")));
+        let all = all.map(|(component, origin)| (component.step, format!("the manifest is {origin}")));
         let runs = |id: &str| self.steps.iter().any(|step| step.id() == id && step.enabled(&self.cx));
         all.filter(|(id, _)| self.selection.wants(id) && runs(id)).collect()
     }
@@ -128,7 +128,7 @@ fn tell_download(download: &Download, findings: &mut Findings) {
             findings.note(format!("{from}: not known to kvnet, unchanged since its first use"));
         }
         Voucher::Nobody => {
-            let pin = format!("{}.source.sha256={sha256}", component.section());
+            let pin = format!("{}.source.sha256={sha256}", component.section);
             findings.warn(format!("{from}: not known to kvnet; read it, then pin it with `--set {pin}`"));
         }
     }

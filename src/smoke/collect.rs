@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::report::CaseResult;
 use super::room::CaseContext;
 use crate::cluster::STEP_LABEL;
+use crate::components::{self, Component};
 use crate::error::Result;
 use crate::host::Command;
 use crate::redact::{redact_object, redact_text, redact_value};
@@ -18,8 +19,6 @@ use crate::verify::statuses;
 
 /// How many lines of each log are kept.
 const LINES: u32 = 400;
-/// Steps whose pods' logs tell why a pod does not get its NICs.
-const COMPONENTS: &str = "flannel,multus,ovs-cni";
 const OVS: [(&str, &[&str]); 4] = [
     ("ovs-show.txt", &["--timeout=10", "show"]),
     ("ovs-bridges.txt", &["--timeout=10", "list", "Bridge"]),
@@ -111,13 +110,18 @@ impl CaseDirectory<'_> {
     /// The logs of the case's pods, and of the components that create NICs.
     async fn logs(&mut self) {
         let (cluster, namespace) = (&self.ctx.cluster, self.ctx.namespace.as_str());
-        let components = format!("{STEP_LABEL} in ({COMPONENTS})");
+        // Their logs tell why a pod does not get its NICs.
+        let makers: Vec<&Component> =
+            components::ALL.iter().copied().filter(|it| !it.workloads.plugins.is_empty()).collect();
+        let steps: Vec<&str> = makers.iter().map(|component| component.step).collect();
+        let components = format!("{STEP_LABEL} in ({})", steps.join(","));
         let own = cluster.list("v1", "Pod", Some(namespace), None).await.unwrap_or_default();
         let labelled = cluster.list("v1", "Pod", None, Some(&components)).await.unwrap_or_default();
         let all = cluster.list("v1", "Pod", None, None).await.unwrap_or_default();
         let makes_nics = |pod: &&Value| {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            ["multus", "flannel", "ovs-cni", "coredns"].iter().any(|part| name.contains(part))
+            let mut daemons = makers.iter().map(|component| component.workloads.daemon);
+            name.contains("coredns") || daemons.any(|part| name.contains(part))
         };
         let others = all.iter().filter(makes_nics).filter(|pod| !labelled.contains(pod));
         let pods: Vec<Value> = own.iter().chain(&labelled).chain(others).cloned().collect();

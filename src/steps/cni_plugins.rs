@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use super::flannel::brings_plugin;
+use crate::components::{flannel::brings_plugin, with_plugin};
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::on_node::packages::announced;
@@ -15,9 +15,6 @@ use crate::error::{Error, Result, code};
 use crate::facts::gather::exists;
 use crate::facts::packages::PackageManager;
 use crate::formats::cni::{all_types, is_foreign, where_from};
-
-/// Plugins that components copy to the node themselves.
-const BROUGHT: [&str; 5] = ["flannel", "multus", "multus-shim", "ovs", "passthru"];
 
 /// Installs the distribution's plugins when that helps.
 pub struct CniPlugins;
@@ -114,7 +111,7 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     for network in profile.networks.iter().filter(|_| has_networks) {
         wanted.extend(all_types(&Value::Object(network.cni_config(""))));
     }
-    wanted.retain(|plugin| !BROUGHT.contains(&plugin.as_str()));
+    wanted.retain(|plugin| with_plugin(plugin).is_none());
     wanted.extend(unbrought.then(|| FLANNEL.to_owned()));
     wanted
 }

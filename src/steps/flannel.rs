@@ -6,15 +6,14 @@ use serde_json::Value;
 
 use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey, is_absent, rolled_out};
+use crate::components::flannel::FLANNEL;
 use crate::context::Context;
 use crate::engine::change::{Change, TaintSpec};
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
 use crate::formats::kubernetes::scarce_addresses;
-use crate::profile::Profile;
-use crate::source::{Component, Manifest, installed_version};
-use crate::support::Part;
+use crate::source::Manifest;
 
 /// Keeps new pods away from the nodes while their network is removed.
 pub const LEAVING_TAINT: &str = "kvnet.dev/leaving";
@@ -44,13 +43,12 @@ impl Step for Flannel {
     const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
-        cx.profile.flannel.enabled
+        (FLANNEL.is_used)(&cx.profile)
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let flannel = &cx.profile.flannel;
-        objects::refuse_unfit(cx, Part::Flannel, &flannel.version, &flannel.source).await?;
-        let manifest = cx.manifest(Component::Flannel).await?;
+        objects::refuse_unfit(cx, &FLANNEL).await?;
+        let manifest = cx.manifest(&FLANNEL).await?;
         let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes(cx))?;
         let gives_addresses = nodes.iter().all(has_addresses) || kubeadm_gives_addresses(cx).await?;
         let is_new = manifest.objects.iter().any(|object| !live.contains_key(&ObjectKey::of(object)));
@@ -98,27 +96,16 @@ impl Step for Flannel {
         for scarce in observed.nodes.iter().filter_map(scarce_addresses) {
             findings.warn(format!("node {scarce}: pods beyond that do not start"));
         }
-        let installed = installed_version(desired, "flannel");
-        findings.version = Some(installed.unwrap_or_else(|| cx.profile.flannel.version.clone()));
+        findings.version = objects::version(cx, &FLANNEL, desired);
         Ok(findings)
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.manifest(Component::Flannel).await?.objects)
+        Ok(cx.manifest(&FLANNEL).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {
-        let mut files = vec![cx.facts.cni_conf_dir.join(&cx.profile.flannel.conf_file)];
-        if brings_plugin(&cx.profile) {
-            files.extend(cx.facts.cni_bin_dirs.iter().map(|directory| directory.join("flannel")));
-        }
-        files.push("/run/flannel/subnet.env".into());
-        Traces {
-            files,
-            directories: vec!["/run/flannel".into()],
-            links: vec!["flannel.1".into(), "cni0".into()],
-            ..Traces::default()
-        }
+        (FLANNEL.traces)(&cx.profile, &cx.facts)
     }
 
     /// Pods on the network must be deleted while it can still tear down their NICs; later they would be stuck in
@@ -147,11 +134,6 @@ impl Step for Flannel {
             .flatten()
             .collect())
     }
-}
-
-/// Whether flannel's own pods copy its CNI plugin to the node; in 2018 it came with the reference plugins.
-pub fn brings_plugin(profile: &Profile) -> bool {
-    !profile.flannel.cni_plugin_image.is_empty()
 }
 
 /// Removes flannel's annotations and conditions from a node.

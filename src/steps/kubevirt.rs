@@ -10,29 +10,17 @@ use serde_json::Value;
 use self::nodes::Capabilities;
 use super::objects::{self, Live};
 use crate::cluster::{Condition, ObjectKey};
+use crate::components::kubevirt::{DEVICE_PLUGINS, KUBEVIRT, KUBEVIRT_CR, SOCKETS};
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::profile::Release;
-use crate::source::Component;
-use crate::support::{self, Part};
+use crate::support;
 
 /// The status field with the version of all components.
 const VERSION: &str = "/status/observedKubeVirtVersion";
-
-/// What virt-handler leaves on every node: sockets, links to pods, its findings about the CPU.
-const LEFT_ON_NODE: [&str; 4] = [
-    "/run/kubevirt",
-    "/run/kubevirt-private",
-    "/run/kubevirt-libvirt-runtimes",
-    "/var/lib/kubevirt-node-labeller",
-];
-
-/// Its sockets in the kubelet's directory, which a terminated virt-handler does not always remove.
-const SOCKETS: [&str; 3] = ["kubevirt-kvm.sock", "kubevirt-tun.sock", "kubevirt-vhost-net.sock"];
-const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
 /// Deploys KubeVirt.
 pub struct KubeVirt;
@@ -63,12 +51,11 @@ impl Step for KubeVirt {
     const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
-        cx.profile.kubevirt.enabled
+        (KUBEVIRT.is_used)(&cx.profile)
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let kubevirt = &cx.profile.kubevirt;
-        objects::refuse_unfit(cx, Part::KubeVirt, &kubevirt.version, &kubevirt.source).await?;
+        objects::refuse_unfit(cx, &KUBEVIRT).await?;
         let capabilities = capabilities(cx).await?;
         let desired = manifests(cx, &capabilities).await?;
         let objects: Vec<Value> = desired.operator.iter().chain(&desired.resource).cloned().collect();
@@ -123,9 +110,8 @@ impl Step for KubeVirt {
         Ok(desired.operator.into_iter().chain(desired.resource).collect())
     }
 
-    fn traces(&self, _: &Context) -> Traces {
-        let sockets = SOCKETS.map(|socket| Utf8Path::new(DEVICE_PLUGINS).join(socket));
-        Traces { files: sockets.into(), trees: LEFT_ON_NODE.map(Into::into).into(), ..Traces::default() }
+    fn traces(&self, cx: &Context) -> Traces {
+        (KUBEVIRT.traces)(&cx.profile, &cx.facts)
     }
 
     async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
@@ -158,8 +144,8 @@ async fn capabilities(cx: &Context) -> Result<Capabilities> {
 }
 
 async fn manifests(cx: &Context, capabilities: &Capabilities) -> Result<Desired> {
-    let operator = cx.manifest(Component::KubeVirt).await?.objects;
-    let resource = cx.manifest_with(Component::KubeVirtCr, capabilities.render).await?.objects;
+    let operator = cx.manifest(&KUBEVIRT).await?.objects;
+    let resource = cx.manifest_with(&KUBEVIRT_CR, capabilities.render).await?.objects;
     Ok(Desired { operator, resource })
 }
 
@@ -234,10 +220,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::components::RenderFacts;
     use crate::engine::step::{AnyStep, Step};
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
-    use crate::source::RenderFacts;
     use crate::steps::testing::{context, debian, lines};
 
     fn operator(version: &str) -> Value {

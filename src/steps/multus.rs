@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::objects::{self, Live};
 use crate::cluster::Condition;
+use crate::components::multus::MULTUS;
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::source::{Component, Manifest, installed_version};
-use crate::support::Part;
+use crate::source::Manifest;
 
 /// Installs Multus with its master plugin pinned.
 pub struct Multus;
@@ -36,13 +36,12 @@ impl Step for Multus {
     const REACH: Reach = Reach::Node;
 
     fn enabled(&self, cx: &Context) -> bool {
-        cx.profile.multus.enabled
+        (MULTUS.is_used)(&cx.profile)
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let multus = &cx.profile.multus;
-        objects::refuse_unfit(cx, Part::Multus, &multus.version, &multus.source).await?;
-        let manifest = cx.manifest(Component::Multus).await?;
+        objects::refuse_unfit(cx, &MULTUS).await?;
+        let manifest = cx.manifest(&MULTUS).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
         let master = master(cx);
         let master_is_there = match &master {
@@ -53,14 +52,13 @@ impl Step for Multus {
     }
 
     async fn desired(&self, cx: &Context, _: &Observed) -> Result<Manifest> {
-        cx.manifest(Component::Multus).await
+        cx.manifest(&MULTUS).await
     }
 
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
         let timeout = cx.profile.timeouts.ready;
         let mut findings = objects::diff(Self::ID, &desired.objects, &observed.live, timeout);
-        let installed = installed_version(&desired.objects, "multus");
-        findings.version = Some(installed.unwrap_or_else(|| cx.profile.multus.version.clone()));
+        findings.version = objects::version(cx, &MULTUS, &desired.objects);
         if let Some(path) = observed.master.clone().filter(|_| !observed.master_is_there) {
             let wait = Change::Wait { condition: Condition::File { path }, timeout, now: "absent".into() };
             insert_before_daemon(&mut findings.changes, wait);
@@ -69,27 +67,11 @@ impl Step for Multus {
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        Ok(cx.manifest(Component::Multus).await?.objects)
+        Ok(cx.manifest(&MULTUS).await?.objects)
     }
 
     fn traces(&self, cx: &Context) -> Traces {
-        let conf_dir = &cx.facts.cni_conf_dir;
-        let names = ["00-multus.conf", "00-multus.conflist", "70-multus.conf", "multus.d/multus.kubeconfig"];
-        let mut files: Vec<_> = names.iter().map(|name| conf_dir.join(name)).collect();
-        for directory in &cx.facts.cni_bin_dirs {
-            files.extend(["multus", "multus-shim", "passthru"].map(|name| directory.join(name)));
-        }
-        files.push("/run/multus/multus.sock".into());
-        Traces {
-            files,
-            directories: vec![
-                conf_dir.join("multus.d"),
-                "/etc/cni/multus/net.d".into(),
-                "/etc/cni/multus".into(),
-                "/run/multus".into(),
-            ],
-            ..Traces::default()
-        }
+        (MULTUS.traces)(&cx.profile, &cx.facts)
     }
 }
 

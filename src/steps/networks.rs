@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::objects::{self, Live};
 use super::placement;
+use crate::components::flannel::{self, FLANNEL};
 use crate::context::Context;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result, code};
 use crate::facts::gather::text;
 use crate::formats::cni::{CniConf, NetConf};
 use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
-use crate::source::{self, Component, network_attachment};
+use crate::source::network_attachment;
 
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;
@@ -128,8 +129,8 @@ async fn pod_network(cx: &Context) -> Result<String> {
             return Ok(there.name);
         }
     }
-    let manifest = cx.manifest(Component::Flannel).await?;
-    Ok(source::pod_network_name(&manifest.objects).unwrap_or_else(usual))
+    let manifest = cx.manifest(&FLANNEL).await?;
+    Ok(flannel::pod_network_name(&manifest.objects).unwrap_or_else(usual))
 }
 
 /// The bridges that the plugin `bridge` makes for a network. cni0 is the pod network's.

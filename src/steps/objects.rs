@@ -9,12 +9,13 @@ use crate::cluster::STEP_LABEL;
 use crate::cluster::{
     Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, differences, replaces_pods, rolled_out,
 };
+use crate::components::{Component, installed_version};
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::execute::is_ours;
 use crate::engine::step::Findings;
 use crate::error::{Error, Result, code};
-use crate::profile::{Source, SourceKind};
+use crate::profile::SourceKind;
 use crate::support::{self, Part};
 
 const FITTING: &str = "choose a release that fits: `kvnet version --matrix` lists what needs what; the profile `default` is up to date";
@@ -59,10 +60,12 @@ async fn refuse_gone(cx: &Context, desired: &[Value]) -> Result<()> {
 
 /// Refuses a release that cannot work on a node's version of Kubernetes. The version of a custom manifest says nothing.
 /// Fails with `KVN306` with what it needs.
-pub async fn refuse_unfit(cx: &Context, part: Part, version: &str, source: &Source) -> Result<()> {
-    if source.kind == SourceKind::File {
+pub async fn refuse_unfit(cx: &Context, component: &Component) -> Result<()> {
+    let Some(release) = &component.release else { return Ok(()) };
+    if component.source(&cx.profile).is_some_and(|source| source.kind == SourceKind::File) {
         return Ok(());
     }
+    let (part, version) = (release.part, (release.version)(&cx.profile));
     for node in cx.nodes().await?.iter() {
         let kubelet = node["status"]["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default();
         let Some(row) = support::unmet(part, version, Part::Kubernetes, kubelet) else { continue };
@@ -72,6 +75,13 @@ pub async fn refuse_unfit(cx: &Context, part: Part, version: &str, source: &Sour
         return Err(Error::new(&code::CLUSTER_KIND, message).hint(FITTING));
     }
     Ok(())
+}
+
+/// The version that the objects of a component are of: their image's, else the profile's.
+pub fn version(cx: &Context, component: &Component, objects: &[Value]) -> Option<String> {
+    let release = component.release.as_ref()?;
+    let installed = installed_version(objects, release.image);
+    Some(installed.unwrap_or_else(|| (release.version)(&cx.profile).to_owned()))
 }
 
 /// The changes that make the live objects like `desired`, in its order, and the waits for what they start.

@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::objects::{self, Live};
 use super::placement;
 use crate::cluster::{Condition, ObjectKey};
+use crate::components::ovs_cni::OVS_CNI;
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::source::{Component, Manifest, installed_version};
-use crate::support::Part;
+use crate::source::Manifest;
 
 /// The marker looks for bridges every 60 s with jitter; two rounds and some slack.
 const MARKER_TIMEOUT: u64 = 180;
@@ -39,12 +39,11 @@ impl Step for OvsCni {
     const REACH: Reach = Reach::Anywhere;
 
     fn enabled(&self, cx: &Context) -> bool {
-        cx.profile.ovs_cni.enabled
+        (OVS_CNI.is_used)(&cx.profile)
     }
 
     async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let ovs_cni = &cx.profile.ovs_cni;
-        objects::refuse_unfit(cx, Part::OvsCni, &ovs_cni.version, &ovs_cni.source).await?;
+        objects::refuse_unfit(cx, &OVS_CNI).await?;
         let manifest = manifest(cx).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
         let nodes = cx.nodes().await?.to_vec();
@@ -58,8 +57,7 @@ impl Step for OvsCni {
     fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
         let mut findings =
             objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
-        let installed = installed_version(&desired.objects, "ovs-cni");
-        findings.version = Some(installed.unwrap_or_else(|| cx.profile.ovs_cni.version.clone()));
+        findings.version = objects::version(cx, &OVS_CNI, &desired.objects);
         if !cx.profile.ovs_cni.publishes_bridges() {
             return Ok(findings);
         }
@@ -79,10 +77,7 @@ impl Step for OvsCni {
     }
 
     fn traces(&self, cx: &Context) -> Traces {
-        let names = ["ovs", "ovs-mirror-producer", "ovs-mirror-consumer"];
-        let directories = &cx.facts.cni_bin_dirs;
-        let files = directories.iter().flat_map(|directory| names.map(|name| directory.join(name))).collect();
-        Traces { files, ..Traces::default() }
+        (OVS_CNI.traces)(&cx.profile, &cx.facts)
     }
 
     /// What the marker wrote stays in the nodes' capacity when the marker goes.
@@ -99,7 +94,7 @@ impl Step for OvsCni {
 
 /// The objects, pinned to this node when the profile says so.
 async fn manifest(cx: &Context) -> Result<Manifest> {
-    let mut manifest = cx.manifest(Component::OvsCni).await?;
+    let mut manifest = cx.manifest(&OVS_CNI).await?;
     placement::keep_here(cx, &mut manifest.objects).await?;
     Ok(manifest)
 }

@@ -6,13 +6,14 @@ use serde_json::Value;
 use super::objects::{self, Live};
 use super::placement;
 use crate::cluster::{Condition, ObjectKey, differences};
+use crate::components::vm::VM;
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::execute::is_ours;
 use crate::engine::step::{Findings, Reach, Step};
 use crate::error::Result;
 use crate::profile::{Binding, Profile};
-use crate::source::{Component, Manifest};
+use crate::source::Manifest;
 
 const INSTANCE: &str = "VirtualMachineInstance";
 
@@ -31,7 +32,7 @@ impl Step for SampleVm {
 
     fn enabled(&self, cx: &Context) -> bool {
         let without_kubevirt = cx.skipped.iter().any(|step| step == "kubevirt");
-        cx.profile.vm.enabled && cx.profile.kubevirt.enabled && !without_kubevirt
+        (VM.is_used)(&cx.profile) && !without_kubevirt
     }
 
     async fn observe(&self, cx: &Context) -> Result<Live> {
@@ -75,7 +76,7 @@ impl Step for SampleVm {
 
 /// The objects, pinned to this node when the profile says so.
 async fn manifest(cx: &Context) -> Result<Manifest> {
-    let mut manifest = cx.manifest(Component::Vm).await?;
+    let mut manifest = cx.manifest(&VM).await?;
     placement::keep_here(cx, &mut manifest.objects).await?;
     Ok(manifest)
 }
@@ -141,7 +142,7 @@ mod tests {
     /// What is found when the objects of `applied` are there, the instance in a phase.
     async fn found(applied: &Profile, phase: &str, wanted: &Profile) -> Findings {
         let objects = |profile: &Profile| context(&Arc::new(FakeHost::new()), profile.clone(), debian());
-        let manifest = objects(applied).manifest(Component::Vm).await.unwrap();
+        let manifest = objects(applied).manifest(&VM).await.unwrap();
         let mut live = Live::new();
         for mut object in manifest.objects {
             object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("kvnet");

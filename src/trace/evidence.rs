@@ -9,6 +9,7 @@ use super::guest::{GuestView, look};
 use super::netns::{self, NetLink};
 use super::target::{Attachment, Target, of_machine, of_pod};
 use crate::cluster::{Cluster, ObjectKey};
+use crate::components::ovs_cni::OVS_CNI;
 use crate::context::Context;
 use crate::error::{Error, Result, code};
 use crate::facts::attachments::{MULTUS_NAMESPACE, Wish, asked_with_first, is_of_host, reported};
@@ -17,9 +18,6 @@ use crate::facts::ovs::OvsState;
 use crate::facts::{ByFile, NamedFiles};
 use crate::formats::cni::{CniConf, NetConf, Port, all_types, is_configuration};
 use crate::profile::Profile;
-
-/// The label of ovs-cni's pods, in kvnet's manifest and in upstream's.
-const MARKERS: &str = "app=ovs-cni";
 
 /// The gathered state.
 #[derive(Debug, Default)]
@@ -77,7 +75,7 @@ impl Evidence {
         seen.judge_annotations();
         (seen.node, seen.here) = seen.place(cx, &cluster).await?;
         seen.has_marker = cx.profile.ovs_cni.publishes_bridges();
-        seen.markers = cluster.list("v1", "Pod", None, Some(MARKERS)).await?;
+        seen.markers = cluster.list("v1", "Pod", None, Some(OVS_CNI.workloads.selector)).await?;
         if seen.here {
             seen.look_at_node(cx).await?;
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::source::reads_as_text;
+use crate::manifest::reads_as_text;
 
 /// Placeholders for the quotes around a string until it is written. They are private-use characters, which no manifest
 /// contains.

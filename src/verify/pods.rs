@@ -18,8 +18,8 @@ use crate::formats::cni::{NETWORK_STATUS, NETWORKS};
 use crate::formats::names::is_piece;
 pub use crate::guest::Link;
 use crate::guest::links;
+use crate::manifest::rewrite_image;
 use crate::profile::Profile;
-use crate::source::rewrite_image;
 
 /// The server's message for a namespace without its default service account, and how often to retry.
 const NO_ACCOUNT: &str = "serviceaccount \"default\" not found";

@@ -2,18 +2,16 @@
 
 use serde_json::Value;
 
+use crate::components;
+
 /// By path; `[]` is each item of a list.
-const LINES: [(&str, &str); 38] = [
+const LINES: [(&str, &str); 30] = [
     ("cluster", "the cluster and its node"),
     ("cluster.init", "`kubeadm init`"),
     ("cluster.init.enabled", "creates the cluster when the node has none"),
     ("cluster.podSubnet", "the cluster's pod CIDR; must match it"),
-    ("flannel", "the pod network"),
     ("flannel.enabled", "false: there is another pod network"),
-    ("flannel.version", "the release of flannel"),
-    ("multus", "gives pods more than one NIC"),
     ("multus.enabled", "false: one NIC is enough"),
-    ("multus.version", "the release of Multus"),
     ("multus.masterCni", "the file that makes the first NIC"),
     ("ovs", "Open vSwitch"),
     ("ovs.enabled", "false: no bridges"),
@@ -24,9 +22,7 @@ const LINES: [(&str, &str); 38] = [
     ("ovs.bridges[].vlans", "VLAN bridges of the host"),
     ("ovs.bridges[].vlans[].name", "the VLAN bridge"),
     ("ovs.bridges[].vlans[].vlan", "its VLAN"),
-    ("ovsCni", "connects pods to the bridges"),
     ("ovsCni.enabled", "false: no bridges to connect to"),
-    ("ovsCni.version", "the release of ovs-cni"),
     ("networks", "replaces the base's list"),
     ("networks[].name", "what pods ask for"),
     ("networks[].kind", "what makes the NIC"),
@@ -37,9 +33,7 @@ const LINES: [(&str, &str); 38] = [
     ("networks[].ipam.dataDir", "where leases are kept"),
     ("networks[].isGateway", "the bridge has an address too"),
     ("networks[].cniVersion", "of the configuration"),
-    ("kubevirt", "virtual machines in pods"),
     ("kubevirt.enabled", "false: no virtual machines"),
-    ("kubevirt.version", "the release of KubeVirt"),
     ("kubevirt.emulation", "software emulation: auto, on or off"),
     ("vm", "the sample virtual machine"),
 ];
@@ -54,8 +48,14 @@ const VM_LINES: [(&str, &str); 6] = [
 ];
 
 /// What a line means; empty for a path that the wizard never writes.
-pub fn explain(path: &str) -> &'static str {
-    LINES.iter().chain(&VM_LINES).find(|(known, _)| *known == path).map_or("", |(_, text)| text)
+pub fn explain(path: &str) -> String {
+    let of_component = components::releases().find_map(|(component, release)| match path {
+        path if path == component.section => Some(release.purpose.to_owned()),
+        path if path == release.field => Some(format!("the release of {}", release.part.name())),
+        _ => None,
+    });
+    let line = LINES.iter().chain(&VM_LINES).find(|(known, _)| *known == path);
+    of_component.or_else(|| line.map(|(_, text)| (*text).to_owned())).unwrap_or_default()
 }
 
 /// A sentence above an item of a list.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::components;
+
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Id {
@@ -33,14 +35,8 @@ pub enum Id {
     VmNetwork,
     /// Which versions.
     Versions,
-    /// flannel's.
-    FlannelVersion,
-    /// Multus'.
-    MultusVersion,
-    /// ovs-cni's.
-    OvsCniVersion,
-    /// `KubeVirt`'s.
-    KubeVirtVersion,
+    /// A component's, by the name of the question.
+    Version(&'static str),
     /// Where to write the profile.
     File,
     /// Whether to replace a file.
@@ -59,7 +55,7 @@ pub struct Segment {
 }
 
 /// The names of questions that are asked once.
-const SIMPLE: [(&str, Id); 18] = [
+const SIMPLE: [(&str, Id); 14] = [
     ("base", Id::Base),
     ("create-cluster", Id::CreateCluster),
     ("pod-subnet", Id::PodSubnet),
@@ -71,10 +67,6 @@ const SIMPLE: [(&str, Id); 18] = [
     ("vm", Id::Vm),
     ("vm-network", Id::VmNetwork),
     ("versions", Id::Versions),
-    ("flannel-version", Id::FlannelVersion),
-    ("multus-version", Id::MultusVersion),
-    ("ovs-cni-version", Id::OvsCniVersion),
-    ("kubevirt-version", Id::KubeVirtVersion),
     ("file", Id::File),
     ("overwrite", Id::Overwrite),
     ("run", Id::Run),
@@ -89,6 +81,7 @@ impl Id {
             Self::Uplink(_) => REPEATED[0],
             Self::Vlans(_) => REPEATED[1],
             Self::Range(_) => REPEATED[2],
+            Self::Version(question) => question,
             simple => SIMPLE.iter().find(|(_, id)| id == simple).map_or("", |(name, _)| name),
         }
     }
@@ -108,15 +101,23 @@ impl Id {
             ("uplink", Some(bridge)) => Some(Self::Uplink(bridge.into())),
             ("vlans", Some(bridge)) => Some(Self::Vlans(bridge.into())),
             ("range", Some(segment)) => Some(Self::Range(Segment::parse(segment)?)),
-            (name, None) => SIMPLE.iter().find(|(known, _)| *known == name).map(|(_, id)| id.clone()),
+            (name, None) => {
+                let simple = SIMPLE.iter().find(|(known, _)| *known == name).map(|(_, id)| id.clone());
+                simple.or_else(|| versions().find(|known| *known == name).map(Self::Version))
+            }
             _ => None,
         }
     }
 
     /// Every name that an answers file can have.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        SIMPLE.iter().map(|(name, _)| *name).chain(REPEATED)
+        SIMPLE.iter().map(|(name, _)| *name).chain(versions()).chain(REPEATED)
     }
+}
+
+/// The questions about the components' versions.
+fn versions() -> impl Iterator<Item = &'static str> {
+    components::releases().map(|(_, release)| release.question)
 }
 
 impl fmt::Display for Id {

@@ -5,9 +5,11 @@ use super::file::{self, Found};
 use super::id::{Id, Segment};
 use super::question::{Item, Question};
 use super::ranges;
+use crate::components::kubevirt::KUBEVIRT;
+use crate::components::{self, Component};
 use crate::facts::survey::{Card, Presence};
-use crate::profile::{self, Profile, Release};
-use crate::support;
+use crate::profile::{self, Release};
+use crate::support::{self, Part};
 use crate::wizard::View;
 
 /// The networks of the profile that the new one builds on.
@@ -203,16 +205,6 @@ fn vm_network(view: &View<'_>) -> Question {
     Question::choice(Id::VmNetwork, "Second NIC of the VM", help, items, &default)
 }
 
-/// The components with a version, the question about it, and the base's.
-pub fn components(base: &Profile) -> [(&'static str, Id, &str); 4] {
-    [
-        ("flannel", Id::FlannelVersion, &base.flannel.version),
-        ("Multus", Id::MultusVersion, &base.multus.version),
-        ("ovs-cni", Id::OvsCniVersion, &base.ovs_cni.version),
-        ("KubeVirt", Id::KubeVirtVersion, &base.kubevirt.version),
-    ]
-}
-
 /// The release of `KubeVirt` to use when the base's does not support the cluster's Kubernetes.
 pub fn fitting_kubevirt(view: &View<'_>) -> Option<String> {
     let kubernetes = view.survey.cluster.version.as_deref()?;
@@ -221,12 +213,14 @@ pub fn fitting_kubevirt(view: &View<'_>) -> Option<String> {
 }
 
 fn versions(view: &View<'_>, list: &mut Vec<Question>) {
-    let wanted = |id: &Id| *id != Id::KubeVirtVersion || view.answers.is(&Id::KubeVirt, YES);
-    let all: Vec<_> = components(&view.base).into_iter().filter(|(_, id, _)| wanted(id)).collect();
+    let installs_kubevirt = view.answers.is(&Id::KubeVirt, YES);
+    let wanted = |component: &Component| *component != KUBEVIRT || installs_kubevirt;
+    let all = components::releases().filter(|(component, _)| wanted(component));
+    let all: Vec<_> = all.map(|(_, release)| (release, (release.version)(&view.base))).collect();
     let named: Vec<String> =
-        all.iter().map(|(name, _, version)| format!("{name} {}", short(version))).collect();
+        all.iter().map(|(release, version)| format!("{} {}", release.part.name(), short(version))).collect();
     let mut items = vec![Item::new(OF_BASE, named.join(", ")), Item::new(OWN, "others, asked one by one")];
-    let fitting = fitting_kubevirt(view).filter(|_| wanted(&Id::KubeVirtVersion));
+    let fitting = fitting_kubevirt(view).filter(|_| installs_kubevirt);
     if let Some(fitting) = &fitting {
         items.insert(0, Item::new(FIT, format!("these, but KubeVirt {fitting}, made for this Kubernetes")));
     }
@@ -234,9 +228,10 @@ fn versions(view: &View<'_>, list: &mut Vec<Question>) {
     let help = "Those of the base profile were tested together.";
     list.push(Question::choice(Id::Versions, "Versions", help, items, default));
     if view.answers.is(&Id::Versions, OWN) {
-        list.extend(all.into_iter().map(|(name, id, version)| {
-            let default = fitting.as_deref().filter(|_| id == Id::KubeVirtVersion).unwrap_or(version);
-            Question::text(id, &format!("Version of {name}"), "A release, such as v1.2.3.", default)
+        list.extend(all.into_iter().map(|(release, version)| {
+            let default = fitting.as_deref().filter(|_| release.part == Part::KubeVirt).unwrap_or(version);
+            let title = format!("Version of {}", release.part.name());
+            Question::text(Id::Version(release.question), &title, "A release, such as v1.2.3.", default)
         }));
     }
 }

@@ -6,6 +6,7 @@ use super::View;
 use super::answers::{LAYER_2, NO, NONE, YES};
 use super::id::{Id, Segment};
 use super::questions::{self, FIT, OWN};
+use crate::components::{self, kubevirt::KUBEVIRT};
 use crate::error::Result;
 use crate::profile::{self, Loaded, Network, NetworkKind, Profile};
 
@@ -26,24 +27,19 @@ pub fn of(view: &View<'_>) -> Vec<Setting> {
     list.add("cluster.podSubnet", view.pod_subnet());
     let other = view.survey.other_pod_network().filter(|_| answers.is(&Id::Flannel, NO));
     list.when(other.is_some(), "flannel.enabled", || false.into());
-    let version = |id: &Id| answers.of(id).filter(|_| answers.is(&Id::Versions, OWN)).map(str::to_owned);
-    list.add_some("flannel.version", version(&Id::FlannelVersion));
     let none = answers.is(&Id::Networks, NONE);
     list.when(none, "multus.enabled", || false.into());
-    list.add_some("multus.version", version(&Id::MultusVersion));
     list.add_some("multus.masterCni", other.map(str::to_owned));
     list.when(none, "ovs.enabled", || false.into());
     list.add_some("ovs.bridges", bridges(view));
     list.when(none, "ovsCni.enabled", || false.into());
-    list.add_some("ovsCni.version", version(&Id::OvsCniVersion));
     list.add_some("networks", networks(view, other.is_some()));
-    let fitting = || questions::fitting_kubevirt(view).filter(|_| answers.is(&Id::Versions, FIT));
     list.when(answers.is(&Id::KubeVirt, NO), "kubevirt.enabled", || false.into());
-    list.add_some("kubevirt.version", version(&Id::KubeVirtVersion).or_else(fitting));
     list.add_some("kubevirt.emulation", answers.of(&Id::Emulation).map(str::to_owned));
     let has_vm = !answers.is(&Id::KubeVirt, NO) && !answers.is(&Id::Vm, NO);
     list.when(!has_vm, "vm.enabled", || false.into());
     list.add_some("vm.interfaces", vm_interfaces(view).filter(|_| has_vm));
+    list.add_versions(view);
     list.0
 }
 
@@ -70,6 +66,30 @@ impl Settings {
         if condition {
             self.add(path, value());
         }
+    }
+
+    /// Adds the components' versions, each where its section begins or after `enabled`.
+    fn add_versions(&mut self, view: &View<'_>) {
+        let answers = view.answers;
+        for (component, release) in components::releases() {
+            let own = answers.of(&Id::Version(release.question)).filter(|_| answers.is(&Id::Versions, OWN));
+            let fits = *component == KUBEVIRT && answers.is(&Id::Versions, FIT);
+            let fitting = || questions::fitting_kubevirt(view).filter(|_| fits);
+            let Some(version) = own.map(str::to_owned).or_else(fitting) else { continue };
+            let setting = Setting { path: release.field, value: version.into() };
+            self.0.insert(self.place_of(component.section), setting);
+        }
+    }
+
+    /// Where the version of a section belongs, in the order of a profile.
+    fn place_of(&self, section: &str) -> usize {
+        let sections = serde_json::to_value(Profile::default()).unwrap_or_default();
+        let order = |section: &str| sections.as_object()?.keys().position(|known| known == section);
+        let is_before = |setting: &Setting| {
+            let (of, field) = setting.path.split_once('.').unwrap_or((setting.path, ""));
+            order(of) < order(section) || (of == section && field == "enabled")
+        };
+        self.0.iter().rposition(is_before).map_or(0, |last| last + 1)
     }
 
     fn add_some(&mut self, path: &'static str, value: Option<impl Into<Value>>) {

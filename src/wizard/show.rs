@@ -1,5 +1,6 @@
 //! What the wizard shows, as lines of a given width.
 
+use crate::components;
 use crate::engine::plan::Plan;
 use crate::facts::survey::{Card, Presence, Survey, Switch};
 use crate::formats::net::Link;
@@ -163,11 +164,9 @@ pub fn summary(profile: &Profile, base: &str) -> Vec<(String, String)> {
 }
 
 fn versions(profile: &Profile) -> String {
-    let all = super::questions::components(profile);
-    let on =
-        [profile.flannel.enabled, profile.multus.enabled, profile.ovs_cni.enabled, profile.kubevirt.enabled];
-    let named = all.iter().zip(on).filter(|(_, on)| *on);
-    named.map(|((name, _, version), _)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+    let used = components::releases().filter(|(component, _)| (component.is_used)(profile));
+    let named = used.map(|(_, release)| format!("{} {}", release.part.name(), (release.version)(profile)));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 fn described_network(network: &Network) -> String {

@@ -57,19 +57,19 @@ fn entry(text: &mut String, first: &str, indent: &str, key: &str, value: &Value,
     let reason = explain(path);
     match value {
         Value::Object(map) => {
-            line(text, first, indent, &format!("{}:", scalar(&key.into())), reason);
+            line(text, first, indent, &format!("{}:", scalar(&key.into())), &reason);
             let indent = format!("{indent}  ");
             for (key, value) in map {
                 entry(text, &indent, &indent, key, value, &format!("{path}.{key}"));
             }
         }
         Value::Array(items) if !items.is_empty() => {
-            line(text, first, indent, &format!("{}:", scalar(&key.into())), reason);
+            line(text, first, indent, &format!("{}:", scalar(&key.into())), &reason);
             for item in items {
                 list_item(text, &format!("{indent}  "), item, &format!("{path}[]"));
             }
         }
-        value => line(text, first, indent, &format!("{}: {}", scalar(&key.into()), scalar(value)), reason),
+        value => line(text, first, indent, &format!("{}: {}", scalar(&key.into()), scalar(value)), &reason),
     }
 }
 
@@ -79,7 +79,7 @@ fn list_item(text: &mut String, indent: &str, item: &Value, path: &str) {
     }
     let (mut first, inner) = (format!("{indent}- "), format!("{indent}  "));
     let Value::Object(map) = item else {
-        line(text, &first, indent, &scalar(item), explain(path));
+        line(text, &first, indent, &scalar(item), &explain(path));
         return;
     };
     for (key, value) in map {

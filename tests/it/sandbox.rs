@@ -178,7 +178,7 @@ fn the_walkthrough_makes_the_objects_of_its_text() {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        for mut wanted in kvnet::source::parse_manifests(&text, path.to_str().unwrap()).unwrap() {
+        for mut wanted in kvnet::manifest::parse_manifests(&text, path.to_str().unwrap()).unwrap() {
             let name = wanted["metadata"]["name"].as_str().unwrap().to_owned();
             let plural = match wanted["kind"].as_str().unwrap() {
                 "NetworkAttachmentDefinition" => "k8s.cni.cncf.io/network-attachment-definitions",

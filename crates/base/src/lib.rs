@@ -10,11 +10,13 @@
 
 pub mod checkpoint;
 pub mod cluster;
+pub mod components;
 pub mod error;
 pub mod facts;
 pub mod formats;
 pub mod guest;
 pub mod host;
+pub mod manifest;
 pub mod profile;
 pub mod redact;
 pub mod source;

@@ -13,7 +13,7 @@ pub mod store;
 pub mod world;
 mod world_host;
 
-use kvnet_base::{cluster, error, facts, formats, host, profile, source, state, template, terminal};
+use kvnet_base::{cluster, error, facts, formats, host, manifest, profile, state, template, terminal};
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

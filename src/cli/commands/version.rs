@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::args::Global;
+use crate::components;
 use crate::error::Result;
 use crate::profile;
 use crate::support::{Says, TABLE};
@@ -15,13 +16,9 @@ pub fn run(global: &Global, matrix: bool) -> Result<u8> {
         return print_matrix(global.output);
     }
     let profile = profile::load(&global.profile, &global.set)?.profile;
-    let versions = [
-        ("kvnet", env!("CARGO_PKG_VERSION")),
-        ("flannel", &profile.flannel.version),
-        ("multus", &profile.multus.version),
-        ("ovs-cni", &profile.ovs_cni.version),
-        ("kubevirt", &profile.kubevirt.version),
-    ];
+    let installed =
+        components::releases().map(|(component, release)| (component.id, (release.version)(&profile)));
+    let versions: Vec<_> = [("kvnet", env!("CARGO_PKG_VERSION"))].into_iter().chain(installed).collect();
     if global.output == Format::Text {
         for (name, version) in versions {
             ui::print(&format!("{name:9} {version}\n"));

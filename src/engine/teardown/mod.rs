@@ -17,6 +17,7 @@ use super::journal::History;
 use super::plan::{Selection, refuse_stranger};
 use super::runner::{Report, Run, journaled, worse};
 use super::step::{AnyStep, Note};
+use super::traces;
 use crate::cluster::{ObjectKey, is_absent};
 use crate::context::Context;
 use crate::context::cancel::Cancel;
@@ -186,7 +187,7 @@ async fn take_back(removal: &Removal<'_>, run: &Run<'_>, count: &mut usize) -> R
     // What a component leaves is only known once it is gone: a daemon may remove its own file when it exits.
     let mut rest = Vec::new();
     if let Some(present) = run.journal.present(id) {
-        rest = removal.step.traces(run.cx).removal(run.cx.host.as_ref(), &present).await?;
+        rest = traces::removal(&removal.step.traces(run.cx), run.cx.host.as_ref(), &present).await?;
     }
     rest.extend(removal.step.after_removal(run.cx).await?);
     for change in rest {
@@ -250,7 +251,7 @@ async fn removal<'a>(
         }
     }
     let mut rest = match history.present(step.id()) {
-        Some(present) => step.traces(cx).removal(cx.host.as_ref(), present).await?,
+        Some(present) => traces::removal(&step.traces(cx), cx.host.as_ref(), present).await?,
         None => Vec::new(),
     };
     rest.extend(step.after_removal(cx).await?);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::cluster::ObjectKey;
+use crate::components::vm::VM;
 use crate::context::Context;
 use crate::error::{Result, code};
 use crate::profile::{Profile, RunStrategy};
 use crate::smoke::room::CaseContext;
-use crate::source::Component;
 use crate::verify::{Found, Scenario, batches, check_vm, pods_of_nics};
 
 const NAME: &str = "smoke-vm";
@@ -18,7 +18,7 @@ pub async fn run(ctx: &CaseContext) -> Result<()> {
     cx.profile = Arc::new(of_the_case(&ctx.cx.profile));
     let scenario = Scenario::of(&cx.profile);
     ctx.open().await?;
-    for object in cx.manifest(Component::Vm).await?.objects {
+    for object in cx.manifest(&VM).await?.objects {
         ctx.cluster.apply(&object, true).await?;
     }
     let nics = pods_of_nics(&cx, &scenario);

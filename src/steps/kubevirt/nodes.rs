@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use crate::components::RenderFacts;
+use crate::components::kubevirt::gates;
 use crate::context::target::takes_pods;
 use crate::profile::{Emulation, Profile};
-use crate::source::{RenderFacts, gates};
 use crate::support::{self, Part};
 
 /// The resource by which virt-handler advertises a usable KVM.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use super::yaml::MAX_BYTES;
 use crate::error::{Error, Result, code};
+use crate::manifest::MAX_BYTES;
 use crate::profile::{Patience, open_soon};
 
 /// The SHA-256 digest in lower-case hexadecimal.

@@ -1,87 +1,25 @@
 //! Where manifests come from: kvnet's templates, a pinned download, a file.
 
-mod adapt;
-mod beside;
 mod download;
-mod embedded;
 mod files;
-pub mod gates;
-mod images;
-mod known;
 mod networks;
-mod objects;
 mod remote;
-mod scalar;
-mod stand_ins;
 mod strange;
-mod version;
-mod vm;
-mod yaml;
 
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
+use crate::components::{self, ALL, Component, Custom, RenderFacts};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
+use crate::manifest::{self, parse_manifests};
 use crate::profile::{Profile, Source, SourceKind};
-pub use adapt::{installed_version, pod_network_name};
 use download::Backoff;
-pub use images::rewrite as rewrite_image;
 pub use networks::network_attachment;
 pub use remote::Voucher;
 use remote::{Fetched, Remote};
-pub use scalar::reads_as_text;
-pub use yaml::parse_manifests;
-
-/// Something that kvnet installs from a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Component {
-    /// The pod network.
-    Flannel,
-    /// The meta plugin.
-    Multus,
-    /// The plugin for Open vSwitch.
-    OvsCni,
-    /// The operator of `KubeVirt`, or everything of it before v0.12.0.
-    KubeVirt,
-    /// The settings of `KubeVirt`: its custom resource, or a `ConfigMap` before v0.12.0, or nothing.
-    KubeVirtCr,
-    /// The sample virtual machine and its Secret.
-    Vm,
-}
-
-impl Component {
-    /// The step that applies it.
-    pub fn step(self) -> &'static str {
-        match self {
-            Self::OvsCni => "ovs-cni",
-            _ => self.section(),
-        }
-    }
-
-    /// The section of the profile with its source.
-    pub fn section(self) -> &'static str {
-        match self {
-            Self::Flannel => "flannel",
-            Self::Multus => "multus",
-            Self::OvsCni => "ovsCni",
-            Self::KubeVirt | Self::KubeVirtCr | Self::Vm => "kubevirt",
-        }
-    }
-}
-
-/// Decisions that the templates need and that follow from neither the profile nor the facts alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RenderFacts {
-    /// Whether virtual machines run without hardware virtualisation.
-    pub emulation: bool,
-    /// Whether only one node runs pods.
-    pub single_node: bool,
-    /// Whether every node that may run VMs has image volumes.
-    pub image_volumes: bool,
-}
 
 /// The objects of a component.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,23 +69,18 @@ impl Sources {
     }
 
     /// The components of a profile that come from a stand-in here, each with a note.
-    pub fn stand_ins(&self, profile: &Profile) -> Vec<(Component, String)> {
-        let all = [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt];
-        let upstream = |component: Component| {
-            let source = component.source(profile).filter(|source| source.kind == SourceKind::Upstream)?;
-            Some((component, stand_ins::origin(&remote::for_people(&address(component, profile, source)))))
-        };
-        all.into_iter().filter(|_| self.stand_ins).filter_map(upstream).collect()
+    pub fn stand_ins(&self, profile: &Profile) -> Vec<(&'static Component, String)> {
+        let upstream = upstream(profile).filter(|_| self.stand_ins);
+        upstream
+            .map(|(component, custom, source)| (component, stand_in_for(&address(custom, profile, source))))
+            .collect()
     }
 
     /// What this run has downloaded of a profile's components.
     pub async fn downloads(&self, profile: &Profile) -> Vec<Download> {
         let mut downloads = Vec::new();
-        for component in [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirt] {
-            let Some(source) = component.source(profile).filter(|it| it.kind == SourceKind::Upstream) else {
-                continue;
-            };
-            let seen = self.remote.seen(&address(component, profile, source), &source.sha256).await;
+        for (component, custom, source) in upstream(profile) {
+            let seen = self.remote.seen(&address(custom, profile, source), &source.sha256).await;
             if let Some(fetched) = seen {
                 let objects = objects_in(&fetched.bytes, &fetched.origin).unwrap_or_default();
                 let strange = strange::look(component, profile, &objects);
@@ -165,38 +98,36 @@ impl Sources {
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "the facts may grow")]
     pub async fn load(
         &self,
-        component: Component,
+        component: &Component,
         profile: &Profile,
         facts: &Facts,
         extra: &RenderFacts,
     ) -> Result<Manifest> {
-        let mut manifest = match component.source(profile) {
-            Some(source) if source.kind == SourceKind::Upstream && self.stand_ins => {
-                let address = remote::for_people(&address(component, profile, source));
-                stand_ins::load(component, profile, facts, *extra, &address)?
+        let custom = component.custom().map(|custom| (custom, (custom.source)(profile)));
+        let custom = custom.filter(|(_, source)| source.kind != SourceKind::Embedded);
+        let mut manifest = match custom {
+            None => own(component, profile, facts, *extra)?,
+            Some((custom, source)) => {
+                let mut manifest = match source.kind {
+                    SourceKind::File => file(component, profile, source)?,
+                    _ if self.stand_ins => stand_in(custom, profile, facts, *extra)?,
+                    _ => self.upstream(custom, profile, source).await?,
+                };
+                refuse_other_version(component, profile, &manifest.objects)?;
+                (custom.refuse)(profile, &manifest.objects)?;
+                (custom.adapt)(profile, &mut manifest.objects)?;
+                manifest
             }
-            Some(source) if source.kind == SourceKind::Upstream => {
-                self.upstream(component, profile, source).await?
-            }
-            Some(source) if source.kind == SourceKind::File => file(component, profile, source)?,
-            _ => Manifest {
-                objects: embedded::render(component, profile, facts, *extra)?,
-                origin: "kvnet's own template".into(),
-                sha256: None,
-            },
         };
-        if component.source(profile).is_some_and(|source| source.kind != SourceKind::Embedded) {
-            adapt::adapt(component, profile, &mut manifest.objects)?;
-        }
         manifest
             .objects
             .iter_mut()
-            .for_each(|object| images::rewrite_object(object, &profile.images.rewrite));
+            .for_each(|object| manifest::rewrite_object(object, &profile.images.rewrite));
         Ok(manifest)
     }
 
-    async fn upstream(&self, component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
-        let address = address(component, profile, source);
+    async fn upstream(&self, custom: &Custom, profile: &Profile, source: &Source) -> Result<Manifest> {
+        let address = address(custom, profile, source);
         let is_manifest = |bytes: &[u8], place: &str| objects_in(bytes, place).map(|_| ());
         let fetched = self.remote.load(&address, &source.sha256, &is_manifest).await?;
         let objects = objects_in(&fetched.bytes, &fetched.origin)?;
@@ -204,11 +135,66 @@ impl Sources {
     }
 }
 
+/// The components whose release's manifest a profile asks for.
+fn upstream(profile: &Profile) -> impl Iterator<Item = (&'static Component, &'static Custom, &Source)> {
+    let all = ALL.iter().filter_map(move |component| {
+        let custom = component.custom()?;
+        Some((*component, custom, (custom.source)(profile)))
+    });
+    all.filter(|(_, _, source)| source.kind == SourceKind::Upstream)
+}
+
+/// kvnet's own manifest.
+fn own(component: &Component, profile: &Profile, facts: &Facts, extra: RenderFacts) -> Result<Manifest> {
+    let objects = (component.render)(profile, facts, extra)?;
+    Ok(Manifest { objects, origin: "kvnet's own template".into(), sha256: None })
+}
+
+/// What a sandbox, which has no network, uses in place of a download: kvnet's own small manifest with the same objects by
+/// name, kind, API version and image. Its origin distinguishes it from the real one, and pins do not apply to it; outside
+/// of a sandbox it is never used.
+/// Fails with `KVN401` for a URL that kvnet has no stand-in for.
+fn stand_in(custom: &Custom, profile: &Profile, facts: &Facts, extra: RenderFacts) -> Result<Manifest> {
+    let address = address(custom, profile, (custom.source)(profile));
+    if !address.contains(custom.repository) {
+        let error =
+            Error::new(&code::SOURCE_DOWNLOAD, "a sandbox has no network, and kvnet has no stand-in for it");
+        return Err(error
+            .at(remote::for_people(&address))
+            .hint("use `from: file` with the manifest, or the shipped source of the component"));
+    }
+    let objects = (custom.stand_in)(profile, facts, extra)?;
+    Ok(Manifest { objects, origin: stand_in_for(&address), sha256: None })
+}
+
+/// Where the objects of a stand-in come from, for people.
+fn stand_in_for(address: &str) -> String {
+    let address = remote::for_people(address);
+    format!("kvnet's stand-in for {address}, because a sandbox has no network; no digest is checked")
+}
+
+/// Refuses a version that a user has set and whose release the manifest is not.
+/// Fails with `KVN104` at the field.
+fn refuse_other_version(component: &Component, profile: &Profile, objects: &[Value]) -> Result<()> {
+    let Some(release) = &component.release else { return Ok(()) };
+    let wanted = (release.version)(profile);
+    let is_written =
+        profile.is_written(release.field) && !profile.is_written(&format!("{}.image", component.section));
+    let installed = components::installed_version(objects, release.image).filter(|_| is_written);
+    match installed.filter(|installed| installed != wanted) {
+        Some(other) => {
+            let message = format!("is {wanted}, but the manifest is for {other}");
+            Err(components::refused(profile, release.field, &message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A downloaded manifest, and what vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
     /// Whose it is.
-    pub component: Component,
+    pub component: &'static Component,
     /// The address that it came from, for people.
     pub origin: String,
     /// The digest of its bytes, in hexadecimal.
@@ -259,17 +245,17 @@ impl Pins {
 }
 
 /// Where a component's manifest is: the profile's source, else the release's.
-fn address(component: Component, profile: &Profile, source: &Source) -> String {
+fn address(custom: &Custom, profile: &Profile, source: &Source) -> String {
     match source.url.as_str() {
-        "" => remote::release_address(component, profile),
+        "" => (custom.address)(profile),
         given => given.to_owned(),
     }
 }
 
 /// A manifest that the profile names. Errors of the file include the field that names it: the reader of the message may
 /// have written neither.
-fn file(component: Component, profile: &Profile, source: &Source) -> Result<Manifest> {
-    let field = format!("{}.source.path", component.section());
+fn file(component: &Component, profile: &Profile, source: &Source) -> Result<Manifest> {
+    let field = format!("{}.source.path", component.section);
     let place = profile.place_of(&field);
     if source.path.is_empty() {
         let message = format!("`{field}` is missing, but a source of the kind `file` needs it");
@@ -301,19 +287,8 @@ fn objects_in(bytes: &[u8], place: &str) -> Result<Vec<Value>> {
     Ok(objects)
 }
 
-impl Component {
-    /// The profile's source for it; none for what kvnet always makes itself.
-    fn source(self, profile: &Profile) -> Option<&Source> {
-        match self {
-            Self::Flannel => Some(&profile.flannel.source),
-            Self::Multus => Some(&profile.multus.source),
-            Self::OvsCni => Some(&profile.ovs_cni.source),
-            Self::KubeVirt => Some(&profile.kubevirt.source),
-            Self::KubeVirtCr | Self::Vm => None,
-        }
-    }
-}
-
+#[cfg(test)]
+mod beside_tests;
 #[cfg(test)]
 #[path = "upstream_tests.rs"]
 mod upstream_tests;

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use reqwest::Url;
 use tokio::sync::Mutex;
 
+use super::SourceOptions;
 use super::download::{self, Backoff, shown};
 use super::files::{Cache, LockFile, digest};
-use super::known::{self, raw};
-use super::{Component, SourceOptions};
+use crate::components;
 use crate::error::{Error, Result, code};
-use crate::profile::{MultusFlavour, Profile};
 
 /// Bytes with what is known about them.
 #[derive(Clone)]
@@ -139,7 +138,7 @@ impl Remote {
         if !sha256.is_empty() {
             return Pin::of_profile(sha256).map(Some);
         }
-        if let Some(sha256) = known::digest_of(url.as_str()) {
+        if let Some(sha256) = components::digest_of(url.as_str()) {
             return Ok(Some(Pin { sha256: sha256.to_owned(), by: "kvnet".into(), voucher: Voucher::Kvnet }));
         }
         let Some(path) = &self.options.lock_file else { return Ok(None) };
@@ -212,27 +211,6 @@ fn key(url: &Url) -> String {
 /// A URL for people, even an invalid one.
 pub(super) fn for_people(address: &str) -> String {
     Url::parse(address).map_or_else(|_| masked(address), |url| shown(&url))
-}
-
-/// Where a release has its manifest, for a profile that gives no address.
-pub(super) fn release_address(component: Component, profile: &Profile) -> String {
-    match component {
-        Component::Flannel => {
-            raw("flannel-io/flannel", &profile.flannel.version, "Documentation/kube-flannel.yml")
-        }
-        Component::Multus => {
-            let suffix = if profile.multus.flavour == MultusFlavour::Thick { "-thick" } else { "" };
-            let path = format!("deployments/multus-daemonset{suffix}.yml");
-            raw("k8snetworkplumbingwg/multus-cni", &profile.multus.version, &path)
-        }
-        Component::OvsCni => {
-            raw("k8snetworkplumbingwg/ovs-cni", &profile.ovs_cni.version, "examples/ovs-cni.yml")
-        }
-        Component::KubeVirt | Component::KubeVirtCr | Component::Vm => format!(
-            "https://github.com/kubevirt/kubevirt/releases/download/{}/kubevirt-operator.yaml",
-            profile.kubevirt.version
-        ),
-    }
 }
 
 fn parse(address: &str) -> Result<Url> {

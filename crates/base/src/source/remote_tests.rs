@@ -8,9 +8,14 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
+use crate::components::flannel::FLANNEL;
+use crate::components::kubevirt::KUBEVIRT;
+use crate::components::multus::MULTUS;
+use crate::components::ovs_cni::OVS_CNI;
+use crate::components::{Component, RenderFacts};
 use crate::facts::Facts;
-use crate::profile::SourceKind;
-use crate::source::{RenderFacts, Sources};
+use crate::profile::{MultusFlavour, Profile, SourceKind};
+use crate::source::Sources;
 
 const ADDRESS: &str = "https://raw.example/flannel/v1/kube-flannel.yml";
 const MANIFEST: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{image: x/y}]}\n";
@@ -193,7 +198,7 @@ async fn sources_load_downloads_and_files_and_rewrite_their_images() {
     profile.flannel.source.kind = SourceKind::Upstream;
     profile.flannel.source.url = ADDRESS.into();
     let (facts, extra) = (Facts::default(), RenderFacts::default());
-    let found = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap();
+    let found = sources.load(&FLANNEL, &profile, &facts, &extra).await.unwrap();
     assert_eq!(found.objects[0]["spec"]["containers"][0]["image"], "mirror:5000/x/y");
     assert_eq!(found.sha256, Some(digest(MANIFEST.as_bytes())));
 
@@ -201,31 +206,28 @@ async fn sources_load_downloads_and_files_and_rewrite_their_images() {
     std::fs::write(&file, MANIFEST).unwrap();
     profile.flannel.source.kind = SourceKind::File;
     profile.flannel.source.path = file.to_string();
-    assert_eq!(
-        sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap().objects,
-        found.objects
-    );
+    assert_eq!(sources.load(&FLANNEL, &profile, &facts, &extra).await.unwrap().objects, found.objects);
     profile.flannel.source.sha256 = digest(b"other");
-    let error = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap_err();
+    let error = sources.load(&FLANNEL, &profile, &facts, &extra).await.unwrap_err();
     assert_eq!((error.code().id, error.place()), ("KVN400", Some(file.as_str())));
     profile.flannel.source.path = "/absent".into();
-    let error = sources.load(Component::Flannel, &profile, &facts, &extra).await.unwrap_err();
+    let error = sources.load(&FLANNEL, &profile, &facts, &extra).await.unwrap_err();
     assert_eq!((error.code().id, error.place()), ("KVN104", Some("flannel.source.path")));
 }
 
 #[test]
 fn a_release_without_an_address_has_the_one_of_its_project() {
     let mut profile = Profile::default();
-    let address = |component, profile: &Profile| release_address(component, profile);
+    let address = |component: &Component, profile: &Profile| (component.custom().unwrap().address)(profile);
     assert_eq!(
-        address(Component::Flannel, &profile),
+        address(&FLANNEL, &profile),
         "https://raw.githubusercontent.com/flannel-io/flannel/v0.28.10/Documentation/kube-flannel.yml"
     );
-    assert!(address(Component::Multus, &profile).ends_with("/v4.3.0/deployments/multus-daemonset-thick.yml"));
+    assert!(address(&MULTUS, &profile).ends_with("/v4.3.0/deployments/multus-daemonset-thick.yml"));
     profile.multus.flavour = MultusFlavour::Thin;
-    assert!(address(Component::Multus, &profile).ends_with("/multus-daemonset.yml"));
-    assert!(address(Component::OvsCni, &profile).ends_with("/ovs-cni/v0.39.0/examples/ovs-cni.yml"));
-    assert_eq!(address(Component::KubeVirt, &profile), profile.kubevirt.source.url);
+    assert!(address(&MULTUS, &profile).ends_with("/multus-daemonset.yml"));
+    assert!(address(&OVS_CNI, &profile).ends_with("/ovs-cni/v0.39.0/examples/ovs-cni.yml"));
+    assert_eq!(address(&KUBEVIRT, &profile), profile.kubevirt.source.url);
 }
 
 #[test]
@@ -249,7 +251,7 @@ async fn a_release_that_kvnet_knows_has_its_digest_whatever_a_mirror_says() {
         .respond_with(ResponseTemplate::new(200).set_body_string(MANIFEST))
         .mount(&bench.server)
         .await;
-    let address = known::raw("coreos/flannel", "v0.28.10", "Documentation/kube-flannel.yml");
+    let address = components::raw("coreos/flannel", "v0.28.10", "Documentation/kube-flannel.yml");
     let error = up(&bench, &address, "").await.err().unwrap();
     assert_eq!(error.code().id, "KVN400");
     assert!(error.message().contains("but kvnet expects 944a3c1f"), "{error}");

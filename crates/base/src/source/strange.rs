@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Component;
+use crate::components::Component;
 use crate::profile::Profile;
 
 /// The usual kinds of such manifests; everything else is listed.
@@ -23,34 +23,21 @@ const KINDS: [&str; 14] = [
     "PodDisruptionBudget",
 ];
 
+/// Each object that the component does not need, with what it can do.
+pub(super) fn look(component: &Component, profile: &Profile, objects: &[Value]) -> Vec<String> {
+    let own = &component.workloads;
+    let own = Own { namespace: (own.namespace)(profile), workloads: own.names, group: own.group };
+    let found = |object: &Value| Some(format!("{} {}", name(object), reach(&own, object)?));
+    objects.iter().filter_map(found).collect()
+}
+
 /// What a component may have.
-struct Own {
-    namespace: String,
+struct Own<'a> {
+    namespace: &'a str,
     /// The name prefix of its pods' owners.
     workloads: &'static [&'static str],
     /// The API group of its own objects.
     group: &'static str,
-}
-
-impl Own {
-    fn of(component: Component, profile: &Profile) -> Self {
-        let (namespace, workloads, group): (&str, &[&str], &str) = match component {
-            Component::Flannel => (&profile.flannel.namespace, &["kube-flannel"], "flannel.com"),
-            Component::Multus => ("kube-system", &["kube-multus", "multus"], "k8s.cni.cncf.io"),
-            Component::OvsCni => ("kube-system", &["ovs-cni"], "k8s.cni.cncf.io"),
-            Component::KubeVirt | Component::KubeVirtCr | Component::Vm => {
-                (&profile.kubevirt.namespace, &["virt-"], "kubevirt.io")
-            }
-        };
-        Self { namespace: namespace.to_owned(), workloads, group }
-    }
-}
-
-/// Each object that the component does not need, with what it can do.
-pub(super) fn look(component: Component, profile: &Profile, objects: &[Value]) -> Vec<String> {
-    let own = Own::of(component, profile);
-    let found = |object: &Value| Some(format!("{} {}", name(object), reach(&own, object)?));
-    objects.iter().filter_map(found).collect()
 }
 
 fn name(object: &Value) -> String {
@@ -62,7 +49,7 @@ fn name(object: &Value) -> String {
     }
 }
 
-fn reach(own: &Own, object: &Value) -> Option<&'static str> {
+fn reach(own: &Own<'_>, object: &Value) -> Option<&'static str> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let group = object["apiVersion"]
         .as_str()
@@ -114,7 +101,7 @@ fn allows_all(role: &Value) -> bool {
 }
 
 /// Whether a binding has other subjects than the component's service accounts.
-fn binds_others(own: &Own, binding: &Value) -> bool {
+fn binds_others(own: &Own<'_>, binding: &Value) -> bool {
     let subjects = binding["subjects"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_own = |subject: &Value| {
         subject["kind"] == "ServiceAccount"
@@ -128,7 +115,7 @@ fn binds_others(own: &Own, binding: &Value) -> bool {
     !reads_own && !subjects.iter().all(is_own)
 }
 
-fn defines(own: &Own, definition: &Value) -> bool {
+fn defines(own: &Own<'_>, definition: &Value) -> bool {
     let group = definition.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default();
     group == own.group || group.ends_with(&format!(".{}", own.group))
 }
@@ -160,11 +147,12 @@ fn rules_its_node(object: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::components::kubevirt::KUBEVIRT;
     use crate::profile;
 
-    fn found(component: Component, yaml: &str) -> Vec<String> {
+    fn found(component: &Component, yaml: &str) -> Vec<String> {
         let profile = profile::load("default", &[]).unwrap().profile;
-        let objects = crate::source::parse_manifests(yaml, "test").unwrap();
+        let objects = crate::manifest::parse_manifests(yaml, "test").unwrap();
         look(component, &profile, &objects)
     }
 
@@ -185,7 +173,7 @@ mod tests {
 ---
 {apiVersion: kubevirt.io/v1, kind: KubeVirt, metadata: {name: kubevirt, namespace: kubevirt}}
 ";
-        assert_eq!(found(Component::KubeVirt, yaml), Vec::<String>::new());
+        assert_eq!(found(&KUBEVIRT, yaml), Vec::<String>::new());
     }
 
     #[test]
@@ -214,7 +202,7 @@ mod tests {
 {apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b}, spec: {group: b}}
 ";
         assert_eq!(
-            found(Component::KubeVirt, yaml),
+            found(&KUBEVIRT, yaml),
             [
                 "ClusterRoleBinding evil grants all permissions on the cluster",
                 "ClusterRoleBinding anybody grants permissions beyond the component",

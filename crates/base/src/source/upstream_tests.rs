@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::files::digest;
 use super::*;
+use crate::components::{flannel, multus, ovs_cni};
 use crate::profile::MultusFlavour;
 
 const FLANNEL: (&str, &str) = ("github.com/flannel-io/flannel@v0.28.10", "Documentation/kube-flannel.yml");
@@ -31,7 +32,7 @@ const OWN_WORDS: &str = "documentation for kubectl explain, in kvnet's words or 
 #[ignore = "needs Go and its module proxy; the story `upstream` runs it"]
 fn flannel_differs_only_on_purpose() {
     compare(
-        Component::Flannel,
+        &flannel::FLANNEL,
         MultusFlavour::Thick,
         FLANNEL,
         &[
@@ -64,7 +65,7 @@ fn flannel_differs_only_on_purpose() {
 #[ignore = "needs Go and its module proxy; the story `upstream` runs it"]
 fn thick_multus_differs_only_on_purpose() {
     compare(
-        Component::Multus,
+        &multus::MULTUS,
         MultusFlavour::Thick,
         THICK,
         &[
@@ -111,7 +112,7 @@ fn thick_multus_differs_only_on_purpose() {
 fn thin_multus_differs_only_on_purpose() {
     const STATIC: &str = "only a configuration that is not made automatically needs it";
     compare(
-        Component::Multus,
+        &multus::MULTUS,
         MultusFlavour::Thin,
         THIN,
         &[
@@ -168,7 +169,7 @@ fn thin_multus_differs_only_on_purpose() {
 fn ovs_cni_differs_only_on_purpose() {
     const TAINTS: &str = "upstream tolerates only the role that control planes lost in Kubernetes 1.24";
     compare(
-        Component::OvsCni,
+        &ovs_cni::OVS_CNI,
         MultusFlavour::Thick,
         OVS_CNI,
         &[
@@ -204,10 +205,10 @@ fn upstream_manifests_mean_what_they_mean_to_kubectl() {
 }
 
 /// Compares object by object; every expected difference must be there, and no other.
-fn compare(component: Component, flavour: MultusFlavour, origin: (&str, &str), expected: &[(&str, &str)]) {
+fn compare(component: &Component, flavour: MultusFlavour, origin: (&str, &str), expected: &[(&str, &str)]) {
     let mut profile = Profile::default();
     profile.multus.flavour = flavour;
-    let ours = embedded::render(component, &profile, &Facts::default(), RenderFacts::default()).unwrap();
+    let ours = (component.render)(&profile, &Facts::default(), RenderFacts::default()).unwrap();
     let (ours, theirs) = (leaves(ours), leaves(upstream(origin)));
     let different: BTreeSet<_> =
         ours.keys().chain(theirs.keys()).filter(|path| ours.get(*path) != theirs.get(*path)).collect();

@@ -7,7 +7,7 @@ use super::objects::{hex, text};
 use super::scene::Scene;
 use crate::error::Result;
 use crate::formats::kubernetes::node_mask;
-use crate::source::parse_manifests;
+use crate::manifest::parse_manifests;
 use crate::template;
 
 const TEMPLATE: &str = "sandbox/cluster.yaml.tera";

@@ -6,7 +6,12 @@ use crate::api::KubernetesVersion;
 use crate::facts::Facts;
 use crate::node::{Distribution, Seed};
 use crate::profile::{self, Profile};
-use crate::source::{Component, RenderFacts, SourceOptions, Sources};
+use kvnet_base::components::flannel::FLANNEL;
+use kvnet_base::components::kubevirt::{KUBEVIRT, KUBEVIRT_CR};
+use kvnet_base::components::multus::MULTUS;
+use kvnet_base::components::vm::VM;
+use kvnet_base::components::{Component, RenderFacts};
+use kvnet_base::source::{SourceOptions, Sources};
 
 /// A cluster that has converged.
 struct Cluster {
@@ -35,7 +40,7 @@ impl Cluster {
         let cluster = Self::fresh();
         cluster.untaint();
         cluster.node().put_file("/proc/sys/net/bridge/bridge-nf-call-iptables", b"1\n", 0o644).unwrap();
-        for component in [Component::Flannel, Component::Multus] {
+        for component in [&FLANNEL, &MULTUS] {
             cluster.install(component).await;
         }
         cluster
@@ -53,7 +58,7 @@ impl Cluster {
         self.world.reconcile().unwrap();
     }
 
-    async fn install(&self, component: Component) {
+    async fn install(&self, component: &Component) {
         let facts = Facts {
             cni_conf_dir: "/etc/cni/net.d".into(),
             cni_bin_dirs: vec!["/opt/cni/bin".into()],
@@ -250,7 +255,7 @@ async fn a_daemon_that_ends_takes_its_configuration_with_it() {
 #[tokio::test]
 async fn kubevirt_is_deployed_and_runs_a_machine() {
     let cluster = Cluster::with_networks().await;
-    for component in [Component::KubeVirt, Component::KubeVirtCr] {
+    for component in [&KUBEVIRT, &KUBEVIRT_CR] {
         cluster.install(component).await;
     }
     let resource =
@@ -258,7 +263,7 @@ async fn kubevirt_is_deployed_and_runs_a_machine() {
     assert_eq!(resource["status"]["phase"], "Deployed", "{resource}");
     assert!(is_true(&resource, "Available"));
     cluster.network("ovs-blue-l2", &json!({"cniVersion": "0.3.1", "type": "bridge", "bridge": "br9"}));
-    cluster.install(Component::Vm).await;
+    cluster.install(&VM).await;
     let machine = cluster
         .scene()
         .get("kubevirt.io/v1", "VirtualMachineInstance", Some("default"), "vm-two-nics")
@@ -277,7 +282,7 @@ async fn kubevirt_is_deployed_and_runs_a_machine() {
 #[tokio::test]
 async fn a_machine_on_a_bridge_that_no_node_has_waits_for_a_node() {
     let cluster = Cluster::with_networks().await;
-    for component in [Component::KubeVirt, Component::KubeVirtCr] {
+    for component in [&KUBEVIRT, &KUBEVIRT_CR] {
         cluster.install(component).await;
     }
     let resource = "ovs-cni.network.kubevirt.io/nowhere";
@@ -287,7 +292,7 @@ async fn a_machine_on_a_bridge_that_no_node_has_waits_for_a_node() {
             "annotations": {"k8s.v1.cni.cncf.io/resourceName": resource}},
         "spec": {"config": r#"{"cniVersion": "0.3.1", "type": "ovs", "bridge": "nowhere"}"#},
     }));
-    cluster.install(Component::Vm).await;
+    cluster.install(&VM).await;
     let pods = cluster.scene().list("v1", "Pod").unwrap();
     let launcher = pods.iter().find(|pod| name(pod).starts_with("virt-launcher-")).unwrap();
     assert_eq!(text(launcher, "/status/phase"), "Pending");
@@ -455,7 +460,7 @@ async fn a_cluster_has_a_node_of_another_name_and_further_nodes() {
         cluster.scene().nodes().unwrap().iter().map(|node| name(node).to_owned()).collect();
     assert_eq!(names, ["cp-1", "worker-1", "worker-2"]);
     cluster.node().put_file("/proc/sys/net/bridge/bridge-nf-call-iptables", b"1\n", 0o644).unwrap();
-    for component in [Component::Flannel, Component::Multus] {
+    for component in [&FLANNEL, &MULTUS] {
         cluster.install(component).await;
     }
     let set = cluster.get("DaemonSet", "kube-system", "kube-multus-ds").unwrap();

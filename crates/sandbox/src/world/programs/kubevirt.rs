@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Program, Task};
 use crate::error::Result;
-use crate::source::parse_manifests;
+use crate::manifest::parse_manifests;
 use crate::template;
 use crate::world::objects::{is_leaving, is_true, items, name, namespace, number, set_condition, text};
 use crate::world::scene::Scene;

@@ -5,9 +5,30 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::embedded::{kubevirt_version, objects_of};
+use super::kubevirt::version;
+use super::{Component, RenderFacts, Traces, Workloads, objects_of};
 use crate::error::{Error, Result, code};
+use crate::facts::Facts;
 use crate::profile::{Binding, Login, Profile, PullPolicy, RunStrategy, VmInterface};
+
+/// The sample virtual machine and its Secret.
+pub static VM: Component = Component {
+    id: "vm",
+    step: "vm",
+    section: "vm",
+    is_used: |profile| profile.vm.enabled && profile.kubevirt.enabled,
+    render,
+    traces: |_, _| Traces::default(),
+    workloads: Workloads {
+        namespace: |profile| &profile.vm.namespace,
+        names: &["virt-launcher"],
+        group: "kubevirt.io",
+        daemon: "",
+        selector: "",
+        plugins: &[],
+    },
+    release: None,
+};
 
 #[derive(Serialize)]
 struct VmValues<'a> {
@@ -35,8 +56,8 @@ struct InterfaceValues<'a> {
 }
 
 /// The objects of the sample VM, in the order to apply them.
-pub(super) fn render(profile: &Profile) -> Result<Vec<Value>> {
-    let (vm, version) = (&profile.vm, kubevirt_version(profile)?);
+fn render(profile: &Profile, _: &Facts, _: RenderFacts) -> Result<Vec<Value>> {
+    let (vm, version) = (&profile.vm, version(profile)?);
     let modern = version.disks_are_volumes();
     if !modern && !vm.cloud_init.network_data.is_empty() {
         let message = format!("KubeVirt {} does not support network data", profile.kubevirt.version);
@@ -142,12 +163,16 @@ mod tests {
     use super::*;
     use crate::profile::{self, NetworkKind};
 
+    fn rendered(profile: &Profile) -> Result<Vec<Value>> {
+        render(profile, &Facts::default(), RenderFacts::default())
+    }
+
     fn shipped() -> Profile {
         profile::load("default", &[]).unwrap().profile
     }
 
     fn secret(profile: &Profile, field: &str) -> String {
-        let objects = render(profile).unwrap();
+        let objects = rendered(profile).unwrap();
         let data = objects[0]["data"][field].as_str().unwrap_or_default();
         String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()
     }
@@ -202,9 +227,9 @@ mod tests {
     #[test]
     fn a_run_strategy_wraps_the_same_instance() {
         let mut profile = shipped();
-        let instance = render(&profile).unwrap().pop().unwrap();
+        let instance = rendered(&profile).unwrap().pop().unwrap();
         profile.vm.run_strategy = Some(RunStrategy::RerunOnFailure);
-        let machine = render(&profile).unwrap().pop().unwrap();
+        let machine = rendered(&profile).unwrap().pop().unwrap();
         assert_eq!(
             (machine["kind"].as_str(), machine["spec"]["runStrategy"].as_str()),
             (Some("VirtualMachine"), Some("RerunOnFailure"))

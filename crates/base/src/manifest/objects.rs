@@ -28,7 +28,7 @@ pub(super) fn flatten(document: Value, found: &mut Vec<Value>) -> Result<(), Str
 }
 
 /// Sorts objects so that each comes after what it needs; equal kinds keep their order.
-pub(super) fn sort(objects: &mut [Value]) {
+pub fn sort(objects: &mut [Value]) {
     objects.sort_by_key(rank);
 }
 

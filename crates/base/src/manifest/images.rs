@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 /// Rewrites the image of every container, virtual disk and operator setting in `object`.
-pub(super) fn rewrite_object(object: &mut Value, rules: &BTreeMap<String, String>) {
+pub fn rewrite_object(object: &mut Value, rules: &BTreeMap<String, String>) {
     if rules.is_empty() {
         return;
     }

@@ -4,16 +4,16 @@ use std::str::FromStr;
 
 /// `vMAJOR.MINOR...`; what follows the minor number does not matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(u32, u32);
+pub(in crate::components) struct Version(u32, u32);
 
 impl Version {
     /// Whether an operator installs it; before, one manifest held everything.
-    pub(super) fn has_operator(self) -> bool {
+    pub(in crate::components) fn has_operator(self) -> bool {
         self >= Self(0, 12)
     }
 
     /// The API version of its objects.
-    pub(super) fn kubevirt_api(self) -> &'static str {
+    pub(in crate::components) fn kubevirt_api(self) -> &'static str {
         match self {
             old if old < Self(0, 13) => "kubevirt.io/v1alpha2",
             middle if middle < Self(0, 37) => "kubevirt.io/v1alpha3",
@@ -22,12 +22,12 @@ impl Version {
     }
 
     /// The field of a volume that holds the image of a disk.
-    pub(super) fn disk_source(self) -> &'static str {
+    pub(in crate::components) fn disk_source(self) -> &'static str {
         if self < Self(0, 11) { "registryDisk" } else { "containerDisk" }
     }
 
     /// Whether a disk uses the volume of its own name; before, it named one.
-    pub(super) fn disks_are_volumes(self) -> bool {
+    pub(in crate::components) fn disks_are_volumes(self) -> bool {
         self >= Self(0, 13)
     }
 }

@@ -11,7 +11,7 @@ use super::scalar;
 use crate::error::{Error, Result, code};
 
 /// The most bytes that a manifest may have.
-pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 const MAX_DEPTH: usize = 100;
 /// The biggest known manifest has about 30 000; aliases multiply quickly.
 const MAX_NODES: usize = 500_000;
@@ -32,7 +32,7 @@ pub fn parse_manifests(text: &str, place: &str) -> Result<Vec<Value>> {
 }
 
 /// Reads every document that is not empty, with the line that it starts on.
-pub(super) fn documents(text: &str, place: &str) -> Result<Vec<(Value, usize)>> {
+fn documents(text: &str, place: &str) -> Result<Vec<(Value, usize)>> {
     if text.len() > MAX_BYTES {
         let message = format!("the manifest has {} bytes, more than {MAX_BYTES}", text.len());
         return Err(Error::new(&code::SOURCE_TOO_BIG, message).at(place));

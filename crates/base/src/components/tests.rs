@@ -1,18 +1,28 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::profile::{Binding, CloudInit, FlannelBackend, VmInterface};
+use crate::components::flannel::FLANNEL;
+use crate::components::kubevirt::{KUBEVIRT, KUBEVIRT_CR};
+use crate::components::multus::MULTUS;
+use crate::components::ovs_cni::OVS_CNI;
+use crate::components::vm::VM;
+use crate::manifest::parse_manifests;
+use crate::profile::{Binding, CloudInit, FlannelBackend, MultusFlavour, VmInterface};
 
-const EVERY: [Component; 5] =
-    [Component::Flannel, Component::Multus, Component::OvsCni, Component::KubeVirtCr, Component::Vm];
+/// Those with a manifest of kvnet's own.
+fn every() -> impl Iterator<Item = &'static Component> {
+    ALL.iter().copied().filter(|component| **component != KUBEVIRT)
+}
+
 const EMULATED: RenderFacts = RenderFacts { emulation: true, single_node: true, image_volumes: true };
 /// Ends strings, documents, template tags, comments and block scalars, where it is not encoded.
 const HOSTILE: &str = "a\"'\n---\nkind: Evil\n...\n{{ x }}{% if y %}{# z #}\r\t#\u{85}\u{2028}\u{feff}\\: &a *b !!int | >\u{1f600}";
 
-fn objects(component: Component, profile: &Profile) -> Vec<Value> {
-    render(component, profile, &Facts::default(), EMULATED).unwrap()
+fn objects(component: &Component, profile: &Profile) -> Vec<Value> {
+    (component.render)(profile, &Facts::default(), EMULATED).unwrap()
 }
 
 fn find<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
@@ -95,10 +105,10 @@ fn hostile_values_stay_values() {
                 plain.vm.cloud_init.network_data.clear();
                 evil.vm.cloud_init.network_data.clear();
             }
-            for component in EVERY {
+            for component in every() {
                 let (expected, found) = (objects(component, &plain), objects(component, &evil));
                 assert_eq!(kinds(&found), kinds(&expected));
-                if component != Component::Multus && component != Component::Vm {
+                if *component != MULTUS && *component != VM {
                     let (mut left, mut right) = Default::default();
                     shape(&json!(expected), "", &mut left);
                     shape(&json!(found), "", &mut right);
@@ -108,15 +118,15 @@ fn hostile_values_stay_values() {
         }
     }
     let evil = hostile();
-    let flannel = objects(Component::Flannel, &evil);
+    let flannel = objects(&FLANNEL, &evil);
     assert_eq!(find(&flannel, "Namespace")["metadata"]["name"], HOSTILE);
     let net: Value =
         serde_json::from_str(find(&flannel, "ConfigMap")["data"]["net-conf.json"].as_str().unwrap()).unwrap();
     assert_eq!(net["Network"], HOSTILE);
-    let secret = objects(Component::Vm, &evil);
+    let secret = objects(&VM, &evil);
     let data = find(&secret, "Secret")["data"]["userdata"].as_str().unwrap().to_owned();
     assert_eq!(STANDARD.decode(data).unwrap(), HOSTILE.as_bytes());
-    let daemon = objects(Component::Multus, &evil);
+    let daemon = objects(&MULTUS, &evil);
     let config: Value =
         serde_json::from_str(find(&daemon, "ConfigMap")["data"]["daemon-config.json"].as_str().unwrap())
             .unwrap();
@@ -136,7 +146,7 @@ fn every_field_is_one_that_the_api_has() {
     for flavour in [MultusFlavour::Thick, MultusFlavour::Thin] {
         let mut profile = two_nics();
         profile.multus.flavour = flavour;
-        for object in EVERY.iter().flat_map(|component| objects(*component, &profile)) {
+        for object in every().flat_map(|component| objects(component, &profile)) {
             let back = match object["kind"].as_str().unwrap() {
                 "Namespace" => through::<core::Namespace>(&object),
                 "ClusterRole" => through::<rbac::ClusterRole>(&object),
@@ -160,9 +170,9 @@ proptest::proptest! {
         let mut profile = Profile::default();
         profile.kubevirt.namespace.clone_from(&text);
         profile.ovs_cni.image.clone_from(&text);
-        let found = objects(Component::KubeVirtCr, &profile);
+        let found = objects(&KUBEVIRT_CR, &profile);
         proptest::prop_assert_eq!(found[0]["metadata"]["namespace"].as_str(), Some(text.as_str()));
-        let found = objects(Component::OvsCni, &profile);
+        let found = objects(&OVS_CNI, &profile);
         let image = &find(&found, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["image"];
         proptest::prop_assert_eq!(image.as_str(), Some(text.as_str()));
     }
@@ -172,21 +182,21 @@ proptest::proptest! {
 fn objects_come_in_the_order_to_apply_them() {
     let order = |component| kinds(&objects(component, &two_nics())).join(" ").replace('"', "");
     assert_eq!(
-        order(Component::Flannel),
+        order(&FLANNEL),
         "Namespace ClusterRole ClusterRoleBinding ServiceAccount ConfigMap DaemonSet"
     );
     assert_eq!(
-        order(Component::Multus),
+        order(&MULTUS),
         "CustomResourceDefinition ClusterRole ClusterRoleBinding ServiceAccount ConfigMap DaemonSet"
     );
-    assert_eq!(order(Component::OvsCni), "ClusterRole ClusterRoleBinding ServiceAccount DaemonSet");
-    assert_eq!(order(Component::Vm), "Secret VirtualMachineInstance");
+    assert_eq!(order(&OVS_CNI), "ClusterRole ClusterRoleBinding ServiceAccount DaemonSet");
+    assert_eq!(order(&VM), "Secret VirtualMachineInstance");
 }
 
 #[test]
 fn multus_waits_for_flannel_only_where_flannel_is_the_master() {
     let config = |profile: &Profile| -> Value {
-        let objects = objects(Component::Multus, profile);
+        let objects = objects(&MULTUS, profile);
         serde_json::from_str(find(&objects, "ConfigMap")["data"]["daemon-config.json"].as_str().unwrap())
             .unwrap()
     };
@@ -216,7 +226,7 @@ fn paths_follow_the_profile_then_the_runtime() {
     let mut profile = Profile::default();
     profile.cluster.cni_conf_dir = "/profile/conf".into();
     profile.multus.flavour = MultusFlavour::Thin;
-    let thin = json!(render(Component::Multus, &profile, &facts, EMULATED).unwrap()).to_string();
+    let thin = json!((MULTUS.render)(&profile, &facts, EMULATED).unwrap()).to_string();
     for wanted in [
         r#""path":"/profile/conf""#,
         r#""path":"/runtime/bin""#,
@@ -226,7 +236,7 @@ fn paths_follow_the_profile_then_the_runtime() {
         assert!(thin.contains(wanted), "{wanted} in {thin}");
     }
     profile.multus.flavour = MultusFlavour::Thick;
-    let thick = render(Component::Multus, &profile, &facts, EMULATED).unwrap();
+    let thick = (MULTUS.render)(&profile, &facts, EMULATED).unwrap();
     let mounts = &find(&thick, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
     assert!(mounts.as_array().unwrap().contains(&json!({"name": "cnibin", "mountPath": "/runtime/bin"})));
 }
@@ -236,14 +246,14 @@ fn flannel_takes_backend_and_file_name_from_the_profile() {
     let mut profile = Profile::default();
     profile.flannel.backend = FlannelBackend::HostGw;
     profile.flannel.conf_file = "20-pods.conflist".into();
-    let text = json!(objects(Component::Flannel, &profile)).to_string();
+    let text = json!(objects(&FLANNEL, &profile)).to_string();
     assert!(text.contains("host-gw") && text.contains("/etc/cni/net.d/20-pods.conflist"), "{text}");
 }
 
 #[test]
 fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
     let mut profile = Profile::default();
-    let found = objects(Component::KubeVirtCr, &profile);
+    let found = objects(&KUBEVIRT_CR, &profile);
     assert_eq!(
         found[0]["spec"],
         json!({"imagePullPolicy": "IfNotPresent", "infra": {"replicas": 1},
@@ -251,34 +261,34 @@ fn kubevirt_is_set_by_its_resource_or_by_the_old_config_map() {
                 "useEmulation": true, "disabledFeatureGates": ["ExternalNetResourceInjection", "Template"]}}})
     );
     profile.kubevirt.feature_gates = vec!["Template".into(), "Snapshot".into()];
-    let found = objects(Component::KubeVirtCr, &profile);
+    let found = objects(&KUBEVIRT_CR, &profile);
     let settings = &found[0]["spec"]["configuration"]["developerConfiguration"];
     assert_eq!(settings["featureGates"], json!(["Template", "Snapshot"]));
     assert_eq!(settings["disabledFeatureGates"], json!(["ExternalNetResourceInjection"]));
     profile.kubevirt.feature_gates.clear();
     profile.kubevirt.version = "v1.5.0".into();
     profile.kubevirt.infra_replicas = 2;
-    assert_eq!(objects(Component::KubeVirtCr, &profile)[0]["spec"]["infra"]["replicas"], 2);
+    assert_eq!(objects(&KUBEVIRT_CR, &profile)[0]["spec"]["infra"]["replicas"], 2);
     profile.kubevirt.infra_replicas = 0;
-    let found = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts::default()).unwrap();
+    let found = (KUBEVIRT_CR.render)(&profile, &Facts::default(), RenderFacts::default()).unwrap();
     assert_eq!(found[0]["spec"], json!({"imagePullPolicy": "IfNotPresent"}));
 
     profile.kubevirt.version = "v0.8.0".into();
     profile.kubevirt.namespace = "kube-system".into();
-    let found = objects(Component::KubeVirtCr, &profile);
+    let found = objects(&KUBEVIRT_CR, &profile);
     assert_eq!(
         found,
         [json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "kubevirt-config", "namespace": "kube-system"},
             "data": {"debug.useEmulation": "true"}})]
     );
-    let none = render(Component::KubeVirtCr, &profile, &Facts::default(), RenderFacts::default()).unwrap();
+    let none = (KUBEVIRT_CR.render)(&profile, &Facts::default(), RenderFacts::default()).unwrap();
     assert_eq!(none, Vec::<Value>::new());
 }
 
 #[test]
 fn the_vm_of_today_keeps_its_cloud_init_in_a_secret() {
-    let found = objects(Component::Vm, &two_nics());
+    let found = objects(&VM, &two_nics());
     let secret = find(&found, "Secret");
     assert_eq!(secret["metadata"]["name"], "vm-two-nics-cloud-init");
     assert_eq!(
@@ -305,7 +315,7 @@ fn the_vm_of_today_keeps_its_cloud_init_in_a_secret() {
     let mut bare = two_nics();
     bare.vm.interfaces.clear();
     bare.vm.cloud_init = CloudInit::default();
-    assert_eq!(kinds(&objects(Component::Vm, &bare)), ["\"VirtualMachineInstance\""]);
+    assert_eq!(kinds(&objects(&VM, &bare)), ["\"VirtualMachineInstance\""]);
 }
 
 #[test]
@@ -325,9 +335,9 @@ fn the_vm_of_2018_is_the_one_of_the_text() {
     let mut expected = parse_manifests(text, "vmi-multus-multiple-net.yaml").unwrap();
     // The text leaves the namespace to kubectl.
     expected[0]["metadata"]["namespace"] = "default".into();
-    assert_eq!(objects(Component::Vm, &profile), expected);
+    assert_eq!(objects(&VM, &profile), expected);
 
     profile.vm.cloud_init.network_data = "version: 2".into();
-    let error = render(Component::Vm, &profile, &Facts::default(), EMULATED).unwrap_err();
+    let error = (VM.render)(&profile, &Facts::default(), EMULATED).unwrap_err();
     assert_eq!(error.code().id, "KVN104");
 }

@@ -1,0 +1,11 @@
+//! Manifests as text and as objects: YAML as kubectl reads it, the order of applying, and their images.
+
+mod images;
+mod objects;
+mod scalar;
+mod yaml;
+
+pub use images::{rewrite as rewrite_image, rewrite_object};
+pub use objects::sort;
+pub use scalar::reads_as_text;
+pub use yaml::{MAX_BYTES, parse_manifests};
