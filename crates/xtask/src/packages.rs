@@ -33,7 +33,6 @@ pub fn make(project: &Project, target: Target, stage: &Path, out: &Path) -> Resu
             .env("KVNET_VERSION", &project.version)
             .env("KVNET_DESCRIPTION", &project.description)
             .env("KVNET_HOMEPAGE", &project.repository)
-            .env("KVNET_TIME", project.time()?)
             .env("KVNET_STAGE", stage);
         run::output(&mut command)?;
         made.push(name);

@@ -44,7 +44,8 @@ pub fn show(command: &mut Command) -> Result<()> {
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| failed_to_start(command, error))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        // Some say on standard output what is wrong.
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         bail!("{} failed: {}\n{}", line(command), output.status, said.trim_end());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} does not print text", line(command)))
