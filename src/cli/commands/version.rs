@@ -20,7 +20,8 @@ pub fn run(global: &Global, matrix: bool) -> Result<u8> {
         .map(|(component, release)| (component.id, (release.version)(&profile).to_owned()));
     if global.output == Format::Text {
         let own = [("kvnet", env!("CARGO_PKG_VERSION").to_owned())].into_iter().chain(BUILD.lines());
-        let lines: Vec<String> = own.chain(installed).map(|(name, value)| format!("{name:9} {value}\n")).collect();
+        let lines: Vec<String> =
+            own.chain(installed).map(|(name, value)| format!("{name:9} {value}\n")).collect();
         ui::print(&lines.concat());
         return Ok(0);
     }
