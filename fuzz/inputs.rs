@@ -133,8 +133,6 @@ pub fn node_files(bytes: &[u8]) {
     let _ = runtime::containerd_imports(text);
     runtime::crio(text, &mut dirs);
     let _ = os::os_release(text);
-    let mounts = os::mounts(text);
-    let _ = os::mount_of(&mounts, &dirs.conf);
     let _ = os::module_loaded(text, "br_netfilter");
     let _ = os::can_virtualise(text, "x86_64");
     let added = parts.get(1).map_or(text, String::as_str);

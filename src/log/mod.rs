@@ -126,11 +126,6 @@ pub fn open(state: &StateDir) -> Option<Error> {
     }
 }
 
-/// Turns the log of this run off.
-pub fn off() {
-    *lock() = Log::Off;
-}
-
 /// The log file of this run, to point users to.
 pub fn path() -> Option<Utf8PathBuf> {
     match &*lock() {

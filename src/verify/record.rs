@@ -74,11 +74,6 @@ impl Record {
         self.profile == verified_part(&cx.profile) && (self.vm || !looks_at_vm(cx))
     }
 
-    /// How many checks hold.
-    pub fn held(&self) -> usize {
-        self.held
-    }
-
     /// The checks that could not run, each with the reason.
     pub fn not_checked(&self) -> Vec<String> {
         self.not_checked.iter().map(|outcome| format!("{} ({})", outcome.check, outcome.detail)).collect()

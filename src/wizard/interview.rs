@@ -43,11 +43,6 @@ impl Interview {
         Self { survey, given, writes, sandbox, answers, path: Vec::new(), earlier, problem: None }
     }
 
-    /// What was seen.
-    pub fn survey(&self) -> &Survey {
-        &self.survey
-    }
-
     /// The answers so far.
     pub fn answers(&self) -> &Answers {
         &self.answers

@@ -67,10 +67,6 @@ fn time_of(command: &Command, pace: Pace) -> Duration {
 
 #[async_trait]
 impl Host for WorldHost {
-    fn name(&self) -> &str {
-        self.node.name()
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         if let Some(output) = self.in_a_pod(command)? {
             return Ok(output);

@@ -52,21 +52,6 @@ pub async fn apply_telling(host: &dyn Host, change: &Change, tell: Tell<'_>) -> 
     }
 }
 
-/// Whether [`apply_host_change`] is for this change.
-pub fn is_host_change(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::WriteFile { .. }
-            | Change::MoveFile { .. }
-            | Change::RemoveFile { .. }
-            | Change::RestoreFile { .. }
-            | Change::Run { .. }
-            | Change::InstallPackage { .. }
-            | Change::RemovePackages { .. }
-            | Change::Unit { .. }
-    )
-}
-
 async fn write_file(
     host: &dyn Host,
     path: &Utf8Path,

@@ -120,7 +120,6 @@ impl Cluster {
             server: server.into(),
             route: route.into(),
             authority: authority.map(Into::into),
-            origin: found.origin.into(),
             answer_time,
             kinds: Arc::default(),
             health: Health::default(),
@@ -138,7 +137,6 @@ impl Cluster {
             route: place.server.as_str().into(),
             authority: None,
             place: Arc::new(place),
-            origin: "a client".into(),
             answer_time: ANSWER_TIME,
             kinds: Arc::default(),
             health: Health::default(),
@@ -154,11 +152,6 @@ impl Cluster {
     /// The cluster for people; named before anything is changed.
     pub fn place(&self) -> &Place {
         &self.place
-    }
-
-    /// The kubeconfig that the connection was made from, for people.
-    pub fn origin(&self) -> &str {
-        &self.origin
     }
 
     /// The version of the API server.

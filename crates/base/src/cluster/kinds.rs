@@ -91,12 +91,6 @@ const KNOWN: &[(&str, &str, &str, bool)] = &[
 ];
 
 impl Cluster {
-    /// Whether objects of that kind are namespaced; asks the API only for kinds that kvnet does not know.
-    /// Fails with `KVN306` when the API server does not serve the kind.
-    pub async fn namespaced(&self, key: &ObjectKey) -> Result<bool> {
-        Ok(self.resource(&key.api_version, &key.kind).await?.namespaced)
-    }
-
     /// Whether the API server serves a kind in that version now.
     ///
     /// # Errors

@@ -49,17 +49,6 @@ pub fn merge(existing: &str, added: &str) -> Result<Merged> {
     Ok(Merged { text, changed, context })
 }
 
-/// Whether the current cluster of `added` is one of those in `existing`: same address, same CA.
-pub fn same_cluster(existing: &str, added: &str) -> Result<bool> {
-    let new = Entry::current(&parse(added).ok_or_else(|| unreadable_added("it is not valid YAML"))?)?;
-    if existing.trim().is_empty() {
-        return Ok(false);
-    }
-    let config = parse(existing).ok_or_else(unreadable_existing)?;
-    let same = |value: &Value| identity(value) == identity(&new.values[0]);
-    Ok(items(&config, "clusters").filter_map(|item| item.get("cluster")).any(same))
-}
-
 /// One context with its cluster and user, in the order of [`LISTS`].
 #[derive(Clone)]
 struct Entry {
@@ -229,14 +218,12 @@ mod tests {
         );
         let merged = merge(&existing, &added).unwrap();
         assert_eq!((merged.changed, merged.text), (false, existing.clone()));
-        assert!(same_cluster(&existing, &added).unwrap());
     }
 
     #[test]
     fn another_cluster_of_the_same_name_is_added_under_its_host() {
         let existing = format!("{}extra: {{keep: 1}}\n", config("https://10.0.0.1:6443", "A", "K"));
         let added = config("https://10.0.0.2:6443", "B", "L");
-        assert!(!same_cluster(&existing, &added).unwrap());
         let merged = merge(&existing, &added).unwrap();
         assert_eq!(merged.context, "kubernetes-admin@kubernetes-10.0.0.2");
         let now = parse(&merged.text).unwrap();

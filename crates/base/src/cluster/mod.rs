@@ -70,7 +70,6 @@ pub struct Cluster {
     /// The digest of the server's CA.
     authority: Option<Arc<str>>,
     place: Arc<Place>,
-    origin: Arc<str>,
     answer_time: std::time::Duration,
     kinds: Arc<kinds::Kinds>,
     health: health::Health,

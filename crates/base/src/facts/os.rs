@@ -1,4 +1,4 @@
-//! Facts from single files of the node: os-release, mountinfo, modules, cpuinfo.
+//! Facts from single files of the node: os-release, modules, cpuinfo.
 
 use super::OsRelease;
 
@@ -20,35 +20,6 @@ fn unquoted(value: &str) -> String {
     let value = value.trim();
     let inner = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
     inner.unwrap_or(value).replace('\\', "")
-}
-
-/// A mount, as far as CNI and `KubeVirt` care.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Where.
-    pub point: String,
-    /// Whether mounts made below it are seen elsewhere; `HostToContainer` needs it.
-    pub shared: bool,
-    /// Whether it is read-only.
-    pub read_only: bool,
-}
-
-/// Reads `/proc/self/mountinfo`; lines that are not understood are left out.
-pub fn mounts(text: &str) -> Vec<Mount> {
-    text.lines().filter_map(mount).collect()
-}
-
-fn mount(line: &str) -> Option<Mount> {
-    let (own, _) = line.split_once(" - ")?;
-    let mut fields = own.split(' ').skip(4);
-    let point = fields.next()?.replace("\\040", " ");
-    let read_only = fields.next()?.split(',').any(|option| option == "ro");
-    Some(Mount { point, shared: fields.any(|field| field.starts_with("shared:")), read_only })
-}
-
-/// The mount that holds a path: the last of the longest that is a whole-component prefix of it.
-pub fn mount_of<'a>(mounts: &'a [Mount], path: &camino::Utf8Path) -> Option<&'a Mount> {
-    mounts.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
 }
 
 /// Whether a module is in the text of `/proc/modules`.
@@ -88,17 +59,6 @@ mod tests {
             );
         }
         assert_eq!(os_release("PRETTY_NAME=\"Debian GNU/Linux 12\"").pretty, "Debian GNU/Linux 12");
-    }
-
-    #[test]
-    fn the_longest_mount_holds_a_path() {
-        let text = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
-                    30 22 0:26 / /opt ro,nosuid master:2 - ext4 /dev/sdb rw\n\
-                    31 22 0:27 / /optional rw shared:9 - tmpfs tmpfs rw\nnonsense\n";
-        let mounts = mounts(text);
-        let opt = mount_of(&mounts, "/opt/cni/bin".into()).unwrap();
-        assert_eq!(*opt, Mount { point: "/opt".into(), shared: false, read_only: true });
-        assert!(mount_of(&mounts, "/etc".into()).unwrap().shared);
     }
 
     #[test]

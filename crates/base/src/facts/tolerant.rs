@@ -41,10 +41,6 @@ impl<'a> Tolerant<'a> {
 
 #[async_trait]
 impl Host for Tolerant<'_> {
-    fn name(&self) -> &str {
-        self.host.name()
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         self.host.run(command).await
     }

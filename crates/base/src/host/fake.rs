@@ -232,10 +232,6 @@ impl State {
 
 #[async_trait]
 impl Host for FakeHost {
-    fn name(&self) -> &'static str {
-        "a node in memory"
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         let mut state = self.state();
         state.commands.push(command.clone());

@@ -18,10 +18,6 @@ pub struct LocalHost;
 
 #[async_trait]
 impl Host for LocalHost {
-    fn name(&self) -> &'static str {
-        "this machine"
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         process::run(command, &search_path()).await
     }

@@ -65,9 +65,6 @@ pub enum FileKind {
 /// A node that kvnet can read and change.
 #[async_trait]
 pub trait Host: Send + Sync {
-    /// The node's name for messages, for example `this machine` or `root@node1`.
-    fn name(&self) -> &str;
-
     /// Runs a command to its end. A non-zero exit is an [`Output`], not an error; an error means that the command could
     /// not be started ([`HOST_TOOL_MISSING`](crate::error::code::HOST_TOOL_MISSING)) or was killed with its process group
     /// at its deadline ([`HOST_TIMEOUT`](crate::error::code::HOST_TIMEOUT)).

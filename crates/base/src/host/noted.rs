@@ -15,10 +15,6 @@ pub struct Noted(pub Arc<dyn Host>);
 
 #[async_trait]
 impl Host for Noted {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         let started = Instant::now();
         let result = self.0.run(command).await;

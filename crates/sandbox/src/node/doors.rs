@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use camino::Utf8Path;
-use rustix::io::Errno;
 
 use super::entry::{Content, Entry};
 use super::files::{Answer, Files};
@@ -69,16 +68,6 @@ impl SandboxHost {
     pub fn remove_file(&self, path: impl AsRef<Utf8Path>) -> Result<()> {
         let path = path.as_ref();
         self.change_files(|transaction| edit::remove(transaction, 0, path).map(|_| ()), "remove", path)
-    }
-
-    /// Removes a directory when it is empty; fine when it is not, or not there.
-    pub fn remove_empty_directory(&self, path: impl AsRef<Utf8Path>) -> Result<()> {
-        let path = path.as_ref();
-        let remove = |transaction: &mut Transaction<'_>| match edit::remove_directory(transaction, 0, path) {
-            Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
-            result => result,
-        };
-        self.change_files(remove, "remove", path)
     }
 
     /// The network links, by name.

@@ -22,10 +22,6 @@ const SEARCH_PATH: [&str; 6] =
 
 #[async_trait]
 impl Host for SandboxHost {
-    fn name(&self) -> &'static str {
-        "the sandbox"
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         lock(&self.0.log).commands.push(command.display());
         let fault = self.fault(HostOperation::Run(command))?;
