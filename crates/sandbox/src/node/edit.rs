@@ -57,11 +57,7 @@ pub(super) fn rename(
     if to.starts_with(&from) {
         return Err(Errno::INVAL);
     }
-    for path in [&from, &to] {
-        files.permit_change(path)?;
-    }
-    move_all(transaction, &from, &to);
-    Ok(())
+    replace(transaction, user, &from, &to)
 }
 
 /// Moves an entry over whatever file is at `to`.
@@ -74,9 +70,8 @@ pub(super) fn replace(
     let files = Files { transaction, user };
     let (from, to) = (files.real_path(from, false)?, files.real_path(to, false)?);
     files.entry(&from)?;
-    for path in [&from, &to] {
-        files.permit_change(path)?;
-    }
+    files.permit_change(&from)?;
+    files.permit_change(&to)?;
     if from != to {
         move_all(transaction, &from, &to);
     }

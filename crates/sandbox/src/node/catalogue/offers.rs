@@ -7,7 +7,13 @@ const fn plugins(name: &'static str, version: &'static str, directory: &'static 
 }
 
 const fn library(name: &'static str, version: &'static str) -> Offer {
-    Offer { name, version, needs: &[], files: &[], plugins: None }
+    package(name, version, &[], &[])
+}
+
+type Names = &'static [&'static str];
+
+const fn package(name: &'static str, version: &'static str, needs: Names, files: Names) -> Offer {
+    Offer { name, version, needs, files, plugins: None }
 }
 
 const SWITCH_FILES: &[&str] = &[
@@ -37,37 +43,18 @@ const WHOLE_FILES: &[&str] = &[
 
 /// This distribution's packages.
 pub(super) static DEBIAN: [Offer; 10] = [
-    Offer {
-        name: "openvswitch-switch",
-        version: "3.1.0-2+deb12u1",
-        needs: &["openvswitch-common", "python3-netifaces:amd64", "python3-openvswitch", "uuid-runtime"],
-        files: SWITCH_FILES,
-        plugins: None,
-    },
-    Offer {
-        name: "openvswitch-common",
-        version: "3.1.0-2+deb12u1",
-        needs: &["libunbound8:amd64", "libxdp1:amd64"],
-        files: COMMON_FILES,
-        plugins: None,
-    },
-    Offer {
-        name: "libunbound8:amd64",
-        version: "1.17.1-2+deb12u3",
-        needs: &["libevent-2.1-7:amd64"],
-        files: &[],
-        plugins: None,
-    },
+    package(
+        "openvswitch-switch",
+        "3.1.0-2+deb12u1",
+        &["openvswitch-common", "python3-netifaces:amd64", "python3-openvswitch", "uuid-runtime"],
+        SWITCH_FILES,
+    ),
+    package("openvswitch-common", "3.1.0-2+deb12u1", &["libunbound8:amd64", "libxdp1:amd64"], COMMON_FILES),
+    package("libunbound8:amd64", "1.17.1-2+deb12u3", &["libevent-2.1-7:amd64"], &[]),
     library("libevent-2.1-7:amd64", "2.1.12-stable-8"),
     library("libxdp1:amd64", "1.3.1-1"),
     library("python3-netifaces:amd64", "0.11.0-2+b1"),
-    Offer {
-        name: "python3-openvswitch",
-        version: "3.1.0-2+deb12u1",
-        needs: &["python3-sortedcontainers"],
-        files: &[],
-        plugins: None,
-    },
+    package("python3-openvswitch", "3.1.0-2+deb12u1", &["python3-sortedcontainers"], &[]),
     library("python3-sortedcontainers", "2.4.0-2"),
     library("uuid-runtime", "2.38.1-5+deb12u3"),
     plugins("containernetworking-plugins", "1.1.1+ds1-3+b4", "/usr/lib/cni"),
@@ -75,49 +62,29 @@ pub(super) static DEBIAN: [Offer; 10] = [
 
 /// This distribution's packages.
 pub(super) static UBUNTU: [Offer; 8] = [
-    Offer {
-        name: "openvswitch-switch",
-        version: "3.3.4-0ubuntu0.24.04.1",
-        needs: &["openvswitch-common", "python3-openvswitch"],
-        files: SWITCH_FILES,
-        plugins: None,
-    },
-    Offer {
-        name: "openvswitch-common",
-        version: "3.3.4-0ubuntu0.24.04.1",
-        needs: &["libunbound8:amd64", "libxdp1:amd64"],
-        files: COMMON_FILES,
-        plugins: None,
-    },
-    Offer {
-        name: "libunbound8:amd64",
-        version: "1.19.2-1ubuntu3.5",
-        needs: &["libevent-2.1-7t64:amd64"],
-        files: &[],
-        plugins: None,
-    },
+    package(
+        "openvswitch-switch",
+        "3.3.4-0ubuntu0.24.04.1",
+        &["openvswitch-common", "python3-openvswitch"],
+        SWITCH_FILES,
+    ),
+    package(
+        "openvswitch-common",
+        "3.3.4-0ubuntu0.24.04.1",
+        &["libunbound8:amd64", "libxdp1:amd64"],
+        COMMON_FILES,
+    ),
+    package("libunbound8:amd64", "1.19.2-1ubuntu3.5", &["libevent-2.1-7t64:amd64"], &[]),
     library("libevent-2.1-7t64:amd64", "2.1.12-stable-9ubuntu2"),
     library("libxdp1:amd64", "1.4.2-1ubuntu4"),
-    Offer {
-        name: "python3-openvswitch",
-        version: "3.3.4-0ubuntu0.24.04.1",
-        needs: &["python3-sortedcontainers"],
-        files: &[],
-        plugins: None,
-    },
+    package("python3-openvswitch", "3.3.4-0ubuntu0.24.04.1", &["python3-sortedcontainers"], &[]),
     library("python3-sortedcontainers", "2.4.0-2"),
     plugins("containernetworking-plugins", "1.1.1+ds1-3ubuntu0.24.04.3", "/usr/lib/cni"),
 ];
 
 /// This distribution's packages.
 pub(super) static FEDORA: [Offer; 5] = [
-    Offer {
-        name: "openvswitch",
-        version: "3.4.2-1.fc42",
-        needs: &["libxdp", "numactl-libs", "unbound-libs"],
-        files: WHOLE_FILES,
-        plugins: None,
-    },
+    package("openvswitch", "3.4.2-1.fc42", &["libxdp", "numactl-libs", "unbound-libs"], WHOLE_FILES),
     library("libxdp", "1.5.3-1.fc42"),
     library("numactl-libs", "2.0.19-2.fc42"),
     library("unbound-libs", "1.23.1-1.fc42"),
@@ -126,13 +93,7 @@ pub(super) static FEDORA: [Offer; 5] = [
 
 /// This distribution's packages.
 pub(super) static OPENSUSE: [Offer; 4] = [
-    Offer {
-        name: "openvswitch",
-        version: "3.1.0-150600.33.6.1",
-        needs: &["libopenvswitch-3_1-0", "libunbound8"],
-        files: WHOLE_FILES,
-        plugins: None,
-    },
+    package("openvswitch", "3.1.0-150600.33.6.1", &["libopenvswitch-3_1-0", "libunbound8"], WHOLE_FILES),
     library("libopenvswitch-3_1-0", "3.1.0-150600.33.6.1"),
     library("libunbound8", "1.20.0-150600.23.6.1"),
     plugins("cni-plugins", "1.1.1-150500.3.2.1", "/usr/lib/cni"),
@@ -140,11 +101,11 @@ pub(super) static OPENSUSE: [Offer; 4] = [
 
 /// This distribution's packages.
 pub(super) static ARCH: [Offer; 3] = [
-    Offer {
-        name: "openvswitch",
-        version: "3.6.0-1",
-        needs: &["unbound"],
-        files: &[
+    package(
+        "openvswitch",
+        "3.6.0-1",
+        &["unbound"],
+        &[
             "/usr/bin/ovs-vsctl",
             "/usr/bin/ovs-appctl",
             "/usr/bin/ovs-ofctl",
@@ -153,34 +114,31 @@ pub(super) static ARCH: [Offer; 3] = [
             "/usr/lib/systemd/system/ovs-vswitchd.service",
             "/usr/lib/systemd/system/ovsdb-server.service",
         ],
-        plugins: None,
-    },
+    ),
     library("unbound", "1.23.1-1"),
     plugins("cni-plugins", "1.7.1-1", "/usr/lib/cni"),
 ];
 
 /// This distribution's packages.
 pub(super) static ALPINE: [Offer; 4] = [
-    Offer {
-        name: "openvswitch",
-        version: "2.17.11-r2",
-        needs: &["openvswitch-openrc", "unbound-libs"],
-        files: &[
+    package(
+        "openvswitch",
+        "2.17.11-r2",
+        &["openvswitch-openrc", "unbound-libs"],
+        &[
             "/usr/bin/ovs-vsctl",
             "/usr/bin/ovs-appctl",
             "/usr/bin/ovs-ofctl",
             "/usr/sbin/ovsdb-server",
             "/usr/sbin/ovs-vswitchd",
         ],
-        plugins: None,
-    },
-    Offer {
-        name: "openvswitch-openrc",
-        version: "2.17.11-r2",
-        needs: &[],
-        files: &["/etc/init.d/ovs-modules", "/etc/init.d/ovs-vswitchd", "/etc/init.d/ovsdb-server"],
-        plugins: None,
-    },
+    ),
+    package(
+        "openvswitch-openrc",
+        "2.17.11-r2",
+        &[],
+        &["/etc/init.d/ovs-modules", "/etc/init.d/ovs-vswitchd", "/etc/init.d/ovsdb-server"],
+    ),
     library("unbound-libs", "1.23.1-r0"),
     plugins("cni-plugins", "1.7.1-r5", "/usr/libexec/cni"),
 ];

@@ -43,10 +43,6 @@ const DEFINITIONS: [[&str; 4]; 5] = [
 pub(super) struct Operator;
 
 impl Program for Operator {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
-        self.tend(task)
-    }
-
     fn is_quiet(&self) -> bool {
         false
     }

@@ -33,10 +33,6 @@ const GUEST_SECONDS: f64 = 5.0;
 pub(super) struct Controller;
 
 impl Program for Controller {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
-        self.tend(task)
-    }
-
     fn is_quiet(&self) -> bool {
         false
     }

@@ -40,7 +40,9 @@ pub(super) enum Outcome {
 /// A program in a container. All that it does can be repeated.
 pub(super) trait Program: Sync {
     /// What it does when it starts.
-    fn start(&self, task: &Task<'_>) -> Result<Outcome>;
+    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+        self.tend(task)
+    }
 
     /// Its continuous work.
     fn tend(&self, _task: &Task<'_>) -> Result<Outcome> {

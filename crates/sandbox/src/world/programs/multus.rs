@@ -44,10 +44,6 @@ struct Settings {
 }
 
 impl Program for Daemon {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
-        self.tend(task)
-    }
-
     /// Waits for its prerequisites, then writes its configuration, and rewrites it when its master's changes.
     fn is_quiet(&self) -> bool {
         false

@@ -38,10 +38,6 @@ impl Program for InstallOf2018 {
 pub(super) struct Marker;
 
 impl Program for Marker {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
-        self.tend(task)
-    }
-
     fn is_quiet(&self) -> bool {
         false
     }
