@@ -4,10 +4,9 @@ use std::io::{self, BufRead, Write};
 
 use super::prompt::{Prompt, Reply};
 use super::question::{Kind, Question};
-use super::show::wrap;
 use super::terminal::{or_stop, width};
 use crate::error::Result;
-use crate::terminal::{clean, say};
+use crate::terminal::{clean, say, wrap};
 
 /// The help on keys.
 pub const KEYS: &str = "Enter accepts the default, `<` goes back to the previous question. Ctrl-C quits, and nothing is written.";

@@ -5,35 +5,12 @@ use crate::engine::plan::Plan;
 use crate::facts::survey::{Card, Presence, Survey, Switch};
 use crate::formats::net::Link;
 use crate::profile::{Network, NetworkKind, Profile};
-use crate::terminal::{clean, cut};
+use crate::terminal::{clean, cut, wrap};
 
 /// The maximum width of text, for readability.
 pub const WIDEST: usize = 80;
 /// The most changes of a step that are listed.
 const MOST_CHANGES: usize = 3;
-
-/// Breaks a text into lines; a word that is longer than a line is broken too.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(10);
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        let used = lines.last().map_or(0, |line| line.chars().count());
-        if used > 0 && used + 1 + word.len() > width {
-            lines.push(String::new());
-        } else if used > 0 {
-            lines.last_mut().into_iter().for_each(|line| line.push(' '));
-        }
-        while word.len() > width {
-            let rest = word.split_off(width);
-            lines.last_mut().into_iter().for_each(|line| line.extend(word.iter()));
-            lines.push(String::new());
-            word = rest;
-        }
-        lines.last_mut().into_iter().for_each(|line| line.extend(word.iter()));
-    }
-    lines
-}
 
 /// Two columns: a name and its text, in as many lines as needed.
 pub fn columns(rows: &[(String, String)], width: usize) -> String {

@@ -11,9 +11,9 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use super::line::{Edit, Line};
 use super::prompt::{Prompt, Reply};
 use super::question::{Item, Kind, Question};
-use super::show::{WIDEST, wrap};
+use super::show::WIDEST;
 use crate::error::{Error, Result, code};
-use crate::terminal::{clean, cut};
+use crate::terminal::{clean, cut, wrap};
 
 /// The help on keys.
 pub const KEYS: &str = "Enter accepts the default. Esc goes back to the previous question, even while you type a line, and so does `<`. Ctrl-C quits, and nothing is written.";

@@ -21,7 +21,8 @@ pub fn sections(map: &Map<String, Value>) -> String {
 
 /// A comment in lines of at most the width.
 pub fn comment(indent: &str, text: &str) -> String {
-    let lines = super::show::wrap(&crate::terminal::clean(text).replace('\n', " "), WIDTH - indent.len() - 2);
+    let lines =
+        crate::terminal::wrap(&crate::terminal::clean(text).replace('\n', " "), WIDTH - indent.len() - 2);
     lines.iter().fold(String::new(), |text, line| text + &format!("{indent}# {line}\n"))
 }
 

@@ -90,11 +90,19 @@ pub fn fitted(text: &str, width: usize) -> String {
     text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
 }
 
+/// The words of a text in lines of at most `width` columns, or ten; a word that is longer than a line is broken too.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    textwrap::wrap(&text, options(width.max(10))).into_iter().map(Into::into).collect()
+}
+
 fn broken(first: &str, rest: &str, text: &str, width: usize) -> String {
-    let options =
-        textwrap::Options::new(width).initial_indent(first).subsequent_indent(rest).break_words(false);
-    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::fill(text, options.wrap_algorithm(textwrap::WrapAlgorithm::FirstFit))
+    textwrap::fill(text, options(width).initial_indent(first).subsequent_indent(rest).break_words(false))
+}
+
+fn options<'a>(width: usize) -> textwrap::Options<'a> {
+    let options = textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    options.wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
 }
 
 /// The width of the terminal on standard output; `None` if it is not a terminal.

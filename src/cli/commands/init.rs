@@ -14,7 +14,7 @@ use crate::facts::survey::Survey;
 use crate::host::{Host, Noted, local::LocalHost};
 use crate::profile;
 use crate::sandbox::Sandbox;
-use crate::terminal::{clean, say};
+use crate::terminal::{clean, say, wrap};
 use crate::ui;
 use crate::ui::Format;
 use crate::wizard::answers::YES;
@@ -182,7 +182,7 @@ async fn for_looking(global: &Global) -> Result<Global> {
 
 fn introduce(survey: &Survey, draws: Option<bool>) {
     let width = terminal::width();
-    let lines = |text: &str| show::wrap(text, width).iter().for_each(|line| say(line));
+    let lines = |text: &str| wrap(text, width).iter().for_each(|line| say(line));
     if let Some(draws) = draws {
         lines(
             "Answer a few questions to get a profile for `kvnet up`. Nothing is changed until you confirm.",
