@@ -7,6 +7,7 @@ use super::{CheckResult, Verdict, listed};
 use crate::cluster::condition_of;
 use crate::components;
 use crate::error::code;
+use crate::formats::object::{items, shown_taint, untolerated};
 use crate::steps::flannel::LEAVING_TAINT;
 use crate::trace::counted;
 
@@ -65,7 +66,8 @@ fn trouble(node: &Value) -> Option<String> {
 
 pub fn room(seen: &Snapshot) -> CheckResult {
     let cluster = seen.cluster()?;
-    let leaving = |node: &&Value| taints(node).any(|taint| taint["key"] == LEAVING_TAINT);
+    let leaving =
+        |node: &&Value| items(node, "/spec/taints").iter().any(|taint| taint["key"] == LEAVING_TAINT);
     if let Some(node) = cluster.nodes.iter().find(leaving) {
         let node = name(node);
         let found = format!("{node} has the taint {LEAVING_TAINT}: a `kvnet down` was interrupted");
@@ -85,19 +87,13 @@ pub fn room(seen: &Snapshot) -> CheckResult {
     })
 }
 
-fn taints(node: &Value) -> impl Iterator<Item = &Value> {
-    node["spec"]["taints"].as_array().into_iter().flatten()
-}
-
 /// Why ordinary pods cannot be scheduled to a node.
 fn refusal(node: &Value) -> Option<String> {
     if node["spec"]["unschedulable"] == true {
         return Some(format!("{} is cordoned", name(node)));
     }
-    let mut hard = taints(node).filter(|taint| taint["effect"] != "PreferNoSchedule");
-    let taint = hard.next()?;
-    let text = |field: &str| taint[field].as_str().unwrap_or_default();
-    Some(format!("{} has the taint {}:{}", name(node), text("key"), text("effect")))
+    let taint = untolerated(node, &[]).next()?;
+    Some(format!("{} has the taint {}", name(node), shown_taint(taint)))
 }
 
 pub fn dns(seen: &Snapshot) -> CheckResult {

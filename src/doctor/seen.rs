@@ -23,6 +23,7 @@ use crate::facts::tolerant::Tolerant;
 use crate::facts::{ByFile, NamedFiles};
 use crate::formats::cni::is_configuration;
 use crate::formats::net::{Link, links};
+pub use crate::formats::object::{full_name, name};
 use crate::host::{Command, Host};
 use crate::profile::Profile;
 use crate::trace::datapath::{Datapath, Nic, define, nics_of};
@@ -408,16 +409,6 @@ impl ClusterSnapshot {
                 })
         })
     }
-}
-
-/// An object's name.
-pub fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
-}
-
-/// `namespace/name`.
-pub fn full_name(object: &Value) -> String {
-    format!("{}/{}", object["metadata"]["namespace"].as_str().unwrap_or_default(), name(object))
 }
 
 /// Seconds since an object's `deletionTimestamp`; none when it is not terminating.

@@ -14,6 +14,7 @@ use crate::facts::attachments::{Reported, asked, pairs, reported};
 use crate::facts::ovs::OvsState;
 use crate::formats::cni::NetConf;
 use crate::formats::net::{default_route_nics, links};
+use crate::formats::object::{full_name, items};
 use crate::host::{Command, Host};
 
 /// The kernel's master of all NICs on Open vSwitch bridges.
@@ -70,10 +71,6 @@ fn pod_network(cx: &Context) -> Network {
 
 fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn node(object: &Value) -> Node {
@@ -180,7 +177,7 @@ fn attachment(cx: &Context, object: &Value, vlan_bridges: &BTreeMap<String, (Str
         None => (named, vlan),
     };
     let subnet = addresses(&conf, &cx.profile);
-    let name = format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+    let name = full_name(object);
     Network { name, kind: conf.kind().into(), bridge, vlan, subnet }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::text;
 use super::conditions::condition_of;
 use super::{Cluster, ObjectKey};
 use crate::error::Result;
+use crate::formats::object::text;
 
 /// How often such pods are looked for; a live kubelet is faster.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use super::refusal::{Refusal, absent};
 use super::request::{Call, Outcome};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
 use crate::error::{Error, Result, code};
+use crate::formats::object::text;
 
 /// How many requests of [`Cluster::get_many`] are in flight.
 const CONCURRENT_READS: usize = 16;
@@ -259,8 +260,4 @@ pub(super) fn encode(text: &str) -> String {
         }
         encoded
     })
-}
-
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

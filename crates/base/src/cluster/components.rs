@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::api::text;
 use super::conditions::{Scope, condition_of, explanation};
 use super::pods::is_ready;
 use super::{Cluster, Condition, ObjectKey};
 use crate::error::Result;
+use crate::formats::object::text;
 
 /// The label of KubeVirt's own pods, with the component's name.
 const COMPONENT: &str = "kubevirt.io";

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::api::text;
 use super::{Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
+use crate::formats::object::text;
 
 /// Which objects decide a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ObjectKey;
-use super::api::text;
+use crate::formats::object::text;
 use crate::terminal::{clean, cut};
 
 /// What was requested.

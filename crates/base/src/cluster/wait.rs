@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::text;
 use super::conditions::{Scope, holds_in};
 use super::pods::lasting::{Lasting, Stuck, current};
 use super::pods::reasons::{Cause, Reason};
@@ -12,6 +11,7 @@ use super::pods::{selector_of, why_unplaced, why_waiting};
 use super::watch::{Followed, Sight};
 use super::{Cluster, Condition, ObjectKey, components};
 use crate::error::{Error, Result, code};
+use crate::formats::object::text;
 
 /// How often events of waiting pods are read again.
 const EVENTS: Duration = Duration::from_secs(2);

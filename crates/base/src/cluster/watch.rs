@@ -11,11 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::api::{query, text};
+use super::api::query;
 use super::conditions::Scope;
 use super::refusal::{bounded, connection_error};
 use super::request::back_off;
 use crate::error::{Error, Kind, Result, code};
+use crate::formats::object::text;
 
 /// After so many seconds the server ends a watch and everything is listed again, which recovers a stale watch.
 const WATCH_SECONDS: u64 = 50;

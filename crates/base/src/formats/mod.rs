@@ -7,6 +7,7 @@ pub mod names;
 pub mod net;
 pub mod network_data;
 mod network_data_v1;
+pub mod object;
 mod release;
 
 pub use release::Release;

@@ -3,33 +3,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub(super) use crate::formats::object::{items, name, namespace, number, text};
+
 /// The characters of generated names, as Kubernetes chooses them: no vowels, so that no words come out.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-
-/// A text at a JSON pointer; empty when there is none.
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A number at a JSON pointer.
-pub(super) fn number(value: &Value, pointer: &str) -> Option<i64> {
-    value.pointer(pointer).and_then(Value::as_i64)
-}
-
-/// The items of a list at a JSON pointer.
-pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// `metadata.name`.
-pub(super) fn name(object: &Value) -> &str {
-    text(object, "/metadata/name")
-}
-
-/// `metadata.namespace`.
-pub(super) fn namespace(object: &Value) -> &str {
-    text(object, "/metadata/namespace")
-}
 
 /// `metadata.uid`.
 pub(super) fn uid(object: &Value) -> &str {

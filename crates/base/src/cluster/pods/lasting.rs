@@ -7,9 +7,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::reasons::{Cause, Reason};
-use super::text;
 use crate::cluster::Cluster;
 use crate::error::{Code, code};
+use crate::formats::object::{items, name, shown_taint, text};
 
 /// Kubelet and scheduler retry every few seconds: what fails for so long has failed more than once.
 const USUAL: Duration = Duration::from_secs(30);
@@ -167,11 +167,8 @@ impl Cluster {
     pub async fn taints(&self) -> String {
         let nodes = self.list("v1", "Node", None, None).await.unwrap_or_default();
         let all = nodes.iter().flat_map(|node| {
-            let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-            taints.map(move |taint| {
-                let (key, effect) = (text(taint, "/key"), text(taint, "/effect"));
-                format!("node {} has the taint {key}:{effect}", text(node, "/metadata/name"))
-            })
+            let taints = items(node, "/spec/taints").iter();
+            taints.map(|taint| format!("node {} has the taint {}", name(node), shown_taint(taint)))
         });
         all.collect::<Vec<_>>().join(", ")
     }

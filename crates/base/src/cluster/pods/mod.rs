@@ -4,10 +4,10 @@ pub mod lasting;
 mod network_error;
 pub mod reasons;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::api::text;
 use super::conditions::{condition_of, explanation};
+use crate::formats::object::{items, shown_taint, text, untolerated};
 
 /// Taints that every DaemonSet pod tolerates without asking.
 const DAEMON_TOLERATES: &[&str] = &[
@@ -61,7 +61,7 @@ fn state_of(pod: &Value) -> Option<Waits> {
         return Some(Waits::Ended(format!("its node does not report it (phase Unknown){why}")));
     }
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let statuses = statuses.iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
+    let statuses = statuses.iter().flat_map(|pointer| items(pod, pointer));
     let reason =
         statuses.filter_map(container_reason).min_by_key(|(rank, _)| *rank).map(|(_, reason)| reason);
     reason.or_else(|| pod_reason(pod))
@@ -131,36 +131,17 @@ pub(super) fn why_unplaced(workload: &Value, nodes: &[Value]) -> Option<String> 
 
 fn refusal_of(workload: &Value, node: &Value) -> Option<String> {
     let name = text(node, "/metadata/name");
-    let empty = Map::new();
-    let map = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_object).cloned();
-    let labels = map(node, "/metadata/labels").unwrap_or_else(|| empty.clone());
-    let selector = map(workload, "/spec/template/spec/nodeSelector").unwrap_or(empty);
-    if let Some((key, value)) = selector.iter().find(|(key, value)| labels.get(*key) != Some(*value)) {
+    let labels = &node["metadata"]["labels"];
+    let selector = workload["spec"]["template"]["spec"]["nodeSelector"].as_object();
+    let missing = selector.into_iter().flatten().find(|(key, value)| labels.get(*key) != Some(*value));
+    if let Some((key, value)) = missing {
         let value = value.as_str().unwrap_or_default();
         return Some(format!("its node selector wants {key}={value}, which node {name} does not have"));
     }
-    let taints = node.pointer("/spec/taints").and_then(Value::as_array)?;
-    let tolerations = workload.pointer("/spec/template/spec/tolerations").and_then(Value::as_array);
-    let tolerations = tolerations.map(Vec::as_slice).unwrap_or_default();
-    let taint = taints.iter().find(|taint| {
-        text(taint, "/effect") != "PreferNoSchedule"
-            && !DAEMON_TOLERATES.contains(&text(taint, "/key"))
-            && !tolerations.iter().any(|toleration| tolerates(toleration, taint))
-    })?;
-    Some(format!(
-        "it does not tolerate the taint {}:{} of node {name}",
-        text(taint, "/key"),
-        text(taint, "/effect")
-    ))
-}
-
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let same = |pointer: &str| text(toleration, pointer) == text(taint, pointer);
-    let any = |pointer: &str| text(toleration, pointer).is_empty();
-    let exists = text(toleration, "/operator") == "Exists";
-    (any("/effect") || same("/effect"))
-        && (same("/key") || (exists && any("/key")))
-        && (exists || same("/value"))
+    let tolerations = items(workload, "/spec/template/spec/tolerations");
+    let mut taints = untolerated(node, tolerations);
+    let taint = taints.find(|taint| !DAEMON_TOLERATES.contains(&text(taint, "/key")))?;
+    Some(format!("it does not tolerate the taint {} of node {name}", shown_taint(taint)))
 }
 
 /// The label selector of a workload's pods as a query: `a=b,c in (d)`.

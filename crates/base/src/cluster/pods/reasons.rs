@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::network_error::{innermost, shortened};
 use super::{Waits, has_succeeded, is_ready, state_of};
-use crate::cluster::api::{encode, text};
+use crate::cluster::api::encode;
 use crate::cluster::expected::Expected;
 use crate::cluster::request::{Call, Outcome};
 use crate::cluster::{Cluster, rolled_out};
 use crate::error::Result;
 use crate::facts::attachments::{MULTUS_NAMESPACE, asked, asked_with_first};
+use crate::formats::object::text;
 
 /// What blocks a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

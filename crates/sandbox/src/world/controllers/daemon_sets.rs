@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{MANAGER, pods, scheduler};
 use crate::error::Result;
+use crate::formats::object::untolerated;
 use crate::world::objects::{is_leaving, items, name, number, owner_reference, text, uid};
 use crate::world::scene::{Scene, label, versions};
 
@@ -81,7 +82,7 @@ fn rolls(set: &Value) -> bool {
 
 /// The controller's own check of the node: it does not ask the scheduler.
 fn takes(spec: &Value, node: &Value) -> bool {
-    scheduler::fits(spec, node) && scheduler::untolerated(items(spec, "/tolerations"), node).is_none()
+    scheduler::fits(spec, node) && untolerated(node, items(spec, "/tolerations")).next().is_none()
 }
 
 /// A running pod is only removed when the node changes or evicts it.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use crate::error::Result;
+use crate::formats::object::untolerated;
 use crate::world::objects::{holds, is_leaving, is_true, items, name, set_condition, text};
 use crate::world::scene::Scene;
 
@@ -148,7 +149,7 @@ fn refusal(spec: &Value, node: &Value) -> Option<&'static str> {
     if !fits(spec, node) {
         return Some("didn't match Pod's node affinity/selector");
     }
-    if untolerated(items(spec, "/tolerations"), node).is_some() {
+    if untolerated(node, items(spec, "/tolerations")).next().is_some() {
         return Some("had untolerated taint(s)");
     }
     (node["spec"]["unschedulable"] == true).then_some("were unschedulable")
@@ -168,21 +169,6 @@ fn term_fits(term: &Value, node: &Value) -> bool {
     let fields = json!({"metadata.name": node["metadata"]["name"]});
     items(term, "/matchExpressions").iter().all(|expression| holds(expression, &node["metadata"]["labels"]))
         && items(term, "/matchFields").iter().all(|expression| holds(expression, &fields))
-}
-
-/// The first taint that keeps pods with these tolerations off a node.
-pub(in crate::world) fn untolerated<'a>(tolerations: &[Value], node: &'a Value) -> Option<&'a Value> {
-    let keeps_off = |taint: &&Value| text(taint, "/effect") != "PreferNoSchedule";
-    let tolerated = |taint: &Value| tolerations.iter().any(|toleration| tolerates(toleration, taint));
-    items(node, "/spec/taints").iter().filter(keeps_off).find(|taint| !tolerated(taint))
-}
-
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let field = |name: &str| text(toleration, name);
-    let exists = field("/operator") == "Exists";
-    let effect = field("/effect").is_empty() || field("/effect") == text(taint, "/effect");
-    let key = field("/key") == text(taint, "/key") || (exists && field("/key").is_empty());
-    effect && key && (exists || field("/value") == text(taint, "/value"))
 }
 
 #[cfg(test)]
