@@ -33,6 +33,22 @@ impl Verdict {
     }
 }
 
+/// What a check of `doctor` or a link of `trace` came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// It works.
+    Holds,
+    /// It does not work.
+    Broken,
+    /// It works now and may not later, or does not work and is not needed.
+    Warns,
+    /// It could not be checked.
+    Unknown,
+    /// Not installed, and nothing needs it.
+    Absent,
+}
+
 use super::target::Target;
 
 /// One thing that happened.

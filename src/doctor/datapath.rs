@@ -1,7 +1,7 @@
 //! The datapath of this node's pods.
 
 use super::seen::Snapshot;
-use super::{CheckResult, State, Verdict};
+use super::{CheckResult, Grade, Verdict};
 use crate::trace::datapath::Part;
 
 pub fn links(seen: &Snapshot) -> CheckResult {
@@ -32,7 +32,7 @@ fn judge(seen: &Snapshot, part: Part, absent: &str) -> CheckResult {
     let judged = datapath.judge(part);
     if let Some((code, _, hint)) = judged.broken.first() {
         let found: Vec<String> = judged.broken.iter().map(|(_, what, _)| what.clone()).collect();
-        let verdict = Verdict { code: Some(*code), ..Verdict::new(State::Broken, "") }.each("", found);
+        let verdict = Verdict { code: Some(*code), ..Verdict::new(Grade::Broken, "") }.each("", found);
         return Ok(verdict.hint(hint.clone()));
     }
     if !judged.unknown.is_empty() {

@@ -17,32 +17,17 @@ mod waiting;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::context::events::Grade;
 use crate::engine::plan::{Plan, Selection};
 use crate::engine::step::AnyStep;
 use crate::error::{Code, Error, Result};
 pub use seen::Snapshot;
 
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// The promise holds.
-    Holds,
-    /// Something does not work.
-    Broken,
-    /// It works now, and may not later.
-    Warns,
-    /// It could not be checked.
-    Unknown,
-    /// Not installed, and nothing needs it.
-    Absent,
-}
-
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// How it ended.
-    pub state: State,
+    pub state: Grade,
     /// What was seen.
     pub found: String,
     /// The objects concerned, each with its problem; empty when there is no list.
@@ -60,29 +45,29 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(state: State, found: impl Into<String>) -> Self {
+    fn new(state: Grade, found: impl Into<String>) -> Self {
         let (items, head) = (Vec::new(), String::new());
         Self { state, found: found.into(), items, head, code: None, hint: None }
     }
 
     fn holds(found: impl Into<String>) -> Self {
-        Self::new(State::Holds, found)
+        Self::new(Grade::Holds, found)
     }
 
     fn broken(code: &'static Code, found: impl Into<String>) -> Self {
-        Self { code: Some(code.id), hint: Some(code.fix.to_owned()), ..Self::new(State::Broken, found) }
+        Self { code: Some(code.id), hint: Some(code.fix.to_owned()), ..Self::new(Grade::Broken, found) }
     }
 
     fn warns(found: impl Into<String>) -> Self {
-        Self::new(State::Warns, found)
+        Self::new(Grade::Warns, found)
     }
 
     fn unknown(why: impl Into<String>) -> Self {
-        Self::new(State::Unknown, why)
+        Self::new(Grade::Unknown, why)
     }
 
     fn absent(why: impl Into<String>) -> Self {
-        Self::new(State::Absent, why)
+        Self::new(Grade::Absent, why)
     }
 
     /// Reports a list; `found` becomes all of it in one line.
@@ -204,13 +189,13 @@ impl Diagnosis {
     }
 
     /// The findings in a state.
-    pub fn with(&self, state: State) -> impl Iterator<Item = &Finding> {
+    pub fn with(&self, state: Grade) -> impl Iterator<Item = &Finding> {
         self.checks.iter().filter(move |finding| finding.verdict.state == state)
     }
 
     /// The first broken check: it may be the root cause of the others.
     pub fn broken(&self) -> Option<&Finding> {
-        self.with(State::Broken).next()
+        self.with(Grade::Broken).next()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::datapath::{Datapath, Judged, Part, nics_of};
 use super::evidence::Evidence;
 use super::target::Attachment;
-use super::{Link, State};
+use super::{Grade, Link};
 use crate::context::Context;
 use crate::error::Result;
 
@@ -46,7 +46,7 @@ pub fn told_of(datapath: &Datapath) -> Vec<Link> {
 fn told(judged: &Judged, link: &'static str, looked_at: &str) -> Option<Link> {
     let link = Link::new(link, None, looked_at);
     if let Some((code, what, hint)) = judged.broken.first() {
-        let link = Link { state: State::Broken, code: Some(*code), ..link };
+        let link = Link { state: Grade::Broken, code: Some(*code), ..link };
         return Some(Link { found: what.clone(), hint: Some(hint.clone()), ..link });
     }
     if !judged.unknown.is_empty() {

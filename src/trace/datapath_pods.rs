@@ -33,11 +33,15 @@ pub fn links(seen: &Datapath) -> Judged {
         let local = seen
             .roads
             .wire(&bridge)
-            .filter(|wire| !wire.on && wire.addresses.iter().any(std::net::IpAddr::is_ipv4));
+            .filter(|wire| !wire.on && wire.known_addresses().iter().any(IpAddr::is_ipv4));
         if let Some(local) = local.filter(|_| !seen.between) {
             judged.breaks(
                 &code::PATH_LINK,
-                format!("{} is down, but the node's address {} is on it", local.name, local.addresses[0]),
+                format!(
+                    "{} is down, but the node's address {} is on it",
+                    local.name,
+                    local.known_addresses()[0]
+                ),
                 format!("`ip link set {} up`", local.name),
             );
         }
@@ -288,7 +292,9 @@ fn altered(nic: &Nic, own: &Wire, judged: &mut Judged) {
         let what = format!("has the MAC address {}, but Multus reported {}", own.mac, nic.mac);
         breaks(what, format!("`ip link set {name} address {}`", nic.mac));
     }
-    if let Some(ip) = nic.ip.filter(|ip| !own.addresses.is_empty() && !own.addresses.contains(ip)) {
+    if let Some(ip) =
+        nic.ip.filter(|ip| !own.known_addresses().is_empty() && !own.known_addresses().contains(ip))
+    {
         breaks(format!("lost the address {ip}"), format!("`ip address add {ip}/PREFIX dev {name}`"));
     }
 }

@@ -200,7 +200,7 @@ pub(crate) const BREAKS: &[Break] = &[
         "has the MAC address 02:00:00:00:00:77, but Multus reported 02:00:00:00:00:01",
     ),
     (
-        |seen| seen.inside.get_mut("u").unwrap()[0].addresses = vec!["10.244.0.9".parse().unwrap()],
+        |seen| seen.inside.get_mut("u").unwrap()[0].addresses = Some(vec!["10.244.0.9".parse().unwrap()]),
         "KVN622",
         "lost the address 10.244.0.7",
     ),
@@ -211,7 +211,7 @@ pub(crate) const BREAKS: &[Break] = &[
             let address = "10.9.0.1".parse().unwrap();
             seen.roads.wires.push(Wire {
                 on: false,
-                addresses: vec![address],
+                addresses: Some(vec![address]),
                 ..wire("blue", "tun", None, 9)
             });
         },
@@ -404,7 +404,7 @@ fn a_vlan_bridge_is_no_link_of_pods() {
     for part in PARTS {
         assert_eq!(seen.judge(part).broken, Vec::new());
     }
-    seen.roads.wires.last_mut().unwrap().addresses.push("10.9.0.1".parse().unwrap());
+    seen.roads.wires.last_mut().unwrap().addresses = Some(vec!["10.9.0.1".parse().unwrap()]);
     let found = seen.judge(Part::Links).broken[0].1.clone();
     assert_eq!(found, "blue100 is down, but the node's address 10.9.0.1 is on it");
 }

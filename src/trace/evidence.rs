@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde_json::Value;
 
 use super::guest::{GuestView, look};
-use super::netns::{self, NetLink};
+use super::netns;
 use super::target::{Attachment, Target, of_machine, of_pod};
 use crate::cluster::{Cluster, ObjectKey};
 use crate::components::ovs_cni::OVS_CNI;
@@ -15,6 +15,7 @@ use crate::error::{Error, Result, code};
 use crate::facts::attachments::{MULTUS_NAMESPACE, Wish, asked_with_first, is_of_host, reported};
 use crate::facts::gather::text;
 use crate::facts::ovs::OvsState;
+use crate::facts::routes::Wire;
 use crate::facts::{ByFile, NamedFiles};
 use crate::formats::cni::{CniConf, NetConf, Port, all_types, is_configuration};
 use crate::profile::Profile;
@@ -47,7 +48,7 @@ pub struct Evidence {
     /// The runtime's configurations in its order; none where a file is invalid.
     pub configurations: Vec<(String, Option<CniConf>)>,
     /// The pod's links; none when not read.
-    pub links: Option<Vec<NetLink>>,
+    pub links: Option<Vec<Wire>>,
     /// Why the pod is not Ready, events included.
     pub reason: Option<String>,
     /// What Multus rejects in the pod's annotations.

@@ -19,6 +19,7 @@ mod wanted;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::context::events::Grade;
 use crate::error::{Code, Result};
 pub use between::make as between;
 use evidence::Evidence;
@@ -27,20 +28,6 @@ pub use node_links::counted;
 use target::Attachment;
 pub use target::{Target, of_machine, of_pod};
 pub use wanted::Wanted;
-
-/// The state of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// The link works.
-    Holds,
-    /// The link does not work.
-    Broken,
-    /// The link does not work, but this target does not need it.
-    Warns,
-    /// The link could not be checked.
-    Unknown,
-}
 
 /// One link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +42,7 @@ pub struct Link {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// The link's state.
-    pub state: State,
+    pub state: Grade,
     /// What was checked.
     pub looked_at: String,
     /// What was found.
@@ -112,7 +99,7 @@ impl Trace {
 
     /// The first broken link: those after it can only be broken too.
     pub fn broken(&self) -> Option<&Link> {
-        self.links.iter().find(|link| link.state == State::Broken)
+        self.links.iter().find(|link| link.state == Grade::Broken)
     }
 }
 
@@ -161,24 +148,24 @@ fn tell_once(links: &mut [Link], reason: Option<&str>) {
 impl Link {
     fn new(link: &'static str, network: Option<String>, looked_at: impl Into<String>) -> Self {
         let (looked_at, found) = (looked_at.into(), String::new());
-        Self { link, end: None, network, state: State::Unknown, looked_at, found, code: None, hint: None }
+        Self { link, end: None, network, state: Grade::Unknown, looked_at, found, code: None, hint: None }
     }
 
     fn holds(self, found: impl Into<String>) -> Self {
-        Self { state: State::Holds, found: found.into(), ..self }
+        Self { state: Grade::Holds, found: found.into(), ..self }
     }
 
     fn unknown(self, found: impl Into<String>) -> Self {
-        Self { state: State::Unknown, found: found.into(), ..self }
+        Self { state: Grade::Unknown, found: found.into(), ..self }
     }
 
     fn warns(self, found: impl Into<String>) -> Self {
-        Self { state: State::Warns, found: found.into(), ..self }
+        Self { state: Grade::Warns, found: found.into(), ..self }
     }
 
     fn broken(self, code: &'static Code, found: impl Into<String>) -> Self {
         let (found, hint) = (found.into(), Some(code.fix.to_owned()));
-        Self { state: State::Broken, found, code: Some(code.id), hint, ..self }
+        Self { state: Grade::Broken, found, code: Some(code.id), hint, ..self }
     }
 
     /// Replaces the code's own fix.

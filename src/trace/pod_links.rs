@@ -6,12 +6,12 @@ use super::Link;
 use super::blame;
 use super::evidence::Evidence;
 use super::guest::GuestView;
-use super::netns::NetLink;
 use super::node_links::{not_asked, switch};
 use super::target::Attachment;
 use crate::cluster::why_waiting;
 use crate::error::code;
 use crate::facts::attachments::{self, Reported, Wish, pairs};
+use crate::facts::routes::Wire;
 use crate::formats::cni::Port;
 
 /// What Multus rejects or ignores in the pod's annotations; none when it accepts them.
@@ -82,7 +82,7 @@ pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
         }
         None => link
             .broken(&code::POD_NIC, format!("Multus reports {interface}, but the pod has no such interface")),
-        Some(found) if !found.up => link.broken(&code::POD_NIC, format!("{} is down", found.name)),
+        Some(found) if !found.is_up() => link.broken(&code::POD_NIC, format!("{} is down", found.name)),
         Some(found) if let Some((what, hint)) = altered(seen, found, &reported) => {
             link.broken(&code::POD_NIC, format!("{} {what}", found.name)).hint(hint)
         }
@@ -137,7 +137,7 @@ pub fn is_handed_over(attachment: &Attachment, reported: &Reported) -> bool {
 }
 
 /// How a NIC differs from what Multus reported, and the fix. Not for NICs that belong to a guest or a bond.
-fn altered(seen: &Evidence, found: &NetLink, reported: &Reported) -> Option<(String, String)> {
+fn altered(seen: &Evidence, found: &Wire, reported: &Reported) -> Option<(String, String)> {
     if seen.machine || found.master.is_some() {
         return None;
     }
@@ -278,7 +278,7 @@ pub fn tap(seen: &Evidence, attachment: &Attachment) -> Option<Link> {
     let Some(bridge) = &tap.master else {
         return Some(link.broken(&code::VM_TAP, format!("{name} is connected to nothing")));
     };
-    if !tap.up {
+    if !tap.is_up() {
         return Some(link.broken(&code::VM_TAP, format!("{name} is down, or no VM holds it")));
     }
     let nic = carrier(links, interface).and_then(|nic| nic.master.as_ref());
@@ -363,7 +363,7 @@ fn interface(reported: &Reported, attachment: &Attachment) -> String {
 }
 
 /// The interface that carries the traffic: KubeVirt renames a NIC that it bridges, and leaves a placeholder with its name.
-pub fn carrier<'a>(links: &'a [NetLink], interface: &str) -> Option<&'a NetLink> {
+pub fn carrier<'a>(links: &'a [Wire], interface: &str) -> Option<&'a Wire> {
     let by_name = |name: &str| links.iter().find(|link| link.name == name);
     by_name(&renamed(interface)).or_else(|| by_name(interface))
 }

@@ -92,7 +92,7 @@ async fn cut(make: impl FnOnce(&mut Answers)) -> Option<(&'static str, &'static 
 #[tokio::test]
 async fn every_link_of_the_real_vm_holds() {
     let trace = recorded().trace().await;
-    assert!(trace.links.iter().all(|link| link.state == State::Holds), "{:#?}", trace.links);
+    assert!(trace.links.iter().all(|link| link.state == Grade::Holds), "{:#?}", trace.links);
     assert_eq!(trace.links.len(), 13);
     assert!(trace.now.starts_with("Running on "), "{}", trace.now);
 }

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::evidence::Evidence;
 use super::guest::GuestView;
-use super::netns::NetLink;
 use super::target::{Attachment, of_machine};
 use super::*;
 use crate::facts::ovs::{OvsBridge, OvsInterface, OvsPort, OvsState};
+use crate::facts::routes::Wire;
 use crate::formats::cni::CniConf;
 use crate::guest::Link as GuestLink;
 
@@ -32,9 +32,9 @@ fn switch(ports: Vec<OvsPort>) -> OvsState {
     OvsState { bridges: vec![bridge] }
 }
 
-fn net_link(name: &str, kind: &str, master: Option<&str>) -> NetLink {
+fn net_link(name: &str, kind: &str, master: Option<&str>) -> Wire {
     let (name, kind, master) = (name.into(), kind.into(), master.map(str::to_owned));
-    NetLink { name, kind, mac: MAC.into(), mtu: 1500, up: true, master, ..NetLink::default() }
+    Wire { name, kind, mac: MAC.into(), mtu: 1500, on: true, carrier: true, master, ..Wire::default() }
 }
 
 fn instance() -> Value {
@@ -145,7 +145,7 @@ fn a_chain_without_a_cut_holds_from_end_to_end() {
             "guest-nic"
         ]
     );
-    assert!(trace.links.iter().all(|link| link.state == State::Holds), "{:#?}", trace.links);
+    assert!(trace.links.iter().all(|link| link.state == Grade::Holds), "{:#?}", trace.links);
     assert_eq!(trace.now, "Running on n0");
 }
 
@@ -195,9 +195,9 @@ fn other_ends_of_the_chain() {
         ),
         (cut(|seen| seen.pod = None), "pod-nic", "KVN622"),
         (cut(|seen| seen.pod.as_mut().unwrap()["metadata"]["annotations"] = json!({})), "pod-nic", "KVN622"),
-        (cut(|seen| seen.links.as_mut().unwrap()[3].up = false), "pod-nic", "KVN622"),
+        (cut(|seen| seen.links.as_mut().unwrap()[3].on = false), "pod-nic", "KVN622"),
         (cut(|seen| seen.links.as_mut().unwrap()[5].master = None), "tap", "KVN624"),
-        (cut(|seen| seen.links.as_mut().unwrap()[5].up = false), "tap", "KVN624"),
+        (cut(|seen| seen.links.as_mut().unwrap()[5].on = false), "tap", "KVN624"),
         (cut(|seen| seen.links.as_mut().unwrap()[5].master = Some("k6t-eth0".into())), "tap", "KVN624"),
         (cut(|seen| seen.guest = Some(GuestView::Nics(Vec::new(), "x"))), "guest-nic", "KVN625"),
         (cut(|seen| seen.guest = None), "guest-nic", "KVN625"),
@@ -221,13 +221,13 @@ fn a_marker_that_lags_breaks_no_pod_that_runs() {
         trace.links.into_iter().find(|link| link.link == "marker").map(|link| (link.state, link.found))
     };
     let (state, found) = marker(|seen| seen.node.as_mut().unwrap()["status"] = json!({})).unwrap();
-    assert_eq!(state, State::Warns);
+    assert_eq!(state, Grade::Warns);
     assert_eq!(
         found,
         "n0 does not advertise it, though the marker runs; this pod does not wait for it, new ones would"
     );
     let (state, found) = marker(|seen| seen.markers.clear()).unwrap();
-    assert_eq!(state, State::Warns);
+    assert_eq!(state, Grade::Warns);
     assert_eq!(found, "n0 still advertises it, but no ovs-cni pod on n0: the value is stale");
     assert_eq!(marker(|seen| seen.has_marker = false), None);
 }
@@ -244,7 +244,7 @@ fn an_ovs_cni_that_writes_no_pod_and_a_nic_without_mac_leave_it_unknown() {
     let trace_of = |seen: &Evidence| trace(seen);
     let found = trace_of(&seen);
     assert_eq!(found.broken(), None);
-    let unknown: Vec<_> = found.links.iter().filter(|link| link.state == State::Unknown).collect();
+    let unknown: Vec<_> = found.links.iter().filter(|link| link.state == Grade::Unknown).collect();
     let names: Vec<_> = unknown.iter().map(|link| (link.link, link.network.as_deref())).collect();
     assert_eq!(names, [("port", Some("default/ovs-blue")), ("guest-nic", Some("default/ovs-blue"))]);
     assert!(unknown[1].found.contains("eth0, eth1"), "{}", unknown[1].found);
@@ -265,7 +265,7 @@ fn what_cannot_be_looked_at_is_unknown_and_not_broken() {
     let trace = trace(&seen);
     assert_eq!(trace.broken(), None);
     let unknown: Vec<&str> =
-        trace.links.iter().filter(|link| link.state == State::Unknown).map(|link| link.link).collect();
+        trace.links.iter().filter(|link| link.state == Grade::Unknown).map(|link| link.link).collect();
     assert_eq!(
         unknown,
         [

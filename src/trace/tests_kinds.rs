@@ -16,7 +16,7 @@ fn pending(annotation: &str) -> Evidence {
     seen
 }
 
-fn found(trace: &Trace, name: &str) -> Vec<(State, String)> {
+fn found(trace: &Trace, name: &str) -> Vec<(Grade, String)> {
     trace.links.iter().filter(|link| link.link == name).map(|link| (link.state, link.found.clone())).collect()
 }
 
@@ -30,10 +30,10 @@ fn a_pod_of_the_host_has_no_nic_of_its_own_and_nothing_is_broken() {
     let trace = trace(&seen);
     assert_eq!(trace.broken(), None);
     let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
-    assert_eq!(*state, State::Warns);
+    assert_eq!(*state, Grade::Warns);
     assert!(told.contains("has no effect: the pod uses the network of its node (hostNetwork)"), "{told}");
     let own = "none of its own: hostNetwork, n0 (192.0.2.1)";
-    assert_eq!(found(&trace, "pod-nic"), [(State::Holds, own.to_owned())]);
+    assert_eq!(found(&trace, "pod-nic"), [(Grade::Holds, own.to_owned())]);
     assert_eq!(trace.links.len(), 2);
 }
 
@@ -42,7 +42,7 @@ fn a_port_of_a_nic_that_was_not_made_has_no_empty_name() {
     let mut seen = pending("ovs-blue");
     seen.switch = Some(Ok(switch(Vec::new())));
     let port = found(&trace(&seen), "port");
-    assert_eq!(port, [(State::Broken, "none, because the NIC was not created: see `pod-nic`".to_owned())]);
+    assert_eq!(port, [(Grade::Broken, "none, because the NIC was not created: see `pod-nic`".to_owned())]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn why_a_pod_waits_is_told_once() {
     }
     // The pod network's NIC is not to blame.
     let first = all.iter().find(|link| link.link == "pod-nic").unwrap();
-    assert_eq!((first.network.as_deref(), first.state), (Some("pod"), State::Unknown));
+    assert_eq!((first.network.as_deref(), first.state), (Some("pod"), Grade::Unknown));
     assert!(first.found.ends_with("the one on default/ovs-blue fails"), "{}", first.found);
     // An annotation that Multus rejects comes first.
     let trace = trace(&Evidence { refusal: Some("it has a control character (U+001B)".into()), ..seen });
@@ -81,7 +81,7 @@ fn changed(annotation: &str) -> Evidence {
     let asked = crate::facts::attachments::asked(pod);
     (seen.refusal, seen.ignored) = (asked.refusal(), asked.ignored());
     seen.attachments.iter_mut().for_each(|it| (it.nic, it.binding) = (None, None));
-    let link = |name: &str, mac: &str| NetLink { mac: mac.into(), ..net_link(name, "veth", None) };
+    let link = |name: &str, mac: &str| Wire { mac: mac.into(), ..net_link(name, "veth", None) };
     seen.links = Some(vec![link("eth0", "aa:bb:cc:dd:ee:ff"), link(BLUE, MAC)]);
     seen
 }
@@ -92,9 +92,9 @@ fn a_slip_under_a_running_pod_is_a_warning() {
         let trace = trace(&changed(annotation));
         assert_eq!(trace.broken(), None, "{annotation}");
         let [(state, told)] = &found(&trace, "annotation")[..] else { panic!("{trace:?}") };
-        assert_eq!(*state, State::Warns);
+        assert_eq!(*state, Grade::Warns);
         assert!(told.ends_with("the pod keeps the NICs from its start, a new one would not start"), "{told}");
-        assert!(found(&trace, "pod-nic").iter().all(|(state, _)| *state == State::Holds), "{trace:?}");
+        assert!(found(&trace, "pod-nic").iter().all(|(state, _)| *state == Grade::Holds), "{trace:?}");
     }
     // The pod's actual networks are followed, whatever the annotation says now.
     let pod = changed("[{").pod.unwrap();
@@ -113,7 +113,7 @@ fn a_network_that_is_asked_for_later_is_a_warning() {
     };
     let running = trace(&seen);
     assert_eq!(running.broken(), None, "{running:?}");
-    assert_eq!(of_typo(&running), [("network", State::Warns), ("pod-nic", State::Warns)]);
+    assert_eq!(of_typo(&running), [("network", Grade::Warns), ("pod-nic", Grade::Warns)]);
     // Without Multus' report it is unknown what the pod asked for.
     let mut seen = seen;
     _ = seen.pod.as_mut().unwrap()["metadata"]["annotations"]
@@ -147,7 +147,7 @@ fn a_network_that_a_file_configures_is_looked_at_there() {
     seen.attachments[1].file = Some(Ok("/etc/cni/multus/net.d/blue.conf".into()));
     let told = found(&trace(&seen), "network");
     let uses = "configured by the file /etc/cni/multus/net.d/blue.conf: uses host-local, ovs";
-    assert_eq!(told, [(State::Holds, uses.to_owned())]);
+    assert_eq!(told, [(Grade::Holds, uses.to_owned())]);
     let why = "it has no configuration, and no file in /etc/cni/multus/net.d has its name";
     let gone = |seen: &mut Evidence| {
         seen.attachments[1] = Attachment {
@@ -162,13 +162,13 @@ fn a_network_that_a_file_configures_is_looked_at_there() {
     let mut seen = healthy();
     gone(&mut seen);
     assert_eq!(trace(&seen).broken(), None);
-    assert_eq!(found(&trace(&seen), "network")[0].0, State::Warns);
+    assert_eq!(found(&trace(&seen), "network")[0].0, Grade::Warns);
     let mut seen = pending("ovs-blue");
     gone(&mut seen);
     let trace_of = trace(&seen);
     assert_eq!(trace_of.broken().map(|link| (link.link, link.found.as_str())), Some(("network", why)));
     (seen.here, seen.links) = (false, None);
-    assert_eq!(found(&trace(&seen), "network")[0].0, State::Unknown);
+    assert_eq!(found(&trace(&seen), "network")[0].0, Grade::Unknown);
 }
 
 #[test]
@@ -184,13 +184,13 @@ fn a_card_that_a_vm_has_for_itself_has_neither_tap_nor_port() {
     let trace = trace(&seen);
     assert_eq!(trace.broken(), None);
     let (state, tap) = &found(&trace, "tap")[1];
-    assert_eq!(*state, State::Unknown);
+    assert_eq!(*state, Grade::Unknown);
     assert!(tap.starts_with("not checked: the NIC is passed through (SR-IOV), without a tap"), "{tap}");
     let (state, nic) = &found(&trace, "pod-nic")[1];
-    assert_eq!(*state, State::Unknown);
+    assert_eq!(*state, Grade::Unknown);
     assert!(nic.contains("not checked: the NIC (sriov) is passed through"), "{nic}");
     assert_eq!(found(&trace, "port"), []);
-    assert_eq!(found(&trace, "guest-nic")[1].0, State::Holds);
+    assert_eq!(found(&trace, "guest-nic")[1].0, Grade::Holds);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_pod_without_multus_has_the_address_that_it_has() {
     assert_eq!(
         told,
         [(
-            State::Unknown,
+            Grade::Unknown,
             "its address is 10.244.0.9, Multus reports no NIC; no process of the pod on this node".to_owned()
         )]
     );

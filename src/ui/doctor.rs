@@ -4,8 +4,9 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::{clean, page, structured};
-use crate::doctor::{Diagnosis, Finding, State, Verdict};
+use super::{clean, graded, page, structured};
+use crate::context::events::Grade;
+use crate::doctor::{Diagnosis, Finding, Verdict};
 use crate::error::Result;
 use crate::terminal::{self, wrapped};
 use crate::ui::Format;
@@ -30,14 +31,7 @@ pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> 
 /// A check and its hint, in lines of at most `width` columns.
 fn line(finding: &Finding, width: Option<usize>, verbose: bool) -> String {
     let verdict = &finding.verdict;
-    // Padded before it is coloured: escape sequences have no width.
-    let state = match verdict.state {
-        State::Holds => "holds  ".green().to_string(),
-        State::Broken => "BROKEN ".red().to_string(),
-        State::Warns => "warns  ".yellow().to_string(),
-        State::Unknown => "unknown".yellow().to_string(),
-        State::Absent => "absent ".dimmed().to_string(),
-    };
+    let state = graded(verdict.state);
     let code = verdict.code.map(|code| format!(" [{code}]")).unwrap_or_default();
     let is_list = verdict.items.len() > 1;
     let found = if is_list { head(verdict) } else { verdict.found.clone() };
@@ -71,16 +65,16 @@ fn head(verdict: &Verdict) -> String {
 fn summary(diagnosis: &Diagnosis) -> String {
     let count = |state| diagnosis.with(state).count();
     let all = [
-        (count(State::Holds), "hold"),
-        (count(State::Broken), "broken"),
-        (count(State::Warns), "with a warning"),
-        (count(State::Unknown), "not checked"),
+        (count(Grade::Holds), "hold"),
+        (count(Grade::Broken), "broken"),
+        (count(Grade::Warns), "with a warning"),
+        (count(Grade::Unknown), "not checked"),
     ];
     let told = all.iter().filter(|(count, what)| *count > 0 || *what == "hold");
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
     let end = match diagnosis.broken() {
         None => "no problem found; `kvnet smoke` tests it with pods".to_owned(),
-        Some(first) if count(State::Broken) == 1 => format!("fix {}", first.check.bold()),
+        Some(first) if count(Grade::Broken) == 1 => format!("fix {}", first.check.bold()),
         Some(first) => format!("start with {}, it may be the cause of the others", first.check.bold()),
     };
     format!("{}: {end}", told.join(", "))
@@ -94,7 +88,7 @@ mod tests {
         let items: Vec<String> =
             (1..=count).map(|number| format!("n/pod{number}: why, number {number}")).collect();
         let verdict = Verdict {
-            state: State::Broken,
+            state: Grade::Broken,
             found: items.join("; "),
             items,
             head: String::new(),

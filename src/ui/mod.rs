@@ -15,10 +15,11 @@ mod yaml_text;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
+use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::context::events::{Event, Events, Reporter};
+use crate::context::events::{Event, Events, Grade, Reporter};
 use crate::error::{Error, Result, code};
 use crate::terminal::{self, clean};
 pub use errors::{error, name_log, say_error};
@@ -120,6 +121,17 @@ fn data(value: &impl Serialize, format: Format) -> String {
         return yaml(value).map(|text| format!("---\n{text}")).unwrap_or_default();
     }
     serde_json::to_string(value).map(|line| format!("{}\n", terminal::clean_json(&line))).unwrap_or_default()
+}
+
+/// A grade as a word of seven columns, padded before it is coloured: escape sequences have no width.
+fn graded(grade: Grade) -> String {
+    match grade {
+        Grade::Holds => "holds  ".green().to_string(),
+        Grade::Broken => "BROKEN ".red().to_string(),
+        Grade::Warns => "warns  ".yellow().to_string(),
+        Grade::Unknown => "unknown".yellow().to_string(),
+        Grade::Absent => "absent ".dimmed().to_string(),
+    }
 }
 
 /// A duration in text: `0.4 s`, `1 min 05 s`.

@@ -4,10 +4,11 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::errors::with_log;
-use super::{page, structured};
+use super::{graded, page, structured};
+use crate::context::events::Grade;
 use crate::error::Result;
 use crate::terminal::{self, clean};
-use crate::trace::{Link, State, Trace};
+use crate::trace::{Link, Trace};
 use crate::ui::Format;
 
 /// The width from which findings go beside the link.
@@ -59,13 +60,7 @@ impl Columns {
 
 /// A link, in lines of at most `width` columns.
 fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
-    // Padded before it is coloured: escape sequences have no width.
-    let state = match link.state {
-        State::Holds => "holds  ".green().to_string(),
-        State::Broken => "BROKEN ".red().to_string(),
-        State::Warns => "warns  ".yellow().to_string(),
-        State::Unknown => "unknown".yellow().to_string(),
-    };
+    let state = graded(link.state);
     let network = link.network.as_deref().unwrap_or_default();
     let Columns { link: first, network: second } = columns;
     let mark = format!("{state} {:first$} {network:second$} ", link.link);
@@ -85,7 +80,7 @@ fn line(link: &Link, columns: Columns, width: Option<usize>) -> String {
 fn conclusion(trace: &Trace) -> String {
     let Some(link) = trace.broken() else {
         let count = |state| trace.links.iter().filter(|link| link.state == state).count();
-        let all = [(count(State::Warns), "with a warning"), (count(State::Unknown), "not checked")];
+        let all = [(count(Grade::Warns), "with a warning"), (count(Grade::Unknown), "not checked")];
         let told = all.iter().filter(|(count, _)| *count > 0);
         let told: Vec<String> = told.map(|(count, what)| format!("; {count} {what}")).collect();
         let links = if told.is_empty() {
@@ -136,7 +131,7 @@ mod tests {
             end: None,
             network: Some("default/ovs-blue".into()),
             looked_at: "bridge blue in Open vSwitch".into(),
-            state: State::Holds,
+            state: Grade::Holds,
             found: "datapath netdev, 6 ports, and what else there is to say about it".into(),
             code: None,
             hint: None,
@@ -159,7 +154,7 @@ mod tests {
             end: None,
             network: Some(network.into()),
             looked_at: "net1".into(),
-            state: State::Holds,
+            state: Grade::Holds,
             found: "up".into(),
             code: None,
             hint: None,

@@ -168,7 +168,7 @@ fn a_healthy_node_has_nothing_broken_and_nothing_unknown() {
     let diagnosis = Diagnosis::of(&healthy());
     assert_eq!(diagnosis.broken(), None);
     let all: Vec<_> =
-        diagnosis.checks.iter().filter(|it| it.verdict.state != State::Holds).map(|it| it.check).collect();
+        diagnosis.checks.iter().filter(|it| it.verdict.state != Grade::Holds).map(|it| it.check).collect();
     // kvnet's journal is empty.
     assert_eq!(all, ["journal"]);
 }
@@ -181,7 +181,7 @@ fn a_network_whose_nics_get_no_address_by_a_slip_is_warned_of() {
         json!(r#"{"type":"ovs","bridge":"blue","ipam":{"subnet":"10.20.0.0/24"}}"#);
     let diagnosis = Diagnosis::of(&seen);
     let networks = diagnosis.checks.iter().find(|it| it.check == "networks").unwrap();
-    assert_eq!(networks.verdict.state, State::Warns);
+    assert_eq!(networks.verdict.state, Grade::Warns);
     assert_eq!(networks.verdict.found, "`ipam` of default/ovs-blue has no `type`: its NICs get no address");
     assert_eq!(diagnosis.broken(), None);
 }
@@ -221,11 +221,11 @@ fn without_a_cluster_the_node_is_looked_at_all_the_same() {
     seen.node.switch = Some(Err("no such file".into()));
     let diagnosis = Diagnosis::of(&seen);
     let broken: Vec<_> =
-        diagnosis.with(State::Broken).map(|it| (it.check, it.verdict.code.unwrap())).collect();
+        diagnosis.with(Grade::Broken).map(|it| (it.check, it.verdict.code.unwrap())).collect();
     assert_eq!(broken, [("api", "KVN301"), ("open-vswitch", "KVN604")]);
     assert_eq!(diagnosis.broken().unwrap().verdict.hint.as_deref(), Some("start the node"));
     let nodes = diagnosis.checks.iter().find(|it| it.check == "nodes").unwrap();
-    assert_eq!(nodes.verdict.state, State::Unknown);
+    assert_eq!(nodes.verdict.state, Grade::Unknown);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn what_only_root_may_read_is_unknown_and_not_broken() {
     seen.facts = Arc::new(Facts { root: false, ..(*seen.facts).clone() });
     let diagnosis = Diagnosis::of(&seen);
     assert_eq!(diagnosis.broken(), None);
-    let unknown: Vec<_> = diagnosis.with(State::Unknown).map(|it| it.check).collect();
+    let unknown: Vec<_> = diagnosis.with(Grade::Unknown).map(|it| it.check).collect();
     assert_eq!(
         unknown,
         ["cni-plugins", "cni-files", "cni-order", "open-vswitch", "bridges", "ports", "marker"]
@@ -300,10 +300,10 @@ fn a_marker_breaks_nothing_that_is_already_scheduled() {
     let found = verdict(&seen, "marker");
     assert_eq!(
         (found.state, &*found.found),
-        (State::Warns, "n0 does not advertise blue; no pod is waiting for it, new ones would")
+        (Grade::Warns, "n0 does not advertise blue; no pod is waiting for it, new ones would")
     );
     seen.profile = Arc::new(profile::load("walkthrough-2018", &[]).unwrap().profile);
-    assert_eq!(verdict(&seen, "marker").state, State::Absent);
+    assert_eq!(verdict(&seen, "marker").state, Grade::Absent);
 }
 
 #[test]
@@ -314,25 +314,25 @@ fn what_the_profile_wants_is_told_apart() {
     };
     let change = || Ok(Some("create x".to_owned()));
     let drifted = profile(StepState::Drifted, change());
-    assert_eq!((drifted.state, drifted.code), (State::Broken, Some("KVN634")));
+    assert_eq!((drifted.state, drifted.code), (Grade::Broken, Some("KVN634")));
     assert_eq!(drifted.found, "to be done: networks; first change, in networks: create x");
-    assert_eq!(profile(StepState::Waiting, change()).state, State::Warns);
-    assert_eq!(profile(StepState::InPlace, Ok(None)).state, State::Holds);
+    assert_eq!(profile(StepState::Waiting, change()).state, Grade::Warns);
+    assert_eq!(profile(StepState::InPlace, Ok(None)).state, Grade::Holds);
     let refused = profile(StepState::Unknown, Err(Error::new(&code::POD_CIDR, "no addresses")));
-    assert_eq!((refused.state, refused.code), (State::Broken, Some("KVN601")));
+    assert_eq!((refused.state, refused.code), (Grade::Broken, Some("KVN601")));
 }
 
 #[test]
 fn a_run_that_was_interrupted_is_told() {
     let of = |journal| verdict(&Snapshot { journal, ..healthy() }, "journal");
-    assert_eq!(of(journal(true)).state, State::Holds);
+    assert_eq!(of(journal(true)).state, Grade::Holds);
     let open = of(journal(false));
     assert_eq!(
         (open.state, open.found.as_str()),
-        (State::Warns, "a run was interrupted during `move a to b` (cni-order)")
+        (Grade::Warns, "a run was interrupted during `move a to b` (cni-order)")
     );
     let damaged = of(Err(Error::new(&code::STATE_JOURNAL, "line 3 of the journal is damaged")));
-    assert_eq!((damaged.state, damaged.code), (State::Broken, Some("KVN501")));
+    assert_eq!((damaged.state, damaged.code), (Grade::Broken, Some("KVN501")));
 }
 
 /// Multus read it when the pod started, and never reads it again.
@@ -357,7 +357,7 @@ fn an_annotation_that_was_changed_under_a_running_pod_is_a_warning() {
         web["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] = json!(annotation);
         assert_eq!(Diagnosis::of(&seen).broken(), None, "{annotation}");
         let told = verdict(&seen, check);
-        assert_eq!(told.state, State::Warns, "{annotation}: {told:?}");
+        assert_eq!(told.state, Grade::Warns, "{annotation}: {told:?}");
         assert!(told.found.contains(says), "{annotation}: {}", told.found);
     }
 }
@@ -372,7 +372,7 @@ fn what_pods_ask_for_without_effect_or_by_a_slip_is_no_missing_network() {
     pods.push(host);
     assert_eq!(Diagnosis::of(&seen).broken(), None);
     let told = verdict(&seen, "annotations");
-    assert_eq!(told.state, State::Warns);
+    assert_eq!(told.state, Grade::Warns);
     assert!(
         told.found.starts_with("pod default/onhost: `k8s.v1.cni.cncf.io/networks` has no effect"),
         "{}",
@@ -418,7 +418,7 @@ fn a_network_that_a_file_configures_is_there() {
     assert_eq!(
         (told.state, &*told.found),
         (
-            State::Warns,
+            Grade::Warns,
             "default/ovs-blue: it has no configuration, and no file in /etc/cni/multus/net.d has its name"
         )
     );
@@ -426,7 +426,7 @@ fn a_network_that_a_file_configures_is_there() {
         .as_object_mut()
         .unwrap()
         .shift_remove("k8s.v1.cni.cncf.io/network-status");
-    assert_eq!(verdict(&seen, "networks").state, State::Broken);
+    assert_eq!(verdict(&seen, "networks").state, Grade::Broken);
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn a_missing_plugin_is_looked_for_where_it_comes_from() {
         let config = json!({"type": "ovs", "bridge": "blue", "ipam": {"type": kind}}).to_string();
         seen.cluster.as_mut().unwrap().networks[2]["spec"]["config"] = json!(config);
         let told = verdict(&seen, "cni-plugins");
-        assert_eq!((told.state, told.code), (State::Broken, Some("KVN603")));
+        assert_eq!((told.state, told.code), (Grade::Broken, Some("KVN603")));
         told.hint.unwrap()
     };
     assert!(hint("whereabouts").contains("is provided by the DaemonSet of whereabouts"));
@@ -469,7 +469,7 @@ fn a_port_whose_pod_is_gone_is_a_warning() {
     let mut seen = healthy();
     seen.cluster.as_mut().unwrap().pods.pop();
     let ports = verdict(&seen, "ports");
-    assert_eq!((ports.state, ports.found.as_str()), (State::Warns, "orphaned ports: veth1 of blue"));
+    assert_eq!((ports.state, ports.found.as_str()), (Grade::Warns, "orphaned ports: veth1 of blue"));
 }
 
 #[test]

@@ -109,21 +109,21 @@ pub fn rows(hops: &[Hop], network: &str, has: impl Fn(&Hop) -> bool, apart: bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::State;
+    use crate::context::events::Grade;
 
     fn hops() -> Vec<Hop> {
         let hop = |place, link: &str| Hop { place, link: link.into(), shown: format!("{link}!") };
         vec![hop(FROM, "net1"), hop(NODE, "veth1"), hop(NODE, "veth2"), hop(TO, "net1")]
     }
 
-    fn states(seen: &[&str], apart: bool) -> Vec<State> {
+    fn states(seen: &[&str], apart: bool) -> Vec<Grade> {
         let rows = rows(&hops(), "n/a", |hop| seen.contains(&hop.shown.as_str()), apart);
         rows.iter().map(|row| row.state).collect()
     }
 
     #[test]
     fn the_first_link_that_has_not_seen_it_is_broken() {
-        use State::{Broken, Holds, Unknown};
+        use Grade::{Broken, Holds, Unknown};
         assert_eq!(states(&["net1!", "veth1!", "veth2!"], false), [Holds; 4]);
         assert_eq!(states(&["veth1!"], false), [Holds, Holds, Broken, Unknown]);
         assert_eq!(states(&[], false), [Broken, Unknown, Unknown, Unknown]);

@@ -8,7 +8,7 @@ mod vlans;
 
 use super::datapath::Datapath;
 use super::target::Target;
-use super::{Crossing, Link, State, Trace, datapath_links, links};
+use super::{Crossing, Grade, Link, Trace, datapath_links, links};
 use crate::context::Context;
 use crate::error::Result;
 use ends::End;
@@ -112,7 +112,7 @@ fn isolation(network: &str, from: &End, why: &str, arrives: Option<bool>) -> Lin
 impl Trace {
     /// Adds a link of the datapath. A broken link comes before `pod-nic`: a NIC is down when its peer is.
     pub(super) fn insert(&mut self, link: Link) {
-        let cause = link.link == "links" && link.state == State::Broken;
+        let cause = link.link == "links" && link.state == Grade::Broken;
         let nic = self.links.iter().position(|other| other.link == "pod-nic");
         self.links.insert(nic.filter(|_| cause).unwrap_or(self.links.len()), link);
     }

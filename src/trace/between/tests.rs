@@ -128,7 +128,7 @@ fn pods() -> [Value; 2] {
     [pod("one", 1), pod("two", 2)]
 }
 
-fn states(trace: &Trace, link: &str) -> Vec<State> {
+fn states(trace: &Trace, link: &str) -> Vec<Grade> {
     trace.links.iter().filter(|one| one.link == link).map(|one| one.state).collect()
 }
 
@@ -140,7 +140,7 @@ async fn a_frame_that_arrives_passes_every_link_on_either_network() {
         let frame = trace.frame.clone().unwrap();
         assert_eq!((frame.arrives, frame.apart), (Some(true), false));
         for (link, count) in [("hop", 4), ("question", 2), ("answer", 1), ("back", 1), ("large", 1)] {
-            assert_eq!(states(&trace, link), vec![State::Holds; count], "{link}: {:#?}", trace.links);
+            assert_eq!(states(&trace, link), vec![Grade::Holds; count], "{link}: {:#?}", trace.links);
         }
     }
 }
@@ -192,7 +192,7 @@ async fn what_is_on_another_node_is_not_said_to_hold() {
     }
     let trace = traced(host(4, true), elsewhere.clone(), None).await.unwrap();
     assert_eq!((trace.broken(), trace.frame.clone().unwrap().arrives), (None, None));
-    assert_eq!(states(&trace, "hop"), [State::Unknown]);
+    assert_eq!(states(&trace, "hop"), [Grade::Unknown]);
     assert!(
         trace.links.iter().any(|link| link.found.contains("node2 is another machine")),
         "{:#?}",
@@ -212,13 +212,13 @@ async fn what_is_on_another_node_is_not_said_to_hold() {
     let trace = traced(near, elsewhere, None).await.unwrap();
     let frame = trace.frame.clone().unwrap();
     assert_eq!((frame.arrives, frame.last_seen.as_deref()), (None, Some("cni0, the gateway")));
-    assert_eq!(states(&trace, "hop").last(), Some(&State::Unknown));
+    assert_eq!(states(&trace, "hop").last(), Some(&Grade::Unknown));
 }
 
 #[tokio::test]
 async fn without_root_nothing_is_sent_and_nothing_said() {
     let refuses = host(0, false).unwired();
     let trace = traced(refuses, pods(), None).await.unwrap();
-    assert_eq!((trace.broken(), states(&trace, "hop")), (None, vec![State::Unknown]));
+    assert_eq!((trace.broken(), states(&trace, "hop")), (None, vec![Grade::Unknown]));
     assert_eq!(trace.frame.unwrap().arrives, None);
 }

@@ -8,7 +8,7 @@ use super::identity::{self, Marks};
 use super::packages::PackageManager;
 use super::runtime::{self, CniDirs, KNOWN_DIRS};
 use super::{Facts, os};
-use crate::error::Result;
+use crate::error::{Result, code};
 use crate::host::{Command, FileKind, Host};
 use crate::profile::Profile;
 
@@ -51,6 +51,20 @@ pub async fn exists(host: &dyn Host, path: impl AsRef<Utf8Path> + Send) -> Resul
 /// A file's text without the space around it; none when there is no file.
 pub async fn line(host: &dyn Host, path: &str) -> Result<Option<String>> {
     Ok(text(host, path).await?.map(|text| text.trim().to_owned()))
+}
+
+/// What a command prints, or why it prints nothing; a missing program is such a reason.
+pub async fn printed(host: &dyn Host, words: &[&str]) -> Result<std::result::Result<String, String>> {
+    if host.find(words[0]).await?.is_none() {
+        return Ok(Err(format!("`{}` is not installed", words[0])));
+    }
+    Ok(match host.run(&Command::new(words.iter().copied())).await {
+        Ok(output) if output.success() => Ok(output.stdout),
+        Ok(output) => Err(output.stderr.trim().lines().last().unwrap_or("it gives no reason").to_owned()),
+        // The sandbox knows no such command.
+        Err(error) if error.code() == &code::INTERNAL => Err("not simulated".into()),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// Whether the kernel has a module, loaded or built in.

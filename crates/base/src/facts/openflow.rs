@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::error::{Result, code};
-use crate::host::{Command, Host};
+use super::gather::printed;
+use super::ovs::{Row, table, text, uuids};
+use crate::error::Result;
+use crate::host::Host;
 
 /// Port states in which frames do not pass.
 const SWITCHED_OFF: [&str; 4] = ["PORT_DOWN", "NO_RECV", "NO_FWD", "NO_FLOOD"];
@@ -59,8 +61,8 @@ impl Switch {
     /// Reads one bridge. What cannot be read is [`Switch::silent`].
     pub async fn read(host: &dyn Host, settings: &Settings, bridge: &str) -> Result<Self> {
         let mut switch = settings.of(bridge);
-        let shown = said(host, &["ovs-ofctl", "--timeout=5", "show", bridge]).await?;
-        let flows = said(host, &["ovs-ofctl", "--timeout=5", "--no-stats", "dump-flows", bridge]).await?;
+        let shown = printed(host, &["ovs-ofctl", "--timeout=5", "show", bridge]).await?;
+        let flows = printed(host, &["ovs-ofctl", "--timeout=5", "--no-stats", "dump-flows", bridge]).await?;
         match (shown, flows) {
             (Ok(shown), Ok(flows)) => {
                 switch.add_ports(&shown);
@@ -118,7 +120,7 @@ fn parse_flows(text: &str) -> Vec<String> {
 /// The settings of all bridges and ports that the plain list does not have.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    tables: Vec<Vec<BTreeMap<String, Value>>>,
+    tables: Vec<Vec<Row>>,
 }
 
 impl Settings {
@@ -132,11 +134,15 @@ impl Settings {
             -- --columns=_uuid,ingress_policing_rate list Interface \
             -- --columns=_uuid,other_config list QoS";
         let words: Vec<&str> = words.split_whitespace().collect();
-        let said = said(host, &words).await?;
-        Ok(said.map(|text| Self { tables: text.lines().map(table).collect() }))
+        let said = printed(host, &words).await?;
+        Ok(said.map(|text| Self::parse(&text)))
     }
 
-    fn rows(&self, table: usize) -> &[BTreeMap<String, Value>] {
+    fn parse(printed: &str) -> Self {
+        Self { tables: printed.lines().map(|line| table(line).unwrap_or_default()).collect() }
+    }
+
+    fn rows(&self, table: usize) -> &[Row] {
         self.tables.get(table).map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -144,13 +150,13 @@ impl Settings {
         let mut switch = Switch { name: bridge.to_owned(), ..Switch::default() };
         let Some(row) = self.rows(0).iter().find(|row| text(row, "name") == bridge) else { return switch };
         switch.fail_mode = text(row, "fail_mode");
-        let of = |key| uuids(row.get(key));
+        let of = |key| uuids(row, key);
         let (ports, controllers, mirrors) = (of("ports"), of("controller"), of("mirrors"));
         let mut own = self.rows(2).iter().filter(|row| is_in(row, &controllers));
         switch.controller_away =
             !controllers.is_empty() && own.all(|row| row.get("is_connected") != Some(&Value::Bool(true)));
         let mirrors = self.rows(3).iter().filter(|row| is_in(row, &mirrors));
-        let targets: Vec<String> = mirrors.flat_map(|row| uuids(row.get("output_port"))).collect();
+        let targets: Vec<String> = mirrors.flat_map(|row| uuids(row, "output_port")).collect();
         for row in self.rows(1).iter().filter(|row| is_in(row, &ports) && text(row, "name") != bridge) {
             let port = SwitchPort {
                 vlan_mode: text(row, "vlan_mode"),
@@ -168,12 +174,12 @@ impl Settings {
 
 impl Settings {
     /// A port's rate limit, in either direction.
-    fn slowed(&self, port: &BTreeMap<String, Value>) -> Option<(u64, &'static str)> {
-        let interfaces = uuids(port.get("interfaces"));
+    fn slowed(&self, port: &Row) -> Option<(u64, &'static str)> {
+        let interfaces = uuids(port, "interfaces");
         let rates = self.rows(4).iter().filter(|row| is_in(row, &interfaces));
         let policed =
             rates.filter_map(|row| row.get("ingress_policing_rate")?.as_u64()).filter(|rate| *rate > 0);
-        let qos = uuids(port.get("qos"));
+        let qos = uuids(port, "qos");
         let shaped = self.rows(5).iter().filter(|row| is_in(row, &qos)).filter_map(|row| {
             let pairs = row.get("other_config")?.get(1)?.as_array()?;
             let rate: u64 = pairs.iter().find(|pair| pair[0] == "max-rate")?[1].as_str()?.parse().ok()?;
@@ -184,7 +190,7 @@ impl Settings {
     }
 }
 
-fn blocked(row: &BTreeMap<String, Value>) -> Option<String> {
+fn blocked(row: &Row) -> Option<String> {
     let state = |column: &str, key: &str| {
         let pairs = row.get(column)?.get(1)?.as_array()?;
         pairs.iter().find(|pair| pair[0] == key)?[1].as_str().map(str::to_lowercase)
@@ -199,14 +205,14 @@ pub async fn follow(
     bridge: &str,
     frame: &str,
 ) -> Result<std::result::Result<Traced, String>> {
-    Ok(said(host, &["ovs-appctl", "--timeout=5", "ofproto/trace", bridge, frame])
+    Ok(printed(host, &["ovs-appctl", "--timeout=5", "ofproto/trace", bridge, frame])
         .await?
         .and_then(|text| traced(&text)))
 }
 
 /// The datapath's number of each port, from `dpif/show`.
 pub async fn numbers(host: &dyn Host) -> Result<BTreeMap<String, u32>> {
-    let text = said(host, &["ovs-appctl", "--timeout=5", "dpif/show"]).await?.unwrap_or_default();
+    let text = printed(host, &["ovs-appctl", "--timeout=5", "dpif/show"]).await?.unwrap_or_default();
     let number = |line: &str| {
         let (name, rest) = line.trim().split_once(' ')?;
         let own = rest.split_once(':')?.0.split_once('/')?.1;
@@ -250,53 +256,8 @@ fn outputs(actions: &str) -> Vec<u32> {
     parts.filter_map(|part| part.trim().parse().ok()).collect()
 }
 
-/// What a command prints, or why it prints nothing; a missing program is such a reason.
-async fn said(host: &dyn Host, words: &[&str]) -> Result<std::result::Result<String, String>> {
-    if host.find(words[0]).await?.is_none() {
-        return Ok(Err(format!("`{}` is not installed", words[0])));
-    }
-    let command = Command::new(words.iter().copied());
-    let output = match host.run(&command).await {
-        Ok(output) => output,
-        // The sandbox knows no such command.
-        Err(error) if error.code() == &code::INTERNAL => return Ok(Err("not simulated".into())),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    if output.success() {
-        return Ok(Ok(output.stdout));
-    }
-    let last = output.stderr.trim().lines().last().unwrap_or("it gives no reason").to_owned();
-    Ok(Err(last))
-}
-
-fn table(line: &str) -> Vec<BTreeMap<String, Value>> {
-    let value: Value = serde_json::from_str(line).unwrap_or_default();
-    let names: Vec<&str> =
-        value["headings"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let row = |cells: &Value| {
-        let cells = cells.as_array().cloned().unwrap_or_default();
-        names.iter().map(|name| (*name).to_owned()).zip(cells).collect()
-    };
-    value["data"].as_array().into_iter().flatten().map(row).collect()
-}
-
-fn text(row: &BTreeMap<String, Value>, key: &str) -> String {
-    row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-/// One reference is `["uuid", X]`, several are in a set.
-fn uuids(value: Option<&Value>) -> Vec<String> {
-    match value {
-        Some(value) if value[0] == "uuid" => value[1].as_str().map(str::to_owned).into_iter().collect(),
-        Some(value) if value[0] == "set" => {
-            value[1].as_array().into_iter().flatten().flat_map(|one| uuids(Some(one))).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn is_in(row: &BTreeMap<String, Value>, ids: &[String]) -> bool {
-    uuids(row.get("_uuid")).first().is_some_and(|id| ids.contains(id))
+fn is_in(row: &Row, ids: &[String]) -> bool {
+    uuids(row, "_uuid").first().is_some_and(|id| ids.contains(id))
 }
 
 #[cfg(test)]
@@ -350,7 +311,7 @@ mod tests {
 {"data":[[["uuid","m1"],["uuid","p2"]]],"headings":["_uuid","output_port"]}
 {"data":[[["uuid","i2"],1]],"headings":["_uuid","ingress_policing_rate"]}
 {"data":[[["uuid","q1"],["map",[["max-rate","64000"]]]]],"headings":["_uuid","other_config"]}"#;
-        let switch = Settings { tables: printed.lines().map(table).collect() }.of("blue");
+        let switch = Settings::parse(printed).of("blue");
         assert_eq!((switch.fail_mode.as_str(), switch.controller_away), ("secure", true));
         let port = &switch.ports["veth1"];
         assert!(port.protected && port.mirrored_to && switch.ports.len() == 1);

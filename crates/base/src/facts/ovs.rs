@@ -199,9 +199,11 @@ impl Joins {
     }
 }
 
-type Row = HashMap<String, Value>;
+/// The columns of a row, by name.
+pub(super) type Row = HashMap<String, Value>;
 
-fn table(line: &str) -> Result<Vec<Row>> {
+/// Reads a table that `ovs-vsctl --format=json` printed on a line.
+pub(super) fn table(line: &str) -> Result<Vec<Row>> {
     let value: Value = serde_json::from_str(line).map_err(unreadable)?;
     let list = |key: &str| value.get(key).and_then(Value::as_array).cloned();
     let (Some(headings), Some(data)) = (list("headings"), list("data")) else {
@@ -259,7 +261,7 @@ fn interface(row: &Row) -> OvsInterface {
     OvsInterface { name: text(row, "name"), kind: text(row, "type"), error }
 }
 
-fn text(row: &Row, key: &str) -> String {
+pub(super) fn text(row: &Row, key: &str) -> String {
     row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
@@ -272,7 +274,7 @@ fn set(row: &Row, key: &str) -> Vec<Value> {
     }
 }
 
-fn uuids(row: &Row, key: &str) -> Vec<String> {
+pub(super) fn uuids(row: &Row, key: &str) -> Vec<String> {
     let values = set(row, key);
     values.iter().filter_map(|value| Some(tagged(value, "uuid")?.as_str()?.to_owned())).collect()
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::gather::line;
-use crate::error::{Result, code};
-use crate::host::{Command, Host};
+use super::gather::{line, printed};
+use crate::error::Result;
+use crate::host::Host;
 
 /// A queue with less than these bytes a second drops more than it sends.
 const SLOWEST: u64 = 8_000;
@@ -50,8 +50,20 @@ pub struct Wire {
     pub sorts_vlans: bool,
     /// The link that a tunnel's packets leave by.
     pub through: Option<String>,
-    /// Its addresses; empty when they were not read.
-    pub addresses: Vec<std::net::IpAddr>,
+    /// Its addresses; none when they were not read.
+    pub addresses: Option<Vec<std::net::IpAddr>>,
+}
+
+impl Wire {
+    /// Whether it is up and has a carrier: a tap has one while a VM holds it.
+    pub fn is_up(&self) -> bool {
+        self.on && self.carrier
+    }
+
+    /// Its addresses, as far as they were read.
+    pub fn known_addresses(&self) -> &[std::net::IpAddr] {
+        self.addresses.as_deref().unwrap_or_default()
+    }
 }
 
 /// Where flannel's tunnel finds another node.
@@ -111,15 +123,15 @@ impl Roads {
             bridge_filter: line(host, "/proc/sys/net/bridge/bridge-nf-call-iptables").await?,
             ..Self::default()
         };
-        match asked(host, &["ip", "-json", "-details", "address", "show"]).await? {
+        match printed(host, &["ip", "-json", "-details", "address", "show"]).await? {
             Ok(text) => roads.wires = wires(&text),
             Err(why) => roads.unseen.push(format!("the links: {why}")),
         }
-        match asked(host, &["ip", "-json", "route", "show"]).await? {
+        match printed(host, &["ip", "-json", "route", "show"]).await? {
             Ok(text) => roads.routes = routes(&text),
             Err(why) => roads.unseen.push(format!("the routes: {why}")),
         }
-        if let Ok(text) = asked(host, &["ip", "-json", "rule", "show"]).await? {
+        if let Ok(text) = printed(host, &["ip", "-json", "rule", "show"]).await? {
             roads.refusals = refusals(&text);
         }
         let names: Vec<String> = roads.wires.iter().map(|wire| wire.name.clone()).collect();
@@ -148,11 +160,11 @@ impl Roads {
 
     /// Reads what flannel's tunnel knows about other nodes.
     pub async fn look_at_tunnel(&mut self, host: &dyn Host, tunnel: &str) -> Result<()> {
-        match asked(host, &["ip", "-json", "neigh", "show", "dev", tunnel]).await? {
+        match printed(host, &["ip", "-json", "neigh", "show", "dev", tunnel]).await? {
             Ok(text) => self.tunnel_neighbours = neighbours(&text, "dst", "lladdr"),
             Err(why) => self.unseen.push(format!("the neighbours behind {tunnel}: {why}")),
         }
-        match asked(host, &["bridge", "-json", "fdb", "show", "dev", tunnel]).await? {
+        match printed(host, &["bridge", "-json", "fdb", "show", "dev", tunnel]).await? {
             Ok(text) => self.tunnel_forwards = neighbours(&text, "mac", "dst"),
             Err(why) => self.unseen.push(format!("the nodes behind {tunnel}: {why}")),
         }
@@ -161,7 +173,7 @@ impl Roads {
 
     /// Only links with a queue for it can have filters.
     async fn look_at_queues(&mut self, host: &dyn Host) -> Result<()> {
-        let text = match asked(host, &["tc", "-json", "qdisc", "show"]).await? {
+        let text = match printed(host, &["tc", "-json", "qdisc", "show"]).await? {
             Ok(text) => text,
             Err(why) => {
                 self.unseen.push(format!("filters of traffic control: {why}"));
@@ -179,7 +191,7 @@ impl Roads {
             } else if ["ingress", "clsact"].contains(&kind) {
                 for side in ["ingress", "egress"] {
                     let words = ["tc", "-json", "filter", "show", "dev", device, side];
-                    let filters = asked(host, &words).await?.unwrap_or_default();
+                    let filters = printed(host, &words).await?.unwrap_or_default();
                     self.add_filters(device, side, &filters);
                 }
             }
@@ -254,7 +266,7 @@ fn wire(value: &Value) -> Option<Wire> {
         silent: has("NOARP"),
         sorts_vlans: info["vlan_filtering"] == 1,
         through: info["link"].as_str().map(str::to_owned),
-        addresses: value["addr_info"].as_array().into_iter().flatten().filter_map(address).collect(),
+        addresses: value["addr_info"].as_array().map(|all| all.iter().filter_map(address).collect()),
     })
 }
 
@@ -309,22 +321,6 @@ fn refusals(text: &str) -> Vec<String> {
             .then(|| format!("{action}{}{}", side("from", from), side("to", to)))
     };
     objects(text).iter().filter_map(refusal).collect()
-}
-
-async fn asked(host: &dyn Host, words: &[&str]) -> Result<std::result::Result<String, String>> {
-    if host.find(words[0]).await?.is_none() {
-        return Ok(Err(format!("`{}` is not installed", words[0])));
-    }
-    let output = match host.run(&Command::new(words.iter().copied())).await {
-        Ok(output) => output,
-        // The sandbox knows no such command.
-        Err(error) if error.code() == &code::INTERNAL => return Ok(Err("not simulated".into())),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    if output.success() {
-        return Ok(Ok(output.stdout));
-    }
-    Ok(Err(output.stderr.trim().lines().last().unwrap_or("it gives no reason").to_owned()))
 }
 
 fn objects(text: &str) -> Vec<Value> {
