@@ -27,7 +27,8 @@ impl Listener for Heard {
                 for check in &result.checks {
                     verdict(&check.check, check.verdict, &check.detail);
                 }
-                let why = result.failure.as_ref().map(crate::smoke::Failure::line).or(result.reason.clone());
+                let why =
+                    result.failure.as_ref().map(crate::smoke::CaseFailure::line).or(result.reason.clone());
                 let (case, status, why) = (&result.case, result.status, why.unwrap_or_default());
                 tracing::info!(target: "kvnet::event", case, ?status, why, seconds = result.seconds, "case ended");
             }

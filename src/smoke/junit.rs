@@ -52,7 +52,7 @@ fn test_case(result: &CaseResult) -> TestCase {
             let failure = result.failure.as_ref();
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_type(failure.map(|failure| failure.code.clone()).unwrap_or_default());
-            status.set_message(failure.map(super::Failure::line).unwrap_or_default());
+            status.set_message(failure.map(super::CaseFailure::line).unwrap_or_default());
             status.set_description(description(result));
             status
         }

@@ -22,6 +22,6 @@ pub use cases::CASES;
 pub use choose::{Choice, tags};
 pub use collect::Collector;
 pub use junit::junit;
-pub use report::{CaseResult, Check, Failure, Report, Status};
+pub use report::{CaseFailure, CaseResult, Check, Report, Status};
 pub use resume::{Pending, boot};
 pub use runner::{Listener, News, Run};

@@ -11,7 +11,7 @@ use crate::trace::process_of;
 use crate::verify::{StartedPod, ovs_state};
 
 /// The result for checksum offload.
-pub enum Outcome {
+pub enum Offload {
     /// The pods are not on a bridge with the userspace datapath.
     NotTheCause,
     /// It is the likely cause, and could not be turned off from here.
@@ -21,12 +21,12 @@ pub enum Outcome {
 }
 
 /// Turns checksum offload off in two pods, only if their bridge uses the userspace datapath.
-pub async fn switch_off(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<Outcome> {
-    let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Outcome::NotTheCause) };
+pub async fn switch_off(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> Result<Offload> {
+    let Some(Port { bridge, .. }) = &one.probe.port else { return Ok(Offload::NotTheCause) };
     let state = ovs_state(&ctx.cx).await?;
     let datapath = state.as_ref().and_then(|state| state.bridge(bridge)).map(OvsBridge::datapath);
     if datapath != Some("netdev") {
-        return Ok(Outcome::NotTheCause);
+        return Ok(Offload::NotTheCause);
     }
     let cause = format!(
         "likely because {bridge} has datapath_type=netdev, which drops packets without a checksum: turn tx checksum \
@@ -34,10 +34,10 @@ pub async fn switch_off(ctx: &CaseContext, one: &StartedPod, other: &StartedPod)
     );
     for seen in [one, other] {
         if !off(ctx, seen).await? {
-            return Ok(Outcome::Likely(cause));
+            return Ok(Offload::Likely(cause));
         }
     }
-    Ok(Outcome::Off(format!(
+    Ok(Offload::Off(format!(
         "TCP and UDP over {bridge} only work with tx checksum offload off in the pods, because it has the userspace \
          datapath (datapath_type=netdev); it was turned off in this case's pods (`ethtool -K NIC tx off`)"
     )))

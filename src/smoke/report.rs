@@ -36,7 +36,7 @@ pub struct Check {
 
 /// Why a case failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct CaseFailure {
     /// The code, see `kvnet explain`.
     pub code: String,
     /// What happened.
@@ -49,7 +49,7 @@ pub struct Failure {
     pub hints: Vec<String>,
 }
 
-impl From<&Error> for Failure {
+impl From<&Error> for CaseFailure {
     fn from(error: &Error) -> Self {
         Self {
             code: error.code().id.into(),
@@ -61,7 +61,7 @@ impl From<&Error> for Failure {
     }
 }
 
-impl Failure {
+impl CaseFailure {
     /// In one line: the message with its cause.
     pub fn line(&self) -> String {
         self.cause.as_ref().map_or_else(|| self.message.clone(), |cause| format!("{}: {cause}", self.message))
@@ -83,7 +83,7 @@ pub struct CaseResult {
     /// Why it was skipped, stopped or is pending.
     pub reason: Option<String>,
     /// Why it failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<CaseFailure>,
     /// The case's checks.
     pub checks: Vec<Check>,
     /// Further notes.

@@ -12,7 +12,7 @@ use super::case::{Case, Situation};
 use super::cases::{CASES, finish_reboot};
 use super::collect::Collector;
 use super::diagnose::refused;
-use super::report::{CaseResult, Failure, Status};
+use super::report::{CaseFailure, CaseResult, Status};
 use super::resume::{Pending, boot};
 use super::room::{CASE_LABEL, CaseContext, RUNNER_LABEL, runner};
 use crate::cluster::{Cluster, Condition, ObjectKey};
@@ -207,7 +207,7 @@ impl Run {
         let error = Error::new(&code::SMOKE_CLEAN, message).because(error);
         if [Status::Passed, Status::NotChecked].contains(&result.status) {
             result.status = Status::Failed;
-            result.failure = Some(Failure::from(&error));
+            result.failure = Some(CaseFailure::from(&error));
             result.collected = self.collector.collect(ctx, result).await;
         } else {
             result.notes.push(error.to_string());
@@ -236,7 +236,7 @@ fn outcome(case: &Case, status: Status, reason: Option<String>, error: Option<&E
         tags: case.tags.iter().map(ToString::to_string).collect(),
         status,
         reason,
-        failure: error.map(Failure::from),
+        failure: error.map(CaseFailure::from),
         checks: Vec::new(),
         notes: Vec::new(),
         seconds: 0.0,

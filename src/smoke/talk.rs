@@ -43,13 +43,13 @@ async fn transports(ctx: &CaseContext, one: &StartedPod, other: &StartedPod) -> 
     let (mut found, mut found_udp) = try_join!(tcp(ctx, from, other), udp(ctx, from, other))?;
     if !found.holds() || !found_udp.holds() {
         match offload::switch_off(ctx, one, other).await? {
-            offload::Outcome::NotTheCause => {}
-            offload::Outcome::Likely(why) => {
+            offload::Offload::NotTheCause => {}
+            offload::Offload::Likely(why) => {
                 for found in [&mut found, &mut found_udp].into_iter().filter(|found| !found.holds()) {
                     found.detail = format!("{}; {why}", found.detail);
                 }
             }
-            offload::Outcome::Off(note) => {
+            offload::Offload::Off(note) => {
                 (found, found_udp) = try_join!(tcp(ctx, from, other), udp(ctx, from, other))?;
                 ctx.note(note);
             }

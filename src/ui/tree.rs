@@ -18,11 +18,11 @@ const AROUND_TITLE: usize = 8;
 pub struct Tree {
     progress: MultiProgress,
     coloured: bool,
-    state: Mutex<State>,
+    state: Mutex<Shown>,
 }
 
 #[derive(Default)]
-struct State {
+struct Shown {
     titles: HashMap<String, String>,
     /// Columns of the longest title.
     width: usize,
@@ -38,7 +38,7 @@ impl Tree {
         Self { progress: MultiProgress::new(), coloured, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Shown> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,7 +90,7 @@ impl Tree {
     }
 }
 
-impl State {
+impl Shown {
     fn name(&mut self, steps: Vec<(String, String)>) {
         self.width = steps.iter().map(|(_, title)| title.chars().count()).max().unwrap_or_default();
         self.titles.extend(steps);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_check_that_was_not_made_is_not_counted_as_held() {
-        let mut state = State { held: 16, not_checked: 2, ..State::default() };
+        let mut state = Shown { held: 16, not_checked: 2, ..Shown::default() };
         assert_eq!(state.counted(), " (16 checks hold, 2 not checked)");
         assert_eq!(state.counted(), "");
     }

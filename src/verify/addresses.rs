@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::{Found, Outcome};
+use super::{Checked, Found};
 use crate::cluster::Cluster;
 use crate::cluster::addresses::{Compared, GuestAddresses, outside};
 use crate::error::Result;
@@ -19,19 +19,19 @@ pub fn lines(profile: &Profile) -> Vec<String> {
 }
 
 /// Compares the addresses of all pods and of guests, in the order of [`lines`].
-pub async fn all(profile: &Profile, cluster: &Cluster, guests: &[GuestAddresses]) -> Result<Vec<Outcome>> {
+pub async fn all(profile: &Profile, cluster: &Cluster, guests: &[GuestAddresses]) -> Result<Vec<Checked>> {
     let (compared, pods) = Compared::in_cluster(cluster, guests).await?;
     Ok(judge(profile, &compared, &pods))
 }
 
-fn judge(profile: &Profile, compared: &Compared, pods: &[Value]) -> Vec<Outcome> {
-    let mut outcomes = vec![Outcome::new(NO_DUPLICATES, compared.into())];
+fn judge(profile: &Profile, compared: &Compared, pods: &[Value]) -> Vec<Checked> {
+    let mut outcomes = vec![Checked::new(NO_DUPLICATES, compared.into())];
     if let Some(subnets) = pod_subnets(profile) {
         let outside = outside(pods, &subnets);
         let told: Vec<String> =
             outside.iter().map(|address| format!("{} has {}", address.pod, address.ip)).collect();
         let told = if told.is_empty() { "all of them".into() } else { told.join("; ") };
-        outcomes.push(Outcome::new(inside(profile), Found::of(outside.is_empty(), told)));
+        outcomes.push(Checked::new(inside(profile), Found::of(outside.is_empty(), told)));
     }
     outcomes
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::look::{Place, StartedPod, ovs_state};
 use super::scenario::{Probe, Scenario};
 use super::talk::{reaches, stays_apart};
-use super::{Found, Outcome, SELECTOR};
+use super::{Checked, Found, SELECTOR};
 use crate::cluster::is_ready;
 use crate::context::events::Progress;
 use crate::error::{Error, Result, code};
@@ -25,7 +25,7 @@ pub async fn all(
     scenario: &Scenario,
     timeout: Duration,
     progress: Progress<'_>,
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<Checked>> {
     let count = scenario.pods.len();
     let started = place.cluster.wait_pods(place.namespace, SELECTOR, count, &is_ready, timeout, progress);
     let slots: BTreeMap<&str, Slot> =
@@ -44,7 +44,7 @@ pub async fn all(
     let (_, nics, talks) = try_join!(started, looks, try_join_all(talks))?;
     let nics = nics.into_iter().map(Found::from);
     let outcomes = nics.chain(talks).zip(scenario.checks());
-    Ok(outcomes.map(|(found, check)| Outcome::new(check, found)).collect())
+    Ok(outcomes.map(|(found, check)| Checked::new(check, found)).collect())
 }
 
 async fn look(

@@ -36,7 +36,7 @@ pub use batches::{Batch, batches};
 pub use guests::guests;
 pub use here::Here;
 pub use look::{NicView, Place, StartedPod, ovs_state};
-pub use outcome::{Found, Outcome};
+pub use outcome::{Checked, Found};
 pub use plain::plain_pod;
 pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, make_room, nic, start, statuses};
 pub use record::{RECORD, Record, verified};
@@ -84,7 +84,7 @@ async fn in_batches(
     cluster: &Cluster,
     here: &Here,
     progress: Progress<'_>,
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<Checked>> {
     let scenario = Scenario::of(&cx.profile);
     let nics = vm::pods_of_nics(cx, &scenario);
     let room = room::room(cx, cluster, here, batches::smallest_room(&scenario, &nics)).await?;
@@ -119,7 +119,7 @@ async fn one_batch(
     whole: &Scenario,
     batch: &Batch,
     progress: Progress<'_>,
-) -> Result<(Vec<Outcome>, Vec<GuestAddresses>)> {
+) -> Result<(Vec<Checked>, Vec<GuestAddresses>)> {
     let Place { cx, cluster, here, .. } = place;
     let manifests = pods::manifests(&batch.scenario, &cx.profile, here);
     pods::make_room(cluster, place.namespace, &manifests, progress).await?;
@@ -138,8 +138,8 @@ async fn one_batch(
     Ok((found, guests))
 }
 
-fn report(cx: &Context, outcomes: &[Outcome]) {
-    for Outcome { check, verdict, detail } in outcomes.iter().cloned() {
+fn report(cx: &Context, outcomes: &[Checked]) {
+    for Checked { check, verdict, detail } in outcomes.iter().cloned() {
         cx.events.report(Event::Check { check, verdict, detail });
     }
 }
@@ -168,8 +168,8 @@ fn namespace(name: &str) -> Value {
     })
 }
 
-fn conclude(cx: &Context, outcomes: &[Outcome]) -> Result<()> {
-    let failed: Vec<&Outcome> =
+fn conclude(cx: &Context, outcomes: &[Checked]) -> Result<()> {
+    let failed: Vec<&Checked> =
         outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).collect();
     let Some(first) = failed.first() else { return Ok(()) };
     let message = match failed.len() {

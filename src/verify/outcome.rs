@@ -6,7 +6,7 @@ use crate::context::events::Verdict;
 
 /// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct Checked {
     /// What was checked, in words.
     pub check: String,
     /// Passed, failed or not checked.
@@ -15,7 +15,7 @@ pub struct Outcome {
     pub detail: String,
 }
 
-impl Outcome {
+impl Checked {
     /// A check with what was found.
     pub fn new(check: impl Into<String>, found: Found) -> Self {
         Self { check: check.into(), verdict: found.verdict, detail: found.detail }

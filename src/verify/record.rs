@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::Checked;
 use crate::cluster::ClusterId;
 use crate::context::Context;
 use crate::context::events::Verdict;
@@ -33,13 +33,13 @@ pub struct Record {
     held: usize,
     /// The checks that could not run.
     #[serde(default)]
-    not_checked: Vec<Outcome>,
+    not_checked: Vec<Checked>,
 }
 
 impl Record {
     /// The record of these outcomes.
-    pub async fn of(cx: &Context, outcomes: &[Outcome]) -> Self {
-        let (not_checked, held): (Vec<Outcome>, Vec<Outcome>) =
+    pub async fn of(cx: &Context, outcomes: &[Checked]) -> Self {
+        let (not_checked, held): (Vec<Checked>, Vec<Checked>) =
             outcomes.iter().cloned().partition(|outcome| outcome.verdict == Verdict::NotChecked);
         let (profile, vm) = (verified_part(&cx.profile), looks_at_vm(cx));
         let server = cx.cluster().await.map(|cluster| cluster.place().server.clone()).unwrap_or_default();

@@ -4,7 +4,7 @@ use super::answers::Answers;
 use super::given::Given;
 use super::id::Id;
 use super::prompt::{Prompt, Reply};
-use super::question::{Kind, Question};
+use super::question::{AnswerKind, Question};
 use super::questions::{self, STANDARD_OUTPUT};
 use super::{View, answers, base, file, ranges, settings};
 use crate::error::{Error, Result, code};
@@ -148,8 +148,8 @@ impl Interview {
     fn accept(&self, question: &Question, text: &str) -> Result<String, String> {
         let answer = question.accept(text)?;
         let answer = match question.kind {
-            Kind::Choice(_) => answer,
-            Kind::Text => self.read(&question.id, &answer)?,
+            AnswerKind::Choice(_) => answer,
+            AnswerKind::Text => self.read(&question.id, &answer)?,
         };
         let mut answers = self.answers.clone();
         answers.set(question.id.clone(), answer.clone());

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Write};
 
 use super::prompt::{Prompt, Reply};
-use super::question::{Kind, Question};
+use super::question::{AnswerKind, Question};
 use super::terminal::{or_stop, width};
 use crate::error::Result;
 use crate::terminal::{clean, say, wrap};
@@ -33,7 +33,7 @@ fn introduce(question: &Question) {
     say("");
     say(&clean(&question.title));
     lines("", &question.help);
-    if let Kind::Choice(items) = &question.kind {
+    if let AnswerKind::Choice(items) = &question.kind {
         for (number, item) in items.iter().enumerate() {
             lines(&format!("{}) ", number + 1), &format!("{}: {}", item.value, item.label));
         }
@@ -52,11 +52,11 @@ fn reply(question: &Question, typed: &str) -> Reply {
     match (typed, &question.kind) {
         ("<", _) => Reply::Back,
         ("", _) => Reply::Answer(question.default.clone()),
-        (_, Kind::Choice(items)) => {
+        (_, AnswerKind::Choice(items)) => {
             let chosen = number.and_then(|number| items.get(number)).map(|item| item.value.clone());
             Reply::Answer(chosen.unwrap_or_else(|| typed.to_owned()))
         }
-        (_, Kind::Text) => Reply::Answer(typed.to_owned()),
+        (_, AnswerKind::Text) => Reply::Answer(typed.to_owned()),
     }
 }
 

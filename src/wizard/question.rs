@@ -13,14 +13,14 @@ pub struct Question {
     /// One line of explanation.
     pub help: String,
     /// How it can be answered.
-    pub kind: Kind,
+    pub kind: AnswerKind,
     /// The answer that Enter gives.
     pub default: String,
 }
 
 /// How a question can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum AnswerKind {
     /// By one of these.
     Choice(Vec<Item>),
     /// By a text.
@@ -49,13 +49,13 @@ impl Question {
     /// A question that is answered by a text.
     pub fn text(id: Id, title: &str, help: impl Into<String>, default: impl Into<String>) -> Self {
         let (title, help, default) = (title.to_owned(), help.into(), default.into());
-        Self { id, title, help, kind: Kind::Text, default }
+        Self { id, title, help, kind: AnswerKind::Text, default }
     }
 
     /// A question that is answered by one of some values.
     pub fn choice(id: Id, title: &str, help: impl Into<String>, items: Vec<Item>, default: &str) -> Self {
         let (title, help, default) = (title.to_owned(), help.into(), default.to_owned());
-        Self { id, title, help, kind: Kind::Choice(items), default }
+        Self { id, title, help, kind: AnswerKind::Choice(items), default }
     }
 
     /// A yes/no question.
@@ -68,8 +68,10 @@ impl Question {
     #[must_use]
     pub fn proposing(mut self, answer: &str) -> Self {
         let fits = match &self.kind {
-            Kind::Text => true,
-            Kind::Choice(items) => items.iter().any(|item| item.value == answer && item.refused.is_none()),
+            AnswerKind::Text => true,
+            AnswerKind::Choice(items) => {
+                items.iter().any(|item| item.value == answer && item.refused.is_none())
+            }
         };
         if fits {
             answer.clone_into(&mut self.default);
@@ -89,7 +91,7 @@ impl Question {
                 u32::from(strange)
             ));
         }
-        let Kind::Choice(items) = &self.kind else {
+        let AnswerKind::Choice(items) = &self.kind else {
             return if answer.is_empty() { Err("write something".into()) } else { Ok(answer.to_owned()) };
         };
         let same = |item: &&Item| item.value.eq_ignore_ascii_case(spelled(answer));

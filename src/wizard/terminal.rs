@@ -10,7 +10,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use super::line::{Edit, Line};
 use super::prompt::{Prompt, Reply};
-use super::question::{Item, Kind, Question};
+use super::question::{AnswerKind, Item, Question};
 use super::show::WIDEST;
 use crate::error::{Error, Result, code};
 use crate::terminal::{clean, cut, wrap};
@@ -195,8 +195,8 @@ impl Terminal {
 impl Prompt for Terminal {
     fn ask(&mut self, question: &Question, problem: Option<&str>) -> Result<Reply> {
         let asked = self.introduce(question, problem).and_then(|()| match &question.kind {
-            Kind::Choice(items) => self.choose(items, &question.default),
-            Kind::Text => self.type_in(&question.default),
+            AnswerKind::Choice(items) => self.choose(items, &question.default),
+            AnswerKind::Text => self.type_in(&question.default),
         });
         or_stop(asked)
     }

@@ -4,7 +4,7 @@ use super::answers::Answers;
 use super::given::{Given, Nobody};
 use super::id::{Id, Segment};
 use super::prompt::{Prompt, Scripted};
-use super::question::Kind;
+use super::question::AnswerKind;
 use super::{Composed, Interview, Turn, compose, questions};
 use crate::error::Error;
 use crate::facts::Facts;
@@ -338,7 +338,7 @@ fn every_question_says_what_it_is_about_and_proposes_something_possible() {
     for question in all {
         assert!(!question.title.is_empty() && question.help.ends_with('.'), "{question:?}");
         assert!(question.accept(&question.default).is_ok(), "{question:?}");
-        if let Kind::Choice(items) = &question.kind {
+        if let AnswerKind::Choice(items) = &question.kind {
             assert!(items.len() > 1 && items.iter().all(|item| !item.label.is_empty()), "{question:?}");
         }
     }

@@ -37,13 +37,13 @@ const REMEMBERED: usize = 10_000;
 pub struct Store(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Contents>,
     turn: Mutex<()>,
     revision: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct State {
+struct Contents {
     values: BTreeMap<String, Arc<Value>>,
     changes: VecDeque<Changed>,
     /// Changes up to this revision are forgotten.
@@ -67,7 +67,7 @@ pub struct Changed {
 
 /// Exclusive access to the values.
 pub struct Transaction<'a> {
-    state: &'a mut State,
+    state: &'a mut Contents,
     made: Vec<(String, Option<Arc<Value>>)>,
 }
 
@@ -89,7 +89,7 @@ struct Log {
 impl Store {
     /// An empty store that ends with the process.
     pub fn in_memory() -> Self {
-        Self::of(State::default())
+        Self::of(Contents::default())
     }
 
     /// The store that a directory keeps; empty when the directory is new.
@@ -101,12 +101,12 @@ impl Store {
         let path = directory.join(FILE);
         let file = own_file(&opened, &path)?;
         let log = Log { file, directory: opened, path, read: 0 };
-        let store = Self::of(State { log: Some(log), ..State::default() });
+        let store = Self::of(Contents { log: Some(log), ..Contents::default() });
         store.read(|_| ())?;
         Ok(store)
     }
 
-    fn of(state: State) -> Self {
+    fn of(state: Contents) -> Self {
         let (state, turn, revision) = (Mutex::new(state), Mutex::new(()), watch::Sender::new(0));
         Self(Arc::new(Shared { state, turn, revision }))
     }
@@ -164,7 +164,7 @@ impl Store {
         state.changes.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,7 +209,7 @@ impl Transaction<'_> {
     }
 }
 
-impl State {
+impl Contents {
     fn changes_after(&self, revision: u64) -> Option<Vec<Changed>> {
         let newer = || self.changes.iter().filter(|changed| changed.revision > revision).cloned().collect();
         (revision >= self.forgotten).then(newer)

@@ -14,7 +14,7 @@ use futures::future::try_join_all;
 use futures::try_join;
 
 use super::scenario::Scenario;
-use super::{Found, Here, Outcome};
+use super::{Checked, Found, Here};
 use crate::cluster::addresses::GuestAddresses;
 use crate::cluster::{Cluster, Condition, ObjectKey};
 use crate::context::Context;
@@ -32,12 +32,12 @@ pub fn checks(cx: &Context, scenario: &Scenario) -> Vec<String> {
 }
 
 /// The checks that the run omits because it skips the VM.
-pub fn left_out(cx: &Context, scenario: &Scenario) -> Vec<Outcome> {
+pub fn left_out(cx: &Context, scenario: &Scenario) -> Vec<Checked> {
     if !is_left_out(cx) {
         return Vec::new();
     }
     let why = || Found::not_checked("the VM is skipped by `--skip`");
-    promised(cx, scenario).into_iter().map(|check| Outcome::new(check, why())).collect()
+    promised(cx, scenario).into_iter().map(|check| Checked::new(check, why())).collect()
 }
 
 /// Whether the run skips the VM.
@@ -69,7 +69,7 @@ pub async fn some(
     nics: &[usize],
     here: &Here,
     progress: Progress<'_>,
-) -> Result<(Vec<Outcome>, Vec<GuestAddresses>)> {
+) -> Result<(Vec<Checked>, Vec<GuestAddresses>)> {
     let Some(mut machine) = Machine::of(&cx.profile, scenario) else { return Ok(Default::default()) };
     let mut places = 0..;
     machine.nics.retain(|_| places.next().is_some_and(|place| nics.contains(&place)));
@@ -107,11 +107,11 @@ pub async fn some(
     let mut outcomes = Vec::new();
     for (at, (nic, what, check)) in checks.into_iter().enumerate() {
         let found = looks[nic].meets_itself(what, &guest).or(verdicts.remove(&at).flatten());
-        outcomes.push(Outcome::new(check, found.unwrap_or_else(|| Found::not_checked(guest.why_not()))));
+        outcomes.push(Checked::new(check, found.unwrap_or_else(|| Found::not_checked(guest.why_not()))));
     }
     // What is not about one NIC is reported once.
     let beside = machine.beside.iter().filter(|_| nics.contains(&0));
-    outcomes.extend(beside.map(|it| Outcome::new(it.line(&machine.name), it.found(&guest))));
+    outcomes.extend(beside.map(|it| Checked::new(it.line(&machine.name), it.found(&guest))));
     Ok((outcomes, addresses(&machine, &guest, &outside)))
 }
 

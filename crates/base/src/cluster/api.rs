@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::expected::Expected;
 use super::refusal::{Refusal, absent};
-use super::request::{Call, Outcome};
+use super::request::{ApiAnswer, ApiCall};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::formats::object::text;
@@ -25,9 +25,9 @@ impl Cluster {
             Err(error) if error.code() == &code::CLUSTER_KIND => return Ok(None),
             path => path?,
         };
-        match self.call(&Call::get(path).expects(Expected::Object(key.clone()))).await? {
-            Outcome::Done(object) => Ok(Some(object)),
-            Outcome::Refused(refusal) => absent(refusal, &key.to_string()).map(|()| None),
+        match self.call(&ApiCall::get(path).expects(Expected::Object(key.clone()))).await? {
+            ApiAnswer::Done(object) => Ok(Some(object)),
+            ApiAnswer::Refused(refusal) => absent(refusal, &key.to_string()).map(|()| None),
         }
     }
 
@@ -67,9 +67,9 @@ impl Cluster {
         let expected = Expected::List(api_version.to_owned(), kind.to_owned());
         loop {
             let page = format!("{path}?limit={PAGE}{query}{token}");
-            let mut list = match self.call(&Call::get(page).expects(expected.clone())).await? {
-                Outcome::Done(list) => list,
-                Outcome::Refused(refusal) => {
+            let mut list = match self.call(&ApiCall::get(page).expects(expected.clone())).await? {
+                ApiAnswer::Done(list) => list,
+                ApiAnswer::Refused(refusal) => {
                     absent(refusal, &format!("list of {kind}"))?;
                     return Ok((objects, String::new()));
                 }
@@ -96,12 +96,12 @@ impl Cluster {
     /// As [`Cluster::patch_json`], for the object's status.
     pub async fn patch_status(&self, key: &ObjectKey, operations: &Value) -> Result<Value> {
         let target = format!("{}/status?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
-        self.write(Call::send(Method::PATCH, target, "application/json-patch+json", operations), key).await
+        self.write(ApiCall::send(Method::PATCH, target, "application/json-patch+json", operations), key).await
     }
 
     async fn patch(&self, key: &ObjectKey, content_type: &'static str, patch: &Value) -> Result<Value> {
         let target = format!("{}?fieldManager={FIELD_MANAGER}", self.object_path(key).await?);
-        self.write(Call::send(Method::PATCH, target, content_type, patch), key).await
+        self.write(ApiCall::send(Method::PATCH, target, content_type, patch), key).await
     }
 
     /// Replaces the live object, or creates it when there is none.
@@ -112,20 +112,20 @@ impl Cluster {
             let live = self.get(&key).await?;
             let call = replacement(&path, object, live.as_ref()).expects(Expected::Object(key.clone()));
             match self.call(&call).await? {
-                Outcome::Done(object) => return Ok(object),
+                ApiAnswer::Done(object) => return Ok(object),
                 // It was changed, deleted or created in between: read it again.
-                Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
-                Outcome::Refused(refusal) => return Err(refusal.into_error(&key.to_string())),
+                ApiAnswer::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
+                ApiAnswer::Refused(refusal) => return Err(refusal.into_error(&key.to_string())),
             }
         }
         Err(busy(&key))
     }
 
-    pub(super) async fn write(&self, call: Call, key: &ObjectKey) -> Result<Value> {
+    pub(super) async fn write(&self, call: ApiCall, key: &ObjectKey) -> Result<Value> {
         let call = call.expects(Expected::Object(key.clone()));
         for _ in 0..STALE_WRITES {
             match self.call(&call).await? {
-                Outcome::Refused(refusal) if refusal.stale() => {}
+                ApiAnswer::Refused(refusal) if refusal.stale() => {}
                 outcome => return outcome.done(&key.to_string()),
             }
         }
@@ -147,19 +147,19 @@ impl Cluster {
             options["gracePeriodSeconds"] = grace.into();
         }
         let path = self.object_path(key).await?;
-        let call = Call::send(Method::DELETE, path, "application/json", &options)
+        let call = ApiCall::send(Method::DELETE, path, "application/json", &options)
             .expects(Expected::Deletion(key.clone()));
         for _ in 0..STALE_WRITES {
             match self.call(&call).await? {
-                Outcome::Done(_) => return Ok(true),
-                Outcome::Refused(refusal) if refusal.code == 409 => {
+                ApiAnswer::Done(_) => return Ok(true),
+                ApiAnswer::Refused(refusal) if refusal.code == 409 => {
                     let now = self.get(key).await?;
                     if is_leaving(key, &live, now.as_ref(), &refusal)? {
                         return Ok(true);
                     }
                 }
                 // Gone between the read and the delete: another client deleted it, or a retry of ours worked.
-                Outcome::Refused(refusal) => return absent(refusal, &key.to_string()).map(|()| true),
+                ApiAnswer::Refused(refusal) => return absent(refusal, &key.to_string()).map(|()| true),
             }
         }
         Err(busy(key))
@@ -198,7 +198,7 @@ pub(super) fn appliable(object: &Value) -> Value {
 }
 
 /// A PUT over the live object, or a POST when there is none.
-fn replacement(path: &str, object: &Value, live: Option<&Value>) -> Call {
+fn replacement(path: &str, object: &Value, live: Option<&Value>) -> ApiCall {
     let mut object = appliable(object);
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "selfLink"] {
@@ -210,16 +210,16 @@ fn replacement(path: &str, object: &Value, live: Option<&Value>) -> Call {
     }
     if live.is_some() {
         let target = format!("{path}?fieldManager={FIELD_MANAGER}");
-        return Call::send(Method::PUT, target, "application/json", &object);
+        return ApiCall::send(Method::PUT, target, "application/json", &object);
     }
     creation(path, &object)
 }
 
 /// A POST of the object that is to have this path.
-pub(super) fn creation(path: &str, object: &Value) -> Call {
+pub(super) fn creation(path: &str, object: &Value) -> ApiCall {
     let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
     let target = format!("{collection}?fieldManager={FIELD_MANAGER}");
-    Call::send(Method::POST, target, "application/json", object)
+    ApiCall::send(Method::POST, target, "application/json", object)
 }
 
 pub(super) fn busy(key: &ObjectKey) -> Error {

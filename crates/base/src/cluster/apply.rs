@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::api::{STALE_WRITES, appliable, busy, creation};
 use super::diff::{differences, merge_patch, recorded};
 use super::expected::Expected;
-use super::request::{Call, Outcome};
+use super::request::{ApiAnswer, ApiCall};
 use super::{Cluster, FIELD_MANAGER, ObjectKey};
 use crate::cluster::FieldDiff;
 use crate::error::{Error, Result, code};
@@ -56,15 +56,15 @@ impl Cluster {
             return self.apply_here(object, &key, &path, force).await;
         }
         let target = format!("{path}?fieldManager={FIELD_MANAGER}&force={force}");
-        let call = Call::send(Method::PATCH, target, APPLY, &appliable(object))
+        let call = ApiCall::send(Method::PATCH, target, APPLY, &appliable(object))
             .expects(Expected::Object(key.clone()));
         for _ in 0..STALE_WRITES {
             match self.call(&call).await? {
-                Outcome::Refused(refusal) if refusal.code == 415 => {
+                ApiAnswer::Refused(refusal) if refusal.code == 415 => {
                     self.offers.set(false);
                     return self.apply_here(object, &key, &path, force).await;
                 }
-                Outcome::Refused(refusal) if refusal.stale() => {}
+                ApiAnswer::Refused(refusal) if refusal.stale() => {}
                 outcome => return outcome.done(&key.to_string()),
             }
         }
@@ -88,11 +88,11 @@ impl Cluster {
     /// Servers with OpenAPI v3 can apply; v2 lists the patch types.
     async fn describes_apply(&self) -> Result<bool> {
         for version in ["/openapi/v3", "/openapi/v2"] {
-            match self.call(&Call::get(version).expects(Expected::Description)).await? {
-                Outcome::Done(_) if version == "/openapi/v3" => return Ok(true),
-                Outcome::Done(description) => return Ok(offers_apply(&description)),
-                Outcome::Refused(refusal) if refusal.code == 404 => {}
-                Outcome::Refused(refusal) => return Err(refusal.into_error("the API server's description")),
+            match self.call(&ApiCall::get(version).expects(Expected::Description)).await? {
+                ApiAnswer::Done(_) if version == "/openapi/v3" => return Ok(true),
+                ApiAnswer::Done(description) => return Ok(offers_apply(&description)),
+                ApiAnswer::Refused(refusal) if refusal.code == 404 => {}
+                ApiAnswer::Refused(refusal) => return Err(refusal.into_error("the API server's description")),
             }
         }
         // Then the first apply shows it.
@@ -108,7 +108,7 @@ impl Cluster {
                 Some(live) => {
                     refuse_taken(key, &differences(&object, live), force)?;
                     let Some(difference) = merge_patch(&object, live) else { return Ok(live.clone()) };
-                    Call::send(
+                    ApiCall::send(
                         Method::PATCH,
                         format!("{path}?fieldManager={FIELD_MANAGER}"),
                         MERGE,
@@ -118,8 +118,8 @@ impl Cluster {
             };
             match self.call(&call.expects(Expected::Object(key.clone()))).await? {
                 // It was changed, deleted or created in between: read it again.
-                Outcome::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
-                Outcome::Refused(refusal) if live.is_some() && refusal.reason == "NotFound" => {}
+                ApiAnswer::Refused(refusal) if refusal.stale() || refusal.reason == "AlreadyExists" => {}
+                ApiAnswer::Refused(refusal) if live.is_some() && refusal.reason == "NotFound" => {}
                 outcome => return outcome.done(&key.to_string()),
             }
         }

@@ -13,7 +13,7 @@ use super::find::Found;
 use super::health::Health;
 use super::login::Login;
 use super::place::Place;
-use super::request::{ANSWER_TIME, Call};
+use super::request::{ANSWER_TIME, ApiCall};
 use super::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
 use crate::host::small;
@@ -156,15 +156,15 @@ impl Cluster {
 
     /// The version of the API server.
     pub async fn version(&self) -> Result<ServerVersion> {
-        self.version_by(&Call::get("/version")).await
+        self.version_by(&ApiCall::get("/version")).await
     }
 
     /// Whether the API server answers and accepts the credentials, asked once without retries.
     /// Fails with `KVN301` when it does not answer, `KVN302` when it refuses, `KVN307` when something else answers.
     pub async fn reachable(&self) -> Result<ServerVersion> {
-        let version = self.version_by(&Call::get("/version").once()).await?;
+        let version = self.version_by(&ApiCall::get("/version").once()).await?;
         // /version is public, so it says nothing about the credentials.
-        let call = Call::of_system().once();
+        let call = ApiCall::of_system().once();
         self.call(&call).await?.done(&self.server)?;
         Ok(version)
     }
@@ -212,20 +212,20 @@ impl Cluster {
 
     /// The unique part; none when it cannot be read.
     pub async fn identity(&self) -> Option<ClusterId> {
-        let text = async |call: Call, pointer: &str| {
+        let text = async |call: ApiCall, pointer: &str| {
             let object = self.call(&call).await.ok()?.done(&self.server).ok()?;
             Some(object.pointer(pointer)?.as_str()?.to_owned()).filter(|text| !text.is_empty())
         };
-        let root = Call::get("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt").expects(
+        let root = ApiCall::get("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt").expects(
             Expected::Object(ObjectKey::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")),
         );
         let (uid, authority) =
-            tokio::join!(text(Call::of_system(), "/metadata/uid"), text(root, "/data/ca.crt"),);
+            tokio::join!(text(ApiCall::of_system(), "/metadata/uid"), text(root, "/data/ca.crt"),);
         let authority = authority.map(|pem| format!("{:x}", Sha256::digest(pem.trim())));
         Some(ClusterId { uid: uid?, authority })
     }
 
-    async fn version_by(&self, call: &Call) -> Result<ServerVersion> {
+    async fn version_by(&self, call: &ApiCall) -> Result<ServerVersion> {
         let value = self.call(call).await?.done(&self.server)?;
         serde_json::from_value(value).map_err(|error| {
             Error::new(&code::CLUSTER_ANSWER, format!("{} does not report its version", self.server))

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 use super::Cluster;
 use super::key::segment;
 use super::refusal::Refusal;
-use super::request::{ATTEMPTS, Failure};
+use super::request::{ATTEMPTS, FailedAttempt};
 use crate::error::{Error, Result, code};
 
 /// KubeVirt's protocol for a stream of plain bytes. kube's own connections insist on the protocols of `kubectl exec`.
@@ -50,19 +50,24 @@ impl Cluster {
             self.login.refresh().await?;
             let until = self.attempt_ends(retry.deadline);
             let opened = tokio::time::timeout_at(until, self.open_console(namespace, name, &subject)).await;
-            match opened.unwrap_or_else(|_| Err(Failure::again(self.silent(), None))) {
+            match opened.unwrap_or_else(|_| Err(FailedAttempt::again(self.silent(), None))) {
                 Ok(console) => return Ok(console),
                 Err(failure) => retry.wait_after(&subject, failure).await?,
             }
         }
     }
 
-    async fn open_console(&self, namespace: &str, name: &str, subject: &str) -> Result<Console, Failure> {
-        let mut refused = Failure::last(unusable(subject));
+    async fn open_console(
+        &self,
+        namespace: &str,
+        name: &str,
+        subject: &str,
+    ) -> Result<Console, FailedAttempt> {
+        let mut refused = FailedAttempt::last(unusable(subject));
         for version in VERSIONS {
             let response = self.ask_for_console(version, namespace, name, subject).await?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                let socket = upgraded(response, subject).await.map_err(Failure::last)?;
+                let socket = upgraded(response, subject).await.map_err(FailedAttempt::last)?;
                 let (input, output) = socket.split();
                 return Ok(Console { input: ConsoleInput(input), output: ConsoleOutput(output) });
             }
@@ -81,9 +86,9 @@ impl Cluster {
         namespace: &str,
         name: &str,
         subject: &str,
-    ) -> Result<Response<Body>, Failure> {
-        let namespace = segment("namespace", namespace).map_err(Failure::last)?;
-        let name = segment("VirtualMachineInstance", name).map_err(Failure::last)?;
+    ) -> Result<Response<Body>, FailedAttempt> {
+        let namespace = segment("namespace", namespace).map_err(FailedAttempt::last)?;
+        let name = segment("VirtualMachineInstance", name).map_err(FailedAttempt::last)?;
         let path = format!(
             "/apis/subresources.kubevirt.io/{version}/namespaces/{namespace}/virtualmachineinstances/{name}/console"
         );
@@ -96,14 +101,14 @@ impl Cluster {
             .body(Body::empty())
             .map_err(|error| {
                 let error = Error::new(&code::INTERNAL, format!("{subject}: not a request")).because(error);
-                Failure::last(error)
+                FailedAttempt::last(error)
             })?;
         self.client.send(request).await.map_err(|error| self.broken(&error))
     }
 
     /// Whether that version is served at all, and the server's reason: KubeVirt answers with a `Status` like the API
     /// server, which answers unknown paths with plain text.
-    async fn refused_console(&self, response: Response<Body>, subject: &str) -> (bool, Failure) {
+    async fn refused_console(&self, response: Response<Body>, subject: &str) -> (bool, FailedAttempt) {
         let status = response.status().as_u16();
         let bytes = match response.into_body().collect_bytes().await {
             Ok(bytes) => bytes,
@@ -113,10 +118,10 @@ impl Cluster {
         let refusal = Refusal::parse(status, value.as_ref(), &bytes);
         let is_served = status != 404 || value.is_some();
         let failure = match status {
-            401 | 403 => Failure::last(refusal.into_error(subject)),
-            200..300 => Failure::last(self.garbage(status, refusal.message)),
-            _ if refusal.passes() => Failure::again(self.unavailable(&refusal), None),
-            _ => Failure::last(unusable(subject).because(refusal.message)),
+            401 | 403 => FailedAttempt::last(refusal.into_error(subject)),
+            200..300 => FailedAttempt::last(self.garbage(status, refusal.message)),
+            _ if refusal.passes() => FailedAttempt::again(self.unavailable(&refusal), None),
+            _ => FailedAttempt::last(unusable(subject).because(refusal.message)),
         };
         (is_served, failure)
     }
@@ -246,13 +251,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told_in_the_servers_words() {
-        let status = r#"{"kind":"Status","status":"Failure","code":404,"message":"virtualmachineinstance \"vm\" not found"}"#;
+        let status = r#"{"kind":"Status","status":"FailedAttempt","code":404,"message":"virtualmachineinstance \"vm\" not found"}"#;
         let error = server(Some((404, status))).await.console("n", "vm").await.err().unwrap();
         assert_eq!(
             (error.code().id, error.cause()),
             ("KVN626", Some("virtualmachineinstance \"vm\" not found"))
         );
-        let status = r#"{"kind":"Status","status":"Failure","code":403,"message":"no"}"#;
+        let status = r#"{"kind":"Status","status":"FailedAttempt","code":403,"message":"no"}"#;
         let error = server(Some((403, status))).await.console("n", "vm").await.err().unwrap();
         assert_eq!(error.code().id, "KVN302");
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::expected::Expected;
-use super::request::{Call, Outcome};
+use super::request::{ApiAnswer, ApiCall};
 use crate::error::{Error, Kind, Result};
 
 /// How many groups are asked at the same time.
@@ -25,8 +25,10 @@ pub struct Listing {
 impl Cluster {
     /// Requests all groups and their kinds. An extension whose server is down is [silent](Listing::silent).
     pub async fn deletable_kinds(&self) -> Result<Listing> {
-        let groups =
-            self.call(&Call::get("/apis").expects(Expected::Groups)).await?.done("the list of API groups")?;
+        let groups = self
+            .call(&ApiCall::get("/apis").expects(Expected::Groups))
+            .await?
+            .done("the list of API groups")?;
         let versions: Vec<String> = std::iter::once("v1".to_owned()).chain(versions(&groups)).collect();
         let asked = versions.iter().map(|version| async move { self.resources(version).await });
         let answers: Vec<Option<Value>> =
@@ -53,11 +55,11 @@ impl Cluster {
     /// which is not worth the retries that the API server itself gets.
     async fn resources(&self, version: &str) -> Result<Option<Value>> {
         let path = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
-        let call = Call::get(path).expects(Expected::Resources);
+        let call = ApiCall::get(path).expects(Expected::Resources);
         match self.call(&call.clone().once()).await {
-            Ok(Outcome::Done(list)) => return Ok(Some(list)),
-            Ok(Outcome::Refused(refusal)) if refusal.code == 404 => return Ok(None),
-            Ok(Outcome::Refused(refusal)) => return Err(refusal.into_error(version)),
+            Ok(ApiAnswer::Done(list)) => return Ok(Some(list)),
+            Ok(ApiAnswer::Refused(refusal)) if refusal.code == 404 => return Ok(None),
+            Ok(ApiAnswer::Refused(refusal)) => return Err(refusal.into_error(version)),
             Err(error) if error.kind() == Kind::Transient && self.is_extension(version).await? => {
                 return Ok(None);
             }

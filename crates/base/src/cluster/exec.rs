@@ -12,7 +12,7 @@ use super::Cluster;
 use super::api::query;
 use super::key::segment;
 use super::refusal::{Refusal, bounded};
-use super::request::{ATTEMPTS, Failure};
+use super::request::{ATTEMPTS, FailedAttempt};
 use crate::error::{Error, Result, code};
 
 /// How many bytes of each stream are kept.
@@ -50,7 +50,7 @@ impl Cluster {
             let run = Box::pin(self.run_in(namespace, pod, container, argv, &subject));
             let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
                 let message = format!("{subject}: timed out after {} s", timeout.as_secs());
-                Err(Failure::again(Error::new(&code::HOST_TIMEOUT, message), None))
+                Err(FailedAttempt::again(Error::new(&code::HOST_TIMEOUT, message), None))
             });
             match ran {
                 Ok(output) => return Ok(output),
@@ -66,10 +66,10 @@ impl Cluster {
         container: Option<&str>,
         argv: &[&str],
         subject: &str,
-    ) -> Result<ExecOutput, Failure> {
-        self.login.refresh().await.map_err(Failure::last)?;
+    ) -> Result<ExecOutput, FailedAttempt> {
+        self.login.refresh().await.map_err(FailedAttempt::last)?;
         let (namespace, pod) = (segment("namespace", namespace), segment("Pod", pod));
-        let (namespace, pod) = (namespace.map_err(Failure::last)?, pod.map_err(Failure::last)?);
+        let (namespace, pod) = (namespace.map_err(FailedAttempt::last)?, pod.map_err(FailedAttempt::last)?);
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).tty(false);
         if let Some(container) = container {
@@ -89,25 +89,25 @@ impl Cluster {
         let status = status.and_then(|status| serde_json::to_value(status).ok());
         let status = status.as_ref().and_then(exit_status).ok_or_else(|| {
             let message = format!("{subject}: the connection ended before the command");
-            Failure::again(Error::new(&code::CLUSTER_ANSWER, message), None)
+            FailedAttempt::again(Error::new(&code::CLUSTER_ANSWER, message), None)
         })?;
         let status = status.map_err(|message| {
             let error = Error::new(&code::CLUSTER_REJECTED, format!("{subject}: cannot be run"));
-            Failure::last(error.because(bounded(&message)))
+            FailedAttempt::last(error.because(bounded(&message)))
         })?;
         Ok(ExecOutput { status, stdout, stderr })
     }
 
-    fn refused(&self, subject: &str, error: &kube::Error) -> Failure {
+    fn refused(&self, subject: &str, error: &kube::Error) -> FailedAttempt {
         let kube::Error::Api(status) = error else { return self.broken(error) };
         let value = serde_json::to_value(status).unwrap_or_default();
         let reason = value.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
         let message = bounded(&status.message);
         let refusal = Refusal { code: status.code, reason, message, ..Refusal::default() };
         if refusal.passes() {
-            return Failure::again(self.unavailable(&refusal), None);
+            return FailedAttempt::again(self.unavailable(&refusal), None);
         }
-        Failure::last(refusal.into_error(subject))
+        FailedAttempt::last(refusal.into_error(subject))
     }
 
     /// The last `tail` lines that a container has printed; of a pod with one container, it needs no name.
@@ -131,7 +131,7 @@ impl Cluster {
             self.login.refresh().await?;
             let text = match tokio::time::timeout(LOG_TIME, self.client.request_text(request.clone())).await {
                 Ok(text) => text.map_err(|error| self.refused(&subject, &error)),
-                Err(_) => Err(Failure::again(self.silent(), None)),
+                Err(_) => Err(FailedAttempt::again(self.silent(), None)),
             };
             match text {
                 Ok(text) => return Ok(text),

@@ -63,7 +63,7 @@ where
             request.headers_mut().insert(header::AUTHORIZATION, header);
         }
         let most = most(request.uri().query().unwrap_or_default());
-        let seen = Seen::of(&request);
+        let seen = Logged::of(&request);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
@@ -74,7 +74,7 @@ where
 }
 
 /// What is logged about a request: never a body, a header, or a query's values.
-struct Seen {
+struct Logged {
     method: Method,
     path: String,
     query: String,
@@ -82,7 +82,7 @@ struct Seen {
     begin: Instant,
 }
 
-impl Seen {
+impl Logged {
     fn of(request: &Request<Body>) -> Self {
         let uri = request.uri();
         Self {

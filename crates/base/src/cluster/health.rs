@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::request::{ANSWER_TIME, Call, PATIENCE};
+use super::request::{ANSWER_TIME, ApiCall, PATIENCE};
 use crate::error::{Error, Result, code};
 
 /// How long after an outage a refusal may be wrong.
@@ -160,7 +160,7 @@ impl Cluster {
     /// Whether the server answers a small request like all others.
     async fn shows_life(&self) -> bool {
         let time = SIGN_OF_LIFE.min(self.answer_time / 3);
-        let call = Call::of_system().once();
+        let call = ApiCall::of_system().once();
         let asks = Box::pin(self.attempt(&call, 1, Instant::now() + time));
         asks.await.is_ok()
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 use super::expected::Expected;
-use super::request::{Call, Outcome};
+use super::request::{ApiAnswer, ApiCall};
 use super::{Cluster, ObjectKey, key::segment};
 use crate::error::{Error, Result, code};
 
@@ -139,15 +139,15 @@ impl Cluster {
 
     /// The kinds of a group and version; none when it is not served.
     async fn discover(&self, api_version: &str) -> Result<Option<HashMap<String, Resource>>> {
-        let call = Call::get(group_path(api_version)?).expects(Expected::Resources);
+        let call = ApiCall::get(group_path(api_version)?).expects(Expected::Resources);
         match self.call(&call).await? {
-            Outcome::Done(list) => {
+            ApiAnswer::Done(list) => {
                 let kinds = resources_of(&list);
                 self.kinds.remember(api_version, &kinds);
                 Ok(Some(kinds))
             }
-            Outcome::Refused(refusal) if refusal.code == 404 => Ok(None),
-            Outcome::Refused(refusal) => Err(refusal.into_error(api_version)),
+            ApiAnswer::Refused(refusal) if refusal.code == 404 => Ok(None),
+            ApiAnswer::Refused(refusal) => Err(refusal.into_error(api_version)),
         }
     }
 }

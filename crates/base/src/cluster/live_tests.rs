@@ -89,7 +89,7 @@ async fn an_object_lives_conflicts_and_goes() -> Result<()> {
     cluster.apply(&map("1"), false).await?;
     // Another manager takes a field over.
     let path = format!("{}?fieldManager=someone", cluster.object_path(&key).await?);
-    let call = request::Call::send(
+    let call = request::ApiCall::send(
         http::Method::PATCH,
         path,
         "application/merge-patch+json",

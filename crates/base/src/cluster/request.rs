@@ -25,7 +25,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request that can be retried.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct ApiCall {
     pub method: Method,
     pub path: String,
     pub content_type: &'static str,
@@ -38,7 +38,7 @@ pub(super) struct Call {
 
 /// An answer of the API server.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum ApiAnswer {
     /// It succeeded.
     Done(Value),
     /// It refused.
@@ -47,7 +47,7 @@ pub(super) enum Outcome {
 
 /// Why an attempt had no outcome.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct FailedAttempt {
     pub error: Error,
     /// Whether the same request may work later.
     retry: bool,
@@ -55,7 +55,7 @@ pub(super) struct Failure {
     pause: Option<Duration>,
 }
 
-impl Call {
+impl ApiCall {
     pub fn get(path: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -104,7 +104,7 @@ impl Call {
     }
 }
 
-impl Outcome {
+impl ApiAnswer {
     /// The value, or the refusal as an error about `subject`.
     pub fn done(self, subject: &str) -> Result<Value> {
         match self {
@@ -117,13 +117,13 @@ impl Outcome {
 impl Cluster {
     /// Sends a call until the API server has answered it. Every call of kvnet can be sent twice: it reads, applies, or
     /// deletes by uid.
-    pub(super) async fn call(&self, call: &Call) -> Result<Outcome> {
+    pub(super) async fn call(&self, call: &ApiCall) -> Result<ApiAnswer> {
         // Boxed: whatever a command does holds such a future, often several.
         let persists = Box::pin(self.persist(call));
         if call.method == Method::GET { self.unless_gone(persists).await } else { persists.await }
     }
 
-    async fn persist(&self, call: &Call) -> Result<Outcome> {
+    async fn persist(&self, call: &ApiCall) -> Result<ApiAnswer> {
         let begin = Instant::now();
         let mut retry = self.retry_policy(call.attempts);
         loop {
@@ -155,9 +155,14 @@ impl Cluster {
     }
 
     /// Sends a call once. Its result updates the server's health.
-    pub(super) async fn attempt(&self, call: &Call, number: u32, until: Instant) -> Result<Outcome, Failure> {
-        self.login.refresh().await.map_err(Failure::last)?;
-        let mut request = call.request().map_err(Failure::last)?;
+    pub(super) async fn attempt(
+        &self,
+        call: &ApiCall,
+        number: u32,
+        until: Instant,
+    ) -> Result<ApiAnswer, FailedAttempt> {
+        self.login.refresh().await.map_err(FailedAttempt::last)?;
+        let mut request = call.request().map_err(FailedAttempt::last)?;
         request.extensions_mut().insert(Attempt(number));
         let exchange = async {
             let response = self.client.send(request).await?;
@@ -168,7 +173,7 @@ impl Cluster {
         let answer = tokio::time::timeout_at(until, exchange).await;
         let answer = answer.map_err(|_| {
             self.health.is_troubled();
-            Failure::again(self.silent_for(begin.elapsed()), None)
+            FailedAttempt::again(self.silent_for(begin.elapsed()), None)
         })?;
         let (parts, body) = answer.map_err(|error| self.broken(&error))?;
         for warning in parts.headers.get_all(header::WARNING) {
@@ -181,45 +186,45 @@ impl Cluster {
 
     fn outcome(
         &self,
-        call: &Call,
+        call: &ApiCall,
         status: u16,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ApiAnswer, FailedAttempt> {
         let value = serde_json::from_slice::<Value>(body).ok();
         if (200..300).contains(&status) {
-            let value = value.ok_or_else(|| Failure::last(self.garbage(status, excerpt(body))))?;
+            let value = value.ok_or_else(|| FailedAttempt::last(self.garbage(status, excerpt(body))))?;
             if let Some(why) = call.expected.contradiction(&value) {
-                return Err(Failure::last(self.garbage(status, why)));
+                return Err(FailedAttempt::last(self.garbage(status, why)));
             }
             self.offers.learn(&value);
-            return Ok(Outcome::Done(value));
+            return Ok(ApiAnswer::Done(value));
         }
         let mut refusal = Refusal::parse(status, value.as_ref(), body);
         if let Some(over) = self.login.over().filter(|_| status == 401) {
             refusal.message = format!("{over}; {}", refusal.message);
         }
         if let Some(error) = self.premature(status, &refusal.message) {
-            return Err(Failure::again(error, None));
+            return Err(FailedAttempt::again(error, None));
         }
         if refusal.passes() {
             if status >= 500 {
                 self.health.is_troubled();
             }
             let error = self.unavailable(&refusal);
-            return Err(Failure::again(error, retry_after(headers)));
+            return Err(FailedAttempt::again(error, retry_after(headers)));
         }
         // A path that is not served is answered with plain text; everything else that is no Status is not Kubernetes.
         if refusal.foreign && status != 404 {
-            return Err(Failure::last(self.garbage(status, excerpt(body))));
+            return Err(FailedAttempt::last(self.garbage(status, excerpt(body))));
         }
-        Ok(Outcome::Refused(refusal))
+        Ok(ApiAnswer::Refused(refusal))
     }
 
-    pub(super) fn broken(&self, error: &kube::Error) -> Failure {
+    pub(super) fn broken(&self, error: &kube::Error) -> FailedAttempt {
         self.health.is_troubled();
         let (error, retry) = super::refusal::connection_error(&self.route, error);
-        Failure { error, retry, pause: None }
+        FailedAttempt { error, retry, pause: None }
     }
 
     pub(super) fn silent(&self) -> Error {
@@ -246,7 +251,7 @@ impl Cluster {
     }
 }
 
-impl Failure {
+impl FailedAttempt {
     pub fn last(error: Error) -> Self {
         Self { error, retry: false, pause: None }
     }
@@ -270,7 +275,7 @@ impl RetryPolicy {
 
     /// Returns when the next attempt may be made; an error when none can help, or there were enough. `subject` is for the
     /// log.
-    pub async fn wait_after(&mut self, subject: &str, failure: Failure) -> Result<()> {
+    pub async fn wait_after(&mut self, subject: &str, failure: FailedAttempt) -> Result<()> {
         self.failures += 1;
         let pause = failure.pause.unwrap_or_else(|| back_off(self.failures));
         let left = self.deadline.saturating_duration_since(Instant::now());

@@ -14,11 +14,11 @@ use crate::error::{Error, Result, code};
 /// A node in memory.
 #[derive(Default)]
 pub struct FakeHost {
-    state: Mutex<State>,
+    state: Mutex<FakeNode>,
 }
 
 #[derive(Default)]
-struct State {
+struct FakeNode {
     files: Files,
     programs: BTreeSet<String>,
     scripts: Vec<Script>,
@@ -187,7 +187,7 @@ impl FakeHost {
         self.state().files.text(path)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FakeNode> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -218,7 +218,7 @@ impl Files {
     }
 }
 
-impl State {
+impl FakeNode {
     fn fault(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let index = self.faults.iter().position(fits)?;
         Some(self.faults.remove(index))

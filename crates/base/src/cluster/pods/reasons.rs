@@ -9,7 +9,7 @@ use super::network_error::{innermost, shortened};
 use super::{Waits, has_succeeded, is_ready, state_of};
 use crate::cluster::api::encode;
 use crate::cluster::expected::Expected;
-use crate::cluster::request::{Call, Outcome};
+use crate::cluster::request::{ApiAnswer, ApiCall};
 use crate::cluster::{Cluster, rolled_out};
 use crate::error::Result;
 use crate::facts::attachments::{MULTUS_NAMESPACE, asked, asked_with_first};
@@ -61,10 +61,10 @@ impl Cluster {
         let selector = encode(&format!("involvedObject.name={name}"));
         let path = format!("/api/v1/namespaces/{}/events?fieldSelector={selector}", encode(namespace));
         let expected = Expected::List("v1".into(), "Event".into());
-        let events = match self.call(&Call::get(path).expects(expected).once()).await? {
-            Outcome::Done(list) => list["items"].as_array().cloned().unwrap_or_default(),
+        let events = match self.call(&ApiCall::get(path).expects(expected).once()).await? {
+            ApiAnswer::Done(list) => list["items"].as_array().cloned().unwrap_or_default(),
             // Without permission to read events the pod's status still helps.
-            Outcome::Refused(_) => Vec::new(),
+            ApiAnswer::Refused(_) => Vec::new(),
         };
         let mut reason = reason(pod, &events);
         if let Some(reason) = reason.as_mut().filter(|reason| is_silent(reason) && asks_multus(pod, &events))

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::datum::{Atom, Datum};
 use super::parse;
-use super::schema::{Kind, TABLES, Table};
+use super::schema::{AtomKind, TABLES, Table};
 use crate::store::Transaction;
 
 const KEY: &str = "ovs";
@@ -197,7 +197,7 @@ impl Database {
     }
 
     fn check_references(&self, table: &Table, id: &str, column: &super::schema::Column) -> Result<(), Value> {
-        let Kind::Row(below) = column.key else { return Ok(()) };
+        let AtomKind::Row(below) = column.key else { return Ok(()) };
         for to in self.references(table.name, id, column.name) {
             if !self.has(below, &to) {
                 let details = format!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{Column, Kind};
+use super::schema::{AtomKind, Column};
 
 /// An element of a set, or a key or value of a map.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,10 +105,10 @@ impl Datum {
             return Self::default();
         }
         match column.key {
-            Kind::Integer(..) => 0.into(),
-            Kind::Boolean => false.into(),
-            Kind::Text(_) => "".into(),
-            Kind::Row(_) => Self::default(),
+            AtomKind::Integer(..) => 0.into(),
+            AtomKind::Boolean => false.into(),
+            AtomKind::Text(_) => "".into(),
+            AtomKind::Row(_) => Self::default(),
         }
     }
 

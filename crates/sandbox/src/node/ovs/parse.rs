@@ -1,7 +1,7 @@
 //! Values as they are written on a command line.
 
 use super::datum::{Atom, Datum, is_uuid};
-use super::schema::{Column, Kind};
+use super::schema::{AtomKind, Column};
 
 /// What is wrong with an argument, in the words of Open vSwitch.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -40,14 +40,14 @@ pub(super) fn datum(text: &str, column: &Column) -> Parsed<Datum> {
 }
 
 /// Reads one element from all of a text.
-pub(super) fn atom(text: &str, kind: Kind) -> Parsed<Atom> {
+pub(super) fn atom(text: &str, kind: AtomKind) -> Parsed<Atom> {
     let atom = match kind {
-        Kind::Integer(..) => {
+        AtomKind::Integer(..) => {
             Atom::Integer(integer(text).ok_or_else(|| format!("\"{text}\" is not a valid integer"))?)
         }
-        Kind::Boolean => Atom::Boolean(boolean(text)?),
-        Kind::Text(_) => Atom::Text(string(text)?),
-        Kind::Row(_) => Atom::Row(row(text)?),
+        AtomKind::Boolean => Atom::Boolean(boolean(text)?),
+        AtomKind::Text(_) => Atom::Text(string(text)?),
+        AtomKind::Row(_) => Atom::Row(row(text)?),
     };
     allowed(atom, kind)
 }
@@ -119,7 +119,7 @@ impl Reader<'_> {
             }
             let value = allowed(self.atom(kind)?, kind)?;
             elements.push((key, Some(value)));
-        } else if let Kind::Integer(..) = column.key {
+        } else if let AtomKind::Integer(..) = column.key {
             let (word, rest) = word(self.rest)?;
             self.rest = rest;
             elements.extend(range(&word, column.key)?.map(|number| (Atom::Integer(number), None)));
@@ -132,7 +132,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn atom(&mut self, kind: Kind) -> Parsed<Atom> {
+    fn atom(&mut self, kind: AtomKind) -> Parsed<Atom> {
         let (word, rest) = word(self.rest)?;
         self.rest = rest;
         atom(&word, kind)
@@ -152,7 +152,7 @@ impl Reader<'_> {
 }
 
 /// A number or a range of numbers.
-fn range(word: &str, kind: Kind) -> Parsed<std::ops::RangeInclusive<i64>> {
+fn range(word: &str, kind: AtomKind) -> Parsed<std::ops::RangeInclusive<i64>> {
     let wrong = || format!("\"{word}\" is not a valid integer or range");
     let dash = word.char_indices().skip(1).find(|(_, c)| *c == '-').map(|(place, _)| place);
     let (first, last) = match dash {
@@ -231,12 +231,12 @@ fn row(text: &str) -> Parsed<String> {
 }
 
 /// Why an element cannot be one of a kind; none when it can.
-pub(super) fn refusal(atom: &Atom, kind: Kind) -> Option<String> {
+pub(super) fn refusal(atom: &Atom, kind: AtomKind) -> Option<String> {
     match (atom, kind) {
-        (Atom::Integer(number), Kind::Integer(least, most)) if *number < least || *number > most => {
+        (Atom::Integer(number), AtomKind::Integer(least, most)) if *number < least || *number > most => {
             Some(format!("{number} is not in the valid range {least} to {most} (inclusive)"))
         }
-        (Atom::Text(text), Kind::Text(choices))
+        (Atom::Text(text), AtomKind::Text(choices))
             if !choices.is_empty() && !choices.contains(&text.as_str()) =>
         {
             let choices = choices.iter().map(|choice| Atom::Text((*choice).to_owned()).shown());
@@ -247,7 +247,7 @@ pub(super) fn refusal(atom: &Atom, kind: Kind) -> Option<String> {
     }
 }
 
-fn allowed(atom: Atom, kind: Kind) -> Parsed<Atom> {
+fn allowed(atom: Atom, kind: AtomKind) -> Parsed<Atom> {
     match refusal(&atom, kind) {
         Some(reason) => Err(format!("constraint violation: {reason}")),
         None => Ok(atom),

@@ -15,9 +15,9 @@ pub(super) struct Column {
     /// Its name.
     pub(super) name: &'static str,
     /// What its elements, or the keys of its map, are.
-    pub(super) key: Kind,
+    pub(super) key: AtomKind,
     /// What the values of its map are; none when it is a set.
-    pub(super) value: Option<Kind>,
+    pub(super) value: Option<AtomKind>,
     /// How few elements it may have.
     pub(super) min: usize,
     /// How many elements it may have.
@@ -26,7 +26,7 @@ pub(super) struct Column {
 
 /// The kind of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AtomKind {
     /// A whole number in a range.
     Integer(i64, i64),
     /// `true` or `false`.
@@ -37,25 +37,25 @@ pub(super) enum Kind {
     Row(&'static str),
 }
 
-const ANY: Kind = Kind::Integer(i64::MIN, i64::MAX);
-const COUNT: Kind = Kind::Integer(0, i64::MAX);
-const VLAN: Kind = Kind::Integer(0, 4095);
-const TEXT: Kind = Kind::Text(&[]);
+const ANY: AtomKind = AtomKind::Integer(i64::MIN, i64::MAX);
+const COUNT: AtomKind = AtomKind::Integer(0, i64::MAX);
+const VLAN: AtomKind = AtomKind::Integer(0, 4095);
+const TEXT: AtomKind = AtomKind::Text(&[]);
 const MANY: usize = usize::MAX;
 
-const fn one(name: &'static str, key: Kind) -> Column {
+const fn one(name: &'static str, key: AtomKind) -> Column {
     Column { name, key, value: None, min: 1, max: 1 }
 }
 
-const fn optional(name: &'static str, key: Kind) -> Column {
+const fn optional(name: &'static str, key: AtomKind) -> Column {
     Column { name, key, value: None, min: 0, max: 1 }
 }
 
-const fn set(name: &'static str, key: Kind, max: usize) -> Column {
+const fn set(name: &'static str, key: AtomKind, max: usize) -> Column {
     Column { name, key, value: None, min: 0, max }
 }
 
-const fn map(name: &'static str, value: Kind) -> Column {
+const fn map(name: &'static str, value: AtomKind) -> Column {
     Column { name, key: TEXT, value: Some(value), min: 0, max: MANY }
 }
 
@@ -91,75 +91,75 @@ pub(super) static TABLES: [Table; 4] = [
 ];
 
 static SWITCH: [Column; 17] = [
-    set("bridges", Kind::Row("Bridge"), MANY),
+    set("bridges", AtomKind::Row("Bridge"), MANY),
     one("cur_cfg", ANY),
     set("datapath_types", TEXT, MANY),
-    map("datapaths", Kind::Row("Datapath")),
+    map("datapaths", AtomKind::Row("Datapath")),
     optional("db_version", TEXT),
-    one("dpdk_initialized", Kind::Boolean),
+    one("dpdk_initialized", AtomKind::Boolean),
     optional("dpdk_version", TEXT),
     map("external_ids", TEXT),
     set("iface_types", TEXT, MANY),
-    set("manager_options", Kind::Row("Manager"), MANY),
+    set("manager_options", AtomKind::Row("Manager"), MANY),
     one("next_cfg", ANY),
     map("other_config", TEXT),
     optional("ovs_version", TEXT),
-    optional("ssl", Kind::Row("SSL")),
+    optional("ssl", AtomKind::Row("SSL")),
     map("statistics", TEXT),
     optional("system_type", TEXT),
     optional("system_version", TEXT),
 ];
 
-const PROTOCOLS: Kind =
-    Kind::Text(&["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]);
+const PROTOCOLS: AtomKind =
+    AtomKind::Text(&["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]);
 
 static BRIDGE: [Column; 22] = [
-    optional("auto_attach", Kind::Row("AutoAttach")),
-    set("controller", Kind::Row("Controller"), MANY),
+    optional("auto_attach", AtomKind::Row("AutoAttach")),
+    set("controller", AtomKind::Row("Controller"), MANY),
     optional("datapath_id", TEXT),
     one("datapath_type", TEXT),
     one("datapath_version", TEXT),
     map("external_ids", TEXT),
-    optional("fail_mode", Kind::Text(&["secure", "standalone"])),
+    optional("fail_mode", AtomKind::Text(&["secure", "standalone"])),
     set("flood_vlans", VLAN, 4096),
     Column {
         name: "flow_tables",
-        key: Kind::Integer(0, 254),
-        value: Some(Kind::Row("Flow_Table")),
+        key: AtomKind::Integer(0, 254),
+        value: Some(AtomKind::Row("Flow_Table")),
         min: 0,
         max: MANY,
     },
-    optional("ipfix", Kind::Row("IPFIX")),
-    one("mcast_snooping_enable", Kind::Boolean),
-    set("mirrors", Kind::Row("Mirror"), MANY),
+    optional("ipfix", AtomKind::Row("IPFIX")),
+    one("mcast_snooping_enable", AtomKind::Boolean),
+    set("mirrors", AtomKind::Row("Mirror"), MANY),
     one("name", TEXT),
-    optional("netflow", Kind::Row("NetFlow")),
+    optional("netflow", AtomKind::Row("NetFlow")),
     map("other_config", TEXT),
-    set("ports", Kind::Row("Port"), MANY),
+    set("ports", AtomKind::Row("Port"), MANY),
     set("protocols", PROTOCOLS, MANY),
-    one("rstp_enable", Kind::Boolean),
+    one("rstp_enable", AtomKind::Boolean),
     map("rstp_status", TEXT),
-    optional("sflow", Kind::Row("sFlow")),
+    optional("sflow", AtomKind::Row("sFlow")),
     map("status", TEXT),
-    one("stp_enable", Kind::Boolean),
+    one("stp_enable", AtomKind::Boolean),
 ];
 
 static PORT: [Column; 22] = [
     optional("bond_active_slave", TEXT),
     one("bond_downdelay", ANY),
-    one("bond_fake_iface", Kind::Boolean),
-    optional("bond_mode", Kind::Text(&["active-backup", "balance-slb", "balance-tcp"])),
+    one("bond_fake_iface", AtomKind::Boolean),
+    optional("bond_mode", AtomKind::Text(&["active-backup", "balance-slb", "balance-tcp"])),
     one("bond_updelay", ANY),
     set("cvlans", VLAN, 4096),
     map("external_ids", TEXT),
-    one("fake_bridge", Kind::Boolean),
-    Column { name: "interfaces", key: Kind::Row("Interface"), value: None, min: 1, max: MANY },
-    optional("lacp", Kind::Text(&["active", "off", "passive"])),
+    one("fake_bridge", AtomKind::Boolean),
+    Column { name: "interfaces", key: AtomKind::Row("Interface"), value: None, min: 1, max: MANY },
+    optional("lacp", AtomKind::Text(&["active", "off", "passive"])),
     optional("mac", TEXT),
     one("name", TEXT),
     map("other_config", TEXT),
-    one("protected", Kind::Boolean),
-    optional("qos", Kind::Row("QoS")),
+    one("protected", AtomKind::Boolean),
+    optional("qos", AtomKind::Row("QoS")),
     map("rstp_statistics", ANY),
     map("rstp_status", TEXT),
     map("statistics", ANY),
@@ -168,32 +168,32 @@ static PORT: [Column; 22] = [
     set("trunks", VLAN, 4096),
     optional(
         "vlan_mode",
-        Kind::Text(&["access", "dot1q-tunnel", "native-tagged", "native-untagged", "trunk"]),
+        AtomKind::Text(&["access", "dot1q-tunnel", "native-tagged", "native-untagged", "trunk"]),
     ),
 ];
 
-const UP_DOWN: Kind = Kind::Text(&["down", "up"]);
+const UP_DOWN: AtomKind = AtomKind::Text(&["down", "up"]);
 
 static INTERFACE: [Column; 35] = [
     optional("admin_state", UP_DOWN),
     map("bfd", TEXT),
     map("bfd_status", TEXT),
-    optional("cfm_fault", Kind::Boolean),
+    optional("cfm_fault", AtomKind::Boolean),
     set("cfm_fault_status", TEXT, MANY),
     optional("cfm_flap_count", ANY),
-    optional("cfm_health", Kind::Integer(0, 100)),
+    optional("cfm_health", AtomKind::Integer(0, 100)),
     optional("cfm_mpid", ANY),
     set("cfm_remote_mpids", ANY, MANY),
     optional("cfm_remote_opstate", UP_DOWN),
-    optional("duplex", Kind::Text(&["full", "half"])),
+    optional("duplex", AtomKind::Text(&["full", "half"])),
     optional("error", TEXT),
     map("external_ids", TEXT),
-    optional("ifindex", Kind::Integer(0, 4_294_967_295)),
+    optional("ifindex", AtomKind::Integer(0, 4_294_967_295)),
     one("ingress_policing_burst", COUNT),
     one("ingress_policing_kpkts_burst", COUNT),
     one("ingress_policing_kpkts_rate", COUNT),
     one("ingress_policing_rate", COUNT),
-    optional("lacp_current", Kind::Boolean),
+    optional("lacp_current", AtomKind::Boolean),
     optional("link_resets", ANY),
     optional("link_speed", ANY),
     optional("link_state", UP_DOWN),
@@ -201,10 +201,10 @@ static INTERFACE: [Column; 35] = [
     optional("mac", TEXT),
     optional("mac_in_use", TEXT),
     optional("mtu", ANY),
-    optional("mtu_request", Kind::Integer(1, i64::MAX)),
+    optional("mtu_request", AtomKind::Integer(1, i64::MAX)),
     one("name", TEXT),
     optional("ofport", ANY),
-    optional("ofport_request", Kind::Integer(1, 65279)),
+    optional("ofport_request", AtomKind::Integer(1, 65279)),
     map("options", TEXT),
     map("other_config", TEXT),
     map("statistics", ANY),
@@ -237,11 +237,11 @@ impl Column {
 
     /// What it holds, in the words of Open vSwitch.
     pub(super) fn describe(&self) -> String {
-        let name = |kind: Kind| match kind {
-            Kind::Integer(..) => "integer",
-            Kind::Boolean => "boolean",
-            Kind::Text(_) => "string",
-            Kind::Row(_) => "uuid",
+        let name = |kind: AtomKind| match kind {
+            AtomKind::Integer(..) => "integer",
+            AtomKind::Boolean => "boolean",
+            AtomKind::Text(_) => "string",
+            AtomKind::Row(_) => "uuid",
         };
         let key = name(self.key);
         if self.min == 1 && self.max == 1 {

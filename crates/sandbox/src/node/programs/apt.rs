@@ -1,6 +1,6 @@
 //! `apt-get`, `dpkg` and `dpkg-query` of Debian and Ubuntu.
 
-use super::{Call, fails, joined, prints};
+use super::{Invocation, fails, joined, prints};
 use crate::host::Output;
 use crate::node::Distribution;
 use crate::node::catalogue::{self, Offer};
@@ -20,7 +20,7 @@ struct Options {
 }
 
 /// `apt-get update`, `apt-get install`.
-pub(super) fn apt_get(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn apt_get(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let mut options = Options::default();
     let mut words = Vec::new();
     let mut given = call.words.iter().copied();
@@ -43,7 +43,7 @@ pub(super) fn apt_get(call: &mut Call<'_, '_>) -> Option<Output> {
     }
 }
 
-fn update(call: &mut Call<'_, '_>) -> Option<Output> {
+fn update(call: &mut Invocation<'_, '_>) -> Option<Output> {
     if call.user != 0 {
         return fails(100, LISTS_LOCKED);
     }
@@ -51,7 +51,7 @@ fn update(call: &mut Call<'_, '_>) -> Option<Output> {
     prints("Hit:1 the distribution's packages\nReading package lists...\n")
 }
 
-fn install(call: &mut Call<'_, '_>, options: &Options, names: &[&str]) -> Option<Output> {
+fn install(call: &mut Invocation<'_, '_>, options: &Options, names: &[&str]) -> Option<Output> {
     if call.user != 0 && !options.simulate {
         return fails(100, LOCKED);
     }
@@ -123,7 +123,7 @@ fn simulated(wanted: &[&Offer], distribution: Distribution) -> String {
 }
 
 /// `dpkg --purge PACKAGES`.
-pub(super) fn dpkg(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn dpkg(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let ["--purge", names @ ..] = &call.words[..] else { return None };
     if call.user != 0 {
         return fails(2, "dpkg: error: requested operation requires superuser privilege");
@@ -164,7 +164,7 @@ pub(super) fn dpkg(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// The packages that have to stay because of others that stay, each with one of those.
-fn held(call: &Call<'_, '_>, names: &[String]) -> Vec<(String, String)> {
+fn held(call: &Invocation<'_, '_>, names: &[String]) -> Vec<(String, String)> {
     let mut going = names.to_vec();
     let mut held = Vec::new();
     loop {
@@ -176,7 +176,7 @@ fn held(call: &Call<'_, '_>, names: &[String]) -> Vec<(String, String)> {
 }
 
 /// `dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\n'`.
-pub(super) fn dpkg_query(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn dpkg_query(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let format = "${db:Status-Abbrev} ${binary:Package}\n";
     (call.words == ["-W", "-f", format]).then(|| {
         let names = catalogue::installed(call.transaction);

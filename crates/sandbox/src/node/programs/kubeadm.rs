@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::{Call, fails, joined, prints};
+use super::{Invocation, fails, joined, prints};
 use crate::host::Output;
 use crate::node::files::Files;
 use crate::node::seed::kubernetes;
@@ -19,7 +19,7 @@ const FRESH: [&str; 5] = [
 ];
 
 /// `kubeadm version -o short`, `kubeadm init --config FILE [--ignore-preflight-errors=...]`.
-pub(super) fn run(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn run(call: &mut Invocation<'_, '_>) -> Option<Output> {
     match call.words[..] {
         ["version", "-o", "short"] => prints(format!("{}\n", call.seed.kubernetes)),
         ["init", "--config", path] => init(call, path, ""),
@@ -30,7 +30,7 @@ pub(super) fn run(call: &mut Call<'_, '_>) -> Option<Output> {
     }
 }
 
-fn init(call: &mut Call<'_, '_>, path: &str, ignored: &str) -> Option<Output> {
+fn init(call: &mut Invocation<'_, '_>, path: &str, ignored: &str) -> Option<Output> {
     let files = Files { transaction: call.transaction, user: call.user };
     let Ok(Some(text)) = files.read(Utf8Path::new(path)) else {
         let error = "unable to read config from";
@@ -75,7 +75,7 @@ fn node_name(text: &[u8]) -> String {
 }
 
 /// What keeps kubeadm from starting, by the names of its checks.
-fn problems(call: &Call<'_, '_>) -> Vec<(String, String)> {
+fn problems(call: &Invocation<'_, '_>) -> Vec<(String, String)> {
     let files = Files { transaction: call.transaction, user: 0 };
     let mut found = Vec::new();
     if call.user != 0 {

@@ -18,7 +18,7 @@ use crate::host::{Command, Output};
 use crate::store::Transaction;
 
 /// A program's view of the node.
-pub(super) struct Call<'a, 't> {
+pub(super) struct Invocation<'a, 't> {
     /// The node.
     pub(super) transaction: &'a mut Transaction<'t>,
     /// What the node was made as.
@@ -41,12 +41,12 @@ pub(super) fn run(
         return ovs::run(transaction, user, command);
     }
     let words = command.argv.iter().skip(1).map(String::as_str).collect();
-    let mut call = Call { transaction, seed, user, words };
+    let mut call = Invocation { transaction, seed, user, words };
     answer(command.program(), &mut call).ok_or_else(|| unknown(command))
 }
 
 /// None for what the sandbox does not know.
-fn answer(program: &str, call: &mut Call<'_, '_>) -> Option<Output> {
+fn answer(program: &str, call: &mut Invocation<'_, '_>) -> Option<Output> {
     match program {
         "uname" => tools::uname(call),
         "mv" => tools::mv(call),

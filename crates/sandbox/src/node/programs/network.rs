@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, fails, prints};
+use super::{Invocation, fails, prints};
 use crate::host::Output;
 use crate::node::{NetworkLink, links};
 
 /// `ip -j addr`, also with `-d`, `ip -j route`, `ip link delete NAME`, `ip link set NAME up|down`.
-pub(super) fn ip(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn ip(call: &mut Invocation<'_, '_>) -> Option<Output> {
     match call.words[..] {
         ["-j", "addr"] => prints(addresses(&links::all(call.transaction), false) + "\n"),
         ["-j", "-d", "addr"] => prints(addresses(&links::all(call.transaction), true) + "\n"),
@@ -18,7 +18,7 @@ pub(super) fn ip(call: &mut Call<'_, '_>) -> Option<Output> {
     }
 }
 
-fn delete(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+fn delete(call: &mut Invocation<'_, '_>, name: &str) -> Option<Output> {
     let Some(link) = links::find(call.transaction, name) else {
         return fails(1, format!("Cannot find device \"{name}\""));
     };
@@ -33,7 +33,7 @@ fn delete(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
     prints("")
 }
 
-fn set(call: &mut Call<'_, '_>, name: &str, up: bool) -> Option<Output> {
+fn set(call: &mut Invocation<'_, '_>, name: &str, up: bool) -> Option<Output> {
     let Some(link) = links::find(call.transaction, name) else {
         return fails(1, format!("Cannot find device \"{name}\""));
     };

@@ -1,13 +1,13 @@
 //! `pacman` of Arch and `apk` of Alpine.
 
-use super::{Call, fails, joined, prints};
+use super::{Invocation, fails, joined, prints};
 use crate::host::Output;
 use crate::node::catalogue;
 use crate::node::installation::{self, dependents, fetch_lists, has_lists, missing, offer, uninstall};
 
 /// `pacman --query --quiet`, `--sync --refresh`, `--sync --noconfirm --needed PACKAGE`, `--sync --print --print-format %n
 /// PACKAGE`, `--remove --noconfirm PACKAGES`.
-pub(super) fn pacman(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn pacman(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let words = call.words.clone();
     if words == ["--query", "--quiet"] {
         return prints(listed(call));
@@ -40,7 +40,7 @@ pub(super) fn pacman(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// The package itself also when it is installed.
-fn printed(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+fn printed(call: &mut Invocation<'_, '_>, name: &str) -> Option<Output> {
     let known = offer(call.seed, name).filter(|_| has_lists(call.transaction, call.seed));
     let Some(offer) = known else { return fails(1, format!("error: target not found: {name}")) };
     let missing = missing(call.transaction, call.seed, offer);
@@ -48,7 +48,7 @@ fn printed(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
     prints(joined(others.chain([offer.name]).map(|name| format!("{name}\n"))))
 }
 
-fn remove(call: &mut Call<'_, '_>, names: &[&str]) -> Option<Output> {
+fn remove(call: &mut Invocation<'_, '_>, names: &[&str]) -> Option<Output> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     if let Some(absent) = names.iter().find(|name| !catalogue::is_installed(call.transaction, name)) {
         return fails(1, format!("error: target not found: {absent}"));
@@ -71,7 +71,7 @@ fn remove(call: &mut Call<'_, '_>, names: &[&str]) -> Option<Output> {
 }
 
 /// `apk info --quiet`, `apk update`, `apk add PACKAGE`, `apk del PACKAGES`, the last three with `--wait SECONDS`.
-pub(super) fn apk(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn apk(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let words = call.words.clone();
     if words == ["info", "--quiet"] {
         return prints(listed(call));
@@ -107,7 +107,7 @@ pub(super) fn apk(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// What another package needs stays, which is no error.
-fn delete(call: &mut Call<'_, '_>, names: &[&str]) -> Option<Output> {
+fn delete(call: &mut Invocation<'_, '_>, names: &[&str]) -> Option<Output> {
     let mut going: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     going.retain(|name| catalogue::is_installed(call.transaction, name));
     let mut text = String::new();
@@ -125,7 +125,7 @@ fn delete(call: &mut Call<'_, '_>, names: &[&str]) -> Option<Output> {
 }
 
 /// Installs a package with what it needs; none when there is no such package.
-fn install(call: &mut Call<'_, '_>, name: &str) -> Option<String> {
+fn install(call: &mut Invocation<'_, '_>, name: &str) -> Option<String> {
     let missing = missing(call.transaction, call.seed, offer(call.seed, name)?);
     for offer in &missing {
         installation::install(call.transaction, call.seed, offer);
@@ -133,6 +133,6 @@ fn install(call: &mut Call<'_, '_>, name: &str) -> Option<String> {
     Some(joined(missing.iter().map(|offer| format!("Installing {} ({})\n", offer.name, offer.version))))
 }
 
-fn listed(call: &Call<'_, '_>) -> String {
+fn listed(call: &Invocation<'_, '_>) -> String {
     joined(catalogue::installed(call.transaction).into_iter().map(|name| name + "\n"))
 }

@@ -1,12 +1,12 @@
 //! `dnf`, `zypper` and `rpm`.
 
-use super::{Call, fails, joined, prints};
+use super::{Invocation, fails, joined, prints};
 use crate::host::Output;
 use crate::node::catalogue;
 use crate::node::installation::{self, dependents, fetch_lists, has_lists, missing, offer, uninstall};
 
 /// `dnf install --assumeyes PACKAGE`, `dnf install --assumeno PACKAGE`; `yum` is the same program.
-pub(super) fn dnf(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn dnf(call: &mut Invocation<'_, '_>) -> Option<Output> {
     const OPTIONS: [&str; 2] = ["--setopt=install_weak_deps=False", "--cacheonly"];
     let words: Vec<&str> = call.words.iter().copied().filter(|word| !OPTIONS.contains(word)).collect();
     let ["install", answer @ ("--assumeyes" | "--assumeno"), name] = words[..] else { return None };
@@ -26,7 +26,7 @@ pub(super) fn dnf(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// The simulation, and its error without confirmation.
-fn dnf_table(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+fn dnf_table(call: &mut Invocation<'_, '_>, name: &str) -> Option<Output> {
     let Some(offer) = offer(call.seed, name) else { return Some(no_match(name)) };
     let missing = missing(call.transaction, call.seed, offer);
     if missing.is_empty() {
@@ -52,7 +52,7 @@ fn no_match(name: &str) -> Output {
 
 /// `zypper --non-interactive refresh`, `zypper --non-interactive install --no-recommends PACKAGE`, and the latter with
 /// `--xmlout` and `--dry-run`.
-pub(super) fn zypper(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn zypper(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let ["--non-interactive", words @ ..] = &call.words[..] else { return None };
     let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--no-refresh").collect();
     if let ["--xmlout", "install", "--no-recommends", "--dry-run", name] = words[..] {
@@ -81,7 +81,7 @@ pub(super) fn zypper(call: &mut Call<'_, '_>) -> Option<Output> {
     }
 }
 
-fn zypper_xml(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
+fn zypper_xml(call: &mut Invocation<'_, '_>, name: &str) -> Option<Output> {
     let message = |text: &str| format!("<message type=\"error\">{text}</message>\n");
     let document = |inner: String| format!("<?xml version='1.0'?>\n<stream>\n{inner}</stream>\n");
     let refused = |status: i32, text: &str| {
@@ -107,7 +107,7 @@ fn zypper_xml(call: &mut Call<'_, '_>, name: &str) -> Option<Output> {
 }
 
 /// Installs a package with what it needs; none when there is no such package.
-fn installed_now(call: &mut Call<'_, '_>, name: &str) -> Option<String> {
+fn installed_now(call: &mut Invocation<'_, '_>, name: &str) -> Option<String> {
     let offer = offer(call.seed, name)?;
     let missing = missing(call.transaction, call.seed, offer);
     if missing.is_empty() {
@@ -120,7 +120,7 @@ fn installed_now(call: &mut Call<'_, '_>, name: &str) -> Option<String> {
 }
 
 /// `rpm -qa --qf '%{NAME}\n'`, `rpm --erase PACKAGES`.
-pub(super) fn rpm(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn rpm(call: &mut Invocation<'_, '_>) -> Option<Output> {
     if call.words == ["-qa", "--qf", "%{NAME}\n"] {
         let names = catalogue::installed(call.transaction);
         return prints(joined(names.into_iter().map(|name| name + "\n")));

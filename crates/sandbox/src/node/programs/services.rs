@@ -1,11 +1,11 @@
 //! `systemctl`, and `rc-service` with `rc-update`.
 
-use super::{Call, fails, prints};
+use super::{Invocation, fails, prints};
 use crate::host::Output;
 use crate::node::units;
 
 /// `systemctl is-enabled|is-active|enable|disable|start|stop UNIT`.
-pub(super) fn systemctl(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn systemctl(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let [verb, unit] = call.words[..] else { return None };
     let unit = unit.strip_suffix(".service").unwrap_or(unit);
     let state = units::state(call.transaction, unit);
@@ -25,7 +25,7 @@ pub(super) fn systemctl(call: &mut Call<'_, '_>) -> Option<Output> {
     }
 }
 
-fn change(call: &mut Call<'_, '_>, verb: &str, unit: &str, there: bool) -> Option<Output> {
+fn change(call: &mut Invocation<'_, '_>, verb: &str, unit: &str, there: bool) -> Option<Output> {
     match (verb, there) {
         ("start" | "stop", false) => {
             let message = if verb == "start" { "not found" } else { "not loaded" };
@@ -55,7 +55,7 @@ fn change(call: &mut Call<'_, '_>, verb: &str, unit: &str, there: bool) -> Optio
 }
 
 /// `rc-service NAME start|stop|status`.
-pub(super) fn rc_service(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn rc_service(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let [name, verb] = call.words[..] else { return None };
     let Some(state) = units::state(call.transaction, name) else {
         return fails(1, format!(" * rc-service: service `{name}' does not exist"));
@@ -77,7 +77,7 @@ pub(super) fn rc_service(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// `rc-update add|del NAME default`.
-pub(super) fn rc_update(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn rc_update(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let [verb @ ("add" | "del"), name, "default"] = call.words[..] else { return None };
     let Some(state) = units::state(call.transaction, name) else {
         return fails(1, format!(" * rc-update: service `{name}' does not exist"));

@@ -3,19 +3,19 @@
 use camino::Utf8Path;
 use rustix::io::Errno;
 
-use super::{Call, fails, prints, reason};
+use super::{Invocation, fails, prints, reason};
 use crate::host::{FileKind, Output};
 use crate::node::files::Files;
 use crate::node::seed::containerd_configuration;
 use crate::node::{edit, kernel, seed};
 
 /// `uname -m`.
-pub(super) fn uname(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn uname(call: &mut Invocation<'_, '_>) -> Option<Output> {
     (call.words == ["-m"]).then(|| prints("x86_64\n"))?
 }
 
 /// `mv -- FROM TO`.
-pub(super) fn mv(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn mv(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let ["--", from, to] = call.words[..] else { return None };
     let files = Files { transaction: call.transaction, user: call.user };
     let stat = |path: &str| files.stat(Utf8Path::new(path)).ok().flatten();
@@ -35,7 +35,7 @@ pub(super) fn mv(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// `rmdir --ignore-fail-on-non-empty PATH`.
-pub(super) fn rmdir(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn rmdir(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let ["--ignore-fail-on-non-empty", path] = call.words[..] else { return None };
     match edit::remove_directory(call.transaction, call.user, Utf8Path::new(path)) {
         Ok(()) | Err(Errno::NOTEMPTY) => prints(""),
@@ -44,7 +44,7 @@ pub(super) fn rmdir(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// `modprobe [--dry-run] MODULE`.
-pub(super) fn modprobe(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn modprobe(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let (dry, module) = match call.words[..] {
         ["--dry-run", module] => (true, module),
         [module] if !module.starts_with('-') => (false, module),
@@ -67,7 +67,7 @@ pub(super) fn modprobe(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// `sysctl -w NAME=VALUE`.
-pub(super) fn sysctl(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn sysctl(call: &mut Invocation<'_, '_>) -> Option<Output> {
     let ["-w", setting] = call.words[..] else { return None };
     let (name, value) = setting.split_once('=')?;
     let path = format!("/proc/sys/{}", name.replace('.', "/"));
@@ -84,6 +84,6 @@ pub(super) fn sysctl(call: &mut Call<'_, '_>) -> Option<Output> {
 }
 
 /// `containerd config dump`.
-pub(super) fn containerd(call: &mut Call<'_, '_>) -> Option<Output> {
+pub(super) fn containerd(call: &mut Invocation<'_, '_>) -> Option<Output> {
     (call.words == ["config", "dump"]).then(|| prints(containerd_configuration(call.seed.distribution)))?
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::containers::{Stage, State};
+use super::containers::{ContainerState, Stage};
 use super::{KUBELET, MIRROR, failed_sandbox, status};
 use crate::error::Result;
 use crate::world::cni::nics::{Nic, Sandbox};
@@ -73,13 +73,13 @@ fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
 fn stage(pod: &Value) -> Stage {
     let state = |container: &Value| {
         if programs::needs_switch(container) {
-            State::Failed("Failed to connect to Open vSwitch".into())
+            ContainerState::Failed("Failed to connect to Open vSwitch".into())
         } else {
-            State::Running { ready: true }
+            ContainerState::Running { ready: true }
         }
     };
     Stage {
-        preparing: items(pod, "/spec/initContainers").iter().map(|_| State::Done).collect(),
+        preparing: items(pod, "/spec/initContainers").iter().map(|_| ContainerState::Done).collect(),
         staying: items(pod, "/spec/containers").iter().map(state).collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::containers::{Stage, State};
+use super::containers::{ContainerState, Stage};
 use crate::world::cni::nics::Sandbox;
 use crate::world::objects::{hex, items, set_condition, text, uid};
 use crate::world::scene::Scene;
@@ -51,15 +51,16 @@ pub(super) fn written(
 
 fn phase(pod: &Value, stage: &Stage) -> &'static str {
     let never_again = text(pod, "/spec/restartPolicy") == "Never";
-    let all = |fits: &dyn Fn(&State) -> bool| !stage.staying.is_empty() && stage.staying.iter().all(fits);
-    if all(&|state| *state == State::Done) && text(pod, "/spec/restartPolicy") != "Always" {
+    let all =
+        |fits: &dyn Fn(&ContainerState) -> bool| !stage.staying.is_empty() && stage.staying.iter().all(fits);
+    if all(&|state| *state == ContainerState::Done) && text(pod, "/spec/restartPolicy") != "Always" {
         return "Succeeded";
     }
-    if never_again && stage.staying.iter().any(|state| matches!(state, State::Failed(_))) {
+    if never_again && stage.staying.iter().any(|state| matches!(state, ContainerState::Failed(_))) {
         return "Failed";
     }
-    let prepared = stage.preparing.iter().all(|state| *state == State::Done);
-    let begun = stage.staying.iter().any(|state| !matches!(state, State::Waiting(_)));
+    let prepared = stage.preparing.iter().all(|state| *state == ContainerState::Done);
+    let begun = stage.staying.iter().any(|state| !matches!(state, ContainerState::Waiting(_)));
     if prepared && begun { "Running" } else { "Pending" }
 }
 
@@ -70,15 +71,16 @@ fn address(sandbox: &Sandbox, host: &str) -> Option<String> {
     sandbox.nics.first()?.addresses.first().map(|address| address.addr().to_string())
 }
 
-fn container_status(pod: &Value, container: &Value, state: &State, field: &str, now: &str) -> Value {
+fn container_status(pod: &Value, container: &Value, state: &ContainerState, field: &str, now: &str) -> Value {
     let (name, image) = (text(container, "/name"), text(container, "/image"));
     let before = items(&pod["status"], &format!("/{field}")).iter().find(|status| status["name"] == name);
     let since =
         |pointer: &str| before.and_then(|before| before.pointer(pointer)?.as_str()).unwrap_or(now).to_owned();
     let id = format!("containerd://{}", hex(&format!("{}/{name}", uid(pod)), 64));
     let prepares = field == "initContainerStatuses";
-    let ready = matches!(state, State::Running { ready: true }) || (prepares && *state == State::Done);
-    let started = matches!(state, State::Running { .. });
+    let ready = matches!(state, ContainerState::Running { ready: true })
+        || (prepares && *state == ContainerState::Done);
+    let started = matches!(state, ContainerState::Running { .. });
     let restarts = before.and_then(|before| before["restartCount"].as_u64()).unwrap_or_default();
     let mut status = json!({
         "name": name,
@@ -89,18 +91,20 @@ fn container_status(pod: &Value, container: &Value, state: &State, field: &str, 
         "restartCount": restarts,
         "started": started,
     });
-    if !matches!(state, State::Waiting(_)) {
+    if !matches!(state, ContainerState::Waiting(_)) {
         status["containerID"] = id.as_str().into();
         status["imageID"] = format!("sha256:{}", hex(image, 64)).into();
     }
     status["state"] = match state {
-        State::Waiting(reason) => json!({"waiting": {"reason": reason}}),
-        State::Running { .. } => json!({"running": {"startedAt": since("/state/running/startedAt")}}),
-        State::Done => {
+        ContainerState::Waiting(reason) => json!({"waiting": {"reason": reason}}),
+        ContainerState::Running { .. } => {
+            json!({"running": {"startedAt": since("/state/running/startedAt")}})
+        }
+        ContainerState::Done => {
             let begun = since("/state/terminated/startedAt");
             ended(&id, 0, "Completed", "", &begun, &since("/state/terminated/finishedAt"))
         }
-        State::Failed(complaint) => {
+        ContainerState::Failed(complaint) => {
             let (begun, over) =
                 (since("/lastState/terminated/startedAt"), since("/lastState/terminated/finishedAt"));
             status["lastState"] = ended(&id, 1, "Error", complaint, &begun, &over);
@@ -124,14 +128,16 @@ fn ended(id: &str, code: i32, reason: &str, message: &str, begun: &str, over: &s
 }
 
 fn conditions_of(pod: &Value, has_sandbox: bool, stage: &Stage) -> Vec<Value> {
-    let unready = |states: &[State], specs: &str| -> Vec<String> {
+    let unready = |states: &[ContainerState], specs: &str| -> Vec<String> {
         let all = items(pod, specs).iter().zip(states);
-        let waiting = all.filter(|(_, state)| !matches!(state, State::Running { ready: true } | State::Done));
+        let waiting = all.filter(|(_, state)| {
+            !matches!(state, ContainerState::Running { ready: true } | ContainerState::Done)
+        });
         waiting.map(|(container, _)| text(container, "/name").to_owned()).collect()
     };
     let (preparing, staying) =
         (unready(&stage.preparing, "/spec/initContainers"), unready(&stage.staying, "/spec/containers"));
-    let completed = stage.staying.iter().all(|state| *state == State::Done);
+    let completed = stage.staying.iter().all(|state| *state == ContainerState::Done);
     let ready = |kind: &str| {
         if completed {
             json!({"type": kind, "status": "False", "lastProbeTime": null, "reason": "PodCompleted"})

@@ -3,7 +3,7 @@
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
-use super::{Outcome, Program, Task};
+use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::node::NetworkLink;
 use crate::profile::Release;
@@ -22,12 +22,12 @@ const LINK: &str = "flannel.1";
 pub(super) struct InstallPlugin;
 
 impl Program for InstallPlugin {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         let target = last_argument(task.container);
         if let Some(path) = task.on_node(target) {
             task.scene.node.put_file(path, b"flannel's plugin", 0o755)?;
         }
-        Ok(Outcome::Completed)
+        Ok(ProgramState::Completed)
     }
 }
 
@@ -35,16 +35,18 @@ impl Program for InstallPlugin {
 pub(super) struct InstallConfiguration;
 
 impl Program for InstallConfiguration {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         let arguments = items(task.container, "/args");
         let source = arguments.iter().rev().nth(1).and_then(Value::as_str).unwrap_or_default();
         let Some(content) = task.configured(source)? else {
-            return Ok(Outcome::Failed(format!("cp: cannot stat '{source}': No such file or directory")));
+            return Ok(ProgramState::Failed(format!(
+                "cp: cannot stat '{source}': No such file or directory"
+            )));
         };
         if let Some(path) = task.on_node(last_argument(task.container)) {
             task.scene.node.put_file(path, content.as_bytes(), 0o644)?;
         }
-        Ok(Outcome::Completed)
+        Ok(ProgramState::Completed)
     }
 }
 
@@ -56,15 +58,15 @@ fn last_argument(container: &Value) -> &str {
 pub(super) struct Daemon;
 
 impl Program for Daemon {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
-        let Some(node) = task.scene.own_node()? else { return Ok(Outcome::Failed("no node".into())) };
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
+        let Some(node) = task.scene.own_node()? else { return Ok(ProgramState::Failed("no node".into())) };
         if checks_filter(text(task.container, "/image")) && task.scene.node.status(BRIDGE_FILTER)?.is_none() {
             let cause = format!("stat {BRIDGE_FILTER}: no such file or directory");
-            return Ok(Outcome::Failed(format!("Failed to check br_netfilter: {cause}")));
+            return Ok(ProgramState::Failed(format!("Failed to check br_netfilter: {cause}")));
         }
         let Ok(subnet) = text(&node, "/spec/podCIDR").parse::<Ipv4Net>() else {
             let cause = format!("failed to acquire lease: node \"{}\" pod cidr not assigned", name(&node));
-            return Ok(Outcome::Failed(format!("Error registering network: {cause}")));
+            return Ok(ProgramState::Failed(format!("Error registering network: {cause}")));
         };
         let settings = task.configured(CONFIGURATION)?.unwrap_or_default();
         let settings: Value = serde_json::from_str(&settings).unwrap_or_default();
@@ -74,7 +76,7 @@ impl Program for Daemon {
         }
         write_subnet(task, &settings, subnet, if backend == "vxlan" { 1450 } else { 1500 })?;
         tell(task, &node, backend)?;
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     fn seconds(&self) -> f64 {

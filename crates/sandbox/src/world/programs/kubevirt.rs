@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Outcome, Program, Task};
+use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::manifest::parse_manifests;
 use crate::template;
@@ -47,11 +47,11 @@ impl Program for Operator {
         false
     }
 
-    fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn tend(&self, task: &Task<'_>) -> Result<ProgramState> {
         for resource in task.scene.list("kubevirt.io/v1", "KubeVirt")?.iter() {
             if is_leaving(resource) { remove(task, resource)? } else { deploy(task, resource)? }
         }
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     fn seconds(&self) -> f64 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Outcome, Program, Task};
+use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::profile::RESOURCE_NAME;
 use crate::world::cni::nics::{Nic, Sandbox};
@@ -37,14 +37,14 @@ impl Program for Controller {
         false
     }
 
-    fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn tend(&self, task: &Task<'_>) -> Result<ProgramState> {
         for version in [TODAY, OF_2018] {
             machines(task.scene, version)?;
             for instance in task.scene.list(version, INSTANCE)?.iter() {
                 sync(task, instance, version)?;
             }
         }
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     fn seconds(&self) -> f64 {
@@ -264,9 +264,9 @@ fn networks(instance: &Value, version: &str) -> String {
 pub(super) struct Handler;
 
 impl Program for Handler {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         offer(task.scene, true)?;
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     /// Its resources stay on the node, with amount 0.

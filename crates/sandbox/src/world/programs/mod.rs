@@ -25,7 +25,7 @@ pub(super) struct Task<'a> {
 
 /// The state of a program.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum ProgramState {
     /// It stays.
     Running {
         /// Whether its probes succeed.
@@ -40,13 +40,13 @@ pub(super) enum Outcome {
 /// A program in a container. All that it does can be repeated.
 pub(super) trait Program: Sync {
     /// What it does when it starts.
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         self.tend(task)
     }
 
     /// Its continuous work.
-    fn tend(&self, _task: &Task<'_>) -> Result<Outcome> {
-        Ok(Outcome::Running { ready: true })
+    fn tend(&self, _task: &Task<'_>) -> Result<ProgramState> {
+        Ok(ProgramState::Running { ready: true })
     }
 
     /// Whether it is idle once it has started.
@@ -111,11 +111,11 @@ fn executable(container: &Value) -> &str {
 struct Anything;
 
 impl Program for Anything {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         Ok(match executable(task.container) {
-            "true" => Outcome::Completed,
-            "false" => Outcome::Failed(String::new()),
-            _ => Outcome::Running { ready: true },
+            "true" => ProgramState::Completed,
+            "false" => ProgramState::Failed(String::new()),
+            _ => ProgramState::Running { ready: true },
         })
     }
 }

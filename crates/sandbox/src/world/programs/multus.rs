@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, Program, Task};
+use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::world::cni::runtime::Configuration;
 use crate::world::objects::items;
@@ -18,7 +18,7 @@ const OWN_PREFIX: &str = "00-multus";
 pub(super) struct Install;
 
 impl Program for Install {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         let words = items(task.container, "/command").iter().chain(items(task.container, "/args"));
         let is_thick =
             words.filter_map(Value::as_str).any(|word| word.contains("thick") || word.contains("shim"));
@@ -26,7 +26,7 @@ impl Program for Install {
         for program in [plugin, "passthru"] {
             task.install(TARGET, program, program)?;
         }
-        Ok(Outcome::Completed)
+        Ok(ProgramState::Completed)
     }
 }
 
@@ -49,9 +49,9 @@ impl Program for Daemon {
         false
     }
 
-    fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn tend(&self, task: &Task<'_>) -> Result<ProgramState> {
         let Some(settings) = settings(task)? else {
-            return Ok(Outcome::Failed(format!(
+            return Ok(ProgramState::Failed(format!(
                 "failed to read the config file: open {SETTINGS}: no such file or directory"
             )));
         };
@@ -60,14 +60,14 @@ impl Program for Daemon {
             && node.status(readiness)?.is_none()
         {
             withdraw(task, &settings)?;
-            return Ok(Outcome::Running { ready: true });
+            return Ok(ProgramState::Running { ready: true });
         }
         node.put_socket(&settings.socket)?;
         if let Some((name, configuration)) = master(task, &settings)? {
             let text = written(&settings, &name, &configuration);
             node.put_file(settings.directory.join(WRITTEN), text.as_bytes(), 0o600)?;
         }
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     fn stop(&self, task: &Task<'_>) -> Result<()> {

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use super::multus::capabilities;
-use super::{Outcome, Program, Task};
+use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::world::cni::runtime::Configuration;
 
@@ -16,17 +16,17 @@ const KUBECONFIG: &str = "multus.d/multus.kubeconfig";
 pub(super) struct Entrypoint;
 
 impl Program for Entrypoint {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         let Some(directory) = directory(task) else {
-            return Ok(Outcome::Failed(format!("{DIRECTORY} is not mounted")));
+            return Ok(ProgramState::Failed(format!("{DIRECTORY} is not mounted")));
         };
         let configuration = match master(task, &directory)? {
             Ok(configuration) => configuration,
-            Err(complaint) => return Ok(Outcome::Failed(complaint)),
+            Err(complaint) => return Ok(ProgramState::Failed(complaint)),
         };
         write_kubeconfig(task, &directory)?;
         write(task, &directory, &configuration)?;
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     /// It only looks at its master's file again when it also cleans up.
@@ -34,13 +34,13 @@ impl Program for Entrypoint {
         false
     }
 
-    fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn tend(&self, task: &Task<'_>) -> Result<ProgramState> {
         if let Some(directory) = directory(task).filter(|_| cleans_up(task))
             && let Ok(configuration) = master(task, &directory)?
         {
             write(task, &directory, &configuration)?;
         }
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 
     fn stop(&self, task: &Task<'_>) -> Result<()> {
@@ -121,9 +121,9 @@ fn write_kubeconfig(task: &Task<'_>, directory: &Utf8PathBuf) -> Result<()> {
 pub(super) struct EntrypointOf2018;
 
 impl Program for EntrypointOf2018 {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         let Some(directory) = directory(task) else {
-            return Ok(Outcome::Failed(format!("{DIRECTORY} is not mounted")));
+            return Ok(ProgramState::Failed(format!("{DIRECTORY} is not mounted")));
         };
         task.install(TARGET, "multus", "multus")?;
         write_kubeconfig(task, &directory)?;
@@ -135,6 +135,6 @@ impl Program for EntrypointOf2018 {
         });
         let text = format!("{whole:#}\n");
         task.scene.node.put_file(directory.join("70-multus.conf"), text.as_bytes(), 0o644)?;
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Outcome, Program, Task};
+use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::world::cni::BY_COMMAND;
 use crate::world::objects::text;
@@ -16,11 +16,11 @@ const TARGET: &str = "/host/opt/cni/bin";
 pub(super) struct Install;
 
 impl Program for Install {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         for program in ["ovs", "ovs-mirror-producer", "ovs-mirror-consumer"] {
             task.install(TARGET, program, "ovs-cni by the database")?;
         }
-        Ok(Outcome::Completed)
+        Ok(ProgramState::Completed)
     }
 }
 
@@ -28,9 +28,9 @@ impl Program for Install {
 pub(super) struct InstallOf2018;
 
 impl Program for InstallOf2018 {
-    fn start(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         task.install(TARGET, "ovs", BY_COMMAND)?;
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 }
 
@@ -42,18 +42,18 @@ impl Program for Marker {
         false
     }
 
-    fn tend(&self, task: &Task<'_>) -> Result<Outcome> {
+    fn tend(&self, task: &Task<'_>) -> Result<ProgramState> {
         let Some(switch) = task.scene.node.open_vswitch()? else {
             let socket = text(task.container, "/args/6");
-            return Ok(Outcome::Failed(format!("Failed to connect to Open vSwitch at {socket}")));
+            return Ok(ProgramState::Failed(format!("Failed to connect to Open vSwitch at {socket}")));
         };
-        let Some(node) = task.scene.own_node()? else { return Ok(Outcome::Running { ready: true }) };
+        let Some(node) = task.scene.own_node()? else { return Ok(ProgramState::Running { ready: true }) };
         let bridges: Vec<String> =
             switch.bridges.iter().map(|bridge| format!("{DOMAIN}{}", bridge.name)).collect();
         let mut written = node.clone();
         publish(&mut written["status"]["capacity"], &bridges);
         task.scene.save("marker", &node, written)?;
-        Ok(Outcome::Running { ready: true })
+        Ok(ProgramState::Running { ready: true })
     }
 }
 

@@ -1,8 +1,8 @@
 //! The commands for bridges, and those that only ask.
 
-use super::line::Call;
+use super::line::Subcommand;
 use super::print::Printed;
-use super::{Done, Failure, ports};
+use super::{Done, VsctlError, ports};
 use crate::node::ovs::database::Database;
 use crate::node::ovs::datum::{Atom, Datum};
 use crate::node::ovs::switch::{self, Bridge, Port, Switch, with_key};
@@ -11,7 +11,7 @@ use crate::node::ovs::switch::{self, Bridge, Port, Switch, with_key};
 const FAKE: &str = "fake-bridge-";
 
 /// Runs one of them; `connected` gets the names of new interfaces.
-pub(super) fn run(database: &mut Database, call: &Call, connected: &mut Vec<String>) -> Done<Printed> {
+pub(super) fn run(database: &mut Database, call: &Subcommand, connected: &mut Vec<String>) -> Done<Printed> {
     let switch = Switch::of(database);
     let (first, second) = (call.argument(1), call.argument(2));
     match call.name() {
@@ -24,7 +24,7 @@ pub(super) fn run(database: &mut Database, call: &Call, connected: &mut Vec<Stri
         "set-fail-mode" | "get-fail-mode" | "del-fail-mode" => {
             return fail_mode(database, bridge(&switch, first)?, call.name(), second);
         }
-        "br-exists" if switch.bridge(first).is_none() => return Err(Failure::Exit(2)),
+        "br-exists" if switch.bridge(first).is_none() => return Err(VsctlError::Exit(2)),
         "br-exists" => return Ok(Printed::nothing()),
         _ => {}
     }
@@ -32,7 +32,7 @@ pub(super) fn run(database: &mut Database, call: &Call, connected: &mut Vec<Stri
 }
 
 /// The commands that only tell.
-fn question(switch: &Switch, call: &Call) -> Done<Printed> {
+fn question(switch: &Switch, call: &Subcommand) -> Done<Printed> {
     let name = call.argument(1);
     Ok(match call.name() {
         "list-br" => {
@@ -64,7 +64,7 @@ fn question(switch: &Switch, call: &Call) -> Done<Printed> {
             let found = found.ok_or_else(|| format!("no interface named {name}"))?;
             Printed::lines([&found.bridge])
         }
-        _ => return Err(Failure::Unknown),
+        _ => return Err(VsctlError::Unknown),
     })
 }
 
@@ -82,7 +82,7 @@ fn port<'a>(switch: &'a Switch, name: &str) -> Done<&'a Port> {
 fn add_bridge(
     database: &mut Database,
     switch: &Switch,
-    call: &Call,
+    call: &Subcommand,
     connected: &mut Vec<String>,
 ) -> Done<Printed> {
     let name = call.argument(1);
@@ -181,7 +181,7 @@ fn parent_of<'a>(switch: &'a Switch, name: &str, vlan: i64) -> Done<&'a Bridge> 
     Ok(parent)
 }
 
-fn del_bridge(database: &mut Database, switch: &Switch, call: &Call) -> Done<Printed> {
+fn del_bridge(database: &mut Database, switch: &Switch, call: &Subcommand) -> Done<Printed> {
     match bridge(switch, call.argument(1)) {
         Ok(found) => switch::remove_bridge(database, switch, found),
         Err(_) if call.has("--if-exists") => {}
@@ -198,7 +198,7 @@ fn keeper(database: &Database, bridge: &Bridge) -> (&'static str, String, &'stat
     }
 }
 
-fn set_external_id(database: &mut Database, bridge: &Bridge, call: &Call) -> Printed {
+fn set_external_id(database: &mut Database, bridge: &Bridge, call: &Subcommand) -> Printed {
     let (table, row, start) = keeper(database, bridge);
     let key = format!("{start}{}", call.argument(2));
     let value = (call.count() == 3).then(|| call.argument(3));
@@ -207,7 +207,7 @@ fn set_external_id(database: &mut Database, bridge: &Bridge, call: &Call) -> Pri
     Printed::nothing()
 }
 
-fn external_ids(database: &Database, bridge: &Bridge, call: &Call) -> Printed {
+fn external_ids(database: &Database, bridge: &Bridge, call: &Subcommand) -> Printed {
     let (table, row, start) = keeper(database, bridge);
     let ids = database.get(table, &row, "external_ids");
     let ids = ids.texts().filter_map(|(key, value)| Some((key.strip_prefix(start)?, value)));

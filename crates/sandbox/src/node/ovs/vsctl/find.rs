@@ -1,6 +1,6 @@
 //! `find`: the rows that fulfil conditions.
 
-use super::line::Call;
+use super::line::Subcommand;
 use super::names;
 use super::print::Printed;
 use super::records::{fields, rows};
@@ -13,7 +13,7 @@ const OPERATORS: [&str; 14] =
     ["=", "!=", "<", ">", "<=", ">=", "{=}", "{!=}", "{<}", "{>}", "{<=}", "{>=}", "{in}", "{not-in}"];
 
 /// The rows for which all conditions hold.
-pub(super) fn find(database: &Database, call: &Call) -> Done<Printed> {
+pub(super) fn find(database: &Database, call: &Subcommand) -> Done<Printed> {
     let table = names::table(call.argument(1))?;
     let fields = fields(table, call)?;
     let mut found = Vec::new();

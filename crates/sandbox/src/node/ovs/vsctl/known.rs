@@ -1,6 +1,6 @@
 //! The commands that there are, with what each takes.
 
-use super::{Done, Failure};
+use super::{Done, VsctlError};
 
 /// A command: its name, how few and how many arguments it takes, and its options; those with `=` take a value.
 struct Known(&'static str, usize, usize, &'static [&'static str]);
@@ -68,7 +68,7 @@ const OTHERS: [&str; 25] = [
 pub(super) fn check(name: &str, count: usize, options: &[(String, Option<String>)]) -> Done {
     let Some(known) = COMMANDS.iter().find(|known| known.0 == name) else {
         if OTHERS.contains(&name) {
-            return Err(Failure::Unknown);
+            return Err(VsctlError::Unknown);
         }
         return Err(format!("unknown command '{name}'; use --help for help").into());
     };

@@ -3,7 +3,7 @@
 use super::known::check;
 use super::options::Options;
 use super::print::Style;
-use super::{Done, Failure};
+use super::{Done, VsctlError};
 
 /// What a command line asks for.
 pub(super) enum Line {
@@ -12,7 +12,7 @@ pub(super) enum Line {
     /// Commands.
     Calls {
         /// The commands, in order.
-        calls: Vec<Call>,
+        calls: Vec<Subcommand>,
         /// How their results are printed.
         style: Style,
         /// Whether the program waits until the switch has done it.
@@ -26,12 +26,12 @@ pub(super) enum Line {
 
 /// A command with its options and arguments.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct Subcommand {
     words: Vec<String>,
     options: Vec<(String, Option<String>)>,
 }
 
-impl Call {
+impl Subcommand {
     /// The command's name.
     pub(super) fn name(&self) -> &str {
         self.argument(0)
@@ -86,12 +86,12 @@ pub(super) fn parse(words: &[&str]) -> Done<Line> {
     Ok(Line::Calls { calls, style, waits, rehearses, remote })
 }
 
-fn no_command() -> Failure {
-    Failure::Fatal("missing command name (use --help for help)".into())
+fn no_command() -> VsctlError {
+    VsctlError::Fatal("missing command name (use --help for help)".into())
 }
 
 /// A command, with the options that came before all commands.
-fn call(words: &[&str], mut options: Vec<(String, Option<String>)>) -> Done<Call> {
+fn call(words: &[&str], mut options: Vec<(String, Option<String>)>) -> Done<Subcommand> {
     let count = words.iter().take_while(|word| word.starts_with('-')).count();
     for word in &words[..count] {
         let (name, value) = word.split_once('=').map_or((*word, None), |(name, value)| (name, Some(value)));
@@ -103,5 +103,5 @@ fn call(words: &[&str], mut options: Vec<(String, Option<String>)>) -> Done<Call
     let words: Vec<String> = words[count..].iter().map(|word| (*word).to_owned()).collect();
     let Some(name) = words.first() else { return Err(no_command()) };
     check(name, words.len() - 1, &options)?;
-    Ok(Call { words, options })
+    Ok(Subcommand { words, options })
 }

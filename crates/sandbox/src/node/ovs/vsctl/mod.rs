@@ -11,7 +11,7 @@ mod print;
 mod records;
 mod show;
 
-use self::line::Call;
+use self::line::Subcommand;
 use self::print::{Printed, Style};
 use super::daemon::SOCKET;
 use super::database::Database;
@@ -24,7 +24,7 @@ const PROGRAM: &str = "ovs-vsctl";
 
 /// Why a command line was not done.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum VsctlError {
     /// The program tells why and ends with exit code 1.
     Fatal(String),
     /// The program ends with an exit code and says nothing.
@@ -35,14 +35,14 @@ pub(super) enum Failure {
     Unknown,
 }
 
-impl From<String> for Failure {
+impl From<String> for VsctlError {
     fn from(message: String) -> Self {
         Self::Fatal(message)
     }
 }
 
 /// What a command gives back.
-type Done<T = ()> = std::result::Result<T, Failure>;
+type Done<T = ()> = std::result::Result<T, VsctlError>;
 
 /// Runs `ovs-vsctl`.
 /// Fails with `KVN505` for what the sandbox does not know.
@@ -66,10 +66,12 @@ pub(in crate::node) fn run(
     });
     match done {
         Ok(output) => Ok(output),
-        Err(Failure::Fatal(message)) => Ok(failed(1, format!("{PROGRAM}: {message}\n"))),
-        Err(Failure::Refused(reason)) => Ok(failed(1, format!("{PROGRAM}: transaction error: {reason}\n"))),
-        Err(Failure::Exit(status)) => Ok(failed(status, String::new())),
-        Err(Failure::Unknown) => {
+        Err(VsctlError::Fatal(message)) => Ok(failed(1, format!("{PROGRAM}: {message}\n"))),
+        Err(VsctlError::Refused(reason)) => {
+            Ok(failed(1, format!("{PROGRAM}: transaction error: {reason}\n")))
+        }
+        Err(VsctlError::Exit(status)) => Ok(failed(status, String::new())),
+        Err(VsctlError::Unknown) => {
             let message = format!("the sandbox does not know `{}`", command.display());
             Err(Error::new(&code::INTERNAL, message))
         }
@@ -87,7 +89,7 @@ fn failed(status: i32, stderr: String) -> Output {
 /// The database listens while its server runs, at one place and only to root.
 fn reachable(transaction: &Transaction<'_>, user: u32, remote: &str) -> Done {
     let reason = match remote.strip_prefix("unix:") {
-        None if remote.contains(':') => return Err(Failure::Unknown),
+        None if remote.contains(':') => return Err(VsctlError::Unknown),
         None => "Address family not supported by protocol",
         Some(SOCKET) if daemon::is_reachable(transaction) && user == 0 => return Ok(()),
         Some(SOCKET) if daemon::is_reachable(transaction) => "Permission denied",
@@ -105,7 +107,7 @@ struct Executed {
     stdout: String,
 }
 
-fn execute(transaction: &Transaction<'_>, calls: &[Call], style: Style) -> Done<Executed> {
+fn execute(transaction: &Transaction<'_>, calls: &[Subcommand], style: Style) -> Done<Executed> {
     let before = Database::load(transaction);
     let mut database = before.clone();
     let mut printed = Vec::new();
@@ -127,7 +129,7 @@ fn keep(
     stdout: String,
     waits: bool,
 ) -> Done<Output> {
-    database.commit().map_err(|reason| Failure::Refused(reason.to_string()))?;
+    database.commit().map_err(|reason| VsctlError::Refused(reason.to_string()))?;
     if database == *before {
         return Ok(Output { stdout, ..Output::default() });
     }
@@ -149,7 +151,7 @@ fn late() -> Output {
     failed(142, "fatal_signal|WARN|terminating with signal 14 (Alarm clock)\n".to_owned())
 }
 
-fn dispatch(database: &mut Database, call: &Call, connected: &mut Vec<String>) -> Done<Printed> {
+fn dispatch(database: &mut Database, call: &Subcommand, connected: &mut Vec<String>) -> Done<Printed> {
     match call.name() {
         "init" | "comment" => Ok(Printed::Text(String::new())),
         "show" => Ok(Printed::Text(show::all(database))),

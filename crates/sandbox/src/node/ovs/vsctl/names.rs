@@ -1,10 +1,10 @@
 //! Tables, columns and rows as a command names them, shortened where that is unambiguous.
 
 use super::parse;
-use super::{Done, Failure};
+use super::{Done, VsctlError};
 use crate::node::ovs::database::{Database, ROOT};
 use crate::node::ovs::datum::{Atom, Datum, is_uuid};
-use crate::node::ovs::schema::{Column, Kind, NAMES, Table};
+use crate::node::ovs::schema::{AtomKind, Column, NAMES, Table};
 
 /// The fewest characters that may stand for a row's id.
 const SHORTEST_ID: usize = 4;
@@ -21,7 +21,7 @@ pub(super) enum Field {
 }
 
 /// The id as if it were a column.
-static ID_COLUMN: Column = Column { name: ID, key: Kind::Row("self"), value: None, min: 1, max: 1 };
+static ID_COLUMN: Column = Column { name: ID, key: AtomKind::Row("self"), value: None, min: 1, max: 1 };
 
 impl Field {
     /// All of a table.
@@ -50,7 +50,7 @@ impl Field {
 pub(super) fn table(word: &str) -> Done<&'static Table> {
     match best(word, NAMES.into_iter()).as_slice() {
         [] => Err(format!("unknown table \"{word}\"").into()),
-        [name] => Table::named(name).ok_or(Failure::Unknown),
+        [name] => Table::named(name).ok_or(VsctlError::Unknown),
         several => Err(format!("\"{word}\" matches multiple table names: {}", several.join(", ")).into()),
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn column(table: &'static Table, word: &str) -> Done<&'static Column>
     let names = best(word, table.columns.iter().map(|column| column.name));
     match names.as_slice() {
         [] => Err(format!("{} does not contain a column whose name matches \"{word}\"", table.name).into()),
-        [name] => table.column(name).ok_or(Failure::Unknown),
+        [name] => table.column(name).ok_or(VsctlError::Unknown),
         several => {
             let several = several.join(", ");
             Err(format!(

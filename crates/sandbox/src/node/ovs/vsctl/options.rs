@@ -1,7 +1,7 @@
 //! The options of the program, which end at the first word that is none.
 
 use super::print::{Cells, Format, Style};
-use super::{Done, Failure, SOCKET};
+use super::{Done, SOCKET, VsctlError};
 
 /// The options of the program itself; those with `=` take a value.
 const GLOBAL: [&str; 32] = [
@@ -136,7 +136,7 @@ impl<'a> Options<'a> {
             'f' => "--format",
             'd' => "--data",
             'V' => return Ok(("--version", None)),
-            'h' | 'v' | 'p' | 'c' | 'C' => return Err(Failure::Unknown),
+            'h' | 'v' | 'p' | 'c' | 'C' => return Err(VsctlError::Unknown),
             other => return Err(format!("invalid option -- '{other}'").into()),
         };
         let value = if rest.is_empty() { self.next(word)? } else { rest };
@@ -173,7 +173,7 @@ impl<'a> Options<'a> {
                 self.local.retain(|(option, _)| option != name);
                 self.local.push((name.to_owned(), value));
             }
-            _ => return Err(Failure::Unknown),
+            _ => return Err(VsctlError::Unknown),
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The commands that connect and disconnect ports.
 
 use super::bridges::{bridge, refuse_taken};
-use super::line::Call;
+use super::line::Subcommand;
 use super::print::Printed;
 use super::records::assign;
-use super::{Done, Failure};
+use super::{Done, VsctlError};
 use crate::node::ovs::database::Database;
 use crate::node::ovs::schema::Table;
 use crate::node::ovs::switch::{self, Bridge, Port, Switch};
@@ -13,7 +13,7 @@ use crate::node::ovs::switch::{self, Bridge, Port, Switch};
 pub(super) fn add(
     database: &mut Database,
     switch: &Switch,
-    call: &Call,
+    call: &Subcommand,
     connected: &mut Vec<String>,
 ) -> Done<Printed> {
     let (on, name) = (call.argument(1), call.argument(2));
@@ -39,7 +39,7 @@ pub(super) fn add(
     if let Some((_, vlan)) = &bridge.parent {
         database.set("Port", &port, "tag", (*vlan).into());
     }
-    let table = Table::named("Port").ok_or(Failure::Unknown)?;
+    let table = Table::named("Port").ok_or(VsctlError::Unknown)?;
     for setting in settings {
         assign(database, table, Some(&port), setting)?;
     }
@@ -48,7 +48,7 @@ pub(super) fn add(
 }
 
 /// `del-port`.
-pub(super) fn delete(database: &mut Database, switch: &Switch, call: &Call) -> Done<Printed> {
+pub(super) fn delete(database: &mut Database, switch: &Switch, call: &Subcommand) -> Done<Printed> {
     let name = call.argument(call.count());
     let with_interface = call.has("--with-iface");
     let by_interface = || switch.port_of_interface(name).filter(|_| with_interface);

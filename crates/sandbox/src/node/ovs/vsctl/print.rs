@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Done, Failure};
+use super::{Done, VsctlError};
 use crate::node::ovs::datum::Datum;
 use crate::node::ovs::schema::Column;
 
@@ -73,7 +73,7 @@ impl Format {
             "table" => Ok(Self::Table),
             "csv" => Ok(Self::Csv),
             "json" => Ok(Self::Json),
-            "html" => Err(Failure::Unknown),
+            "html" => Err(VsctlError::Unknown),
             _ => Err(format!("unknown output format \"{name}\"").into()),
         }
     }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::line::Call;
+use super::line::Subcommand;
 use super::names::{self, Field};
 use super::print::{Printed, Rows};
-use super::{Done, Failure, parse};
+use super::{Done, VsctlError, parse};
 use crate::node::ovs::database::Database;
 use crate::node::ovs::datum::Datum;
 use crate::node::ovs::schema::{Column, Table};
@@ -17,14 +17,14 @@ struct Place {
     id: Option<String>,
 }
 
-fn place(database: &Database, call: &Call) -> Done<Place> {
+fn place(database: &Database, call: &Subcommand) -> Done<Place> {
     let table = names::table(call.argument(1))?;
     let id = names::row(database, table, call.argument(2), call.has("--if-exists"))?;
     Ok(Place { table, id })
 }
 
 /// Looks at the tables and columns that a command names, which the program does before it looks at the database.
-pub(super) fn prepare(call: &Call) -> Done {
+pub(super) fn prepare(call: &Subcommand) -> Done {
     let name = call.name();
     if !["list", "find", "get", "set", "add", "remove", "clear"].contains(&name) {
         return Ok(());
@@ -47,7 +47,7 @@ pub(super) fn prepare(call: &Call) -> Done {
 }
 
 /// The rows that are named, or all.
-pub(super) fn list(database: &Database, call: &Call) -> Done<Printed> {
+pub(super) fn list(database: &Database, call: &Subcommand) -> Done<Printed> {
     let table = names::table(call.argument(1))?;
     let fields = fields(table, call)?;
     let mut ids = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn list(database: &Database, call: &Call) -> Done<Printed> {
 }
 
 /// The columns that are to be shown.
-pub(super) fn fields(table: &'static Table, call: &Call) -> Done<Vec<Field>> {
+pub(super) fn fields(table: &'static Table, call: &Subcommand) -> Done<Vec<Field>> {
     let Some(columns) = call.option("--columns") else { return Ok(Field::all(table)) };
     let words = columns.split([',', ' ']).filter(|word| !word.is_empty());
     let fields = words.map(|word| names::field_or_id(table, word)).collect::<Done<Vec<_>>>()?;
@@ -78,11 +78,11 @@ pub(super) fn rows(database: &Database, table: &Table, fields: &[Field], ids: &[
 }
 
 /// Columns of a row, or keys of them.
-pub(super) fn get(database: &Database, call: &Call) -> Done<Printed> {
+pub(super) fn get(database: &Database, call: &Subcommand) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
     // A name for the row, which other commands of the line could use for a column of rows; kvnet has none.
     if call.option("--id").is_some_and(|name| !name.starts_with('@')) {
-        return Err(Failure::Unknown);
+        return Err(VsctlError::Unknown);
     }
     let mut text = String::new();
     for argument in call.arguments(3) {
@@ -124,7 +124,7 @@ pub(super) fn get(database: &Database, call: &Call) -> Done<Printed> {
 }
 
 /// Gives columns, or keys of them, other values.
-pub(super) fn set(database: &mut Database, call: &Call) -> Done<Printed> {
+pub(super) fn set(database: &mut Database, call: &Subcommand) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
     for argument in call.arguments(3) {
         names::writable(table, names::place(table, argument)?.0.name)?;
@@ -159,7 +159,7 @@ pub(super) fn assign(
 }
 
 /// Adds elements to a set or map.
-pub(super) fn add(database: &mut Database, call: &Call) -> Done<Printed> {
+pub(super) fn add(database: &mut Database, call: &Subcommand) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
     let column = names::writable(table, call.argument(3))?;
     let mut added = Datum::default();
@@ -178,7 +178,7 @@ pub(super) fn add(database: &mut Database, call: &Call) -> Done<Printed> {
 }
 
 /// The server's answer to an element for a column that is no set.
-fn not_a_set(column: &Column, added: &Datum) -> Failure {
+fn not_a_set(column: &Column, added: &Datum) -> VsctlError {
     let elements = match added.json(false) {
         one if added.len() == 1 => json!(["set", [one]]),
         many => many,
@@ -187,11 +187,11 @@ fn not_a_set(column: &Column, added: &Datum) -> Failure {
     let details =
         format!("Type mismatch: \"insert\" operator may not be applied to column {name} of type {kind}.");
     let syntax = json!([name, "insert", elements]).to_string();
-    Failure::Refused(json!({"details": details, "error": "syntax error", "syntax": syntax}).to_string())
+    VsctlError::Refused(json!({"details": details, "error": "syntax error", "syntax": syntax}).to_string())
 }
 
 /// Takes elements out of a set or map; of a map by key, or by key and value.
-pub(super) fn remove(database: &mut Database, call: &Call) -> Done<Printed> {
+pub(super) fn remove(database: &mut Database, call: &Subcommand) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
     let column = names::writable(table, call.argument(3))?;
     let mut datum = id.as_ref().map(|id| database.get(table.name, id, column.name)).unwrap_or_default();
@@ -221,7 +221,7 @@ pub(super) fn remove(database: &mut Database, call: &Call) -> Done<Printed> {
 }
 
 /// Empties columns that may be empty.
-pub(super) fn clear(database: &mut Database, call: &Call) -> Done<Printed> {
+pub(super) fn clear(database: &mut Database, call: &Subcommand) -> Done<Printed> {
     let Place { table, id } = place(database, call)?;
     for word in call.arguments(3) {
         let column = names::writable(table, word)?;
