@@ -12,10 +12,12 @@ use super::room::CaseContext;
 use crate::cluster::STEP_LABEL;
 use crate::components::{self, Component};
 use crate::error::Result;
+use crate::facts::attachments::OLD_STATUS;
+use crate::formats::cni::NETWORK_STATUS;
+use crate::formats::object::name;
 use crate::host::Command;
 use crate::redact::{redact_object, redact_text, redact_value};
 use crate::state::StateDir;
-use crate::verify::statuses;
 
 /// How many lines of each log are kept.
 const LINES: u32 = 400;
@@ -119,7 +121,7 @@ impl CaseDirectory<'_> {
         let labelled = cluster.list("v1", "Pod", None, Some(&components)).await.unwrap_or_default();
         let all = cluster.list("v1", "Pod", None, None).await.unwrap_or_default();
         let makes_nics = |pod: &&Value| {
-            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            let name = name(pod);
             let mut daemons = makers.iter().map(|component| component.workloads.daemon);
             name.contains("coredns") || daemons.any(|part| name.contains(part))
         };
@@ -196,9 +198,13 @@ fn containers(pod: &Value) -> impl Iterator<Item = &str> {
 
 /// Multus' status of each pod.
 fn nics(pods: &[Value]) -> String {
-    let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let all: serde_json::Map<String, Value> =
-        pods.iter().map(|pod| (name(pod), Value::from(statuses(pod)))).collect();
+    let status = |pod: &Value| {
+        let annotations = &pod["metadata"]["annotations"];
+        let text = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str());
+        let list: Vec<Value> = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        (name(pod).to_owned(), list.into())
+    };
+    let all: serde_json::Map<String, Value> = pods.iter().map(status).collect();
     serde_json::to_string_pretty(&all).unwrap_or_default()
 }
 

@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Result;
+use crate::facts::attachments::reported;
 use crate::facts::ovs::OvsState;
 use crate::profile::Network;
-use crate::verify::{Found, ovs_state, statuses};
+use crate::verify::{Found, ovs_state};
 
 /// Where host-local keeps its leases by default.
 const DIRECTORY: &str = "/var/lib/cni/networks";
@@ -89,9 +90,7 @@ fn addresses_of(pod: &Value) -> Vec<IpAddr> {
     let parse = |ip: &Value| ip.as_str()?.split('/').next()?.parse().ok();
     let own = pod["status"]["podIPs"].as_array().into_iter().flatten().filter_map(|ip| parse(&ip["ip"]));
     let own = own.chain(parse(&pod["status"]["podIP"]));
-    let nics = statuses(pod);
-    let further = nics.iter().filter_map(|nic| nic["ips"].as_array()).flatten().filter_map(parse);
-    own.chain(further).collect()
+    own.chain(reported(pod).into_iter().flat_map(|nic| nic.ips)).collect()
 }
 
 /// The lease directories of the networks.

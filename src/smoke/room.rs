@@ -17,9 +17,10 @@ use crate::cluster::{Cluster, ExecOutput, ObjectKey, is_ready};
 use crate::context::Context;
 use crate::context::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
+use crate::facts::attachments::Reported;
 use crate::profile::{Network, NetworkKind};
 use crate::verify::{
-    Batch, Found, Here, MOST_AT_ONCE, Nic, PROBE_LABEL, Place, PodPlan, Probe, StartedPod, labels, make_room,
+    Batch, Found, Here, MOST_AT_ONCE, PROBE_LABEL, Place, PodPlan, Probe, StartedPod, labels, make_room,
     start,
 };
 
@@ -207,7 +208,7 @@ impl CaseContext {
             let pod = self.wait_for(name, &is_ready).await?;
             let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let link = self.place().link(name, "eth0").await?;
-            let nic = Nic { interface: "eth0".into(), ..Nic::default() };
+            let nic = Reported { interface: "eth0".into(), ..Reported::default() };
             seen.push(StartedPod {
                 probe: first_nic(name, &self.cx.profile.cluster.pod_subnet),
                 uid: text("/metadata/uid").into(),

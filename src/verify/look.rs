@@ -6,14 +6,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::pods::{Link, Nic, PROBE_LABEL, link, nic};
+use super::pods::{Link, PROBE_LABEL, link, nic};
 use super::scenario::Probe;
 use super::{Found, Here};
 use crate::cluster::{Cluster, ExecOutput, Progress, is_ready};
 use crate::context::Context;
 use crate::context::events::Verdict;
 use crate::error::Result;
+use crate::facts::attachments::Reported;
 use crate::facts::ovs::OvsState;
+use crate::formats::object::text;
 
 /// How long a command in a pod may take.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,7 +43,7 @@ pub struct StartedPod {
     /// The node that it runs on.
     pub node: String,
     /// The NIC as Multus reports it.
-    pub nic: Option<Nic>,
+    pub nic: Option<Reported>,
     /// The NIC inside the pod.
     pub link: Option<Link>,
 }
@@ -70,8 +72,7 @@ impl Place<'_> {
             Some(nic) => self.link(&probe.name, &nic.interface).await?,
             None => None,
         };
-        let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (uid, node) = (text("/metadata/uid").to_owned(), text("/spec/nodeName").to_owned());
+        let (uid, node) = (text(pod, "/metadata/uid").to_owned(), text(pod, "/spec/nodeName").to_owned());
         Ok(StartedPod { probe: probe.clone(), uid, node, nic, link })
     }
 
@@ -119,8 +120,8 @@ impl StartedPod {
         };
         let (address_holds, address) = address_check(&self.probe, link);
         let port = port_check(here, self, ovs);
-        let mac_holds = nic.mac.is_empty() || nic.mac.eq_ignore_ascii_case(&link.mac);
-        let mac = if mac_holds { String::new() } else { format!(", but Multus reports {}", nic.mac) };
+        let other = nic.mac.as_deref().filter(|mac| !mac.eq_ignore_ascii_case(&link.mac));
+        let mac = other.map(|mac| format!(", but Multus reports {mac}")).unwrap_or_default();
         let wanted = self.probe.mtu.filter(|wanted| *wanted != link.mtu);
         let mtu = wanted.map(|wanted| format!(" instead of {wanted}")).unwrap_or_default();
         let up = if link.up { "up" } else { "down" };
@@ -128,7 +129,7 @@ impl StartedPod {
             "{} {up}, {}{mac}, MTU {}{mtu}, {address}{}",
             nic.interface, link.mac, link.mtu, port.detail
         );
-        let nic_holds = address_holds && mac_holds && wanted.is_none() && link.up;
+        let nic_holds = address_holds && other.is_none() && wanted.is_none() && link.up;
         NicView { nic_holds, port: port.verdict, detail }
     }
 }

@@ -38,7 +38,7 @@ pub use here::Here;
 pub use look::{NicView, Place, StartedPod, ovs_state};
 pub use outcome::{Checked, Found};
 pub use plain::plain_pod;
-pub use pods::{Link, Nic, PROBE_LABEL, PodPlan, labels, make_room, nic, start, statuses};
+pub use pods::{Link, PROBE_LABEL, PodPlan, labels, make_room, nic, start};
 pub use record::{RECORD, Record, verified};
 pub use room::{MOST as MOST_AT_ONCE, places};
 pub use scenario::{Probe, Scenario};

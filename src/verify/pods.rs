@@ -1,7 +1,6 @@
 //! The pods of a verification, and the reports about their NICs.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -13,8 +12,8 @@ use crate::cluster::STEP_LABEL;
 use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
 use crate::context::events::Progress;
 use crate::error::Result;
-use crate::facts::attachments::{self, OLD_STATUS};
-use crate::formats::cni::{NETWORK_STATUS, NETWORKS};
+use crate::facts::attachments::{self, Reported, reported};
+use crate::formats::cni::NETWORKS;
 use crate::formats::names::is_piece;
 pub use crate::guest::Link;
 use crate::guest::links;
@@ -140,45 +139,22 @@ pub async fn make_room(
     Ok(())
 }
 
-/// A NIC of a pod as Multus reports it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nic {
-    /// Its name in the pod.
-    pub interface: String,
-    /// Its addresses.
-    pub ips: Vec<IpAddr>,
-    /// Its MAC address.
-    pub mac: String,
-}
-
 /// The NIC of a pod on a network (`namespace/name`); none when Multus reports none. Before v3.8 Multus reports only the
 /// name in the CNI configuration, which usually is that of the network.
-pub fn nic(pod: &Value, network: &str) -> Option<Nic> {
-    let status = statuses(pod);
+pub fn nic(pod: &Value, network: &str) -> Option<Reported> {
+    let told = reported(pod);
     let bare = network.rsplit('/').next().unwrap_or(network);
-    let named = |name: &str| status.iter().find(|nic| nic["name"] == name);
-    let found = named(network).or_else(|| named(bare)).or_else(|| in_order(pod, network, &status))?;
-    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-    let ips = found["ips"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let ips = ips.iter().filter_map(|ip| ip.as_str()?.split('/').next()?.parse().ok());
-    Some(Nic { interface: text("interface"), ips: ips.collect(), mac: text("mac") })
+    let named = |name: &str| told.iter().find(|nic| nic.network == name);
+    named(network).or_else(|| named(bare)).or_else(|| in_order(pod, network, &told)).cloned()
 }
 
 /// Before v3.8 Multus reported the name in the CNI configuration, which may differ from that of the attachment: then the
 /// order tells, if all requested NICs are reported.
-fn in_order<'a>(pod: &Value, network: &str, status: &'a [Value]) -> Option<&'a Value> {
+fn in_order<'a>(pod: &Value, network: &str, told: &'a [Reported]) -> Option<&'a Reported> {
     let wishes = attachments::asked(pod).wishes;
     let position = wishes.iter().position(|wish| wish.network() == network)?;
-    let is_new = status.iter().skip(1).any(|nic| nic["name"].as_str().is_some_and(|name| name.contains('/')));
-    (status.len() == wishes.len() + 1 && !is_new).then(|| status.get(position + 1))?
-}
-
-/// Multus' report about the NICs of a pod; empty when there is none.
-pub fn statuses(pod: &Value) -> Vec<Value> {
-    let annotations = &pod["metadata"]["annotations"];
-    let status = annotations[NETWORK_STATUS].as_str().or(annotations[OLD_STATUS].as_str());
-    let status: Option<Value> = status.and_then(|status| serde_json::from_str(status).ok());
-    status.and_then(|status| status.as_array().cloned()).unwrap_or_default()
+    let is_new = told.iter().skip(1).any(|nic| nic.network.contains('/'));
+    (told.len() == wishes.len() + 1 && !is_new).then(|| told.get(position + 1))?
 }
 
 /// Parses one NIC from the output of `ip addr show` of `busybox` or iproute2.
@@ -192,6 +168,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::facts::attachments::OLD_STATUS;
+    use crate::formats::cni::NETWORK_STATUS;
     use crate::sandbox::api::{Fault, Interference, ReceivedRequest};
     use crate::sandbox::{Options, Sandbox};
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::guest::{Guest, Question};
 use super::plan::{Machine, NicPlan, What};
-use super::seen::{EXEC_TIMEOUT, Outside, Pods};
+use super::seen::{Outside, Pods};
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::context::events::Verdict;
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::formats::cni::Port;
 use crate::guest::Link;
 use crate::verify::Found;
+use crate::verify::look::EXEC_TIMEOUT;
 
 /// What the checks of one NIC work with.
 pub struct Look<'a> {
@@ -101,11 +102,15 @@ impl Look<'_> {
     /// The MTU that the NIC must have: the profile's, else that of a pod on the same network.
     fn mtu(&self) -> Option<u32> {
         let (None, Some(peer)) = (self.nic.mtu, &self.nic.peer) else { return self.nic.mtu };
-        let interface = match &self.nic.network {
+        self.pods.link(peer, &self.interface_of(peer)).map(|link| link.mtu)
+    }
+
+    /// The peer's NIC on the same network.
+    fn interface_of(&self, peer: &str) -> String {
+        match &self.nic.network {
             None => "eth0".to_owned(),
             Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),
-        };
-        self.pods.link(peer, &interface).map(|link| link.mtu)
+        }
     }
 
     fn port(&self, wanted: &Port, outside: &Outside, found: &mut Details) {
@@ -146,10 +151,7 @@ impl Look<'_> {
     /// Whether the peer reaches the guest at an address.
     pub async fn is_reached(&self, address: Option<IpAddr>) -> Result<Option<Found>> {
         let (Some(peer), Some(address)) = (&self.nic.peer, address) else { return Ok(None) };
-        let interface = match &self.nic.network {
-            None => "eth0".to_owned(),
-            Some(_) => self.pods.nic(peer).map(|nic| nic.interface).unwrap_or_default(),
-        };
+        let interface = self.interface_of(peer);
         let is_own = self.pods.link(peer, &interface).is_some_and(|link| link.ips.contains(&address));
         if is_own {
             let told = format!("{address} of {} is also an address of {peer}", self.machine.name);

@@ -12,21 +12,19 @@ use super::plan::{Machine, NicPlan};
 use crate::cluster::{Cluster, ObjectKey, is_ready};
 use crate::context::Context;
 use crate::error::Result;
-use crate::facts::attachments::{asked, pairs, reported};
+use crate::facts::attachments::{Reported, asked, pairs, reported};
 use crate::facts::counters::{self, Counters};
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::guest::Link;
 use crate::verify::Here;
-use crate::verify::pods::{Nic, PROBE_LABEL, link, nic};
+use crate::verify::look::EXEC_TIMEOUT;
+use crate::verify::pods::{PROBE_LABEL, link, nic};
 
 /// KubeVirt's name for a secondary NIC in the virt-launcher pod, in releases that generate names.
 fn pod_nic_name(network: &str) -> String {
     let digest = format!("{:x}", Sha256::digest(network));
     format!("pod{}", &digest[..11])
 }
-
-/// How long a command in a pod may take.
-pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the cluster and the node report about the VM.
 pub struct Outside {
@@ -106,7 +104,7 @@ impl Outside {
 
     /// Multus' report about a NIC of the virt-launcher pod: by KubeVirt's name for it, else by its index among those of its
     /// network.
-    pub fn multus(&self, plan: &NicPlan) -> Option<Nic> {
+    pub fn multus(&self, plan: &NicPlan) -> Option<Reported> {
         let (launcher, network) = (self.launcher.as_ref()?, plan.network.as_deref()?);
         let reported = reported(launcher);
         let wishes = asked(launcher).wishes;
@@ -118,14 +116,7 @@ impl Outside {
             let mut met = met.filter(|(wish, _)| wish.network() == network).map(|(_, place)| place);
             reported.get(met.nth(self.place_on_network(plan))??)
         };
-        match found.or_else(of_network) {
-            Some(nic) => Some(Nic {
-                interface: nic.interface.clone(),
-                ips: nic.ips.clone(),
-                mac: nic.mac.clone().unwrap_or_default(),
-            }),
-            None => nic(launcher, network),
-        }
+        found.or_else(of_network).cloned().or_else(|| nic(launcher, network))
     }
 
     /// How many NICs of the VM before this one are on the same network.
@@ -188,7 +179,7 @@ impl Pods {
     }
 
     /// The secondary NIC of a pod.
-    pub fn nic(&self, name: &str) -> Option<Nic> {
+    pub fn nic(&self, name: &str) -> Option<Reported> {
         let (pod, _) = self.0.get(name)?;
         nic(pod, &asked(pod).wishes.first()?.network())
     }
