@@ -9,7 +9,7 @@ use crate::components;
 use crate::error::code;
 use crate::formats::object::{items, shown_taint, untolerated};
 use crate::steps::flannel::LEAVING_TAINT;
-use crate::trace::counted;
+use crate::terminal::counted;
 
 /// The conditions of a node that runs short of something.
 const SHORT: [&str; 3] = ["MemoryPressure", "DiskPressure", "PIDPressure"];

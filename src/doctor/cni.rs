@@ -10,7 +10,7 @@ use crate::components::with_plugin;
 use crate::error::code;
 use crate::formats::cni::{CniConf, all_types, where_from};
 use crate::profile::Release;
-use crate::trace::counted;
+use crate::terminal::counted;
 
 pub fn kernel(seen: &Snapshot) -> CheckResult {
     let node = &seen.node;

@@ -6,7 +6,7 @@ use super::seen::{ClusterSnapshot, Snapshot, full_name, name};
 use super::{CheckResult, Verdict, listed};
 use crate::cluster::{condition_of, rolled_out};
 use crate::error::code;
-use crate::trace::counted;
+use crate::terminal::counted;
 
 /// Below this, virt-handler and libvirt may run out of inotify instances.
 const WATCHERS: u64 = 512;

@@ -12,7 +12,8 @@ use crate::facts::attachments::{
 };
 use crate::formats::cni::CniConf;
 use crate::formats::cni::NetConf;
-use crate::trace::{counted, of_machine};
+use crate::terminal::counted;
+use crate::trace::of_machine;
 
 /// Seconds before the expiry of credentials at which they should have been renewed long ago.
 const SOON: i64 = 300;

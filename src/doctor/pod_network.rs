@@ -9,7 +9,7 @@ use super::{CheckResult, Verdict};
 use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::formats::kubernetes::scarce_addresses;
-use crate::trace::counted;
+use crate::terminal::counted;
 
 const PUBLIC_IP: &str = "flannel.alpha.coreos.com/public-ip";
 const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";

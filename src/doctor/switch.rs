@@ -12,7 +12,7 @@ use crate::cluster::rolled_out;
 use crate::error::code;
 use crate::facts::ovs::{OvsPort, OvsState};
 use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
-use crate::trace::counted;
+use crate::terminal::counted;
 
 pub fn database(seen: &Snapshot) -> CheckResult {
     match &seen.node.switch {

@@ -7,7 +7,7 @@ use super::{CheckResult, Verdict, listed};
 use crate::cluster::condition_of;
 use crate::engine::plan::State;
 use crate::error::code;
-use crate::trace::counted;
+use crate::terminal::counted;
 
 /// Seconds that a namespace with pods may take to terminate.
 const PATIENCE: i64 = 120;

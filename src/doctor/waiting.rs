@@ -13,7 +13,7 @@ use crate::cluster::{Cause, Reason};
 use crate::error::code;
 use crate::facts::attachments::{MULTUS_NAMESPACE, Slip, asked_with_first, has_sandbox};
 use crate::formats::cni::CniConf;
-use crate::trace::counted;
+use crate::terminal::counted;
 use crate::verify::guests;
 
 /// Seconds that a pod without a known problem may take to start.

@@ -9,6 +9,7 @@ use super::room::CaseContext;
 use crate::cluster::{Cause, code_of, reason};
 use crate::error::{Code, Error, code};
 use crate::formats::cni::order;
+use crate::terminal::cut_middle;
 
 /// How much of a message is shown.
 const MOST: usize = 360;
@@ -101,12 +102,7 @@ fn newest_warning(events: &[Value]) -> Option<String> {
 
 /// The beginning and the end of a text, which say most.
 fn shortened(text: &str) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= MOST {
-        return text.to_owned();
-    }
-    let part = |letters: &[char]| letters.iter().collect::<String>();
-    format!("{} … {}", part(&letters[..MOST / 3]), part(&letters[letters.len() - MOST * 2 / 3..]))
+    cut_middle(text, MOST / 3, MOST * 2 / 3)
 }
 
 /// The code and the reason when a pod runs without its NICs: another configuration sorts before that of Multus.

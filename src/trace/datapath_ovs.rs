@@ -1,11 +1,11 @@
 //! Open vSwitch bridges: fail mode, ports, and followed frames.
 
 use super::datapath::{Datapath, Judged, MOST, Nic};
-use super::node_links::counted;
 use super::pod_links::correction;
 use crate::error::code;
 use crate::facts::openflow::Switch;
 use crate::formats::cni::Port;
+use crate::terminal::counted;
 
 /// A NIC with its port.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use super::datapath::{Datapath, Judged, MOST, Nic};
 use super::datapath_inside::{default_routes, reverse_paths};
-use super::node_links::counted;
 use crate::error::code;
 use crate::facts::openflow::Switch;
 use crate::facts::ovs::{OvsBridge, OvsInterface};
 use crate::facts::routes::{Neighbour, Wire};
+use crate::terminal::counted;
 
 pub(super) const POD_BRIDGE: &str = "cni0";
 pub(super) const TUNNEL: &str = "flannel.1";

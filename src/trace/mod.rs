@@ -24,7 +24,6 @@ use crate::error::{Code, Result};
 pub use between::make as between;
 use evidence::Evidence;
 pub use netns::process_of;
-pub use node_links::counted;
 use target::Attachment;
 pub use target::{Target, of_machine, of_pod};
 pub use wanted::Wanted;

@@ -11,6 +11,7 @@ use crate::error::code;
 use crate::facts::ovs::OvsState;
 use crate::formats::cni::{CniConf, all_types, where_from};
 use crate::steps::ovs_cni::{MARKER_DOMAIN, waits_for};
+use crate::terminal::counted;
 
 /// Open vSwitch answers; none when no network uses it.
 pub fn database(seen: &Evidence) -> Option<Link> {
@@ -184,11 +185,6 @@ pub fn switch(seen: &Evidence) -> Option<&OvsState> {
 /// Why Open vSwitch was not checked.
 pub fn not_asked(seen: &Evidence) -> String {
     seen.elsewhere().unwrap_or_else(|| "not checked: no answer from Open vSwitch".into())
-}
-
-/// `1 bridge`, `2 bridges`.
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn why(pod: &Value) -> String {

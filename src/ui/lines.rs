@@ -2,7 +2,7 @@
 
 use super::{duration, summary};
 use crate::context::events::{Event, Reporter, Verdict};
-use crate::terminal::{clean, say};
+use crate::terminal::{clean, counted, say};
 
 /// Writes a line for each event to standard error.
 pub struct Lines;
@@ -42,10 +42,6 @@ fn line(event: &Event) -> Option<String> {
             summary(result, *changes, *seconds, *verified, not_checked, left_out)
         }
     })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::context::events::{Event, Events, Grade, Reporter};
 use crate::error::{Error, Result, code};
-use crate::terminal::{self, clean};
+use crate::terminal::{self, clean, counted};
 pub use errors::{error, name_log, say_error};
 pub use format::Format;
 
@@ -160,10 +160,7 @@ fn summary(
         [first] => format!(" (excluded by the profile: {first})"),
         [first, rest @ ..] => format!(" (excluded by the profile: {first} and {} more)", rest.len()),
     };
-    let changes = match changes {
-        1 => "1 change".into(),
-        count => format!("{count} changes"),
-    };
+    let changes = counted(changes, "change");
     match result {
         "nothing-to-do" if not_checked.is_empty() => format!("nothing to do ({took}){but}"),
         "nothing-to-do" => {

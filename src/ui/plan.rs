@@ -10,7 +10,7 @@ use crate::engine::plan::{Plan, Planned};
 use crate::engine::step::{AnyStep, Note};
 use crate::engine::teardown::Teardown;
 use crate::error::Result;
-use crate::terminal::{self, wrapped};
+use crate::terminal::{self, counted, wrapped};
 use crate::ui::Format;
 
 /// Shows a plan; with `verbose`, each check of the verification too.
@@ -59,7 +59,10 @@ pub fn show_down(teardown: &Teardown<'_>, format: Format) -> Result<()> {
     text.push_str(&match teardown.change_count() {
         0 => "nothing to uninstall\n".into(),
         count => {
-            format!("{} to make, then a pod checks that the node still starts pods\n", counted(count))
+            format!(
+                "{} to make, then a pod checks that the node still starts pods\n",
+                counted(count, "change")
+            )
         }
     });
     page(&text);
@@ -132,12 +135,8 @@ fn last_line(plan: &Plan<'_>) -> String {
     let then = if verifies { ", then pods verify that the networks work" } else { "" };
     match plan.change_count() {
         0 => "no changes, but not everything is ready or verified yet\n".into(),
-        count => format!("{} to make{then}\n", counted(count)),
+        count => format!("{} to make{then}\n", counted(count, "change")),
     }
-}
-
-fn counted(count: usize) -> String {
-    if count == 1 { "1 change".into() } else { format!("{count} changes") }
 }
 
 fn data(plan: &Plan<'_>) -> Value {

@@ -41,6 +41,21 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
+/// The text without its middle when it has more characters than `head` and `tail` together.
+pub fn cut_middle(text: &str, head: usize, tail: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= head + tail {
+        return text.to_owned();
+    }
+    let part = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{} … {}", part(&letters[..head]), part(&letters[letters.len() - tail..]))
+}
+
+/// `1 change`, `2 changes`.
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// A reason in at most `width` characters. A list with commas keeps its last parts, because a reason goes from the general
 /// to the specific; what is still too long is cut.
 pub fn cut_front(text: &str, width: usize) -> String {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::cluster::is_ready;
 use crate::error::{Result, code};
+use crate::formats::object::name;
 use crate::profile::Network;
 use crate::smoke::case::is_counted;
 use crate::smoke::diagnose::explained;
@@ -34,7 +35,7 @@ pub async fn run(ctx: &CaseContext) -> Result<()> {
         Ok(pods) => pods,
         Err(error) => return Err(explained(ctx, error).await),
     };
-    let without: Vec<&str> = pods.iter().filter(|pod| !has_all(pod, &names, &wanted)).map(name_of).collect();
+    let without: Vec<&str> = pods.iter().filter(|pod| !has_all(pod, &names, &wanted)).map(name).collect();
     let detail =
         if without.is_empty() { "all of them".into() } else { format!("not {}", without.join(", ")) };
     ctx.check(format!("{count} pods have their NICs"), (without.is_empty(), detail), &code::POD_NIC);
@@ -59,12 +60,8 @@ fn two_of(networks: &[Network], number: usize) -> Vec<String> {
 }
 
 fn has_all(pod: &Value, names: &[String], wanted: &[Vec<String>]) -> bool {
-    let found = names.iter().position(|name| name == name_of(pod)).and_then(|index| wanted.get(index));
+    let found = names.iter().position(|own| own == name(pod)).and_then(|index| wanted.get(index));
     found.is_some_and(|networks| networks.iter().all(|network| nic(pod, network).is_some()))
-}
-
-fn name_of(pod: &Value) -> &str {
-    pod["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 fn key(pod: &Value) -> crate::cluster::ObjectKey {

@@ -1,5 +1,7 @@
 //! The innermost error of a chain: kubelet, runtime, Multus, plugin and IPAM plugin each put a sentence before it.
 
+use crate::terminal::cut_middle;
+
 /// How long a message may be; its middle is cut, because the cause is at its end.
 const MOST: usize = 400;
 
@@ -115,12 +117,7 @@ fn quoted(told: &str, open: &str) -> Option<String> {
 /// A message in one line, without its middle when it is long.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let letters: Vec<char> = line.chars().collect();
-    if letters.len() <= MOST {
-        return line;
-    }
-    let part = |letters: &[char]| letters.iter().collect::<String>();
-    format!("{} … {}", part(&letters[..MOST / 4]), part(&letters[letters.len() - MOST * 3 / 4..]))
+    cut_middle(&line, MOST / 4, MOST * 3 / 4)
 }
 
 #[cfg(test)]
