@@ -7,6 +7,7 @@
     deny(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)
 )]
 
+// Public is what the tests in tests/ use: of all the rest the compiler tells what nothing calls.
 pub mod cli;
 pub mod context;
 pub mod doctor;
@@ -15,11 +16,11 @@ pub mod log;
 pub mod run;
 pub mod smoke;
 pub mod steps;
-pub mod topology;
-pub mod trace;
-pub mod ui;
-pub mod verify;
-pub mod wizard;
+mod topology;
+mod trace;
+mod ui;
+mod verify;
+mod wizard;
 
 pub use kvnet_base::{
     checkpoint, cluster, components, error, facts, formats, guest, host, manifest, profile, redact, source,

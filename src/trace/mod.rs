@@ -25,12 +25,13 @@ pub use between::make as between;
 use evidence::Evidence;
 pub use netns::process_of;
 use target::Attachment;
-pub use target::{Target, of_machine, of_pod};
+pub use target::{Target, of_machine};
 pub use wanted::Wanted;
 
 /// One link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names, reason = "the JSON form calls it so")]
 pub struct Link {
     /// Its name: `bridge`, `port`.
     pub link: &'static str,

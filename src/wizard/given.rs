@@ -101,10 +101,6 @@ impl Answer {
         }
     }
 
-    /// A flag, or the place in a file.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
 }
 
 fn answer_of(entry: &Flat) -> Result<(Id, String)> {
@@ -152,7 +148,7 @@ mod tests {
         assert_eq!(given.answer(&question).unwrap().text, "no");
         let unused = given.unused(&Answers::default());
         assert_eq!(unused[0].1.unasked(unused[0].0, &["blue".into()]).hints(), ["it is asked about: blue"]);
-        assert_eq!(unused[0].1.origin(), "a.yaml:2:10");
+        assert_eq!(unused[0].1.origin, "a.yaml:2:10");
     }
 
     #[test]
