@@ -37,21 +37,17 @@ pub struct Topology {
     pub networks: Vec<Network>,
 }
 
-/// A node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
-    /// Its name.
     pub name: String,
     /// Whether it is Ready; none when that is not known.
     pub ready: Option<bool>,
-    /// Its addresses.
     pub addresses: Vec<String>,
     /// Its NICs; none when kvnet did not read this node.
     pub cards: Option<Vec<Card>>,
     /// What kvnet did not check on it, and why; none when it did.
     pub not_looked_at: Option<String>,
-    /// Its bridges.
     pub bridges: Vec<Bridge>,
     /// The pods and VMs on it that have NICs of their own, by namespace and name.
     pub guests: Vec<Guest>,
@@ -61,11 +57,8 @@ pub struct Node {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Card {
-    /// Its name.
     pub name: String,
-    /// Its addresses.
     pub addresses: Vec<String>,
-    /// Whether it is up.
     pub up: bool,
     /// Whether the node's default route goes over it.
     pub carries_node: bool,
@@ -77,7 +70,6 @@ pub struct Card {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BridgeKind {
-    /// Open vSwitch.
     #[default]
     OpenVswitch,
     /// The kernel.
@@ -88,7 +80,6 @@ pub enum BridgeKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bridge {
-    /// Its name.
     pub name: String,
     /// What makes it.
     pub kind: BridgeKind,
@@ -114,7 +105,6 @@ pub struct Network {
     pub subnet: Option<String>,
 }
 
-/// Where a network's addresses are from.
 fn addresses(conf: &NetConf, profile: &Profile) -> Option<String> {
     let subnets = profile.subnets_by(conf).join(", ");
     let plugin = || conf.ipam().map(|ipam| ipam.kind.clone());
@@ -127,9 +117,7 @@ fn addresses(conf: &NetConf, profile: &Profile) -> Option<String> {
 pub struct Guest {
     /// Which of the two.
     pub kind: GuestKind,
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// `Running`, `Pending`.
     pub phase: String,
@@ -145,7 +133,6 @@ pub struct Guest {
 pub enum GuestKind {
     /// A virtual machine.
     Vm,
-    /// A pod.
     #[default]
     Pod,
 }
@@ -160,7 +147,6 @@ pub struct Nic {
     pub network: String,
     /// Its MAC address; empty when it is not known.
     pub mac: String,
-    /// Its addresses.
     pub addresses: Vec<String>,
 }
 

@@ -45,7 +45,6 @@ pub struct Nic {
 /// A frame followed through a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
-    /// The bridge.
     pub bridge: String,
     /// `net1 of default/a (veth1)`.
     pub from: String,
@@ -99,7 +98,6 @@ pub struct Datapath {
 /// Another node's end of flannel's tunnel, from its annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tunnel {
-    /// The node.
     pub node: String,
     /// The MAC address of the tunnel's end.
     pub mac: String,
@@ -109,7 +107,6 @@ pub struct Tunnel {
     pub range: Option<ipnet::IpNet>,
 }
 
-/// One part of the datapath.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Bridges that wait for a controller.

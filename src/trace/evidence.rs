@@ -55,7 +55,6 @@ pub struct Evidence {
     pub refusal: Option<String>,
     /// What has no effect in the pod's annotations.
     pub ignored: Option<String>,
-    /// The guest's view.
     pub guest: Option<GuestView>,
 }
 
@@ -93,7 +92,6 @@ impl Evidence {
         if self.is_placed() { format!("{phase}{on}") } else { phase.to_owned() }
     }
 
-    /// The name of the node.
     pub fn node_name(&self) -> Option<&str> {
         self.node.as_ref()?["metadata"]["name"].as_str()
     }

@@ -41,11 +41,9 @@ pub struct Link {
     /// The network that the link belongs to; none when it serves all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// The link's state.
     pub state: Grade,
     /// What was checked.
     pub looked_at: String,
-    /// What was found.
     pub found: String,
     /// The error's code when it is broken.
     #[serde(skip_serializing_if = "Option::is_none")]

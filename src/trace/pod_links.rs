@@ -47,7 +47,6 @@ pub fn of_host(seen: &Evidence) -> Link {
     link.holds(format!("none of its own: hostNetwork{node}{address}"))
 }
 
-/// The pod has the NIC, and it is up.
 pub fn nic(seen: &Evidence, attachment: &Attachment) -> Link {
     let network = attachment.network.as_deref().unwrap_or("the pod network");
     let link = Link::new("pod-nic", Some(name_of(attachment)), format!("the pod's NIC on {network}"));

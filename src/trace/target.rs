@@ -13,9 +13,7 @@ use crate::facts::attachments::{asked, reported};
 pub struct Target {
     /// Whether it is a virtual machine instance.
     pub machine: bool,
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
 }
 

@@ -25,9 +25,7 @@ pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Place<'a> {
     /// The node and the profile.
     pub cx: &'a Context,
-    /// The cluster.
     pub cluster: &'a Cluster,
-    /// The namespace.
     pub namespace: &'a str,
     /// This machine's place in the cluster.
     pub here: &'a Here,
@@ -38,7 +36,6 @@ pub struct Place<'a> {
 pub struct StartedPod {
     /// The desired state.
     pub probe: Probe,
-    /// The pod's uid.
     pub uid: String,
     /// The node that it runs on.
     pub node: String,

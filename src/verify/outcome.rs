@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::events::Verdict;
 
-/// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     /// What was checked, in words.
@@ -16,7 +15,6 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// A check with what was found.
     pub fn new(check: impl Into<String>, found: Found) -> Self {
         Self { check: check.into(), verdict: found.verdict, detail: found.detail }
     }

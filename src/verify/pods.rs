@@ -38,9 +38,7 @@ pub fn labels() -> Value {
 /// An idle pod.
 #[derive(Clone, Debug)]
 pub struct PodPlan<'a> {
-    /// Its namespace.
     pub namespace: &'a str,
-    /// Its name.
     pub name: &'a str,
     /// The secondary networks that it asks for, as `namespace/name`.
     pub networks: Vec<String>,

@@ -62,7 +62,6 @@ impl Record {
         cx.state.remove(RECORD)
     }
 
-    /// Writes the record.
     pub fn write(&self, cx: &Context) -> Result<()> {
         let text = serde_json::to_string(self)
             .map_err(|error| Error::new(&code::INTERNAL, "cannot serialise the record").because(error))?;

@@ -11,7 +11,6 @@ use crate::profile::{Network, Profile};
 /// The pods of a verification and the checks between them. Their number is linear in that of the networks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
-    /// The pods.
     pub pods: Vec<Probe>,
     /// Pairs of pods, by name, that must reach each other over their second NIC.
     pub reach: Vec<(String, String)>,

@@ -31,7 +31,6 @@ impl Answers {
         self.0.insert(id, answer);
     }
 
-    /// Forgets an answer.
     pub fn forget(&mut self, id: &Id) -> Option<String> {
         self.0.remove(id)
     }
@@ -46,13 +45,11 @@ impl Answers {
         self.of(&Id::Bridges).map(list).unwrap_or_default()
     }
 
-    /// The VLANs of a bridge.
     pub fn vlans(&self, bridge: &str) -> Vec<u16> {
         let answer = self.of(&Id::Vlans(bridge.into())).filter(|answer| *answer != NONE);
         answer.map(list).unwrap_or_default().iter().filter_map(|vlan| vlan.parse().ok()).collect()
     }
 
-    /// The uplink of a bridge.
     pub fn uplink(&self, bridge: &str) -> Option<&str> {
         self.of(&Id::Uplink(bridge.into())).filter(|answer| *answer != NONE)
     }

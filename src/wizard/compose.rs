@@ -53,7 +53,6 @@ fn head(view: &View<'_>, file: &str) -> String {
     )
 }
 
-/// The settings as one map of maps.
 fn tree<'a>(settings: impl Iterator<Item = &'a Setting>) -> Map<String, Value> {
     let mut root = Value::Object(Map::new());
     for setting in settings {

@@ -11,7 +11,6 @@ use crate::host::{FileKind, Host, local::LocalHost};
 pub enum Found {
     /// Nothing, and a file can be created there.
     Nothing,
-    /// A file.
     File,
     /// Something other than a file.
     Other,
@@ -19,7 +18,6 @@ pub enum Found {
     NoDirectory,
 }
 
-/// Looks at a path.
 #[allow(clippy::disallowed_methods, reason = "see the module's comment")]
 pub fn look(path: &str) -> Found {
     match std::fs::symlink_metadata(path) {

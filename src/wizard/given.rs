@@ -61,7 +61,6 @@ impl Given {
         self.answers.is_empty() && !self.proposals
     }
 
-    /// The answer to a question.
     pub fn answer(&self, question: &Question) -> Option<Answer> {
         let proposal = || Answer { text: question.default.clone(), origin: "--defaults".into() };
         self.answers.get(&question.id).cloned().or_else(|| self.proposals.then(proposal))

@@ -17,7 +17,6 @@ pub enum Id {
     Flannel,
     /// Which networks to create.
     Networks,
-    /// The bridges.
     Bridges,
     /// The uplink of a bridge.
     Uplink(String),
@@ -33,7 +32,6 @@ pub enum Id {
     Vm,
     /// The network of its second NIC.
     VmNetwork,
-    /// Which versions.
     Versions,
     /// A component's, by the name of the question.
     Version(&'static str),
@@ -48,7 +46,6 @@ pub enum Id {
 /// The untagged traffic of a bridge, or one of its VLANs: the scope of one network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Segment {
-    /// The bridge.
     pub bridge: String,
     /// The VLAN; none for untagged traffic.
     pub vlan: Option<u16>,

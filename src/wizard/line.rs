@@ -31,7 +31,6 @@ pub enum Edit {
 }
 
 impl Line {
-    /// The text.
     pub fn text(&self) -> String {
         self.characters.iter().collect()
     }

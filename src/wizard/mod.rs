@@ -37,7 +37,6 @@ pub use interview::{Interview, Turn};
 pub struct View<'a> {
     /// What was seen.
     pub survey: &'a Survey,
-    /// What was answered.
     pub answers: &'a Answers,
     /// The base profile; the default one until it is chosen.
     pub base: Profile,

@@ -3,7 +3,6 @@
 use super::question::Question;
 use crate::error::Result;
 
-/// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// An answer; it may be refused.

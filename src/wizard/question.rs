@@ -6,7 +6,6 @@ use super::id::Id;
 /// A question with everything that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Which one.
     pub id: Id,
     /// A short title.
     pub title: String,
@@ -23,7 +22,6 @@ pub struct Question {
 pub enum AnswerKind {
     /// By one of these.
     Choice(Vec<Item>),
-    /// By a text.
     Text,
 }
 
@@ -32,7 +30,6 @@ pub enum AnswerKind {
 pub struct Item {
     /// The answer.
     pub value: String,
-    /// Its label.
     pub label: String,
     /// Why it is shown but cannot be chosen.
     pub refused: Option<String>,
@@ -58,7 +55,6 @@ impl Question {
         Self { id, title, help, kind: AnswerKind::Choice(items), default }
     }
 
-    /// A yes/no question.
     pub fn yes_no(id: Id, title: &str, help: impl Into<String>, [yes, no]: [&str; 2], default: bool) -> Self {
         let items = vec![Item::new(YES, yes), Item::new(NO, no)];
         Self::choice(id, title, help, items, if default { YES } else { NO })

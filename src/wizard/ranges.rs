@@ -51,7 +51,6 @@ pub fn of(profile: &Profile) -> Vec<IpNet> {
     own.flat_map(|network| profile.subnets_of(network)).filter_map(|subnet| subnet.parse().ok()).collect()
 }
 
-/// Whether a range overlaps one of others.
 pub fn overlaps_any(range: &IpNet, others: &[IpNet]) -> bool {
     others.iter().any(|other| other.contains(range) || range.contains(other))
 }

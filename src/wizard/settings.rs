@@ -15,7 +15,6 @@ use crate::profile::{self, Loaded, Network, NetworkKind, Profile};
 pub struct Setting {
     /// Its path, as `--set` takes it.
     pub path: &'static str,
-    /// The value.
     pub value: Value,
 }
 
@@ -182,7 +181,6 @@ fn without_defaults(item: &mut Value) {
     }
 }
 
-/// The value of a profile at a path.
 pub fn value_at(profile: &Profile, path: &str) -> Value {
     let json = serde_json::to_value(profile).unwrap_or_default();
     json.pointer(&format!("/{}", path.replace('.', "/"))).cloned().unwrap_or_default()

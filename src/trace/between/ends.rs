@@ -25,7 +25,6 @@ pub struct End {
     pub seen: Evidence,
     /// The index of its attachment.
     pub place: usize,
-    /// Its NIC.
     pub nic: Nic,
     /// The interface in the pod that carries its frames.
     pub link: String,

@@ -35,14 +35,12 @@ pub struct Side {
 pub struct Token(Vec<u8>);
 
 impl Token {
-    /// A new one.
     pub fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let digest = Sha256::digest(format!("{} {now}", std::process::id()));
         Self([b"kvnet ", &digest[..12]].concat())
     }
 
-    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -152,7 +152,6 @@ impl Guest {
     }
 }
 
-/// A question to the guest.
 pub struct Question {
     command: String,
     about: About,

@@ -12,9 +12,7 @@ use crate::verify::scenario::{Probe, Scenario, nic_line};
 /// The sample VM and its NICs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Its NICs, in the profile's order.
     pub nics: Vec<NicPlan>,

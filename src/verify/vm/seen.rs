@@ -169,7 +169,6 @@ impl Pods {
         Ok(Self(try_join_all(waits).await?.into_iter().collect()))
     }
 
-    /// The address of a pod on its own network, or on the pod network.
     pub fn address(&self, name: &str, pod_network: bool) -> Option<IpAddr> {
         let (pod, _) = self.0.get(name)?;
         if pod_network {
