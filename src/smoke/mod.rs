@@ -11,7 +11,7 @@ mod diagnose;
 mod junit;
 mod leaks;
 mod offload;
-mod report;
+pub(crate) mod report;
 mod resume;
 mod room;
 mod runner;

@@ -168,20 +168,15 @@ pub fn list(format: Format) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smoke::report::tests::result;
 
     #[test]
     fn a_result_keeps_within_the_terminal() {
         let result = CaseResult {
-            case: "default-network".into(),
             title: "pods on the default network have addresses and reach each other".into(),
-            status: Status::NotChecked,
             reason: Some("not checked: the pod of another node, which kvnet does not reach".into()),
             notes: vec!["2 of 6 pods: no more fit on the node\nand a line of its own".into()],
-            tags: Vec::new(),
-            failure: None,
-            checks: Vec::new(),
-            seconds: 1.0,
-            collected: None,
+            ..result("default-network", Status::NotChecked)
         };
         assert_eq!(lines(&result, None).lines().count(), 4);
         for width in [40, 80] {
