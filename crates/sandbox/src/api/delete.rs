@@ -284,17 +284,10 @@ fn delete_owned(store: &mut Transaction<'_>, uid: &Value, now: &str) {
 fn delete_key(store: &mut Transaction<'_>, key: &str, now: &str) {
     let Some(object) = store.value(key).cloned() else { return };
     let kind = Kind {
-        group: String::new(),
-        version: String::new(),
-        home: String::new(),
         kind: object["kind"].as_str().unwrap_or_default().to_owned(),
-        plural: String::new(),
-        namespaced: false,
-        has_status: false,
         counts: !object["metadata"]["generation"].is_null(),
-        schema: None,
-        names: Value::Null,
         tracks: true,
+        ..Kind::default()
     };
     if !mark(store, key, &kind, &object, &Options::default(), now) {
         remove(store, key, false, now);

@@ -40,7 +40,7 @@ impl KubernetesVersion {
 }
 
 /// A kind of object with the group and the version under which it was asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(clippy::struct_field_names, reason = "the API calls it so")]
 #[allow(clippy::struct_excessive_bools, reason = "each says another thing")]
 pub(super) struct Kind {
