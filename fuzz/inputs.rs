@@ -168,7 +168,6 @@ pub fn api(bytes: &[u8]) {
             cluster.list("v1", "Pod", None, None).await.map(|_| ()),
             cluster.apply(&object, false).await.map(|_| ()),
             cluster.delete(&key, None).await.map(|_| ()),
-            cluster.holds(&Condition::RolledOut { object: daemon.clone() }).await.map(|_| ()),
             cluster.wait(&Condition::RolledOut { object: daemon }, second, &|_| ()).await,
             cluster.wait(&Condition::NodesReady, second, &|_| ()).await,
             cluster.wait(&Condition::Gone { object: key }, second, &|_| ()).await,

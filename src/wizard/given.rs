@@ -99,7 +99,6 @@ impl Answer {
             others => error.hint(format!("it is asked about: {}", others.join(", "))),
         }
     }
-
 }
 
 fn answer_of(entry: &Flat) -> Result<(Id, String)> {

@@ -81,26 +81,6 @@ impl Cluster {
         }
     }
 
-    /// Whether a condition holds now, and the current state.
-    ///
-    /// # Errors
-    /// As [`Cluster::get`]; `KVN505` for [`Condition::File`].
-    pub async fn holds(&self, condition: &Condition) -> Result<(bool, String)> {
-        let scope = scope_of(condition)?;
-        let namespace = scope.namespace.as_deref();
-        let live = match &scope.name {
-            Some(name) => {
-                let key = ObjectKey::new(&scope.api_version, &scope.kind, namespace, name);
-                self.get(&key).await?.into_iter().collect()
-            }
-            None => self.list(&scope.api_version, &scope.kind, namespace, scope.selector.as_deref()).await?,
-        };
-        let (holds, now) = holds_in(condition, &live);
-        let Some(pods) = pod_scope(condition, &live).filter(|_| !holds) else { return Ok((holds, now)) };
-        let pods = self.list("v1", "Pod", pods.namespace.as_deref(), pods.selector.as_deref()).await?;
-        Ok((false, Box::pin(self.explained(condition, now, &live, &pods)).await.0))
-    }
-
     /// The current state, and the reasons of the pods that count, or of the nodes when there are no pods.
     async fn explained(
         &self,
