@@ -13,11 +13,12 @@ use super::case::Case;
 use super::diagnose;
 use super::report::Check;
 use super::runner::{Listener, News};
-use crate::cluster::{Cluster, ExecOutput, ObjectKey, is_ready};
+use crate::cluster::{Cluster, ObjectKey, is_ready};
 use crate::context::Context;
 use crate::context::events::{Event, Reporter, Verdict};
 use crate::error::{Code, Error, Result, code};
 use crate::facts::attachments::Reported;
+use crate::host::Output;
 use crate::profile::{Network, NetworkKind};
 use crate::verify::{
     Batch, Found, Here, MOST_AT_ONCE, PROBE_LABEL, Place, PodPlan, Probe, StartedPod, labels, make_room,
@@ -241,10 +242,10 @@ impl CaseContext {
 
     /// Runs a command in a pod; a timeout counts as a failed command.
     /// Fails when the command cannot be run.
-    pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
+    pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<Output> {
         match self.place().run(pod, argv).await {
             Err(error) if error.code() == &code::HOST_TIMEOUT => {
-                Ok(ExecOutput { status: LATE, stdout: String::new(), stderr: error.message().into() })
+                Ok(Output { status: LATE, stdout: String::new(), stderr: error.message().into() })
             }
             ran => ran,
         }

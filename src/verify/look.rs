@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::pods::{Link, PROBE_LABEL, link, nic};
 use super::scenario::Probe;
 use super::{Found, Here};
-use crate::cluster::{Cluster, ExecOutput, Progress, is_ready};
+use crate::cluster::{Cluster, Progress, is_ready};
 use crate::context::Context;
 use crate::context::events::Verdict;
 use crate::error::Result;
 use crate::facts::attachments::Reported;
 use crate::facts::ovs::OvsState;
 use crate::formats::object::text;
+use crate::host::Output;
 
 /// How long a command in a pod may take.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(20);
@@ -81,7 +82,7 @@ impl Place<'_> {
 
     /// Runs a command in a pod.
     /// Fails when it cannot be run; a non-zero exit code is not an error.
-    pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<ExecOutput> {
+    pub async fn run(&self, pod: &str, argv: &[&str]) -> Result<Output> {
         self.cluster.exec(self.namespace, pod, None, argv, EXEC_TIMEOUT).await
     }
 }

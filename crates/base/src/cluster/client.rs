@@ -114,16 +114,13 @@ impl Cluster {
         let left = |time: Duration| time.saturating_sub(taken).max(LEAST_TIME);
         let answer_time = options.answer_time.map_or(ANSWER_TIME, |time| left(time).min(ANSWER_TIME));
         Ok(Self {
-            client,
             login,
             place: Arc::new(found.place(context, &server)),
             server: server.into(),
             route: route.into(),
             authority: authority.map(Into::into),
             answer_time,
-            kinds: Arc::default(),
-            health: Health::default(),
-            offers: Arc::default(),
+            ..Self::from_client(client)
         })
     }
 

@@ -14,22 +14,12 @@ use super::key::segment;
 use super::refusal::{Refusal, bounded};
 use super::request::{ATTEMPTS, FailedAttempt};
 use crate::error::{Error, Result, code};
+use crate::host::Output;
 
 /// How many bytes of each stream are kept.
 const MOST_OUTPUT: u64 = 4 << 20;
 /// How long a log may take.
 const LOG_TIME: Duration = Duration::from_secs(20);
-
-/// What a command in a container did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExecOutput {
-    /// The exit status.
-    pub status: i32,
-    /// Its standard output.
-    pub stdout: String,
-    /// Its standard error.
-    pub stderr: String,
-}
 
 impl Cluster {
     /// Runs a command in a container; without a name, in the pod's default container. The command must be read-only: it
@@ -43,7 +33,7 @@ impl Cluster {
         container: Option<&str>,
         argv: &[&str],
         timeout: Duration,
-    ) -> Result<ExecOutput> {
+    ) -> Result<Output> {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
         let mut retry = self.retry_policy(ATTEMPTS);
         loop {
@@ -66,7 +56,7 @@ impl Cluster {
         container: Option<&str>,
         argv: &[&str],
         subject: &str,
-    ) -> Result<ExecOutput, FailedAttempt> {
+    ) -> Result<Output, FailedAttempt> {
         self.login.refresh().await.map_err(FailedAttempt::last)?;
         let (namespace, pod) = (segment("namespace", namespace), segment("Pod", pod));
         let (namespace, pod) = (namespace.map_err(FailedAttempt::last)?, pod.map_err(FailedAttempt::last)?);
@@ -95,7 +85,7 @@ impl Cluster {
             let error = Error::new(&code::CLUSTER_REJECTED, format!("{subject}: cannot be run"));
             FailedAttempt::last(error.because(bounded(&message)))
         })?;
-        Ok(ExecOutput { status, stdout, stderr })
+        Ok(Output { status, stdout, stderr })
     }
 
     fn refused(&self, subject: &str, error: &kube::Error) -> FailedAttempt {

@@ -41,7 +41,6 @@ pub use conditions::{condition_of, holds_in, replaces_pods, rolled_out};
 pub use console::{Console, ConsoleInput, ConsoleOutput};
 pub use diff::{FieldDiff, differences, is_recorded};
 pub use discovery::Listing;
-pub use exec::ExecOutput;
 pub use gate::client_of;
 pub use key::{Condition, ObjectKey};
 pub use place::Place;
