@@ -14,17 +14,13 @@ use crate::engine::plan::Selection;
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::host::{Host, Noted, local::LocalHost};
-use crate::log;
-use crate::profile;
 use crate::redact::{know, know_address};
 use crate::run::Job;
 use crate::sandbox::Sandbox;
 use crate::source::{SourceOptions, Sources};
 use crate::state::StateDir;
-use crate::steps;
-use crate::terminal;
-use crate::ui;
 use crate::ui::Format;
+use crate::{log, profile, steps, terminal, ui};
 
 /// The administrator's kubeconfig on a control plane.
 const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";

@@ -8,9 +8,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, ValueEnum};
 
 use crate::error::{Error, code};
-use crate::terminal;
-use crate::ui;
 use crate::ui::Format;
+use crate::{terminal, ui};
 
 /// Prints help and version to standard output and succeeds; everything else is a usage error.
 pub(super) fn tell(error: clap::Error, typed: &[OsString]) -> ExitCode {

@@ -10,8 +10,7 @@ use crate::error::code;
 use crate::facts::attachments::{
     Asked, MULTUS_NAMESPACE, Wish, asked, default_network, pairs, reported, runs_with_its_nics, unreadable,
 };
-use crate::formats::cni::CniConf;
-use crate::formats::cni::NetConf;
+use crate::formats::cni::{CniConf, NetConf};
 use crate::terminal::counted;
 use crate::trace::of_machine;
 

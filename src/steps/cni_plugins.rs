@@ -151,8 +151,7 @@ mod tests {
     use super::*;
     use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
-    use crate::profile::NetworkKind;
-    use crate::profile::{Network, Profile};
+    use crate::profile::{Network, NetworkKind, Profile};
     use crate::steps::testing::{context, debian, find, lines};
 
     fn node(directory: &str, plugins: &[&str]) -> FakeHost {

@@ -12,8 +12,7 @@ use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::packages::{OVS_SERVICES, PackageManager};
-use crate::host::UnitState;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, UnitState};
 
 /// Where the database listens.
 pub const SOCKET: &str = "/var/run/openvswitch/db.sock";

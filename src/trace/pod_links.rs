@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
-use super::Link;
-use super::blame;
 use super::evidence::Evidence;
 use super::guest::GuestView;
 use super::node_links::{not_asked, switch};
 use super::target::Attachment;
+use super::{Link, blame};
 use crate::cluster::why_waiting;
 use crate::error::code;
 use crate::facts::attachments::{self, Reported, Wish, pairs};

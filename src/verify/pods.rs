@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::scenario::{Probe, Scenario};
 use super::{Here, SELECTOR};
-use crate::cluster::STEP_LABEL;
-use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey};
+use crate::cluster::{Cluster, Condition, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, STEP_LABEL};
 use crate::context::events::Progress;
 use crate::error::Result;
 use crate::facts::attachments::{self, Reported, reported};

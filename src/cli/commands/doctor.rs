@@ -2,10 +2,8 @@
 
 use crate::cli::args::Global;
 use crate::cli::session::Session;
-use crate::doctor;
 use crate::error::Result;
-use crate::log;
-use crate::ui;
+use crate::{doctor, log, ui};
 
 /// Runs the command. An unreachable cluster is a finding, not an error.
 pub async fn run(global: &Global) -> Result<u8> {

@@ -6,8 +6,7 @@ use super::up::finish;
 use crate::cli::args::{Down, Global};
 use crate::cli::consent::AtTerminal;
 use crate::cli::session::Session;
-use crate::error::PENDING;
-use crate::error::Result;
+use crate::error::{PENDING, Result};
 use crate::run::{self, DownOptions, Undo};
 use crate::ui;
 

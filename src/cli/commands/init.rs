@@ -12,10 +12,8 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result, code};
 use crate::facts::survey::Survey;
 use crate::host::{Host, Noted, local::LocalHost};
-use crate::profile;
 use crate::sandbox::Sandbox;
 use crate::terminal::{clean, say, wrap};
-use crate::ui;
 use crate::ui::Format;
 use crate::wizard::answers::YES;
 use crate::wizard::given::{Given, Nobody};
@@ -25,6 +23,7 @@ use crate::wizard::prompt::Prompt;
 use crate::wizard::questions::STANDARD_OUTPUT;
 use crate::wizard::terminal::{self, Restored, Terminal};
 use crate::wizard::{Composed, Interview, Turn, compose, file, look, show};
+use crate::{profile, ui};
 
 /// The profile's name in messages before it has a file.
 const UNNAMED: &str = "kvnet.yaml";

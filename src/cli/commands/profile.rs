@@ -7,12 +7,10 @@ use serde_json::json;
 use crate::cli::args::{Global, Profile};
 use crate::cli::session::LOCK_FILE;
 use crate::error::{Error, Result, code};
-use crate::profile;
 use crate::source::Pins;
 use crate::state::StateDir;
-use crate::terminal;
-use crate::ui;
 use crate::ui::Format;
+use crate::{profile, terminal, ui};
 
 /// Runs the command.
 pub fn run(global: &Global, action: &Profile) -> Result<u8> {

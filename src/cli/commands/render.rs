@@ -6,9 +6,8 @@ use crate::cluster::ObjectKey;
 use crate::engine::plan::select;
 use crate::error::{Error, Result, code};
 use crate::redact::redact_object;
-use crate::terminal;
-use crate::ui;
 use crate::ui::Format;
+use crate::{terminal, ui};
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Render) -> Result<u8> {

@@ -11,12 +11,10 @@ use crate::cli::session::Session;
 use crate::cli::smoke_args::Smoke;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result, code};
-use crate::log;
 use crate::smoke::{Choice, Collector, Pending, Report, Run, Situation, boot, junit};
 use crate::state::file_error;
-use crate::terminal;
-use crate::ui;
 use crate::ui::Format;
+use crate::{log, terminal, ui};
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Smoke) -> Result<u8> {

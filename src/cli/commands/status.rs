@@ -3,10 +3,8 @@
 use crate::cli::args::Global;
 use crate::cli::session::Session;
 use crate::engine::plan::State;
-use crate::error::PENDING;
-use crate::error::Result;
-use crate::run;
-use crate::ui;
+use crate::error::{PENDING, Result};
+use crate::{run, ui};
 
 /// Runs the command.
 pub async fn run(global: &Global) -> Result<u8> {

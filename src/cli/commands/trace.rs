@@ -3,9 +3,8 @@
 use crate::cli::args::{Global, Trace as Options};
 use crate::cli::session::Session;
 use crate::error::Result;
-use crate::log;
 use crate::trace::{self, Trace, Wanted};
-use crate::ui;
+use crate::{log, ui};
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &Options) -> Result<u8> {

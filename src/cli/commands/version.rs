@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use crate::cli::args::Global;
 use crate::components;
 use crate::error::Result;
-use crate::profile;
 use crate::support::{Says, TABLE};
-use crate::ui;
 use crate::ui::Format;
+use crate::{profile, ui};
 
 /// Runs the command.
 pub fn run(global: &Global, matrix: bool) -> Result<u8> {

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
-use futures::TryStreamExt;
-use futures::stream;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::super::change::{Change, Outcome};

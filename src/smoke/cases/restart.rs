@@ -4,8 +4,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::networks::look_at_nics;
-use crate::cluster::STEP_LABEL;
-use crate::cluster::{Condition, ObjectKey, is_ready};
+use crate::cluster::{Condition, ObjectKey, STEP_LABEL, is_ready};
 use crate::error::{Error, Result, code};
 use crate::smoke::room::CaseContext;
 use crate::verify::{Found, Probe, Scenario, StartedPod};

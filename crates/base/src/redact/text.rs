@@ -1,9 +1,8 @@
 //! Text that is no document, without its secrets: logs, messages, and files that no parser takes.
 
-use super::HIDDEN;
 use super::document::Walk;
 use super::keys::{is_secret, is_void, last_word};
-use super::words;
+use super::{HIDDEN, words};
 
 /// Redacts line by line; the lines of a value that goes over several are known by their indentation.
 pub(super) fn plain(text: &str, walk: Walk<'_>) -> String {

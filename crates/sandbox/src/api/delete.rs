@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::crd;
-use super::fields;
 use super::kinds::Kind;
 use super::objects::{Answer, finalizers, shown};
 use super::status::{Status, deleted};
+use super::{crd, fields};
 use crate::store::Transaction;
 
 /// The finalizer of an owner that waits for its dependents.

@@ -4,14 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::apply::apply;
 use super::asked::check_name;
-use super::crd;
-use super::defaults;
-use super::delete;
 use super::fields::{self, Manager, compare};
 use super::kinds::Kind;
 use super::schema::Shape;
 use super::status::{Cause, Status};
-use super::validate;
+use super::{crd, defaults, delete, validate};
 use crate::store::Transaction;
 
 /// An answer, or a refusal.

@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::crd;
 use super::kinds::Kind;
-use super::metadata;
 use super::schema::{ListKind, Shape};
 use super::status::{Cause, Status};
+use super::{crd, metadata};
 
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 

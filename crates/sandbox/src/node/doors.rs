@@ -9,9 +9,8 @@ use super::files::{Answer, Files};
 use super::{NetworkLink, SandboxHost, SwitchPort, catalogue, edit, links, ovs, units};
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
-use crate::host::Stat;
-use crate::host::UnitState;
 use crate::host::files::failed;
+use crate::host::{Stat, UnitState};
 use crate::store::Transaction;
 
 impl SandboxHost {

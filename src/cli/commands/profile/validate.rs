@@ -6,9 +6,8 @@ use super::reference;
 use crate::cli::args::Global;
 use crate::error::{Error, Problem, Result, code};
 use crate::profile::{self, Loaded};
-use crate::terminal;
-use crate::ui;
 use crate::ui::Format;
+use crate::{terminal, ui};
 
 /// Validates each named profile, and reports every problem.
 pub(super) fn run(global: &Global, names: &[String]) -> Result<u8> {

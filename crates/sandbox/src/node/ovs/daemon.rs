@@ -5,10 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::database::{Database, ROOT};
 use super::datum::{Atom, Datum};
-use crate::node::edit;
 use crate::node::files::Files;
 use crate::node::seed::{self, Seed};
-use crate::node::{NetworkLink, kernel, links};
+use crate::node::{NetworkLink, edit, kernel, links};
 use crate::store::Transaction;
 
 /// The version that the sandbox behaves as.

@@ -8,9 +8,8 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::runtime::containerd_configuration;
-use super::Distribution;
-use super::edit;
 use super::entry::{Content, Entry};
+use super::{Distribution, edit};
 use crate::store::Transaction;
 
 const KEY: &str = "node/seed";

@@ -6,11 +6,10 @@ use std::net::IpAddr;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use super::addresses;
-use super::go_json;
 use super::nics::{Nic, Sandbox, Wire};
 use super::plugins::{Order, mtu};
 use super::runtime::{self, Failure};
+use super::{addresses, go_json};
 use crate::error::Result;
 use crate::facts::ovs::OvsState;
 use crate::node::SwitchPort;

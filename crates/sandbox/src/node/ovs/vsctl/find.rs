@@ -1,10 +1,9 @@
 //! `find`: the rows that fulfil conditions.
 
 use super::line::Subcommand;
-use super::names;
 use super::print::Printed;
 use super::records::{fields, rows};
-use super::{Done, parse};
+use super::{Done, names, parse};
 use crate::node::ovs::database::Database;
 use crate::node::ovs::datum::Datum;
 use crate::node::ovs::schema::{Column, Table};

@@ -1,7 +1,6 @@
 //! Tables, columns and rows as a command names them, shortened where that is unambiguous.
 
-use super::parse;
-use super::{Done, VsctlError};
+use super::{Done, VsctlError, parse};
 use crate::node::ovs::database::{Database, ROOT};
 use crate::node::ovs::datum::{Atom, Datum, is_uuid};
 use crate::node::ovs::schema::{AtomKind, Column, NAMES, Table};
