@@ -37,7 +37,6 @@ impl Listener for Heard {
     }
 }
 
-/// Logs the verdict of a check.
 fn verdict(check: &str, verdict: Verdict, detail: &str) {
     match verdict {
         Verdict::Passed => tracing::info!(target: "kvnet::event", check, detail, "check passed"),

@@ -29,7 +29,6 @@ impl Write for Screen {
     }
 }
 
-/// The file.
 pub(super) struct ToFile;
 
 impl<'a> MakeWriter<'a> for ToFile {

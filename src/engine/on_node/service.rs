@@ -48,7 +48,6 @@ fn at_unit(error: Error, unit: &str) -> Error {
         .of_kind(Kind::Environment)
 }
 
-/// The node's service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceManager {
     /// systemd.

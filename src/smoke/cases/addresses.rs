@@ -42,7 +42,6 @@ fn some_of(networks: &[String], number: usize) -> Vec<String> {
     from.take(networks.len().min(3)).cloned().collect()
 }
 
-/// The networks that none of the pods is on.
 fn without_pod<'a>(networks: &'a [String], pods: &[(String, Vec<String>)]) -> Vec<&'a str> {
     let has = |network: &&String| pods.iter().any(|(_, names)| names.contains(network));
     networks.iter().filter(|network| !has(network)).map(String::as_str).collect()

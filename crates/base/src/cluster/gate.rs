@@ -31,7 +31,6 @@ where
     kube::Client::new(GateLayer(Login::default()).layer(service), "default")
 }
 
-/// The gate.
 pub(super) struct Gate<S> {
     inner: S,
     login: Login,

@@ -119,7 +119,6 @@ pub(super) fn bearer(token: &str, whose: &str) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// The header for a name and a password.
 pub(super) fn basic(name: &str, password: &str) -> Result<HeaderValue> {
     let text = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
     let mut value = HeaderValue::from_str(&text)

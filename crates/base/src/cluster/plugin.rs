@@ -25,7 +25,6 @@ const TOLD: usize = 200;
 /// Words shorter than this are not secrets; hiding them would hide the reason.
 const SHORTEST_SECRET: usize = 5;
 
-/// A plugin's credentials.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Credential {

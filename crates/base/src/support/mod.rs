@@ -26,7 +26,6 @@ pub struct Span {
 }
 
 impl Span {
-    /// From the first to the last one.
     const fn between(first: Minor, last: Minor) -> Self {
         Self { first: Some(first), last: Some(last) }
     }

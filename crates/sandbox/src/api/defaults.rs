@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 
-/// Fills in the defaults of a kind.
 pub(super) fn fill(kind: &Kind, object: &mut Value) {
     if kind.group == "extensions" {
         of_extensions(kind, object);

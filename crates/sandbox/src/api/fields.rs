@@ -8,7 +8,6 @@ use super::schema::{ListKind, Shape};
 
 /// The path to a field: `f:NAME`, `k:{KEY}` of an item, `v:VALUE` of an item of a set.
 pub(super) type Path = Vec<String>;
-/// Fields.
 pub(super) type Set = BTreeSet<Path>;
 
 /// Fields that the server sets itself, which no manager owns.
@@ -50,7 +49,6 @@ impl Manager {
     }
 }
 
-/// The managers of an object.
 pub(super) fn managers(object: &Value) -> Vec<Manager> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     entries.map(|entries| entries.iter().map(manager).collect()).unwrap_or_default()

@@ -60,7 +60,6 @@ pub(super) fn shown(object: &Value, kind: &Kind) -> Value {
     shown
 }
 
-/// Creates an object.
 pub(super) fn create(store: &mut Transaction<'_>, target: &Target<'_>, object: &Value) -> Answer<Value> {
     if !target.name.is_empty()
         && let Some(live) = store.value(&target.key())

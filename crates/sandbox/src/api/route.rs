@@ -17,7 +17,6 @@ pub(super) enum Route {
     Unknown,
 }
 
-/// The path of objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ObjectsPath {
     pub group: String,

@@ -6,7 +6,6 @@ use super::kinds::Kind;
 use super::metadata::{LABEL_VALUE, is_label_value, wrong_with_qualified};
 use super::status::Status;
 
-/// A selector.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,

@@ -24,7 +24,6 @@ const ALPINE: &str = "alpine-base apk-tools busybox cni-plugins containerd cri-t
 pub(super) struct Offer {
     /// Its name as the package manager lists it; Debian adds the architecture to some.
     pub(super) name: &'static str,
-    /// Its version.
     pub(super) version: &'static str,
     /// The packages that it needs.
     pub(super) needs: &'static [&'static str],

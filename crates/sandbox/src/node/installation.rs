@@ -15,7 +15,6 @@ pub(super) fn has_lists(transaction: &Transaction<'_>, seed: &Seed) -> bool {
     seed.package_lists || transaction.value(LISTS).is_some()
 }
 
-/// Fetches the lists.
 pub(super) fn fetch_lists(transaction: &mut Transaction<'_>) {
     transaction.put(LISTS, true.into());
 }

@@ -32,7 +32,6 @@ pub(super) fn plant(transaction: &mut Transaction<'_>, seed: &Seed) {
     }
 }
 
-/// Whether a module is loaded.
 pub(super) fn is_loaded(transaction: &Transaction<'_>, module: &str) -> bool {
     let files = Files { transaction, user: 0 };
     matches!(files.stat(Utf8Path::new(&format!("/sys/module/{module}"))), Ok(Some(_)))
@@ -44,7 +43,6 @@ pub(super) fn is_there(transaction: &Transaction<'_>, seed: &Seed, module: &str)
     is_loaded(transaction, module) || (offered && seed.openvswitch_module)
 }
 
-/// The kernel's release.
 pub(super) fn release(transaction: &Transaction<'_>) -> String {
     let files = Files { transaction, user: 0 };
     let text = files.read(Utf8Path::new("/proc/sys/kernel/osrelease")).ok().flatten().unwrap_or_default();

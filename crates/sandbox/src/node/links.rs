@@ -40,7 +40,6 @@ pub(super) fn all(transaction: &Transaction<'_>) -> Vec<NetworkLink> {
     transaction.range(KEYS).filter_map(|(_, value)| of(value)).collect()
 }
 
-/// A link.
 pub(super) fn find(transaction: &Transaction<'_>, name: &str) -> Option<NetworkLink> {
     transaction.value(&key(name)).and_then(|value| of(value))
 }

@@ -281,7 +281,6 @@ pub(super) fn versions<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Stri
     objects.into_iter().map(version).collect()
 }
 
-/// Whether an object has a label.
 pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
     object["metadata"]["labels"][key].as_str().unwrap_or_default()
 }

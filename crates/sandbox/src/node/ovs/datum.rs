@@ -22,7 +22,6 @@ pub(super) enum Atom {
 pub(super) struct Datum(Vec<(Atom, Option<Atom>)>);
 
 impl Atom {
-    /// The text of a text.
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Row(text) => text,
@@ -99,7 +98,6 @@ impl FromIterator<(Atom, Option<Atom>)> for Datum {
 }
 
 impl Datum {
-    /// A column's default.
     pub(super) fn default_of(column: &Column) -> Self {
         if column.min == 0 || column.value.is_some() {
             return Self::default();

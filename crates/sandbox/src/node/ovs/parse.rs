@@ -208,7 +208,6 @@ fn unquoted(quoted: &str) -> Parsed<String> {
     Ok(text)
 }
 
-/// Which escape is none.
 fn wrong_escape(quoted: &str) -> String {
     let mut characters = quoted.chars();
     while let Some(c) = characters.next() {

@@ -1,18 +1,14 @@
 //! The tables and columns of Open vSwitch 3.1's database that the sandbox has.
 
-/// A table.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Its name.
     pub(super) name: &'static str,
     /// Its columns, sorted by name.
     pub(super) columns: &'static [Column],
 }
 
-/// A column of a table.
 #[derive(Debug)]
 pub(super) struct Column {
-    /// Its name.
     pub(super) name: &'static str,
     /// What its elements, or the keys of its map, are.
     pub(super) key: AtomKind,
@@ -213,7 +209,6 @@ static INTERFACE: [Column; 35] = [
 ];
 
 impl Table {
-    /// The table of that name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         TABLES.iter().find(|table| table.name == name)
     }

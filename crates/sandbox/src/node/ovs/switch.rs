@@ -6,7 +6,6 @@ use super::datum::{Atom, Datum};
 /// A bridge, real or for a VLAN of a real one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bridge {
-    /// Its name.
     pub(super) name: String,
     /// The id of the real bridge's row.
     pub(super) row: String,
@@ -17,7 +16,6 @@ pub(super) struct Bridge {
 /// A port that is no bridge's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Port {
-    /// Its name.
     pub(super) name: String,
     /// The id of its row.
     pub(super) row: String,
@@ -37,7 +35,6 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// What is in a database.
     pub(super) fn of(database: &Database) -> Self {
         let mut switch = Self::default();
         let root = database.root();
@@ -86,7 +83,6 @@ impl Switch {
         }
     }
 
-    /// A bridge.
     pub(super) fn bridge(&self, name: &str) -> Option<&Bridge> {
         self.bridges.iter().find(|bridge| bridge.name == name)
     }
@@ -103,7 +99,6 @@ impl Switch {
         self.ports.iter().find(|port| port.name == name)
     }
 
-    /// The port that has an interface.
     pub(super) fn port_of_interface(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|port| port.interfaces.iter().any(|interface| interface == name))
     }

@@ -79,7 +79,6 @@ fn overlap(one: &Set, other: &Set) -> bool {
     one.iter().any(|range| other.iter().any(|other| meet(range, other)))
 }
 
-/// The range that an address is of.
 pub(super) fn holding(set: &Set, address: Ipv4Addr) -> Option<&Range> {
     set.iter().find(|range| (range.first..=range.last).contains(&address))
 }

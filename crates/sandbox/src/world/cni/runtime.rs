@@ -172,7 +172,6 @@ fn missing_plugin(scene: &Scene, nic: &Nic) -> Result<Option<Failure>> {
     Ok(None)
 }
 
-/// The path of a plugin.
 pub(in crate::world) fn binary(scene: &Scene, plugin: &str) -> Result<Result<Utf8PathBuf, Failure>> {
     let directories = directories(scene)?.bin;
     for directory in &directories {

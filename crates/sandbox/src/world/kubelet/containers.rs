@@ -17,7 +17,6 @@ pub(super) struct Stage {
     pub staying: Vec<ContainerState>,
 }
 
-/// What a container does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ContainerState {
     /// It waits; the reason is kubelet's.

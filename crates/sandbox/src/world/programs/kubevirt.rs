@@ -39,7 +39,6 @@ const DEFINITIONS: [[&str; 4]; 5] = [
     ],
 ];
 
-/// The operator.
 pub(super) struct Operator;
 
 impl Program for Operator {

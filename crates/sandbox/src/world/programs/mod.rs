@@ -23,7 +23,6 @@ pub(super) struct Task<'a> {
     pub container: &'a Value,
 }
 
-/// The state of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ProgramState {
     /// It stays.
@@ -39,7 +38,6 @@ pub(super) enum ProgramState {
 
 /// A program in a container. All that it does can be repeated.
 pub(super) trait Program: Sync {
-    /// What it does when it starts.
     fn start(&self, task: &Task<'_>) -> Result<ProgramState> {
         self.tend(task)
     }

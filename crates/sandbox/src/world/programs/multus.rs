@@ -30,7 +30,6 @@ impl Program for Install {
     }
 }
 
-/// The daemon.
 pub(super) struct Daemon;
 
 /// Its settings, as far as they matter here.

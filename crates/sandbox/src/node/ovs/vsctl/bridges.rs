@@ -68,7 +68,6 @@ fn question(switch: &Switch, call: &Subcommand) -> Done<Printed> {
     })
 }
 
-/// The bridge of that name.
 pub(super) fn bridge<'a>(switch: &'a Switch, name: &str) -> Done<&'a Bridge> {
     switch.bridge(name).ok_or_else(|| format!("no bridge named {name}").into())
 }

@@ -23,7 +23,6 @@ pub(super) enum Field {
 static ID_COLUMN: Column = Column { name: ID, key: AtomKind::Row("self"), value: None, min: 1, max: 1 };
 
 impl Field {
-    /// All of a table.
     pub(super) fn all(table: &'static Table) -> Vec<Self> {
         std::iter::once(Self::Id).chain(table.columns.iter().map(Self::Column)).collect()
     }
@@ -137,7 +136,6 @@ fn found(database: &Database, table: &Table, word: &str) -> Option<String> {
 
 /// A column with a key of its map, an operator and a value: `COLUMN:KEY=VALUE`.
 pub(super) struct Assignment<'a> {
-    /// The column.
     pub(super) column: &'static Column,
     /// The key, as it was written.
     pub(super) key: Option<String>,

@@ -66,7 +66,6 @@ pub(super) enum Cells {
 }
 
 impl Format {
-    /// The one of that name.
     pub(super) fn named(name: &str) -> Done<Self> {
         match name {
             "list" => Ok(Self::List),
@@ -80,7 +79,6 @@ impl Format {
 }
 
 impl Cells {
-    /// The one of that name.
     pub(super) fn named(name: &str) -> Done<Self> {
         match name {
             "string" => Ok(Self::Text),
@@ -105,7 +103,6 @@ impl Printed {
         Self::Text(String::new())
     }
 
-    /// Lines.
     pub(super) fn lines<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> Self {
         Self::Text(lines.into_iter().fold(String::new(), |text, line| text + line.as_ref() + "\n"))
     }
