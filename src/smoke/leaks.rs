@@ -44,8 +44,7 @@ impl Leaks {
     fn of(pods: &[Value], switch: Option<&OvsState>, taken: Vec<Utf8PathBuf>) -> Self {
         let uids: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str()).collect();
         let held: BTreeSet<IpAddr> = pods.iter().flat_map(addresses_of).collect();
-        let bridges = switch.map(|switch| switch.bridges.as_slice()).unwrap_or_default();
-        let all = bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
+        let all = switch.into_iter().flat_map(OvsState::ports);
         let is_left = |ids: &std::collections::BTreeMap<String, String>| {
             ids.get("contPodUid").is_some_and(|uid| !uids.contains(uid.as_str()))
         };

@@ -160,8 +160,7 @@ async fn vlan_bridges(host: &dyn Host) -> Result<BTreeMap<String, (String, u16)>
         return Ok(BTreeMap::new());
     }
     let ovs = OvsState::read(host).await.unwrap_or_default();
-    let all = ovs.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
-    let fake = all.filter(|(_, port)| port.fake_bridge);
+    let fake = ovs.ports().filter(|(_, port)| port.fake_bridge);
     Ok(fake
         .filter_map(|(bridge, port)| Some((port.name.clone(), (bridge.name.clone(), port.tag?))))
         .collect())

@@ -209,11 +209,8 @@ impl Datapath {
         };
         let mut switches = Vec::new();
         let has_own = |bridge: &&OvsBridge| {
-            let is_of = |port: &OvsPort, nic: &Nic| {
-                let is = |key: &str, value: &String| port.external_ids.get(key) == Some(value);
-                is("contPodUid", &nic.uid) && is("contIface", &nic.name)
-            };
-            !self.only || bridge.ports.iter().any(|port| self.nics.iter().any(|nic| is_of(port, nic)))
+            let is_own = |port: &OvsPort| self.nics.iter().any(|nic| port.is_of(&nic.uid, &nic.name));
+            !self.only || bridge.ports.iter().any(is_own)
         };
         for bridge in state.bridges.iter().filter(has_own) {
             switches.push(Switch::read(host, &settings, &bridge.name).await?);

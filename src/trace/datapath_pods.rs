@@ -182,11 +182,8 @@ fn whose(seen: &Datapath, wire: &Wire) -> Option<String> {
     if let Some(state) = &seen.state
         && let Some((_, port)) = state.port(&wire.name)
     {
-        let is = |nic: &&Nic| {
-            port.external_ids.get("contPodUid") == Some(&nic.uid)
-                && port.external_ids.get("contIface") == Some(&nic.name)
-        };
-        return seen.nics.iter().find(is).map(|nic| format!("{} of {}", nic.name, nic.pod));
+        let own = seen.nics.iter().find(|nic| port.is_of(&nic.uid, &nic.name));
+        return own.map(|nic| format!("{} of {}", nic.name, nic.pod));
     }
     seen.nics.iter().find_map(|nic| {
         let own = seen.inner(nic)?;

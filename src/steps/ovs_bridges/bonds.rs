@@ -51,8 +51,7 @@ fn carried(port: &OvsPort) -> Option<Vec<u16>> {
 }
 
 fn bonds(state: &OvsState) -> impl Iterator<Item = (&OvsBridge, &OvsPort)> {
-    let ports = state.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
-    ports.filter(|(_, port)| is_bond(port))
+    state.ports().filter(|(_, port)| is_bond(port))
 }
 
 fn is_bond(port: &OvsPort) -> bool {

@@ -90,12 +90,8 @@ impl OvsState {
 
     /// The port that ovs-cni made for a pod's NIC, and the name of its bridge.
     pub fn port_of_pod(&self, uid: &str, nic: &str) -> Option<(&str, &OvsPort)> {
-        let is =
-            |port: &OvsPort, key: &str, value: &str| port.external_ids.get(key).is_some_and(|id| id == value);
-        let all = self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
-        all.filter(|(_, port)| is(port, "contPodUid", uid) && is(port, "contIface", nic))
-            .map(|(bridge, port)| (bridge.name.as_str(), port))
-            .next()
+        let (bridge, port) = self.ports().find(|(_, port)| port.is_of(uid, nic))?;
+        Some((&bridge.name, port))
     }
 
     /// Whether a bridge has a port of some pod's NIC on a VLAN, made by an ovs-cni that does not write which pod it is.
@@ -130,12 +126,22 @@ impl OvsState {
 
     /// A port and the bridge that it is on.
     pub fn port(&self, name: &str) -> Option<(&OvsBridge, &OvsPort)> {
-        let all = self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
-        all.into_iter().find(|(_, port)| port.name == name)
+        self.ports().find(|(_, port)| port.name == name)
+    }
+
+    /// Every port with the bridge that it is on.
+    pub fn ports(&self) -> impl Iterator<Item = (&OvsBridge, &OvsPort)> {
+        self.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)))
     }
 }
 
 impl OvsPort {
+    /// Whether it is the port of a pod's NIC, as ovs-cni records it.
+    pub fn is_of(&self, uid: &str, nic: &str) -> bool {
+        let is = |key: &str, value: &str| self.external_ids.get(key).is_some_and(|id| id == value);
+        is("contPodUid", uid) && is("contIface", nic)
+    }
+
     /// The port, as a configuration would request it.
     pub fn on(&self, bridge: &str) -> Port {
         let mut trunks = self.trunks.clone();
