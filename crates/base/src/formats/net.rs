@@ -4,31 +4,9 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 /// Name prefixes of virtual links: none of them leaves the node.
-const SOFTWARE: [&str; 23] = [
-    "br-",
-    "cali",
-    "cilium",
-    "cni",
-    "docker",
-    "dummy",
-    "flannel",
-    "genev_sys",
-    "gre",
-    "ifb",
-    "ip6tnl",
-    "kube-",
-    "lxc",
-    "nodelocaldns",
-    "ovs-",
-    "sit",
-    "tap",
-    "tun",
-    "veth",
-    "virbr",
-    "vnet",
-    "vxlan",
-    "wg",
-];
+const SOFTWARE: &str = "\
+    br- cali cilium cni docker dummy flannel genev_sys gre ifb ip6tnl kube- lxc nodelocaldns ovs- sit tap \
+    tun veth virbr vnet vxlan wg";
 
 /// A NIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +46,7 @@ pub fn cards(text: &str) -> Vec<Link> {
 
 /// Whether a link is virtual, as far as its name tells.
 pub fn is_software(name: &str) -> bool {
-    SOFTWARE.iter().any(|start| name.starts_with(start))
+    SOFTWARE.split(' ').any(|start| name.starts_with(start))
 }
 
 /// An address with its prefix in CIDR notation, as the programs of a node read it: a part with a leading zero is none,

@@ -1,97 +1,22 @@
 //! Names of fields that hold secrets.
 
 /// Parts that make a name telling, wherever they stand in it; compared without case and punctuation.
-const PARTS: [&str; 17] = [
-    "passw",
-    "passphrase",
-    "secret",
-    "token",
-    "credential",
-    "privatekey",
-    "apikey",
-    "accesskey",
-    "keydata",
-    "connectionstring",
-    "authorization",
-    "userdata",
-    "networkdata",
-    "clientcertificatedata",
-    "certificateauthoritydata",
-    "presharedkey",
-    "sharedaccess",
-];
-const ENDS: [&str; 17] = [
-    "pwd",
-    "psk",
-    "auth",
-    "bearer",
-    "cookie",
-    "cookies",
-    "signature",
-    "jwt",
-    "dsn",
-    "dbpass",
-    "userpass",
-    "rootpass",
-    "rootpw",
-    "userpw",
-    "adminpw",
-    "kennwort",
-    "privkey",
-];
+const PARTS: &str = "\
+    passw passphrase secret token credential privatekey apikey accesskey keydata connectionstring \
+    authorization userdata networkdata clientcertificatedata certificateauthoritydata presharedkey \
+    sharedaccess";
+const ENDS: &str = "\
+    pwd psk auth bearer cookie cookies signature jwt dsn dbpass userpass rootpass rootpw userpw adminpw \
+    kennwort privkey";
 const WHOLE: [&str; 6] = ["pass", "sig", "sas", "pw", "otp", "creds"];
 /// Prefixes that make a `key` secret, because `key` alone does not: a `topologyKey` is no secret.
-const KEYS_OF: [&str; 19] = [
-    "account",
-    "aes",
-    "ca",
-    "certificate",
-    "client",
-    "encryption",
-    "etcd",
-    "hmac",
-    "host",
-    "license",
-    "master",
-    "server",
-    "session",
-    "shared",
-    "signing",
-    "ssh",
-    "storage",
-    "tls",
-    "wireguard",
-];
+const KEYS_OF: &str = "\
+    account aes ca certificate client encryption etcd hmac host license master server session shared signing \
+    ssh storage tls wireguard";
 /// Words about a secret that are none themselves.
-const ABOUT: [&str; 27] = [
-    "name",
-    "names",
-    "namespace",
-    "ref",
-    "refs",
-    "file",
-    "path",
-    "seconds",
-    "ttl",
-    "type",
-    "class",
-    "kind",
-    "mode",
-    "policy",
-    "count",
-    "size",
-    "length",
-    "limit",
-    "timeout",
-    "expiration",
-    "expiry",
-    "enabled",
-    "optional",
-    "review",
-    "reviews",
-    "request",
-    "requests",
-];
+const ABOUT: &str = "\
+    name names namespace ref refs file path seconds ttl type class kind mode policy count size length limit \
+    timeout expiration expiry enabled optional review reviews request requests";
 /// Lists of references, and a switch.
 const HARMLESS: [&str; 3] = ["imagepullsecrets", "secrets", "automountserviceaccounttoken"];
 
@@ -99,14 +24,14 @@ const HARMLESS: [&str; 3] = ["imagepullsecrets", "secrets", "automountserviceacc
 pub(super) fn is_secret(name: &str) -> bool {
     let word = last_word(name);
     let key: String = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-    if HARMLESS.contains(&key.as_str()) || ABOUT.iter().any(|end| key.ends_with(end)) {
+    if HARMLESS.contains(&key.as_str()) || ABOUT.split(' ').any(|end| key.ends_with(end)) {
         return false;
     }
     let key_of = key.strip_suffix("key").or_else(|| key.strip_suffix("keys"));
     WHOLE.contains(&key.as_str())
-        || PARTS.iter().any(|part| key.contains(part))
-        || ENDS.iter().any(|end| key.ends_with(end))
-        || key_of.is_some_and(|owner| KEYS_OF.iter().any(|known| owner.ends_with(known)))
+        || PARTS.split(' ').any(|part| key.contains(part))
+        || ENDS.split(' ').any(|end| key.ends_with(end))
+        || key_of.is_some_and(|owner| KEYS_OF.split(' ').any(|known| owner.ends_with(known)))
 }
 
 /// The last word of a text that ends in a name, without quotes.

@@ -3,64 +3,21 @@
 use serde_json::Value;
 
 /// Fields whose values, at any depth, are quantities.
-const QUANTITIES: &[&str] = &[
-    "resources",
-    "requests",
-    "limits",
-    "capacity",
-    "sizeLimit",
-    "divisor",
-    "hard",
-    "default",
-    "defaultRequest",
-];
+const QUANTITIES: &str = "resources requests limits capacity sizeLimit divisor hard default defaultRequest";
 /// Fields of built-in kinds that are not stored when they are false or zero.
-const ZERO_IS_ABSENT: &[&str] = &[
-    "deprecated",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "globalDefault",
-    "hostIPC",
-    "hostNetwork",
-    "hostPID",
-    "initialDelaySeconds",
-    "insecureSkipTLSVerify",
-    "minReadySeconds",
-    "nullable",
-    "paused",
-    "preserveUnknownFields",
-    "priority",
-    "publishNotReadyAddresses",
-    "readOnly",
-    "stdin",
-    "stdinOnce",
-    "tty",
-    "uniqueItems",
-    "unschedulable",
-    "x-kubernetes-embedded-resource",
-    "x-kubernetes-int-or-string",
-];
+const ZERO_IS_ABSENT: &str = "\
+    deprecated exclusiveMaximum exclusiveMinimum globalDefault hostIPC hostNetwork hostPID \
+    initialDelaySeconds insecureSkipTLSVerify minReadySeconds nullable paused preserveUnknownFields priority \
+    publishNotReadyAddresses readOnly stdin stdinOnce tty uniqueItems unschedulable \
+    x-kubernetes-embedded-resource x-kubernetes-int-or-string";
 /// Maps that are not stored when they are empty. Other empty maps choose something, like `emptyDir: {}`.
-const EMPTY_IS_ABSENT: &[&str] = &[
-    "affinity",
-    "annotations",
-    "binaryData",
-    "data",
-    "labels",
-    "limits",
-    "matchLabels",
-    "metadata",
-    "nodeSelector",
-    "options",
-    "parameters",
-    "properties",
-    "requests",
-    "resources",
-    "securityContext",
-    "spec",
-    "strategy",
-    "updateStrategy",
-];
+const EMPTY_IS_ABSENT: &str = "\
+    affinity annotations binaryData data labels limits matchLabels metadata nodeSelector options parameters \
+    properties requests resources securityContext spec strategy updateStrategy";
+
+fn has(fields: &str, field: &str) -> bool {
+    fields.split(' ').any(|one| one == field)
+}
 
 /// Whether the server stores a desired value of `field` as no value at all.
 pub(super) fn is_stored_as_absent(field: &str, desired: &Value) -> bool {
@@ -69,12 +26,12 @@ pub(super) fn is_stored_as_absent(field: &str, desired: &Value) -> bool {
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => {
             let absent = |(field, value): (&String, &Value)| is_stored_as_absent(field, value);
-            EMPTY_IS_ABSENT.contains(&field) && map.iter().all(absent)
+            has(EMPTY_IS_ABSENT, field) && map.iter().all(absent)
         }
         // An empty class means "no class", which is stored.
         Value::String(text) => text.is_empty() && field != "storageClassName",
-        Value::Bool(value) => !value && ZERO_IS_ABSENT.contains(&field),
-        Value::Number(number) => number.as_f64() == Some(0.0) && ZERO_IS_ABSENT.contains(&field),
+        Value::Bool(value) => !value && has(ZERO_IS_ABSENT, field),
+        Value::Number(number) => number.as_f64() == Some(0.0) && has(ZERO_IS_ABSENT, field),
     }
 }
 
@@ -102,7 +59,7 @@ fn is_filled(path: &[String]) -> bool {
 }
 
 fn is_quantity(path: &[String]) -> bool {
-    path.iter().any(|field| QUANTITIES.contains(&field.as_str()))
+    path.iter().any(|field| has(QUANTITIES, field))
 }
 
 /// A quantity in thousandths of a billionth, exact for everything that Kubernetes accepts below 10^20.

@@ -10,21 +10,9 @@ use crate::formats::names::{is_label, is_mac, is_piece, is_subdomain};
 /// The kernel's limit for link names.
 const LONGEST_LINK: usize = 15;
 /// The fields of an object of the list; Multus silently ignores any other.
-const FIELDS: [&str; 13] = [
-    "name",
-    "namespace",
-    "ips",
-    "mac",
-    "infiniband-guid",
-    "interface",
-    "interfacerequest",
-    "portmappings",
-    "bandwidth",
-    "deviceid",
-    "cni-args",
-    "default-route",
-    "ipam-claim-reference",
-];
+const FIELDS: &str = "\
+    name namespace ips mac infiniband-guid interface interfacerequest portmappings bandwidth deviceid \
+    cni-args default-route ipam-claim-reference";
 
 /// A network that a pod requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -267,7 +255,7 @@ fn from_json(text: &str, namespace: &str, asked: &mut Asked) {
 }
 
 fn from_object(entry: &Map<String, Value>, place: &str, default: &str, asked: &mut Asked) {
-    for key in entry.keys().filter(|key| !FIELDS.contains(&key.to_ascii_lowercase().as_str())) {
+    for key in entry.keys().filter(|key| !FIELDS.split(' ').any(|field| key.eq_ignore_ascii_case(field))) {
         asked.note(format!("Multus does not know `{}` in {place} and ignores it", shown(key)));
     }
     let before = asked.slips.iter().filter(|slip| slip.refused).count();

@@ -19,24 +19,9 @@ const RUN: &str = "/run/openvswitch";
 const DATABASE: (&str, u32) = ("ovsdb-server", 1201);
 const SWITCH: (&str, u32) = ("ovs-vswitchd", 1217);
 /// The kinds of interface that it knows.
-const INTERFACE_TYPES: [&str; 16] = [
-    "afxdp",
-    "afxdp-nonpmd",
-    "bareudp",
-    "erspan",
-    "geneve",
-    "gre",
-    "gtpu",
-    "internal",
-    "ip6erspan",
-    "ip6gre",
-    "lisp",
-    "patch",
-    "stt",
-    "system",
-    "tap",
-    "vxlan",
-];
+const INTERFACE_TYPES: &str = "\
+    afxdp afxdp-nonpmd bareudp erspan geneve gre gtpu internal ip6erspan ip6gre lisp patch stt system tap \
+    vxlan";
 /// The number of a bridge's own port.
 const LOCAL: i64 = 65534;
 
@@ -122,7 +107,7 @@ fn introduce(database: &mut Database, seed: &Seed) {
         ("ovs_version", VERSION.into()),
         ("db_version", "8.3.1".into()),
         ("datapath_types", set(&["netdev", "system"])),
-        ("iface_types", set(&INTERFACE_TYPES)),
+        ("iface_types", set(&INTERFACE_TYPES.split(' ').collect::<Vec<_>>())),
         ("dpdk_version", "none".into()),
     ] {
         database.set(ROOT, &root, column, datum);

@@ -56,27 +56,9 @@ const fn map(name: &'static str, value: AtomKind) -> Column {
 }
 
 /// Every table that a command may name, also those that the sandbox does not have.
-pub(super) const NAMES: [&str; 19] = [
-    "AutoAttach",
-    "Bridge",
-    "CT_Timeout_Policy",
-    "CT_Zone",
-    "Controller",
-    "Datapath",
-    "Flow_Sample_Collector_Set",
-    "Flow_Table",
-    "IPFIX",
-    "Interface",
-    "Manager",
-    "Mirror",
-    "NetFlow",
-    "Open_vSwitch",
-    "Port",
-    "QoS",
-    "Queue",
-    "SSL",
-    "sFlow",
-];
+pub(super) const NAMES: &str = "\
+    AutoAttach Bridge CT_Timeout_Policy CT_Zone Controller Datapath Flow_Sample_Collector_Set Flow_Table \
+    IPFIX Interface Manager Mirror NetFlow Open_vSwitch Port QoS Queue SSL sFlow";
 
 /// The tables of the sandbox.
 pub(super) static TABLES: [Table; 4] = [

@@ -46,7 +46,7 @@ impl Field {
 
 /// The table that a word means.
 pub(super) fn table(word: &str) -> Done<&'static Table> {
-    match best(word, NAMES.into_iter()).as_slice() {
+    match best(word, NAMES.split(' ')).as_slice() {
         [] => Err(format!("unknown table \"{word}\"").into()),
         [name] => Table::named(name).ok_or(VsctlError::Unknown),
         several => Err(format!("\"{word}\" matches multiple table names: {}", several.join(", ")).into()),

@@ -4,54 +4,16 @@ use super::print::{Cells, Format, Style};
 use super::{Done, SOCKET, VsctlError};
 
 /// The options of the program itself; those with `=` take a value.
-const GLOBAL: [&str; 32] = [
-    "--db=",
-    "--no-syslog",
-    "--no-wait",
-    "--dry-run",
-    "--oneline",
-    "--timeout=",
-    "--retry",
-    "--help",
-    "--commands",
-    "--options",
-    "--leader-only",
-    "--no-leader-only",
-    "--shuffle-remotes",
-    "--no-shuffle-remotes",
-    "--version",
-    "--verbose=",
-    "--log-file=",
-    "--syslog-method=",
-    "--syslog-target=",
-    "--format=",
-    "--data=",
-    "--no-headings",
-    "--pretty",
-    "--bare",
-    "--max-column-width=",
-    "--private-key=",
-    "--certificate=",
-    "--ca-cert=",
-    "--ssl-protocols=",
-    "--ssl-ciphers=",
-    "--bootstrap-ca-cert=",
-    "--peer-ca-cert=",
-];
+const GLOBAL: &str = "\
+    --db= --no-syslog --no-wait --dry-run --oneline --timeout= --retry --help --commands --options \
+    --leader-only --no-leader-only --shuffle-remotes --no-shuffle-remotes --version --verbose= --log-file= \
+    --syslog-method= --syslog-target= --format= --data= --no-headings --pretty --bare --max-column-width= \
+    --private-key= --certificate= --ca-cert= --ssl-protocols= --ssl-ciphers= --bootstrap-ca-cert= \
+    --peer-ca-cert=";
 /// The options of all commands, which may also come before all commands.
-const LOCAL: [&str; 11] = [
-    "--all",
-    "--bootstrap",
-    "--columns=",
-    "--fake",
-    "--fake-iface",
-    "--id=",
-    "--if-exists",
-    "--inactivity-probe=",
-    "--may-exist",
-    "--real",
-    "--with-iface",
-];
+const LOCAL: &str = "\
+    --all --bootstrap --columns= --fake --fake-iface --id= --if-exists --inactivity-probe= --may-exist \
+    --real --with-iface";
 
 /// The reader of the program's options, which end at the first other word.
 pub(super) struct Options<'a> {
@@ -107,7 +69,7 @@ impl<'a> Options<'a> {
     fn long(&mut self, word: &str) -> Done<(&'static str, Option<String>)> {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let plain = |option: &'static str| option.trim_end_matches('=');
-        let all = || GLOBAL.into_iter().chain(LOCAL);
+        let all = || GLOBAL.split(' ').chain(LOCAL.split(' '));
         let exact = all().find(|option| plain(option) == name);
         let fitting: Vec<&'static str> = all().filter(|option| plain(option).starts_with(name)).collect();
         let option = match (exact, fitting.as_slice()) {
@@ -169,7 +131,7 @@ impl<'a> Options<'a> {
             "--dry-run" => self.rehearses = true,
             "--db" => text.clone_into(&mut self.remote),
             "--no-syslog" | "--retry" => {}
-            name if LOCAL.iter().any(|option| option.trim_end_matches('=') == name) => {
+            name if LOCAL.split(' ').any(|option| option.trim_end_matches('=') == name) => {
                 self.local.retain(|(option, _)| option != name);
                 self.local.push((name.to_owned(), value));
             }
