@@ -18,16 +18,10 @@ const USUAL: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(75);
 
 /// Taints that the cluster, or a `kvnet down`, puts on nodes for a while.
-const PASSING_TAINTS: [&str; 8] = [
-    "node.kubernetes.io/not-ready",
-    "node.kubernetes.io/unreachable",
-    "node.kubernetes.io/network-unavailable",
-    "node.kubernetes.io/disk-pressure",
-    "node.kubernetes.io/memory-pressure",
-    "node.kubernetes.io/pid-pressure",
-    "node.cloudprovider.kubernetes.io/uninitialized",
-    "kvnet.dev/leaving",
-];
+const PASSING_TAINTS: &str = "\
+    node.kubernetes.io/not-ready node.kubernetes.io/unreachable node.kubernetes.io/network-unavailable \
+    node.kubernetes.io/disk-pressure node.kubernetes.io/memory-pressure node.kubernetes.io/pid-pressure \
+    node.cloudprovider.kubernetes.io/uninitialized kvnet.dev/leaving";
 /// What the scheduler waits for that resolves by itself: the first node, and volumes.
 const PASSING_PLACES: [&str; 3] = ["no nodes available", "there are no nodes", "volume"];
 
@@ -160,7 +154,7 @@ impl Cluster {
         }
         // Not every scheduler names the taint.
         let taints = Box::pin(self.taints()).await;
-        (!PASSING_TAINTS.iter().any(|passing| taints.contains(passing))).then_some(sign)
+        (!PASSING_TAINTS.split(' ').any(|passing| taints.contains(passing))).then_some(sign)
     }
 
     /// The taints of all nodes, in words.

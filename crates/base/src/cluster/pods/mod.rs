@@ -10,15 +10,10 @@ use super::conditions::{condition_of, explanation};
 use crate::formats::object::{items, shown_taint, text, untolerated};
 
 /// Taints that every DaemonSet pod tolerates without asking.
-const DAEMON_TOLERATES: &[&str] = &[
-    "node.kubernetes.io/not-ready",
-    "node.kubernetes.io/unreachable",
-    "node.kubernetes.io/disk-pressure",
-    "node.kubernetes.io/memory-pressure",
-    "node.kubernetes.io/pid-pressure",
-    "node.kubernetes.io/unschedulable",
-    "node.kubernetes.io/network-unavailable",
-];
+const DAEMON_TOLERATES: &str = "\
+    node.kubernetes.io/not-ready node.kubernetes.io/unreachable node.kubernetes.io/disk-pressure \
+    node.kubernetes.io/memory-pressure node.kubernetes.io/pid-pressure node.kubernetes.io/unschedulable \
+    node.kubernetes.io/network-unavailable";
 
 /// Whether a pod is Ready and not terminating.
 pub fn is_ready(pod: &Value) -> bool {
@@ -140,7 +135,7 @@ fn refusal_of(workload: &Value, node: &Value) -> Option<String> {
     }
     let tolerations = items(workload, "/spec/template/spec/tolerations");
     let mut taints = untolerated(node, tolerations);
-    let taint = taints.find(|taint| !DAEMON_TOLERATES.contains(&text(taint, "/key")))?;
+    let taint = taints.find(|taint| !DAEMON_TOLERATES.split(' ').any(|key| key == text(taint, "/key")))?;
     Some(format!("it does not tolerate the taint {} of node {name}", shown_taint(taint)))
 }
 
