@@ -1,3 +1,5 @@
+//! A shell on a console that a guest of the test answers.
+
 use std::collections::VecDeque;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A cluster that runs by itself, from the first node to a VM.
+
 use serde_json::{Value, json};
 
 use super::objects::{is_true, items, name, text};

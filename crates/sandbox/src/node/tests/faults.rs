@@ -1,3 +1,5 @@
+//! Faults of commands and files.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The file system: links, moves, permissions.
+
 use std::time::Duration;
 
 use camino::Utf8Path;

@@ -1,3 +1,5 @@
+//! No input makes the node panic.
+
 use camino::Utf8Path;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Nodes for the tests of this folder, and their commands.
+
 mod faults;
 mod files;
 mod hostile;

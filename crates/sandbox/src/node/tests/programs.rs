@@ -1,3 +1,5 @@
+//! The programs of a node, without Open vSwitch.
+
 use camino::Utf8Path;
 
 use super::{failure, node, printed, run, seeded};

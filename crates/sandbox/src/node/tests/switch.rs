@@ -1,3 +1,5 @@
+//! Open vSwitch, from its commands and from the doors of the world.
+
 use std::collections::BTreeMap;
 
 use super::{failure, printed, run, switch};
