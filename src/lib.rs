@@ -24,6 +24,6 @@ mod wizard;
 
 pub use kvnet_base::{
     checkpoint, cluster, components, error, facts, formats, guest, host, manifest, profile, redact, source,
-    state, support, template, terminal,
+    state, support, tape, template, terminal,
 };
 pub use kvnet_sandbox as sandbox;

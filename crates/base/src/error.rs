@@ -169,6 +169,9 @@ pub mod code {
         SMOKE_RETURN = "KVN812", Environment, "pods do not recover after a restart", "check the pods' events and `kvnet status`";
         VERIFY_ROOM = "KVN820", Environment, "too few pods fit on the node for the verification", "delete pods that are not needed, or raise `maxPods` in the kubelet's configuration";
         NO_ADDRESS = "KVN821", Environment, "a network has no free address", "enlarge its range in the profile, or delete pods on it; `kvnet smoke leaks` shows leaked addresses";
+        DUMP = "KVN830", User, "not a dump of kvnet, or a damaged one", "name a file that `kvnet sysdump` wrote, whole";
+        DUMP_LACKS = "KVN831", Environment, "the dump does not have what the command asks for", "`not-collected.txt` in the dump says what could not be got; run the command on the node itself";
+        DUMP_NOTHING = "KVN832", Environment, "the dump cannot be written", "choose another file with `--file`, on a file system with room";
     }
 }
 pub use code::CODES;

@@ -22,5 +22,6 @@ pub mod redact;
 pub mod source;
 pub mod state;
 pub mod support;
+pub mod tape;
 pub mod template;
 pub mod terminal;

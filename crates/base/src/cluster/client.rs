@@ -138,6 +138,7 @@ impl Cluster {
             kinds: Arc::default(),
             health: Health::default(),
             offers: Arc::default(),
+            tape: None,
         }
     }
 

@@ -35,16 +35,30 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<Output> {
         let subject = format!("`{}` in pod {namespace}/{pod}", argv.join(" "));
+        let question =
+            || format!("exec {namespace}/{pod}/{} {}", container.unwrap_or_default(), argv.join(" "));
+        let work = self.exec_now([namespace, pod], container, argv, timeout, &subject);
+        self.taped(question, Box::pin(work)).await
+    }
+
+    async fn exec_now(
+        &self,
+        [namespace, pod]: [&str; 2],
+        container: Option<&str>,
+        argv: &[&str],
+        timeout: Duration,
+        subject: &str,
+    ) -> Result<Output> {
         let mut retry = self.retry_policy(ATTEMPTS);
         loop {
-            let run = Box::pin(self.run_in(namespace, pod, container, argv, &subject));
+            let run = Box::pin(self.run_in(namespace, pod, container, argv, subject));
             let ran = tokio::time::timeout(timeout, run).await.unwrap_or_else(|_| {
                 let message = format!("{subject}: timed out after {} s", timeout.as_secs());
                 Err(FailedAttempt::again(Error::new(&code::HOST_TIMEOUT, message), None))
             });
             match ran {
                 Ok(output) => return Ok(output),
-                Err(failure) => retry.wait_after(&subject, failure).await?,
+                Err(failure) => retry.wait_after(subject, failure).await?,
             }
         }
     }

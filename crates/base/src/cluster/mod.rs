@@ -30,6 +30,7 @@ mod plugin;
 mod pods;
 mod refusal;
 mod request;
+mod taped;
 mod wait;
 mod watch;
 
@@ -73,4 +74,5 @@ pub struct Cluster {
     kinds: Arc<kinds::Kinds>,
     health: health::Health,
     offers: Arc<apply::Offers>,
+    tape: Option<crate::tape::Tape>,
 }

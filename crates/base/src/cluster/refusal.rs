@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::gate::{MOST_OF_MANY, MOST_OF_ONE};
@@ -24,7 +25,7 @@ const MOST_MESSAGE: usize = 1000;
 const MOST_CAUSES: usize = 16;
 
 /// A `Status` with a code of the 400s, or of the 500s.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Refusal {
     pub code: u16,
     pub reason: String,
@@ -35,7 +36,7 @@ pub(super) struct Refusal {
 }
 
 /// One field that the refusal is about.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cause {
     pub reason: String,
     pub field: String,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, header};
 use kube::client::Body;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -37,7 +38,8 @@ pub(super) struct ApiCall {
 }
 
 /// An answer of the API server.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum ApiAnswer {
     /// It succeeded.
     Done(Value),
@@ -120,7 +122,15 @@ impl Cluster {
     pub(super) async fn call(&self, call: &ApiCall) -> Result<ApiAnswer> {
         // Boxed: whatever a command does holds such a future, often several.
         let persists = Box::pin(self.persist(call));
-        if call.method == Method::GET { self.unless_gone(persists).await } else { persists.await }
+        if call.method != Method::GET {
+            return persists.await;
+        }
+        let question = || format!("GET {}", call.path);
+        let outcome = self.taped(question, self.unless_gone(persists)).await?;
+        if let ApiAnswer::Done(value) = &outcome {
+            self.offers.learn(value);
+        }
+        Ok(outcome)
     }
 
     async fn persist(&self, call: &ApiCall) -> Result<ApiAnswer> {
@@ -197,8 +207,9 @@ impl Cluster {
             if let Some(why) = call.expected.contradiction(&value) {
                 return Err(FailedAttempt::last(self.garbage(status, why)));
             }
-            self.offers.learn(&value);
-            return Ok(ApiAnswer::Done(value));
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum ApiAnswer {
         }
         let mut refusal = Refusal::parse(status, value.as_ref(), body);
         if let Some(over) = self.login.over().filter(|_| status == 401) {

@@ -70,7 +70,7 @@ fn quoted(word: &str) -> String {
 const ON_BOTH_STREAMS: [&str; 5] = ["kubeadm", "dnf", "yum", "zypper", "pacman"];
 
 /// What a finished command left.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Output {
     /// The exit code; 128 plus the signal's number when a signal ended it.
     pub status: i32,

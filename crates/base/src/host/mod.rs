@@ -13,6 +13,7 @@ pub mod local;
 mod noted;
 pub mod process;
 pub mod small;
+mod taped;
 mod watch;
 
 use std::time::Duration;
@@ -26,9 +27,10 @@ pub use command::{Command, Output};
 pub use frames::{Shot, Sighting, contains};
 pub use noted::Noted;
 pub use process::ignores_hangup;
+pub use taped::{Recorded, Replayed};
 
 /// What a path is, without following a symbolic link.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// File, directory or link.
     pub kind: FileKind,
@@ -50,7 +52,7 @@ pub struct UnitState {
 }
 
 /// The kinds of file that kvnet distinguishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileKind {
     /// A regular file.
     File,
