@@ -16,6 +16,7 @@ pub mod log;
 pub mod run;
 pub mod smoke;
 pub mod steps;
+mod sysdump;
 mod topology;
 mod trace;
 mod ui;

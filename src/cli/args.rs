@@ -79,6 +79,9 @@ pub struct Global {
     /// Keep journal and logs in this directory; default: /var/lib/kvnet for root, else the XDG state directory
     #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<Utf8PathBuf>,
+    /// Work on what a dump of `kvnet sysdump` says of its node and cluster
+    #[arg(long, global = true, value_name = "DUMP", value_hint = ValueHint::FilePath, conflicts_with_all = ["kubeconfig", "context", "sandbox", "sandbox_dir"])]
+    pub from: Option<Utf8PathBuf>,
     /// Work on a node and a cluster in memory, discarded at exit; needs no root, cluster or network
     #[arg(long, global = true, help_heading = SANDBOX, conflicts_with_all = ["kubeconfig", "context"])]
     pub sandbox: bool,
@@ -182,6 +185,16 @@ pub enum Command {
         after_help = "Exits with 1 when a check is broken.\n\nExamples:\n  kvnet doctor\n  kvnet doctor -o json"
     )]
     Doctor,
+    /// Collect what another engineer needs to debug node and cluster, in one archive without secrets
+    #[command(
+        long_about = "Collect what another engineer needs to debug node and cluster, in one archive without secrets: objects, \
+                      events, logs, CNI files, Open vSwitch, links, routes, packet filters, kernel messages, kvnet's \
+                      journal and logs, and the verdicts of `doctor`, `status`, `topology` and `trace`.\n\nWhat could not \
+                      be collected is listed in `not-collected.txt`. `kvnet doctor --from DUMP` works on the archive.",
+        after_help = "Examples:\n  kvnet sysdump\n  kvnet sysdump --file /tmp/node1.tar.gz --time-limit 30\n  \
+                      kvnet doctor --from /tmp/node1.tar.gz\n  kvnet topology --from /tmp/node1.tar.gz -o html > node1.html"
+    )]
+    Sysdump(Sysdump),
     /// Uninstall everything that kvnet installed
     #[command(after_help = "Examples:\n  kvnet down --dry-run\n  kvnet down --yes")]
     Down(Down),
@@ -281,6 +294,20 @@ pub struct Down {
     /// Skip the pod that checks at the end that the node still starts pods
     #[arg(long)]
     pub no_check: bool,
+}
+
+/// Options of `sysdump`.
+#[derive(Clone, Debug, Args)]
+pub struct Sysdump {
+    /// Write the archive to this file; default: `kvnet-sysdump-HOST-TIME.tar.gz` in the current directory
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<Utf8PathBuf>,
+    /// Give up on parts that take longer
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub time_limit: u64,
+    /// Leave out what does not fit, before compression
+    #[arg(long, default_value = "64", value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=512))]
+    pub size_limit: u64,
 }
 
 /// Options of `render`.

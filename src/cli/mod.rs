@@ -102,11 +102,12 @@ async fn run(cli: &Cli) -> Result<u8, Error> {
     let global = &cli.global;
     refuse_format(cli)?;
     match &cli.command {
-        Command::Init(options) => commands::init::run(global, options).await,
+        Command::Init(options) => Box::pin(commands::init::run(global, options)).await,
         Command::Up(options) => commands::up::run(global, options).await,
         Command::Plan => commands::plan::run(global).await,
         Command::Status => commands::status::run(global).await,
         Command::Doctor => Box::pin(commands::doctor::run(global)).await,
+        Command::Sysdump(options) => Box::pin(commands::sysdump::run(global, options)).await,
         Command::Down(options) => commands::down::run(global, options).await,
         Command::Console(options) => commands::console::run(global, options).await,
         Command::Trace(options) => commands::trace::run(global, options).await,
@@ -142,6 +143,7 @@ fn logged(cli: &Cli) -> Option<About> {
         Command::Plan => ("plan", true),
         Command::Status => ("status", true),
         Command::Doctor => ("doctor", true),
+        Command::Sysdump(_) => ("sysdump", true),
         Command::Trace(_) => ("trace", true),
         Command::Console(_) => ("console", true),
         Command::Render(_) => ("render", true),

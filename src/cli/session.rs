@@ -4,21 +4,23 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::Global;
-use crate::cluster::{ConnectOptions, Tell};
+use crate::cluster::{Cluster, ConnectOptions, Tell};
 use crate::components;
 use crate::context::Context;
 use crate::engine::plan::Selection;
 use crate::error::Result;
 use crate::facts::Facts;
-use crate::host::{Host, Noted, local::LocalHost};
+use crate::host::{Host, Noted, Recorded, Replayed, local::LocalHost};
 use crate::redact::{know, know_address};
 use crate::run::Job;
 use crate::sandbox::Sandbox;
 use crate::source::{SourceOptions, Sources};
 use crate::state::StateDir;
+use crate::sysdump::Opened;
+use crate::tape::Tape;
 use crate::ui::Format;
 use crate::{log, profile, steps, terminal, ui};
 
@@ -27,6 +29,9 @@ const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
 
 /// The file in the state directory with the digests of downloads that the profile does not pin.
 pub const LOCK_FILE: &str = "manifests.lock.json";
+
+/// The steps that compare secrets; on a dump they are left out.
+const OF_SECRETS: [&str; 2] = ["vm", "verification"];
 
 /// A resolved command line, with the node that it is about.
 pub struct Session {
@@ -38,6 +43,8 @@ pub struct Session {
     pub verbose: bool,
     /// The node and the cluster in memory, if the command works on those.
     pub sandbox: Option<Sandbox>,
+    /// The dump, if the command works on one.
+    _dump: Option<Opened>,
 }
 
 impl Deref for Session {
@@ -52,6 +59,9 @@ impl Session {
     /// Reads the profile and gathers facts about the node; does not connect to the cluster.
     pub async fn start(global: &Global) -> Result<Self> {
         know_secrets(global);
+        if let Some(path) = &global.from {
+            return Self::of_dump(global, path).await;
+        }
         if let Some(state) = state_without_sandbox(global) {
             open_log(&state);
         }
@@ -76,7 +86,36 @@ impl Session {
         Ok(session)
     }
 
+    /// The session of a command on a dump. Unless another one is named, the profile is the dump's.
+    async fn of_dump(global: &Global, path: &Utf8Path) -> Result<Self> {
+        let dump = Opened::read(path)?;
+        let own = dump.state().path("profile.yaml");
+        let profile = if global.profile_typed { &global.profile } else { own.as_str() };
+        let loaded = profile::load(profile, &global.set)?;
+        let mut session = Self::on(global, loaded, Source::Dump(dump)).await?;
+        // The VM's secrets are not in a dump, nor in its profile, whose digest is therefore another one.
+        session.job.selection.skip.extend(OF_SECRETS.map(String::from));
+        Ok(session)
+    }
+
+    /// Like [`Session::start`]; what node and cluster answer is recorded. An unreachable cluster is no error.
+    pub async fn recorded(global: &Global, tape: &Tape) -> Result<Self> {
+        know_secrets(global);
+        let loaded = profile::load(&global.profile, &global.set)?;
+        let mut session = Self::on(global, loaded, Source::Recorded(tape.clone())).await?;
+        session.cx.state.refuse_unsafe()?;
+        match session.cx.reach(&session.connect).await {
+            Ok(cluster) => session.job.cx.only = Some(cluster.recorded_on(tape.clone())),
+            Err(error) => tape.keep_refusal(&error),
+        }
+        Ok(session)
+    }
+
     async fn make(global: &Global, loaded: profile::Loaded) -> Result<Self> {
+        Self::on(global, loaded, Source::Live).await
+    }
+
+    async fn on(global: &Global, loaded: profile::Loaded, source: Source) -> Result<Self> {
         let steps = steps::registry();
         let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
         selection.refuse_unknown(&steps)?;
@@ -87,17 +126,23 @@ impl Session {
         let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
         know_secrets_of(&profile);
         let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
-        let host: Arc<dyn Host> = Arc::new(Noted(host));
+        let host = source.host(Arc::new(Noted(host)));
         let facts = Facts::gather(host.as_ref(), &profile).await?;
-        let state = match &sandbox {
-            Some(sandbox) => sandbox.state().clone(),
-            None => StateDir::locate(global.state_dir.as_deref(), facts.root),
+        let state = match (&sandbox, source.dump()) {
+            (_, Some(dump)) => dump.state(),
+            (Some(sandbox), None) => sandbox.state().clone(),
+            (None, None) => StateDir::locate(global.state_dir.as_deref(), facts.root),
         };
-        let sources = sources(global, &profile, &state, sandbox.is_some());
+        let stand_ins = source.dump().map_or(sandbox.is_some(), |dump| dump.about.stand_ins);
+        let sources = sources(global, &profile, &state, stand_ins);
         let connect = connect_options(global);
         let mut cx = Context::new(host, profile, facts, sources, state);
         cx.skipped = selection.skip.clone().into();
-        cx.only = sandbox.as_ref().map(Sandbox::cluster);
+        cx.only = match source.dump() {
+            Some(dump) => Some(Cluster::replayed(dump.tape.clone())),
+            None => sandbox.as_ref().map(Sandbox::cluster),
+        };
+        cx.taken = source.dump().map(|dump| dump.about.taken);
         cx.digest = loaded.digest;
         cx.events = Arc::new(log::Noted(ui::events(global.output, global.no_color, global.verbose)));
         Ok(Self {
@@ -105,6 +150,7 @@ impl Session {
             format: global.output,
             verbose: global.verbose > 0,
             sandbox,
+            _dump: source.into_dump(),
         })
     }
 
@@ -115,6 +161,34 @@ impl Session {
             done = work => done,
             error = sandbox.fails() => Err(error),
         }
+    }
+}
+
+/// Where a session's answers come from.
+enum Source {
+    /// The node and the cluster.
+    Live,
+    /// Those, and they are recorded.
+    Recorded(Tape),
+    /// A dump.
+    Dump(Opened),
+}
+
+impl Source {
+    fn host(&self, live: Arc<dyn Host>) -> Arc<dyn Host> {
+        match self {
+            Self::Live => live,
+            Self::Recorded(tape) => Arc::new(Recorded { host: live, tape: tape.clone() }),
+            Self::Dump(dump) => Arc::new(Replayed(dump.tape.clone())),
+        }
+    }
+
+    fn dump(&self) -> Option<&Opened> {
+        if let Self::Dump(dump) = self { Some(dump) } else { None }
+    }
+
+    fn into_dump(self) -> Option<Opened> {
+        if let Self::Dump(dump) = self { Some(dump) } else { None }
     }
 }
 

@@ -54,8 +54,10 @@ pub struct Context {
     pub cancel: Cancel,
     /// The steps that the run leaves out by name.
     pub skipped: Arc<[String]>,
-    /// The sandbox's cluster, which takes precedence over every kubeconfig.
+    /// The cluster of a sandbox or a dump, which takes precedence over every kubeconfig.
     pub only: Option<Cluster>,
+    /// When the dump was taken that the run is about, in Unix seconds; none for a live node.
+    pub taken: Option<i64>,
     /// The cluster, once there is one.
     cluster: Arc<RwLock<Option<Cluster>>>,
     /// Which node of it this machine is, once that is known.
@@ -89,6 +91,7 @@ impl Context {
             cancel: Cancel::default(),
             skipped: Arc::default(),
             only: None,
+            taken: None,
             cluster: Arc::default(),
             identity: Arc::default(),
             nodes: Arc::default(),

@@ -127,6 +127,11 @@ pub struct StepSnapshot {
     pub why: std::result::Result<Option<String>, Error>,
 }
 
+/// The time in Unix seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
+}
+
 impl Snapshot {
     /// Gathers everything. `refusal` is why there is no cluster.
     pub async fn gather(cx: &Context, refusal: Option<Error>) -> Result<Self> {
@@ -164,9 +169,7 @@ impl Snapshot {
             node: node?,
             cluster,
             journal: History::read(&cx.state),
-            now: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs().cast_signed()),
+            now: cx.taken.unwrap_or_else(now),
             steps: None,
         })
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, code};
 use crate::state::{StateDir, file_error};
 
 /// The directory of log files in the state directory.
-pub const DIRECTORY: &str = "logs";
+pub const DIRECTORY: &str = crate::state::LOGS;
 /// The most log files to keep.
 pub const FILES: usize = 30;
 /// The most bytes of all log files.

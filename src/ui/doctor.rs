@@ -20,12 +20,16 @@ pub fn show(diagnosis: &Diagnosis, format: Format, verbose: bool) -> Result<()> 
         let report = json!({"checks": diagnosis.checks, "broken": diagnosis.broken()});
         return structured(&with_log(report), format);
     }
-    let width = terminal::width();
+    page(&text(diagnosis, terminal::width(), verbose));
+    Ok(())
+}
+
+/// Every check and a summary, in lines of at most `width` columns.
+pub fn text(diagnosis: &Diagnosis, width: Option<usize>, verbose: bool) -> String {
     let mut text: String = diagnosis.checks.iter().map(|finding| line(finding, width, verbose)).collect();
     text.push('\n');
     text.push_str(&wrapped("", &summary(diagnosis), width));
-    page(&text);
-    Ok(())
+    text
 }
 
 /// A check and its hint, in lines of at most `width` columns.

@@ -16,9 +16,13 @@ pub fn show(plan: &Plan<'_>, format: Format) -> Result<()> {
         let report = json!({"steps": plan.steps.iter().map(data).collect::<Vec<_>>()});
         return structured(&with_log(report), format);
     }
-    let width = terminal::width();
-    page(&plan.steps.iter().map(|planned| lines(planned, width)).collect::<String>());
+    page(&text(plan, terminal::width()));
     Ok(())
+}
+
+/// The state of each step, in lines of at most `width` columns.
+pub fn text(plan: &Plan<'_>, width: Option<usize>) -> String {
+    plan.steps.iter().map(|planned| lines(planned, width)).collect()
 }
 
 /// The width from which the version goes beside the step.

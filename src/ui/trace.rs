@@ -27,7 +27,12 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
         }
         return structured(&with_log(data), format);
     }
-    let width = terminal::width();
+    page(&text(trace, terminal::width()));
+    Ok(())
+}
+
+/// Every link and the conclusion, in lines of at most `width` columns.
+pub fn text(trace: &Trace, width: Option<usize>) -> String {
     let mut text = format!("{}: {}\n", trace.target.bold(), clean(&trace.now));
     let columns = Columns::of(&trace.links);
     for link in &trace.links {
@@ -35,8 +40,7 @@ pub fn show(trace: &Trace, format: Format) -> Result<()> {
     }
     let conclusion = conclusion(trace);
     conclusion.lines().for_each(|line| text.push_str(&terminal::wrapped("", line, width)));
-    page(&text);
-    Ok(())
+    text
 }
 
 /// The widths of the columns.

@@ -96,6 +96,7 @@ fn commands_in_the_documents_parse() {
         "docs/profile.md",
         "docs/sandbox.md",
         "docs/survives.md",
+        "docs/sysdump.md",
         "docs/trace.md",
     ] {
         let text = document(path);

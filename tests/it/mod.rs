@@ -21,6 +21,7 @@ mod smoke_broken;
 mod smoke_documents;
 mod smoke_junit;
 mod smoke_place;
+mod sysdump;
 mod trust;
 mod walkthrough;
 mod widths;

@@ -1,5 +1,6 @@
 //! `kvnet doctor` on a node that is broken on purpose, in one way after the other.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -179,6 +180,7 @@ pub fn story() {
     leads_to_up(&kvnet);
     kvnet.up();
     whole(&kvnet);
+    dumped(&kvnet);
     left_port(&kvnet);
     for broken in BREAKS {
         node.sh(broken.make);
@@ -189,6 +191,38 @@ pub fn story() {
     kvnet.exits(0, &["down", "--yes"]);
     node.until("the kubelet misses the pod network", "kubectl get nodes | grep -q NotReady");
     leads_to_up(&kvnet);
+}
+
+/// What a node answers is in its archive: each check finds there what it found on the node, and secrets are not in it.
+fn dumped(kvnet: &Kvnet) {
+    kvnet.exits(0, &["sysdump", "--file", "/root/dump.tar.gz"]);
+    let live = states(&doctor(kvnet));
+    let ran = kvnet.run(&["doctor", "--from", "/root/dump.tar.gz", "-o", "json"]);
+    let dumped = states(&serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}")));
+    for (check, state) in &live {
+        assert_eq!(dumped.get(check), Some(state), "{check} of the archive");
+    }
+    let listed = kvnet.node.sh("tar tzf /root/dump.tar.gz");
+    for file in [
+        "node/ovs-flows-blue.txt",
+        "node/kubelet.log",
+        "node/files/etc/cni/net.d/00-multus.conf",
+        "cluster/Pod.yaml",
+    ] {
+        assert!(listed.lines().any(|line| line.ends_with(file)), "{file}: {listed}");
+    }
+    // The private keys and tokens of this node, wherever they may have come along.
+    kvnet.node.sh(
+        "tar xzf /root/dump.tar.gz -C /root && for secret in $(grep -h 'client-key-data' /etc/kubernetes/admin.conf | awk '{print $2}' | cut -c1-200); \
+         do ! grep -rqF \"$secret\" /root/kvnet-sysdump-*; done && ! grep -rq 'BEGIN.*PRIVATE KEY' /root/kvnet-sysdump-*",
+    );
+}
+
+/// The state of each check.
+fn states(diagnosis: &Value) -> BTreeMap<String, String> {
+    let checks = diagnosis["checks"].as_array().expect("checks").iter();
+    let text = |check: &Value, field: &str| check[field].as_str().unwrap_or_default().to_owned();
+    checks.map(|check| (text(check, "check"), text(check, "state"))).collect()
 }
 
 /// A node without kvnet has no pod network: what is broken first is what `up` corrects.

@@ -13,6 +13,9 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::checkpoint::reached;
 use crate::error::{Error, Result, code};
 
+/// The directory of the logs of runs in it.
+pub const LOGS: &str = "logs";
+
 /// Where kvnet keeps its state.
 #[derive(Clone, Debug)]
 pub struct StateDir(Utf8PathBuf);
@@ -79,6 +82,19 @@ impl StateDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(file_error(&path, &error)),
         }
+    }
+
+    /// The names in a directory of it, sorted; none when there is none.
+    pub fn list(&self, directory: &str) -> Result<Vec<String>> {
+        let path = self.path(directory);
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| file_error(&path, &error))?,
+        };
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Replaces a file, mode 0600, atomically and durably.

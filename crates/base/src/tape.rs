@@ -96,6 +96,15 @@ impl Tape {
         self.keep::<()>(CONNECT.into(), &Err(error.clone()));
     }
 
+    /// Why there is no cluster; none when there is one.
+    pub fn refusal(&self) -> Option<Error> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        match answers.get(CONNECT) {
+            Some(Answer::Error { code, message }) => Some(recorded(code, message)),
+            _ => None,
+        }
+    }
+
     /// The recorded answer to a question.
     ///
     /// # Errors

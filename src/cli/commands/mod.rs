@@ -12,6 +12,7 @@ pub mod profile;
 pub mod render;
 pub mod smoke;
 pub mod status;
+pub mod sysdump;
 pub mod topology;
 pub mod trace;
 pub mod up;

@@ -123,8 +123,32 @@ impl Cluster {
         container: Option<&str>,
         tail: u32,
     ) -> Result<String> {
+        self.log_of([namespace, pod], &[("container", container)], tail).await
+    }
+
+    /// The last `tail` lines of a container before its last restart.
+    ///
+    /// # Errors
+    /// As [`Cluster::logs`], also when there was no restart.
+    pub async fn logs_before(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        tail: u32,
+    ) -> Result<String> {
+        let of = [("container", Some(container)), ("previous", Some("true"))];
+        self.log_of([namespace, pod], &of, tail).await
+    }
+
+    async fn log_of(
+        &self,
+        [namespace, pod]: [&str; 2],
+        of: &[(&str, Option<&str>)],
+        tail: u32,
+    ) -> Result<String> {
         let subject = format!("log of pod {namespace}/{pod}");
-        let query = query(&[("container", container)]);
+        let query = query(of);
         let (namespace, pod) = (segment("namespace", namespace)?, segment("Pod", pod)?);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={tail}{query}");
         let request = Request::get(path).body(Vec::new()).map_err(|error| {

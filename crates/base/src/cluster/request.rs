@@ -126,7 +126,7 @@ impl Cluster {
             return persists.await;
         }
         let question = || format!("GET {}", call.path);
-        let outcome = self.taped(question, self.unless_gone(persists)).await?;
+        let outcome = Box::pin(self.taped(question, self.unless_gone(persists))).await?;
         if let ApiAnswer::Done(value) = &outcome {
             self.offers.learn(value);
         }
@@ -207,9 +207,7 @@ impl Cluster {
             if let Some(why) = call.expected.contradiction(&value) {
                 return Err(FailedAttempt::last(self.garbage(status, why)));
             }
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum ApiAnswer {
+            return Ok(ApiAnswer::Done(value));
         }
         let mut refusal = Refusal::parse(status, value.as_ref(), body);
         if let Some(over) = self.login.over().filter(|_| status == 401) {

@@ -33,7 +33,6 @@ impl Cluster {
         cluster.server = server.as_str().into();
         cluster.route = cluster.server.clone();
         cluster.place = Place { server, ..Place::default() }.into();
-        cluster.origin = "a dump".into();
         cluster.tape = Some(tape);
         cluster
     }

@@ -10,6 +10,8 @@ use super::{Command, Host, Output, Shot, Sighting, Stat};
 use crate::error::{Error, Result, code};
 use crate::tape::Tape;
 
+/// The environment of the process that asks.
+const ENVIRONMENT: &str = "/proc/self/environ";
 /// The most bytes of a file that are recorded.
 const MOST_OF_FILE: usize = 1 << 20;
 
@@ -23,10 +25,6 @@ pub struct Recorded {
 
 #[async_trait]
 impl Host for Recorded {
-    fn name(&self) -> &str {
-        self.host.name()
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         let result = self.host.run(command).await;
         self.tape.keep(format!("run {}", command.display()), &result);
@@ -35,7 +33,7 @@ impl Host for Recorded {
 
     async fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
         let result = self.host.read(path).await;
-        let text = result.clone().map(|content| content.map(|content| beginning(&content)));
+        let text = result.clone().map(|content| content.map(|content| recorded(path, &content)));
         self.tape.keep(format!("read {path}"), &text);
         result
     }
@@ -85,9 +83,13 @@ impl Host for Recorded {
     }
 }
 
-/// The text of a file, as much as is recorded of it.
-fn beginning(content: &[u8]) -> String {
-    String::from_utf8_lossy(&content[..content.len().min(MOST_OF_FILE)]).into_owned()
+/// The text of a file, as much as is recorded of it. Of kvnet's own environment, which may hold any secret, only the home.
+fn recorded(path: &Utf8Path, content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&content[..content.len().min(MOST_OF_FILE)]);
+    if path != ENVIRONMENT {
+        return text.into_owned();
+    }
+    text.split('\0').find(|variable| variable.starts_with("HOME=")).unwrap_or_default().to_owned()
 }
 
 /// A node that is only a recording: it answers what was asked then, and cannot be changed.
@@ -95,10 +97,6 @@ pub struct Replayed(pub Tape);
 
 #[async_trait]
 impl Host for Replayed {
-    fn name(&self) -> &'static str {
-        "the node of the dump"
-    }
-
     async fn run(&self, command: &Command) -> Result<Output> {
         self.0.answer(&format!("run {}", command.display()))
     }
@@ -160,6 +158,17 @@ mod tests {
             host.stat("/etc/x".into()).await.unwrap(),
             host.list("/etc".into()).await.unwrap(),
         )
+    }
+
+    #[tokio::test]
+    async fn of_the_environment_only_the_home_is_recorded() {
+        let host = FakeHost::new().file(ENVIRONMENT, "A=canary\0HOME=/root\0B=canary\0");
+        let tape = Tape::blank();
+        let recorded = Recorded { host: Arc::new(host), tape: tape.clone() };
+        assert!(recorded.read(ENVIRONMENT.into()).await.unwrap().is_some());
+        let replayed = Replayed(Tape::parse(&tape.text()).unwrap());
+        assert_eq!(replayed.read(ENVIRONMENT.into()).await.unwrap().as_deref(), Some(&b"HOME=/root"[..]));
+        assert!(!tape.text().contains("canary"));
     }
 
     #[tokio::test]
