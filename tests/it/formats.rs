@@ -18,6 +18,7 @@ pub const ALL: &[(&str, Lines)] = &[
     ("plan", Some(("--sandbox-dir DIR/box", "--only flanel"))),
     ("status", Some(("--sandbox-dir DIR/box", "--kubeconfig DIR/none"))),
     ("doctor", Some(("--sandbox-dir DIR/box", "-p DIR/none.yaml"))),
+    ("sysdump", Some(("--sandbox-dir DIR/box --file DIR/d.tar.gz", "--sandbox --file DIR/none/d.tar.gz"))),
     ("trace", Some(("vmi/vm-two-nics --sandbox-dir DIR/box", "vmi/none --sandbox-dir DIR/box"))),
     ("topology", Some(("--sandbox-dir DIR/box", "--kubeconfig DIR/none"))),
     ("render", Some(("--offline --only vm", "--kubeconfig DIR/none"))),
