@@ -272,6 +272,17 @@ async fn a_server_with_an_apply_is_known_by_its_objects_and_by_its_description()
 }
 
 #[tokio::test]
+async fn a_server_with_an_apply_is_known_by_its_answer_to_a_write() {
+    let mut object = map();
+    object["metadata"]["managedFields"] = json!([{"manager": "kvnet"}]);
+    let (cluster, script) = Script::cluster(&[(200, object.to_string())]);
+    let key = ObjectKey::new("v1", "ConfigMap", Some("n"), "m");
+    cluster.patch_merge(&key, &json!({"data": {"a": "1"}})).await.unwrap();
+    assert_eq!(cluster.without_apply().await.unwrap(), None);
+    assert_eq!(script.seen().len(), 1, "its description is not read: {:?}", script.seen());
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_none_even_without_its_kind() {
     let (cluster, _) = Script::cluster(&[(404, "404 page not found".into())]);
     let nad = ObjectKey::new("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", Some("n"), "x");

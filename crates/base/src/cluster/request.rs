@@ -122,15 +122,16 @@ impl Cluster {
     pub(super) async fn call(&self, call: &ApiCall) -> Result<ApiAnswer> {
         // Boxed: whatever a command does holds such a future, often several.
         let persists = Box::pin(self.persist(call));
-        if call.method != Method::GET {
-            return persists.await;
-        }
-        let question = || format!("GET {}", call.path);
-        let outcome = Box::pin(self.taped(question, self.unless_gone(persists))).await?;
-        if let ApiAnswer::Done(value) = &outcome {
+        let answer = if call.method == Method::GET {
+            let question = || format!("GET {}", call.path);
+            Box::pin(self.taped(question, self.unless_gone(persists))).await?
+        } else {
+            persists.await?
+        };
+        if let ApiAnswer::Done(value) = &answer {
             self.offers.learn(value);
         }
-        Ok(outcome)
+        Ok(answer)
     }
 
     async fn persist(&self, call: &ApiCall) -> Result<ApiAnswer> {
