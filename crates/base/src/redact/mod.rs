@@ -26,20 +26,31 @@ pub fn digest(text: &str) -> String {
     format!("sha256:{:x}", Sha256::digest(text.as_bytes()))
 }
 
-/// Replaces the values of a Secret, and cloud-init data that is in an object itself.
+/// Replaces the values of a Secret or of a list of them, and cloud-init data that is in an object itself.
 pub fn redact_object(object: &mut Value) {
-    if object["kind"] == "Secret" {
-        for field in ["data", "stringData"] {
-            if let Some(values) = object.get_mut(field).and_then(Value::as_object_mut) {
-                values.values_mut().for_each(|value| *value = json!(HIDDEN));
-            }
-        }
-        // `kubectl apply` keeps the whole object there.
-        if let Some(value) = object.pointer_mut(LAST_APPLIED) {
-            *value = json!(HIDDEN);
+    let (is_secret, is_list) = (object["kind"] == "Secret", object["kind"] == "SecretList");
+    if is_secret {
+        redact_secret(object);
+    }
+    for item in object.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        // In a list of one kind, an object need not have a kind of its own.
+        if is_list || item["kind"] == "Secret" {
+            redact_secret(item);
         }
     }
     redact_cloud_init(object);
+}
+
+fn redact_secret(object: &mut Value) {
+    for field in ["data", "stringData"] {
+        if let Some(values) = object.get_mut(field).and_then(Value::as_object_mut) {
+            values.values_mut().for_each(|value| *value = json!(HIDDEN));
+        }
+    }
+    // `kubectl apply` keeps the whole object there.
+    if let Some(value) = object.pointer_mut(LAST_APPLIED) {
+        *value = json!(HIDDEN);
+    }
 }
 
 fn redact_cloud_init(value: &mut Value) {
