@@ -59,15 +59,26 @@ impl Session {
     /// Reads the profile and gathers facts about the node; does not connect to the cluster.
     pub async fn start(global: &Global) -> Result<Self> {
         know_secrets(global);
-        if let Some(path) = &global.from {
-            return Self::of_dump(global, path).await;
+        match &global.from {
+            Some(path) => Self::of_dump(global, path).await,
+            None => Self::logged(global, Source::Live).await,
         }
+    }
+
+    /// Like [`Session::start`]; what node and cluster answer is recorded.
+    pub async fn recorded(global: &Global, tape: &Tape) -> Result<Self> {
+        know_secrets(global);
+        Self::logged(global, Source::Recorded(tape.clone())).await
+    }
+
+    async fn logged(global: &Global, source: Source) -> Result<Self> {
         if let Some(state) = state_without_sandbox(global) {
             open_log(&state);
         }
         let selection = Selection { only: global.only.clone(), skip: global.skip.clone() };
         selection.refuse_unknown(&steps::registry())?;
-        let session = Self::with(global, profile::load(&global.profile, &global.set)?).await?;
+        let session = Self::on(global, profile::load(&global.profile, &global.set)?, source).await?;
+        session.cx.state.refuse_unsafe()?;
         if global.sandbox_dir.is_some() {
             open_log(&session.cx.state);
         }
@@ -95,19 +106,6 @@ impl Session {
         let mut session = Self::on(global, loaded, Source::Dump(dump)).await?;
         // The VM's secrets are not in a dump, nor in its profile, whose digest is therefore another one.
         session.job.selection.skip.extend(OF_SECRETS.map(String::from));
-        Ok(session)
-    }
-
-    /// Like [`Session::start`]; what node and cluster answer is recorded. An unreachable cluster is no error.
-    pub async fn recorded(global: &Global, tape: &Tape) -> Result<Self> {
-        know_secrets(global);
-        let loaded = profile::load(&global.profile, &global.set)?;
-        let mut session = Self::on(global, loaded, Source::Recorded(tape.clone())).await?;
-        session.cx.state.refuse_unsafe()?;
-        match session.cx.reach(&session.connect).await {
-            Ok(cluster) => session.job.cx.only = Some(cluster.recorded_on(tape.clone())),
-            Err(error) => tape.keep_refusal(&error),
-        }
         Ok(session)
     }
 
@@ -142,6 +140,7 @@ impl Session {
             Some(dump) => Some(Cluster::replayed(dump.tape.clone())),
             None => sandbox.as_ref().map(Sandbox::cluster),
         };
+        cx.tape = source.tape();
         cx.taken = source.dump().map(|dump| dump.about.taken);
         cx.digest = loaded.digest;
         cx.events = Arc::new(log::Noted(ui::events(global.output, global.no_color, global.verbose)));
@@ -181,6 +180,11 @@ impl Source {
             Self::Recorded(tape) => Arc::new(Recorded { host: live, tape: tape.clone() }),
             Self::Dump(dump) => Arc::new(Replayed(dump.tape.clone())),
         }
+    }
+
+    /// Where to record.
+    fn tape(&self) -> Option<Tape> {
+        if let Self::Recorded(tape) = self { Some(tape.clone()) } else { None }
     }
 
     fn dump(&self) -> Option<&Opened> {

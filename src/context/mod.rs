@@ -22,6 +22,7 @@ use crate::host::Host;
 use crate::profile::Profile;
 use crate::source::{Manifest, Sources};
 use crate::state::StateDir;
+use crate::tape::Tape;
 
 /// How long the nodes are cached; a change drops them at once.
 const FRESH: Duration = Duration::from_secs(10);
@@ -56,6 +57,8 @@ pub struct Context {
     pub skipped: Arc<[String]>,
     /// The cluster of a sandbox or a dump, which takes precedence over every kubeconfig.
     pub only: Option<Cluster>,
+    /// Records what the cluster answers, for a dump.
+    pub tape: Option<Tape>,
     /// When the dump was taken that the run is about, in Unix seconds; none for a live node.
     pub taken: Option<i64>,
     /// The cluster, once there is one.
@@ -91,6 +94,7 @@ impl Context {
             cancel: Cancel::default(),
             skipped: Arc::default(),
             only: None,
+            tape: None,
             taken: None,
             cluster: Arc::default(),
             identity: Arc::default(),
@@ -112,10 +116,14 @@ impl Context {
 
     /// The cluster of a kubeconfig.
     pub async fn reach(&self, options: &ConnectOptions) -> Result<Cluster> {
-        match &self.only {
-            Some(cluster) => Ok(cluster.clone()),
-            None => Cluster::connect(options).await,
-        }
+        let cluster = match &self.only {
+            Some(cluster) => cluster.clone(),
+            None => Cluster::connect(options).await?,
+        };
+        Ok(match &self.tape {
+            Some(tape) => cluster.recorded_on(tape.clone()),
+            None => cluster,
+        })
     }
 
     /// Registers a cluster that a step has just created.

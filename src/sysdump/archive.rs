@@ -51,15 +51,24 @@ impl About {
     }
 }
 
+/// Refuses a path that exists, before the work for it is done.
+pub fn refuse_existing(path: &Utf8Path) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Err(unwritable(path, &io::ErrorKind::AlreadyExists.into())),
+        Err(_) => Ok(()),
+    }
+}
+
+fn unwritable(path: &Utf8Path, error: &io::Error) -> Error {
+    Error::new(&code::DUMP_NOTHING, "the dump cannot be written").at(path.as_str()).because(error)
+}
+
 /// Writes the files into a new archive that only its owner can read; `folder` is the folder in it.
 ///
 /// # Errors
 /// `KVN832` when the file exists or cannot be written; then nothing is left of it.
 pub fn write(path: &Utf8Path, folder: &str, files: &BTreeMap<String, String>, taken: i64) -> Result<()> {
-    let failed = |error: io::Error| {
-        let why = Error::new(&code::DUMP_NOTHING, "the dump cannot be written").at(path.as_str());
-        why.because(error)
-    };
+    let failed = |error: io::Error| unwritable(path, &error);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     let written = pack(file, folder, files, taken).and_then(|file| file.sync_all());
     written.map_err(|error| {

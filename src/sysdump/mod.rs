@@ -19,7 +19,7 @@ use camino::Utf8Path;
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-pub use archive::{ABOUT, About, Opened, PROFILE, RECORDING, write};
+pub use archive::{ABOUT, About, Opened, PROFILE, RECORDING, refuse_existing, write};
 
 use crate::context::Context;
 use crate::error::Result;

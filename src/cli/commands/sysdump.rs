@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::facts::attachments::asked;
 use crate::profile;
 use crate::run;
-use crate::sysdump::{ABOUT, About, Dump, Limits, PROFILE, RECORDING, collect, write};
+use crate::sysdump::{ABOUT, About, Dump, Limits, PROFILE, RECORDING, collect, refuse_existing, write};
 use crate::tape::Tape;
 use crate::terminal;
 use crate::topology;
@@ -33,6 +33,7 @@ pub async fn run(global: &Global, options: &Sysdump) -> Result<u8> {
     let taken = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
     let folder = folder(&session, taken);
     let path = options.file.clone().unwrap_or_else(|| Utf8PathBuf::from(format!("{folder}.tar.gz")));
+    refuse_existing(&path)?;
     let bytes = usize::try_from(options.size_limit).unwrap_or(usize::MAX) << 20;
     let dump = Dump::new(&session.cx.profile, Limits::new(Duration::from_secs(options.time_limit), bytes));
     verdicts(&session, &dump, &tape).await;
@@ -56,11 +57,10 @@ fn folder(session: &Session, taken: i64) -> String {
 /// What kvnet itself makes of node and cluster. Recorded as it asks, so that `--from` can ask the same again.
 async fn verdicts(session: &Session, dump: &Dump, tape: &Tape) {
     let cx = &session.cx;
-    let refusal = match cx.only {
-        Some(_) => session.connect().await.err(),
-        None => tape.refusal(),
-    };
+    // An unreachable cluster, or one of another node, is a finding.
+    let refusal = session.connect().await.err();
     if let Some(error) = &refusal {
+        tape.keep_refusal(error);
         dump.lacks("cluster", &format!("[{}] {error}", error.code().id));
     }
     let plain = |text: String| console::strip_ansi_codes(&text).into_owned();
