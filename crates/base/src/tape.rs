@@ -78,7 +78,8 @@ impl Tape {
         self.replays
     }
 
-    /// Records what came of a question.
+    /// Records what came of a question. The first answer stays: what was concluded from it is in the same archive, and a
+    /// later one is of another moment.
     pub fn keep<T: Serialize>(&self, question: String, result: &Result<T>) {
         let answer = match result.as_ref().map(serde_json::to_value) {
             Ok(Ok(mut value)) => {
@@ -88,7 +89,7 @@ impl Tape {
             Ok(Err(error)) => Answer::Error { code: code::INTERNAL.id.into(), message: error.to_string() },
             Err(error) => Answer::Error { code: error.code().id.into(), message: error.to_string() },
         };
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(question, answer);
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).entry(question).or_insert(answer);
     }
 
     /// Records why there is no cluster.
@@ -154,6 +155,15 @@ mod tests {
         let error = recorded_tape().answer::<Option<String>>("read /z").unwrap_err();
         assert_eq!(error.code().id, "KVN831");
         assert!(error.to_string().contains("`read /z`"), "{error}");
+    }
+
+    #[test]
+    fn the_answer_that_was_first_heard_stays() {
+        let tape = Tape::blank();
+        tape.keep("GET /pods".into(), &Ok(vec!["a"]));
+        tape.keep("GET /pods".into(), &Ok(Vec::<String>::new()));
+        let tape = Tape::parse(&tape.text()).unwrap();
+        assert_eq!(tape.answer::<Vec<String>>("GET /pods").unwrap(), ["a"]);
     }
 
     #[test]
