@@ -63,12 +63,15 @@ pub fn manifest(bytes: &[u8]) {
     let (facts, extra) = (Facts::default(), RenderFacts::default());
     match wait(sources.load(&FLANNEL, &profile, &facts, &extra)) {
         Ok(manifest) => {
-            let findings = objects::diff("flannel", &manifest.objects, &Live::new(), 1);
             let live = manifest.objects.iter().map(|object| (ObjectKey::of(object), object.clone()));
-            objects::diff("flannel", &manifest.objects, &live.collect(), 1);
-            for change in findings.changes {
-                assert!(serde_json::to_string(&change.redacted()).is_ok());
-                printable(&terminal::clean(&change.to_string()));
+            for live in [Live::new(), live.collect()] {
+                match objects::diff("flannel", &manifest.objects, &live, 1) {
+                    Ok(findings) => findings.changes.iter().for_each(|change| {
+                        assert!(serde_json::to_string(&change.redacted()).is_ok());
+                        printable(&terminal::clean(&change.to_string()));
+                    }),
+                    Err(error) => shown(&error),
+                }
             }
         }
         Err(error) => shown(&error),

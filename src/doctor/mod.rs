@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::context::events::Grade;
 use crate::engine::plan::{Plan, Selection};
-use crate::engine::step::AnyStep;
+use crate::engine::step::Step;
 use crate::error::{Code, Error, Result};
 pub use seen::Snapshot;
 
@@ -203,7 +203,7 @@ impl Diagnosis {
 pub async fn examine(
     cx: &Context,
     refusal: Option<Error>,
-    steps: &[Box<dyn AnyStep>],
+    steps: &[Box<dyn Step>],
     selection: &Selection,
 ) -> Result<Diagnosis> {
     let mut seen = Snapshot::gather(cx, refusal).await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::change::Change;
 use super::graph::Graph;
-use super::step::{AnyStep, Findings, Reach};
+use super::step::{Findings, Reach, Step};
 use crate::context::Context;
 use crate::context::target::Target;
 use crate::error::{Code, Error, Result, code};
@@ -28,7 +28,7 @@ impl Selection {
     }
 
     /// Refuses an unknown name, and names that leave no step.
-    pub fn refuse_unknown(&self, steps: &[Box<dyn AnyStep>]) -> Result<()> {
+    pub fn refuse_unknown(&self, steps: &[Box<dyn Step>]) -> Result<()> {
         let names: Vec<&str> = steps.iter().map(|step| step.id()).collect();
         let Some(name) = self.only.iter().chain(&self.skip).find(|name| !names.contains(&name.as_str()))
         else {
@@ -67,7 +67,7 @@ pub enum State {
 /// A step with what it found.
 pub struct Planned<'a> {
     /// The step.
-    pub step: &'a dyn AnyStep,
+    pub step: &'a dyn Step,
     /// What it found; an error when it could not read the state or refuses.
     pub findings: Result<Findings>,
 }
@@ -101,7 +101,7 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Lets all selected steps observe concurrently. Changes nothing.
-    pub async fn make(steps: &'a [Box<dyn AnyStep>], selection: &Selection, cx: &Context) -> Result<Self> {
+    pub async fn make(steps: &'a [Box<dyn Step>], selection: &Selection, cx: &Context) -> Result<Self> {
         let chosen = select(steps, selection, cx)?;
         let graph = Graph::new(chosen.iter().map(|step| (step.id(), step.requires().to_vec())))?;
         // First, which machine this is. A cluster that does not answer now is not asked again by each step.
@@ -195,7 +195,7 @@ fn forget_unfounded(planned: &mut [Planned<'_>], graph: &Graph) {
 }
 
 /// What a step finds. A step of the node only runs on a machine that is known to be a node of the cluster.
-async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
+async fn find(step: &dyn Step, cx: &Context) -> Result<Findings> {
     match refuse_stranger(step, cx).await {
         Ok(()) => step.find(cx).await,
         Err(error) if error.code() != &code::NOT_A_NODE && step.tells_why_silent() => {
@@ -208,7 +208,7 @@ async fn find(step: &dyn AnyStep, cx: &Context) -> Result<Findings> {
 /// Refuses a step of the node on a machine that is not a node of its cluster.
 /// Fails with `KVN510`, also when the cluster has no nodes at all; the cluster's own error when it does not answer,
 /// because then the node is unknown.
-pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
+pub async fn refuse_stranger(step: &dyn Step, cx: &Context) -> Result<()> {
     if step.reach() == Reach::Anywhere {
         return Ok(());
     }
@@ -226,12 +226,12 @@ pub async fn refuse_stranger(step: &dyn AnyStep, cx: &Context) -> Result<()> {
 
 /// The steps that are selected and that the profile asks for; an unknown name is refused.
 pub fn select<'a>(
-    steps: &'a [Box<dyn AnyStep>],
+    steps: &'a [Box<dyn Step>],
     selection: &Selection,
     cx: &Context,
-) -> Result<Vec<&'a dyn AnyStep>> {
+) -> Result<Vec<&'a dyn Step>> {
     selection.refuse_unknown(steps)?;
-    let chosen = steps.iter().map(AsRef::as_ref).filter(|step: &&dyn AnyStep| selection.wants(step.id()));
+    let chosen = steps.iter().map(AsRef::as_ref).filter(|step: &&dyn Step| selection.wants(step.id()));
     Ok(chosen.filter(|step| step.enabled(cx)).collect())
 }
 

@@ -11,7 +11,7 @@ use super::change::{Change, Outcome};
 use super::execute::{execute, replaced_object};
 use super::journal::Journal;
 use super::plan::{Plan, Planned};
-use super::step::{AnyStep, Findings};
+use super::step::{Findings, Step};
 use crate::checkpoint::reached;
 use crate::context::Context;
 use crate::context::cancel::Cancel;
@@ -141,6 +141,7 @@ impl Run<'_> {
                 did.changes += usize::from(!change.only_observes());
             }
             step.verify(self.cx).await?;
+            step.after_apply(self.cx).await?;
             if changes.iter().all(Change::only_observes) {
                 return Ok(());
             }
@@ -172,7 +173,7 @@ impl Run<'_> {
     /// Records what was on the node before a step installs its component, so that `down` leaves it there. Nothing is
     /// recorded, and so nothing removed, when the component is pre-existing: then its traces are not kvnet's, even
     /// later ones.
-    async fn record_before(&self, step: &dyn AnyStep, changes: &[Change]) -> Result<()> {
+    async fn record_before(&self, step: &dyn Step, changes: &[Change]) -> Result<()> {
         let traces = step.traces(self.cx);
         let known = self.journal.present(step.id()).is_some();
         if traces.is_empty() || known || !changes.iter().any(installs) {
@@ -298,26 +299,21 @@ mod tests {
         ($step:ident, $id:literal, $changes:expr) => {
             #[async_trait::async_trait]
             impl crate::engine::step::Step for $step {
-                type Observed = ();
-                type Desired = ();
-                const ID: &'static str = $id;
-                const TITLE: &'static str = $id;
-                const REQUIRES: &'static [&'static str] = &[];
-                const REACH: Reach = Reach::Anywhere;
+                fn about(&self) -> &'static crate::engine::step::About {
+                    const ABOUT: crate::engine::step::About = crate::engine::step::About {
+                        id: $id,
+                        title: $id,
+                        requires: &[],
+                        reach: Reach::Anywhere,
+                    };
+                    &ABOUT
+                }
 
                 fn enabled(&self, _: &Context) -> bool {
                     true
                 }
 
-                async fn observe(&self, _: &Context) -> Result<()> {
-                    Ok(())
-                }
-
-                async fn desired(&self, _: &Context, (): &()) -> Result<()> {
-                    Ok(())
-                }
-
-                fn diff(&self, _: &Context, (): &(), (): &()) -> Result<Findings> {
+                async fn find(&self, _: &Context) -> Result<Findings> {
                     Ok(Findings::of($changes))
                 }
             }
@@ -360,7 +356,7 @@ mod tests {
         let mut cx = Context::new(host, profile, crate::facts::Facts::default(), sources, state);
         let heard = Arc::new(Heard::default());
         cx.events = heard.clone();
-        let steps: Vec<Box<dyn AnyStep>> = vec![Box::new(Slow), Box::new(Failing)];
+        let steps: Vec<Box<dyn Step>> = vec![Box::new(Slow), Box::new(Failing)];
         let plan = Plan::make(&steps, &Selection::default(), &cx).await.unwrap();
         let journal = Journal::open(&cx.state, "up", "").unwrap();
         let run = Run { cx: &cx, journal: &journal, events: &cx.events, cancel: &cx.cancel };

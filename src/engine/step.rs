@@ -1,49 +1,41 @@
-//! A step: observe the current state, compute the desired state, and yield the changes between the two.
+//! A step: it compares what is with what should be, and yields the changes between the two.
 
 use async_trait::async_trait;
 
 use super::change::Change;
-use super::execute::is_ours;
 use super::traces::Traces;
-use crate::cluster::ObjectKey;
 use crate::context::Context;
-use crate::error::{Error, Result, code};
+use crate::error::Result;
 
 /// One part of the job. Each lives in its own file under `src/steps`.
 #[async_trait]
-pub trait Step: Send + Sync + 'static {
-    /// The current state, as far as the step cares.
-    type Observed: Send + Sync;
-    /// What should be there.
-    type Desired: Send + Sync;
-
-    /// The name in kebab-case, used by `--only` and `--skip`.
-    const ID: &'static str;
-    /// A few words for people.
-    const TITLE: &'static str;
-    /// The steps that must be done before; those that are skipped or off count as done.
-    const REQUIRES: &'static [&'static str];
-    /// Which machine it can run on.
-    const REACH: Reach;
-    /// Whether the machine's files explain why its cluster does not answer. Such a step runs even when it is unknown
-    /// which node the machine is.
-    const TELLS_WHY_SILENT: bool = false;
+pub trait Step: Send + Sync {
+    /// What it is called, and where and after what it runs.
+    fn about(&self) -> &'static About;
 
     /// Whether the profile asks for this step.
     fn enabled(&self, cx: &Context) -> bool;
 
-    /// Reads the state; changes nothing. Must cope with a missing cluster or tool that an earlier step will provide.
-    async fn observe(&self, cx: &Context) -> Result<Self::Observed>;
+    /// Reads the state and compares it with the profile: the changes between the two, in the order to apply them; none
+    /// when all is in place. Changes nothing. Must cope with a missing cluster or tool that an earlier step will
+    /// provide.
+    async fn find(&self, cx: &Context) -> Result<Findings>;
 
-    /// What should be, from the profile and from what was observed.
-    async fn desired(&self, cx: &Context, observed: &Self::Observed) -> Result<Self::Desired>;
-
-    /// The changes between the two, in the order to apply them; empty when all is in place. Pure.
-    fn diff(&self, cx: &Context, observed: &Self::Observed, desired: &Self::Desired) -> Result<Findings>;
-
-    /// The post-condition after the changes were applied; cheap, because the waits are changes of their own.
+    /// The post-condition after the changes were applied; cheap, because the waits are changes of their own. It has no
+    /// effect.
     async fn verify(&self, _cx: &Context) -> Result<()> {
         Ok(())
+    }
+
+    /// What the run gets from the step once its post-condition holds: a connection, a record.
+    async fn after_apply(&self, _cx: &Context) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the machine's files explain why its cluster does not answer. Such a step runs even when it is unknown
+    /// which node the machine is.
+    fn tells_why_silent(&self) -> bool {
+        false
     }
 
     /// The objects that the step applies, for `render`.
@@ -69,6 +61,40 @@ pub trait Step: Send + Sync + 'static {
     /// What `down` does once the step's objects and traces are gone.
     async fn after_removal(&self, _cx: &Context) -> Result<Vec<Change>> {
         Ok(Vec::new())
+    }
+}
+
+/// What a step is called, and where and after what it runs.
+pub struct About {
+    /// The name in kebab-case, used by `--only` and `--skip`.
+    pub id: &'static str,
+    /// A few words for people.
+    pub title: &'static str,
+    /// The steps that must be done before; those that are skipped or off count as done.
+    pub requires: &'static [&'static str],
+    /// Which machine it can run on.
+    pub reach: Reach,
+}
+
+impl dyn Step + '_ {
+    /// [`About::id`].
+    pub fn id(&self) -> &'static str {
+        self.about().id
+    }
+
+    /// [`About::title`].
+    pub fn title(&self) -> &'static str {
+        self.about().title
+    }
+
+    /// [`About::requires`].
+    pub fn requires(&self) -> &'static [&'static str] {
+        self.about().requires
+    }
+
+    /// [`About::reach`].
+    pub fn reach(&self) -> Reach {
+        self.about().reach
     }
 }
 
@@ -129,131 +155,5 @@ impl Findings {
     /// Adds a warning.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.notes.push(Note { warning: true, text: text.into() });
-    }
-}
-
-/// A [`Step`] without its own types, as the engine holds it.
-#[async_trait]
-pub trait AnyStep: Send + Sync {
-    /// [`Step::ID`].
-    fn id(&self) -> &'static str;
-    /// [`Step::TITLE`].
-    fn title(&self) -> &'static str;
-    /// [`Step::REQUIRES`].
-    fn requires(&self) -> &'static [&'static str];
-    /// [`Step::REACH`].
-    fn reach(&self) -> Reach;
-    /// [`Step::TELLS_WHY_SILENT`].
-    fn tells_why_silent(&self) -> bool;
-    /// [`Step::enabled`].
-    fn enabled(&self, cx: &Context) -> bool;
-    /// Observes, then diffs.
-    async fn find(&self, cx: &Context) -> Result<Findings>;
-    /// [`Step::verify`].
-    async fn verify(&self, cx: &Context) -> Result<()>;
-    /// [`Step::objects`].
-    async fn objects(&self, cx: &Context) -> Result<Vec<serde_json::Value>>;
-    /// [`Step::traces`].
-    fn traces(&self, cx: &Context) -> Traces;
-    /// [`Step::before_removal`].
-    async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>>;
-    /// [`Step::keeps`].
-    async fn keeps(&self, cx: &Context, change: &Change) -> Result<Option<String>>;
-    /// [`Step::after_removal`].
-    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>>;
-}
-
-#[async_trait]
-impl<S: Step> AnyStep for S {
-    fn id(&self) -> &'static str {
-        S::ID
-    }
-
-    fn title(&self) -> &'static str {
-        S::TITLE
-    }
-
-    fn requires(&self) -> &'static [&'static str] {
-        S::REQUIRES
-    }
-
-    fn reach(&self) -> Reach {
-        S::REACH
-    }
-
-    fn tells_why_silent(&self) -> bool {
-        S::TELLS_WHY_SILENT
-    }
-
-    fn enabled(&self, cx: &Context) -> bool {
-        Step::enabled(self, cx)
-    }
-
-    async fn find(&self, cx: &Context) -> Result<Findings> {
-        let observed = self.observe(cx).await?;
-        let desired = self.desired(cx, &observed).await?;
-        let findings = self.diff(cx, &observed, &desired)?;
-        findings.changes.iter().try_for_each(refuse_foreign_secret)?;
-        Ok(findings)
-    }
-
-    async fn verify(&self, cx: &Context) -> Result<()> {
-        Step::verify(self, cx).await
-    }
-
-    async fn objects(&self, cx: &Context) -> Result<Vec<serde_json::Value>> {
-        Step::objects(self, cx).await
-    }
-
-    fn traces(&self, cx: &Context) -> Traces {
-        Step::traces(self, cx)
-    }
-
-    async fn before_removal(&self, cx: &Context, installed: bool) -> Result<Vec<Change>> {
-        Step::before_removal(self, cx, installed).await
-    }
-
-    async fn keeps(&self, cx: &Context, change: &Change) -> Result<Option<String>> {
-        Step::keeps(self, cx, change).await
-    }
-
-    async fn after_removal(&self, cx: &Context) -> Result<Vec<Change>> {
-        Step::after_removal(self, cx).await
-    }
-}
-
-/// The values of a Secret are never journaled, so `down` could not restore a pre-existing one.
-fn refuse_foreign_secret(change: &Change) -> Result<()> {
-    match change {
-        Change::Apply { object, before: Some(_) } if object["kind"] == "Secret" && !is_ours(object) => {
-            let key = ObjectKey::of(object);
-            let message = format!("{key} is pre-existing and holds other values");
-            let error = Error::new(&code::CLUSTER_CONFLICT, message);
-            Err(error.hint(format!("delete {key}, or give kvnet's object another name in the profile")))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn only_a_pre_existing_secret_that_would_change_is_refused() {
-        let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
-        for (kind, labels, before, refused) in [
-            ("Secret", json!({}), Some(Vec::new()), true),
-            ("Secret", json!({}), None, false),
-            ("Secret", ours, Some(Vec::new()), false),
-            ("ConfigMap", json!({}), Some(Vec::new()), false),
-        ] {
-            let object =
-                json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "s", "labels": labels}});
-            let change = Change::Apply { object: Box::new(object), before };
-            assert_eq!(refuse_foreign_secret(&change).is_err(), refused, "{change}");
-        }
     }
 }

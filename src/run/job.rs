@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::journal::machine_digest;
 use crate::engine::plan::{Plan, Selection};
-use crate::engine::step::{AnyStep, Findings, Reach};
+use crate::engine::step::{Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::source::{Download, Voucher};
 
@@ -19,7 +19,7 @@ pub struct Job {
     /// The context of every step.
     pub cx: Context,
     /// All steps.
-    pub steps: Vec<Box<dyn AnyStep>>,
+    pub steps: Vec<Box<dyn Step>>,
     /// Which steps to run.
     pub selection: Selection,
     /// How to connect to the cluster.
@@ -69,7 +69,7 @@ impl Job {
 
     /// Whether a selected step changes the machine.
     fn changes_nodes(&self) -> bool {
-        let wanted = |step: &&dyn AnyStep| self.selection.wants(step.id()) && step.enabled(&self.cx);
+        let wanted = |step: &&dyn Step| self.selection.wants(step.id()) && step.enabled(&self.cx);
         self.steps.iter().map(AsRef::as_ref).filter(wanted).any(|step| step.reach() == Reach::Node)
     }
 

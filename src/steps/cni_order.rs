@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::cluster::Condition;
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::text;
 use crate::formats::cni::{CniConf, is_configuration, order};
@@ -19,88 +19,56 @@ const ASIDE: &str = "kvnet-saved";
 /// The extension that Cilium gives the files that it disables.
 const CILIUM: &str = ".cilium_bak";
 
+const ABOUT: About =
+    About { id: "cni-order", title: "CNI configuration order", requires: &["multus"], reach: Reach::Node };
+
 /// Puts Multus first. Other files are moved aside, never deleted; the directory is never removed.
 pub struct CniOrder;
 
 /// The directory.
-#[derive(Debug, Default)]
-pub struct Observed {
+struct Observed {
     names: Vec<String>,
     /// The configurations by name, in the runtime's order; none for a file that cannot be parsed.
     files: BTreeMap<String, Option<CniConf>>,
 }
 
-/// The names that matter.
-pub struct Desired {
-    /// The file that Multus writes.
-    written: String,
-    /// The file that must be first.
-    first: String,
-    directory: Utf8PathBuf,
-}
-
 #[async_trait]
 impl Step for CniOrder {
-    type Observed = Observed;
-    type Desired = Desired;
-
-    const ID: &'static str = "cni-order";
-    const TITLE: &'static str = "CNI configuration order";
-    const REQUIRES: &'static [&'static str] = &["multus"];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.multus.enabled
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let (host, directory) = (cx.host.as_ref(), &cx.facts.cni_conf_dir);
-        let names = host.list(directory).await?.unwrap_or_default();
-        let mut files = BTreeMap::new();
-        for name in names.iter().filter(|name| is_configuration(name)) {
-            let content = text(host, directory.join(name)).await?.unwrap_or_default();
-            // Created but still empty: its writer is not done.
-            if content.trim().is_empty() {
-                continue;
-            }
-            files.insert(name.clone(), CniConf::parse(&content));
-        }
-        Ok(Observed { names, files })
-    }
-
-    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Desired> {
-        Ok(Desired {
-            written: written_name(&cx.profile, observed).into(),
-            first: cx.profile.multus.conf_file.clone(),
-            directory: cx.facts.cni_conf_dir.clone(),
-        })
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
-        refuse_circle(observed, &desired.directory)?;
-        refuse_late_name(&cx.profile, &desired.first)?;
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let observed = Observed::read(cx).await?;
+        let (directory, wanted) = (&cx.facts.cni_conf_dir, cx.profile.multus.conf_file.as_str());
+        refuse_circle(&observed, directory)?;
+        refuse_late_name(&cx.profile, wanted)?;
         let mut findings = Findings::default();
         for name in observed.names.iter().filter(|name| name.ends_with(CILIUM)) {
             findings.warn(format!("Cilium disabled {name}: set `cni.exclusive: false` in its configuration"));
         }
-        let written = desired.written.as_str();
+        let written = written_name(&cx.profile, &observed);
         let multus = observed.multus().unwrap_or(written);
         if observed.multus().is_none() {
-            findings.changes.push(wait(&desired.directory.join(written), cx.profile.timeouts.ready));
+            findings.changes.push(wait(&directory.join(written), cx.profile.timeouts.ready));
         }
-        let first = observed.place(multus, desired);
+        let first = observed.place(multus, wanted);
         for name in observed.before(&first) {
-            findings.changes.push(set_aside(name, &desired.directory, &observed.names));
+            findings.changes.push(set_aside(name, directory, &observed.names));
         }
         if first != multus {
-            findings.changes.push(moved(multus, &first, &desired.directory));
+            findings.changes.push(moved(multus, &first, directory));
         }
-        tell(&first, multus, observed, &mut findings);
+        tell(&first, multus, &observed, &mut findings);
         Ok(findings)
     }
 
     async fn verify(&self, cx: &Context) -> Result<()> {
-        let observed = self.observe(cx).await?;
+        let observed = Observed::read(cx).await?;
         refuse_circle(&observed, &cx.facts.cni_conf_dir)?;
         let winner = order(&observed.names).winner.unwrap_or_default();
         if observed.multus() == Some(winner.as_str()) {
@@ -112,6 +80,21 @@ impl Step for CniOrder {
 }
 
 impl Observed {
+    async fn read(cx: &Context) -> Result<Self> {
+        let (host, directory) = (cx.host.as_ref(), &cx.facts.cni_conf_dir);
+        let names = host.list(directory).await?.unwrap_or_default();
+        let mut files = BTreeMap::new();
+        for name in names.iter().filter(|name| is_configuration(name)) {
+            let content = text(host, directory.join(name)).await?.unwrap_or_default();
+            // Created but still empty: its writer is not done.
+            if content.trim().is_empty() {
+                continue;
+            }
+            files.insert(name.clone(), CniConf::parse(&content));
+        }
+        Ok(Self { names, files })
+    }
+
     /// Multus' own file, the first if there are several.
     fn multus(&self) -> Option<&str> {
         let is_multus = |conf: &Option<CniConf>| conf.as_ref().is_some_and(CniConf::is_multus);
@@ -119,12 +102,12 @@ impl Observed {
     }
 
     /// The name that Multus' file should have: its own when only intruders sort before the wanted one.
-    fn place(&self, multus: &str, desired: &Desired) -> String {
-        let late = multus > desired.first.as_str();
+    fn place(&self, multus: &str, wanted: &str) -> String {
+        let late = multus > wanted;
         let shadowed =
             self.files.keys().any(|name| name.as_str() < multus) || !self.files.contains_key(multus);
-        let free = !self.names.contains(&desired.first);
-        if late && shadowed && free { desired.first.clone() } else { multus.to_owned() }
+        let free = !self.names.iter().any(|name| name == wanted);
+        if late && shadowed && free { wanted.to_owned() } else { multus.to_owned() }
     }
 
     /// The files that the runtime reads before `first`.

@@ -10,82 +10,62 @@ use crate::components::{flannel::brings_plugin, with_plugin};
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::on_node::packages::announced;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::exists;
 use crate::facts::packages::PackageManager;
 use crate::formats::cni::{all_types, is_foreign, where_from};
 
+const ABOUT: About = About { id: "cni-plugins", title: "CNI plugins", requires: &[], reach: Reach::Node };
+
 /// Installs the distribution's plugins when that helps.
 pub struct CniPlugins;
 
-/// The plugins that are called but missing from the runtime's directories.
-pub struct Missing(Vec<String>);
-
-/// Where they can come from.
-pub struct Desired {
-    /// The distribution's package, where it would help.
-    package: Option<(PackageManager, &'static str)>,
-    /// Its dependencies, as far as the package manager tells.
-    with: Vec<String>,
-}
-
 #[async_trait]
 impl Step for CniPlugins {
-    type Observed = Missing;
-    type Desired = Desired;
-
-    const ID: &'static str = "cni-plugins";
-    const TITLE: &'static str = "CNI plugins";
-    const REQUIRES: &'static [&'static str] = &[];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, _cx: &Context) -> bool {
         true
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Missing> {
-        let mut missing = Vec::new();
-        for plugin in wanted(cx) {
-            let mut found = false;
-            for directory in &cx.facts.cni_bin_dirs {
-                found = found || exists(cx.host.as_ref(), directory.join(&plugin)).await?;
-            }
-            if !found {
-                missing.push(plugin);
-            }
-        }
-        Ok(Missing(missing))
-    }
-
-    async fn desired(&self, cx: &Context, Missing(missing): &Missing) -> Result<Desired> {
-        let package = package(cx, missing);
-        let with = match package {
-            Some((manager, package)) => announced(cx.host.as_ref(), manager, package).await?,
-            None => Vec::new(),
-        };
-        Ok(Desired { package, with })
-    }
-
-    fn diff(&self, cx: &Context, Missing(missing): &Missing, desired: &Desired) -> Result<Findings> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let missing = missing(cx).await?;
         if missing.is_empty() {
             return Ok(Findings::default());
         }
-        match desired.package {
-            Some((manager, package)) => Ok(Findings::of(vec![Change::InstallPackage {
-                manager,
-                package: package.to_owned(),
-                with: desired.with.clone(),
-                timeout: cx.profile.timeouts.package,
-            }])),
-            None => Err(absent(missing, &cx.facts.cni_bin_dirs)),
-        }
+        let Some((manager, package)) = package(cx, &missing) else {
+            return Err(absent(&missing, &cx.facts.cni_bin_dirs));
+        };
+        Ok(Findings::of(vec![Change::InstallPackage {
+            manager,
+            package: package.to_owned(),
+            with: announced(cx.host.as_ref(), manager, package).await?,
+            timeout: cx.profile.timeouts.package,
+        }]))
     }
 
     async fn verify(&self, cx: &Context) -> Result<()> {
-        let Missing(missing) = self.observe(cx).await?;
+        let missing = missing(cx).await?;
         if missing.is_empty() { Ok(()) } else { Err(absent(&missing, &cx.facts.cni_bin_dirs)) }
     }
+}
+
+/// The plugins that are called but missing from the runtime's directories.
+async fn missing(cx: &Context) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for plugin in wanted(cx) {
+        let mut found = false;
+        for directory in &cx.facts.cni_bin_dirs {
+            found = found || exists(cx.host.as_ref(), directory.join(&plugin)).await?;
+        }
+        if !found {
+            missing.push(plugin);
+        }
+    }
+    Ok(missing)
 }
 
 /// The distribution's package, if it has all of them and puts them where the runtime looks: another would change the node for
@@ -149,7 +129,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
     use crate::profile::{Network, NetworkKind, Profile};
     use crate::steps::testing::{context, debian, find, lines};
@@ -189,7 +168,7 @@ mod tests {
         let mut facts = debian();
         facts.cni_bin_dirs = vec!["/opt/cni/bin".into(), "/usr/lib/cni".into()];
         let cx = context(&Arc::new(FakeHost::new()), Profile::default(), facts);
-        let findings = AnyStep::find(&CniPlugins, &cx).await.unwrap();
+        let findings = Step::find(&CniPlugins, &cx).await.unwrap();
         assert_eq!(lines(&findings), ["install package containernetworking-plugins with apt"]);
     }
 
@@ -202,7 +181,7 @@ mod tests {
         facts.cni_bin_dirs = vec!["/opt/cni/bin".into(), "/usr/lib/cni".into()];
         let cx = context(&Arc::new(node("/opt/cni/bin", &usual)), profile.clone(), facts);
         // The package would not bring it either.
-        let error = AnyStep::find(&CniPlugins, &cx).await.unwrap_err();
+        let error = Step::find(&CniPlugins, &cx).await.unwrap_err();
         assert!(error.message().ends_with("missing: flannel"), "{error}");
         assert!(error.hints().join("; ").contains("flannel.cniPluginImage"), "{error}");
         let all = [&usual[..], &["flannel"]].concat();

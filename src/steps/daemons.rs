@@ -82,7 +82,7 @@ mod tests {
 
     fn found(wanted: &Value, live: &[Value]) -> Vec<String> {
         let live = live.iter().map(|object| (ObjectKey::of(object), object.clone())).collect();
-        lines(&diff("multus", std::slice::from_ref(wanted), &live, 60))
+        lines(&diff("multus", std::slice::from_ref(wanted), &live, 60).unwrap())
     }
 
     #[test]

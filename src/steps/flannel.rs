@@ -4,83 +4,62 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::objects::{self, Live};
+use super::objects;
 use crate::cluster::{Condition, ObjectKey, is_absent, rolled_out};
 use crate::components::flannel::FLANNEL;
 use crate::context::Context;
 use crate::engine::change::{Change, TaintSpec};
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
 use crate::formats::kubernetes::scarce_addresses;
-use crate::source::Manifest;
 
 /// Keeps new pods away from the nodes while their network is removed.
 pub const LEAVING_TAINT: &str = "kvnet.dev/leaving";
 
+const ABOUT: About = About {
+    id: "flannel",
+    title: "pod network (flannel)",
+    requires: &["kubeadm-init", "kernel", "cni-plugins"],
+    reach: Reach::Node,
+};
+
 /// Installs flannel with the cluster's own pod subnet.
 pub struct Flannel;
 
-/// The live objects and the nodes.
-pub struct Observed {
-    manifest: Manifest,
-    live: Live,
-    nodes: Vec<Value>,
-    /// Whether the cluster gives pod addresses to its nodes, though a node may not have any yet.
-    gives_addresses: bool,
-    /// What keeps Service addresses from being reachable; none when they are, or when kube-proxy is not what makes them.
-    services: Option<String>,
-}
-
 #[async_trait]
 impl Step for Flannel {
-    type Observed = Observed;
-    type Desired = Vec<Value>;
-
-    const ID: &'static str = "flannel";
-    const TITLE: &'static str = "pod network (flannel)";
-    const REQUIRES: &'static [&'static str] = &["kubeadm-init", "kernel", "cni-plugins"];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         (FLANNEL.is_used)(&cx.profile)
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
         objects::refuse_unfit(cx, &FLANNEL).await?;
-        let manifest = cx.manifest(&FLANNEL).await?;
-        let (live, nodes) = futures::try_join!(objects::observe(cx, &manifest.objects), nodes(cx))?;
-        let gives_addresses = nodes.iter().all(has_addresses) || kubeadm_gives_addresses(cx).await?;
-        let is_new = manifest.objects.iter().any(|object| !live.contains_key(&ObjectKey::of(object)));
-        let services = if is_new { kube_proxy_is_late(cx).await? } else { None };
-        Ok(Observed { manifest, live, nodes, gives_addresses, services })
-    }
-
-    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<Value>> {
-        let addressed: Vec<_> = if observed.gives_addresses {
-            observed.nodes.iter().filter(|node| has_addresses(node)).cloned().collect()
-        } else {
-            observed.nodes.clone()
-        };
-        refuse_wrong_pod_addresses(&cx.profile.cluster.pod_subnet, &addressed)?;
-        Ok(observed.manifest.objects.clone())
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
+        let desired = cx.manifest(&FLANNEL).await?.objects;
+        let (live, nodes) = futures::try_join!(objects::observe(cx, &desired), nodes(cx))?;
+        let all_have_addresses = nodes.iter().all(has_addresses);
+        // A node of a cluster that gives addresses may not have its own yet.
+        let gives_addresses = all_have_addresses || kubeadm_gives_addresses(cx).await?;
+        let addressed = nodes.iter().filter(|node| !gives_addresses || has_addresses(node));
+        refuse_wrong_pod_addresses(&cx.profile.cluster.pod_subnet, addressed)?;
         let timeout = cx.profile.timeouts.ready;
-        let mut findings = objects::diff(Self::ID, desired, &observed.live, timeout);
-        if !observed.nodes.iter().all(has_addresses) {
+        let mut findings = objects::diff(ABOUT.id, &desired, &live, timeout)?;
+        if !all_have_addresses {
             // The controller manager gives them some seconds after `kubeadm init`.
             let now = "not assigned yet".into();
             findings.changes.insert(0, Change::Wait { condition: Condition::NodesAddressed, timeout, now });
         }
-        if let Some(now) = observed.services.clone() {
+        let is_new = desired.iter().any(|object| !live.contains_key(&ObjectKey::of(object)));
+        if is_new && let Some(now) = kube_proxy_is_late(cx).await? {
             let condition = Condition::RolledOut { object: kube_proxy() };
             findings.changes.insert(0, Change::Wait { condition, timeout, now });
         }
-        let unready: Vec<&str> =
-            observed.nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
-        if !unready.is_empty() || observed.nodes.is_empty() {
+        let unready: Vec<&str> = nodes.iter().filter(|node| !is_ready(node)).filter_map(name).collect();
+        if !unready.is_empty() || nodes.is_empty() {
             let now = if unready.is_empty() {
                 "no nodes".into()
             } else {
@@ -88,15 +67,15 @@ impl Step for Flannel {
             };
             findings.changes.push(Change::Wait { condition: Condition::NodesReady, timeout, now });
         }
-        let second = observed.nodes.iter().filter(|node| has_second_family(node)).count();
+        let second = nodes.iter().filter(|node| has_second_family(node)).count();
         if second > 0 {
             let nodes = if second == 1 { "1 node has".into() } else { format!("{second} nodes have") };
             findings.warn(format!("{nodes} a second podCIDR, for IPv6: flannel is set up for IPv4 only, so pods get no IPv6 address"));
         }
-        for scarce in observed.nodes.iter().filter_map(scarce_addresses) {
+        for scarce in nodes.iter().filter_map(scarce_addresses) {
             findings.warn(format!("node {scarce}: pods beyond that do not start"));
         }
-        findings.version = objects::version(cx, &FLANNEL, desired);
+        findings.version = objects::version(cx, &FLANNEL, &desired);
         Ok(findings)
     }
 
@@ -237,7 +216,10 @@ fn is_ready(node: &Value) -> bool {
 
 /// flannel takes each node's addresses from its `podCIDR`: without one, or with one outside the subnet, it starts and
 /// routes nothing.
-fn refuse_wrong_pod_addresses(pod_subnet: &str, nodes: &[Value]) -> Result<()> {
+fn refuse_wrong_pod_addresses<'a>(
+    pod_subnet: &str,
+    nodes: impl IntoIterator<Item = &'a Value>,
+) -> Result<()> {
     for node in nodes {
         let node_name = name(node).unwrap_or_default();
         let Some(pod_cidr) = node["spec"]["podCIDR"].as_str().filter(|cidr| !cidr.is_empty()) else {

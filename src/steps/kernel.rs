@@ -5,7 +5,7 @@ use camino::Utf8Path;
 
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{has_module, text};
 use crate::host::{Command, Host};
@@ -17,11 +17,13 @@ const SYSCTL_FILE: &str = "/etc/sysctl.d/99-kvnet.conf";
 const SYSCTLS: [&str; 3] =
     ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables", "net.ipv4.ip_forward"];
 
+const ABOUT: About = About { id: "kernel", title: "kernel settings", requires: &[], reach: Reach::Node };
+
 /// Loads the module and sets the sysctls, now and for every boot.
 pub struct Kernel;
 
 /// The kernel's state.
-pub struct Observed {
+struct Observed {
     module: Module,
     /// The values, in the order of [`SYSCTLS`].
     values: [Option<String>; 3],
@@ -39,58 +41,30 @@ enum Module {
     Missing,
 }
 
-/// The texts of the two files.
-pub struct Desired {
-    modules_file: String,
-    sysctl_file: String,
-}
-
 #[async_trait]
 impl Step for Kernel {
-    type Observed = Observed;
-    type Desired = Desired;
-
-    const ID: &'static str = "kernel";
-    const TITLE: &'static str = "kernel settings";
-    const REQUIRES: &'static [&'static str] = &[];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.kernel
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let host = cx.host.as_ref();
-        let mut values = [const { None }; 3];
-        for (value, name) in values.iter_mut().zip(SYSCTLS) {
-            *value = text(host, path_of(name)).await?.map(|text| text.trim().to_owned());
-        }
-        Ok(Observed {
-            module: module(host, values[0].is_some()).await?,
-            values,
-            modules_file: text(host, MODULES_FILE).await?,
-            sysctl_file: text(host, SYSCTL_FILE).await?,
-        })
-    }
-
-    async fn desired(&self, _cx: &Context, _observed: &Observed) -> Result<Desired> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let observed = observe(cx.host.as_ref()).await?;
         let settings: String = SYSCTLS.map(|name| [name, " = 1\n"].concat()).concat();
-        Ok(Desired {
-            modules_file: format!("# Written by kvnet for the pod network.\n{MODULE}\n"),
-            sysctl_file: format!("# Written by kvnet for the pod network.\n{settings}"),
-        })
-    }
-
-    fn diff(&self, _cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
+        let modules_file = format!("# Written by kvnet for the pod network.\n{MODULE}\n");
+        let sysctl_file = format!("# Written by kvnet for the pod network.\n{settings}");
         let mut findings = Findings::default();
-        findings.changes.extend(file(MODULES_FILE, observed.modules_file.as_deref(), &desired.modules_file));
+        findings.changes.extend(file(MODULES_FILE, observed.modules_file.as_deref(), &modules_file));
         match observed.module {
             Module::Missing => return Err(missing()),
             Module::Loadable => findings.changes.push(load()),
             Module::Hidden => findings.warn(format!("the sysctls of {MODULE} are not visible from here")),
             Module::Working => {}
         }
-        findings.changes.extend(file(SYSCTL_FILE, observed.sysctl_file.as_deref(), &desired.sysctl_file));
+        findings.changes.extend(file(SYSCTL_FILE, observed.sysctl_file.as_deref(), &sysctl_file));
         for (name, value) in SYSCTLS.iter().zip(&observed.values) {
             let hidden = observed.module == Module::Hidden && value.is_none();
             if value.as_deref() != Some("1") && !hidden {
@@ -99,6 +73,19 @@ impl Step for Kernel {
         }
         Ok(findings)
     }
+}
+
+async fn observe(host: &dyn Host) -> Result<Observed> {
+    let mut values = [const { None }; 3];
+    for (value, name) in values.iter_mut().zip(SYSCTLS) {
+        *value = text(host, path_of(name)).await?.map(|text| text.trim().to_owned());
+    }
+    Ok(Observed {
+        module: module(host, values[0].is_some()).await?,
+        values,
+        modules_file: text(host, MODULES_FILE).await?,
+        sysctl_file: text(host, SYSCTL_FILE).await?,
+    })
 }
 
 async fn module(host: &dyn Host, working: bool) -> Result<Module> {

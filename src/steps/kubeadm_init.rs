@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use crate::cluster::ConnectOptions;
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::host::{Command, Host};
@@ -28,83 +28,54 @@ const MARKS: [&str; 6] = [ADMIN, API_SERVER, ETCD, ETCD_DATA, KUBELET, KUBELET_A
 /// What kvnet gives to kubeadm.
 const CONFIG: &str = "/etc/kubernetes/kvnet-kubeadm.yaml";
 
+const ABOUT: About =
+    About { id: "kubeadm-init", title: "cluster (kubeadm)", requires: &["kernel"], reach: Reach::Node };
+
 /// Creates the cluster; an incomplete one is never wiped.
 pub struct KubeadmInit;
 
 /// How much of a cluster the node has.
-pub enum Observed {
+enum Observed {
     /// All of it.
     Complete,
     /// Some of it.
     Half(Vec<&'static str>),
     /// Nothing, and this kubeadm to make it with.
-    Nothing {
-        /// The output of `kubeadm version`.
-        kubeadm: String,
-        /// The configuration of an earlier attempt.
-        config: Option<String>,
-    },
+    Nothing { kubeadm: String, config: Option<String> },
 }
 
 #[async_trait]
 impl Step for KubeadmInit {
-    type Observed = Observed;
-    type Desired = Option<String>;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
-    const ID: &'static str = "kubeadm-init";
-    const TITLE: &'static str = "cluster (kubeadm)";
-    const REQUIRES: &'static [&'static str] = &["kernel"];
-    const REACH: Reach = Reach::Node;
-    const TELLS_WHY_SILENT: bool = true;
+    fn tells_why_silent(&self) -> bool {
+        true
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.init.enabled
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let host = cx.host.as_ref();
-        let mut present = Vec::new();
-        for mark in MARKS {
-            if exists(host, mark).await? {
-                present.push(mark);
-            }
-        }
-        match present.as_slice() {
-            [] => nothing(host).await,
-            _ if is_complete(&present) => Ok(Observed::Complete),
-            _ => Ok(Observed::Half(present)),
-        }
-    }
-
-    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Option<String>> {
-        match observed {
-            Observed::Nothing { kubeadm, .. } => config::render(&cx.profile.cluster, kubeadm).map(Some),
-            Observed::Complete | Observed::Half(_) => Ok(None),
-        }
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Option<String>) -> Result<Findings> {
-        let (before, after) = match (observed, desired) {
-            (Observed::Half(present), _) => return Err(half(present)),
-            (Observed::Nothing { config, .. }, Some(text)) => (config, text),
-            _ => return Ok(Findings::default()),
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let (kubeadm, before) = match observe(cx.host.as_ref()).await? {
+            Observed::Complete => return Ok(Findings::default()),
+            Observed::Half(present) => return Err(half(&present)),
+            Observed::Nothing { kubeadm, config } => (kubeadm, config),
         };
+        let after = config::render(&cx.profile.cluster, &kubeadm)?;
         let mut changes = Vec::new();
-        if before.as_ref() != Some(after) {
-            changes.push(Change::WriteFile {
-                path: CONFIG.into(),
-                mode: 0o600,
-                before: before.clone(),
-                after: after.clone(),
-                secret: false,
-            });
+        if before.as_ref() != Some(&after) {
+            let path = CONFIG.into();
+            changes.push(Change::WriteFile { path, mode: 0o600, before, after, secret: false });
         }
         changes.push(init(&cx.profile.cluster.init, cx.profile.timeouts.kubeadm));
         Ok(Findings::of(changes))
     }
 
     /// The steps after this one need the connection.
-    async fn verify(&self, cx: &Context) -> Result<()> {
+    async fn after_apply(&self, cx: &Context) -> Result<()> {
         if cx.cluster().await.is_some() {
             return Ok(());
         }
@@ -119,7 +90,7 @@ impl Step for KubeadmInit {
 
 /// The taints that keep pods off the node that `kubeadm init` will make, as their keys: the roles' names have changed.
 pub(super) async fn taints_to_come(cx: &Context) -> Result<Vec<&'static str>> {
-    let Observed::Nothing { kubeadm, .. } = KubeadmInit.observe(cx).await? else { return Ok(Vec::new()) };
+    let Observed::Nothing { kubeadm, .. } = observe(cx.host.as_ref()).await? else { return Ok(Vec::new()) };
     let (old, new) = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane");
     Ok(match config::minor(&kubeadm) {
         None => Vec::new(),
@@ -129,14 +100,26 @@ pub(super) async fn taints_to_come(cx: &Context) -> Result<Vec<&'static str>> {
     })
 }
 
+async fn observe(host: &dyn Host) -> Result<Observed> {
+    let mut present = Vec::new();
+    for mark in MARKS {
+        if exists(host, mark).await? {
+            present.push(mark);
+        }
+    }
+    match present.as_slice() {
+        [] => {
+            Ok(Observed::Nothing { kubeadm: kubeadm_version(host).await?, config: text(host, CONFIG).await? })
+        }
+        _ if is_complete(&present) => Ok(Observed::Complete),
+        _ => Ok(Observed::Half(present)),
+    }
+}
+
 /// An external etcd leaves neither manifest nor data.
 fn is_complete(present: &[&str]) -> bool {
     let has = |mark: &str| present.contains(&mark);
     has(ADMIN) && has(API_SERVER) && has(KUBELET) && has(ETCD) == has(ETCD_DATA)
-}
-
-async fn nothing(host: &dyn Host) -> Result<Observed> {
-    Ok(Observed::Nothing { kubeadm: kubeadm_version(host).await?, config: text(host, CONFIG).await? })
 }
 
 async fn kubeadm_version(host: &dyn Host) -> Result<String> {

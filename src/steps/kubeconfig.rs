@@ -1,114 +1,81 @@
 //! The administrator's kubeconfig in the user's home.
 
 use async_trait::async_trait;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cluster::kubeconfig::merge;
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::on_node::refuse_unsafe;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result};
 use crate::facts::gather::text;
-use crate::host::FileKind;
+use crate::host::{FileKind, Stat};
 use crate::steps::kubeadm_init::ADMIN;
+
+const ABOUT: About = About {
+    id: "kubeconfig",
+    title: "kubeconfig of the user",
+    requires: &["kubeadm-init"],
+    reach: Reach::Anywhere,
+};
 
 /// Copies it, or adds its context to the existing file.
 pub struct Kubeconfig;
 
-/// The two files.
-pub struct Observed {
-    path: Utf8PathBuf,
-    source: Option<String>,
-    existing: Option<String>,
-    /// Whether other users can read it; a symlink's target decides, not the link.
-    is_open: bool,
-    /// Why the file cannot be written, if so.
-    unsafe_to_write: Option<Error>,
-}
-
-/// The content that the copy should have; none while kubeadm has not written the original.
-pub struct Desired {
-    text: Option<String>,
-    context: String,
-}
-
 #[async_trait]
 impl Step for Kubeconfig {
-    type Observed = Observed;
-    type Desired = Desired;
-
-    const ID: &'static str = "kubeconfig";
-    const TITLE: &'static str = "kubeconfig of the user";
-    const REQUIRES: &'static [&'static str] = &["kubeadm-init"];
-    const REACH: Reach = Reach::Anywhere;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.cluster.kubeconfig.copy
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let host = cx.host.as_ref();
-        let path = path(cx);
-        Ok(Observed {
-            source: text(host, &cx.profile.cluster.kubeconfig.source).await?,
-            existing: text(host, &path).await?,
-            is_open: host
-                .stat(&path)
-                .await?
-                .is_some_and(|stat| stat.kind == FileKind::File && stat.mode & 0o077 != 0),
-            unsafe_to_write: refuse_unsafe(host, &path).await.err(),
-            path,
-        })
-    }
-
-    async fn desired(&self, _cx: &Context, observed: &Observed) -> Result<Desired> {
-        let Some(source) = &observed.source else {
-            return Ok(Desired { text: None, context: String::new() });
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let (host, path) = (cx.host.as_ref(), path(cx));
+        let existing = text(host, &path).await?;
+        let Some(source) = text(host, &cx.profile.cluster.kubeconfig.source).await? else {
+            return Ok(without_source(cx, &path, existing.is_some()));
         };
-        let merged = merge(observed.existing.as_deref().unwrap_or_default(), source)
-            .map_err(|error| error.at(observed.path.as_str()))?;
-        Ok(Desired { text: Some(merged.text), context: merged.context })
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
+        let merged = merge(existing.as_deref().unwrap_or_default(), &source)
+            .map_err(|error| error.at(path.as_str()))?;
         let mut findings = Findings::default();
-        let Some(text) = &desired.text else {
-            let (source, creates) = (&cx.profile.cluster.kubeconfig.source, cx.profile.cluster.init.enabled);
-            if creates && source == ADMIN {
-                let verb = if observed.existing.is_some() { "change" } else { "create" };
-                findings.foreseen.push(format!("{verb} file {}", observed.path));
-            } else if !creates {
-                let field = "cluster.kubeconfig.source";
-                let by = cx
-                    .profile
-                    .is_written(field)
-                    .then(|| format!(", and `{field}` names it: {}", cx.profile.place_of(field)));
-                findings.warn(format!("{source} does not exist on the node{}", by.unwrap_or_default()));
-            }
-            return Ok(findings);
-        };
-        if observed.is_open {
-            findings.warn(format!("{} is readable by other users", observed.path));
+        // A symlink's target decides, not the link.
+        let is_open = |stat: Stat| stat.kind == FileKind::File && stat.mode & 0o077 != 0;
+        if host.stat(&path).await?.is_some_and(is_open) {
+            findings.warn(format!("{path} is readable by other users"));
         }
-        if observed.existing.as_ref() == Some(text) {
+        if existing.as_ref() == Some(&merged.text) {
             return Ok(findings);
         }
-        if let Some(reason) = &observed.unsafe_to_write {
-            return Err(refusal(reason));
+        refuse_unsafe(host, &path).await.map_err(|reason| refusal(&reason))?;
+        if existing.is_some() {
+            findings.note(format!("context {} is added to the ones in {path}", merged.context));
         }
-        if observed.existing.is_some() {
-            findings.note(format!("context {} is added to the ones in {}", desired.context, observed.path));
-        }
-        findings.changes.push(Change::WriteFile {
-            path: observed.path.clone(),
-            mode: 0o600,
-            before: observed.existing.clone(),
-            after: text.clone(),
-            secret: true,
-        });
+        let (before, after) = (existing, merged.text);
+        findings.changes.push(Change::WriteFile { path, mode: 0o600, before, after, secret: true });
         Ok(findings)
     }
+}
+
+/// What is found while kubeadm has not written the original.
+fn without_source(cx: &Context, path: &Utf8Path, exists: bool) -> Findings {
+    let mut findings = Findings::default();
+    let (source, creates) = (&cx.profile.cluster.kubeconfig.source, cx.profile.cluster.init.enabled);
+    if creates && source == ADMIN {
+        let verb = if exists { "change" } else { "create" };
+        findings.foreseen.push(format!("{verb} file {path}"));
+    } else if !creates {
+        let field = "cluster.kubeconfig.source";
+        let by = cx
+            .profile
+            .is_written(field)
+            .then(|| format!(", and `{field}` names it: {}", cx.profile.place_of(field)));
+        findings.warn(format!("{source} does not exist on the node{}", by.unwrap_or_default()));
+    }
+    findings
 }
 
 /// The same error with what to do about it.

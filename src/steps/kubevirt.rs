@@ -13,7 +13,7 @@ use crate::cluster::{Condition, ObjectKey};
 use crate::components::kubevirt::{DEVICE_PLUGINS, KUBEVIRT, KUBEVIRT_CR, SOCKETS};
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Note, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::profile::Release;
@@ -22,92 +22,54 @@ use crate::support;
 /// The status field with the version of all components.
 const VERSION: &str = "/status/observedKubeVirtVersion";
 
+const ABOUT: About = About {
+    id: "kubevirt",
+    title: "KubeVirt",
+    requires: &["taints", "flannel", "cni-order"],
+    reach: Reach::Anywhere,
+};
+
 /// Deploys KubeVirt.
 pub struct KubeVirt;
 
-/// The manifests as they fit the cluster, the live objects, and the cluster's version.
-pub struct Observed {
-    desired: Desired,
-    live: Live,
-    capabilities: Capabilities,
-    kubernetes: Option<String>,
-}
-
 /// What is applied first, and what follows once that runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Desired {
+struct Manifests {
     operator: Vec<Value>,
     resource: Vec<Value>,
 }
 
 #[async_trait]
 impl Step for KubeVirt {
-    type Observed = Observed;
-    type Desired = Desired;
-
-    const ID: &'static str = "kubevirt";
-    const TITLE: &'static str = "KubeVirt";
-    const REQUIRES: &'static [&'static str] = &["taints", "flannel", "cni-order"];
-    const REACH: Reach = Reach::Anywhere;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         (KUBEVIRT.is_used)(&cx.profile)
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
         objects::refuse_unfit(cx, &KUBEVIRT).await?;
         let capabilities = capabilities(cx).await?;
-        let desired = manifests(cx, &capabilities).await?;
-        let objects: Vec<Value> = desired.operator.iter().chain(&desired.resource).cloned().collect();
+        let manifests = manifests(cx, &capabilities).await?;
+        let objects: Vec<Value> = manifests.operator.iter().chain(&manifests.resource).cloned().collect();
         let live = objects::observe(cx, &objects).await?;
-        let kubernetes = match cx.cluster().await {
-            Some(cluster) => Some(cluster.version().await?.git_version),
-            None => None,
-        };
-        Ok(Observed { desired, live, capabilities, kubernetes })
-    }
-
-    async fn desired(&self, _: &Context, observed: &Observed) -> Result<Desired> {
-        Ok(observed.desired.clone())
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
-        let kubevirt = &cx.profile.kubevirt;
-        let timeout = cx.profile.timeouts.kubevirt;
-        let mut findings = objects::diff(Self::ID, &desired.operator, &observed.live, timeout);
-        let resource = objects::diff(Self::ID, &desired.resource, &observed.live, timeout);
-        findings.changes.extend(resource.changes);
-        findings.notes.extend(resource.notes);
-        let changed = !findings.changes.is_empty();
-        for object in desired.resource.iter().filter(|object| object["kind"] == "KubeVirt") {
-            let live = observed.live.get(&ObjectKey::of(object));
-            let version = operator_version(&desired.operator);
-            if let Some((warning, text)) = move_between(live, version.as_deref()) {
-                if warning { findings.warn(text) } else { findings.note(text) }
-            }
-            let conditions = conditions(object, version);
-            let waits = conditions.into_iter().map(|condition| wait(condition, live, timeout));
-            findings.changes.extend(waits.filter(|(holds, _)| changed || !holds).map(|(_, wait)| wait));
-        }
-        if let Some((warning, text)) = observed.capabilities.note() {
-            if warning { findings.warn(text) } else { findings.note(text) }
-        }
-        for (warning, text) in observed.capabilities.gate_notes(&cx.profile) {
-            if warning { findings.warn(text) } else { findings.note(text) }
-        }
-        let kubernetes = observed.kubernetes.as_deref();
-        if let Some(warning) =
-            kubernetes.and_then(|kubernetes| support::kubevirt_on(&kubevirt.version, kubernetes))
+        let mut findings = diff(&manifests, &live, cx.profile.timeouts.kubevirt)?;
+        let notes = capabilities.note().into_iter().chain(capabilities.gate_notes(&cx.profile));
+        notes.for_each(|(warning, text)| findings.notes.push(Note { warning, text }));
+        let version = &cx.profile.kubevirt.version;
+        if let Some(cluster) = cx.cluster().await
+            && let Some(warning) = support::kubevirt_on(version, &cluster.version().await?.git_version)
         {
             findings.warn(warning);
         }
-        findings.version = Some(kubevirt.version.clone());
+        findings.version = Some(version.clone());
         Ok(findings)
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
-        let desired = manifests(cx, &capabilities(cx).await?).await?;
-        Ok(desired.operator.into_iter().chain(desired.resource).collect())
+        let manifests = manifests(cx, &capabilities(cx).await?).await?;
+        Ok(manifests.operator.into_iter().chain(manifests.resource).collect())
     }
 
     fn traces(&self, cx: &Context) -> Traces {
@@ -138,15 +100,35 @@ impl Step for KubeVirt {
     }
 }
 
+/// The changes to the live objects, and the waits for what the operator makes of them.
+fn diff(manifests: &Manifests, live: &Live, timeout: u64) -> Result<Findings> {
+    let mut findings = objects::diff(ABOUT.id, &manifests.operator, live, timeout)?;
+    let resource = objects::diff(ABOUT.id, &manifests.resource, live, timeout)?;
+    findings.changes.extend(resource.changes);
+    findings.notes.extend(resource.notes);
+    let changed = !findings.changes.is_empty();
+    for object in manifests.resource.iter().filter(|object| object["kind"] == "KubeVirt") {
+        let live = live.get(&ObjectKey::of(object));
+        let version = operator_version(&manifests.operator);
+        if let Some((warning, text)) = move_between(live, version.as_deref()) {
+            findings.notes.push(Note { warning, text });
+        }
+        let conditions = conditions(object, version);
+        let waits = conditions.into_iter().map(|condition| wait(condition, live, timeout));
+        findings.changes.extend(waits.filter(|(holds, _)| changed || !holds).map(|(_, wait)| wait));
+    }
+    Ok(findings)
+}
+
 async fn capabilities(cx: &Context) -> Result<Capabilities> {
     let nodes = cx.nodes().await?;
     Ok(Capabilities::of(&cx.profile, cx.facts.kvm, cx.this_node().await.as_deref(), &nodes))
 }
 
-async fn manifests(cx: &Context, capabilities: &Capabilities) -> Result<Desired> {
+async fn manifests(cx: &Context, capabilities: &Capabilities) -> Result<Manifests> {
     let operator = cx.manifest(&KUBEVIRT).await?.objects;
     let resource = cx.manifest_with(&KUBEVIRT_CR, capabilities.render).await?.objects;
-    Ok(Desired { operator, resource })
+    Ok(Manifests { operator, resource })
 }
 
 /// What must hold in the end: all parts have the operator's version, because a KubeVirt that is being upgraded stays
@@ -221,7 +203,6 @@ mod tests {
 
     use super::*;
     use crate::components::RenderFacts;
-    use crate::engine::step::{AnyStep, Step};
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
     use crate::steps::testing::{context, debian, lines};
@@ -247,13 +228,9 @@ mod tests {
     }
 
     fn found(installed: &[(ObjectKey, Value)], version: &str) -> Findings {
-        let cx = context(&Arc::new(FakeHost::new()), Profile::default(), debian());
-        let capabilities = Capabilities::of(&Profile::default(), false, None, &[]);
-        let desired = Desired { operator: vec![operator(version)], resource: vec![resource()] };
-        let live = installed.iter().cloned().collect();
-        let observed =
-            Observed { desired: desired.clone(), live, capabilities, kubernetes: Some("v1.32.2".into()) };
-        Step::diff(&KubeVirt, &cx, &observed, &desired).unwrap()
+        let manifests = Manifests { operator: vec![operator(version)], resource: vec![resource()] };
+        let timeout = Profile::default().timeouts.kubevirt;
+        diff(&manifests, &installed.iter().cloned().collect(), timeout).unwrap()
     }
 
     fn installed(version: &str) -> [(ObjectKey, Value); 2] {
@@ -334,7 +311,7 @@ mod tests {
         std::fs::write(file.path(), operator("v1.9.0").to_string()).unwrap();
         profile.kubevirt.source.path = file.path().to_str().unwrap().into();
         let cx = context(&Arc::new(FakeHost::new()), profile, debian());
-        let findings = AnyStep::find(&KubeVirt, &cx).await.unwrap();
+        let findings = Step::find(&KubeVirt, &cx).await.unwrap();
         let object =
             findings.changes.iter().filter_map(Change::object).find(|object| object["kind"] == "KubeVirt");
         let spec = &object.unwrap()["spec"];

@@ -22,10 +22,10 @@ pub mod vm;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use crate::engine::step::AnyStep;
+use crate::engine::step::Step;
 
 /// Every step, in the order in which a person would do them.
-pub fn registry() -> Vec<Box<dyn AnyStep>> {
+pub fn registry() -> Vec<Box<dyn Step>> {
     vec![
         Box::new(kernel::Kernel),
         Box::new(cni_plugins::CniPlugins),

@@ -4,62 +4,46 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use super::objects::{self, Live};
+use super::objects;
 use crate::cluster::Condition;
 use crate::components::multus::MULTUS;
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
-use crate::source::Manifest;
+
+const ABOUT: About = About {
+    id: "multus",
+    title: "meta plugin (Multus)",
+    // Not flannel: only its configuration file is waited for, not its readiness.
+    requires: &["kubeadm-init", "kernel", "cni-plugins"],
+    reach: Reach::Node,
+};
 
 /// Installs Multus with its master plugin pinned.
 pub struct Multus;
 
-/// The live objects, and whether the master plugin's configuration exists.
-pub struct Observed {
-    live: Live,
-    master: Option<Utf8PathBuf>,
-    master_is_there: bool,
-}
-
 #[async_trait]
 impl Step for Multus {
-    type Observed = Observed;
-    type Desired = Manifest;
-
-    const ID: &'static str = "multus";
-    const TITLE: &'static str = "meta plugin (Multus)";
-    // Not flannel: only its configuration file is waited for, not its readiness.
-    const REQUIRES: &'static [&'static str] = &["kubeadm-init", "kernel", "cni-plugins"];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         (MULTUS.is_used)(&cx.profile)
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
         objects::refuse_unfit(cx, &MULTUS).await?;
         let manifest = cx.manifest(&MULTUS).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
-        let master = master(cx);
-        let master_is_there = match &master {
-            Some(path) => cx.host.stat(path).await?.is_some_and(|stat| stat.size > 0),
-            None => true,
-        };
-        Ok(Observed { live, master, master_is_there })
-    }
-
-    async fn desired(&self, cx: &Context, _: &Observed) -> Result<Manifest> {
-        cx.manifest(&MULTUS).await
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
         let timeout = cx.profile.timeouts.ready;
-        let mut findings = objects::diff(Self::ID, &desired.objects, &observed.live, timeout);
-        findings.version = objects::version(cx, &MULTUS, &desired.objects);
-        if let Some(path) = observed.master.clone().filter(|_| !observed.master_is_there) {
+        let mut findings = objects::diff(ABOUT.id, &manifest.objects, &live, timeout)?;
+        findings.version = objects::version(cx, &MULTUS, &manifest.objects);
+        if let Some(path) = master(cx)
+            && cx.host.stat(&path).await?.is_none_or(|stat| stat.size == 0)
+        {
             let wait = Change::Wait { condition: Condition::File { path }, timeout, now: "absent".into() };
             insert_before_daemon(&mut findings.changes, wait);
         }

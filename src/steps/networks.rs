@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use super::objects::{self, Live};
+use super::objects;
 use super::placement;
 use crate::components::flannel::{self, FLANNEL};
 use crate::context::Context;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::{Error, Result, code};
 use crate::facts::gather::text;
@@ -20,45 +20,30 @@ use crate::formats::cni::{CniConf, NetConf};
 use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
 use crate::source::network_attachment;
 
+const ABOUT: About =
+    About { id: "networks", title: "network attachments", requires: &["multus"], reach: Reach::Anywhere };
+
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;
 
-/// The live objects, and what this node lacks.
-pub struct Observed {
-    live: Live,
-    pod_network: String,
-    warnings: Vec<String>,
-}
-
 #[async_trait]
 impl Step for Networks {
-    type Observed = Observed;
-    type Desired = Vec<Value>;
-
-    const ID: &'static str = "networks";
-    const TITLE: &'static str = "network attachments";
-    const REQUIRES: &'static [&'static str] = &["multus"];
-    const REACH: Reach = Reach::Anywhere;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         !cx.profile.networks.is_empty()
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
         placement::refuse_unreached(cx).await?;
         let pod_network = pod_network(cx).await?;
-        let live = objects::observe(cx, &attachments(&cx.profile, &pod_network)).await?;
-        Ok(Observed { live, pod_network, warnings: on_node::warnings(cx).await? })
-    }
-
-    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<Value>> {
-        refuse_other_leases(&cx.profile, &observed.pod_network)?;
-        Ok(attachments(&cx.profile, &observed.pod_network))
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<Value>) -> Result<Findings> {
-        let mut findings = objects::diff(Self::ID, desired, &observed.live, cx.profile.timeouts.ready);
-        observed.warnings.iter().for_each(|warning| findings.warn(warning));
+        refuse_other_leases(&cx.profile, &pod_network)?;
+        let attachments = attachments(&cx.profile, &pod_network);
+        let live = objects::observe(cx, &attachments).await?;
+        let mut findings = objects::diff(ABOUT.id, &attachments, &live, cx.profile.timeouts.ready)?;
+        on_node::warnings(cx).await?.into_iter().for_each(|warning| findings.warn(warning));
         cx.profile.warnings().into_iter().for_each(|sentence| findings.warn(sentence));
         cx.profile.not_looked_into().into_iter().for_each(|sentence| findings.note(sentence));
         Ok(findings)

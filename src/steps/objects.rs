@@ -85,7 +85,10 @@ pub fn version(cx: &Context, component: &Component, objects: &[Value]) -> Option
 }
 
 /// The changes that make the live objects like `desired`, in its order, and the waits for what they start.
-pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Findings {
+///
+/// # Errors
+/// `KVN303` for a pre-existing Secret that would change.
+pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Result<Findings> {
     let mut findings = Findings::default();
     let mut waits = Vec::new();
     for object in desired {
@@ -93,6 +96,7 @@ pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Finding
         let found = live.get(&key);
         let object = marked(object, step, found);
         let change = apply(&object, found);
+        change.iter().try_for_each(refuse_foreign_secret)?;
         waits.extend(wait(&object, &key, found, change.is_some(), timeout));
         let old = found.map(|set| daemons::old(set, change.as_ref(), live)).unwrap_or_default();
         let is_definition = change.is_some() && key.kind == "CustomResourceDefinition";
@@ -106,7 +110,20 @@ pub fn diff(step: &str, desired: &[Value], live: &Live, timeout: u64) -> Finding
         }
     }
     findings.changes.extend(waits);
-    findings
+    Ok(findings)
+}
+
+/// The values of a Secret are never journaled, so `down` could not restore a pre-existing one.
+fn refuse_foreign_secret(change: &Change) -> Result<()> {
+    match change {
+        Change::Apply { object, before: Some(_) } if object["kind"] == "Secret" && !is_ours(object) => {
+            let key = ObjectKey::of(object);
+            let message = format!("{key} is pre-existing and holds other values");
+            let error = Error::new(&code::CLUSTER_CONFLICT, message);
+            Err(error.hint(format!("delete {key}, or give kvnet's object another name in the profile")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The object with kvnet's labels, unless it is pre-existing.
@@ -178,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_absent_object_is_created_with_labels_that_say_who_made_it() {
-        let findings = diff("flannel", &[config_map("v")], &Live::new(), 60);
+        let findings = diff("flannel", &[config_map("v")], &Live::new(), 60).unwrap();
         assert_eq!(lines(&findings), ["create ConfigMap n/c"]);
         let object = findings.changes[0].object().unwrap();
         assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kvnet");
@@ -188,7 +205,7 @@ mod tests {
     #[test]
     fn a_pre_existing_object_is_left_without_a_label() {
         let live = Live::from([(ObjectKey::of(&config_map("v")), config_map("old"))]);
-        let findings = diff("flannel", &[config_map("v")], &live, 60);
+        let findings = diff("flannel", &[config_map("v")], &live, 60).unwrap();
         assert_eq!(lines(&findings), ["change ConfigMap n/c"]);
         assert!(findings.changes[0].object().unwrap()["metadata"].get("labels").is_none());
         assert!(findings.notes[0].text.contains("is pre-existing"));
@@ -199,7 +216,7 @@ mod tests {
         let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": "things.example.org"}});
         let thing = json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "t"}});
-        let findings = diff("x", &[crd, thing], &Live::new(), 60);
+        let findings = diff("x", &[crd, thing], &Live::new(), 60).unwrap();
         assert_eq!(
             lines(&findings),
             [
@@ -208,5 +225,21 @@ mod tests {
                 "create Thing t",
             ]
         );
+    }
+
+    #[test]
+    fn only_a_pre_existing_secret_that_would_change_is_refused() {
+        let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
+        for (kind, labels, before, refused) in [
+            ("Secret", json!({}), Some(Vec::new()), true),
+            ("Secret", json!({}), None, false),
+            ("Secret", ours, Some(Vec::new()), false),
+            ("ConfigMap", json!({}), Some(Vec::new()), false),
+        ] {
+            let object =
+                json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "s", "labels": labels}});
+            let change = Change::Apply { object: Box::new(object), before };
+            assert_eq!(refuse_foreign_secret(&change).is_err(), refused, "{change}");
+        }
     }
 }

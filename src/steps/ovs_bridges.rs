@@ -10,7 +10,7 @@ use self::plan::{Cards, WantedBridge};
 use super::ovs_package::is_running;
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::os::module_loaded;
@@ -21,62 +21,44 @@ use crate::profile::{Datapath, Profile};
 
 const MODULE: &str = "openvswitch";
 
+const ABOUT: About = About {
+    id: "ovs-bridges",
+    title: "Open vSwitch bridges",
+    requires: &["ovs-package"],
+    reach: Reach::Node,
+};
+
 /// Creates the profile's bridges; other bridges are left alone.
 pub struct OvsBridges;
 
-/// The switch, and what of the node decides about its bridges.
-pub struct Observed {
-    /// Empty while Open vSwitch does not run.
-    state: OvsState,
-    /// Whether the kernel datapath is available.
-    kernel_datapath: bool,
-    /// The NICs; none when no uplink is to be added.
-    cards: Option<Cards>,
-    /// What joins the bridges; read along with the NICs.
-    joins: Joins,
-}
-
 #[async_trait]
 impl Step for OvsBridges {
-    type Observed = Observed;
-    type Desired = Vec<WantedBridge>;
-
-    const ID: &'static str = "ovs-bridges";
-    const TITLE: &'static str = "Open vSwitch bridges";
-    const REQUIRES: &'static [&'static str] = &["ovs-package"];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.ovs.enabled && !cx.profile.ovs.bridges.is_empty()
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let host = cx.host.as_ref();
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let (host, profile) = (cx.host.as_ref(), &cx.profile);
         let state = state(host).await?;
-        let kernel_datapath = !asks_kernel(&cx.profile, &state) || has_kernel_datapath(host).await?;
-        let uplinks = cx.profile.ovs.bridges.iter().any(|bridge| bridge.uplink.is_some());
+        let kernel_datapath = !asks_kernel(profile, &state) || has_kernel_datapath(host).await?;
+        let uplinks = profile.ovs.bridges.iter().any(|bridge| bridge.uplink.is_some());
         let cards = if uplinks { Some(cards(host).await?) } else { None };
         let joins = if uplinks && !state.bridges.is_empty() { joins(host).await? } else { Joins::default() };
-        Ok(Observed { state, kernel_datapath, cards, joins })
-    }
-
-    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Vec<WantedBridge>> {
-        let ovs = &cx.profile.ovs;
-        let wanted = |bridge| WantedBridge::new(bridge, ovs.datapath, observed.kernel_datapath);
-        Ok(ovs.bridges.iter().map(wanted).collect())
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Vec<WantedBridge>) -> Result<Findings> {
         let mut findings = Findings::default();
-        for bridge in desired {
-            plan::bridge(bridge, &observed.state, observed.cards.as_ref(), &mut findings)?;
+        for bridge in &profile.ovs.bridges {
+            let bridge = WantedBridge::new(bridge, profile.ovs.datapath, kernel_datapath);
+            plan::bridge(&bridge, &state, cards.as_ref(), &mut findings)?;
         }
-        for text in bonds::uncarried(&cx.profile, &observed.state) {
+        for text in bonds::uncarried(profile, &state) {
             findings.warn(text);
         }
-        let (profile, state, joins) = (&cx.profile, &observed.state, &observed.joins);
-        if let Some(cards) = &observed.cards {
-            for text in loops::warnings(&loops::Segments { profile, state, cards, joins }) {
+        if let Some(cards) = &cards {
+            let segments = loops::Segments { profile, state: &state, cards, joins: &joins };
+            for text in loops::warnings(&segments) {
                 findings.warn(text);
             }
         }
@@ -117,6 +99,7 @@ fn broken(name: &str, datapath: &str, cause: &str) -> Error {
     error.hint("look at the log of ovs-vswitchd; the netdev datapath needs /dev/net/tun")
 }
 
+/// Empty while Open vSwitch does not run.
 async fn state(host: &dyn Host) -> Result<OvsState> {
     if host.find("ovs-vsctl").await?.is_none() || !is_running(host).await? {
         return Ok(OvsState::default());

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::objects::{self, Live};
+use super::objects;
 use super::placement;
 use crate::cluster::{Condition, ObjectKey};
 use crate::components::ovs_cni::OVS_CNI;
 use crate::context::Context;
 use crate::engine::change::Change;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::engine::traces::Traces;
 use crate::error::Result;
 use crate::source::Manifest;
@@ -18,52 +18,40 @@ use crate::source::Manifest;
 const MARKER_TIMEOUT: u64 = 180;
 pub use crate::profile::MARKER_DOMAIN;
 
+const ABOUT: About = About {
+    id: "ovs-cni",
+    title: "Open vSwitch CNI plugin",
+    // The marker exits when it cannot reach Open vSwitch, and publishes the bridges at once when it starts.
+    requires: &["kubeadm-init", "ovs-bridges"],
+    reach: Reach::Anywhere,
+};
+
 /// Installs ovs-cni on every node.
 pub struct OvsCni;
 
-/// The live objects and the nodes' capacities.
-pub struct Observed {
-    live: Live,
-    nodes: Vec<Value>,
-}
-
 #[async_trait]
 impl Step for OvsCni {
-    type Observed = Observed;
-    type Desired = Manifest;
-
-    const ID: &'static str = "ovs-cni";
-    const TITLE: &'static str = "Open vSwitch CNI plugin";
-    // The marker exits when it cannot reach Open vSwitch, and publishes the bridges at once when it starts.
-    const REQUIRES: &'static [&'static str] = &["kubeadm-init", "ovs-bridges"];
-    const REACH: Reach = Reach::Anywhere;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         (OVS_CNI.is_used)(&cx.profile)
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
         objects::refuse_unfit(cx, &OVS_CNI).await?;
         let manifest = manifest(cx).await?;
         let live = objects::observe(cx, &manifest.objects).await?;
-        let nodes = cx.nodes().await?.to_vec();
-        Ok(Observed { live, nodes })
-    }
-
-    async fn desired(&self, cx: &Context, _: &Observed) -> Result<Manifest> {
-        manifest(cx).await
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Manifest) -> Result<Findings> {
-        let mut findings =
-            objects::diff(Self::ID, &desired.objects, &observed.live, cx.profile.timeouts.ready);
-        findings.version = objects::version(cx, &OVS_CNI, &desired.objects);
+        let nodes = cx.nodes().await?;
+        let mut findings = objects::diff(ABOUT.id, &manifest.objects, &live, cx.profile.timeouts.ready)?;
+        findings.version = objects::version(cx, &OVS_CNI, &manifest.objects);
         if !cx.profile.ovs_cni.publishes_bridges() {
             return Ok(findings);
         }
         for bridge in &cx.profile.ovs.bridges {
             let resource = format!("{MARKER_DOMAIN}{}", bridge.name);
-            if !observed.nodes.iter().any(|node| node["status"]["capacity"].get(&resource).is_some()) {
+            if !nodes.iter().any(|node| node["status"]["capacity"].get(&resource).is_some()) {
                 let condition = Condition::NodeResource { resource };
                 let now = "no node offers it".into();
                 findings.changes.push(Change::Wait { condition, timeout: MARKER_TIMEOUT, now });

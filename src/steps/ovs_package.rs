@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::on_node::packages::announced;
 use crate::engine::on_node::service::ServiceManager;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
 use crate::facts::packages::{OVS_SERVICES, PackageManager};
@@ -21,11 +21,13 @@ const DAEMONS: [&str; 2] = ["ovsdb-server", "ovs-vswitchd"];
 /// How long a started switch may take to listen.
 const START: Duration = Duration::from_secs(20);
 
+const ABOUT: About = About { id: "ovs-package", title: "Open vSwitch", requires: &[], reach: Reach::Node };
+
 /// Installs and starts Open vSwitch; one that is already running is fine.
 pub struct OvsPackage;
 
 /// What the node has of Open vSwitch.
-pub struct Observed {
+struct Observed {
     installed: bool,
     running: bool,
     /// The service that is on the node.
@@ -33,61 +35,18 @@ pub struct Observed {
     enabled: bool,
 }
 
-/// The names on this distribution.
-pub struct Desired {
-    package: String,
-    /// The package's dependencies, when it has to be installed and the package manager tells.
-    with: Vec<String>,
-    unit: String,
-}
-
 #[async_trait]
 impl Step for OvsPackage {
-    type Observed = Observed;
-    type Desired = Desired;
-
-    const ID: &'static str = "ovs-package";
-    const TITLE: &'static str = "Open vSwitch";
-    const REQUIRES: &'static [&'static str] = &[];
-    const REACH: Reach = Reach::Node;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         cx.profile.ovs.enabled
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let host = cx.host.as_ref();
-        let mut installed = host.find("ovs-vsctl").await?.is_some();
-        let manager = ServiceManager::of(host).await?;
-        let unit = match chosen(&cx.profile.ovs.service) {
-            Some(unit) => manager.first_existing(host, &[unit]).await?,
-            None => manager.first_existing(host, &OVS_SERVICES).await?,
-        };
-        let enabled = match &unit {
-            Some(unit) => manager.is_enabled(host, unit).await?,
-            None => false,
-        };
-        let running = installed && is_running(host).await?;
-        if installed && !(running && enabled) {
-            installed = !is_half_installed(cx).await?;
-        }
-        Ok(Observed { installed, running, unit, enabled })
-    }
-
-    async fn desired(&self, cx: &Context, observed: &Observed) -> Result<Desired> {
-        let manager = cx.facts.packages;
-        let package = manager.map_or("openvswitch", |manager| manager.ovs_package());
-        let unit = manager.map_or(OVS_SERVICES[1], |manager| manager.ovs_service());
-        let unit = observed.unit.as_deref().unwrap_or(unit);
-        let package = chosen(&cx.profile.ovs.package).unwrap_or(package).to_owned();
-        let with = match manager.filter(|_| !observed.installed) {
-            Some(manager) => announced(cx.host.as_ref(), manager, &package).await?,
-            None => Vec::new(),
-        };
-        Ok(Desired { package, with, unit: chosen(&cx.profile.ovs.service).unwrap_or(unit).to_owned() })
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, desired: &Desired) -> Result<Findings> {
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let observed = observe(cx).await?;
         let mut findings = Findings::default();
         if observed.running && observed.unit.is_none() {
             findings.warn("Open vSwitch runs, but no service starts it at boot");
@@ -95,22 +54,17 @@ impl Step for OvsPackage {
         }
         if !observed.installed {
             let manager = cx.facts.packages.ok_or_else(unknown_distribution)?;
-            let package = desired.package.clone();
-            findings.changes.push(Change::InstallPackage {
-                manager,
-                package,
-                with: desired.with.clone(),
-                timeout: cx.profile.timeouts.package,
-            });
+            let package = chosen(&cx.profile.ovs.package).unwrap_or(manager.ovs_package()).to_owned();
+            let with = announced(cx.host.as_ref(), manager, &package).await?;
+            let timeout = cx.profile.timeouts.package;
+            findings.changes.push(Change::InstallPackage { manager, package, with, timeout });
         }
         if !observed.running || !observed.enabled {
             let before = UnitState { running: observed.running, enabled: observed.enabled };
-            findings.changes.push(Change::Unit {
-                unit: desired.unit.clone(),
-                running: true,
-                enabled: true,
-                before,
-            });
+            let usual = cx.facts.packages.map_or(OVS_SERVICES[1], |manager| manager.ovs_service());
+            let unit =
+                chosen(&cx.profile.ovs.service).or(observed.unit.as_deref()).unwrap_or(usual).to_owned();
+            findings.changes.push(Change::Unit { unit, running: true, enabled: true, before });
         }
         Ok(findings)
     }
@@ -123,6 +77,25 @@ impl Step for OvsPackage {
         }
         Err(Error::new(&code::OVS_UNAVAILABLE, "Open vSwitch does not answer").at(SOCKET))
     }
+}
+
+async fn observe(cx: &Context) -> Result<Observed> {
+    let host = cx.host.as_ref();
+    let mut installed = host.find("ovs-vsctl").await?.is_some();
+    let manager = ServiceManager::of(host).await?;
+    let unit = match chosen(&cx.profile.ovs.service) {
+        Some(unit) => manager.first_existing(host, &[unit]).await?,
+        None => manager.first_existing(host, &OVS_SERVICES).await?,
+    };
+    let enabled = match &unit {
+        Some(unit) => manager.is_enabled(host, unit).await?,
+        None => false,
+    };
+    let running = installed && is_running(host).await?;
+    if installed && !(running && enabled) {
+        installed = !is_half_installed(cx).await?;
+    }
+    Ok(Observed { installed, running, unit, enabled })
 }
 
 /// Whether the package is unpacked but not configured: its service would start half of it.
@@ -177,7 +150,6 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::step::AnyStep;
     use crate::facts::Facts;
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
@@ -222,7 +194,7 @@ pub(super) mod tests {
     async fn a_running_switch_is_left_alone_without_a_process() {
         let host = Arc::new(running().file(UNIT, "").file(ENABLED, ""));
         let cx = context(&host, Profile::default(), Facts::default());
-        assert_eq!(AnyStep::find(&OvsPackage, &cx).await.unwrap(), Findings::default());
+        assert_eq!(Step::find(&OvsPackage, &cx).await.unwrap(), Findings::default());
         assert!(host.commands().is_empty());
     }
 
@@ -256,7 +228,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn an_unknown_distribution_is_an_error() {
         let cx = context(&Arc::new(FakeHost::new()), Profile::default(), Facts::default());
-        let error = AnyStep::find(&OvsPackage, &cx).await.unwrap_err();
+        let error = Step::find(&OvsPackage, &cx).await.unwrap_err();
         assert_eq!(error.code(), &code::DISTRO_UNKNOWN);
     }
 

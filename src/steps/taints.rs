@@ -5,52 +5,38 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::engine::change::{Change, TaintSpec};
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::Result;
 use crate::steps::kubeadm_init::taints_to_come;
 
+const ABOUT: About =
+    About { id: "taints", title: "taints of the nodes", requires: &["kubeadm-init"], reach: Reach::Anywhere };
+
 /// Removes the taints that the profile names; the role labels stay, because `KubeVirt` places its pods by them.
 pub struct Taints;
-
-/// The nodes, and the taints of one that kubeadm will make.
-pub struct Observed {
-    nodes: Vec<Value>,
-    to_come: Vec<&'static str>,
-}
 
 /// The only effect of which kvnet removes a taint.
 const EFFECT: &str = "NoSchedule";
 
 #[async_trait]
 impl Step for Taints {
-    type Observed = Observed;
-    type Desired = Vec<String>;
-
-    const ID: &'static str = "taints";
-    const TITLE: &'static str = "taints of the nodes";
-    const REQUIRES: &'static [&'static str] = &["kubeadm-init"];
-    const REACH: Reach = Reach::Anywhere;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         !cx.profile.cluster.remove_taints.is_empty()
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Observed> {
-        let nodes = cx.nodes().await?.to_vec();
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let keys = &cx.profile.cluster.remove_taints;
+        let nodes = cx.nodes().await?;
         // The step that creates the cluster reports a node that cannot be read.
         let is_new = nodes.is_empty() && cx.profile.cluster.init.enabled;
         let to_come = if is_new { taints_to_come(cx).await.unwrap_or_default() } else { Vec::new() };
-        Ok(Observed { nodes, to_come })
-    }
-
-    async fn desired(&self, cx: &Context, _: &Observed) -> Result<Vec<String>> {
-        Ok(cx.profile.cluster.remove_taints.clone())
-    }
-
-    fn diff(&self, cx: &Context, observed: &Observed, keys: &Vec<String>) -> Result<Findings> {
-        let removals = observed.nodes.iter().flat_map(|node| removals(node, keys));
+        let removals = nodes.iter().flat_map(|node| removals(node, keys));
         let mut findings = Findings::of(removals.collect());
-        let unwanted = observed.to_come.iter().filter(|key| keys.iter().any(|wanted| wanted == *key));
+        let unwanted = to_come.iter().filter(|key| keys.iter().any(|wanted| wanted == *key));
         let node = new_node(cx);
         findings.foreseen = unwanted
             .map(|key| {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::context::Context;
-use crate::engine::step::{AnyStep, Findings};
+use crate::engine::step::{Findings, Step};
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::facts::packages::PackageManager;
@@ -67,7 +67,7 @@ pub fn list(items: &[serde_json::Value]) -> serde_json::Value {
 }
 
 /// What a step finds on a Debian node.
-pub async fn find(step: impl AnyStep, host: FakeHost, profile: Profile) -> Result<Findings> {
+pub async fn find(step: impl Step, host: FakeHost, profile: Profile) -> Result<Findings> {
     step.find(&context(&Arc::new(host), profile, debian())).await
 }
 

@@ -10,68 +10,67 @@ use crate::components::vm::VM;
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::execute::is_ours;
-use crate::engine::step::{Findings, Reach, Step};
+use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::Result;
 use crate::profile::{Binding, Profile};
 use crate::source::Manifest;
 
 const INSTANCE: &str = "VirtualMachineInstance";
 
+const ABOUT: About = About {
+    id: "vm",
+    title: "sample virtual machine",
+    requires: &["kubevirt", "networks", "ovs-cni", "cni-order"],
+    reach: Reach::Anywhere,
+};
+
 /// Creates the sample virtual machine and waits until it runs.
 pub struct SampleVm;
 
 #[async_trait]
 impl Step for SampleVm {
-    type Observed = Live;
-    type Desired = Manifest;
-
-    const ID: &'static str = "vm";
-    const TITLE: &'static str = "sample virtual machine";
-    const REQUIRES: &'static [&'static str] = &["kubevirt", "networks", "ovs-cni", "cni-order"];
-    const REACH: Reach = Reach::Anywhere;
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
 
     fn enabled(&self, cx: &Context) -> bool {
         let without_kubevirt = cx.skipped.iter().any(|step| step == "kubevirt");
         (VM.is_used)(&cx.profile) && !without_kubevirt
     }
 
-    async fn observe(&self, cx: &Context) -> Result<Live> {
-        let mut objects = manifest(cx).await?.objects;
+    async fn find(&self, cx: &Context) -> Result<Findings> {
+        let desired = manifest(cx).await?.objects;
+        let mut objects = desired.clone();
         // A VirtualMachine creates an instance of the same name, and that is what runs.
         let wrapped = |object: &&Value| object["kind"] == "VirtualMachine";
         let instances: Vec<Value> = objects.iter().filter(wrapped).map(instance).collect();
         objects.extend(instances);
-        objects::observe(cx, &objects).await
-    }
-
-    async fn desired(&self, cx: &Context, _: &Live) -> Result<Manifest> {
-        manifest(cx).await
-    }
-
-    fn diff(&self, cx: &Context, live: &Live, desired: &Manifest) -> Result<Findings> {
-        let timeout = cx.profile.timeouts.vm;
-        let mut live = live.clone();
-        let replaced = replaced(&mut live, &desired.objects);
-        let mut findings = objects::diff(Self::ID, &desired.objects, &live, timeout);
-        findings.changes.splice(0..0, replaced.into_iter().map(|object| Change::Delete { object }));
-        for machine in desired.objects.iter().filter(|object| is_machine(object)) {
-            let object = ObjectKey::of(&instance(machine));
-            let now = live.get(&object).map_or("absent", phase).to_owned();
-            if now != "Running" {
-                let (pointer, value) = ("/status/phase".into(), "Running".into());
-                let condition = Condition::Field { object, pointer, value };
-                findings.changes.push(Change::Wait { condition, timeout, now });
-            }
-        }
-        if blocks_migration(&cx.profile) {
-            findings.warn("the VM uses bridge binding on the pod network: it cannot be live-migrated");
-        }
-        Ok(findings)
+        diff(&cx.profile, objects::observe(cx, &objects).await?, &desired)
     }
 
     async fn objects(&self, cx: &Context) -> Result<Vec<Value>> {
         Ok(manifest(cx).await?.objects)
     }
+}
+
+fn diff(profile: &Profile, mut live: Live, desired: &[Value]) -> Result<Findings> {
+    let timeout = profile.timeouts.vm;
+    let replaced = replaced(&mut live, desired);
+    let mut findings = objects::diff(ABOUT.id, desired, &live, timeout)?;
+    findings.changes.splice(0..0, replaced.into_iter().map(|object| Change::Delete { object }));
+    for machine in desired.iter().filter(|object| is_machine(object)) {
+        let object = ObjectKey::of(&instance(machine));
+        let now = live.get(&object).map_or("absent", phase).to_owned();
+        if now != "Running" {
+            let (pointer, value) = ("/status/phase".into(), "Running".into());
+            let condition = Condition::Field { object, pointer, value };
+            findings.changes.push(Change::Wait { condition, timeout, now });
+        }
+    }
+    if blocks_migration(profile) {
+        findings.warn("the VM uses bridge binding on the pod network: it cannot be live-migrated");
+    }
+    Ok(findings)
 }
 
 /// The objects, pinned to this node when the profile says so.
@@ -101,9 +100,8 @@ fn phase(instance: &Value) -> &str {
 fn replaced(live: &mut Live, desired: &[Value]) -> Vec<ObjectKey> {
     let differs = |object: &Value| {
         // With the labels that it was applied with: an owned field that is no longer wanted is drift.
-        let differs_from = |found: &Value| {
-            !differences(&objects::marked(object, SampleVm::ID, Some(found)), found).is_empty()
-        };
+        let differs_from =
+            |found: &Value| !differences(&objects::marked(object, ABOUT.id, Some(found)), found).is_empty();
         live.get(&ObjectKey::of(object)).is_some_and(differs_from)
     };
     let changed = desired.iter().filter(|object| object["kind"] == "Secret").any(differs);
@@ -163,7 +161,7 @@ mod tests {
         }
         let cx = objects(wanted);
         let desired = super::manifest(&cx).await.unwrap();
-        SampleVm.diff(&cx, &live, &desired).unwrap()
+        diff(wanted, live, &desired.objects).unwrap()
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use super::{clean, diff, page, structured};
 use crate::context::target::Target;
 use crate::engine::change::Change;
 use crate::engine::plan::{Plan, Planned};
-use crate::engine::step::{AnyStep, Note};
+use crate::engine::step::{Note, Step};
 use crate::engine::teardown::Teardown;
 use crate::error::Result;
 use crate::terminal::{self, counted, wrapped};
@@ -89,7 +89,7 @@ pub fn place(target: &Target) -> String {
 
 fn section(
     text: &mut String,
-    step: &dyn AnyStep,
+    step: &dyn Step,
     changes: &[&Change],
     foreseen: &[String],
     notes: &[Note],

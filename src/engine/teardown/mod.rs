@@ -16,7 +16,7 @@ use super::graph::Graph;
 use super::journal::History;
 use super::plan::{Selection, refuse_stranger};
 use super::runner::{Report, Run, journaled, worse};
-use super::step::{AnyStep, Note};
+use super::step::{Note, Step};
 use super::traces;
 use crate::cluster::{ObjectKey, is_absent};
 use crate::context::Context;
@@ -28,7 +28,7 @@ use crate::error::{Error, Result, code};
 /// What `down` does to one step's part.
 pub struct Removal<'a> {
     /// The step.
-    pub step: &'a dyn AnyStep,
+    pub step: &'a dyn Step,
     /// The changes, in order, each with the journal entry that it reverts.
     pub changes: Vec<(Change, Option<u64>)>,
     /// What is left alone, and why.
@@ -42,7 +42,7 @@ pub struct Removal<'a> {
 }
 
 impl<'a> Removal<'a> {
-    fn of(step: &'a dyn AnyStep) -> Self {
+    fn of(step: &'a dyn Step) -> Self {
         let (changes, notes, staying) = (Vec::new(), Vec::new(), Vec::new());
         Self { step, changes, notes, staying, keeps_bridges: false, blocked: None }
     }
@@ -77,7 +77,7 @@ pub struct Teardown<'a> {
 
 impl<'a> Teardown<'a> {
     /// Finds what kvnet made. Changes nothing.
-    pub async fn make(steps: &'a [Box<dyn AnyStep>], cx: &Context, history: &History) -> Result<Self> {
+    pub async fn make(steps: &'a [Box<dyn Step>], cx: &Context, history: &History) -> Result<Self> {
         let graph = Graph::new(steps.iter().map(|step| (step.id(), step.requires().to_vec())))?;
         let mut owned = match cx.cluster().await {
             Some(cluster) => Owned::find(&cluster, history).await?,
@@ -215,7 +215,7 @@ fn groups(changes: &[(Change, Option<u64>)]) -> impl Iterator<Item = &[(Change, 
 }
 
 async fn removal<'a>(
-    step: &'a dyn AnyStep,
+    step: &'a dyn Step,
     cx: &Context,
     history: &History,
     objects: Vec<ObjectKey>,
