@@ -162,7 +162,9 @@ pub fn api(bytes: &[u8]) {
             differences(&object, live);
             differences(live, &object);
             let found = Live::from([(key.clone(), live.clone())]);
-            objects::diff("x", std::slice::from_ref(&object), &found, 1);
+            if let Err(error) = objects::diff("x", std::slice::from_ref(&object), &found, 1) {
+                shown(&error);
+            }
         }
         [
             live.map(|_| ()),

@@ -76,7 +76,7 @@ fn has_story(pod: &Value) -> bool {
 }
 
 /// The log of a container; of one that restarted, the log before that as well.
-async fn logs(cluster: &Cluster, dump: &Dump, pod: &Value, container: &str) {
+pub(super) async fn logs(cluster: &Cluster, dump: &Dump, pod: &Value, container: &str) {
     let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
     let (namespace, pod_name) = (text("namespace"), text("name"));
     let name = format!("logs/{namespace}/{pod_name}/{container}.log");

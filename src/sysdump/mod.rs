@@ -4,6 +4,7 @@
 //! in `not-collected.txt`, never silently absent.
 
 mod archive;
+mod case;
 mod cluster;
 mod node;
 mod state;
@@ -20,6 +21,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 pub use archive::{ABOUT, About, Opened, PROFILE, RECORDING, refuse_existing, write};
+pub use case::collect_case;
 
 use crate::context::Context;
 use crate::error::Result;

@@ -7,10 +7,8 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::host::{Command, FileKind, Host};
 
-/// The files of commands, by name. A program that is not installed is listed as missing.
-const COMMANDS: [(&str, &str); 36] = [
-    ("uname.txt", "uname --all"),
-    ("uptime.txt", "uptime"),
+/// The files of commands about the network, by name. A program that is not installed is listed as missing.
+const OF_NETWORK: [(&str, &str); 22] = [
     ("links.txt", "ip -details -statistics link"),
     ("addresses.txt", "ip address"),
     ("routes.txt", "ip route show table all"),
@@ -32,13 +30,18 @@ const COMMANDS: [(&str, &str); 36] = [
     ("ovs-coverage.txt", "ovs-appctl --timeout=10 coverage/show"),
     ("ovs-datapath.txt", "ovs-appctl --timeout=10 dpif/show"),
     ("ovs-datapath-flows.txt", "ovs-appctl --timeout=10 dpctl/dump-flows"),
-    ("kernel.log", "dmesg --ctime"),
-    ("kubelet.log", "journalctl --no-pager --lines=1000 --unit=kubelet"),
-    ("runtime.log", "journalctl --no-pager --lines=1000 --unit=containerd --unit=crio"),
     (
         "ovs.log",
         "journalctl --no-pager --lines=1000 --unit=openvswitch-switch --unit=ovs-vswitchd --unit=openvswitch",
     ),
+];
+/// Those about the rest of the node.
+const OF_MACHINE: [(&str, &str); 14] = [
+    ("uname.txt", "uname --all"),
+    ("uptime.txt", "uptime"),
+    ("kernel.log", "dmesg --ctime"),
+    ("kubelet.log", "journalctl --no-pager --lines=1000 --unit=kubelet"),
+    ("runtime.log", "journalctl --no-pager --lines=1000 --unit=containerd --unit=crio"),
     ("units.txt", "systemctl --no-pager list-units --type=service --all"),
     ("failed-units.txt", "systemctl --no-pager --failed"),
     ("containers.txt", "crictl --timeout=10s ps --all"),
@@ -49,12 +52,11 @@ const COMMANDS: [(&str, &str); 36] = [
     ("memory.txt", "free --mebi"),
     ("processes.txt", "ps -eo pid,ppid,stat,etime,rss,comm"),
 ];
-/// Files, and directories with the files in them.
-const FILES: [&str; 16] = [
+/// Files of the network, and directories with the files in them.
+const NETWORK_FILES: [&str; 3] = ["/etc/cni/net.d", "/etc/cni/net.d/multus.d", "/run/flannel/subnet.env"];
+/// Those of the rest of the node.
+const MACHINE_FILES: [&str; 13] = [
     "/etc/os-release",
-    "/etc/cni/net.d",
-    "/etc/cni/net.d/multus.d",
-    "/run/flannel/subnet.env",
     "/etc/containerd/config.toml",
     "/etc/containerd/conf.d",
     "/etc/crio/crio.conf.d",
@@ -77,25 +79,38 @@ const LISTED: [&str; 4] =
 /// Adds everything of the node.
 pub async fn collect(cx: &Context, dump: &Dump) {
     let host = cx.host.as_ref();
-    let ran = async |(name, line): (&str, &str)| {
-        dump.file(&format!("node/{name}"), output(host, line)).await;
-    };
-    let read = async |path: Utf8PathBuf| files(host, dump, &path).await;
-    let leases = host.list(LEASES.into()).await.ok().flatten().unwrap_or_default();
-    let own = [cx.facts.cni_conf_dir.clone()].into_iter();
-    let leases = leases.into_iter().map(|name| Utf8Path::new(LEASES).join(name));
-    let paths = FILES.into_iter().map(Utf8PathBuf::from).chain(own).chain(leases);
-    let listed = async |directory: &str| {
-        let name = format!("node/list{}.txt", directory.replace('/', "-"));
-        let names = async { Ok(host.list(directory.into()).await?.unwrap_or_default().join("\n") + "\n") };
-        dump.file(&name, names).await;
-    };
     tokio::join!(
-        all(COMMANDS.into_iter().map(ran)),
-        all(paths.map(read)),
-        all(LISTED.into_iter().map(listed))
+        collect_network(cx, dump),
+        ran(host, dump, &OF_MACHINE),
+        all(MACHINE_FILES.into_iter().map(|path| files(host, dump, path.into()))),
+        all(LISTED.into_iter().map(|directory| listed(host, dump, directory)))
     );
-    flows(host, dump).await;
+}
+
+/// Adds what the node says about its network: links, routes, packet filters, Open vSwitch, CNI configuration, leases.
+pub async fn collect_network(cx: &Context, dump: &Dump) {
+    let host = cx.host.as_ref();
+    let leases = host.list(LEASES.into()).await.ok().flatten().unwrap_or_default();
+    let leases = leases.into_iter().map(|name| Utf8Path::new(LEASES).join(name));
+    let own = [cx.facts.cni_conf_dir.clone()].into_iter();
+    let paths = NETWORK_FILES.into_iter().map(Utf8PathBuf::from).chain(own).chain(leases);
+    tokio::join!(
+        ran(host, dump, &OF_NETWORK),
+        all(paths.map(|path| files(host, dump, path))),
+        flows(host, dump)
+    );
+}
+
+async fn ran(host: &dyn Host, dump: &Dump, commands: &[(&str, &str)]) {
+    let of = commands.iter().map(|(name, line)| async move {
+        dump.file(&format!("node/{name}"), output(host, line)).await;
+    });
+    all(of).await;
+}
+
+async fn listed(host: &dyn Host, dump: &Dump, directory: &str) {
+    let names = async { Ok(host.list(directory.into()).await?.unwrap_or_default().join("\n") + "\n") };
+    dump.file(&format!("node/list{}.txt", directory.replace('/', "-")), names).await;
 }
 
 /// What a command of words without blanks prints, whatever its exit code.
@@ -120,13 +135,13 @@ async fn flows(host: &dyn Host, dump: &Dump) {
 }
 
 /// A file, or the files in a directory, under `node/files`.
-async fn files(host: &dyn Host, dump: &Dump, path: &Utf8Path) {
+async fn files(host: &dyn Host, dump: &Dump, path: Utf8PathBuf) {
     let name = |path: &Utf8Path| format!("node/files{path}");
-    let Some(stat) = dump.part(&name(path), host.stat(path)).await.flatten() else { return };
+    let Some(stat) = dump.part(&name(&path), host.stat(&path)).await.flatten() else { return };
     if stat.kind != FileKind::Directory {
-        return file(host, dump, path).await;
+        return file(host, dump, &path).await;
     }
-    let names = dump.part(&name(path), host.list(path)).await.flatten().unwrap_or_default();
+    let names = dump.part(&name(&path), host.list(&path)).await.flatten().unwrap_or_default();
     for entry in names {
         let path = path.join(entry);
         let stat = dump.part(&name(&path), host.stat(&path)).await.flatten();

@@ -142,6 +142,22 @@ fn told(output: &Output) -> String {
     format!("{:?}\n{}\n{}", output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
+/// A thin container has no CA bundle; only a server whose certificate is to be verified by it needs one.
+#[test]
+fn a_machine_without_a_ca_bundle_is_fine_unless_it_is_needed() {
+    let bare = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+    for (cluster, code) in [
+        ("server: 'http://127.0.0.1:1'", "KVN301"),
+        ("server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true", "KVN301"),
+        ("server: 'https://127.0.0.1:1'", "KVN300"),
+    ] {
+        let place = Place::new();
+        place.write("k", &kubeconfig(cluster, "{token: t}"));
+        let said = told(&plan(&place, &[], &bare));
+        assert!(said.contains(code), "{cluster}: {said}");
+    }
+}
+
 /// What `plan` says about such a kubeconfig; no canary is in it, as text and as JSON.
 fn refused(cluster: &str, user: &str) -> String {
     let place = Place::new();

@@ -17,13 +17,10 @@ fn drawn() -> BTreeMap<String, usize> {
         .collect()
 }
 
-/// The Rust files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// The files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Whether a file is tests alone.
@@ -89,7 +86,8 @@ fn rooms_import_what_is_below_them() {
     let mut seen = BTreeSet::new();
     for (folder, whole) in SOURCES {
         let folder = format!("{ROOT}/{folder}");
-        for path in files(Path::new(&folder)).iter().filter(|path| !is_tests(path)) {
+        let rust = |path: &&PathBuf| path.extension().is_some_and(|it| it == "rs") && !is_tests(path);
+        for path in files(Path::new(&folder)).iter().filter(rust) {
             let own = whole.or_else(|| room(path, &folder)).unwrap();
             if ["lib", "main"].contains(&own) {
                 continue;

@@ -107,12 +107,12 @@ fn hang_up(stream: TcpStream) {
 #[test]
 fn one_answer_about_the_server_serves_the_whole_command() {
     let servers: [Server; 9] = [
-        ("http", never, "KVN301", "did not answer within 3 s"),
-        ("https", never, "KVN301", "did not answer within 3 s"),
+        ("http", never, "KVN301", "did not answer within "),
+        ("https", never, "KVN301", "did not answer within "),
         ("https", garbage, "KVN307", "does not speak the protocol"),
         ("http", agrees, "KVN307", "does not "),
-        ("http", drip, "KVN301", "did not answer within 3 s"),
-        ("http", short, "KVN301", "did not answer within 3 s"),
+        ("http", drip, "KVN301", "did not answer within "),
+        ("http", short, "KVN301", "did not answer within "),
         ("http", busy, "KVN301", "etcd is away"),
         ("http", hang_up, "KVN301", ""),
         ("https", hang_up, "KVN301", ""),

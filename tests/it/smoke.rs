@@ -8,6 +8,7 @@ use std::process::Stdio;
 use kvnet::cluster::ObjectKey;
 use serde_json::{Value, json};
 
+use crate::it::layers::files;
 use crate::it::smoke_junit::is_junit;
 use crate::it::smoke_place::{Place, Ran, UP, delete, kvnet, network, update};
 use kvnet_test_kit::run::{As, text};
@@ -140,11 +141,14 @@ fn what_is_collected_has_no_secrets() {
     let ran = place.smoke(&["attachments"]);
     let collected = ran.case("attachments")["collected"].as_str().unwrap();
     assert!(collected.starts_with(place.path("box/state/smoke").to_str().unwrap()), "{collected}");
-    let cni = fs::read_to_string(Path::new(collected).join("cni.txt")).unwrap();
-    assert!(cni.contains("==> /etc/cni/net.d/multus.kubeconfig") && cni.contains("(hidden)"), "{cni}");
-    for entry in fs::read_dir(collected).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        assert!(!text.contains("canary"), "{text}");
+    let file = Path::new(collected).join("node/files/etc/cni/net.d/multus.kubeconfig");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("(hidden)"), "{text}");
+    let files = files(Path::new(collected));
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("canary"), "{}: {text}", file.display());
     }
 }
 

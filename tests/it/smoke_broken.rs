@@ -241,12 +241,11 @@ fn try_broken(broken: &Broken) {
         assert!(result["failure"].to_string().contains(&says.replace('"', "\\\"")), "{case}: {told}");
         for file in [
             "result.json",
-            "events.txt",
-            "pods.yaml",
-            "network-status.json",
-            "cni.txt",
-            "ipam.txt",
-            "ovs-show.txt",
+            "cluster/Pod.yaml",
+            "cluster/Node.yaml",
+            "cluster/network-status.json",
+            "node/ovs-show.txt",
+            "not-collected.txt",
         ] {
             assert!(collected.join(case).join(file).exists(), "{case} has no {file}: {told}");
         }

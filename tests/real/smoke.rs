@@ -171,7 +171,7 @@ fn try_broken(kvnet: &Kvnet, broken: &Broken) {
         assert_eq!(result["failure"]["code"], *code, "{}: {result:#}", broken.name);
         assert!(result.to_string().contains(says), "{}: {result:#}", broken.name);
         let files = format!(
-            "cd /root/collected/{name} && ls result.json events.txt pods.yaml cni.txt ipam.txt ovs-show.txt"
+            "cd /root/collected/{name} && ls result.json cluster/events.txt cluster/Pod.yaml node/files/etc/cni/net.d node/files/var/lib/cni/networks node/ovs-show.txt"
         );
         kvnet.node.sh(&files);
     }
