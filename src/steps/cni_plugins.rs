@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::components::{flannel::brings_plugin, with_plugin};
+use crate::components::{flannel::brings_plugin, installs};
 use crate::context::Context;
 use crate::engine::change::Change;
 use crate::engine::on_node::packages::announced;
@@ -91,7 +91,7 @@ fn wanted(cx: &Context) -> BTreeSet<String> {
     for network in profile.networks.iter().filter(|_| has_networks) {
         wanted.extend(all_types(&Value::Object(network.cni_config(""))));
     }
-    wanted.retain(|plugin| with_plugin(plugin).is_none());
+    wanted.retain(|plugin| !installs(profile, plugin));
     wanted.extend(unbrought.then(|| FLANNEL.to_owned()));
     wanted
 }
@@ -187,6 +187,22 @@ mod tests {
         let all = [&usual[..], &["flannel"]].concat();
         let found = find(CniPlugins, node("/opt/cni/bin", &all), profile).await.unwrap();
         assert_eq!(found, Findings::default());
+    }
+
+    #[test]
+    fn a_plugin_of_a_component_that_is_off_is_looked_for() {
+        let config =
+            serde_json::json!({"type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.0.0.0/24"}});
+        let kind = NetworkKind::Raw { config: config.as_object().unwrap().clone() };
+        let mut profile = Profile { networks: vec![Network::new("n", kind)], ..Profile::default() };
+        profile.flannel.enabled = false;
+        for (is_on, plugins) in
+            [(false, &["loopback", "macvlan", "whereabouts"][..]), (true, &["loopback", "macvlan"])]
+        {
+            profile.whereabouts.enabled = is_on;
+            let cx = context(&Arc::new(FakeHost::new()), profile.clone(), debian());
+            assert_eq!(wanted(&cx).into_iter().collect::<Vec<_>>(), plugins);
+        }
     }
 
     #[test]

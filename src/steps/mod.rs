@@ -18,6 +18,7 @@ mod placement;
 pub mod taints;
 pub mod verification;
 pub mod vm;
+pub mod whereabouts;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -38,6 +39,7 @@ pub fn registry() -> Vec<Box<dyn Step>> {
         Box::new(multus::Multus),
         Box::new(cni_order::CniOrder),
         Box::new(ovs_cni::OvsCni),
+        Box::new(whereabouts::Whereabouts),
         Box::new(networks::Networks),
         Box::new(kubevirt::KubeVirt),
         Box::new(vm::SampleVm),

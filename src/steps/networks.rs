@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::objects;
 use super::placement;
 use crate::components::flannel::{self, FLANNEL};
+use crate::components::not_looked_into;
 use crate::context::Context;
 use crate::engine::step::{About, Findings, Reach, Step};
 use crate::engine::traces::Traces;
@@ -21,7 +22,7 @@ use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
 use crate::source::network_attachment;
 
 const ABOUT: About =
-    About { id: "networks", title: "network attachments", requires: &["multus"], reach: Reach::Anywhere };
+    About { id: "networks", title: "network attachments", requires: &["multus", "whereabouts"], reach: Reach::Anywhere };
 
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;
@@ -45,7 +46,7 @@ impl Step for Networks {
         let mut findings = objects::diff(ABOUT.id, &attachments, &live, cx.profile.timeouts.ready)?;
         on_node::warnings(cx).await?.into_iter().for_each(|warning| findings.warn(warning));
         cx.profile.warnings().into_iter().for_each(|sentence| findings.warn(sentence));
-        cx.profile.not_looked_into().into_iter().for_each(|sentence| findings.note(sentence));
+        not_looked_into(&cx.profile).into_iter().for_each(|sentence| findings.note(sentence));
         Ok(findings)
     }
 

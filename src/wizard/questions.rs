@@ -214,7 +214,9 @@ pub fn fitting_kubevirt(view: &View<'_>) -> Option<String> {
 
 fn versions(view: &View<'_>, list: &mut Vec<Question>) {
     let installs_kubevirt = view.answers.is(&Id::KubeVirt, YES);
-    let wanted = |component: &Component| *component != KUBEVIRT || installs_kubevirt;
+    let wanted = |component: &Component| {
+        if *component == KUBEVIRT { installs_kubevirt } else { (component.is_used)(&view.base) }
+    };
     let all = components::releases().filter(|(component, _)| wanted(component));
     let all: Vec<_> = all.map(|(_, release)| (release, (release.version)(&view.base))).collect();
     let named: Vec<String> =

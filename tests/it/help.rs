@@ -71,7 +71,7 @@ fn the_version_is_the_packages() {
         says(&["version", "--matrix"])
             .contains("  KubeVirt 1.9           supports Kubernetes 1.34 to 1.36\n")
     );
-    assert!(says(&["version"]).starts_with(concat!("kvnet     ", env!("CARGO_PKG_VERSION"), "\n")));
+    assert!(says(&["version"]).starts_with(concat!("kvnet       ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn raw_networks_and_addresses() {
                 );
             },
             arguments: VALIDATE,
-            code: "KVN103",
+            code: "KVN104",
             says: "write the ranges around it",
             ..ROW
         },

@@ -24,6 +24,7 @@ mod smoke_place;
 mod sysdump;
 mod trust;
 mod walkthrough;
+mod whereabouts;
 mod widths;
 mod wizard;
 mod wizard_terminal;

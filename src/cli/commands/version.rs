@@ -20,7 +20,7 @@ pub fn run(global: &Global, matrix: bool) -> Result<u8> {
     if global.output == Format::Text {
         let own = [("kvnet", env!("CARGO_PKG_VERSION").to_owned())].into_iter().chain(BUILD.lines());
         let lines: Vec<String> =
-            own.chain(installed).map(|(name, value)| format!("{name:9} {value}\n")).collect();
+            own.chain(installed).map(|(name, value)| format!("{name:11} {value}\n")).collect();
         ui::print(&lines.concat());
         return Ok(0);
     }

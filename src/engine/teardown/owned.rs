@@ -12,7 +12,9 @@ use super::super::journal::History;
 use crate::cluster::{
     Cluster, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey, STEP_LABEL, is_recorded,
 };
+use crate::components::ALL;
 use crate::error::Result;
+use crate::formats::cni::all_types;
 
 /// How many kinds are listed at the same time.
 const AT_ONCE: usize = 8;
@@ -170,9 +172,17 @@ fn place(kind: &str) -> usize {
 pub(super) async fn foreign_users(cluster: Option<&Cluster>, key: &ObjectKey) -> Result<Option<String>> {
     let Some(cluster) = cluster else { return Ok(None) };
     match key.kind.as_str() {
-        "CustomResourceDefinition" if key.name == "network-attachment-definitions.k8s.cni.cncf.io" => {
+        "CustomResourceDefinition" => {
+            let group = key.name.split_once('.').map_or("", |(_, group)| group);
+            let of_group: Vec<_> = ALL.iter().filter(|it| it.workloads.group == group).collect();
+            if of_group.is_empty() {
+                return Ok(None);
+            }
             let all = cluster.list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", None, None).await?;
-            let foreign: Vec<String> = all.iter().filter(|object| !is_ours(object)).map(name_of).collect();
+            let needs =
+                |object: &&Value| of_group.iter().any(|it| (it.workloads.is_needed_by)(&called(object)));
+            let foreign: Vec<String> =
+                all.iter().filter(|object| !is_ours(object)).filter(needs).map(name_of).collect();
             Ok((!foreign.is_empty()).then(|| format!("in use by {}", foreign.join(", "))))
         }
         "Namespace" => {
@@ -187,6 +197,12 @@ pub(super) async fn foreign_users(cluster: Option<&Cluster>, key: &ObjectKey) ->
     }
 }
 
+/// The plugins that an attachment calls.
+fn called(attachment: &Value) -> Vec<String> {
+    let config = attachment["spec"]["config"].as_str().unwrap_or_default();
+    serde_json::from_str(config).map(|config| all_types(&config)).unwrap_or_default()
+}
+
 fn name_of(object: &Value) -> String {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
     if text("namespace").is_empty() {
@@ -198,7 +214,43 @@ fn name_of(object: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::steps::testing::{cluster, list};
+
+    /// An attachment as the API server lists it.
+    fn attachment(name: &str, labels: &Value, config: &Value) -> Value {
+        json!({"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": name, "namespace": "shop", "labels": labels}, "spec": {"config": config.to_string()}})
+    }
+
+    #[tokio::test]
+    async fn a_definition_stays_for_attachments_of_others_that_need_it() {
+        let ours = json!({"app.kubernetes.io/managed-by": "kvnet"});
+        let (of_pool, plain) = (
+            json!({"plugins": [{"type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.0.0.0/24"}}]}),
+            json!({"type": "macvlan", "ipam": {"type": "static"}}),
+        );
+        let definition =
+            |name: &str| ObjectKey::new("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, name);
+        let (pools, networks) =
+            ("ippools.whereabouts.cni.cncf.io", "network-attachment-definitions.k8s.cni.cncf.io");
+        for (labels, config, name, stays) in [
+            (&json!({}), &of_pool, pools, true),
+            (&json!({}), &plain, pools, false),
+            (&ours, &of_pool, pools, false),
+            (&json!({}), &plain, networks, true),
+            (&ours, &plain, networks, false),
+            (&json!({}), &of_pool, "kubevirts.kubevirt.io", false),
+            (&json!({}), &of_pool, "widgets.example.org", false),
+        ] {
+            let found = list(&[attachment("web", labels, config)]);
+            let answers = [("/apis/k8s.cni.cncf.io/v1/network-attachment-definitions", found)];
+            let users = foreign_users(Some(&cluster(&answers)), &definition(name)).await.unwrap();
+            assert_eq!(users.as_deref(), stays.then_some("in use by shop/web"), "{name} {labels} {config}");
+        }
+    }
 
     #[test]
     fn what_uses_something_goes_before_it() {

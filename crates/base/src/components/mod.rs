@@ -6,9 +6,11 @@ pub mod kubevirt;
 pub mod multus;
 pub mod ovs_cni;
 pub mod vm;
+pub mod whereabouts;
 
 mod edit;
 mod known;
+mod plugins;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ use crate::support::Part;
 
 pub use edit::{installed_version, refused};
 pub use known::{Known, digest_of, raw};
+pub use plugins::{installs, not_looked_into, with_plugin};
 pub use render::objects_of;
 pub use traces::Traces;
 
@@ -32,6 +35,7 @@ pub use traces::Traces;
 pub const ALL: &[&Component] = &[
     &flannel::FLANNEL,
     &multus::MULTUS,
+    &whereabouts::WHEREABOUTS,
     &ovs_cni::OVS_CNI,
     &kubevirt::KUBEVIRT,
     &kubevirt::KUBEVIRT_CR,
@@ -72,6 +76,9 @@ pub struct Workloads {
     pub selector: &'static str,
     /// The CNI plugins that it copies to nodes.
     pub plugins: &'static [&'static str],
+    /// Whether a network attachment that calls these plugins needs the definitions of its objects: `down` keeps them for
+    /// an attachment that is not kvnet's.
+    pub is_needed_by: fn(&[String]) -> bool,
 }
 
 /// A component with releases of its own.
@@ -150,9 +157,4 @@ impl fmt::Debug for Component {
 /// The components with a release, each with that.
 pub fn releases() -> impl Iterator<Item = (&'static Component, &'static Release)> {
     ALL.iter().filter_map(|component| Some((*component, component.release.as_ref()?)))
-}
-
-/// The component that copies a CNI plugin to nodes.
-pub fn with_plugin(plugin: &str) -> Option<&'static Component> {
-    ALL.iter().copied().find(|component| component.workloads.plugins.contains(&plugin))
 }

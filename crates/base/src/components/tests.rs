@@ -9,6 +9,7 @@ use crate::components::kubevirt::{KUBEVIRT, KUBEVIRT_CR};
 use crate::components::multus::MULTUS;
 use crate::components::ovs_cni::OVS_CNI;
 use crate::components::vm::VM;
+use crate::components::whereabouts::WHEREABOUTS;
 use crate::manifest::parse_manifests;
 use crate::profile::{Binding, CloudInit, FlannelBackend, MultusFlavour, VmInterface};
 
@@ -61,6 +62,7 @@ fn hostile() -> Profile {
     profile.multus.memory_limit = text();
     profile.multus.master_cni = text();
     profile.ovs_cni.image = text();
+    profile.whereabouts.image = text();
     profile.kubevirt.namespace = text();
     profile.vm.name = text();
     profile.vm.namespace = text();
@@ -190,6 +192,11 @@ fn objects_come_in_the_order_to_apply_them() {
         "CustomResourceDefinition ClusterRole ClusterRoleBinding ServiceAccount ConfigMap DaemonSet"
     );
     assert_eq!(order(&OVS_CNI), "ClusterRole ClusterRoleBinding ServiceAccount DaemonSet");
+    assert_eq!(
+        order(&WHEREABOUTS),
+        "CustomResourceDefinition CustomResourceDefinition CustomResourceDefinition ClusterRole ClusterRoleBinding \
+         ServiceAccount ConfigMap DaemonSet"
+    );
     assert_eq!(order(&VM), "Secret VirtualMachineInstance");
 }
 

@@ -91,10 +91,6 @@ impl Checker {
             if name.is_empty() || !of.is_empty() { of.to_string() } else { format!(" under `{name}`") };
         let hint = match key {
             "<<" => "merge keys are not supported; build on another profile with `extends`".into(),
-            // whereabouts has it.
-            "exclude" if name == "ipam" => {
-                "host-local has no exclusions: write the ranges around it as `ranges: [[{subnet: …, rangeEnd: …}, {subnet: …, rangeStart: …}]]`".into()
-            }
             _ => suggestion(key, fields.names()),
         };
         self.add(place, format!("unknown field{}{under}", quoted(key)), hint);

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::validate::guest;
 use super::validate::raw::doubts;
 use super::validate::reserved::is_link_local;
-use super::{Ipam, Network, NetworkKind, Profile};
-use crate::formats::cni::{NetConf, Port, all_types, brought_by_others, nearest};
+use super::{Ipam, IpamType, Network, NetworkKind, Profile};
+use crate::formats::cni::{NetConf, Port, all_types, nearest};
 
 /// The annotation of an attachment with the resource that a node must offer; KubeVirt requests it for a VM's pod.
 pub const RESOURCE_NAME: &str = "k8s.v1.cni.cncf.io/resourceName";
@@ -32,7 +32,7 @@ impl Network {
                 ("vlan", vlan.map(Value::from)),
                 ("trunk", (!trunk.is_empty()).then(|| json!(trunk))),
                 ("mtu", mtu.map(Value::from)),
-                ("ipam", ipam.as_ref().map(host_local)),
+                ("ipam", ipam.as_ref().map(addresses)),
             ]),
             NetworkKind::Bridge { bridge, is_gateway, ipam, cni_version } => object([
                 ("cniVersion", Some(json!(cni_version))),
@@ -40,7 +40,7 @@ impl Network {
                 ("type", Some(json!("bridge"))),
                 ("bridge", Some(json!(bridge))),
                 ("isGateway", is_gateway.then_some(json!(true))),
-                ("ipam", ipam.as_ref().map(host_local)),
+                ("ipam", ipam.as_ref().map(addresses)),
             ]),
             NetworkKind::Flannel { delegate, cni_version } => object([
                 ("cniVersion", Some(json!(cni_version))),
@@ -54,7 +54,7 @@ impl Network {
     }
 
     /// Every plugin that it calls.
-    fn plugins(&self) -> Vec<String> {
+    pub fn plugins(&self) -> Vec<String> {
         all_types(&Value::Object(self.cni_config("")))
     }
 
@@ -131,24 +131,6 @@ impl Profile {
         self.networks.iter().flat_map(of).chain(guest::warnings(self)).collect()
     }
 
-    /// What is not checked, one sentence each: networks with unknown plugins, and plugins that kvnet does not install.
-    pub fn not_looked_into(&self) -> Vec<String> {
-        let of = |network: &Network| {
-            let told = |kind: &str| {
-                format!("network {}: plugin {kind} is unknown to kvnet, so it is not checked", network.name)
-            };
-            let strangers: Vec<String> =
-                network.netconf().strangers().map(|plugin| plugin.kind.clone()).collect();
-            let brought = network.plugins().into_iter().filter(|kind| !strangers.contains(kind));
-            let brought = brought.filter_map(|kind| {
-                let by = brought_by_others(&kind)?;
-                Some(format!("network {}: {by}, and kvnet does not install that", network.name))
-            });
-            strangers.iter().map(|kind| told(kind)).chain(brought).collect::<Vec<_>>()
-        };
-        self.networks.iter().flat_map(of).collect()
-    }
-
     /// The subnets that addresses of a network are in; none when it gives none, or when they are unknown.
     pub fn subnets_of(&self, network: &Network) -> Vec<String> {
         self.subnets_by(&network.netconf())
@@ -164,17 +146,40 @@ impl Profile {
     }
 }
 
+fn addresses(ipam: &Ipam) -> Value {
+    match ipam.kind {
+        IpamType::HostLocal => host_local(ipam),
+        IpamType::Whereabouts => whereabouts(ipam),
+    }
+}
+
+fn text(field: Option<&String>) -> Option<Value> {
+    field.map(|text| json!(text))
+}
+
+/// The kubeconfig is not named: whereabouts' pods write it, and the file that names it, where the plugin looks by itself.
+fn whereabouts(ipam: &Ipam) -> Value {
+    Value::Object(object([
+        ("type", Some(json!("whereabouts"))),
+        ("range", Some(json!(ipam.range))),
+        ("range_start", text(ipam.range_start.as_ref())),
+        ("range_end", text(ipam.range_end.as_ref())),
+        ("exclude", (!ipam.exclude.is_empty()).then(|| json!(ipam.exclude))),
+        ("gateway", text(ipam.gateway.as_ref())),
+        ("routes", (!ipam.routes.is_empty()).then(|| json!(ipam.routes))),
+    ]))
+}
+
 fn host_local(ipam: &Ipam) -> Value {
-    let text = |field: &Option<String>| field.as_ref().map(|text| json!(text));
     Value::Object(object([
         ("type", Some(json!("host-local"))),
         ("subnet", (!ipam.subnet.is_empty()).then(|| json!(ipam.subnet))),
-        ("rangeStart", text(&ipam.range_start)),
-        ("rangeEnd", text(&ipam.range_end)),
-        ("gateway", text(&ipam.gateway)),
+        ("rangeStart", text(ipam.range_start.as_ref())),
+        ("rangeEnd", text(ipam.range_end.as_ref())),
+        ("gateway", text(ipam.gateway.as_ref())),
         ("ranges", (!ipam.ranges.is_empty()).then(|| json!(ipam.ranges))),
         ("routes", (!ipam.routes.is_empty()).then(|| json!(ipam.routes))),
-        ("dataDir", text(&ipam.data_dir)),
+        ("dataDir", text(ipam.data_dir.as_ref())),
     ]))
 }
 

@@ -46,9 +46,10 @@ impl Found {
     /// Makes the paths of manifests relative to the profile, not to the directory in which kvnet happens to be started.
     pub fn resolve(&self, tree: &mut Node) {
         let Some(directory) = &self.directory else { return };
-        for component in ["flannel", "multus", "ovsCni", "kubevirt"] {
-            let path = [component, "source", "path"];
-            let node = path.iter().try_fold(&mut *tree, |node, key| node.child_mut(key));
+        let Value::Map(sections) = &mut tree.value else { return };
+        for section in sections {
+            let path = ["source", "path"];
+            let node = path.iter().try_fold(&mut section.node, |node, key| node.child_mut(key));
             if let Some(Node { value: Value::Text(text), .. }) = node
                 && !text.is_empty()
             {

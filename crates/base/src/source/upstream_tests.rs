@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::files::digest;
 use super::*;
-use crate::components::{flannel, multus, ovs_cni};
+use crate::components::{flannel, multus, ovs_cni, whereabouts};
 use crate::profile::MultusFlavour;
 
 const FLANNEL: (&str, &str) = ("github.com/flannel-io/flannel@v0.28.10", "Documentation/kube-flannel.yml");
@@ -19,6 +19,8 @@ const THICK: (&str, &str) =
 const THIN: (&str, &str) =
     ("gopkg.in/k8snetworkplumbingwg/multus-cni.v4@v4.3.0", "deployments/multus-daemonset.yml");
 const OVS_CNI: (&str, &str) = ("github.com/k8snetworkplumbingwg/ovs-cni@v0.39.0", "examples/ovs-cni.yml");
+
+const WHEREABOUTS: &str = "github.com/k8snetworkplumbingwg/whereabouts@v0.9.2";
 
 const PINNED: &str = "a release has one image, not whatever a moving tag means today";
 const PULL_POLICY: &str = "the profile decides when images are pulled";
@@ -189,6 +191,50 @@ fn ovs_cni_differs_only_on_purpose() {
     );
 }
 
+#[test]
+#[ignore = "needs Go and its module proxy; the story `upstream` runs it"]
+fn whereabouts_differs_only_on_purpose() {
+    const CONTAINER: &str = "DaemonSet/whereabouts.spec.template.spec.containers.whereabouts";
+    let definitions = ["ippools", "nodeslicepools", "overlappingrangeipreservations"];
+    let files = definitions.map(|name| format!("doc/crds/whereabouts.cni.cncf.io_{name}.yaml"));
+    let mut theirs = upstream((WHEREABOUTS, "doc/crds/daemonset-install.yaml"));
+    theirs.extend(files.iter().flat_map(|file| upstream((WHEREABOUTS, file))));
+    let own_words: Vec<String> = definitions
+        .iter()
+        .flat_map(|name| {
+            let place = format!("CustomResourceDefinition/{name}.whereabouts.cni.cncf.io");
+            [
+                format!("{place}.metadata.annotations"),
+                format!("{place}.spec.versions.v1alpha1.schema.openAPIV3Schema"),
+            ]
+        })
+        .collect();
+    let of_container = |field: &str| format!("{CONTAINER}.{field}");
+    let fields = [
+        ("image", PINNED),
+        ("imagePullPolicy", PULL_POLICY),
+        ("args", "ends at once when it is told to, and its log is readable"),
+        ("resources.limits.cpu", "a throttled plugin delays the start of every pod"),
+        ("terminationMessagePolicy", "why it ended is in its status"),
+    ]
+    .map(|(field, reason)| (of_container(field), reason));
+    let mut expected = vec![
+        ("ConfigMap/whereabouts-config.metadata.annotations", OWN_WORDS),
+        ("DaemonSet/whereabouts.spec.template.spec.priorityClassName", PRIORITY),
+        (
+            "DaemonSet/whereabouts.spec.template.spec.tolerations",
+            "a node that evicts pods still needs addresses for those that stay",
+        ),
+        (
+            "DaemonSet/whereabouts.spec.template.spec.volumes.cni-net-dir.hostPath.type",
+            "a runtime with another directory need not have this one",
+        ),
+    ];
+    expected.extend(own_words.iter().map(|place| (place.as_str(), OWN_WORDS)));
+    expected.extend(fields.iter().map(|(field, reason)| (field.as_str(), *reason)));
+    compare_with(&whereabouts::WHEREABOUTS, MultusFlavour::Thick, theirs, &expected);
+}
+
 /// The digests were recorded from kubectl: see tests/fixtures/yaml/record.sh.
 #[test]
 #[ignore = "needs Go and its module proxy; the story `upstream` runs it"]
@@ -204,12 +250,21 @@ fn upstream_manifests_mean_what_they_mean_to_kubectl() {
     }
 }
 
-/// Compares object by object; every expected difference must be there, and no other.
 fn compare(component: &Component, flavour: MultusFlavour, origin: (&str, &str), expected: &[(&str, &str)]) {
+    compare_with(component, flavour, upstream(origin), expected);
+}
+
+/// Compares object by object; every expected difference must be there, and no other.
+fn compare_with(
+    component: &Component,
+    flavour: MultusFlavour,
+    theirs: Vec<Value>,
+    expected: &[(&str, &str)],
+) {
     let mut profile = Profile::default();
     profile.multus.flavour = flavour;
     let ours = (component.render)(&profile, &Facts::default(), RenderFacts::default()).unwrap();
-    let (ours, theirs) = (leaves(ours), leaves(upstream(origin)));
+    let (ours, theirs) = (leaves(ours), leaves(theirs));
     let different: BTreeSet<_> =
         ours.keys().chain(theirs.keys()).filter(|path| ours.get(*path) != theirs.get(*path)).collect();
     let covers = |entry: &str, path: &str| {

@@ -15,6 +15,8 @@ pub enum Part {
     Flannel,
     /// Multus' manifest.
     Multus,
+    /// The manifest of whereabouts.
+    Whereabouts,
     /// The manifest of ovs-cni.
     OvsCni,
     /// The container runtime containerd.
@@ -33,6 +35,7 @@ impl Part {
             Self::KubeVirt => "KubeVirt",
             Self::Flannel => "flannel",
             Self::Multus => "Multus",
+            Self::Whereabouts => "whereabouts",
             Self::OvsCni => "ovs-cni",
             Self::Containerd => "containerd",
             Self::CriO => "CRI-O",
@@ -82,6 +85,7 @@ const REMOVALS: &str = "https://kubernetes.io/docs/reference/using-api/deprecati
 const IMAGE_VOLUMES: &str = "https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/";
 const CONTAINERD_IMAGE_VOLUMES: &str = "https://github.com/containerd/containerd/releases/tag/v2.1.0";
 const MULTUS: &str = "https://github.com/k8snetworkplumbingwg/multus-cni/releases/tag/v3.6";
+const WHEREABOUTS: &str = "https://github.com/k8snetworkplumbingwg/whereabouts/blob/v0.9.2/README.md";
 const READ: &str = "2026-11-27";
 
 /// All lines.
@@ -106,6 +110,10 @@ pub const TABLE: &[Row] = &[
     needs(Part::OvsCni, Span::since((0, 39)), Part::Kubernetes, Span::since((1, 9)), REMOVALS),
     // Its definition is apiextensions.k8s.io/v1.
     needs(Part::Multus, Span::since((3, 6)), Part::Kubernetes, Span::since((1, 16)), MULTUS),
+    Row {
+        read: "2026-11-28",
+        ..needs(Part::Whereabouts, Span::since((0, 9)), Part::Kubernetes, Span::since((1, 16)), WHEREABOUTS)
+    },
     // The runtime interface is v1 alone since Kubernetes 1.26, and v1alpha2 alone up to 1.22.
     needs(Part::Kubernetes, Span::since((1, 26)), Part::Containerd, Span::since((1, 6)), CONTAINERD),
     needs(Part::Kubernetes, Span::until((1, 22)), Part::Containerd, Span::until((1, 7)), CONTAINERD),

@@ -1,5 +1,7 @@
 //! A cluster that runs by itself, from the first node to a VM.
 
+mod whereabouts;
+
 use serde_json::{Value, json};
 
 use super::objects::{is_true, items, name, text};

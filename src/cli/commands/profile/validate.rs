@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::reference;
 use crate::cli::args::Global;
+use crate::components;
 use crate::error::{Error, Problem, Result, code};
 use crate::profile::{self, Loaded};
 use crate::ui::Format;
@@ -70,10 +71,12 @@ fn say_valid(loaded: &Loaded) {
     ui::page(&terminal::clean(&format!("{} is valid\n", loaded.origin)));
     let profile = &loaded.profile;
     profile.warnings().iter().for_each(|text| terminal::say(&terminal::clean(&format!("warning: {text}"))));
-    profile.not_looked_into().iter().for_each(|sentence| terminal::say(&terminal::clean(sentence)));
+    components::not_looked_into(profile)
+        .iter()
+        .for_each(|sentence| terminal::say(&terminal::clean(sentence)));
 }
 
 fn data(loaded: &Loaded) -> Value {
-    let (warnings, notes) = (loaded.profile.warnings(), loaded.profile.not_looked_into());
+    let (warnings, notes) = (loaded.profile.warnings(), components::not_looked_into(&loaded.profile));
     json!({"profile": loaded.origin, "valid": true, "warnings": warnings, "notes": notes})
 }

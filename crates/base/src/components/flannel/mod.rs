@@ -28,6 +28,7 @@ pub static FLANNEL: Component = Component {
         daemon: "flannel",
         selector: "app=flannel",
         plugins: &["flannel"],
+        is_needed_by: |_| false,
     },
     release: Some(Release {
         part: Part::Flannel,

@@ -58,6 +58,7 @@ const WORKLOADS: Workloads = Workloads {
     daemon: "",
     selector: "",
     plugins: &[],
+    is_needed_by: |_| false,
 };
 
 /// What virt-handler leaves on every node: sockets, links to pods, its findings about the CPU.

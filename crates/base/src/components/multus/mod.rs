@@ -28,6 +28,8 @@ pub static MULTUS: Component = Component {
         daemon: "multus",
         selector: "app=multus",
         plugins: &["multus", "multus-shim", "passthru"],
+        // The attachment itself is an object of it.
+        is_needed_by: |_| true,
     },
     release: Some(Release {
         part: Part::Multus,

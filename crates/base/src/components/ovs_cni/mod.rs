@@ -27,6 +27,7 @@ pub static OVS_CNI: Component = Component {
         daemon: "ovs-cni",
         selector: "app=ovs-cni",
         plugins: &["ovs", "ovs-mirror-producer", "ovs-mirror-consumer"],
+        is_needed_by: |_| false,
     },
     release: Some(Release {
         part: Part::OvsCni,

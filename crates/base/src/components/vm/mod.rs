@@ -26,6 +26,7 @@ pub static VM: Component = Component {
         daemon: "",
         selector: "",
         plugins: &[],
+        is_needed_by: |_| false,
     },
     release: None,
 };

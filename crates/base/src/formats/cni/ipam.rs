@@ -96,7 +96,7 @@ impl Ipam {
         if self.kind == "static" && !self.fixed.is_empty() {
             return Some(1);
         }
-        if self.kind != "host-local" {
+        if !["host-local", "whereabouts"].contains(&self.kind.as_str()) {
             return None;
         }
         // A NIC needs an address of each set: the smallest decides.
@@ -113,7 +113,17 @@ impl Range {
         cidr(&self.subnet).map(|net| net.trunc())
     }
 
-    /// The first and the last address to give out, as host-local takes them.
+    /// Whether it is one of whereabouts.
+    pub fn is_of_cluster(&self) -> bool {
+        self.field == WHEREABOUTS_FIELD
+    }
+
+    /// The parts that are not given out: subnets, or single addresses; none when one of them is neither.
+    pub fn excluded(&self) -> Option<Vec<IpNet>> {
+        self.exclude.iter().map(|text| excluded(text)).collect()
+    }
+
+    /// The first and the last address to give out, as host-local and whereabouts take them.
     pub fn ends(&self) -> Option<(IpAddr, IpAddr)> {
         let network = self.network()?;
         let given = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
@@ -129,7 +139,7 @@ impl Range {
         ))
     }
 
-    /// The gateway, by default the subnet's first address. It is not given out.
+    /// The gateway, by default the subnet's first address. host-local does not give it out.
     pub fn router(&self) -> Option<IpAddr> {
         match &self.gateway {
             Some(text) => text.parse().ok(),
@@ -137,15 +147,41 @@ impl Range {
         }
     }
 
-    /// How many addresses it gives out: without the gateway.
+    /// How many addresses it gives out: host-local without the gateway, whereabouts without what is excluded.
     fn room(&self) -> Option<u128> {
         let (first, last) = self.ends()?;
+        if self.is_of_cluster() {
+            return self.room_between(bits(first), bits(last));
+        }
         let gateway = self.router().map(bits);
         let (first, last) = (bits(first), bits(last));
         let all = last.checked_sub(first)?.saturating_add(1);
         let taken = gateway.is_some_and(|gateway| (first..=last).contains(&gateway));
         Some(all.saturating_sub(u128::from(taken)))
     }
+
+    fn room_between(&self, first: u128, last: u128) -> Option<u128> {
+        let excluded = self.excluded()?.into_iter().map(|net| (bits(net.network()), bits(net.broadcast())));
+        let mut excluded: Vec<(u128, u128)> = excluded.collect();
+        excluded.sort_unstable();
+        let (mut room, mut next) = (0_u128, first);
+        if last < first {
+            return None;
+        }
+        for (from, to) in excluded {
+            room = room.saturating_add(from.min(last.saturating_add(1)).saturating_sub(next));
+            next = next.max(to.saturating_add(1));
+        }
+        Some(room.saturating_add(last.saturating_add(1).saturating_sub(next)))
+    }
+}
+
+/// The field of whereabouts with the subnet.
+const WHEREABOUTS_FIELD: &str = "range";
+
+/// whereabouts takes a single address for the subnet of it alone.
+fn excluded(text: &str) -> Option<IpNet> {
+    cidr(text).map(|net| net.trunc()).or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn bits(address: IpAddr) -> u128 {
@@ -177,15 +213,21 @@ fn whereabouts(ipam: &Value, path: &str) -> Vec<Vec<Range>> {
     let one = |value: &Value, path: String| {
         let text = |field: &str| written(value, field).as_str().map(str::to_owned);
         let exclude = items(value, "exclude").iter().filter_map(|it| it.as_str().map(str::to_owned));
+        let whole = text("range").unwrap_or_default();
+        // `FIRST-LAST/PREFIX` is a subnet with both ends, which count more than those of the other fields.
+        let (subnet, first, last) = match whole.split_once('-') {
+            Some((first, rest)) => {
+                let last = rest.split('/').next().unwrap_or_default();
+                (rest.to_owned(), Some(first.to_owned()), Some(last.to_owned()))
+            }
+            None => (whole, text("range_start"), text("range_end")),
+        };
         vec![Range {
             path,
-            field: "range",
-            // `FIRST-LAST/PREFIX` is a range and its subnet in one.
-            subnet: text("range")
-                .map(|it| it.rsplit('-').next().unwrap_or(&it).to_owned())
-                .unwrap_or_default(),
-            first: text("range_start"),
-            last: text("range_end"),
+            field: WHEREABOUTS_FIELD,
+            subnet,
+            first,
+            last,
             gateway: text("gateway"),
             exclude: exclude.collect(),
         }]
@@ -220,10 +262,12 @@ mod tests {
         let fixed = read(&json!({"type": "static", "addresses": [{"address": "10.0.0.5/24"}]}));
         assert_eq!(fixed.subnets(), ["10.0.0.0/24".parse::<IpNet>().unwrap()]);
         assert_eq!(fixed.fixed[0].0, "ipam.addresses[0].address");
-        let elsewhere = read(&json!({"type": "whereabouts", "range": "192.0.2.10-192.0.2.20/28",
+        let elsewhere = read(&json!({"type": "whereabouts", "range": "192.0.2.18-192.0.2.20/28",
             "ipRanges": [{"range": "198.51.100.0/24"}]}));
         let subnets: Vec<String> = elsewhere.subnets().iter().map(ToString::to_string).collect();
         assert_eq!(subnets, ["192.0.2.16/28", "198.51.100.0/24"]);
+        let (first, last) = elsewhere.ranges().next().unwrap().ends().unwrap();
+        assert_eq!((first.to_string(), last.to_string()), ("192.0.2.18".into(), "192.0.2.20".into()));
         assert_eq!(Ipam::read(&json!({}), "ipam"), None);
     }
 
@@ -242,6 +286,21 @@ mod tests {
         ] {
             let mut with_type = ipam.clone();
             with_type["type"] = json!("host-local");
+            assert_eq!(read(&with_type).room(), room, "{ipam}");
+        }
+        for (ipam, room) in [
+            (json!({"range": "10.0.0.0/29"}), Some(6)),
+            (json!({"range": "10.0.0.0/29", "gateway": "10.0.0.1"}), Some(6)),
+            (json!({"range": "10.0.0.0/24", "range_start": "10.0.0.10", "range_end": "10.0.0.19"}), Some(10)),
+            (
+                json!({"range": "10.0.0.10-10.0.0.19/24", "exclude": ["10.0.0.12/30", "10.0.0.13", "10.0.0.40/29"]}),
+                Some(6),
+            ),
+            (json!({"range": "10.0.0.0/29", "exclude": ["10.0.0.0/28"]}), Some(0)),
+            (json!({"range": "10.0.0.0/29", "exclude": ["x"]}), None),
+        ] {
+            let mut with_type = ipam.clone();
+            with_type["type"] = json!("whereabouts");
             assert_eq!(read(&with_type).room(), room, "{ipam}");
         }
         assert_eq!(read(&json!({"type": "dhcp"})).room(), None);

@@ -4,7 +4,7 @@ use super::RELEASED_PLUGINS;
 
 /// Plugins that no release of containernetworking/plugins has, by the beginning of their names, and what installs them.
 const BROUGHT: [(&str, &str); 23] = [
-    ("whereabouts", "the DaemonSet of whereabouts"),
+    ("whereabouts", "the DaemonSet of whereabouts (`kvnet up` with `whereabouts.enabled: true`)"),
     ("ovs", "the DaemonSet of ovs-cni (`kvnet up --only ovs-cni`)"),
     ("multus", "the DaemonSet of Multus (`kvnet up --only multus`)"),
     ("passthru", "the DaemonSet of Multus (`kvnet up --only multus`)"),
@@ -84,12 +84,10 @@ pub fn nearest(kind: &str) -> Option<&'static str> {
     known().find(near).filter(|_| !is_known && (3..=20).contains(&kind.len()))
 }
 
-/// What installs a plugin that kvnet does not: none for one of a release, or of a component.
+/// What installs a plugin that no component of kvnet has; none for one of a release.
 pub fn brought_by_others(kind: &str) -> Option<String> {
-    let by_kvnet = ["flannel", "ovs", "passthru"].contains(&kind) || kind.starts_with("multus");
-    let is_released = RELEASED_PLUGINS.contains(&kind);
     let told = brought(kind).unwrap_or_else(|| format!("no component of kvnet provides `{kind}`"));
-    (!by_kvnet && !is_released).then_some(told)
+    (!RELEASED_PLUGINS.contains(&kind)).then_some(told)
 }
 
 /// The plugin of a project by the project's name, such as `ovs-cni`: its program is `ovs`.

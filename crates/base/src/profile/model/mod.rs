@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod networks;
+mod whereabouts;
 mod workloads;
 mod written;
 
 pub use networks::*;
+pub use whereabouts::*;
 pub use workloads::*;
 pub use written::Written;
 
@@ -28,6 +30,8 @@ pub struct Profile {
     pub flannel: Flannel,
     /// The meta plugin that gives pods more than one network.
     pub multus: Multus,
+    /// The IPAM plugin that gives out addresses across the cluster.
+    pub whereabouts: Whereabouts,
     /// Open vSwitch and its bridges.
     pub ovs: Ovs,
     /// The CNI plugin that connects pods to Open vSwitch bridges.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Source;
+use super::{IpamType, Source};
 
 /// The datapath of an Open vSwitch bridge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -143,6 +143,19 @@ impl Network {
         Self { name, namespace, annotations: BTreeMap::new(), verify: true, kind }
     }
 
+    /// Its `ipam`, where the kind has one of its own.
+    pub fn ipam(&self) -> Option<&Ipam> {
+        match &self.kind {
+            NetworkKind::Ovs { ipam, .. } | NetworkKind::Bridge { ipam, .. } => ipam.as_ref(),
+            NetworkKind::Flannel { .. } | NetworkKind::Raw { .. } => None,
+        }
+    }
+
+    /// Whether its `ipam` names whereabouts. A raw network may use one that kvnet does not install.
+    pub fn is_of_whereabouts(&self) -> bool {
+        self.ipam().is_some_and(|ipam| ipam.kind == IpamType::Whereabouts)
+    }
+
     /// `NAME`, or `NAMESPACE/NAME` outside of the namespace default.
     pub fn full_name(&self) -> String {
         if self.namespace == default_namespace() {
@@ -236,11 +249,22 @@ fn default_cni_version() -> String {
     "0.3.1".into()
 }
 
-/// Addresses from the host-local plugin.
+/// Addresses from an IPAM plugin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ipam {
-    /// The subnet, in CIDR notation; only `ranges` takes its place.
+    /// The plugin. `whereabouts` must be enabled where a network names it.
+    #[serde(default, rename = "type", skip_serializing_if = "IpamType::is_default")]
+    pub kind: IpamType,
+    /// For `whereabouts`: the range, as a subnet in CIDR notation, or as `FIRST-LAST/PREFIX`. Networks with the same
+    /// range share its addresses; ranges that only overlap are refused.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub range: String,
+    /// For `whereabouts`: subnets and addresses of the range that are not given out. It gives out the gateway's address
+    /// as well, unless that is outside of the range or excluded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// For `host-local`: the subnet, in CIDR notation; only `ranges` takes its place.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subnet: String,
     /// The first address to give out.
@@ -252,13 +276,13 @@ pub struct Ipam {
     /// The gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
-    /// Sets of ranges: a NIC gets one address of each set.
+    /// For `host-local`: sets of ranges; a NIC gets one address of each set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Vec<AddressRange>>,
     /// Routes of the NIC.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
-    /// Where the plugin keeps its leases.
+    /// For `host-local`: where it keeps its leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<String>,
 }

@@ -5,3 +5,4 @@ mod properties;
 mod raw;
 mod refusals;
 mod resolving;
+mod whereabouts;

@@ -194,7 +194,7 @@ fn what_is_right_or_not_known_is_accepted() {
         "{cniVersion: 0.3.1, name: x, plugins: [{type: ovs, bridge: blue, capabilities: {mac: true}}, {type: tuning, mtu: 1400}]}",
         "{type: bridge, bridge: br1, vlan: 100, ipam: {type: host-local, subnet: 192.0.2.0/24}}",
         "{type: ipvlan, mode: l3, ipam: {type: dhcp}}",
-        "{type: macvlan, master: eth1.5, ipam: {type: whereabouts, range: 192.0.2.10-192.0.2.20/28}}",
+        "{type: macvlan, master: eth1.5, ipam: {type: whereabouts, range: 192.0.2.18-192.0.2.20/28}}",
         "{type: host-device, pciBusID: '0000:03:02.3'}",
         "{type: sriov, deviceID: '0000:03:02.3', ipam: {type: static, addresses: [{address: 192.0.2.5/24}]}}",
         "{type: some-vendor, bridge: nowhere, vlan: 99999, master: ''}",

@@ -13,6 +13,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
     cluster(profile, found);
     flannel(profile, found);
     multus(profile, found);
+    whereabouts(profile, found);
     ovs(profile, found);
     kubevirt(profile, found);
     verification(profile, found);
@@ -110,6 +111,20 @@ fn order(multus: &str, flannel: &str, found: &mut Found) {
     } else {
         let message = format!("does not sort before flannel's `{flannel}`");
         found.add("multus.confFile", message, "begin it with a lower number, as in `00-multus.conf`");
+    }
+}
+
+fn whereabouts(profile: &Profile, found: &mut Found) {
+    let whereabouts = &profile.whereabouts;
+    if !whereabouts.enabled {
+        return;
+    }
+    found.format("whereabouts.version", &whereabouts.version, &format::COMMIT_OR_RELEASE);
+    found.format_unless_empty("whereabouts.image", &whereabouts.image, &format::IMAGE);
+    source("whereabouts", &whereabouts.source, found);
+    if !profile.multus.enabled {
+        let hint = "set `multus.enabled` to true, or leave whereabouts out";
+        found.add("whereabouts.enabled", "needs `multus.enabled`, which is off", hint);
     }
 }
 

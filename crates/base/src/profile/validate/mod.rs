@@ -12,6 +12,7 @@ mod room;
 mod subnets;
 mod text;
 mod vm;
+mod whereabouts;
 
 use super::Profile;
 
@@ -32,6 +33,7 @@ pub(super) fn validate(profile: &Profile) -> Vec<Violation> {
     text::check(profile, &mut found);
     components::check(profile, &mut found);
     networks::check(profile, &mut found);
+    whereabouts::check(profile, &mut found);
     subnets::check(profile, &mut found);
     cluster_ranges::check(profile, &mut found);
     room::check(profile, &mut found);

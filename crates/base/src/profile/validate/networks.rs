@@ -99,6 +99,7 @@ fn needs(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
         ("ovs.enabled", is_ovs, profile.ovs.enabled),
         ("ovsCni.enabled", is_ovs, profile.ovs_cni.enabled),
         ("flannel.enabled", is_flannel, profile.flannel.enabled),
+        ("whereabouts.enabled", network.is_of_whereabouts(), profile.whereabouts.enabled),
     ];
     for (field, is_needed, is_on) in needed {
         if is_needed && !is_on {
@@ -152,7 +153,9 @@ fn kind(profile: &Profile, network: &Network, path: &str, found: &mut Found) {
 /// The first CNI versions return exactly one address, neither none nor two.
 fn cni(version: &str, ipam: Option<&Ipam>, path: &str, found: &mut Found) {
     let path = format!("{path}.cniVersion");
-    let sets = ipam.map_or(0, |ipam| ipam.ranges.len() + usize::from(!ipam.subnet.is_empty()));
+    let sets = ipam.map_or(0, |ipam| {
+        ipam.ranges.len() + usize::from(!ipam.subnet.is_empty()) + usize::from(!ipam.range.is_empty())
+    });
     if matches!(version, "0.1.0" | "0.2.0") && sets != 1 {
         let message = "is too old: a NIC without an address, or with several, needs 0.3.0 or later";
         found.add(path.as_str(), message, "write `cniVersion: 0.3.1`, or leave it out");

@@ -1,7 +1,7 @@
 //! Whether the ranges of a network have an address for each of the profile's own NICs on it.
 
 use super::Found;
-use super::subnets::place;
+use super::subnets::{ends_of, place};
 use crate::profile::{Network, Profile};
 
 pub(super) fn check(profile: &Profile, found: &mut Found) {
@@ -21,7 +21,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
         let field = range.map_or_else(
             || ipam.path.clone(),
             |range| {
-                let end = if range.last.is_some() { "rangeEnd" } else { range.field };
+                let end = if range.last.is_some() { ends_of(network, range).1 } else { range.field };
                 format!("{}.{end}", range.path)
             },
         );

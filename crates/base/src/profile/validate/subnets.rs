@@ -39,7 +39,7 @@ pub(super) fn check(profile: &Profile, found: &mut Found) {
         }
         directory(ipam, &of_network, found);
         let uses_gateway = uses_gateway(network, &conf, ipam);
-        for (path, subnet, range) in ranges(ipam, &of_network, uses_gateway, found) {
+        for (path, subnet, range) in ranges(network, ipam, &of_network, uses_gateway, found) {
             let what = format!("network `{}`", network.name);
             let new = Known { what, subnet, range, attached: Some(attached.clone()) };
             overlaps(&new, &known[..before], &path, found);
@@ -72,6 +72,7 @@ fn uses_gateway(network: &Network, conf: &NetConf, ipam: &Ipam) -> bool {
 
 /// The subnets with the addresses that are assigned from them, each with its place.
 fn ranges(
+    network: &Network,
     ipam: &Ipam,
     of_network: &str,
     uses_gateway: bool,
@@ -82,7 +83,10 @@ fn ranges(
         let at = format!("{of_network}.{}", range.path);
         let path = format!("{at}.{}", range.field);
         if let Some(subnet) = subnet_of(range, &path, found) {
-            let ends = addresses(range, subnet, &at, uses_gateway, found).then(|| range.ends()).flatten();
+            let names = ends_of(network, range);
+            let ends = addresses(range, subnet, (at.as_str(), names), uses_gateway, found)
+                .then(|| range.ends())
+                .flatten();
             good.push((path, subnet, ends));
         }
     }
@@ -103,9 +107,15 @@ fn ranges(
     good
 }
 
+/// The names of the fields with the ends of a range: a raw configuration has whereabouts' own.
+pub(super) fn ends_of(network: &Network, range: &Range) -> (&'static str, &'static str) {
+    let is_raw = matches!(network.kind, NetworkKind::Raw { .. });
+    if is_raw && range.is_of_cluster() { ("range_start", "range_end") } else { ("rangeStart", "rangeEnd") }
+}
+
 /// A range of whereabouts may start within its subnet.
 fn subnet_of(range: &Range, path: &str, found: &mut Found) -> Option<IpNet> {
-    match range.network().filter(|_| range.field == "range" && !is_more_than_ipv4(&range.subnet)) {
+    match range.network().filter(|_| range.is_of_cluster() && !is_more_than_ipv4(&range.subnet)) {
         Some(network) => subnet(path, &network.to_string(), found),
         None => subnet(path, &range.subnet, found),
     }
@@ -194,12 +204,18 @@ impl Attached {
         is_apart && !self.is_trunk && !other.is_trunk && self.leases != other.leases
     }
 
+    /// Whether whereabouts gives out its addresses.
+    fn is_of_cluster(&self) -> bool {
+        self.leases.0 == "whereabouts"
+    }
+
     /// Whether both take their addresses from one store: host-local keeps one for each name and directory, whereabouts
     /// one for each range of the cluster.
     fn shares_leases_with(&self, other: &Self) -> bool {
         let is_one_list = match self.leases.0.as_str() {
             "host-local" => self.leases == other.leases,
-            "whereabouts" => self.leases.0 == other.leases.0,
+            // Each address is given out once in the cluster, whatever wire it is on.
+            "whereabouts" => return other.is_of_cluster() && self.ranges == other.ranges,
             _ => false,
         };
         is_one_list && self.segment == other.segment && self.ranges == other.ranges
@@ -282,9 +298,13 @@ fn subnet(path: &str, text: &str, found: &mut Found) -> Option<IpNet> {
 }
 
 /// Checks gateway and range; false when something of the range is wrong.
-fn addresses(range: &Range, subnet: IpNet, path: &str, uses_gateway: bool, found: &mut Found) -> bool {
-    let (start, end) =
-        if range.field == "range" { ("range_start", "range_end") } else { ("rangeStart", "rangeEnd") };
+fn addresses(
+    range: &Range,
+    subnet: IpNet,
+    (path, (start, end)): (&str, (&str, &str)),
+    uses_gateway: bool,
+    found: &mut Found,
+) -> bool {
     let mut check = |field: &str, text: Option<&String>| match text {
         Some(text) => address(text, subnet, &format!("{path}.{field}"), found).map(Some),
         None => Some(None),
@@ -333,7 +353,10 @@ fn overlaps(new: &Known, known: &[Known], path: &str, found: &mut Found) {
         }
         let message = format!("{} overlaps {} of {}", new.subnet, other.subnet, other.what);
         // Networks with two names have separate leases, and would give out the same addresses.
-        let hint = if same_wire {
+        let of_cluster = both.is_some_and(|(own, others)| [own, others].iter().all(|it| it.is_of_cluster()));
+        let hint = if of_cluster {
+            "give both networks the same range, whose addresses they then share, or each its own"
+        } else if same_wire {
             "give both networks a `rangeStart` and `rangeEnd` that do not overlap"
         } else if is_on_another_vlan {
             "give each network its own subnet, or ranges that do not overlap; or leave one out with `verify: false`"

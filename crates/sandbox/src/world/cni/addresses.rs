@@ -1,11 +1,11 @@
-//! The IPAM plugins: `host-local`, `static`, and `dhcp` without a daemon.
+//! The IPAM plugins: `host-local`, `whereabouts`, `static`, and `dhcp` without a daemon.
 
 use serde_json::Value;
 
-use super::host_local;
-use super::nics::Nic;
+use super::nics::{Nic, Sandbox};
 use super::plugins::Order;
 use super::runtime::{self, Failure};
+use super::{host_local, whereabouts};
 use crate::error::Result;
 use crate::world::objects::{items, text};
 use crate::world::scene::Scene;
@@ -29,6 +29,7 @@ pub(super) fn assign(
     }
     let given = match kind {
         "host-local" => host_local::reserve(scene, order, ipam, nic)?,
+        "whereabouts" => whereabouts::reserve(scene, order, ipam, nic)?,
         "static" => fixed(order, ipam).map(|addresses| nic.addresses = addresses),
         "dhcp" if scene.node.status(DHCP)?.is_none() => {
             Err(format!("error dialing DHCP daemon: dial unix {DHCP}: connect: no such file or directory"))
@@ -37,6 +38,12 @@ pub(super) fn assign(
     };
     let missing = || Err("IPAM plugin returned missing IP config".to_owned());
     Ok(given.and_then(|()| if nic.addresses.is_empty() { missing() } else { Ok(()) }))
+}
+
+/// Releases the addresses of a NIC.
+pub(super) fn release(scene: &Scene, sandbox: &Sandbox, nic: &Nic) -> Result<()> {
+    nic.leases.iter().try_for_each(|lease| scene.node.remove_file(lease))?;
+    nic.pools.iter().try_for_each(|pool| whereabouts::release(scene, pool, &sandbox.id, &nic.name))
 }
 
 /// Static addresses: from the configuration, and as requested by the pod.

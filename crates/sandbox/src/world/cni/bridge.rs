@@ -34,7 +34,7 @@ pub(super) fn add(scene: &Scene, order: &Order<'_>, plugin: &Value) -> Result<Re
         return Ok(Err(failure));
     }
     if let Err(failure) = own_address(&mut link, plugin, &nic) {
-        nic.leases.iter().try_for_each(|lease| scene.node.remove_file(lease))?;
+        addresses::release(scene, order.sandbox, &nic)?;
         return Ok(Err(failure));
     }
     scene.node.put_network_link(&link)?;

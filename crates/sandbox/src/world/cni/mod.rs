@@ -14,5 +14,7 @@ mod plugins;
 mod ranges;
 pub(super) mod runtime;
 mod switch;
+mod whereabouts;
 
 pub(super) use switch::{BY_COMMAND, NO_DATABASE};
+pub(super) use whereabouts::FILE as WHEREABOUTS_FILE;

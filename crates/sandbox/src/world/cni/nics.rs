@@ -57,6 +57,9 @@ pub(in crate::world) struct Nic {
     pub wire: Wire,
     /// Its lease files.
     pub leases: Vec<Utf8PathBuf>,
+    /// The pools of whereabouts that have its addresses.
+    #[serde(default)]
+    pub pools: Vec<String>,
     /// The plugin's scratch file; without it nothing is released.
     pub scratch: Option<Utf8PathBuf>,
     /// The plugins that its teardown needs.

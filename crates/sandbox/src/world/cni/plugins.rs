@@ -105,7 +105,7 @@ pub(super) fn remove(scene: &Scene, sandbox: &Sandbox, nic: &Nic) -> Result<()> 
     }
     match &nic.scratch {
         Some(scratch) => flannel::release(scene, scratch, &sandbox.id, &nic.name)?,
-        None => nic.leases.iter().try_for_each(|lease| scene.node.remove_file(lease))?,
+        None => addresses::release(scene, sandbox, nic)?,
     }
     scene.node.remove_network_link(&nic.host_link)
 }

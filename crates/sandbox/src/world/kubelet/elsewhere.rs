@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::containers::{ContainerState, Stage};
 use super::{KUBELET, MIRROR, failed_sandbox, status};
 use crate::error::Result;
+use crate::world::cni::elsewhere;
 use crate::world::cni::nics::{Nic, Sandbox};
-use crate::world::cni::{NO_DATABASE, elsewhere};
-use crate::world::objects::{hex, is_leaving, is_true, items, name, namespace, text, uid};
+use crate::world::objects::{is_leaving, is_true, items, name, namespace, text, uid};
 use crate::world::programs;
 use crate::world::scene::Scene;
 
@@ -20,6 +20,7 @@ pub(super) fn run(scene: &Scene, pods: &[Value], own: &str) -> Result<()> {
         let here = pods.iter().filter(|pod| text(pod, "/spec/nodeName") == name(node));
         for pod in here.filter(|pod| pod["metadata"]["annotations"][MIRROR].is_null()) {
             if is_leaving(pod) {
+                elsewhere::release(scene, pod)?;
                 scene.forget(pod)?;
             } else if !is_true(pod, "Ready") {
                 sync(scene, pod, node)?;
@@ -34,17 +35,17 @@ fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
         return Ok(());
     }
     let mut sandbox = Sandbox {
-        id: hex(uid(pod), 64),
+        id: elsewhere::id(pod),
         uid: uid(pod).into(),
         spec: pod["spec"].clone(),
         ..Sandbox::default()
     };
     let networks = match elsewhere::networks(scene, pod)? {
         Ok(networks) => networks,
-        Err(network) => {
+        Err((network, failure)) => {
             let (space, pod_name, id) = (namespace(pod), name(pod), uid(pod));
             let failure = format!(
-                "[{space}/{pod_name}/{id}:{network}]: error adding container to network \"{network}\": {NO_DATABASE}"
+                "[{space}/{pod_name}/{id}:{network}]: error adding container to network \"{network}\": {failure}"
             );
             let message = failed_sandbox(scene, pod, &sandbox, "multus-cni-network", &failure);
             scene.event(pod, KUBELET, "Warning", "FailedCreatePodSandBox", &message)?;

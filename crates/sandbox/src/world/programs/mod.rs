@@ -6,6 +6,7 @@ mod machines;
 mod multus;
 mod multus_thin;
 mod ovs_cni;
+mod whereabouts;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
@@ -77,6 +78,7 @@ pub(super) fn of(container: &Value) -> &'static dyn Program {
         ("ovs-cni-plugin", "marker") => &ovs_cni::Marker,
         ("ovs-cni-plugin", "") => &ovs_cni::InstallOf2018,
         ("ovs-cni-plugin", _) => &ovs_cni::Install,
+        ("whereabouts", _) => &whereabouts::Install,
         ("virt-operator", _) => &kubevirt::Operator,
         ("virt-controller", _) => &machines::Controller,
         ("virt-handler", _) => &machines::Handler,
