@@ -257,12 +257,12 @@ fn ranges_and_routes_are_fields_of_the_kinds_too() {
         ("subnet: 10.20.0.0/24, routes: [{dst: 'fd00::/8'}]", "p.yaml:3:46", IPV4),
         ("subnet: 10.20.0.0/24, routes: [{dst: 0.0.0.0/0, gw: x}]", "p.yaml:3:61", "not an IPv4 address"),
         ("ranges: [[{subnet: 10.244.1.0/24}]]", "p.yaml:3:28", "the pod subnet"),
-        ("subnet: 10.20.0.0/24, exclude: [10.20.0.0/28]", "p.yaml:3:31", "unknown field `exclude`"),
+        ("subnet: 10.20.0.0/24, exclude: [10.20.0.0/28]", "p.yaml:3:40", "host-local has no exclusions"),
     ] {
         let error = network(ipam).expect_err(ipam);
         assert_eq!(error.place(), Some(place), "{ipam}: {error}");
         assert!(error.message().contains(says), "{ipam}: {error}");
     }
-    let error = network("subnet: 10.20.0.0/24, exclude: []").expect_err("no such field");
+    let error = network("subnet: 10.20.0.0/24, exclude: [10.20.0.0/28]").expect_err("no such field");
     assert!(error.hints().join("").contains("write the ranges around it as `ranges"), "{error:?}");
 }

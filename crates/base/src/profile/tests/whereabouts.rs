@@ -57,7 +57,7 @@ fn a_network_needs_the_component() {
     refused(&[(off, "p.yaml:5:3", "KVN104", needs, "set `whereabouts.enabled` to true")]);
     let alone = "extends: default\nnetworks: []\nvm: {enabled: false}\nmultus: {enabled: false}\nwhereabouts: {enabled: true}\n";
     let needs = "needs `multus.enabled`, which is off";
-    refused(&[(alone, "p.yaml:5:15", "KVN104", needs, "set `multus.enabled` to true")]);
+    refused(&[(alone, "p.yaml:5:24", "KVN104", needs, "set `multus.enabled` to true")]);
     // Whoever installed another whereabouts takes the configuration as it is.
     let raw = "extends: default\nvm: {enabled: false}\nnetworks: [{name: n, kind: raw, config: {type: macvlan, ipam: {type: whereabouts, range: 10.20.0.0/24}}}]\n";
     assert!(load_text(raw, "p.yaml", &[]).is_ok());
@@ -112,7 +112,7 @@ fn ranges_exclusions_and_gateways_are_checked() {
         "swap the two",
     );
     says(&with("exclude: [10.20.1.0/28]"), "10.20.1", "is outside of 10.20.0.0/24", "a part of the range");
-    says(&with("exclude: [some]"), "some", "is neither a subnet nor an address", "as in 10.20.0.5");
+    says(&with("exclude: [some]"), "some", "is neither a subnet nor an address", "or as 10.20.0.5");
     says(
         &with("exclude: [10.20.0.0/24]"),
         "10.20.0.0/24,",

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::nics::Sandbox;
 use super::runtime::Failure;
 use super::whereabouts::Owner;
 use super::{NO_DATABASE, multus_request, whereabouts};
@@ -17,9 +18,10 @@ pub(in crate::world) fn id(pod: &Value) -> String {
     hex(uid(pod), 64)
 }
 
-/// Releases what a pod has of the cluster's addresses.
-pub(in crate::world) fn release(scene: &Scene, pod: &Value) -> Result<()> {
-    whereabouts::release_all(scene, &id(pod))
+/// Releases what pods that are gone have of the cluster's addresses: a pod of these nodes may go without a last sight.
+pub(in crate::world) fn release(scene: &Scene, pods: &[Value]) -> Result<()> {
+    let here = Sandbox::all(scene)?.into_iter().map(|sandbox| sandbox.id);
+    whereabouts::release_others(scene, &pods.iter().map(id).chain(here).collect())
 }
 
 /// Multus' report of the secondary NICs, with addresses where the whole cluster gives them out; the error is the first

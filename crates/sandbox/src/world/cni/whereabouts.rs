@@ -1,5 +1,6 @@
 //! whereabouts: addresses from pools that are objects of the API, so that no two nodes give out the same one.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -140,12 +141,12 @@ pub(in crate::world) fn release(scene: &Scene, pool: &str, id: &str, interface: 
     scene.save(MANAGER, &before, after)
 }
 
-/// Releases all that a pod has.
-pub(in crate::world) fn release_all(scene: &Scene, id: &str) -> Result<()> {
+/// Releases all that no sandbox has any more.
+pub(in crate::world) fn release_others(scene: &Scene, sandboxes: &BTreeSet<String>) -> Result<()> {
     for pool in scene.list(VERSION, "IPPool")?.iter() {
         let owners = pool["spec"]["allocations"].as_object().into_iter().flat_map(|all| all.values());
-        for owner in owners.filter(|owner| owner["id"] == id) {
-            release(scene, name(pool), id, text(owner, "/ifname"))?;
+        for owner in owners.filter(|owner| !sandboxes.contains(text(owner, "/id"))) {
+            release(scene, name(pool), text(owner, "/id"), text(owner, "/ifname"))?;
         }
     }
     Ok(())

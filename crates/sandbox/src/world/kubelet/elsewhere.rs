@@ -20,14 +20,13 @@ pub(super) fn run(scene: &Scene, pods: &[Value], own: &str) -> Result<()> {
         let here = pods.iter().filter(|pod| text(pod, "/spec/nodeName") == name(node));
         for pod in here.filter(|pod| pod["metadata"]["annotations"][MIRROR].is_null()) {
             if is_leaving(pod) {
-                elsewhere::release(scene, pod)?;
                 scene.forget(pod)?;
             } else if !is_true(pod, "Ready") {
                 sync(scene, pod, node)?;
             }
         }
     }
-    Ok(())
+    elsewhere::release(scene, pods)
 }
 
 fn sync(scene: &Scene, pod: &Value, node: &Value) -> Result<()> {
