@@ -21,8 +21,12 @@ use crate::formats::cni::{CniConf, NetConf};
 use crate::profile::{FLANNEL_DATA, Network, NetworkKind, Profile};
 use crate::source::network_attachment;
 
-const ABOUT: About =
-    About { id: "networks", title: "network attachments", requires: &["multus", "whereabouts"], reach: Reach::Anywhere };
+const ABOUT: About = About {
+    id: "networks",
+    title: "network attachments",
+    requires: &["multus", "whereabouts"],
+    reach: Reach::Anywhere,
+};
 
 /// Creates the profile's NetworkAttachmentDefinitions.
 pub struct Networks;

@@ -78,7 +78,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
     use crate::profile::Profile;
     use crate::steps::testing::{cluster, context, debian, lines};
@@ -95,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn definitions_are_established_before_the_pods_that_use_them() {
         let cx = context(&Arc::new(FakeHost::new()), profile(), debian());
-        let found = lines(&AnyStep::find(&Whereabouts, &cx).await.unwrap());
+        let found = lines(&Whereabouts.find(&cx).await.unwrap());
         let place = |line: &str| found.iter().position(|it| it.starts_with(line)).unwrap();
         let daemon = place("create DaemonSet kube-system/whereabouts");
         for kind in ["ippools", "overlappingrangeipreservations", "nodeslicepools"] {
@@ -113,7 +112,7 @@ mod tests {
         }
         let cx = context(&Arc::new(FakeHost::new()), profile(), debian());
         cx.connect(cluster(&answers)).await;
-        let changes = Step::before_removal(&Whereabouts, &cx, true).await.unwrap();
+        let changes = Whereabouts.before_removal(&cx, true).await.unwrap();
         changes.iter().map(ToString::to_string).collect()
     }
 
