@@ -50,7 +50,9 @@ impl Step for Networks {
         let mut findings = objects::diff(ABOUT.id, &attachments, &live, cx.profile.timeouts.ready)?;
         on_node::warnings(cx).await?.into_iter().for_each(|warning| findings.warn(warning));
         cx.profile.warnings().into_iter().for_each(|sentence| findings.warn(sentence));
-        not_looked_into(&cx.profile).into_iter().for_each(|sentence| findings.note(sentence));
+        for sentence in not_looked_into(&cx.profile) {
+            findings.note(sentence);
+        }
         Ok(findings)
     }
 

@@ -71,9 +71,9 @@ fn say_valid(loaded: &Loaded) {
     ui::page(&terminal::clean(&format!("{} is valid\n", loaded.origin)));
     let profile = &loaded.profile;
     profile.warnings().iter().for_each(|text| terminal::say(&terminal::clean(&format!("warning: {text}"))));
-    components::not_looked_into(profile)
-        .iter()
-        .for_each(|sentence| terminal::say(&terminal::clean(sentence)));
+    for sentence in components::not_looked_into(profile) {
+        terminal::say(&terminal::clean(&sentence));
+    }
 }
 
 fn data(loaded: &Loaded) -> Value {

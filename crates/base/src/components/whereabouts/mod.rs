@@ -43,7 +43,10 @@ pub static WHEREABOUTS: Component = Component {
             repository: "/whereabouts/",
             stand_in: render,
             refuse: |_, _| Ok(()),
-            adapt,
+            adapt: |profile, objects| {
+                adapt(profile, objects);
+                Ok(())
+            },
         }),
     }),
 };
@@ -97,9 +100,8 @@ fn image(profile: &Profile) -> String {
 }
 
 /// The release's manifest names a moving tag, whatever release it is of.
-fn adapt(profile: &Profile, objects: &mut [Value]) -> Result<()> {
+fn adapt(profile: &Profile, objects: &mut [Value]) {
     images(objects, "whereabouts", &image(profile));
-    Ok(())
 }
 
 /// Adds the definitions that a manifest lacks: the release has them in files of their own.
@@ -154,10 +156,10 @@ mod tests {
         let mut theirs = [json!({"kind": "DaemonSet", "spec": {"template": {"spec": {"containers": [
             {"name": "whereabouts", "image": "ghcr.io/k8snetworkplumbingwg/whereabouts:latest"}]}}}})];
         let image = "/spec/template/spec/containers/0/image";
-        adapt(&profile, &mut theirs).unwrap();
+        adapt(&profile, &mut theirs);
         assert_eq!(theirs[0].pointer(image).unwrap(), "ghcr.io/k8snetworkplumbingwg/whereabouts:v0.9.2");
         profile.whereabouts.image = "mirror.example/whereabouts:own".into();
-        adapt(&profile, &mut theirs).unwrap();
+        adapt(&profile, &mut theirs);
         assert_eq!(theirs[0].pointer(image).unwrap(), "mirror.example/whereabouts:own");
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::nics::Nic;
 use super::plugins::Order;
@@ -210,22 +210,10 @@ impl Pool<'_> {
         let has =
             all.iter().find(|(_, taken)| is_its(taken)).and_then(|(offset, _)| offset.parse::<u32>().ok());
         let start = u32::from(self.subnet.network());
-        let excluded = range.excluded().unwrap_or_default();
-        let address = match has {
-            Some(offset) => Some(start.saturating_add(offset)),
-            None => {
-                let mut found = None;
-                for address in (first..=last).take(MOST) {
-                    let offset = address.saturating_sub(start).to_string();
-                    let is_excluded =
-                        excluded.iter().any(|net| net.contains(&IpAddr::V4(Ipv4Addr::from(address))));
-                    if !is_excluded && !all.contains_key(&offset) && self.is_free(address.into(), owner)? {
-                        found = Some(address);
-                        break;
-                    }
-                }
-                found
-            }
+        let address = if let Some(offset) = has {
+            Some(start.saturating_add(offset))
+        } else {
+            self.lowest(range, (first, last), &all, owner)?
         };
         let Some(address) = address else {
             let (first, last) = (Ipv4Addr::from(first), Ipv4Addr::from(last));
@@ -246,6 +234,27 @@ impl Pool<'_> {
                 "spec": {"podref": owner.pod, "ifname": owner.interface}}),
         )?;
         Ok(Ok(address.into()))
+    }
+
+    /// The lowest address that is neither excluded nor taken.
+    fn lowest(
+        &self,
+        range: &Range,
+        (first, last): (u32, u32),
+        taken: &Map<String, Value>,
+        owner: &Owner<'_>,
+    ) -> Result<Option<u32>> {
+        let start = u32::from(self.subnet.network());
+        let excluded = range.excluded().unwrap_or_default();
+        for address in (first..=last).take(MOST) {
+            let ip = Ipv4Addr::from(address);
+            let is_excluded = excluded.iter().any(|net| net.contains(&IpAddr::V4(ip)));
+            let is_taken = taken.contains_key(&address.saturating_sub(start).to_string());
+            if !is_excluded && !is_taken && self.is_free(ip, owner)? {
+                return Ok(Some(address));
+            }
+        }
+        Ok(None)
     }
 
     /// The pool's object, made when it is missing.
