@@ -98,6 +98,15 @@ pub mod code {
         FEW_FILES = "KVN421", Environment, "the limit on open files is too low", "raise the limit: `ulimit -n 1024`";
         STATE_MACHINE = "KVN422", Environment, "the journal belongs to another machine", "run kvnet there, or choose another state directory with `--state-dir`; move a copied journal aside";
         CLOCK = "KVN423", Environment, "this machine's clock is far off", "set it, for example with `timedatectl set-time`";
+        REGISTRY_UNREACHABLE = "KVN430", Transient, "a registry does not answer", "check the network, the proxy variables, and `images.rewrite` in the profile";
+        REGISTRY_DENIED = "KVN431", Environment, "a registry denies access to an image", "log in with `docker login`; kvnet reads `config.json` in DOCKER_CONFIG or ~/.docker";
+        REGISTRY_MISSING = "KVN432", Environment, "a registry does not have an image", "check the image and its tag in the profile, or what the mirror has";
+        REGISTRY_LIMIT = "KVN433", Transient, "the rate limit of a registry is reached", "wait, log in with `docker login` for a higher limit, or use a mirror with `images.rewrite` in the profile";
+        REGISTRY_DAMAGED = "KVN434", Environment, "a registry sent something else than the image", "check what answers at that address; there may be a proxy in between";
+        REGISTRY_LOGIN = "KVN435", User, "a login for a registry cannot be read", "repair the file, or log in again with `docker login`";
+        LOCK_FILE = "KVN440", User, "the lock cannot be used", "restore it from version control, or write a new one: remove the file and run `kvnet lock`";
+        LOCK_MISSING = "KVN441", User, "there is no lock", "write one with `kvnet lock`, or name it with `--lock-file`";
+        LOCK_LACKS = "KVN442", User, "what would be installed is not in the lock", "read what changed with `kvnet lock --check`, then write a new lock with `kvnet lock`";
         STATE_LOCKED = "KVN500", Environment, "another kvnet is running on this node", "wait until it has finished";
         STATE_JOURNAL = "KVN501", Environment, "the journal cannot be read", "read it, then move it aside; kvnet goes by the state of the node itself";
         STATE_NEWER = "KVN502", Environment, "the journal was written by a newer kvnet", "use the newer kvnet";

@@ -19,6 +19,7 @@ pub mod host;
 pub mod manifest;
 pub mod profile;
 pub mod redact;
+pub mod registry;
 pub mod source;
 pub mod state;
 pub mod support;

@@ -4,16 +4,31 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// The registry of names without one.
+pub const HUB: &str = "docker.io";
+
 /// Rewrites the image of every container, virtual disk and operator setting in `object`.
 pub fn rewrite_object(object: &mut Value, rules: &BTreeMap<String, String>) {
-    if rules.is_empty() {
-        return;
+    if !rules.is_empty() {
+        change_images(object, &mut |image| *image = rewrite(image, rules));
     }
+}
+
+/// The images that `object` names, in its order.
+pub fn images_of(object: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    // The walk is one for reading and changing, so that both see the same places.
+    change_images(&mut object.clone(), &mut |image| found.push(image.clone()));
+    found
+}
+
+/// Passes the image of every container, virtual disk and operator setting in `object` to `change`.
+pub fn change_images(object: &mut Value, change: &mut dyn FnMut(&mut String)) {
     match object {
-        Value::Array(items) => items.iter_mut().for_each(|item| rewrite_object(item, rules)),
+        Value::Array(items) => items.iter_mut().for_each(|item| change_images(item, change)),
         Value::Object(fields) => {
-            rewrite_fields(fields, rules);
-            fields.values_mut().for_each(|field| rewrite_object(field, rules));
+            change_fields(fields, change);
+            fields.values_mut().for_each(|field| change_images(field, change));
         }
         _ => {}
     }
@@ -29,27 +44,29 @@ pub fn rewrite(image: &str, rules: &BTreeMap<String, String>) -> String {
         .unwrap_or_else(|| image.to_owned())
 }
 
-fn rewrite_fields(fields: &mut Map<String, Value>, rules: &BTreeMap<String, String>) {
+fn change_fields(fields: &mut Map<String, Value>, change: &mut dyn FnMut(&mut String)) {
     for kind in ["containers", "initContainers", "ephemeralContainers"] {
         let containers = fields.get_mut(kind).and_then(Value::as_array_mut);
-        containers.into_iter().flatten().for_each(|container| rewrite_field(container, "image", rules));
+        containers.into_iter().flatten().for_each(|container| change_field(container, "image", change));
     }
     for disk in ["containerDisk", "registryDisk"] {
         if let Some(disk) = fields.get_mut(disk) {
-            rewrite_field(disk, "image", rules);
+            change_field(disk, "image", change);
         }
     }
     // An operator takes the images that it installs from its environment: VIRT_OPERATOR_IMAGE.
     for setting in fields.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
         if setting.get("name").and_then(Value::as_str).is_some_and(|name| name.ends_with("_IMAGE")) {
-            rewrite_field(setting, "value", rules);
+            change_field(setting, "value", change);
         }
     }
 }
 
-fn rewrite_field(object: &mut Value, field: &str, rules: &BTreeMap<String, String>) {
-    if let Some(Value::String(image)) = object.get_mut(field) {
-        *image = rewrite(image, rules);
+fn change_field(object: &mut Value, field: &str, change: &mut dyn FnMut(&mut String)) {
+    if let Some(Value::String(image)) = object.get_mut(field)
+        && !image.is_empty()
+    {
+        change(image);
     }
 }
 
@@ -63,12 +80,12 @@ fn longest_rule(name: &str, rules: &BTreeMap<String, String>) -> Option<String> 
 }
 
 /// The name with its registry, as a runtime completes it.
-fn full_name(image: &str) -> String {
+pub(super) fn full_name(image: &str) -> String {
     let first = image.split('/').next().unwrap_or_default();
     match image.contains('/') {
-        false => format!("docker.io/library/{image}"),
+        false => format!("{HUB}/library/{image}"),
         true if first.contains(['.', ':']) || first == "localhost" => image.to_owned(),
-        true => format!("docker.io/{image}"),
+        true => format!("{HUB}/{image}"),
     }
 }
 

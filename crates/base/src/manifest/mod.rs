@@ -2,10 +2,12 @@
 
 mod images;
 mod objects;
+mod reference;
 mod scalar;
 mod yaml;
 
-pub use images::{rewrite as rewrite_image, rewrite_object};
+pub use images::{HUB, change_images, images_of, rewrite as rewrite_image, rewrite_object};
 pub use objects::sort;
+pub use reference::Reference;
 pub use scalar::reads_as_text;
 pub use yaml::{MAX_BYTES, parse_manifests};

@@ -19,10 +19,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The retries and their backoff.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Backoff {
-    pub(super) attempts: u32,
+pub(crate) struct Backoff {
+    pub(crate) attempts: u32,
     /// The pause before the second attempt; it doubles from there.
-    pub(super) first: Duration,
+    pub(crate) first: Duration,
 }
 
 impl Default for Backoff {
@@ -33,7 +33,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Jitter between half and all of the doubled pause, so that many nodes do not retry at once.
-    fn pause(self, attempt: u32) -> Duration {
+    pub(crate) fn pause(self, attempt: u32) -> Duration {
         let whole = self.first.saturating_mul(1 << attempt.min(10)).min(LONGEST_WAIT);
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let part = u32::try_from(random % 1000).unwrap_or_default();
@@ -46,7 +46,7 @@ impl Backoff {
 /// The proxy variables hold, except for this machine itself.
 ///
 /// Bytes whose digest is not `known` come over plain http only from this machine, even after a redirect.
-pub(super) fn client(url: &Url, timeout: Duration, known: bool) -> Result<Client> {
+pub(crate) fn client(url: &Url, timeout: Duration, known: bool) -> Result<Client> {
     // A no-op where main has installed it; without any, reqwest would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -82,7 +82,7 @@ pub(super) async fn fetch(client: &Client, url: &Url, backoff: Backoff, most: Du
 }
 
 /// A URL without its secrets.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Both fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
@@ -150,12 +150,12 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
     Err(Failure::lasting(error))
 }
 
-fn is_transient(status: StatusCode) -> bool {
+pub(crate) fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
 
 /// Only the form in seconds, which the servers in question use.
-fn retry_after(response: &Response) -> Option<Duration> {
+pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
@@ -196,7 +196,7 @@ fn transport(url: &Url, error: reqwest::Error) -> Failure {
 }
 
 /// The last cause in the chain is the actionable one.
-fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = error.to_string();
     while let Some(inner) = cause {
@@ -224,7 +224,7 @@ fn redirect_problem(previous: &[Url], next: &Url, known: bool) -> Option<String>
 }
 
 /// Whether an address is of this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,6 +1,6 @@
 //! Where manifests come from: kvnet's templates, a pinned download, a file.
 
-mod download;
+pub(crate) mod download;
 mod files;
 mod networks;
 mod remote;
