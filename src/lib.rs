@@ -24,7 +24,7 @@ mod verify;
 mod wizard;
 
 pub use kvnet_base::{
-    checkpoint, cluster, components, error, facts, formats, guest, host, manifest, profile, redact, registry,
+    checkpoint, cluster, components, error, facts, formats, guest, host, lock, manifest, profile, redact, registry,
     source, state, support, tape, template, terminal,
 };
 pub use kvnet_sandbox as sandbox;

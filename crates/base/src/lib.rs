@@ -16,6 +16,7 @@ pub mod facts;
 pub mod formats;
 pub mod guest;
 pub mod host;
+pub mod lock;
 pub mod manifest;
 pub mod profile;
 pub mod redact;

@@ -10,6 +10,7 @@ pub mod whereabouts;
 
 mod edit;
 mod known;
+mod locked;
 mod plugins;
 mod render;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::support::Part;
 
 pub use edit::{installed_version, refused};
 pub use known::{Known, digest_of, raw};
+pub use locked::{images_of, pin};
 pub use plugins::{installs, not_looked_into, with_plugin};
 pub use render::objects_of;
 pub use traces::Traces;

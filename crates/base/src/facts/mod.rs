@@ -6,6 +6,7 @@ pub mod counters;
 pub mod firewall;
 pub mod gather;
 pub mod identity;
+pub mod images;
 pub mod openflow;
 pub mod os;
 pub mod ovs;

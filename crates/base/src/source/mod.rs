@@ -76,6 +76,18 @@ impl Sources {
             .collect()
     }
 
+    /// Where the manifest of a component comes from, the same on every machine: its address, or the name of its file; none
+    /// for kvnet's own.
+    pub fn origin(component: &Component, profile: &Profile) -> Option<String> {
+        let custom = component.custom()?;
+        let source = (custom.source)(profile);
+        match source.kind {
+            SourceKind::Embedded => None,
+            SourceKind::Upstream => Some(remote::for_people(&address(custom, profile, source))),
+            SourceKind::File => Utf8Path::new(&source.path).file_name().map(str::to_owned),
+        }
+    }
+
     /// What this run has downloaded of a profile's components.
     pub async fn downloads(&self, profile: &Profile) -> Vec<Download> {
         let mut downloads = Vec::new();

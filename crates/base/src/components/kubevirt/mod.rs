@@ -2,6 +2,7 @@
 
 mod cr;
 pub mod gates;
+pub(super) mod images;
 mod version;
 
 use serde::Serialize;

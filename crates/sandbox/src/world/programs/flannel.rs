@@ -85,7 +85,8 @@ impl Program for Daemon {
 }
 
 fn checks_filter(image: &str) -> bool {
-    let tag = image.rsplit('/').next().and_then(|name| name.split_once(':')).map(|(_, tag)| tag);
+    let tag =
+        image.split('@').next().and_then(|name| name.rsplit('/').next()?.split_once(':')).map(|(_, tag)| tag);
     let release = tag.and_then(|tag| Release::parse(tag.split('-').next().unwrap_or(tag)));
     release.is_none_or(|release| release.major > 0 || release.minor >= CHECKS_FILTER)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::machines::LAUNCHER_IMAGE;
 use super::{Program, ProgramState, Task};
 use crate::error::Result;
 use crate::manifest::parse_manifests;
@@ -80,7 +81,7 @@ struct Definition {
 fn components(task: &Task<'_>, resource: &Value) -> Result<Arc<Vec<Value>>> {
     static KEPT: Mutex<Vec<(String, Arc<Vec<Value>>)>> = Mutex::new(Vec::new());
     let replicas = number(resource, "/spec/infra/replicas").unwrap_or(2);
-    let key = format!("{} {replicas} {}", namespace(resource), text(task.container, "/image"));
+    let key = format!("{} {replicas} {}", namespace(resource), task.container);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, components)) = kept.iter().find(|(known, _)| *known == key) {
         return Ok(components.clone());
@@ -91,9 +92,9 @@ fn components(task: &Task<'_>, resource: &Value) -> Result<Arc<Vec<Value>>> {
 }
 
 fn rendered(task: &Task<'_>, resource: &Value, replicas: i64) -> Result<Vec<Value>> {
-    let image = text(task.container, "/image");
-    let (registry, last) = image.rsplit_once('/').unwrap_or(("", image));
-    let version = last.split_once(':').map_or("latest", |(_, version)| version);
+    let image = own_image(task.container);
+    let (registry, _) = image.rsplit_once('/').unwrap_or(("", image));
+    let version = version(task.container);
     let values = Values {
         namespace: namespace(resource),
         replicas,
@@ -103,7 +104,46 @@ fn rendered(task: &Task<'_>, resource: &Value, replicas: i64) -> Result<Vec<Valu
             .map(|[kind, plural, singular, short]| Definition { kind, plural, singular, short })
             .into(),
     };
-    parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)
+    let mut objects = parse_manifests(&template::render(TEMPLATE, &values)?, TEMPLATE)?;
+    let containers =
+        objects.iter_mut().filter_map(|object| object.pointer_mut("/spec/template/spec/containers/0"));
+    for container in containers {
+        let component = text(container, "/name").to_owned();
+        if let Some(image) = told(task.container, &component) {
+            container["image"] = image.into();
+        }
+        if component == "virt-controller" {
+            let derived = || format!("{registry}/virt-launcher:{version}");
+            let launcher = told(task.container, "virt-launcher").map_or_else(derived, str::to_owned);
+            container["args"] = json!([LAUNCHER_IMAGE, launcher]);
+        }
+    }
+    Ok(objects)
+}
+
+/// The image of a component that a variable names: `VIRT_API_IMAGE`.
+fn told<'a>(operator: &'a Value, component: &str) -> Option<&'a str> {
+    setting(operator, &format!("{}_IMAGE", component.to_uppercase().replace('-', "_")))
+}
+
+/// The image by which the operator knows registry and version.
+fn own_image(operator: &Value) -> &str {
+    setting(operator, "VIRT_OPERATOR_IMAGE").unwrap_or_else(|| text(operator, "/image"))
+}
+
+/// All that follows the colon, with a digest behind it too; the variable where there is only a digest.
+fn version(operator: &Value) -> &str {
+    let last = own_image(operator).rsplit('/').next().unwrap_or_default();
+    match last.find([':', '@']).map(|at| last.split_at(at).1) {
+        None => "latest",
+        Some(tag) if tag.starts_with(':') => &tag[1..],
+        Some(_) => setting(operator, "KUBEVIRT_VERSION").unwrap_or("latest"),
+    }
+}
+
+fn setting<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
+    let found = items(container, "/env").iter().find(|setting| setting["name"] == name)?;
+    found["value"].as_str().filter(|value| !value.is_empty())
 }
 
 fn deploy(task: &Task<'_>, resource: &Value) -> Result<()> {
@@ -121,8 +161,7 @@ fn deploy(task: &Task<'_>, resource: &Value) -> Result<()> {
         components.iter().try_for_each(|component| scene.create(MANAGER, component))?;
     }
     let ready = all_ready(scene, &components)?;
-    let image = text(task.container, "/image");
-    let version = image.rsplit_once(':').map_or("", |(_, version)| version);
+    let version = version(task.container);
     let status = &mut written["status"];
     status["phase"] = if ready { "Deployed" } else { "Deploying" }.into();
     for field in ["operatorVersion", "targetKubeVirtVersion", "observedKubeVirtVersion"] {

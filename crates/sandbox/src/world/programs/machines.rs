@@ -16,6 +16,8 @@ use crate::world::objects::{
 use crate::world::scene::Scene;
 
 const CONTROLLER: &str = "virt-controller";
+/// The option that names the image of the pods that run VMs.
+pub(super) const LAUNCHER_IMAGE: &str = "--launcher-image";
 const HANDLER: &str = "virt-handler";
 const FINALIZER: &str = "foregroundDeleteVirtualMachine";
 const INSTANCE: &str = "VirtualMachineInstance";
@@ -175,7 +177,11 @@ fn interfaces(instance: &Value, nics: &[Nic], version: &str) -> Vec<Value> {
 fn launcher(scene: &Scene, task: &Task<'_>, instance: &Value, version: &str) -> Result<Value> {
     let number = scene.count(&format!("launcher/{}/{}", namespace(instance), name(instance)))?;
     let made_by = format!("{}/{}/{number}", namespace(instance), name(instance));
-    let image = text(task.container, "/image").replace(CONTROLLER, "virt-launcher");
+    let words = items(task.container, "/args");
+    let told =
+        words.iter().position(|word| word == LAUNCHER_IMAGE).and_then(|at| words.get(at + 1)?.as_str());
+    let derived = || text(task.container, "/image").replace(CONTROLLER, "virt-launcher");
+    let image = told.map_or_else(derived, str::to_owned);
     let mut annotations = json!({"kubevirt.io/domain": name(instance)});
     let networks = networks(instance, version);
     if !networks.is_empty() {
