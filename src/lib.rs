@@ -12,6 +12,7 @@ pub mod cli;
 pub mod context;
 pub mod doctor;
 pub mod engine;
+mod locking;
 pub mod log;
 pub mod run;
 pub mod smoke;
@@ -24,7 +25,7 @@ mod verify;
 mod wizard;
 
 pub use kvnet_base::{
-    checkpoint, cluster, components, error, facts, formats, guest, host, lock, manifest, profile, redact, registry,
-    source, state, support, tape, template, terminal,
+    checkpoint, cluster, components, error, facts, formats, guest, host, lock, manifest, profile, redact,
+    registry, source, state, support, tape, template, terminal,
 };
 pub use kvnet_sandbox as sandbox;

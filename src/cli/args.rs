@@ -61,10 +61,22 @@ pub struct Global {
     #[arg(long, global = true, value_delimiter = ',', value_name = "STEP", add = ArgValueCandidates::new(complete::steps))]
     pub skip: Vec<String>,
     /// Use this kubeconfig; default: KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf
-    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["sandbox", "sandbox_dir"]
+    )]
     pub kubeconfig: Option<Utf8PathBuf>,
     /// Use this context of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME", add = ArgValueCandidates::new(complete::contexts))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        add = ArgValueCandidates::new(complete::contexts),
+        conflicts_with_all = ["sandbox", "sandbox_dir"]
+    )]
     pub context: Option<String>,
     /// Print output and errors in this format
     #[arg(long, short, global = true, default_value = "text", value_name = "FORMAT")]
@@ -76,6 +88,12 @@ pub struct Global {
     // The address may contain a password, which help must not show.
     #[arg(long, global = true, env = "KVNET_MIRROR", hide_env_values = true, value_name = "URL")]
     pub mirror: Option<String>,
+    /// Install nothing that is not in the lock, and images by its digests
+    #[arg(long, global = true)]
+    pub locked: bool,
+    /// Use this lock; default: `kvnet.lock` beside the profile's file, for a shipped profile in the current directory
+    #[arg(long, global = true, env = "KVNET_LOCK_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub lock_file: Option<Utf8PathBuf>,
     /// Keep journal and logs in this directory; default: /var/lib/kvnet for root, else the XDG state directory
     #[arg(long, global = true, env = "KVNET_STATE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<Utf8PathBuf>,
@@ -83,7 +101,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DUMP", value_hint = ValueHint::FilePath, conflicts_with_all = ["kubeconfig", "context", "sandbox", "sandbox_dir"])]
     pub from: Option<Utf8PathBuf>,
     /// Work on a node and a cluster in memory, discarded at exit; needs no root, cluster or network
-    #[arg(long, global = true, help_heading = SANDBOX, conflicts_with_all = ["kubeconfig", "context"])]
+    #[arg(long, global = true, help_heading = SANDBOX)]
     pub sandbox: bool,
     /// Keep the sandbox in this directory; implies `--sandbox`
     #[arg(
@@ -91,8 +109,7 @@ pub struct Global {
         global = true,
         help_heading = SANDBOX,
         value_name = "DIR",
-        value_hint = ValueHint::DirPath,
-        conflicts_with_all = ["kubeconfig", "context"]
+        value_hint = ValueHint::DirPath
     )]
     pub sandbox_dir: Option<Utf8PathBuf>,
     /// Simulate this distribution in a new sandbox
@@ -125,6 +142,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// The lock's file.
+    pub fn lock_path(&self) -> Utf8PathBuf {
+        self.lock_file.clone().unwrap_or_else(|| crate::locking::path_beside(&self.profile))
+    }
+
     /// How to open the sandbox; `None` for the real node.
     pub fn sandbox(&self) -> Option<sandbox::Options> {
         let options = || sandbox::Options {
@@ -174,6 +196,16 @@ pub enum Command {
         after_help = "Examples:\n  kvnet plan\n  kvnet plan -o json\n  kvnet plan --only networks"
     )]
     Plan,
+    /// Write down what the profile installs, each image by digest, for `up --locked`
+    #[command(
+        long_about = "Write down what the profile installs, each image by digest, for `up --locked`.\n\nAsks the registries what \
+                      each tag is now, for all images of all components, of the verification, and on a node of kubeadm and \
+                      the runtime, and writes the lock beside the profile. Logins are those of `docker login`. Nothing else \
+                      is changed.",
+        after_help = "With `--check`, exits with 3 when a tag has moved or the profile installs something else.\n\nExamples:\n  \
+                      kvnet lock\n  kvnet lock --check\n  kvnet lock --profile my.yaml -o json\n  kvnet up --locked"
+    )]
+    Lock(Lock),
     /// Show which steps are in place, drifted or missing
     #[command(after_help = "Examples:\n  kvnet status\n  kvnet status -o json")]
     Status,
@@ -280,6 +312,14 @@ pub struct Up {
     /// Take over fields that other field managers own
     #[arg(long)]
     pub force_conflicts: bool,
+}
+
+/// Options of `lock`.
+#[derive(Clone, Debug, Args)]
+pub struct Lock {
+    /// Compare with the lock that exists, and write nothing
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Options of `down`.

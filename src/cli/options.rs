@@ -12,6 +12,8 @@ use super::args::Cli;
 const PROFILE: &[&str] = &["profile", "set"];
 const STEPS: &[&str] = &["only", "skip"];
 const MANIFESTS: &[&str] = &["mirror"];
+const LOCK_FILE: &[&str] = &["lock_file"];
+const LOCK: &[&str] = &["locked", "lock_file"];
 const CLUSTER: &[&str] = &["kubeconfig", "context", "timeout", "state_dir", "verbose"];
 const SANDBOX: &[&str] =
     &["sandbox", "sandbox_dir", "sandbox_node", "sandbox_node_name", "sandbox_other_nodes", "pace"];
@@ -22,8 +24,10 @@ const COLOUR: &str = "no_color";
 /// The shared options of a command, by the words that name it.
 fn taken_by(command: &str) -> &'static [&'static [&'static str]] {
     match command {
-        "up" | "down" | "render" | "sysdump" => &[PROFILE, STEPS, MANIFESTS, CLUSTER, SANDBOX, OUTPUT],
-        "plan" | "status" | "doctor" => &[PROFILE, STEPS, MANIFESTS, CLUSTER, DUMP, SANDBOX, OUTPUT],
+        "up" | "render" => &[PROFILE, STEPS, MANIFESTS, LOCK, CLUSTER, SANDBOX, OUTPUT],
+        "down" | "sysdump" => &[PROFILE, STEPS, MANIFESTS, CLUSTER, SANDBOX, OUTPUT],
+        "plan" | "status" | "doctor" => &[PROFILE, STEPS, MANIFESTS, LOCK, CLUSTER, DUMP, SANDBOX, OUTPUT],
+        "lock" => &[PROFILE, MANIFESTS, LOCK_FILE, &["timeout", "state_dir", "verbose"], SANDBOX, OUTPUT],
         "init" => &[&["profile"], STEPS, MANIFESTS, CLUSTER, SANDBOX, OUTPUT],
         "smoke" => &[PROFILE, &["skip"], CLUSTER, SANDBOX, OUTPUT],
         "trace" | "topology" => &[PROFILE, CLUSTER, DUMP, SANDBOX, OUTPUT],

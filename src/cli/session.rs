@@ -14,6 +14,7 @@ use crate::engine::plan::Selection;
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::host::{Host, Noted, Recorded, Replayed, local::LocalHost};
+use crate::lock::Lock;
 use crate::redact::{know, know_address};
 use crate::run::Job;
 use crate::sandbox::Sandbox;
@@ -22,7 +23,7 @@ use crate::state::StateDir;
 use crate::sysdump::Opened;
 use crate::tape::Tape;
 use crate::ui::Format;
-use crate::{log, profile, steps, terminal, ui};
+use crate::{locking, log, profile, steps, terminal, ui};
 
 /// The administrator's kubeconfig on a control plane.
 const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
@@ -123,6 +124,7 @@ impl Session {
         }
         let sandbox = global.sandbox().map(|options| Sandbox::open(&options, &profile)).transpose()?;
         know_secrets_of(&profile);
+        let lock = locked(global, &mut profile)?;
         let host: Arc<dyn Host> = sandbox.as_ref().map_or_else(|| Arc::new(LocalHost) as _, Sandbox::host);
         let host = source.host(Arc::new(Noted(host)));
         let facts = Facts::gather(host.as_ref(), &profile).await?;
@@ -135,6 +137,7 @@ impl Session {
         let sources = sources(global, &profile, &state, stand_ins);
         let connect = connect_options(global);
         let mut cx = Context::new(host, profile, facts, sources, state);
+        cx.lock = lock;
         cx.skipped = selection.skip.clone().into();
         cx.only = match source.dump() {
             Some(dump) => Some(Cluster::replayed(dump.tape.clone())),
@@ -194,6 +197,16 @@ impl Source {
     fn into_dump(self) -> Option<Opened> {
         if let Self::Dump(dump) = self { Some(dump) } else { None }
     }
+}
+
+/// The lock that the run is held to. The images that only the profile names get their digests in it.
+fn locked(global: &Global, profile: &mut profile::Profile) -> Result<Option<Arc<Lock>>> {
+    if !global.locked {
+        return Ok(None);
+    }
+    let lock = locking::need(&global.lock_path())?;
+    locking::pin_profile(profile, &lock)?;
+    Ok(Some(Arc::new(lock)))
 }
 
 /// How to connect to the cluster, from the command line.

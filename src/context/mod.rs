@@ -14,11 +14,12 @@ use tokio::time::{Duration, Instant};
 use self::cancel::Cancel;
 use self::events::{Events, Silent};
 use crate::cluster::{Cluster, ClusterId, ConnectOptions};
-use crate::components::{Component, RenderFacts};
+use crate::components::{self, Component, RenderFacts};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::facts::identity::Identity;
 use crate::host::Host;
+use crate::lock::Lock;
 use crate::profile::Profile;
 use crate::source::{Manifest, Sources};
 use crate::state::StateDir;
@@ -41,6 +42,8 @@ pub struct Context {
     pub profile: Arc<Profile>,
     /// The facts about the node, gathered at the start.
     pub facts: Arc<Facts>,
+    /// The lock that everything must be in; none when anything may be installed.
+    pub lock: Option<Arc<Lock>>,
     /// Where manifests come from.
     pub sources: Arc<Sources>,
     /// The profile's digest, by which a verification is remembered.
@@ -86,6 +89,7 @@ impl Context {
             host,
             profile: Arc::new(profile),
             facts: Arc::new(facts),
+            lock: None,
             sources: Arc::new(sources),
             digest: String::new(),
             state,
@@ -194,6 +198,19 @@ impl Context {
 
     /// As [`Context::manifest`], with what a step has found out about the cluster.
     pub async fn manifest_with(&self, component: &Component, extra: RenderFacts) -> Result<Manifest> {
+        let mut manifest = self.unlocked(component, extra).await?;
+        if let Some(lock) = &self.lock {
+            if let Some(sha256) = &manifest.sha256 {
+                lock.check_manifest(component.id, sha256)
+                    .map_err(|error| error.at(manifest.origin.as_str()))?;
+            }
+            components::pin(component, &self.profile, &mut manifest.objects, lock)?;
+        }
+        Ok(manifest)
+    }
+
+    /// As [`Context::manifest_with`], without regard to a lock.
+    pub async fn unlocked(&self, component: &Component, extra: RenderFacts) -> Result<Manifest> {
         self.sources.load(component, &self.profile, &self.facts, &extra).await
     }
 }

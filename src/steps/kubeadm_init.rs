@@ -13,6 +13,7 @@ use crate::engine::change::Change;
 use crate::engine::step::{About, Findings, Reach, Step};
 use crate::error::{Error, Result, code};
 use crate::facts::gather::{exists, text};
+use crate::facts::images;
 use crate::host::{Command, Host};
 use crate::profile::Init;
 
@@ -64,6 +65,7 @@ impl Step for KubeadmInit {
             Observed::Half(present) => return Err(half(&present)),
             Observed::Nothing { kubeadm, config } => (kubeadm, config),
         };
+        refuse_unlocked(cx).await?;
         let after = config::render(&cx.profile.cluster, &kubeadm)?;
         let mut changes = Vec::new();
         if before.as_ref() != Some(&after) {
@@ -86,6 +88,21 @@ impl Step for KubeadmInit {
         cx.connect(cluster).await;
         Ok(())
     }
+}
+
+/// Refuses images that are not in the lock. kubeadm pulls them by tag: that they are the same is beyond kvnet.
+/// Fails with `KVN442`.
+async fn refuse_unlocked(cx: &Context) -> Result<()> {
+    let Some(lock) = &cx.lock else { return Ok(()) };
+    let init = &cx.profile.cluster.init;
+    let repository = init.cluster_configuration.get("imageRepository").and_then(|value| value.as_str());
+    let listed =
+        images::of_kubeadm(cx.host.as_ref(), &init.kubernetes_version, repository.unwrap_or_default())
+            .await?;
+    let listed = listed.map_err(|why| {
+        Error::new(&code::LOCK_LACKS, "it is unknown which images kubeadm would pull").because(why)
+    })?;
+    listed.iter().try_for_each(|image| lock.pinned(image).map(|_| ()).map_err(|error| error.at("kubeadm")))
 }
 
 /// The taints that keep pods off the node that `kubeadm init` will make, as their keys: the roles' names have changed.
@@ -159,10 +176,15 @@ fn init(init: &Init, seconds: u64) -> Change {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
     use super::*;
+    use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
+    use crate::lock::{Lock, LockedImage};
     use crate::profile::Profile;
-    use crate::steps::testing::{find, lines};
+    use crate::steps::testing::{context, debian, find, lines};
 
     fn profile() -> Profile {
         let mut profile = Profile::default();
@@ -186,6 +208,32 @@ mod tests {
                 "kubeadm init --config /etc/kubernetes/kvnet-kubeadm.yaml --ignore-preflight-errors=Swap,NumCPU",
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn with_a_lock_a_cluster_is_made_only_of_what_is_in_it() {
+        let host = || {
+            FakeHost::new()
+                .prints(["kubeadm", "version"], "v1.34.4\n")
+                .prints(["kubeadm", "config", "images", "list"], "r.example/etcd:3.6\n")
+        };
+        let found = |lock: Lock, host: FakeHost| async move {
+            let mut cx = context(&Arc::new(host), profile(), debian());
+            cx.lock = Some(Arc::new(lock));
+            AnyStep::find(&KubeadmInit, &cx).await
+        };
+        let mut lock = Lock::new("mine");
+        let error = found(lock.clone(), host()).await.unwrap_err();
+        assert!(error.code() == &code::LOCK_LACKS && error.message().contains("etcd:3.6"), "{error}");
+        assert_eq!(found(lock.clone(), FakeHost::new()).await.unwrap_err().code(), &code::LOCK_LACKS);
+        lock.images.push(LockedImage {
+            name: "r.example/etcd".into(),
+            tag: Some("3.6".into()),
+            digest: format!("sha256:{}", "a".repeat(64)),
+            platforms: BTreeMap::new(),
+            needed_by: BTreeSet::new(),
+        });
+        assert_eq!(found(lock, host()).await.unwrap().changes.len(), 2);
     }
 
     #[tokio::test]

@@ -10,13 +10,22 @@ use crate::engine::plan::{Plan, Planned};
 use crate::engine::step::{Note, Step};
 use crate::engine::teardown::Teardown;
 use crate::error::Result;
+use crate::locking::Standing;
 use crate::terminal::{self, counted, wrapped};
 use crate::ui::Format;
 
 /// Shows a plan; with `verbose`, each check of the verification too.
 pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
+    show_with(plan, None, format, verbose)
+}
+
+/// As [`show`], with how the profile stands to its lock: a line when there is something to do anyway, and with `verbose`
+/// all of it.
+pub fn show_with(plan: &Plan<'_>, standing: Option<&Standing>, format: Format, verbose: bool) -> Result<()> {
     if format != Format::Text {
-        return structured(&data(plan), format);
+        let mut data = data(plan);
+        data["lock"] = json!(standing);
+        return structured(&data, format);
     }
     // A run with nothing to do needs no target.
     let goes = !plan.is_empty() || !plan.target.unreached.is_empty();
@@ -26,9 +35,24 @@ pub fn show(plan: &Plan<'_>, format: Format, verbose: bool) -> Result<()> {
         let changes: Vec<&Change> = findings.changes.iter().collect();
         section(&mut text, planned.step, &changes, &findings.foreseen, &findings.notes, verbose);
     }
+    if let Some(standing) = standing.filter(|_| !plan.is_empty() || verbose) {
+        text.push_str(&of_lock(standing, verbose));
+    }
     text.push_str(&wrapped("", last_line(plan).trim_end(), terminal::width()));
     page(&text);
     Ok(())
+}
+
+fn of_lock(standing: &Standing, verbose: bool) -> String {
+    let Some(line) = standing.line() else { return String::new() };
+    let mut text = wrapped("", &clean(&line), terminal::width());
+    if verbose {
+        let changes = standing.differences.iter().map(ToString::to_string);
+        let floating = standing.floating.iter().filter(|_| standing.file.is_none()).cloned();
+        let lines = changes.chain(floating).map(|line| wrapped("  ", &clean(&line), terminal::width()));
+        text.push_str(&lines.collect::<String>());
+    }
+    text
 }
 
 /// Shows what `down` would do.

@@ -93,6 +93,7 @@ fn commands_in_the_documents_parse() {
         "docs/doctor.md",
         "docs/events.md",
         "docs/init.md",
+        "docs/lock.md",
         "docs/profile.md",
         "docs/sandbox.md",
         "docs/survives.md",

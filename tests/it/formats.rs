@@ -11,11 +11,17 @@ use kvnet_test_kit::run::{As, Place, text};
 /// A command line that ends well, and one that ends with an error; none where there is no other form than text.
 pub type Lines = Option<(&'static str, &'static str)>;
 
+/// A profile without images, for which no registry is asked.
+const NOTHING_TO_LOCK: &str = "--sandbox --lock-file DIR/k.lock --set flannel.enabled=false --set multus.enabled=false \
+                               --set ovsCni.enabled=false --set kubevirt.enabled=false --set verification.enabled=false --set vm.enabled=false \
+                               --set networks=[]";
+
 /// Every command with its lines, in the order in which they are run: `up` comes first, so that there is something to see.
 pub const ALL: &[(&str, Lines)] = &[
     ("up", Some(("--sandbox-dir DIR/box", "--yes --kubeconfig DIR/none"))),
     ("init", Some(("--sandbox --defaults", "--sandbox --defaults --uplink blue=eth7"))),
     ("plan", Some(("--sandbox-dir DIR/box", "--only flanel"))),
+    ("lock", Some((NOTHING_TO_LOCK, "--check --sandbox --lock-file DIR/none.lock"))),
     ("status", Some(("--sandbox-dir DIR/box", "--kubeconfig DIR/none"))),
     ("doctor", Some(("--sandbox-dir DIR/box", "-p DIR/none.yaml"))),
     ("sysdump", Some(("--sandbox-dir DIR/box --file DIR/d.tar.gz", "--sandbox --file DIR/none/d.tar.gz"))),

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod down;
 pub mod explain;
 pub mod init;
+pub mod lock;
 pub mod man;
 pub mod plan;
 pub mod profile;
