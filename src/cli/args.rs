@@ -36,6 +36,7 @@ pub struct Cli {
 /// Options that several commands share; [`super::options`] says which.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Common options")]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Global {
     /// Use this profile: the name of a shipped one, a path, or `-` for standard input
     #[arg(

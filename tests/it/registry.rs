@@ -6,8 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use kvnet::redact::digest;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 /// What it answers, and what it was asked.
 #[derive(Default)]
@@ -65,19 +65,14 @@ impl Fake {
     /// The digest of an image, by its repository and tag: `a/b:v1`.
     pub fn digest(&self, image: &str) -> String {
         let moved = self.state.lock().unwrap().moved.get(image).copied().unwrap_or_default();
-        digest(index(image, moved).as_bytes())
+        digest(&index(image, moved))
     }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
 }
 
 /// An index of two platforms and an attestation, different for each image.
 fn index(image: &str, moved: u32) -> String {
     let entry = |os: &str, architecture: &str| {
-        let own = digest(format!("{image} {moved} {os} {architecture}").as_bytes());
+        let own = digest(&format!("{image} {moved} {os} {architecture}"));
         json!({"digest": own, "size": 1, "platform": {"os": os, "architecture": architecture}})
     };
     let all = [entry("linux", "amd64"), entry("linux", "arm64"), entry("unknown", "unknown")];
@@ -146,7 +141,7 @@ fn answer(head: &str, state: &mut State, own: &str) -> String {
     let body = index(&image, moved);
     let headers = format!(
         "Content-Type: application/vnd.oci.image.index.v1+json\r\nDocker-Content-Digest: {}\r\n",
-        digest(body.as_bytes())
+        digest(&body)
     );
     reply("200 OK", &headers, &body)
 }

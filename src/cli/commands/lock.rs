@@ -60,9 +60,9 @@ fn tell(path: &Utf8Path, changes: &[Change], wanted: &Wanted, format: Format, la
             format,
         );
     }
-    let mut text: String = changes.iter().map(|change| format!("{change}\n")).collect();
-    text.push_str(&format!("{last}\n"));
-    ui::print(&terminal::clean(&text));
+    let lines = changes.iter().map(ToString::to_string).chain([last.to_owned()]);
+    let text = lines.collect::<Vec<_>>().join("\n");
+    ui::print(&format!("{}\n", terminal::clean(&text)));
     for gap in &wanted.gaps {
         terminal::say(&format!("not locked: {}", terminal::clean(gap)));
     }

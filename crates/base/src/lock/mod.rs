@@ -17,7 +17,8 @@ pub use changes::Change;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
     /// The version of the format.
-    kvnet_lock: u32,
+    #[serde(rename = "kvnetLock")]
+    format: u32,
     /// The name of the profile.
     pub profile: String,
     /// The images, by name and tag.
@@ -63,7 +64,7 @@ const FORMAT: u32 = 1;
 impl Lock {
     /// A lock without anything.
     pub fn new(profile: &str) -> Self {
-        Self { kvnet_lock: FORMAT, profile: profile.to_owned(), images: Vec::new(), manifests: Vec::new() }
+        Self { format: FORMAT, profile: profile.to_owned(), images: Vec::new(), manifests: Vec::new() }
     }
 
     /// The entry of an image; one with a digest needs that digest.

@@ -90,9 +90,10 @@ impl FromStr for Reference {
         let (registry, repository) = full.split_once('/').unwrap_or((HUB, &full));
         // Old names of the same registry.
         let registry = if registry.strip_prefix("index.") == Some(HUB) { HUB } else { registry };
-        let repository = match registry == HUB && !repository.contains('/') {
-            true => format!("library/{repository}"),
-            false => repository.to_owned(),
+        let repository = if registry == HUB && !repository.contains('/') {
+            format!("library/{repository}")
+        } else {
+            repository.to_owned()
         };
         if !is_host(registry) {
             return Err(wrong("its registry is not a host"));

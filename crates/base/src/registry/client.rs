@@ -179,10 +179,10 @@ impl Client {
 
     /// The header `Authorization` that a refusal asks for.
     async fn login(&self, image: &Reference, refusal: &Response) -> Result<String, Failure> {
-        let challenges =
+        let mut challenges =
             refusal.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let login = self.options.credentials.of(image.registry());
-        match challenges.filter_map(Challenge::parse).next() {
+        match challenges.find_map(Challenge::parse) {
             Some(Challenge::Basic) => match login {
                 Some(login) => Ok(basic(login)),
                 None => Err(self.denied(image, "the registry wants a login").into()),
@@ -311,10 +311,8 @@ fn transport(image: &Reference, url: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let cause = innermost(&error);
     let is_distrusted = cause.contains("certificate");
-    let message = match error.is_timeout() {
-        true => format!("{url} takes too long"),
-        false => format!("{url} cannot be reached"),
-    };
+    let message =
+        if error.is_timeout() { format!("{url} takes too long") } else { format!("{url} cannot be reached") };
     let mut told = unreachable(image, &message).because(cause);
     if is_distrusted {
         told = told.hint("add the registry's CA to those of this machine, or name its file in SSL_CERT_FILE");
@@ -370,6 +368,5 @@ fn unreachable(image: &Reference, message: &str) -> Error {
 
 /// The digest of bytes, with its algorithm.
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }

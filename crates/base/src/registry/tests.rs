@@ -14,8 +14,7 @@ const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const PLACE: &str = "/v2/a/b/manifests/v1";
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
 fn of(letter: &str) -> String {

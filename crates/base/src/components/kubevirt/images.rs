@@ -86,7 +86,9 @@ pub(in crate::components) fn pin(profile: &Profile, objects: &mut [Value], lock:
             settings.push((VERSION.to_owned(), tag));
         }
         let Some(container) = object.pointer_mut("/spec/template/spec/containers/0") else { continue };
-        settings.into_iter().for_each(|(name, value)| put(container, &name, &value));
+        for (name, value) in settings {
+            put(container, &name, &value);
+        }
     }
     Ok(())
 }
