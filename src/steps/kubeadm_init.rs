@@ -180,7 +180,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::step::AnyStep;
     use crate::host::fake::FakeHost;
     use crate::lock::{Lock, LockedImage};
     use crate::profile::Profile;
@@ -220,7 +219,7 @@ mod tests {
         let found = |lock: Lock, host: FakeHost| async move {
             let mut cx = context(&Arc::new(host), profile(), debian());
             cx.lock = Some(Arc::new(lock));
-            AnyStep::find(&KubeadmInit, &cx).await
+            KubeadmInit.find(&cx).await
         };
         let mut lock = Lock::new("mine");
         let error = found(lock.clone(), host()).await.unwrap_err();
