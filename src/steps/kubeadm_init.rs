@@ -224,7 +224,8 @@ mod tests {
         let mut lock = Lock::new("mine");
         let error = found(lock.clone(), host()).await.unwrap_err();
         assert!(error.code() == &code::LOCK_LACKS && error.message().contains("etcd:3.6"), "{error}");
-        assert_eq!(found(lock.clone(), FakeHost::new()).await.unwrap_err().code(), &code::LOCK_LACKS);
+        let silent = host().fails(["kubeadm", "config", "images", "list"], 1, "no");
+        assert_eq!(found(lock.clone(), silent).await.unwrap_err().code(), &code::LOCK_LACKS);
         lock.images.push(LockedImage {
             name: "r.example/etcd".into(),
             tag: Some("3.6".into()),

@@ -24,7 +24,8 @@ fn every_line_of_the_text_has_its_step_and_its_value() {
     let profile = kvnet::profile::load("walkthrough-2018", &[]).unwrap().profile;
     let profile: Value = serde_json::to_value(profile).unwrap();
     let known: BTreeSet<&str> = kvnet::steps::registry().iter().map(|step| step.id()).collect();
-    let mut told = BTreeSet::from(["kernel", "cni-plugins"]);
+    // What the text takes for granted, and what came later and is off in this profile.
+    let mut told = BTreeSet::from(["kernel", "cni-plugins", "whereabouts"]);
     let rows = rows("## What the text does");
     assert!(rows.len() >= 18, "{rows:?}");
     for row in &rows {
