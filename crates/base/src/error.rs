@@ -76,6 +76,8 @@ pub mod code {
         HOST_COPY = "KVN220", Environment, "the backup of a file with keys cannot be trusted", "compare the backup with the file, then remove it, or restore its owner and mode 0600";
         PACKAGES_REMOVED = "KVN221", Environment, "installing a package would remove others", "choose another package, or install it by hand and check what is removed";
         OUTPUT = "KVN222", Environment, "the output cannot be written", "free some space where standard output goes, and run the command again";
+        NODE_LOST = "KVN230", Transient, "the connection to a node was lost", "check that the node is up and can be reached, then run the command again: it continues where it stopped";
+        NODE_AGENT = "KVN231", Environment, "the agent on a node cannot be used", "start the same release of kvnet on both sides, and a shell that prints nothing at login";
         CLUSTER_CONFIG = "KVN300", Environment, "no usable kubeconfig", "pass `--kubeconfig FILE`, set KUBECONFIG, or run as root on a control plane node";
         CLUSTER_UNREACHABLE = "KVN301", Transient, "the API server is unreachable", "check that the node is up and that the address in the kubeconfig is right";
         CLUSTER_DENIED = "KVN302", Environment, "the API server denies the credentials or the request", "use a cluster administrator's kubeconfig";

@@ -13,6 +13,7 @@ use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvfrom, sendto, setsockopt,
     socket, sockopt,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, code};
 
@@ -30,7 +31,7 @@ const BUFFER: usize = 8 << 20;
 const OUTGOING: u8 = 4;
 
 /// The frame to send, and where to capture it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shot {
     /// Network namespaces to capture in: that of a process, or the node's own.
     pub places: Vec<Option<u32>>,
@@ -49,7 +50,7 @@ pub struct Shot {
 }
 
 /// A frame that was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
     /// The number of the place.
     pub place: usize,

@@ -4,6 +4,7 @@
 //! this module starts a process or opens a file of the node; `clippy.toml` enforces it.
 #![allow(clippy::disallowed_methods, reason = "this is the module that the others go through")]
 
+pub mod agent;
 mod command;
 pub mod fake;
 pub mod files;
