@@ -86,7 +86,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, own: &str) {
     while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut part) {
             Ok(count) if count > 0 && (bytes.len() + count < 65_536) => {
-                bytes.extend_from_slice(&part[..count])
+                bytes.extend_from_slice(&part[..count]);
             }
             _ => return,
         }

@@ -186,14 +186,12 @@ async fn greeted(node: &str, input: &mut (impl AsyncRead + Unpin)) -> Result<()>
             let message = format!("no agent answers on node {node}, but much text");
             return Err(Error::new(&code::NODE_AGENT, message).because(said()));
         }
-        match input.read_u8().await {
-            Ok(byte) => text.push(byte),
-            Err(_) => {
-                let message = format!("the connection to node {node} ended before its agent answered");
-                let error = Error::new(&code::NODE_LOST, message);
-                return Err(if text.is_empty() { error } else { error.because(said()) });
-            }
-        }
+        let Ok(byte) = input.read_u8().await else {
+            let message = format!("the connection to node {node} ended before its agent answered");
+            let error = Error::new(&code::NODE_LOST, message);
+            return Err(if text.is_empty() { error } else { error.because(said()) });
+        };
+        text.push(byte);
     }
 }
 
@@ -232,7 +230,7 @@ impl Host for AgentHost {
     }
 
     async fn write(&self, path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
-        Ok(self.ask(Ask::Write { path: path.into(), mode }, content).await?.0)
+        self.ask::<()>(Ask::Write { path: path.into(), mode }, content).await.map(|_| ())
     }
 
     async fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
@@ -244,11 +242,11 @@ impl Host for AgentHost {
     }
 
     async fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-        Ok(self.ask(Ask::Rename { from: from.into(), to: to.into() }, &[]).await?.0)
+        self.ask::<()>(Ask::Rename { from: from.into(), to: to.into() }, &[]).await.map(|_| ())
     }
 
     async fn remove(&self, path: &Utf8Path) -> Result<()> {
-        Ok(self.ask(Ask::Remove(path.into()), &[]).await?.0)
+        self.ask::<()>(Ask::Remove(path.into()), &[]).await.map(|_| ())
     }
 
     async fn find(&self, program: &str) -> Result<Option<Utf8PathBuf>> {

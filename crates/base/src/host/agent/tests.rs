@@ -113,7 +113,7 @@ async fn without_a_controller_the_agent_completes_what_it_does_and_ends() {
     let made = LocalHost.run(&Command::new(["mkfifo", path("go").as_str()])).await.unwrap();
     assert!(made.success());
     let run = Ask::Run(Command::new(["sh", "-c", &script]));
-    let wait = Ask::WaitFor { path: "/nonexistent/kvnet".into(), timeout: Duration::from_secs(3600) };
+    let wait = Ask::WaitFor { path: "/nonexistent/kvnet".into(), timeout: Duration::from_hours(1) };
     for (id, ask) in [(1, run), (2, wait)] {
         send(&mut input, &Request { id, ask }, &[]).await.unwrap();
     }

@@ -125,14 +125,13 @@ pub async fn send(
 pub async fn receive<T: DeserializeOwned>(
     input: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<(T, Vec<u8>)>> {
-    let mut first = [0; 1];
-    if input.read(&mut first).await? == 0 {
+    let mut prefix = [0; 8];
+    if input.read(&mut prefix[..1]).await? == 0 {
         return Ok(None);
     }
-    let mut rest = [0; 7];
-    input.read_exact(&mut rest).await?;
-    let [a, b, c, d, e, f, g] = rest;
-    let lengths = [u32::from_be_bytes([first[0], a, b, c]), u32::from_be_bytes([d, e, f, g])];
+    input.read_exact(&mut prefix[1..]).await?;
+    let lengths =
+        [0, 4].map(|at| prefix[at..at + 4].iter().fold(0, |length, byte| length << 8 | u32::from(*byte)));
     if lengths.iter().any(|length| usize::try_from(*length).map_or(true, |length| length > LARGEST)) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the frame is too large"));
     }
