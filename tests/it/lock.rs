@@ -225,6 +225,10 @@ fn a_login_is_used_and_is_in_no_output_log_or_lock() {
     registry.forgets_all();
     all.push_str(&says(&place, "lock --sandbox-dir DIR/box -vv", 1));
     assert!(all.contains("error[KVN432]"), "{all}");
+    let missing = all.split_once("error[KVN432]").unwrap().1;
+    for image in ["/flannel:", "/multus-cni:", "/ovs-cni-plugin:"] {
+        assert!(missing.contains(image), "{image} is missing too: {all}");
+    }
     all.push_str(&fs::read_to_string(place.path("kvnet.lock")).unwrap());
     let logs: Vec<String> = fs::read_dir(place.path("box/state/logs"))
         .unwrap()

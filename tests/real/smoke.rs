@@ -170,8 +170,14 @@ fn try_broken(kvnet: &Kvnet, broken: &Broken) {
         let result = case(&report, name);
         assert_eq!(result["failure"]["code"], *code, "{}: {result:#}", broken.name);
         assert!(result.to_string().contains(says), "{}: {result:#}", broken.name);
+        // Other cases may fail before they have pods, or after these are gone.
+        let of_pods = match *name {
+            "default-network" | "same-network" => "cluster/Pod.yaml cluster/events.txt",
+            _ => "",
+        };
         let files = format!(
-            "cd /root/collected/{name} && ls result.json cluster/events.txt cluster/Pod.yaml node/files/etc/cni/net.d node/files/var/lib/cni/networks node/ovs-show.txt"
+            "cd /root/collected/{name} && ls result.json cluster/Node.yaml node/ovs-show.txt node/files/etc/cni/net.d \
+             node/files/var/lib/cni/networks not-collected.txt {of_pods}"
         );
         kvnet.node.sh(&files);
     }
