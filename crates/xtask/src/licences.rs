@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn what_is_embedded_has_the_version_of_this_kvnet_and_a_text() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let versions = serde_json::json!({"flannel": "v1", "multus": "v2", "ovs-cni": "v3"});
+        let versions =
+            serde_json::json!({"flannel": "v1", "multus": "v2", "ovs-cni": "v3", "whereabouts": "v4"});
         let list = embedded(root, &versions).unwrap();
         assert_eq!(list[0].version, "v1");
         let text = document(&[], &list).unwrap();
