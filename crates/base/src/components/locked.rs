@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::Component;
-use super::kubevirt::{KUBEVIRT, images};
 use crate::error::Result;
 use crate::lock::Lock;
 use crate::manifest::{change_images, images_of as named};
@@ -12,9 +11,7 @@ use crate::profile::Profile;
 /// The images that a component runs: those that its objects name, and those that it derives itself.
 pub fn images_of(component: &Component, profile: &Profile, objects: &[Value]) -> Vec<String> {
     let mut found: Vec<String> = objects.iter().flat_map(named).collect();
-    if component == &KUBEVIRT {
-        found.extend(images::derived(profile, objects));
-    }
+    found.extend(component.derived.iter().flat_map(|derived| (derived.images)(profile, objects)));
     found
 }
 
@@ -27,8 +24,8 @@ pub fn pin(component: &Component, profile: &Profile, objects: &mut [Value], lock
         Some(_) => error,
         None => error.at(component.id),
     };
-    if component == &KUBEVIRT {
-        images::pin(profile, objects, lock).map_err(of_component)?;
+    if let Some(derived) = &component.derived {
+        (derived.pin)(profile, objects, lock).map_err(of_component)?;
     }
     for object in objects {
         let mut refusal = None;

@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::facts::Facts;
+use crate::lock::Lock;
 use crate::profile::{Profile, Source};
 use crate::support::Part;
 
@@ -60,8 +61,18 @@ pub struct Component {
     pub traces: fn(&Profile, &Facts) -> Traces,
     /// Its pods and plugins.
     pub workloads: Workloads,
+    /// The images that it derives itself; none for a component whose objects name all of them.
+    pub derived: Option<Derived>,
     /// Its release; none for what comes with another component's.
     pub release: Option<Release>,
+}
+
+/// Images that no object names, because an operator derives them.
+pub struct Derived {
+    /// Their names.
+    pub images: fn(&Profile, &[Value]) -> Vec<String>,
+    /// Tells the operator each by the digest that a lock has. Fails with `KVN442` for one that it does not have.
+    pub pin: fn(&Profile, &mut [Value], &Lock) -> Result<()>,
 }
 
 /// How its objects, pods and plugins are recognised, whoever installed them.

@@ -30,6 +30,7 @@ pub static FLANNEL: Component = Component {
         plugins: &["flannel"],
         is_needed_by: |_| false,
     },
+    derived: None,
     release: Some(Release {
         part: Part::Flannel,
         purpose: "the pod network",

@@ -18,6 +18,7 @@ pub static KUBEVIRT_CR: Component = Component {
     render,
     traces: |_, _| Traces::default(),
     workloads: WORKLOADS,
+    derived: None,
     release: None,
 };
 

@@ -53,7 +53,7 @@ const VERSION: &str = "KUBEVIRT_VERSION";
 const LAUNCHER: &str = "--launcher-image";
 
 /// The images that KubeVirt will run besides those that its objects name.
-pub(in crate::components) fn derived(profile: &Profile, objects: &[Value]) -> Vec<String> {
+pub fn derived(profile: &Profile, objects: &[Value]) -> Vec<String> {
     let Some(container) = objects.iter().find_map(operator) else {
         return objects.iter().flat_map(launchers).collect();
     };
@@ -64,7 +64,7 @@ pub(in crate::components) fn derived(profile: &Profile, objects: &[Value]) -> Ve
 ///
 /// # Errors
 /// `KVN442` for an image that the lock does not have; `KVN104` for a release that cannot be told.
-pub(in crate::components) fn pin(profile: &Profile, objects: &mut [Value], lock: &Lock) -> Result<()> {
+pub fn pin(profile: &Profile, objects: &mut [Value], lock: &Lock) -> Result<()> {
     for object in objects.iter_mut() {
         pin_launchers(object, lock)?;
         let Some(container) = operator(object) else { continue };

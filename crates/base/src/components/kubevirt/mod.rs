@@ -2,14 +2,14 @@
 
 mod cr;
 pub mod gates;
-pub(super) mod images;
+mod images;
 mod version;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::edit::namespace_of;
-use super::{Component, Custom, Release, RenderFacts, Traces, Workloads, objects_of};
+use super::{Component, Custom, Derived, Release, RenderFacts, Traces, Workloads, objects_of};
 use crate::error::{Error, Result, code};
 use crate::facts::Facts;
 use crate::profile::Profile;
@@ -32,6 +32,7 @@ pub static KUBEVIRT: Component = Component {
     },
     traces,
     workloads: WORKLOADS,
+    derived: Some(Derived { images: images::derived, pin: images::pin }),
     release: Some(Release {
         part: Part::KubeVirt,
         purpose: "virtual machines in pods",

@@ -31,6 +31,7 @@ pub static MULTUS: Component = Component {
         // The attachment itself is an object of it.
         is_needed_by: |_| true,
     },
+    derived: None,
     release: Some(Release {
         part: Part::Multus,
         purpose: "gives pods more than one NIC",

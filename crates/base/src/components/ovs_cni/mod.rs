@@ -29,6 +29,7 @@ pub static OVS_CNI: Component = Component {
         plugins: &["ovs", "ovs-mirror-producer", "ovs-mirror-consumer"],
         is_needed_by: |_| false,
     },
+    derived: None,
     release: Some(Release {
         part: Part::OvsCni,
         purpose: "connects pods to the bridges",

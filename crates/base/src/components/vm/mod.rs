@@ -28,6 +28,7 @@ pub static VM: Component = Component {
         plugins: &[],
         is_needed_by: |_| false,
     },
+    derived: None,
     release: None,
 };
 

@@ -29,6 +29,7 @@ pub static WHEREABOUTS: Component = Component {
         plugins: PLUGINS,
         is_needed_by: |called| called.iter().any(|plugin| PLUGINS.contains(&plugin.as_str())),
     },
+    derived: None,
     release: Some(Release {
         part: Part::Whereabouts,
         purpose: "gives out addresses across the cluster",
