@@ -39,11 +39,15 @@ impl Standing {
         let (floating, differences) = (self.floating.len(), self.differences.len());
         match &self.file {
             None if floating == 0 => None,
+            None if floating == 1 => Some("1 image floats by tag; `kvnet lock` pins it".into()),
             None => Some(format!("{floating} images float by tag; `kvnet lock` pins them")),
             Some(_) if differences == 0 => None,
-            Some(file) => Some(format!(
-                "{file} differs from the profile in {differences} entries; `kvnet lock` renews it"
-            )),
+            Some(file) => {
+                let entries = if differences == 1 { "entry" } else { "entries" };
+                Some(format!(
+                    "{file} differs from the profile in {differences} {entries}; `kvnet lock` renews it"
+                ))
+            }
         }
     }
 }
