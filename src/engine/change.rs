@@ -154,7 +154,7 @@ impl Change {
         let mut change = self.clone();
         match &mut change {
             Self::WriteFile { secret: true, before, after, .. } => {
-                *after = digest(after);
+                *after = digest(after.as_str());
                 *before = before.take().map(|text| digest(&text));
             }
             Self::Apply { object, .. } | Self::Restore { object } => redact_object(object),

@@ -125,7 +125,7 @@ impl Seen {
 
 /// The digest by which a journal knows a machine: the id itself is confidential.
 pub fn machine_digest(id: &str) -> String {
-    if id.is_empty() { String::new() } else { digest(&format!("kvnet {id}"))[..23].to_owned() }
+    if id.is_empty() { String::new() } else { digest(format!("kvnet {id}"))[..23].to_owned() }
 }
 
 /// The journal's content.

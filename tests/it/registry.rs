@@ -65,14 +65,14 @@ impl Fake {
     /// The digest of an image, by its repository and tag: `a/b:v1`.
     pub fn digest(&self, image: &str) -> String {
         let moved = self.state.lock().unwrap().moved.get(image).copied().unwrap_or_default();
-        digest(&index(image, moved))
+        digest(index(image, moved))
     }
 }
 
 /// An index of two platforms and an attestation, different for each image.
 fn index(image: &str, moved: u32) -> String {
     let entry = |os: &str, architecture: &str| {
-        let own = digest(&format!("{image} {moved} {os} {architecture}"));
+        let own = digest(format!("{image} {moved} {os} {architecture}"));
         json!({"digest": own, "size": 1, "platform": {"os": os, "architecture": architecture}})
     };
     let all = [entry("linux", "amd64"), entry("linux", "arm64"), entry("unknown", "unknown")];

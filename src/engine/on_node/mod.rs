@@ -114,7 +114,7 @@ async fn remove_file(
     }
     if let Some(before) = before {
         let now = host.read(path).await?.unwrap_or_default();
-        if before.as_bytes() != now && before != digest(&String::from_utf8_lossy(&now)) {
+        if before.as_bytes() != now && before != digest(&*String::from_utf8_lossy(&now)) {
             tell(format!("{path} was modified since and stays"));
             return Ok(Outcome::Adopted);
         }

@@ -69,7 +69,7 @@ pub(super) async fn restore(
     refuse_foreign(host, path, &copy, &stat).await?;
     let saved = host.read(&copy).await?.unwrap_or_default();
     let now = host.read(path).await?.unwrap_or_default();
-    let is_kvnets = written == digest(&String::from_utf8_lossy(&now));
+    let is_kvnets = written == digest(&*String::from_utf8_lossy(&now));
     if !is_kvnets && now != saved {
         tell(format!("{path} was modified since and stays; the original is in {copy}"));
         return Ok(Outcome::Adopted);

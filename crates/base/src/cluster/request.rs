@@ -14,6 +14,7 @@ use super::gate::Attempt;
 use super::refusal::Refusal;
 use super::{Cluster, ObjectKey};
 use crate::error::{Error, Result, code};
+use crate::formats::retry_after;
 
 /// How often a request is sent before the API server counts as unreachable.
 pub(super) const ATTEMPTS: u32 = 6;
@@ -303,12 +304,6 @@ pub(super) fn back_off(attempt: u32) -> Duration {
     let step = FIRST_PAUSE.saturating_mul(1 << attempt.min(6).saturating_sub(1));
     let random = u32::from(std::hash::RandomState::new().build_hasher().finish().to_le_bytes()[0]);
     step / 2 + step * random / 512
-}
-
-/// The header's seconds; its other form, a date, is not used by API servers.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// A path without its query, which may hold more than people are to see.

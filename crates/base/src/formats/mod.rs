@@ -2,6 +2,7 @@
 //! configuration, and cloud-init's network data.
 
 pub mod cni;
+mod headers;
 pub mod kubernetes;
 pub mod names;
 pub mod net;
@@ -10,4 +11,5 @@ mod network_data_v1;
 pub mod object;
 mod release;
 
+pub use headers::retry_after;
 pub use release::Release;

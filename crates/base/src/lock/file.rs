@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{FORMAT, Lock};
 use crate::error::{Error, Result, code};
-use crate::manifest::{MAX_BYTES, Reference};
+use crate::manifest::{MAX_BYTES, Reference, is_digest};
 
 const HEADER: &str = "# What the profile installs, by digest. `kvnet lock` writes this file, `kvnet up --locked` installs nothing else.\n";
 
@@ -119,19 +119,12 @@ impl Lock {
                 return Err(wrong(&format!("{title} is twice in the lock")));
             }
         }
-        match self.manifests.iter().map(|manifest| &manifest.sha256).find(|sum| !is_hex(sum)) {
+        let is_sum = |sum: &str| is_digest(&format!("sha256:{sum}"));
+        match self.manifests.iter().map(|manifest| &manifest.sha256).find(|sum| !is_sum(sum)) {
             Some(sum) => Err(wrong(&format!("`{sum}` is not a SHA-256 digest"))),
             None => Ok(()),
         }
     }
-}
-
-fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(is_hex)
-}
-
-fn is_hex(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn wrong(message: &str) -> Error {

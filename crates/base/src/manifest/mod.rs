@@ -8,6 +8,6 @@ mod yaml;
 
 pub use images::{HUB, change_images, images_of, rewrite as rewrite_image, rewrite_object};
 pub use objects::sort;
-pub use reference::Reference;
+pub use reference::{Reference, is_digest};
 pub use scalar::reads_as_text;
 pub use yaml::{MAX_BYTES, parse_manifests};

@@ -137,8 +137,8 @@ fn is_tag(text: &str) -> bool {
     text.len() <= MOST && text.starts_with(word) && text.chars().all(|c| word(c) || ".-".contains(c))
 }
 
-/// Whether a text is a SHA-256 digest with its algorithm.
-fn is_digest(text: &str) -> bool {
+/// Whether a text is a SHA-256 digest as `sha256:HEX`, in lower case.
+pub fn is_digest(text: &str) -> bool {
     let hex =
         |digits: &str| digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     text.strip_prefix("sha256:").is_some_and(hex)

@@ -21,9 +21,9 @@ const CLOUD_INIT: [&str; 4] = ["userData", "userDataBase64", "networkData", "net
 /// The replacement for a secret on the screen.
 pub const HIDDEN: &str = "(hidden)";
 
-/// The SHA-256 digest of a text as `sha256:HEX`.
-pub fn digest(text: &str) -> String {
-    format!("sha256:{:x}", Sha256::digest(text.as_bytes()))
+/// The SHA-256 digest of bytes as `sha256:HEX`.
+pub fn digest(bytes: impl AsRef<[u8]>) -> String {
+    format!("sha256:{:x}", Sha256::digest(bytes.as_ref()))
 }
 
 /// Replaces the values of a Secret or of a list of them, and cloud-init data that is in an object itself.

@@ -5,17 +5,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::RegistryOptions;
 use super::auth::{Challenge, basic};
 use super::document::{accepted, damaged};
 use crate::error::{Error, Result, code};
+use crate::formats::retry_after;
 use crate::manifest::{HUB, Reference};
-use crate::redact::know;
+use crate::redact::{self, know};
 use crate::source::download::{self, Backoff, innermost, is_loopback, is_transient, shown};
 
 /// What a registry has to accept as the size of a manifest, and enough for a configuration.
@@ -92,7 +92,7 @@ impl Client {
             };
             let (stated, media_type) = (header(DIGEST), header(CONTENT_TYPE.as_str()));
             let bytes = body(image, response, MOST).await?;
-            let digest = digest(&bytes);
+            let digest = redact::digest(&bytes);
             let wanted = image.digest().unwrap_or(&stated);
             if digest != wanted && wanted.starts_with("sha256:") {
                 let message = format!("the registry sent bytes with the digest {digest} for {wanted}");
@@ -124,7 +124,7 @@ impl Client {
         self.patiently(async || {
             let response = self.ask(image, Method::GET, &path).await?;
             let bytes = body(image, response, MOST).await?;
-            let found = self::digest(&bytes);
+            let found = redact::digest(&bytes);
             if found != digest {
                 let message = format!("the registry sent bytes with the digest {found} for {digest}");
                 return Err(damaged(image, &message).into());
@@ -255,7 +255,7 @@ impl Client {
     }
 
     async fn failure(&self, image: &Reference, response: Response) -> Failure {
-        let (status, after) = (response.status(), asked_pause(&response));
+        let (status, after) = (response.status(), retry_after(response.headers()));
         let said = said(response).await;
         let with = |error: Error| match &said {
             Some(said) => error.because(said),
@@ -356,17 +356,6 @@ async fn said(response: Response) -> Option<String> {
     Some(text.chars().take(300).collect())
 }
 
-/// Only the form in seconds, which registries use.
-fn asked_pause(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 fn unreachable(image: &Reference, message: &str) -> Error {
     Error::new(&code::REGISTRY_UNREACHABLE, message).at(image.to_string())
-}
-
-/// The digest of bytes, with its algorithm.
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{:x}", Sha256::digest(bytes))
 }

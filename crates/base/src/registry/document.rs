@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Found;
 use crate::error::{Error, Result, code};
-use crate::manifest::Reference;
+use crate::manifest::{Reference, is_digest};
 
 const INDEXES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
@@ -89,10 +89,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 fn digest_in(entry: &Value) -> Option<String> {
-    let digest = entry["digest"].as_str()?;
-    let hex = digest.strip_prefix("sha256:")?;
-    let is_hex = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_hex.then(|| digest.to_owned())
+    entry["digest"].as_str().filter(|digest| is_digest(digest)).map(str::to_owned)
 }
 
 fn json(image: &Reference, bytes: &[u8]) -> Result<Value> {

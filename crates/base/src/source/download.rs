@@ -5,11 +5,12 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 
 use crate::error::{Error, Result, code};
+use crate::formats::retry_after;
 use crate::manifest::MAX_BYTES;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -141,7 +142,9 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
     let message = format!("the server answered {status}");
     if is_transient(status) {
         let error = Error::new(&code::SOURCE_DOWNLOAD, message).at(shown(url));
-        return Err(Failure { error, retry: retry_after(response).map_or(Retry::Later, Retry::After) });
+        let asked = retry_after(response.headers());
+        let retry = asked.map_or(Retry::Later, |pause| Retry::After(pause.min(LONGEST_WAIT)));
+        return Err(Failure { error, retry });
     }
     let mut error = Error::new(&code::SOURCE_REFUSED, message).at(shown(url));
     if let Some(target) = status.is_redirection().then(|| response.headers().get(LOCATION)).flatten() {
@@ -152,12 +155,6 @@ fn check_status(url: &Url, response: &Response) -> Result<(), Failure> {
 
 pub(crate) fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
-}
-
-/// Only the form in seconds, which the servers in question use.
-pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 fn content_type(response: &Response) -> String {
